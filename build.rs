@@ -1,0 +1,35 @@
+//! Says where the built-in probes lie, and compiles the relay for the machine that farrier is built for.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn main() {
+    let manifest = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    println!("cargo::rerun-if-env-changed=FARRIER_BUILT_PROBES");
+    let built =
+        std::env::var_os("FARRIER_BUILT_PROBES").map_or_else(|| manifest.join("probes/built"), PathBuf::from);
+    println!("cargo::rustc-env=FARRIER_BUILT_PROBES={}", built.display());
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/relay/program.rs");
+    compile_relay(&manifest);
+}
+
+/// The relay runs inside any image, so it is one static file. Where the machine has no static C library it is
+/// left empty, and the image's own nc, python3 or bash relays instead.
+fn compile_relay(manifest: &Path) {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("relay");
+    let source = manifest.join("src/relay/program.rs");
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let compiled = variable("CARGO_CFG_TARGET_OS") == "linux"
+        && Command::new(variable("RUSTC"))
+            .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "panic=abort"])
+            .args(["-C", "strip=symbols", "-C", "lto=fat", "--crate-name", "relay", "--target"])
+            .arg(variable("TARGET"))
+            .arg("-o")
+            .args([&out, &source])
+            .status()
+            .is_ok_and(|status| status.success());
+    if !compiled && std::fs::write(&out, []).is_err() {
+        println!("cargo::warning=the relay could not be built");
+    }
+}

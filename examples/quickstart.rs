@@ -1,0 +1,199 @@
+//! farrier's main job, on a machine with Rust, Docker and nothing else:
+//!
+//! ```text
+//! cargo run --example quickstart               # again and again: the sidecar is reused
+//! cargo run --example quickstart -- --clean    # removes everything that it made
+//! ```
+//!
+//! It makes a tiny local image (no registry), writes a definition that you may edit, and runs
+//! `farrier launch` with a harness that asks its sidecar something. Started with `farrier` as its first
+//! argument it is farrier itself, so that the whole thing needs no second build.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+#[allow(dead_code, reason = "the integration tests use the rest")]
+#[path = "../tests/support/docker.rs"]
+mod docker;
+#[allow(dead_code, reason = "the integration tests use the rest")]
+#[path = "../tests/support/fixture.rs"]
+mod fixture;
+
+use docker::Trouble;
+
+const IMAGE: &str = "farrier-quickstart:local";
+const CONTAINER: &str = "farrier-greeter";
+const NETWORK: &str = "farrier";
+const DEFINITION: &str = r#"# Edit this and run the quickstart again: a new GREETING recreates the sidecar,
+# another readiness timeout does not.
+lifecycle = "shared"
+image = "farrier-quickstart:local"
+command = ["serve", "--port", "7000", "--reply-env", "GREETING", "--trace"]
+env = { GREETING = "Hello from the sidecar! You sent: {}" }
+
+[interface]
+kind = "port"
+port = 7000
+
+[readiness]
+probe = "tcp"
+timeout = "30s"
+"#;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let first = arguments.first().map(|argument| argument.to_string_lossy().into_owned());
+    let done = match first.as_deref() {
+        Some("farrier") => return farrier::run(arguments),
+        None => start(),
+        Some("--clean") if arguments.len() == 1 => clean(),
+        Some(_) => Err(Trouble::new(
+            "the quickstart takes no argument but --clean",
+            "Run `cargo run --example quickstart`.",
+        )),
+    };
+    match done {
+        Ok(code) => code,
+        Err(trouble) => {
+            tell(io::stderr(), &format!("error: {}\n  {}\n", trouble.message, trouble.next_step));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<ExitCode, Trouble> {
+    docker::available()?;
+    let directory = directory()?;
+    say("1. The image. One static program, compiled by rustc, is all that is in it; no registry is asked.");
+    fixture::ensure(&directory, IMAGE, &fixture::Image::new())?;
+    say(&format!("   {IMAGE}\n"));
+
+    let sidecars = directory.join("sidecars");
+    let definition = sidecars.join("greeter.toml");
+    let found = definition.exists();
+    if !found {
+        fs::create_dir_all(&sidecars)
+            .and_then(|()| fs::write(&definition, DEFINITION))
+            .map_err(|error| unusable(&definition, &error))?;
+    }
+    let kept = if found { "kept as it was" } else { "new" };
+    say(&format!("2. The definition, {kept}: {}\n", shown(&definition)));
+
+    let words = ["docker", "run", "--rm", IMAGE, "ask-env", "GREETER", "hello"];
+    say("3. The launch. What farrier says goes to stderr, the harness's own output to stdout.");
+    say(&format!("   $ farrier launch --user-dir {} -- {}\n", shown(&sidecars), words.join(" ")));
+    let output = Command::new(own_path()?)
+        .args(["farrier", "launch", "--user-dir"])
+        .arg(shown(&sidecars))
+        .arg("--")
+        .args(words)
+        .stdout(Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .map_err(|error| Trouble::new(format!("cannot run farrier: {error}"), "Build this example again."))?;
+    if !output.status.success() {
+        let code = output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+        tell(
+            io::stderr(),
+            &format!("\nerror: farrier launch ended with {}\n  What it said is above.\n", output.status),
+        );
+        return Ok(ExitCode::from(code));
+    }
+    say(&report(&output.stdout, &definition));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What went over the wire, as both ends tell it.
+fn report(answer: &[u8], definition: &Path) -> String {
+    let mut text =
+        String::from("\n4. What happened. The harness, in a container of its own, wrote to its stdout:\n");
+    for line in String::from_utf8_lossy(answer).lines() {
+        let _ = writeln!(text, "   {line}");
+    }
+    text.push_str("   and the sidecar logged its side of the conversation:\n");
+    let logs = docker::run(["logs", "--tail", "1", CONTAINER]);
+    let _ = writeln!(text, "   {}", logs.unwrap_or_else(|trouble| trouble.message));
+    let _ = write!(
+        text,
+        "\nThe sidecar is still up. Next:\n\
+         - run this again: the sidecar is reused, and the harness starts at once;\n\
+         - edit GREETING in {0} and run this again: the sidecar is recreated, and farrier says why;\n\
+         - edit the readiness timeout there instead: it is not;\n\
+         - remove everything: cargo run --example quickstart -- --clean\n\
+         In this checkout, `cargo run --` is the `farrier` of the command above.\n",
+        shown(definition)
+    );
+    text
+}
+
+/// Removes the container, the network where nobody uses it, the image and the folder.
+fn clean() -> Result<ExitCode, Trouble> {
+    docker::available()?;
+    let label = "label=farrier.sidecar";
+    let name = format!("name=^/?{CONTAINER}$");
+    let found = docker::run(["container", "ls", "--all", "--quiet", "--filter", &name, "--filter", label])?;
+    if !found.is_empty() {
+        docker::run(["container", "rm", "--force", "--volumes", CONTAINER])?;
+        say(&format!("removed the container {CONTAINER}"));
+    }
+    let filter = format!("network={NETWORK}");
+    let used = docker::run(["container", "ls", "--all", "--quiet", "--filter", &filter])?;
+    if docker::run(["network", "inspect", "--format", "{{.Id}}", NETWORK]).is_ok() {
+        if used.is_empty() {
+            docker::run(["network", "rm", NETWORK])?;
+            say(&format!("removed the network {NETWORK}"));
+        } else {
+            say(&format!("kept the network {NETWORK}: other containers use it"));
+        }
+    }
+    if docker::run(["image", "inspect", "--format", "{{.Id}}", IMAGE]).is_ok() {
+        docker::run(["image", "rm", IMAGE])?;
+        say(&format!("removed the image {IMAGE}"));
+    }
+    let directory = directory()?;
+    if directory.exists() {
+        fs::remove_dir_all(&directory).map_err(|error| unusable(&directory, &error))?;
+        say(&format!("removed {}", shown(&directory)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `quickstart` in the target directory, wherever cargo was told to have it.
+fn directory() -> Result<PathBuf, Trouble> {
+    let program = own_path()?;
+    // The program is `<target>/<profile>/examples/quickstart`.
+    let target = program.ancestors().nth(3).unwrap_or(&program);
+    Ok(target.join("quickstart"))
+}
+
+fn own_path() -> Result<PathBuf, Trouble> {
+    std::env::current_exe().map_err(|error| {
+        Trouble::new(format!("cannot find this program: {error}"), "Run `cargo run --example quickstart`.")
+    })
+}
+
+/// Relative to here where it is below, as one would type it.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Trouble {
+    Trouble::new(
+        format!("cannot use {}: {error}", path.display()),
+        "Make sure that this user may write there and that the disk is not full.",
+    )
+}
+
+fn say(text: &str) {
+    tell(io::stdout(), &format!("{text}\n"));
+}
+
+/// A reader that went away is no reason to fail.
+fn tell(mut stream: impl Write, text: &str) {
+    drop(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
+}

@@ -1,0 +1,57 @@
+//! Turning core modules into components, and what those import and export.
+
+use anyhow::{Context, Result, bail, ensure};
+use wit_component::{ComponentEncoder, DecodedWasm};
+
+/// The names of a component's interfaces, sorted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Interfaces {
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+}
+
+/// Wraps a core module that wit-bindgen's code is in, and validates the result.
+///
+/// # Errors
+/// The module does not fit the world that it describes.
+pub fn from_module(module: &[u8]) -> Result<Vec<u8>> {
+    ComponentEncoder::default().validate(true).module(module)?.encode()
+}
+
+/// Reads what a component imports and exports.
+///
+/// # Errors
+/// The bytes are not a component.
+pub fn interfaces(component: &[u8]) -> Result<Interfaces> {
+    let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else {
+        bail!("these bytes are a WIT package, not a component");
+    };
+    let world = resolve.worlds.get(world).context("the component describes no world")?;
+    let mut imports: Vec<_> = world.imports.keys().map(|key| resolve.name_world_key(key)).collect();
+    let mut exports: Vec<_> = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
+    imports.sort();
+    exports.sort();
+    Ok(Interfaces { imports, exports })
+}
+
+/// Makes sure that a built-in imports its one capability and nothing else.
+///
+/// # Errors
+/// What it has, and what it should have.
+pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
+    let capability = match name {
+        "tcp" => Some("dial"),
+        "healthcheck" => Some("health"),
+        "exec" => Some("exec"),
+        "skip" => None,
+        _ => bail!("nobody said what the probe `{name}` may import"),
+    };
+    // `types` holds no functions: whatever exports `check` names its types.
+    let imports = capability.into_iter().chain(["types"]);
+    let expected = Interfaces {
+        imports: imports.map(|interface| format!("farrier:probe/{interface}@0.1.0")).collect(),
+        exports: vec!["farrier:probe/check@0.1.0".to_owned()],
+    };
+    ensure!(*found == expected, "the probe `{name}` has {found:?}, and should have {expected:?}");
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Byte streams to granted host:port pairs, as the harness would reach them.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::Denial;
+use crate::bindings::farrier::probe::dial as import;
+
+/// An open stream; dropping it closes both directions.
+#[derive(Debug)]
+pub struct Connection(import::Connection);
+
+/// Opens a stream. `host` is the context's own, or the name of another granted sidecar. The host limits one
+/// dial to a second; a `timeout` can only shorten that.
+///
+/// # Errors
+/// Why there is no connection.
+pub fn connect(host: &str, port: u16, timeout: Option<Duration>) -> Result<Connection, Denial> {
+    let timeout = timeout.map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
+    import::connect(host, port, timeout).map(Connection)
+}
+
+impl Connection {
+    /// Waits for and reads 1 to `max` bytes; an empty list is the end of the stream.
+    ///
+    /// # Errors
+    /// Why nothing could be read.
+    pub fn receive(&self, max: u32) -> Result<Vec<u8>, Denial> {
+        self.0.read(max)
+    }
+
+    /// Writes all bytes.
+    ///
+    /// # Errors
+    /// Why they could not be written.
+    pub fn send(&self, bytes: &[u8]) -> Result<(), Denial> {
+        self.0.write(bytes)
+    }
+}
+
+#[cfg(feature = "std")]
+impl std::io::Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let bytes = self.receive(u32::try_from(buffer.len()).unwrap_or(u32::MAX)).map_err(error)?;
+        std::io::Read::read(&mut bytes.as_slice(), buffer)
+    }
+}
+
+#[cfg(feature = "std")]
+impl std::io::Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.send(bytes).map_err(error)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "std")]
+fn error(denial: Denial) -> std::io::Error {
+    use std::io::ErrorKind;
+    let kind = match denial {
+        Denial::NotGranted(_) => ErrorKind::PermissionDenied,
+        Denial::Unresolved => ErrorKind::NotFound,
+        Denial::Refused => ErrorKind::ConnectionRefused,
+        Denial::TimedOut => ErrorKind::TimedOut,
+        Denial::Closed => ErrorKind::ConnectionAborted,
+        Denial::Limit(_) | Denial::Other(_) => ErrorKind::Other,
+    };
+    std::io::Error::new(kind, denial)
+}

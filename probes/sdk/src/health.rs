@@ -1,0 +1,22 @@
+//! What the engine says about the container, and its image's own health test.
+
+use crate::Denial;
+use crate::bindings::farrier::probe::health as import;
+
+pub use import::{HealthStatus, TestResult};
+
+/// The engine's latest word, without waiting.
+///
+/// # Errors
+/// Why there is no answer.
+pub fn status() -> Result<HealthStatus, Denial> {
+    import::status()
+}
+
+/// Runs the image's HEALTHCHECK test once, now; none where the image declares no test.
+///
+/// # Errors
+/// Why the test could not be run; an exit code other than 0 is no error.
+pub fn run_test() -> Result<Option<TestResult>, Denial> {
+    import::run_test()
+}

@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![warn(missing_docs)]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+// Generated from `wit/`: what the component model needs, and nothing that a guest calls itself.
+#[doc(hidden)]
+#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic)]
+pub mod bindings;
+
+pub mod dial;
+pub mod exec;
+#[doc(hidden)]
+pub mod export;
+pub mod health;
+pub mod line;
+pub mod log;
+pub mod logs;
+#[cfg(all(feature = "minimal", target_family = "wasm"))]
+mod minimal;
+mod probe;
+mod settings;
+mod verdict;
+
+pub use bindings::settings::exports::farrier::probe::settings::Problem;
+pub use line::Line;
+pub use probe::{Context, Denial, Probe};
+pub use settings::{NoSettings, Settings};
+pub use verdict::{Pending, Verdict};

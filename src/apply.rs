@@ -1,0 +1,190 @@
+//! Carries a plan out. It decides nothing: each step is in the plan, and each failure is told as it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::{Engine, EngineError, EngineErrorKind, Image};
+use crate::error::{Code, Problem};
+use crate::event::{Event, Reporter};
+use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
+use crate::registry;
+use crate::sidecar::{LABEL_NETWORK, Sidecar};
+
+/// What carrying out needs.
+pub struct Applier {
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// Where events go.
+    pub reporter: Arc<Reporter>,
+    /// The folder of docker's client configuration, for credentials.
+    pub docker_config: std::path::PathBuf,
+}
+
+/// An engine's failure in the middle of something.
+#[must_use]
+pub fn engine_problem(doing: &str, error: &EngineError) -> Problem {
+    let problem = |code| Problem::error(code, format!("cannot {doing}: {error}"));
+    match error.kind {
+        EngineErrorKind::Unreachable => problem(Code::EngineUnreachable)
+            .hint("Check that the engine runs, for example with `docker info`."),
+        EngineErrorKind::PermissionDenied => problem(Code::EngineUnreachable)
+            .hint("Join the group that may use the socket (`docker`), or use a rootless engine."),
+        EngineErrorKind::TimedOut => problem(Code::EngineFailed)
+            .hint("The engine is busy or hangs: look at its own log, then run the command again."),
+        EngineErrorKind::NotFound | EngineErrorKind::Conflict | EngineErrorKind::Refused => {
+            problem(Code::EngineFailed).hint("Run the command again; the state is looked at anew each time.")
+        }
+    }
+}
+
+impl Applier {
+    /// Makes the network if the plan says so, and returns the one that all launches agree on.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn network(&self, plan: &Plan) -> Result<(), Problem> {
+        if let NetworkPlan::Use { .. } = plan.network_plan {
+            return Ok(());
+        }
+        let name = &plan.network;
+        let doing = format!("create the network `{name}`");
+        let labels = BTreeMap::from([(LABEL_NETWORK.to_owned(), "1".to_owned())]);
+        let created = self.engine.create_network(name, &labels).await;
+        let created = match created {
+            Ok(id) => id,
+            // Another tool was faster; its network serves as well.
+            Err(error) if error.kind == EngineErrorKind::Conflict => return Ok(()),
+            Err(error) => return Err(engine_problem(&doing, &error)),
+        };
+        // Docker accepts two networks of one name. The lowest id stays; whoever made another one removes it.
+        let found = self.engine.networks(name).await.map_err(|error| engine_problem(&doing, &error))?;
+        if found.first().is_some_and(|kept| kept.id != created) {
+            self.engine.remove_network(&created).await.map_err(|error| engine_problem(&doing, &error))?;
+        }
+        self.reporter.tell(&Event::NetworkCreated(name));
+        Ok(())
+    }
+
+    /// Does what the plan says for one sidecar; its container then runs.
+    ///
+    /// # Errors
+    /// When a step fails; nothing half-made is left behind where that can be avoided.
+    pub async fn sidecar(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<(), Problem> {
+        let result = match plan.action {
+            Action::Reuse => self.connect(plan, sidecar).await,
+            Action::Resume => match self.resume(plan).await {
+                Ok(()) => self.connect(plan, sidecar).await,
+                failed => failed,
+            },
+            Action::Create | Action::Recreate => self.make(plan, sidecar, network).await,
+        };
+        result.map_err(|problem| problem.of(sidecar.name()))
+    }
+
+    async fn connect(&self, plan: &SidecarPlan, sidecar: &Sidecar) -> Result<(), Problem> {
+        let aliases = sidecar.definition.aliases();
+        for (network, again) in &plan.connect {
+            let failed =
+                |error| engine_problem(&format!("connect `{}` to `{network}`", plan.container), &error);
+            if *again {
+                self.engine.disconnect(network, &plan.container).await.map_err(failed)?;
+            }
+            self.engine.connect(network, &plan.container, &aliases).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn resume(&self, plan: &SidecarPlan) -> Result<(), Problem> {
+        let resumed = self.engine.resume(&plan.container).await;
+        resumed.map_err(|error| engine_problem(&format!("resume `{}`", plan.container), &error))?;
+        self.reporter.tell(&Event::Started { sidecar: &plan.name, container: &plan.container });
+        Ok(())
+    }
+
+    async fn make(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<(), Problem> {
+        if plan.pull {
+            self.pull(sidecar).await?;
+        }
+        if let Some(existing) = &plan.existing {
+            let removed = self.engine.remove(&existing.id, false).await;
+            removed.map_err(|error| engine_problem(&format!("remove `{}`", plan.container), &error))?;
+        }
+        let mut salt = [0_u8; 16];
+        let _ = getrandom::fill(&mut salt);
+        let salt = format!("{:032x}", u128::from_ne_bytes(salt));
+        let spec = sidecar.spec(network, &plan.carried, &salt);
+        let id = self.engine.create(&spec).await.map_err(|error| cannot_create(sidecar, &error))?;
+        let start = async {
+            let aliases = sidecar.definition.aliases();
+            for other in sidecar.definition.networks.iter().filter(|name| *name != network) {
+                self.engine.connect(other, &id, &aliases).await?;
+            }
+            self.engine.start(&id).await
+        };
+        if let Err(error) = start.await {
+            // The carried volumes stay: they hold what the old container wrote.
+            let _ = self.engine.remove(&id, false).await;
+            return Err(cannot_start(sidecar, &error));
+        }
+        self.reporter.tell(&Event::Started { sidecar: sidecar.name(), container: &id });
+        Ok(())
+    }
+
+    async fn pull(&self, sidecar: &Sidecar) -> Result<(), Problem> {
+        let image = &sidecar.definition.image;
+        let name = sidecar.name();
+        self.reporter.tell(&Event::Pulling { sidecar: name, image });
+        let credentials = registry::credentials(&self.docker_config, image).await;
+        let progress = |progress| {
+            self.reporter.tell(&Event::PullProgress { sidecar: name, progress });
+        };
+        let pulled = self.engine.pull(image, credentials, &progress).await;
+        let found: Result<Option<Image>, EngineError> = match pulled {
+            Ok(()) => self.engine.image(image).await,
+            Err(error) => Err(error),
+        };
+        let unavailable = |reason: &str| {
+            Problem::error(Code::ImageUnavailable, format!("the image `{image}` cannot be had: {reason}"))
+                .at(sidecar.definition.place("image"))
+                .hint(format!("Try `docker pull {image}`, after `docker login` if its registry asks for it."))
+                .hint("An image that you build yourself must be built before: `docker build -t NAME .`.")
+        };
+        match found {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(unavailable("the engine pulled it but does not have it")),
+            Err(error) if error.kind == EngineErrorKind::Unreachable => {
+                Err(engine_problem(&format!("pull `{image}`"), &error))
+            }
+            Err(error) => Err(unavailable(&error.message)),
+        }
+    }
+}
+
+fn cannot_create(sidecar: &Sidecar, error: &EngineError) -> Problem {
+    let container = &sidecar.container;
+    match error.kind {
+        EngineErrorKind::Conflict => Problem::error(
+            Code::NameTaken,
+            format!("the name `{container}` was taken while the launch was under way"),
+        )
+        .hint("Run the command again; a container that matches is then reused."),
+        EngineErrorKind::Refused | EngineErrorKind::NotFound => {
+            Problem::error(Code::StartFailed, format!("the engine does not create `{container}`: {error}"))
+                .at(sidecar.definition.place("image"))
+                .hint("Correct the definition in the respect that the engine names.")
+        }
+        _ => engine_problem(&format!("create `{container}`"), error),
+    }
+}
+
+fn cannot_start(sidecar: &Sidecar, error: &EngineError) -> Problem {
+    let container = &sidecar.container;
+    match error.kind {
+        EngineErrorKind::Unreachable | EngineErrorKind::PermissionDenied | EngineErrorKind::TimedOut => {
+            engine_problem(&format!("start `{container}`"), error)
+        }
+        _ => Problem::error(Code::StartFailed, format!("the engine does not start `{container}`: {error}"))
+            .at(sidecar.definition.place("entrypoint"))
+            .hint("Check that the image has the program that `entrypoint` and `command` name, for this architecture."),
+    }
+}

@@ -1,0 +1,270 @@
+//! The command line: clap's types only. What commands do is in `commands`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::settings::Dialling;
+
+/// Starts the sidecar containers that a harness needs, proves that each one is ready, then runs the harness.
+#[derive(Debug, Parser)]
+#[command(name = "farrier", version, max_term_width = 100, args_override_self = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to say it.
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start what is needed, wait until all of it is ready, run the command.
+    Launch(Launch),
+    /// Start what is needed and wait until all of it is ready.
+    Up(Up),
+    /// Print what launch would do and why; change nothing.
+    Plan(Plan),
+    /// Check definitions, probes and settings; no engine is needed.
+    Validate(Validate),
+    /// Print the JSON Schema of definitions, for editors.
+    Schema,
+}
+
+/// How to say it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputOptions {
+    /// Say more: probe answers (-v), what the host did (-vv).
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Say only what went wrong.
+    #[arg(short, long, global = true, env = "FARRIER_QUIET")]
+    pub quiet: bool,
+    /// Whether to use colour.
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN", env = "FARRIER_COLOR")]
+    pub color: Color,
+}
+
+/// Whether to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The form of data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// For scripts.
+    Json,
+}
+
+/// Where definitions come from; a later layer's definition replaces an earlier one's of the same name.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Definitions")]
+pub struct LayerOptions {
+    /// The user's definitions [default: $`XDG_CONFIG_HOME/farrier/sidecars`].
+    #[arg(
+        long,
+        alias = "user-tongs",
+        value_name = "DIR",
+        env = "FARRIER_USER_DIR",
+        allow_hyphen_values = true
+    )]
+    pub user_dir: Option<OsString>,
+    /// The organisation's definitions.
+    #[arg(
+        long,
+        alias = "org-tongs",
+        value_name = "DIR",
+        env = "FARRIER_ORG_DIR",
+        allow_hyphen_values = true
+    )]
+    pub org_dir: Option<OsString>,
+    /// The definitions of the repository that the launcher belongs to.
+    #[arg(
+        long,
+        alias = "repo-tongs",
+        value_name = "DIR",
+        env = "FARRIER_REPO_DIR",
+        allow_hyphen_values = true
+    )]
+    pub repo_dir: Option<OsString>,
+    /// The workspace's definitions, which are not trusted [default: .farrier/sidecars in the workspace].
+    #[arg(
+        long,
+        alias = "workspace-tongs",
+        value_name = "DIR",
+        env = "FARRIER_WORKSPACE_DIR",
+        allow_hyphen_values = true
+    )]
+    pub workspace_dir: Option<OsString>,
+    /// The checkout that is worked on [default: the nearest parent folder with a .git].
+    #[arg(long, value_name = "PATH", env = "FARRIER_WORKSPACE", allow_hyphen_values = true)]
+    pub workspace: Option<OsString>,
+    /// Work without a workspace.
+    #[arg(long, env = "FARRIER_NO_WORKSPACE")]
+    pub no_workspace: bool,
+}
+
+/// How sidecars are started and waited for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Launching")]
+pub struct LaunchOptions {
+    /// Make every sidecar anew.
+    #[arg(long, env = "FARRIER_RECREATE")]
+    pub recreate: bool,
+    /// The image that a relay container is made from [default: the harness's].
+    #[arg(
+        long,
+        alias = "anvil-image",
+        value_name = "IMAGE",
+        env = "FARRIER_PROBE_IMAGE",
+        allow_hyphen_values = true
+    )]
+    pub probe_image: Option<String>,
+    /// How probes reach a sidecar's port.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW", env = "FARRIER_DIAL")]
+    pub dial: Dialling,
+    /// Ask nothing: what needs an answer is refused.
+    #[arg(long, env = "FARRIER_NO_PROMPT")]
+    pub no_prompt: bool,
+    /// Where approvals of workspace definitions are kept.
+    #[arg(long, value_name = "FILE", env = "FARRIER_APPROVALS", allow_hyphen_values = true)]
+    pub approvals: Option<OsString>,
+    /// Write every event as a line of JSON; `-` is standard error.
+    #[arg(long, value_name = "FILE", env = "FARRIER_EVENTS", allow_hyphen_values = true)]
+    pub events: Option<PathBuf>,
+    /// Accepted from the Python launcher: it named the shape of MCP configuration.
+    #[arg(long, value_name = "NAME", hide = true, allow_hyphen_values = true)]
+    pub harness: Option<String>,
+    /// Accepted from the Python launcher: it named the table of secret providers.
+    #[arg(long, value_name = "FILE", hide = true, allow_hyphen_values = true)]
+    pub providers: Option<OsString>,
+}
+
+/// Options of `launch`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  farrier launch -- docker run --rm -it my-harness")]
+pub struct Launch {
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// Launching.
+    #[command(flatten)]
+    pub launch: LaunchOptions,
+    /// The harness: `docker run …`, or any command of this host.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Options of `up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// Launching.
+    #[command(flatten)]
+    pub launch: LaunchOptions,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// Launching.
+    #[command(flatten)]
+    pub launch: LaunchOptions,
+    /// The form of the plan.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// The harness, whose network and engine decide.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Options of `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// The form of the report.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// Accepted so that the options of launch serve here too.
+    #[arg(long, alias = "anvil-image", hide = true, allow_hyphen_values = true)]
+    pub probe_image: Option<String>,
+    /// Accepted so that the options of launch serve here too.
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub approvals: Option<OsString>,
+    /// Accepted so that the options of launch serve here too.
+    #[arg(long, hide = true)]
+    pub no_prompt: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_python_launchers_spellings_are_accepted() {
+        let arguments = [
+            "farrier",
+            "launch",
+            "--user-tongs",
+            "u",
+            "--org-tongs",
+            "",
+            "--repo-tongs",
+            "r",
+            "--workspace-tongs",
+            "w",
+            "--workspace",
+            "p",
+            "--approvals",
+            "a",
+            "--providers",
+            "s",
+            "--harness",
+            "claude",
+            "--anvil-image",
+            "i",
+            "--no-prompt",
+            "--",
+            "docker",
+            "run",
+            "--rm",
+            "x",
+            "--",
+            "y",
+        ];
+        let cli = Cli::try_parse_from(arguments).expect("accepted");
+        let Command::Launch(launch) = cli.command else { panic!("launch") };
+        assert_eq!(launch.layers.user_dir, Some("u".into()));
+        assert_eq!(launch.layers.org_dir, Some("".into()));
+        assert_eq!(launch.launch.probe_image.as_deref(), Some("i"));
+        assert_eq!(launch.command, ["docker", "run", "--rm", "x", "--", "y"]);
+    }
+}

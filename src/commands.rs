@@ -1,0 +1,116 @@
+//! The commands, one file each, and the way into them.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Color, Command, OutputOptions};
+use crate::error::{Code, Failure, Problem};
+use crate::event::{Event, Reporter, Sink};
+use crate::ui::json::JsonSink;
+use crate::ui::plain::{PlainSink, Verbosity};
+
+mod launch;
+mod plan;
+mod schema;
+mod validate;
+
+/// Runs a command line, the program's name included, and returns the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output, mistakes to standard error; a closed one is nobody's problem here.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(crate::exit::INVALID);
+        }
+    };
+    trace(&cli.output);
+    let events = match &cli.command {
+        Command::Launch(options) => options.launch.events.clone(),
+        Command::Up(options) => options.launch.events.clone(),
+        _ => None,
+    };
+    let (reporter, result) = match reporter(&cli.output, events.as_deref()) {
+        Ok(reporter) => {
+            let result = dispatch(cli.command, &reporter, use_color(&cli.output));
+            (reporter, result)
+        }
+        Err((reporter, problem)) => (reporter, Err(problem.into())),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            for problem in &failure.problems {
+                reporter.tell(&Event::Problem(problem));
+            }
+            failure.exit
+        }
+    }
+}
+
+fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u8, Failure> {
+    match command {
+        Command::Launch(options) => launch::launch(&options, reporter),
+        Command::Up(options) => launch::up(&options, reporter),
+        Command::Plan(options) => plan::plan(&options, reporter),
+        Command::Validate(options) => validate::validate(&options, color),
+        Command::Schema => Ok(schema::schema()),
+    }
+}
+
+fn use_color(output: &OutputOptions) -> bool {
+    match output.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                && std::io::stderr().is_terminal()
+        }
+    }
+}
+
+fn reporter(
+    output: &OutputOptions,
+    events: Option<&Path>,
+) -> Result<Arc<Reporter>, (Arc<Reporter>, Problem)> {
+    let verbosity = match (output.quiet, output.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, 0) => Verbosity::Normal,
+        (_, 1) => Verbosity::Answers,
+        _ => Verbosity::Everything,
+    };
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    let mut refused = None;
+    if let Some(path) = events {
+        match JsonSink::open(path) {
+            Ok(sink) => sinks.push(Box::new(sink)),
+            Err(error) => {
+                let message = format!("events cannot be written to {}: {error}", path.display());
+                refused = Some(
+                    Problem::error(Code::Usage, message).hint("Name a file in a folder that exists, or `-`."),
+                );
+            }
+        }
+    }
+    // Events on standard error are for a program: prose between them would spoil them.
+    if events != Some(Path::new("-")) {
+        sinks.push(Box::new(PlainSink::new(verbosity, use_color(output))));
+    }
+    let reporter = Arc::new(Reporter::new(sinks));
+    match refused {
+        None => Ok(reporter),
+        Some(problem) => Err((reporter, problem)),
+    }
+}
+
+/// The trace of farrier itself, where it was asked for.
+fn trace(output: &OutputOptions) {
+    if output.verbose >= 2 {
+        let filter = tracing_subscriber::EnvFilter::new("warn,farrier=debug");
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    }
+}

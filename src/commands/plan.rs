@@ -1,0 +1,62 @@
+//! `plan`: what launch would do.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use super::launch::{assemble, in_runtime};
+use super::validate::layer_lines;
+use crate::cli::{self, Format};
+use crate::error::Failure;
+use crate::event::Reporter;
+use crate::exit;
+use crate::preparation::{self, validate_settings};
+use crate::reachability::Meeting;
+use crate::settings::Settings;
+
+/// Prints the plan.
+pub fn plan(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
+    let settings = Settings::new(&options.layers, Some(&options.launch));
+    let preparation = preparation::prepare(&settings);
+    let harness = match options.command.as_slice() {
+        [] => None,
+        command => match preparation::harness(command) {
+            Ok(harness) => Some(harness),
+            Err(failure) => {
+                preparation.accept(failure.problems.clone())?;
+                return Err(failure);
+            }
+        },
+    };
+    preparation.accept(Vec::new())?;
+    let layers = layer_lines(&preparation.layers);
+    let layers_json = super::validate::layers_json(&preparation.layers);
+    if preparation.definitions == 0 {
+        let text = match options.format {
+            Format::Human => format!("{layers}no sidecar: the harness is executed as it is\n"),
+            Format::Json => format!("{}\n", serde_json::json!({"layers": layers_json, "sidecars": []})),
+        };
+        print(&text);
+        return Ok(exit::SUCCESS);
+    }
+    let meeting = Meeting::of(harness.as_ref());
+    let launch = assemble(settings, preparation, meeting, options.command.clone(), reporter);
+    let planned = in_runtime(async {
+        let problems = validate_settings(&launch.host, &launch.sidecars).await;
+        if problems.is_empty() { launch.plan().await } else { Err(Failure::of(problems)) }
+    })?;
+    let text = match options.format {
+        Format::Human => format!("{layers}{planned}"),
+        Format::Json => {
+            let mut value = planned.to_json();
+            value["layers"] = layers_json;
+            format!("{value:#}\n")
+        }
+    };
+    print(&text);
+    Ok(exit::SUCCESS)
+}
+
+/// Data goes to standard output; a reader that went away is no failure.
+pub(super) fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}

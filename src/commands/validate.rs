@@ -1,0 +1,98 @@
+//! `validate`: definitions, probes and settings, without an engine.
+
+use serde_json::{Value, json};
+
+use super::launch::in_runtime;
+use super::plan::print;
+use crate::cli::{self, Format};
+use crate::definition::{LayerReport, escape, render};
+use crate::error::{Failure, Problem};
+use crate::event::problem_json;
+use crate::exit::code_of;
+use crate::preparation::{self, Preparation, validate_settings};
+use crate::probe::host::ProbeHost;
+use crate::settings::Settings;
+
+/// The width that quoted source is cut to.
+const WIDTH: usize = 110;
+
+/// Prints every problem, and each layer with its count.
+pub fn validate(options: &cli::Validate, color: bool) -> Result<u8, Failure> {
+    let settings = Settings::new(&options.layers, None);
+    let mut preparation = preparation::prepare(&settings);
+    if preparation
+        .sidecars
+        .iter()
+        .flat_map(|prepared| &prepared.probes)
+        .any(|found| found.component.validates_settings())
+    {
+        let host = ProbeHost::new(settings.cache.clone(), settings.state.clone());
+        let found = in_runtime(async { Ok(validate_settings(&host, &preparation.sidecars).await) })?;
+        preparation.problems.extend(found);
+    }
+    match options.format {
+        Format::Human => print(&human(&preparation, color)),
+        Format::Json => print(&format!("{:#}\n", as_json(&preparation))),
+    }
+    Ok(code_of(&preparation.problems))
+}
+
+fn human(preparation: &Preparation, color: bool) -> String {
+    let mut text = String::new();
+    for problem in &preparation.problems {
+        text.push_str(render(problem, color, WIDTH).trim_end());
+        text.push_str("\n\n");
+    }
+    text.push_str(&layer_lines(&preparation.layers));
+    let errors = preparation.problems.iter().filter(|problem| problem.is_error()).count();
+    let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    let warnings = preparation.problems.len() - errors;
+    text.push_str(&format!(
+        "{}, {}, {}\n",
+        count(preparation.definitions, "sidecar"),
+        count(errors, "error"),
+        count(warnings, "warning")
+    ));
+    text
+}
+
+fn as_json(preparation: &Preparation) -> Value {
+    json!({
+        "layers": layers_json(&preparation.layers),
+        "sidecars": preparation.sidecars.iter().map(|prepared| prepared.sidecar.name()).collect::<Vec<_>>(),
+        "problems": preparation.problems.iter().map(problem_json).collect::<Vec<_>>(),
+        "valid": !preparation.problems.iter().any(Problem::is_error),
+    })
+}
+
+/// Every layer with its count, as data.
+pub(super) fn layers_json(layers: &[LayerReport]) -> Value {
+    layers
+        .iter()
+        .map(|layer| {
+            json!({
+                "layer": layer.layer.as_str(),
+                "directory": layer.directory.display().to_string(),
+                "present": layer.present,
+                "files": layer.files,
+            })
+        })
+        .collect()
+}
+
+/// Every layer with its count, a line each.
+pub(super) fn layer_lines(layers: &[LayerReport]) -> String {
+    let line = |layer: &LayerReport| {
+        let found = match (layer.present, layer.files) {
+            (false, _) => "no such directory".to_owned(),
+            (true, 1) => "1 file".to_owned(),
+            (true, files) => format!("{files} files"),
+        };
+        format!(
+            "layer {:<9} {} ({found})\n",
+            layer.layer.as_str(),
+            escape(&layer.directory.display().to_string())
+        )
+    };
+    layers.iter().map(line).collect()
+}

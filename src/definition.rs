@@ -1,0 +1,34 @@
+//! Definitions: the files that declare sidecars, from their folders to plain checked data.
+//!
+//! `layers` finds, reads and merges the files; `toml` and `yaml` turn their text into a `node` tree; `decode`
+//! turns a tree into `model`; `rules` looks across definitions; `refusals` names what is valid but not started.
+//! Nothing here needs an engine, and every stage reports all problems that it finds.
+
+mod decode;
+mod duration;
+mod escape;
+mod image;
+mod interpolation;
+mod layers;
+pub mod model;
+mod names;
+mod node;
+mod read;
+mod refusals;
+mod rules;
+mod schema;
+mod size;
+mod snippet;
+mod toml;
+mod yaml;
+
+pub use duration::parse as parse_duration;
+pub use escape::escape;
+pub use image::check as check_image;
+pub use layers::{LayerDirectories, LayerReport, Loaded, load};
+pub use model::*;
+pub use names::{container_token, variable_token};
+pub use refusals::refusals;
+pub use schema::json_schema;
+pub use size::parse as parse_size;
+pub use snippet::render;

@@ -1,0 +1,167 @@
+//! A tree to a definition: checks every field, and reports all problems with their places.
+
+mod container;
+mod grants;
+mod interface;
+mod mounts;
+mod quantity;
+mod reader;
+mod readiness;
+mod settings;
+mod survey;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use self::reader::{Reader, Table};
+use self::survey::Survey;
+use super::interpolation::has_secret;
+use super::model::{Definition, Layer, Lifecycle};
+use super::node::{Node, ScalarKind, Value};
+use super::schema::DefinitionFile;
+use crate::error::{Code, Place, Problem, Source};
+
+/// What a file declares.
+#[derive(Debug)]
+pub enum Declaration {
+    /// A sidecar.
+    Sidecar(Box<Definition>),
+    /// That the inherited sidecar of this name goes; where that is said.
+    Disabled(Place),
+    /// A sidecar that cannot be used: its errors were reported.
+    Broken,
+}
+
+/// Decodes one file. The name is the file's stem.
+///
+/// A disabled definition is not checked further than its keys: what does not take part may be unfinished.
+pub fn decode(root: &Node, source: &Arc<Source>, name: &str, layer: Layer) -> (Declaration, Vec<Problem>) {
+    let mut reader = Reader::new(source, name);
+    let declaration = declaration(root, source, name, layer, &mut reader);
+    (declaration, reader.into_problems())
+}
+
+fn declaration(
+    root: &Node,
+    source: &Arc<Source>,
+    name: &str,
+    layer: Layer,
+    reader: &mut Reader<'_>,
+) -> Declaration {
+    // A YAML file of comments only is an empty value.
+    let empty = Node::empty();
+    let root = match &root.value {
+        Value::Scalar(scalar) if scalar.kind == ScalarKind::Null => &empty,
+        _ => root,
+    };
+    let start = 0..0;
+    let Value::Table(_) = root.value else {
+        let message = format!("a definition must be a table of keys, not {}", root.describe());
+        let hint = "Begin with keys such as `lifecycle`, `image` and `interface`.";
+        reader.report(Problem::error(Code::InvalidValue, message).hint(hint), &root.span);
+        return Declaration::Broken;
+    };
+    let Some(table) = reader.table(root, "", DefinitionFile::KEYS, &start) else {
+        return Declaration::Broken;
+    };
+    if let Some(node) = table.get("disable") {
+        match reader.boolean(node, "disable") {
+            Some(true) => return Declaration::Disabled(reader.place(&node.span)),
+            Some(false) => {}
+            None => return Declaration::Broken,
+        }
+    }
+    let survey = Survey::of(root, reader);
+    match sidecar(table, survey, source, name, layer, reader) {
+        Some(definition) if !reader.has_errors() => Declaration::Sidecar(Box::new(definition)),
+        _ => Declaration::Broken,
+    }
+}
+
+fn sidecar(
+    table: Table<'_>,
+    mut survey: Survey,
+    source: &Arc<Source>,
+    name: &str,
+    layer: Layer,
+    reader: &mut Reader<'_>,
+) -> Option<Definition> {
+    let description = table.get("description").and_then(|node| description(node, reader));
+    let lifecycle = lifecycle(table, reader);
+    let image = image(table, reader);
+    let entrypoint = table.get("entrypoint").and_then(|node| reader.strings(node, "entrypoint"));
+    let command = table.get("command").and_then(|node| reader.strings(node, "command"));
+    let env = container::env(table, reader);
+    let mounts = mounts::decode(table, &mut survey.places, reader);
+    let networks = container::networks(table, reader);
+    let memory = container::memory(table, reader);
+    let interface = interface::decode(table, reader);
+    let readiness = readiness::decode(table, &interface, &env, layer, reader);
+    let required = table.get("required").and_then(|node| reader.boolean(node, "required")).unwrap_or(false);
+    Some(Definition {
+        name: name.to_owned(),
+        layer,
+        source: Arc::clone(source),
+        places: survey.places,
+        description,
+        lifecycle: lifecycle?,
+        image: image?,
+        entrypoint,
+        command,
+        env,
+        mounts,
+        networks,
+        memory,
+        interface: interface.value?,
+        readiness: readiness?,
+        required,
+        secrets: survey.secrets,
+    })
+}
+
+/// The Python launcher took anything here; what is not text is left out.
+fn description(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
+    let text = node.scalar().map(|scalar| scalar.text.clone());
+    if text.is_none() {
+        let message = format!("`description` is {} and is ignored", node.describe());
+        let hint = "Write one line of text.";
+        reader.report(Problem::warning(Code::InvalidValue, message).hint(hint), &node.span);
+    }
+    text.filter(|text| !text.is_empty())
+}
+
+fn lifecycle(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Lifecycle> {
+    const HINT: &str = "Write \"shared\" for one container that all launches use, \"session\" for one each.";
+    let Some(node) = table.get("lifecycle") else {
+        reader.missing("lifecycle", HINT, table.span);
+        return None;
+    };
+    match node.scalar().filter(|scalar| scalar.kind == ScalarKind::String).map(|scalar| scalar.text.as_str())
+    {
+        Some("shared") => Some(Lifecycle::Shared),
+        Some("session") => Some(Lifecycle::Session),
+        _ => {
+            reader.wrong("lifecycle", "\"shared\" or \"session\"", node, HINT);
+            None
+        }
+    }
+}
+
+fn image(table: Table<'_>, reader: &mut Reader<'_>) -> Option<String> {
+    let Some(node) = table.get("image") else {
+        reader.missing("image", "Name the image to start, for example \"postgres:16\".", table.span);
+        return None;
+    };
+    let image = reader.string(node, "image")?;
+    // A secret reference is refused as such, not as a strange image.
+    if !has_secret(&image)
+        && let Err(reason) = super::image::check(&image)
+    {
+        let message = format!("`image` is not a reference that an engine accepts: {reason}");
+        let hint = "Write `[registry/]name[:tag][@digest]`, for example \"postgres:16\".";
+        reader.report(Problem::error(Code::InvalidValue, message).hint(hint), &node.span);
+        return None;
+    }
+    Some(image)
+}

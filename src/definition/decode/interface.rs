@@ -1,0 +1,148 @@
+//! How the harness reaches the sidecar.
+
+use super::reader::{Reader, Table};
+use crate::definition::model::Interface;
+use crate::definition::names::is_dns_name;
+use crate::definition::node::{ScalarKind, Value};
+use crate::definition::schema;
+use crate::error::{Code, Problem};
+
+const KIND_HINT: &str = "Write `kind = \"port\"` with a `port`, or `kind = \"none\"`.";
+
+/// The interface, as far as it could be read.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// The whole of it.
+    pub value: Option<Interface>,
+    /// Whether its kind has a port; none where the kind is unknown.
+    pub has_port: Option<bool>,
+}
+
+/// Reads the `interface` table.
+pub fn decode(table: Table<'_>, reader: &mut Reader<'_>) -> Decoded {
+    let Some(node) = table.get("interface") else {
+        reader.missing("interface", KIND_HINT, table.span);
+        return Decoded::default();
+    };
+    let span = table.key_span("interface");
+    let Some(interface) = reader.table(node, "interface", schema::Interface::KEYS, span) else {
+        return Decoded::default();
+    };
+    let Some(kind_node) = interface.get("kind") else {
+        reader.missing("interface.kind", KIND_HINT, span);
+        return Decoded::default();
+    };
+    let kind = kind_node.scalar().filter(|scalar| scalar.kind == ScalarKind::String);
+    let kind = kind.map_or("", |scalar| scalar.text.as_str());
+    let (value, keys): (_, &[&str]) = match kind {
+        "port" => (port(interface, reader), &["port", "aliases"]),
+        "none" => (Some(Interface::None), &[]),
+        "mcp" => (mcp(interface, reader), &["port", "aliases", "name", "transport", "path"]),
+        "volume" => (volume(interface, reader), &["volume", "mountpoint"]),
+        _ => {
+            reader.wrong("interface.kind", "\"port\", \"none\", \"mcp\" or \"volume\"", kind_node, KIND_HINT);
+            return Decoded::default();
+        }
+    };
+    without_effect(interface, kind, keys, reader);
+    Decoded { value, has_port: Some(matches!(kind, "port" | "mcp")) }
+}
+
+fn port(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Interface> {
+    let port = declared_port(interface, reader);
+    let aliases = aliases(interface, reader);
+    Some(Interface::Port { port: port?, aliases: aliases? })
+}
+
+fn mcp(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Interface> {
+    let port = declared_port(interface, reader);
+    let aliases = aliases(interface, reader);
+    let name = required_string(interface, "name", "Name the server; the name becomes its alias.", reader);
+    if let (Some(name), Some(node)) = (&name, interface.get("name"))
+        && !is_dns_name(name)
+    {
+        reader.wrong("interface.name", "a DNS name", node, "Use letters, digits and hyphens.");
+    }
+    if let Some(node) = interface.get("transport")
+        && node.scalar().is_none_or(|scalar| scalar.text != "http")
+    {
+        reader.wrong("interface.transport", "\"http\"", node, "Remove it: `http` is the default.");
+    }
+    let path = match interface.get("path") {
+        Some(node) => reader.string(node, "interface.path"),
+        None => Some("/mcp".to_owned()),
+    };
+    let path = path.map(|path| if path.starts_with('/') { path } else { format!("/{path}") });
+    Some(Interface::Mcp { name: name?, port: port?, path: path?, aliases: aliases? })
+}
+
+fn volume(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Interface> {
+    let volume = required_string(interface, "volume", "Name the volume.", reader);
+    let mountpoint = required_string(interface, "mountpoint", "Name the path in the harness.", reader);
+    Some(Interface::Volume { volume: volume?, mountpoint: mountpoint? })
+}
+
+fn declared_port(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<u16> {
+    let Some(node) = interface.get("port") else {
+        let hint = "Write the TCP port that the server in the container listens on.";
+        reader.missing("interface.port", hint, interface.span);
+        return None;
+    };
+    reader.port(node, "interface.port")
+}
+
+fn required_string(interface: Table<'_>, key: &str, hint: &str, reader: &mut Reader<'_>) -> Option<String> {
+    let field = format!("interface.{key}");
+    let Some(node) = interface.get(key) else {
+        reader.missing(&field, hint, interface.span);
+        return None;
+    };
+    reader.string(node, &field)
+}
+
+fn aliases(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Vec<String>> {
+    let Some(node) = interface.get("aliases") else {
+        return Some(Vec::new());
+    };
+    let names = reader.strings(node, "interface.aliases")?;
+    let Value::List(items) = &node.value else {
+        return None;
+    };
+    let mut all_right = true;
+    for (index, (name, item)) in names.iter().zip(items).enumerate() {
+        if !is_dns_name(name) {
+            let hint = "Use labels of 1 to 63 letters, digits and hyphens, separated by dots, 253 in all.";
+            reader.wrong(&format!("interface.aliases[{index}]"), "a DNS name", item, hint);
+            all_right = false;
+        }
+    }
+    all_right.then_some(names)
+}
+
+/// Keys of another kind: aliases are an error, as they were for the Python launcher, the rest a warning.
+fn without_effect(interface: Table<'_>, kind: &str, keys: &[&str], reader: &mut Reader<'_>) {
+    for entry in interface.entries() {
+        let key = entry.key.as_str();
+        let of_another = schema::Interface::KEYS.contains(&key) && !matches!(key, "kind" | "protocol");
+        if !of_another || keys.contains(&key) {
+            continue;
+        }
+        let message = format!("`interface.{key}` has no meaning where `kind` is \"{kind}\"");
+        let problem = if key == "aliases" {
+            Problem::error(Code::ConflictingFields, message)
+        } else {
+            Problem::warning(Code::ConflictingFields, message)
+        };
+        let problem = problem.hint(other_kind(key));
+        reader.report(problem, &entry.key_span);
+    }
+}
+
+fn other_kind(key: &str) -> String {
+    let kind = match key {
+        "port" | "aliases" => "port",
+        "volume" | "mountpoint" => "volume",
+        _ => "mcp",
+    };
+    format!("Remove it, or set `kind = \"{kind}\"`.")
+}

@@ -1,0 +1,211 @@
+//! What every part of the decoder uses: typed access to a tree that reports what is wrong and goes on.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::definition::node::{Entry, Node, Scalar, ScalarKind, Value};
+use crate::error::{Code, Place, Problem, Source};
+
+/// Collects the problems of one file.
+pub struct Reader<'a> {
+    source: &'a Arc<Source>,
+    sidecar: &'a str,
+    problems: Vec<Problem>,
+}
+
+/// A table with its path in the definition.
+#[derive(Clone, Copy)]
+pub struct Table<'n> {
+    entries: &'n [Entry],
+    /// Where the table stands.
+    pub span: &'n Range<usize>,
+}
+
+impl<'n> Table<'n> {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&'n Node> {
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// Where a key stands; the table itself where it is absent.
+    pub fn key_span(&self, key: &str) -> &'n Range<usize> {
+        self.entries.iter().find(|entry| entry.key == key).map_or(self.span, |entry| &entry.key_span)
+    }
+
+    /// The keys with their values.
+    pub fn entries(&self) -> &'n [Entry] {
+        self.entries
+    }
+}
+
+/// The path of a key in a table.
+pub fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+impl<'a> Reader<'a> {
+    /// Nothing found yet.
+    pub const fn new(source: &'a Arc<Source>, sidecar: &'a str) -> Self {
+        Self { source, sidecar, problems: Vec::new() }
+    }
+
+    /// A stretch of this file.
+    pub fn place(&self, span: &Range<usize>) -> Place {
+        Place { source: Arc::clone(self.source), span: span.clone() }
+    }
+
+    /// Adds a problem at its place.
+    pub fn report(&mut self, problem: Problem, span: &Range<usize>) {
+        let place = self.place(span);
+        self.problems.push(problem.at(place).of(self.sidecar));
+    }
+
+    /// Adds that a field must be something else.
+    pub fn wrong(&mut self, field: &str, expected: &str, node: &Node, hint: &str) {
+        let message = format!("`{field}` must be {expected}, not {}", node.describe());
+        self.report(Problem::error(Code::InvalidValue, message).hint(hint), &node.span);
+    }
+
+    /// Adds that a field is absent.
+    pub fn missing(&mut self, field: &str, hint: &str, span: &Range<usize>) {
+        self.report(Problem::error(Code::MissingField, format!("`{field}` is missing")).hint(hint), span);
+    }
+
+    /// Whether something was found that stops the launch.
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(Problem::is_error)
+    }
+
+    /// Everything that was found.
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    /// A table; unknown keys are warned about. `span` is where to point when something in it is missing.
+    pub fn table<'n>(
+        &mut self,
+        node: &'n Node,
+        path: &str,
+        keys: &'static [&'static str],
+        span: &'n Range<usize>,
+    ) -> Option<Table<'n>> {
+        let Value::Table(entries) = &node.value else {
+            let keys = keys.iter().take(3).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+            self.wrong(path, "a table", node, &format!("Write a table with keys such as {keys}."));
+            return None;
+        };
+        for entry in entries {
+            if !keys.contains(&entry.key.as_str()) {
+                self.unknown_key(entry, path, keys);
+            }
+        }
+        Some(Table { entries, span })
+    }
+
+    fn unknown_key(&mut self, entry: &Entry, path: &str, keys: &[&str]) {
+        let message = format!("`{}` is not a key of a definition; it is ignored", join(path, &entry.key));
+        let hint = match nearest(&entry.key, keys) {
+            Some(key) => format!("Did you mean `{key}`?"),
+            None => format!("Remove it; the keys here are {}.", keys.join(", ")),
+        };
+        self.report(Problem::warning(Code::UnknownKey, message).hint(hint), &entry.key_span);
+    }
+
+    /// A string that is not empty.
+    pub fn string(&mut self, node: &Node, field: &str) -> Option<String> {
+        match node.scalar() {
+            Some(Scalar { text, kind: ScalarKind::String }) if !text.is_empty() => Some(text.clone()),
+            Some(Scalar { kind: ScalarKind::String, .. }) => {
+                self.wrong(field, "a non-empty string", node, "Give it a value, or remove the key.");
+                None
+            }
+            Some(Scalar { kind: ScalarKind::Null, .. }) | None => {
+                self.wrong(field, "a string", node, "Write one text value.");
+                None
+            }
+            Some(_) => {
+                self.wrong(field, "a string", node, "Put the value in quotes.");
+                None
+            }
+        }
+    }
+
+    /// A list.
+    pub fn list<'n>(&mut self, node: &'n Node, field: &str, of: &str) -> Option<&'n [Node]> {
+        if let Value::List(items) = &node.value {
+            return Some(items);
+        }
+        self.wrong(field, &format!("a list of {of}"), node, "Write it in brackets: `[\"one\", \"two\"]`.");
+        None
+    }
+
+    /// A list of strings; items may be empty.
+    pub fn strings(&mut self, node: &Node, field: &str) -> Option<Vec<String>> {
+        let items = self.list(node, field, "strings")?;
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match item.scalar() {
+                Some(Scalar { text, kind: ScalarKind::String }) => texts.push(text.clone()),
+                Some(_) => {
+                    self.wrong(&format!("{field}[{index}]"), "a string", item, "Put the value in quotes.");
+                }
+                None => {
+                    let hint = "Write one string for each word of the list.";
+                    self.wrong(&format!("{field}[{index}]"), "a string", item, hint);
+                }
+            }
+        }
+        (texts.len() == items.len()).then_some(texts)
+    }
+
+    /// A command: a list of strings that names a program.
+    pub fn program(&mut self, node: &Node, field: &str) -> Option<Vec<String>> {
+        let words = self.strings(node, field)?;
+        if words.first().is_some_and(|first| !first.is_empty()) {
+            return Some(words);
+        }
+        let message = format!("`{field}` names no program");
+        let hint = "Write the program and its arguments: `[\"pg_isready\", \"-q\"]`.";
+        self.report(Problem::error(Code::InvalidValue, message).hint(hint), &node.span);
+        None
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, node: &Node, field: &str) -> Option<bool> {
+        if let Some(Scalar { kind: ScalarKind::Boolean(flag), .. }) = node.scalar() {
+            return Some(*flag);
+        }
+        self.wrong(field, "true or false", node, "Write true or false, without quotes.");
+        None
+    }
+
+    /// A TCP port.
+    pub fn port(&mut self, node: &Node, field: &str) -> Option<u16> {
+        const EXPECTED: &str = "a whole number from 1 to 65535";
+        let scalar = node.scalar();
+        if let Some(Scalar { kind: ScalarKind::Integer(Some(number)), .. }) = scalar
+            && let Ok(port) = u16::try_from(*number)
+            && port != 0
+        {
+            return Some(port);
+        }
+        let quoted = scalar.filter(|scalar| scalar.kind == ScalarKind::String);
+        let hint = match quoted.and_then(|scalar| scalar.text.trim().parse::<u16>().ok()) {
+            Some(port) if port != 0 => format!("Write it without quotes: {port}."),
+            _ => "Write the TCP port that the server in the container listens on.".to_owned(),
+        };
+        self.wrong(field, EXPECTED, node, &hint);
+        None
+    }
+}
+
+/// The known key that was probably meant.
+pub fn nearest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
+    let allowed = (key.chars().count() / 3).clamp(1, 3);
+    let lower = key.to_lowercase().replace('-', "_");
+    keys.iter()
+        .map(|known| (strsim::osa_distance(&lower, known), *known))
+        .filter(|(distance, known)| *distance <= allowed || (lower.len() > 3 && lower.starts_with(known)))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}

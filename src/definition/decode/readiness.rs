@@ -1,0 +1,295 @@
+//! How the sidecar proves that it is ready.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::grants;
+use super::interface;
+use super::reader::{Reader, Table, nearest};
+use crate::definition::model::{Layer, Limits, ProbeReference, Readiness};
+use crate::definition::node::{Node, Value};
+use crate::definition::schema;
+use crate::error::{Code, Problem};
+
+/// The probes that farrier brings along.
+pub const BUILT_IN: [&str; 4] = ["tcp", "healthcheck", "exec", "skip"];
+/// How long a wait lasts where nothing is declared; the Python launcher's default.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const MEBIBYTE: u64 = 1024 * 1024;
+const PROBE_HINT: &str =
+    "Write `probe = \"tcp\"`, \"healthcheck\", \"exec\", \"skip\" or a custom probe's name.";
+
+/// What the rest of the definition says that readiness depends on.
+struct Surroundings<'a> {
+    has_port: Option<bool>,
+    env: &'a BTreeMap<String, String>,
+    layer: Layer,
+}
+
+/// Reads the `readiness` table or array of tables; none where it could not be read.
+pub fn decode(
+    table: Table<'_>,
+    interface: &interface::Decoded,
+    env: &BTreeMap<String, String>,
+    layer: Layer,
+    reader: &mut Reader<'_>,
+) -> Option<Vec<Readiness>> {
+    let around = Surroundings { has_port: interface.has_port, env, layer };
+    let Some(node) = table.get("readiness") else {
+        if around.has_port == Some(false) {
+            let hint = "Without a port nothing is tried by default: add `[readiness]` with `probe = \"healthcheck\"`, \
+                        \"exec\" or \"skip\".";
+            reader.missing("readiness", hint, table.key_span("interface"));
+            return None;
+        }
+        return Some(vec![Readiness {
+            probe: ProbeReference::Named("tcp".to_owned()),
+            timeout: DEFAULT_TIMEOUT,
+            max_timeout: DEFAULT_TIMEOUT * 2,
+            command: None,
+            sha256: None,
+            settings: serde_json::Map::new(),
+            grants: crate::definition::model::Grants::default(),
+            limits: Limits::default(),
+            field: "readiness".to_owned(),
+        }]);
+    };
+    let Value::List(items) = &node.value else {
+        let one = one(node, "readiness", table.key_span("readiness"), &around, reader)?;
+        return Some(vec![one]);
+    };
+    if items.is_empty() {
+        let message = "`readiness` is an empty list";
+        let problem = Problem::error(Code::InvalidValue, message).hint(PROBE_HINT);
+        reader.report(problem, &node.span);
+        return None;
+    }
+    let decoded: Vec<_> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| one(item, &format!("readiness[{index}]"), &item.span, &around, reader))
+        .collect();
+    decoded.into_iter().collect()
+}
+
+fn one(
+    node: &Node,
+    field: &str,
+    span: &std::ops::Range<usize>,
+    around: &Surroundings<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Readiness> {
+    let span = span.clone();
+    let table = reader.table(node, field, schema::Readiness::KEYS, &span)?;
+    let command = table.get("command").map(|node| reader.program(node, &format!("{field}.command")));
+    let probe = probe(table, field, command.is_some(), around, reader);
+    let timeout = table.get("timeout").map(|node| reader.duration(node, &format!("{field}.timeout")));
+    let timeout = timeout.unwrap_or(Some(DEFAULT_TIMEOUT));
+    let max_timeout = max_timeout(table, field, timeout, reader);
+    let limits = limits(table, field, reader);
+    let sha256 = sha256(table, field, reader);
+    let settings = settings(table, field, reader);
+    let grants = grants::decode(table, field, around.has_port, around.env, reader);
+    let probe = probe?;
+    match &probe {
+        ProbeReference::Named(name) if BUILT_IN.contains(&name.as_str()) => {
+            built_in(table, field, name, command.is_some(), reader);
+        }
+        _ => custom(table, field, &probe, around.layer, reader),
+    }
+    Some(Readiness {
+        probe,
+        timeout: timeout?,
+        max_timeout: max_timeout?,
+        command: command.flatten(),
+        sha256: sha256?,
+        settings: settings?,
+        grants,
+        limits,
+        field: field.to_owned(),
+    })
+}
+
+/// The probe, from `probe` or its other spelling `mode`.
+fn probe(
+    table: Table<'_>,
+    field: &str,
+    has_command: bool,
+    around: &Surroundings<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<ProbeReference> {
+    let (key, node) = match (table.get("probe"), table.get("mode")) {
+        (Some(_), Some(_)) => {
+            let message = format!("`{field}.probe` and `{field}.mode` are two spellings of one key");
+            let problem = Problem::error(Code::ConflictingFields, message).hint("Keep `probe`.");
+            reader.report(problem, table.key_span("mode"));
+            return None;
+        }
+        (Some(node), None) => ("probe", node),
+        (None, Some(node)) => ("mode", node),
+        (None, None) if around.has_port == Some(false) => {
+            reader.missing(&format!("{field}.probe"), PROBE_HINT, table.span);
+            return None;
+        }
+        (None, None) => return Some(ProbeReference::Named("tcp".to_owned())),
+    };
+    let written = reader.string(node, &format!("{field}.{key}"))?;
+    let name = match written.as_str() {
+        "none" => "skip",
+        "healthcheck" if has_command => "exec",
+        other => other,
+    };
+    if name == "tcp" && around.has_port == Some(false) {
+        let message = format!("`{field}.{key}` is \"tcp\", but the interface has no port to dial");
+        let hint =
+            "Use \"healthcheck\", \"exec\" or \"skip\", or declare `interface.kind = \"port\"` with a port.";
+        reader.report(Problem::error(Code::ConflictingFields, message).hint(hint), &node.span);
+        return None;
+    }
+    if name.contains('/') || name.to_ascii_lowercase().ends_with(".wasm") {
+        if around.layer == Layer::Workspace && name.starts_with('/') {
+            let hint = "Put the component beside the definition and write \"./name.wasm\".";
+            reader.wrong(&format!("{field}.{key}"), "a relative path", node, hint);
+            return None;
+        }
+        return Some(ProbeReference::File(PathBuf::from(name)));
+    }
+    let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if !named || name.starts_with(['.', '-']) {
+        reader.wrong(&format!("{field}.{key}"), "a probe's name or a path to a .wasm file", node, PROBE_HINT);
+        return None;
+    }
+    Some(ProbeReference::Named(name.to_owned()))
+}
+
+fn max_timeout(
+    table: Table<'_>,
+    field: &str,
+    timeout: Option<Duration>,
+    reader: &mut Reader<'_>,
+) -> Option<Duration> {
+    let Some(node) = table.get("max_timeout") else {
+        return timeout.map(|timeout| timeout * 2);
+    };
+    let longest = reader.duration(node, &format!("{field}.max_timeout"))?;
+    if timeout.is_some_and(|timeout| longest < timeout) {
+        let message = format!("`{field}.max_timeout` is shorter than `{field}.timeout`");
+        let hint = "Make it at least as long, or remove it: the default is twice the timeout.";
+        reader.report(Problem::error(Code::ConflictingFields, message).hint(hint), &node.span);
+        return None;
+    }
+    Some(longest)
+}
+
+fn limits(table: Table<'_>, field: &str, reader: &mut Reader<'_>) -> Limits {
+    let mut limits = Limits::default();
+    let path = format!("{field}.limits");
+    let Some(node) = table.get("limits") else {
+        return limits;
+    };
+    let span = table.key_span("limits");
+    let Some(table) = reader.table(node, &path, schema::Limits::KEYS, span) else {
+        return limits;
+    };
+    if let Some(node) = table.get("memory") {
+        let name = format!("{path}.memory");
+        match reader.size(node, &name) {
+            Some(bytes) if (MEBIBYTE..=1024 * MEBIBYTE).contains(&bytes) => limits.memory = bytes,
+            Some(_) => reader.out_of_range(node, &name, "from 1 MiB to 1 GiB"),
+            None => {}
+        }
+    }
+    if let Some(node) = table.get("poll") {
+        let name = format!("{path}.poll");
+        match reader.duration(node, &name) {
+            Some(poll) if (Duration::from_millis(1)..=Duration::from_mins(1)).contains(&poll) => {
+                limits.poll = poll;
+            }
+            Some(_) => reader.out_of_range(node, &name, "from 1 ms to 60 s"),
+            None => {}
+        }
+    }
+    limits
+}
+
+/// The pin in lower case; the outer option is none where it is wrong.
+#[expect(clippy::option_option, reason = "wrong, absent and present are three answers")]
+fn sha256(table: Table<'_>, field: &str, reader: &mut Reader<'_>) -> Option<Option<String>> {
+    let Some(node) = table.get("sha256") else {
+        return Some(None);
+    };
+    let name = format!("{field}.sha256");
+    let text = reader.string(node, &name)?;
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Some(Some(text.to_ascii_lowercase()));
+    }
+    let hint = "Write what `sha256sum` prints for the component.";
+    reader.wrong(&name, "64 hex digits", node, hint);
+    None
+}
+
+fn settings(
+    table: Table<'_>,
+    field: &str,
+    reader: &mut Reader<'_>,
+) -> Option<serde_json::Map<String, serde_json::Value>> {
+    let Some(node) = table.get("settings") else {
+        return Some(serde_json::Map::new());
+    };
+    let path = format!("{field}.settings");
+    let json = super::settings::json(node, &path, reader)?;
+    if let serde_json::Value::Object(map) = json {
+        return Some(map);
+    }
+    reader.wrong(&path, "a table", node, "Write the probe's settings as keys with values.");
+    None
+}
+
+/// Built-in probes need no grants and have no settings: both would be promises that nothing keeps.
+fn built_in(table: Table<'_>, field: &str, name: &str, has_command: bool, reader: &mut Reader<'_>) {
+    for (key, reason) in [
+        ("grants", "it is granted exactly what it needs"),
+        ("sha256", "it comes with farrier itself"),
+        ("settings", "it has none"),
+    ] {
+        if table.get(key).is_some() {
+            let message =
+                format!("`{field}.{key}` is not accepted with the built-in probe `{name}`: {reason}");
+            let hint = "Remove it, or name a custom probe.";
+            let problem = Problem::error(Code::ConflictingFields, message).hint(hint);
+            reader.report(problem, table.key_span(key));
+        }
+    }
+    if name == "exec" && !has_command {
+        let hint = "Write what to run in the container: `command = [\"pg_isready\"]`.";
+        reader.missing(&format!("{field}.command"), hint, table.span);
+    }
+    if name != "exec" && has_command {
+        let message =
+            format!("`{field}.command` is not accepted with the built-in probe `{name}`: it runs nothing");
+        let hint = "Write `probe = \"exec\"` to decide by the command, or remove it.";
+        let problem = Problem::error(Code::ConflictingFields, message).hint(hint);
+        reader.report(problem, table.key_span("command"));
+    }
+}
+
+fn custom(table: Table<'_>, field: &str, probe: &ProbeReference, layer: Layer, reader: &mut Reader<'_>) {
+    if table.get("command").is_some() {
+        let message = format!("`{field}.command` is for the built-in probe `exec`, not for `{probe}`");
+        let hint = "List what the probe may run in `grants.exec` instead.";
+        let problem = Problem::error(Code::ConflictingFields, message).hint(hint);
+        reader.report(problem, table.key_span("command"));
+    }
+    if layer == Layer::Workspace && table.get("sha256").is_none() {
+        let message =
+            format!("`{field}.sha256` is missing: a workspace definition must pin the component `{probe}`");
+        let mut problem = Problem::error(Code::MissingField, message)
+            .hint("Add `sha256 = \"…\"` with what `sha256sum` prints for the component.");
+        if let Some(meant) = nearest(&probe.to_string(), &BUILT_IN) {
+            problem = problem.hint(format!("Or did you mean the built-in probe `{meant}`?"));
+        }
+        let key = if table.get("probe").is_some() { "probe" } else { "mode" };
+        reader.report(problem, table.get(key).map_or(table.span, |node| &node.span));
+    }
+}

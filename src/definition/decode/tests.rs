@@ -1,0 +1,233 @@
+//! What one file may say and what it means; beside it, what is refused.
+
+mod container;
+mod hostile;
+mod interface;
+mod readiness;
+mod syntax;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Declaration, decode};
+use crate::definition::model::{Definition, DialGrant, Interface, Layer, Lifecycle, Mount, ProbeReference};
+use crate::definition::{toml, yaml};
+use crate::error::{Code, Place, Problem, Source};
+
+fn read(file: &str, text: &str, layer: Layer) -> (Declaration, Vec<Problem>) {
+    let source = Arc::new(Source { path: PathBuf::from(file), text: text.to_owned() });
+    let parsed =
+        if file.ends_with("toml") { toml::parse(text) } else { yaml::parse(text).map_err(|e| vec![e]) };
+    match parsed {
+        Ok(root) => decode(&root, &source, "db", layer),
+        Err(errors) => {
+            let problems = errors.into_iter().map(|error| {
+                let place = Place { source: Arc::clone(&source), span: error.span };
+                Problem::error(Code::DefinitionSyntax, error.message).at(place).hint(error.hint)
+            });
+            (Declaration::Broken, problems.collect())
+        }
+    }
+}
+
+fn whole(file: &str, text: &str) -> Definition {
+    match read(file, text, Layer::User) {
+        (Declaration::Sidecar(definition), problems) if problems.is_empty() => *definition,
+        (declaration, problems) => panic!("{declaration:?} {problems:#?}\n{text}"),
+    }
+}
+
+/// The first lines of a definition, so that cases name only what they are about: their line is 4 in TOML.
+const TOML: &str = "lifecycle = \"shared\"\nimage = \"x\"\n";
+const YAML: &str = "lifecycle: shared\nimage: x\ninterface:\n  kind: port\n  port: 80\n";
+
+/// What is expected: code, line, column, and a part of a hint.
+type Case = (&'static str, Code, usize, usize, &'static str);
+
+fn check(file: &str, before: &str, layer: Layer, cases: &[Case]) {
+    let mut failures = String::new();
+    for (text, code, line, column, hint) in cases {
+        let full = format!("{before}{text}");
+        let (_, problems) = read(file, &full, layer);
+        let found = problems.iter().any(|problem| {
+            problem.code == *code
+                && problem.place.as_ref().and_then(Place::line_column) == Some((*line, *column))
+                && problem.hints.iter().any(|one| one.contains(hint))
+        });
+        if !found {
+            failures
+                .push_str(&format!("\n{text}\n  expected {code} at {line}:{column} with {hint:?}, found\n"));
+            for problem in &problems {
+                let at = problem.place.as_ref().and_then(Place::line_column);
+                failures.push_str(&format!("    {problem} {at:?} {:?}\n", problem.hints));
+            }
+        }
+        assert!(problems.iter().all(|problem| !problem.hints.is_empty() && !problem.message.ends_with('.')));
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn yaml_of_the_python_launcher_keeps_its_meaning() {
+    let text = "\
+# A shared database.
+description: PostgreSQL for tests   # with a comment
+lifecycle: shared
+image: 'postgres:16'
+entrypoint: [\"docker-entrypoint.sh\"]
+command:
+  - postgres
+  - -c
+  - \"max_connections=20\"
+env:
+  FLAG: \"false\"
+  NUMBER: 8080
+  OCTAL: 010
+  YES: yes
+  FLOAT: 1.50
+  UNDERSCORE: 1_000
+  TRUE: True
+  NOTHING:
+  TILDE: ~
+  URL: http://x:80/a#b
+mounts: [docker-socket:ro]
+networks: [extra]
+resources:
+  memory: 512m
+interface:
+  kind: port
+  port: 05432
+  aliases: [db.test, postgres]
+readiness:
+  mode: healthcheck
+  command: [pg_isready, -q]
+  timeout: 1e1
+disable: false
+";
+    let definition = whole("db.yaml", text);
+    let env: Vec<_> = definition.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(
+        env,
+        [
+            ("FLAG", "false"),
+            ("FLOAT", "1.50"),
+            ("NOTHING", ""),
+            ("NUMBER", "8080"),
+            ("OCTAL", "010"),
+            ("TILDE", "~"),
+            ("TRUE", "True"),
+            ("UNDERSCORE", "1_000"),
+            ("URL", "http://x:80/a#b"),
+            ("YES", "yes"),
+        ]
+    );
+    assert_eq!(definition.lifecycle, Lifecycle::Shared);
+    assert_eq!(definition.memory, Some(512 << 20));
+    assert_eq!(definition.mounts, [Mount::DockerSocket { writable: false }]);
+    assert_eq!(definition.aliases(), ["db", "db.test", "postgres"]);
+    assert_eq!(definition.port(), Some(5432));
+    let readiness = &definition.readiness[0];
+    assert_eq!(readiness.probe, ProbeReference::Named("exec".to_owned()));
+    assert_eq!(readiness.timeout, Duration::from_secs(10));
+    assert_eq!(readiness.max_timeout, Duration::from_secs(20));
+    assert_eq!(readiness.command.as_deref(), Some(&["pg_isready".to_owned(), "-q".to_owned()][..]));
+    assert_eq!(definition.place("env.OCTAL").line_column(), Some((13, 10)));
+    assert_eq!(definition.place("interface").line_column(), Some((25, 1)));
+    assert_eq!(definition.place("interface.aliases[1]").line_column(), Some((28, 22)));
+}
+
+#[test]
+fn synonyms_and_defaults() {
+    let of = |readiness: &str| {
+        let text = format!(
+            "lifecycle = 'shared'\nimage = 'x'\ninterface = {{ kind = 'port', port = 80 }}\n{readiness}"
+        );
+        whole("db.toml", &text).readiness
+    };
+    for (text, probe) in [
+        ("", "tcp"),
+        ("readiness = {}", "tcp"),
+        ("readiness.mode = 'none'", "skip"),
+        ("readiness.probe = 'none'", "skip"),
+        ("readiness.mode = 'healthcheck'", "healthcheck"),
+        ("readiness = { mode = 'healthcheck', command = ['x'] }", "exec"),
+        ("readiness = { probe = 'exec', command = ['x', ''] }", "exec"),
+        ("readiness.probe = 'http'", "http"),
+    ] {
+        let readiness = of(text);
+        assert_eq!(readiness.len(), 1);
+        assert_eq!(readiness[0].probe, ProbeReference::Named(probe.to_owned()), "{text}");
+        assert_eq!(readiness[0].timeout, Duration::from_secs(30));
+        assert_eq!(readiness[0].max_timeout, Duration::from_secs(60));
+    }
+    let several = of("[[readiness]]\nprobe = 'tcp'\n[[readiness]]\nprobe = './x.wasm'\n");
+    assert_eq!(several[1].probe, ProbeReference::File(PathBuf::from("./x.wasm")));
+    assert_eq!(several[1].field, "readiness[1]");
+}
+
+/// One file with every property of the schema. What the decoder knows and what the schema offers cannot drift.
+#[test]
+fn a_file_with_every_property_is_understood() {
+    let text = format!(
+        "{TOML}description = 'd'\nentrypoint = ['a']\ncommand = ['sh', '-c', 'echo ${{HOME}}']\nnetworks = ['n']\n\
+         mounts = ['docker-socket', 'workspace:/w:ro', 'volume:v:/v']\nrequired = true\ndisable = false\n\
+         env = {{ A = 1, B = true, C = 2020-01-01, D = 0x1f }}\nresources = {{ memory = '64MiB', gpus = 'all' }}\n\
+         [interface]\nkind = 'mcp'\nport = 80\nname = 'm'\ntransport = 'http'\npath = 'x'\nprotocol = 'p'\naliases = ['a']\n\
+         [[readiness]]\nprobe = 'http'\ntimeout = '1m 30s'\nmax_timeout = '2m'\nsha256 = '{}'\n\
+         settings = {{ a = [1, 2.5, {{ b = true }}], 'd' = 'x' }}\nlimits = {{ memory = '1MiB', poll = '60s' }}\n\
+         [readiness.grants]\ndial = ['self', 'self:81', 'other:82']\nexec = [['a', 'b']]\nhealth = true\nlogs = true\n\
+         dirs = [{{ host = 'certs/x', guest = '/certs' }}]\nenv = ['A']\n\
+         [[readiness]]\nmode = 'exec'\ncommand = ['x']\n",
+        "AB".repeat(32)
+    );
+    let definition = whole("db.toml", &text);
+    let places = &definition.places;
+    let schema = crate::definition::json_schema();
+    let keys = |pointer: &str| {
+        schema.pointer(pointer).and_then(|found| found.as_object()).cloned().unwrap_or_default()
+    };
+    let tables = [
+        ("/properties", &[""][..]),
+        ("/definitions/Resources/properties", &["resources."]),
+        ("/definitions/Interface/properties", &["interface."]),
+        ("/definitions/Readiness/properties", &["readiness[0].", "readiness[1]."]),
+        ("/definitions/Grants/properties", &["readiness[0].grants."]),
+        ("/definitions/Directory/properties", &["readiness[0].grants.dirs[0]."]),
+        ("/definitions/Limits/properties", &["readiness[0].limits."]),
+    ];
+    for (pointer, prefixes) in tables {
+        for key in keys(pointer).keys().filter(|key| !matches!(key.as_str(), "volume" | "mountpoint")) {
+            let set = prefixes.iter().any(|prefix| places.contains_key(&format!("{prefix}{key}")));
+            assert!(set, "{pointer}/{key} is in the schema but not in this test's file");
+        }
+    }
+    let env: Vec<_> = definition.env.values().map(String::as_str).collect();
+    assert_eq!(env, ["1", "true", "2020-01-01", "0x1f"]);
+    let Interface::Mcp { path, .. } = &definition.interface else { panic!("{:?}", definition.interface) };
+    assert_eq!(path, "/x");
+    let readiness = &definition.readiness[0];
+    assert_eq!(readiness.sha256, Some("ab".repeat(32)));
+    assert_eq!(
+        serde_json::to_string(&readiness.settings).ok().as_deref(),
+        Some(r#"{"a":[1,2.5,{"b":true}],"d":"x"}"#)
+    );
+    assert_eq!(
+        readiness.grants.dial,
+        [
+            DialGrant::This(None),
+            DialGrant::This(Some(81)),
+            DialGrant::Sidecar { name: "other".to_owned(), port: 82 },
+        ]
+    );
+    assert_eq!(definition.place("readiness[0].settings.a[2].b").line_column().map(|at| at.0), Some(25));
+}
+
+#[test]
+fn disabled_definitions_need_nothing_else() {
+    for (file, text) in [("db.toml", "disable = true\nport = 5"), ("db.yaml", "disable: TRUE\n")] {
+        let (declaration, problems) = read(file, text, Layer::User);
+        assert!(matches!(declaration, Declaration::Disabled(_)), "{declaration:?}");
+        assert!(problems.iter().all(|problem| !problem.is_error()));
+    }
+}

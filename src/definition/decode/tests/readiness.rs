@@ -1,0 +1,99 @@
+//! What is refused in `readiness`.
+
+use super::check;
+use crate::definition::model::Layer;
+use crate::error::Code::{
+    ConflictingFields as Conflict, InvalidValue as Invalid, MissingField as Missing, UnknownKey,
+};
+
+#[test]
+fn fields_of_readiness() {
+    const PORT: &str =
+        "lifecycle = 'shared'\nimage = 'x'\ninterface = { kind = 'port', port = 80 }\n[readiness]\n";
+    check(
+        "db.toml",
+        PORT,
+        Layer::User,
+        &[
+            ("timeout = nan", Invalid, 5, 11, "24 hours"),
+            ("timeout = inf", Invalid, 5, 11, "24 hours"),
+            ("timeout = -inf", Invalid, 5, 11, "24 hours"),
+            ("timeout = -1", Invalid, 5, 11, "24 hours"),
+            ("timeout = 0", Invalid, 5, 11, "24 hours"),
+            ("timeout = 1e400", Invalid, 5, 11, "24 hours"),
+            ("timeout = 100000", Invalid, 5, 11, "24 hours"),
+            ("timeout = '1e3s'", Invalid, 5, 11, "24 hours"),
+            ("timeout = 'soon'", Invalid, 5, 11, "24 hours"),
+            ("timeout = '25h'", Invalid, 5, 11, "24 hours"),
+            ("timeout = true", Invalid, 5, 11, "24 hours"),
+            ("timeout = [1]", Invalid, 5, 11, "24 hours"),
+            ("timeout = '10s'\nmax_timeout = '5s'", Conflict, 6, 15, "at least as long"),
+            ("probe = 'tcp'\nmode = 'tcp'", Conflict, 6, 1, "Keep `probe`"),
+            ("probe = 5", Invalid, 5, 9, "quotes"),
+            ("probe = 'a probe'", Invalid, 5, 9, "custom probe"),
+            ("probe = 'exec'", Missing, 4, 2, "pg_isready"),
+            ("probe = 'exec'\ncommand = []", Invalid, 6, 11, "arguments"),
+            ("probe = 'exec'\ncommand = 'x'", Invalid, 6, 11, "brackets"),
+            ("probe = 'tcp'\ncommand = ['x']", Conflict, 6, 1, "\"exec\""),
+            ("probe = 'skip'\ncommand = ['x']", Conflict, 6, 1, "\"exec\""),
+            ("probe = 'http'\ncommand = ['x']", Conflict, 6, 1, "grants.exec"),
+            ("probe = 'tcp'\ngrants = { logs = true }", Conflict, 6, 1, "custom probe"),
+            ("probe = 'skip'\nsettings = { a = 1 }", Conflict, 6, 1, "custom probe"),
+            ("probe = 'healthcheck'\nsha256 = '00'", Conflict, 6, 1, "custom probe"),
+            ("probe = 'http'\nsha256 = '00'", Invalid, 6, 10, "sha256sum"),
+            ("probe = 'http'\nsettings = 5", Invalid, 6, 12, "keys with values"),
+            ("probe = 'http'\nsettings = { a = nan }", Invalid, 6, 18, "JSON"),
+            ("timout = 5", UnknownKey, 5, 1, "`timeout`"),
+            ("limits = { memory = '1k' }", Invalid, 5, 21, "range"),
+            ("limits = { memory = '2g' }", Invalid, 5, 21, "range"),
+            ("limits = { poll = '2m' }", Invalid, 5, 19, "range"),
+            ("limits = { poll = 0.0001 }", Invalid, 5, 19, "range"),
+            ("probe = 'http'\ngrants = { dial = ['127.0.0.1:80'] }", Invalid, 6, 20, "NAME:PORT"),
+            ("probe = 'http'\ngrants = { dial = ['10.0.0.1'] }", Invalid, 6, 20, "NAME:PORT"),
+            ("probe = 'http'\ngrants = { dial = ['[::1]:80'] }", Invalid, 6, 20, "NAME:PORT"),
+            ("probe = 'http'\ngrants = { dial = ['::1'] }", Invalid, 6, 20, "NAME:PORT"),
+            ("probe = 'http'\ngrants = { dial = ['db'] }", Invalid, 6, 20, "NAME:PORT"),
+            ("probe = 'http'\ngrants = { dial = ['db:0'] }", Invalid, 6, 20, "NAME:PORT"),
+            ("probe = 'http'\ngrants = { dial = ['db:+80'] }", Invalid, 6, 20, "NAME:PORT"),
+            ("probe = 'http'\ngrants = { exec = ['x'] }", Invalid, 6, 20, "[["),
+            ("probe = 'http'\ngrants = { exec = [[]] }", Invalid, 6, 20, "arguments"),
+            ("probe = 'http'\ngrants = { exec = [['x', '']] }", Invalid, 6, 20, "Remove it"),
+            ("probe = 'http'\ngrants = { env = ['HOME'] }", Invalid, 6, 19, "out of reach"),
+            (
+                "probe = 'http'\ngrants = { dirs = [{ host = '../x', guest = '/x' }] }",
+                Invalid,
+                6,
+                29,
+                "beside",
+            ),
+            ("probe = 'http'\ngrants = { dirs = [{ host = '/x', guest = '/x' }] }", Invalid, 6, 29, "beside"),
+            ("probe = 'http'\ngrants = { dirs = [{ host = 'x', guest = 'x' }] }", Invalid, 6, 42, "in full"),
+            ("probe = 'http'\ngrants = { dirs = [{ host = 'x' }] }", Missing, 6, 20, "absolute path"),
+            ("probe = 'http'\ngrants = { health = 'yes' }", Invalid, 6, 21, "without quotes"),
+            ("probe = 'http'\ngrants = { dail = ['self'] }", UnknownKey, 6, 12, "`dial`"),
+        ],
+    );
+    const NONE: &str = "lifecycle = 'shared'\nimage = 'x'\ninterface.kind = 'none'\n";
+    check(
+        "db.toml",
+        NONE,
+        Layer::User,
+        &[
+            ("readiness.probe = 'tcp'", Conflict, 4, 19, "healthcheck"),
+            ("[readiness]\ntimeout = 5", Missing, 4, 2, "skip"),
+            ("readiness = []", Invalid, 4, 13, "probe"),
+            ("[[readiness]]\nprobe = 'skip'\n[[readiness]]\nprobe = 'exec'", Missing, 6, 1, "pg_isready"),
+            ("[readiness]\nprobe = 'http'\ngrants.dial = ['self']", Invalid, 6, 16, "PORT"),
+        ],
+    );
+    check(
+        "db.toml",
+        PORT,
+        Layer::Workspace,
+        &[
+            ("probe = 'http'", Missing, 5, 9, "sha256sum"),
+            ("probe = 'tpc'", Missing, 5, 9, "`tcp`"),
+            ("probe = '/x.wasm'", Invalid, 5, 9, "beside"),
+        ],
+    );
+}

@@ -1,0 +1,194 @@
+//! Image references, by the grammar of `github.com/distribution/reference`, which every engine uses.
+
+/// Whether an engine would take a text as an image.
+///
+/// # Errors
+/// One clause that says why not.
+pub fn check(image: &str) -> Result<(), String> {
+    if image.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if let Some(odd) = image.chars().find(|c| !c.is_ascii_graphic()) {
+        return Err(if odd.is_whitespace() {
+            "it contains a space".to_owned()
+        } else {
+            format!("it contains the character {odd:?}")
+        });
+    }
+    let (named, digest) = match image.split_once('@') {
+        Some((named, digest)) => (named, Some(digest)),
+        None => (image, None),
+    };
+    if let Some(digest) = digest {
+        check_digest(digest)?;
+    }
+    // A colon behind the last slash begins the tag; one before it belongs to the registry's port.
+    let last = named.rfind('/').map_or(0, |slash| slash + 1);
+    let (name, tag) = match named.get(last..).and_then(|rest| rest.find(':')) {
+        Some(colon) => named.split_at(last + colon),
+        None => (named, ""),
+    };
+    if let Some(tag) = tag.strip_prefix(':') {
+        check_tag(tag)?;
+    }
+    check_name(name)
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() {
+        return Err("the repository's name is missing".to_owned());
+    }
+    if name.len() > 255 {
+        return Err("the repository's name is longer than 255 characters".to_owned());
+    }
+    let path = match name.split_once('/') {
+        Some((first, rest)) if is_registry(first) => {
+            check_registry(first)?;
+            rest
+        }
+        _ => name,
+    };
+    path.split('/').try_for_each(check_component)
+}
+
+/// As docker decides: the first component is a registry where it looks like a host.
+fn is_registry(first: &str) -> bool {
+    first == "localhost" || first.contains(['.', ':']) || first.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+fn check_registry(registry: &str) -> Result<(), String> {
+    let wrong = || format!("the registry `{registry}` is not a host with an optional port");
+    let (host, port) = if let Some(rest) = registry.strip_prefix('[') {
+        let (address, port) = rest.split_once(']').ok_or_else(wrong)?;
+        if address.is_empty() || !address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':') {
+            return Err(wrong());
+        }
+        ("ipv6", port.strip_prefix(':'))
+    } else {
+        match registry.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (registry, None),
+        }
+    };
+    let port_is_right =
+        port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
+    if super::names::is_dns_name(host) && port_is_right { Ok(()) } else { Err(wrong()) }
+}
+
+fn check_component(component: &str) -> Result<(), String> {
+    if component.is_empty() {
+        return Err("a part between slashes is empty".to_owned());
+    }
+    if component.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err("a repository's name must be lower case".to_owned());
+    }
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if let Some(odd) = component.bytes().find(|byte| !alphanumeric(*byte) && !b"._-".contains(byte)) {
+        return Err(format!("a repository's name cannot contain `{}`", char::from(odd)));
+    }
+    let ends_right = component.bytes().next().is_some_and(alphanumeric)
+        && component.bytes().next_back().is_some_and(alphanumeric);
+    let separators_right = component
+        .split(|c: char| c.is_ascii_alphanumeric())
+        .all(|run| matches!(run, "" | "." | "_" | "__") || run.bytes().all(|byte| byte == b'-'));
+    if ends_right && separators_right {
+        Ok(())
+    } else {
+        Err(format!("`{component}` has a separator at its end, or two in a row"))
+    }
+}
+
+fn check_tag(tag: &str) -> Result<(), String> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let right = tag.len() <= 128
+        && tag.bytes().next().is_some_and(word)
+        && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-');
+    if right {
+        return Ok(());
+    }
+    Err("the tag must be 1 to 128 letters, digits, `_`, `.` or `-`, and not begin with `.` or `-`".to_owned())
+}
+
+fn check_digest(digest: &str) -> Result<(), String> {
+    let lengths = [("sha256", 64), ("sha384", 96), ("sha512", 128)];
+    let right = digest.split_once(':').is_some_and(|(algorithm, hex)| {
+        lengths.contains(&(algorithm, hex.len()))
+            && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    });
+    if right { Ok(()) } else { Err("the digest must be `sha256:` and 64 lower-case hex digits".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn takes_what_docker_takes() {
+        let digest = "a".repeat(64);
+        for image in [
+            "postgres",
+            "postgres:16",
+            "library/postgres:16-alpine",
+            "localhost/x",
+            "localhost:5000/team/x:latest",
+            "ghcr.io/acme/some_tool/x__y/z---w:V1.2_3-rc",
+            "[::1]:5000/x",
+            "HOST/x:1",
+            "swarmforge-tong-git-signing:latest",
+            &digest,
+            &format!("sha256:{digest}"),
+            &format!("postgres@sha256:{digest}"),
+            &format!("postgres:16@sha256:{digest}"),
+        ] {
+            assert_eq!(check(image), Ok(()), "{image}");
+        }
+    }
+
+    #[test]
+    fn says_why_not() {
+        let long = "a".repeat(256);
+        for (image, why) in [
+            ("", "empty"),
+            ("Postgres", "lower case"),
+            ("team/Postgres:16", "lower case"),
+            ("postgres 16", "space"),
+            ("postgres:", "tag"),
+            ("postgres:-x", "tag"),
+            ("postgres:a/b", "registry"),
+            (":16", "missing"),
+            ("/x", "empty"),
+            ("x//y", "empty"),
+            ("x/", "empty"),
+            ("-x", "separator"),
+            ("x___y", "separator"),
+            ("x..y", "separator"),
+            ("x@sha256:abc", "digest"),
+            ("x@", "digest"),
+            ("x@sha256:", "digest"),
+            ("host:port/x", "registry"),
+            ("ho_st.com/x", "registry"),
+            ("x$y", "cannot contain"),
+            ("https://ghcr.io/x", "registry"),
+            ("pöstgres", "character"),
+            ("x\0", "character"),
+            (long.as_str(), "255"),
+        ] {
+            let reason = check(image).expect_err(image);
+            assert!(reason.contains(why), "{image}: {reason}");
+        }
+        assert!(check(&format!("x:{}", "a".repeat(129))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(image in "\\PC*") {
+            let _ = check(&image);
+        }
+
+        #[test]
+        fn never_panics_near_the_grammar(image in "[a-zA-Z0-9@:/._\\[\\]-]{0,80}") {
+            let _ = check(&image);
+        }
+    }
+}

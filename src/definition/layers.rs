@@ -1,0 +1,275 @@
+//! The four layers: found, read, decoded, merged and checked against each other.
+
+mod folder;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use self::folder::{Candidate, Folder};
+use super::decode::{Declaration, decode};
+use super::model::{Definition, Layer};
+use super::{read, rules};
+use crate::error::{Code, Place, Problem};
+
+/// How many problems of one file are kept.
+const MOST_PROBLEMS: usize = 100;
+
+/// Where the layers are.
+#[derive(Clone, Debug, Default)]
+pub struct LayerDirectories {
+    /// The user's own definitions.
+    pub user: Option<PathBuf>,
+    /// The organisation's.
+    pub org: Option<PathBuf>,
+    /// The repository's.
+    pub repo: Option<PathBuf>,
+    /// The workspace's.
+    pub workspace: Option<PathBuf>,
+    /// The resolved root of the workspace: definitions that lie in it are not trusted.
+    pub workspace_root: Option<PathBuf>,
+}
+
+impl LayerDirectories {
+    const fn of(&self, layer: Layer) -> Option<&PathBuf> {
+        match layer {
+            Layer::User => self.user.as_ref(),
+            Layer::Org => self.org.as_ref(),
+            Layer::Repo => self.repo.as_ref(),
+            Layer::Workspace => self.workspace.as_ref(),
+        }
+    }
+}
+
+/// What was found in one layer directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerReport {
+    /// The layer that it counts for: the workspace's where it lies inside the workspace.
+    pub layer: Layer,
+    /// The layer whose option named it.
+    pub given_as: Layer,
+    /// As it was named.
+    pub directory: PathBuf,
+    /// Whether it exists.
+    pub present: bool,
+    /// How many definition files it holds.
+    pub files: usize,
+}
+
+/// Everything that the layers say.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Each directory that was named, from the lowest layer to the highest.
+    pub layers: Vec<LayerReport>,
+    /// The merged definitions that are whole, by name.
+    pub definitions: Vec<Definition>,
+    /// All problems of all files, by file and line.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads all layers. Problems are collected, also those of definitions that another layer replaces.
+#[must_use]
+pub fn load(directories: &LayerDirectories) -> Loaded {
+    let mut loaded = Loaded::default();
+    let mut seen: Vec<(Layer, PathBuf)> = Vec::new();
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for given_as in Layer::ALL {
+        let Some(directory) = directories.of(given_as) else {
+            continue;
+        };
+        let (present, layer, files) =
+            match folder::open(given_as, directory, directories.workspace_root.as_deref()) {
+                Ok(None) => (false, given_as, 0),
+                Ok(Some(folder)) => {
+                    let Folder { layer, resolved, candidates: files, problems } = folder;
+                    loaded.problems.extend(problems);
+                    loaded.problems.extend(same_stems(&files));
+                    let count = files.len();
+                    // Two options may name one directory of the workspace: its files count once.
+                    if !seen.contains(&(layer, resolved.clone())) {
+                        seen.push((layer, resolved));
+                        candidates.extend(files);
+                    }
+                    (true, layer, count)
+                }
+                Err(problem) => {
+                    loaded.problems.push(problem);
+                    (true, given_as, 0)
+                }
+            };
+        let directory = directory.clone();
+        loaded.layers.push(LayerReport { layer, given_as, directory, present, files });
+    }
+    if !candidates.is_empty() {
+        // Stable: within a layer the order of options and of file names stays.
+        candidates.sort_by_key(|candidate| candidate.layer);
+        loaded.definitions = merge(&candidates, &mut loaded.problems);
+        rules::check(&loaded.definitions, &mut loaded.problems);
+    }
+    if !loaded.problems.is_empty() {
+        loaded.problems.sort_by_cached_key(position);
+        loaded.problems.dedup();
+        loaded.problems = limited(&loaded.problems);
+    }
+    loaded
+}
+
+/// Keeps what a reader can use of each file, and says how much more there is: a hostile file could hold a
+/// problem on each of a hundred thousand lines.
+fn limited(problems: &[Problem]) -> Vec<Problem> {
+    let mut kept: Vec<Problem> = Vec::with_capacity(problems.len().min(1024));
+    for of_one_file in problems.chunk_by(|one, other| file(one) == file(other)) {
+        let (shown, rest) = of_one_file.split_at_checked(MOST_PROBLEMS).unwrap_or((of_one_file, &[]));
+        kept.extend(shown.iter().cloned());
+        let Some(first) = rest.first() else { continue };
+        let message = format!("the file has {} more problems, which are not shown", rest.len());
+        let summary = match rest.iter().find(|problem| problem.is_error()) {
+            Some(error) => Problem::error(error.code, message),
+            None => Problem::warning(first.code, message),
+        };
+        kept.push(
+            Problem { place: first.place.clone(), sidecar: first.sidecar.clone(), ..summary }
+                .hint("Correct the ones above first."),
+        );
+    }
+    kept
+}
+
+fn file(problem: &Problem) -> Option<&Path> {
+    problem.place.as_ref().map(|place| place.source.path.as_path())
+}
+
+fn position(problem: &Problem) -> (PathBuf, usize, usize, Code) {
+    let place = problem.place.as_ref();
+    let path = place.map(|place| place.source.path.clone()).unwrap_or_default();
+    let (start, end) = place.map(|place| (place.span.start, place.span.end)).unwrap_or_default();
+    (path, start, end, problem.code)
+}
+
+/// Two files of one directory for one name: between `.yaml` and `.yml` the Python launcher's rule holds (the
+/// later wins), and said; TOML beside YAML has no rule.
+fn same_stems(files: &[Candidate]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut by_stem: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
+    for file in files {
+        by_stem.entry(&file.stem).or_default().push(file);
+    }
+    for (stem, same) in by_stem {
+        let [earlier @ .., last] = same.as_slice() else {
+            continue;
+        };
+        let Some(first) = earlier.first() else { continue };
+        let message = format!("{} defines `{stem}` as well", file_name(&first.path));
+        let problem = if same.iter().any(|file| file.is_toml()) {
+            Problem::error(Code::DuplicateDefinition, message)
+                .hint("Keep one of the two files: a name has one definition in a directory.")
+        } else {
+            Problem::warning(
+                Code::DuplicateDefinition,
+                format!("{message}; this file is the one that counts"),
+            )
+            .hint(format!("Remove {} to make it plain.", file_name(&first.path)))
+        };
+        problems.push(problem.at(Place::file(&last.path)).of(stem));
+    }
+    problems
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// What holds a name while the layers are gone through.
+struct Holder {
+    layer: Layer,
+    path: PathBuf,
+    required: bool,
+    /// None where the definition is broken, which was reported.
+    definition: Option<Definition>,
+}
+
+fn merge(candidates: &[Candidate], problems: &mut Vec<Problem>) -> Vec<Definition> {
+    let mut holders: BTreeMap<String, Holder> = BTreeMap::new();
+    for candidate in candidates {
+        let name = candidate.stem.as_str();
+        let Some(declaration) = declaration(candidate, problems) else {
+            continue;
+        };
+        let from_workspace = !candidate.layer.is_trusted();
+        let trusted = holders.get(name).filter(|holder| from_workspace && holder.layer.is_trusted());
+        match (declaration, trusted) {
+            (Declaration::Disabled(place), Some(holder)) if holder.required => {
+                let message = format!(
+                    "the workspace disables `{name}`, which {} declares with `required = true`",
+                    holder.path.display()
+                );
+                let hint = "Remove this file, or the `required` from the trusted definition.";
+                let problem = Problem::error(Code::WorkspaceOverride, message).at(place).of(name).hint(hint);
+                problems.push(problem);
+            }
+            (Declaration::Disabled(_), _) => {
+                holders.remove(name);
+            }
+            (Declaration::Sidecar(_) | Declaration::Broken, Some(holder)) => {
+                let message = format!(
+                    "the workspace cannot redefine `{name}`, which the {} layer declares in {}; this file is ignored",
+                    holder.layer,
+                    holder.path.display()
+                );
+                let hint = "Give it another name, or disable the trusted one with a file that says `disable = true`.";
+                let place = Place::file(&candidate.path);
+                problems
+                    .push(Problem::warning(Code::WorkspaceOverride, message).at(place).of(name).hint(hint));
+            }
+            (Declaration::Sidecar(definition), None) => {
+                let required = definition.required;
+                insert(&mut holders, candidate, required, Some(*definition));
+            }
+            (Declaration::Broken, None) => insert(&mut holders, candidate, false, None),
+        }
+    }
+    holders.into_values().filter_map(|holder| holder.definition).collect()
+}
+
+fn insert(
+    holders: &mut BTreeMap<String, Holder>,
+    candidate: &Candidate,
+    required: bool,
+    definition: Option<Definition>,
+) {
+    let holder = Holder { layer: candidate.layer, path: candidate.path.clone(), required, definition };
+    holders.insert(candidate.stem.clone(), holder);
+}
+
+/// Reads, parses and decodes one file; none where its text cannot even be parsed.
+fn declaration(candidate: &Candidate, problems: &mut Vec<Problem>) -> Option<Declaration> {
+    let source = match read::read(&candidate.path, &candidate.access) {
+        Ok(source) => source,
+        Err(problem) => {
+            problems.push(problem.of(&candidate.stem));
+            return None;
+        }
+    };
+    let parsed = if candidate.is_toml() {
+        super::toml::parse(&source.text)
+    } else {
+        super::yaml::parse(&source.text).map_err(|error| vec![error])
+    };
+    match parsed {
+        Ok(root) => {
+            let (declaration, found) = decode(&root, &source, &candidate.stem, candidate.layer);
+            problems.extend(found);
+            Some(declaration)
+        }
+        Err(errors) => {
+            problems.extend(errors.into_iter().map(|error| {
+                Problem::error(Code::DefinitionSyntax, error.message)
+                    .at(Place { source: source.clone(), span: error.span })
+                    .of(&candidate.stem)
+                    .hint(error.hint)
+            }));
+            None
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! One layer directory: which layer it really is, and which files it holds.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
+use crate::definition::model::Layer;
+use crate::definition::read::{Access, OTHERS_WRITE, STICKY, outside_workspace};
+use crate::error::{Code, Place, Problem};
+
+/// A file that is a definition by its name.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The path as the user would type it.
+    pub path: PathBuf,
+    /// The sidecar's name.
+    pub stem: String,
+    /// The layer that it counts for.
+    pub layer: Layer,
+    /// How it is read.
+    pub access: Access,
+}
+
+impl Candidate {
+    /// Whether it is TOML; else it is YAML.
+    pub fn is_toml(&self) -> bool {
+        self.path.extension().is_some_and(|extension| extension == "toml")
+    }
+}
+
+/// A layer directory that exists.
+#[derive(Debug)]
+pub struct Folder {
+    /// The layer that it counts for: the workspace's where it lies inside the workspace.
+    pub layer: Layer,
+    /// The resolved path.
+    pub resolved: PathBuf,
+    /// The files, by name.
+    pub candidates: Vec<Candidate>,
+    /// What is wrong with the directory or with file names in it.
+    pub problems: Vec<Problem>,
+}
+
+/// Looks into a directory that was named for a layer. None where it does not exist.
+///
+/// # Errors
+/// One problem that says why it cannot be used.
+pub fn open(given_as: Layer, path: &Path, workspace_root: Option<&Path>) -> Result<Option<Folder>, Problem> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => {
+            return Err(unusable(path, format!("the {given_as} layer is not a directory"))
+                .hint("Name the directory that holds the definitions."));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unlisted(given_as, path, &error)),
+    }
+    let resolved = path.canonicalize().map_err(|error| unlisted(given_as, path, &error))?;
+    let root = workspace_root.map(|root| root.canonicalize().unwrap_or_else(|_| root.to_owned()));
+    let inside = root.as_deref().and_then(|root| resolved.strip_prefix(root).ok());
+    let layer = if inside.is_some() { Layer::Workspace } else { given_as };
+    let mut folder =
+        Folder { layer, resolved: resolved.clone(), candidates: Vec::new(), problems: Vec::new() };
+    let names = if layer == Layer::Workspace {
+        if inside.is_none() && root.as_deref().is_some_and(|root| lies_in(path, root)) {
+            return Err(outside_workspace(path));
+        }
+        let (root_path, relative) = match (&root, inside) {
+            (Some(root), Some(inside)) => (root.clone(), inside.to_owned()),
+            // Named outside the workspace by an option: its own folder is what symlinks may not leave.
+            _ => (resolved.clone(), PathBuf::new()),
+        };
+        folder.workspace(path, given_as, &root_path, &relative)?
+    } else {
+        folder.trusted(path, given_as, root.as_deref())?
+    };
+    for name in names {
+        folder.problems.push(
+            Problem::error(Code::DefinitionUnreadable, "the file's name is not UTF-8")
+                .at(Place::file(&path.join(name)))
+                .hint("Rename it: the name without its ending is the sidecar's."),
+        );
+    }
+    folder.candidates.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(Some(folder))
+}
+
+type BadNames = Vec<std::ffi::OsString>;
+
+impl Folder {
+    fn workspace(
+        &mut self,
+        path: &Path,
+        given_as: Layer,
+        root_path: &Path,
+        relative: &Path,
+    ) -> Result<BadNames, Problem> {
+        let failed = |error: io::Error| unlisted(given_as, path, &error);
+        let root = Arc::new(Dir::open_ambient_dir(root_path, ambient_authority()).map_err(failed)?);
+        let entries = if relative.as_os_str().is_empty() { root.entries() } else { root.read_dir(relative) };
+        let mut bad = BadNames::new();
+        for entry in entries.map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            match definition_stem(&name) {
+                Stem::None => {}
+                Stem::NotText => bad.push(name),
+                Stem::Named(stem) => self.candidates.push(Candidate {
+                    path: path.join(&name),
+                    stem,
+                    layer: Layer::Workspace,
+                    access: Access::Beneath {
+                        root: Arc::clone(&root),
+                        root_path: root_path.to_owned(),
+                        relative: relative.join(&name),
+                    },
+                }),
+            }
+        }
+        Ok(bad)
+    }
+
+    fn trusted(&mut self, path: &Path, given_as: Layer, root: Option<&Path>) -> Result<BadNames, Problem> {
+        let failed = |error: io::Error| unlisted(given_as, path, &error);
+        let mut bad = BadNames::new();
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let stem = match definition_stem(&name) {
+                Stem::None => continue,
+                Stem::NotText => {
+                    bad.push(name);
+                    continue;
+                }
+                Stem::Named(stem) => stem,
+            };
+            let file = path.join(&name);
+            let mut candidate = Candidate { path: file, stem, layer: self.layer, access: Access::Trusted };
+            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                self.follow(&mut candidate, root);
+            }
+            self.candidates.push(candidate);
+        }
+        if !self.candidates.is_empty()
+            && let Some(open) = writable_by_anyone(&self.resolved)
+        {
+            let message = format!(
+                "the {given_as} layer is trusted, but anyone on this machine may write {}",
+                open.display()
+            );
+            let hint = format!("Run `chmod o-w {}` after checking what is in it.", open.display());
+            self.problems.push(unusable(path, message).hint(hint));
+        }
+        Ok(bad)
+    }
+
+    /// Trust follows location, for single files too: one that lies in the workspace is the workspace's.
+    fn follow(&mut self, candidate: &mut Candidate, root: Option<&Path>) {
+        let Ok(resolved) = candidate.path.canonicalize() else {
+            return;
+        };
+        if let Some((root, relative)) =
+            root.and_then(|root| resolved.strip_prefix(root).ok().map(|relative| (root, relative)))
+        {
+            if let Ok(dir) = Dir::open_ambient_dir(root, ambient_authority()) {
+                candidate.layer = Layer::Workspace;
+                candidate.access = Access::Beneath {
+                    root: Arc::new(dir),
+                    root_path: root.to_owned(),
+                    relative: relative.to_owned(),
+                };
+            }
+            return;
+        }
+        if let Some(open) = resolved.parent().and_then(replaceable_by_anyone) {
+            let message = format!(
+                "the file is a symlink to where anyone on this machine may write, {}",
+                open.display()
+            );
+            let hint = "Put the file itself into the layer.";
+            self.problems.push(unusable(&candidate.path, message).hint(hint));
+        }
+    }
+}
+
+enum Stem {
+    None,
+    NotText,
+    Named(String),
+}
+
+/// The sidecar's name of a file. Hidden files and editors' backups are passed over.
+fn definition_stem(name: &std::ffi::OsStr) -> Stem {
+    let file = Path::new(name);
+    let known = file.extension().is_some_and(|end| end == "toml" || end == "yaml" || end == "yml");
+    if !known || name.as_encoded_bytes().starts_with(b".") {
+        return Stem::None;
+    }
+    match file.file_stem().and_then(|stem| stem.to_str()) {
+        Some(stem) => Stem::Named(stem.to_owned()),
+        None => Stem::NotText,
+    }
+}
+
+/// Whether a path is written as something beneath the workspace, wherever it leads.
+fn lies_in(path: &Path, root: &Path) -> bool {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute
+        .ancestors()
+        .skip(1)
+        .any(|ancestor| ancestor.canonicalize().is_ok_and(|resolved| resolved == root))
+}
+
+/// The directory itself where everybody may add files to it (a sticky bit does not hinder that), else a parent
+/// in which everybody may replace it.
+fn writable_by_anyone(directory: &Path) -> Option<PathBuf> {
+    let open =
+        |path: &Path| std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & OTHERS_WRITE != 0);
+    if open(directory) {
+        return Some(directory.to_owned());
+    }
+    directory.parent().and_then(replaceable_by_anyone)
+}
+
+/// The nearest directory of a path whose entries everybody may replace.
+fn replaceable_by_anyone(directory: &Path) -> Option<PathBuf> {
+    let open = |metadata: &Metadata| metadata.mode() & OTHERS_WRITE != 0 && metadata.mode() & STICKY == 0;
+    let mut ancestors = directory.ancestors();
+    ancestors.find(|path| std::fs::metadata(path).is_ok_and(|metadata| open(&metadata))).map(Path::to_owned)
+}
+
+fn unusable(path: &Path, message: impl Into<String>) -> Problem {
+    Problem::error(Code::LayerUnusable, message).at(Place::file(path))
+}
+
+fn unlisted(given_as: Layer, path: &Path, error: &io::Error) -> Problem {
+    unusable(path, format!("the {given_as} layer cannot be listed: {error}"))
+        .hint("Check the path and its permissions, or name another directory.")
+}

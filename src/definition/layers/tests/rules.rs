@@ -1,0 +1,122 @@
+//! Rules between definitions, and what is valid but refused.
+
+use super::{GOOD, World, port};
+use crate::definition::refusals;
+use crate::error::{Code, Place};
+
+#[test]
+fn rules_between_definitions() {
+    let aliases = |names: &str| port("").replace("port = 80", &format!("port = 80\naliases = [{names}]"));
+    let probe = |dial: &str| {
+        format!(
+            "{}[readiness]\nprobe = 'http'\nsha256 = '{}'\ngrants.dial = ['{dial}']\n",
+            port(""),
+            "0".repeat(64)
+        )
+    };
+    let none = "lifecycle = 'shared'\nimage = 'x'\ninterface = { kind = 'none' }\nreadiness.probe = 'skip'\n";
+    let plain = port("");
+    let cases: &[(&[(&str, &str)], Code, &str, &str)] = &[
+        (&[("user/a b.toml", none), ("user/a!b.toml", none)], Code::NameCollision, "a-b", "Rename"),
+        (
+            &[("user/pg-main.toml", &plain), ("user/pg.main.toml", &plain)],
+            Code::NameCollision,
+            "PG_MAIN",
+            "Rename",
+        ),
+        (&[("user/---.toml", none)], Code::InvalidValue, "container", "Rename"),
+        (&[("user/a b.toml", &plain)], Code::InvalidValue, "host name", "Rename"),
+        (&[("user/größe.toml", &plain)], Code::InvalidValue, "host name", "Rename"),
+        (
+            &[("user/a.toml", &aliases("'x'")), ("org/b.toml", &aliases("'X'"))],
+            Code::NameCollision,
+            "answer",
+            "alias",
+        ),
+        (&[("user/a.toml", &aliases("'b'")), ("org/b.toml", &plain)], Code::NameCollision, "answer", "alias"),
+        (&[("user/a.toml", &probe("nobody:80"))], Code::InvalidValue, "no sidecar", "`a`"),
+        (&[("user/a.toml", &probe("localhost:80"))], Code::InvalidValue, "no sidecar", "`a`"),
+        (
+            &[("ws/.farrier/sidecars/a.toml", &probe("b:80")), ("user/b.toml", &plain)],
+            Code::InvalidValue,
+            "of the workspace",
+            "workspace sidecars only",
+        ),
+        (
+            &[("ws/.farrier/sidecars/a.toml", &aliases("'pypi.org'"))],
+            Code::InvalidValue,
+            "pypi.org",
+            ".internal",
+        ),
+        (&[("ws/.farrier/sidecars/pypi.org.toml", &plain)], Code::InvalidValue, "pypi.org", ".internal"),
+    ];
+    for (files, code, message, hint) in cases {
+        let problems = World::new(files).load().problems;
+        let found = problems.iter().any(|problem| {
+            problem.code == *code
+                && problem.message.contains(message)
+                && problem.hints.iter().any(|one| one.contains(hint))
+        });
+        assert!(found, "{files:?}\n{problems:#?}");
+    }
+    let fine = World::new(&[
+        ("user/a.toml", &aliases("'x', 'x', 'a', 'pypi.org'")),
+        ("user/my_db.toml", &probe("a:80")),
+        ("user/a-b.toml", none),
+        ("user/a.b.toml", none),
+        ("ws/.farrier/sidecars/c.toml", &aliases("'c.test', 'C.internal', 'label'")),
+    ]);
+    assert_eq!(fine.load().problems, []);
+}
+
+#[test]
+fn refusals_of_what_is_valid() {
+    let session = "lifecycle: session\nimage: a\nmounts: [workspace:rw]\nenv:\n  T: \"x ${secret:op:v/i:f}\"\n\
+                   interface:\n  kind: mcp\n  name: gh\n  port: 80\n";
+    let world = World::new(&[
+        ("user/session.yaml", session),
+        (
+            "user/volume.yaml",
+            "lifecycle: shared\nimage: a\ninterface: {kind: volume, volume: v, mountpoint: /v}\n\
+                              readiness: {mode: none}\n",
+        ),
+        (
+            "user/mounts.yaml",
+            "lifecycle: shared\nimage: a\nmounts: [docker-socket, workspace:/w, 'volume:v:/v', \
+                              tmux-socket]\nresources: {gpus: all}\ninterface: {kind: port, port: 80}\n",
+        ),
+        (
+            "user/secret.yaml",
+            "lifecycle: shared\nimage: \"${secret:op:image}\"\ninterface: {kind: port, port: 80}\n\
+                              zzzzz: ['${secret:a:b}']\n",
+        ),
+        ("ws/.farrier/sidecars/mine.toml", GOOD),
+    ]);
+    let loaded = world.load();
+    assert!(loaded.problems.iter().all(|problem| !problem.is_error()), "{:#?}", loaded.problems);
+    let refused = refusals(&loaded.definitions);
+    let found: Vec<_> = refused
+        .iter()
+        .map(|problem| {
+            let at = problem.place.as_ref().and_then(Place::line_column);
+            (problem.sidecar.as_deref().unwrap_or_default(), problem.code, at)
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("mine", Code::ApprovalRequired, Some((1, 1))),
+            ("mounts", Code::UnsupportedMount, Some((3, 25))),
+            ("mounts", Code::UnsupportedMount, Some((3, 39))),
+            ("mounts", Code::UnsupportedMount, Some((3, 54))),
+            ("mounts", Code::UnsupportedResource, Some((4, 19))),
+            ("secret", Code::UnsupportedSecret, Some((2, 8))),
+            ("secret", Code::UnsupportedSecret, Some((4, 9))),
+            ("session", Code::UnsupportedLifecycle, Some((1, 12))),
+            ("session", Code::UnsupportedInterface, Some((7, 9))),
+            ("session", Code::UnsupportedSecret, Some((5, 6))),
+            ("volume", Code::UnsupportedInterface, Some((3, 19))),
+        ]
+    );
+    assert!(refused.iter().all(|problem| problem.is_error() && !problem.hints.is_empty()));
+}

@@ -1,0 +1,316 @@
+//! A definition after parsing and validation: plain data that the rest of farrier decides on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Place, Source};
+
+/// Where a definition comes from; later ones win.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Layer {
+    /// The user's own.
+    User,
+    /// The organisation's.
+    Org,
+    /// The repository that the launcher belongs to.
+    Repo,
+    /// The checkout that is worked on: not trusted.
+    Workspace,
+}
+
+impl Layer {
+    /// From the lowest to the highest.
+    pub const ALL: [Self; 4] = [Self::User, Self::Org, Self::Repo, Self::Workspace];
+
+    /// The name in messages, options and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Org => "org",
+            Self::Repo => "repo",
+            Self::Workspace => "workspace",
+        }
+    }
+
+    /// Whether its definitions may start containers without being asked about.
+    #[must_use]
+    pub const fn is_trusted(self) -> bool {
+        !matches!(self, Self::Workspace)
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// One sidecar, as declared.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// The file's stem.
+    pub name: String,
+    /// The layer that won.
+    pub layer: Layer,
+    /// The file.
+    pub source: Arc<Source>,
+    /// Where each field stands, by its path (`readiness.probe`, `readiness[1].probe`, `networks[0]`).
+    pub places: BTreeMap<String, Place>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// How long its container lives.
+    pub lifecycle: Lifecycle,
+    /// The image reference.
+    pub image: String,
+    /// Replaces the image's entrypoint.
+    pub entrypoint: Option<Vec<String>>,
+    /// Replaces the image's command.
+    pub command: Option<Vec<String>>,
+    /// The container's environment.
+    pub env: BTreeMap<String, String>,
+    /// What is mounted.
+    pub mounts: Vec<Mount>,
+    /// Networks joined in addition to the harness's.
+    pub networks: Vec<String>,
+    /// Memory limit in bytes.
+    pub memory: Option<u64>,
+    /// How the harness reaches it.
+    pub interface: Interface,
+    /// How its readiness is decided; all must be ready; never empty.
+    pub readiness: Vec<Readiness>,
+    /// The workspace may not disable it.
+    pub required: bool,
+    /// Secret references anywhere in it, as written, with the field that holds each.
+    pub secrets: Vec<SecretReference>,
+}
+
+impl Definition {
+    /// Where a field stands: its own place, else its nearest parent's, else the file's.
+    #[must_use]
+    pub fn place(&self, field: &str) -> Place {
+        let mut path = field;
+        loop {
+            if let Some(place) = self.places.get(path) {
+                return place.clone();
+            }
+            match path.rfind(['.', '[']) {
+                Some(end) => path = &path[..end],
+                None => {
+                    return Place { source: Arc::clone(&self.source), span: 0..0 };
+                }
+            }
+        }
+    }
+
+    /// The file it is written in.
+    #[must_use]
+    pub fn file(&self) -> &PathBuf {
+        &self.source.path
+    }
+
+    /// The names under which the harness reaches it, the canonical one first; empty without a port.
+    #[must_use]
+    pub fn aliases(&self) -> Vec<String> {
+        match &self.interface {
+            Interface::Port { aliases, .. } => {
+                let mut names = vec![self.name.clone()];
+                for alias in aliases {
+                    if !names.contains(alias) {
+                        names.push(alias.clone());
+                    }
+                }
+                names
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The declared port.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self.interface {
+            Interface::Port { port, .. } | Interface::Mcp { port, .. } => Some(port),
+            Interface::None | Interface::Volume { .. } => None,
+        }
+    }
+}
+
+/// How long a sidecar's container lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// One container for all launches, left running.
+    Shared,
+    /// One container for each launch.
+    Session,
+}
+
+/// How the harness reaches a sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// A TCP port.
+    Port {
+        /// 1 to 65535.
+        port: u16,
+        /// Names beside the sidecar's own.
+        aliases: Vec<String>,
+    },
+    /// Not at all.
+    None,
+    /// A Model Context Protocol server.
+    Mcp {
+        /// Its alias and the name in the harness's configuration.
+        name: String,
+        /// 1 to 65535.
+        port: u16,
+        /// The URL's path, with its leading slash.
+        path: String,
+        /// Names beside `name`.
+        aliases: Vec<String>,
+    },
+    /// A named volume that both mount.
+    Volume {
+        /// The volume's name.
+        volume: String,
+        /// The path in the harness.
+        mountpoint: String,
+    },
+}
+
+impl Interface {
+    /// The value of `kind`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Port { .. } => "port",
+            Self::None => "none",
+            Self::Mcp { .. } => "mcp",
+            Self::Volume { .. } => "volume",
+        }
+    }
+}
+
+/// Something mounted into a sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mount {
+    /// The checkout.
+    Workspace {
+        /// The path in the container.
+        target: String,
+        /// Whether it is writable.
+        writable: bool,
+    },
+    /// The engine's socket, at its own path.
+    DockerSocket {
+        /// Whether it is writable.
+        writable: bool,
+    },
+}
+
+/// A `${secret:provider:reference}` in a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretReference {
+    /// The field's path.
+    pub field: String,
+    /// The whole reference as written.
+    pub text: String,
+}
+
+/// One way in which a sidecar proves that it is ready.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Readiness {
+    /// The component that decides.
+    pub probe: ProbeReference,
+    /// From the container's start, pulls excluded.
+    pub timeout: Duration,
+    /// How far a probe that reports progress may extend it; at least `timeout`.
+    pub max_timeout: Duration,
+    /// The declared command; what `exec` runs.
+    pub command: Option<Vec<String>>,
+    /// The pinned digest of a custom component: 64 lower-case hex digits.
+    pub sha256: Option<String>,
+    /// Handed to the probe as JSON.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// What the probe may do.
+    pub grants: Grants,
+    /// What the probe may use up.
+    pub limits: Limits,
+    /// Its path in the definition: `readiness` or `readiness[1]`.
+    pub field: String,
+}
+
+/// Which component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeReference {
+    /// One that is found by name; the built-in ones are `tcp`, `healthcheck`, `exec`, `skip`.
+    Named(String),
+    /// A file, relative to the definition's folder, as written.
+    File(PathBuf),
+}
+
+impl fmt::Display for ProbeReference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => formatter.write_str(name),
+            Self::File(path) => write!(formatter, "{}", path.display()),
+        }
+    }
+}
+
+/// What a definition hands to its probe, as declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Where it may connect.
+    pub dial: Vec<DialGrant>,
+    /// Whole argument lists that it may run in this container.
+    pub exec: Vec<Vec<String>>,
+    /// The engine's health status, and the image's own test.
+    pub health: bool,
+    /// The log since the current start.
+    pub logs: bool,
+    /// Folders it may read.
+    pub dirs: Vec<DirGrant>,
+    /// Names from the definition's own `env`.
+    pub env: Vec<String>,
+}
+
+/// A place that a probe may connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DialGrant {
+    /// This sidecar, at the given port or else the declared one.
+    This(Option<u16>),
+    /// Another sidecar of the launch.
+    Sidecar {
+        /// Its name.
+        name: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+/// A folder that a probe may read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirGrant {
+    /// Relative to the definition's folder.
+    pub host: PathBuf,
+    /// Absolute, as the probe sees it.
+    pub guest: String,
+}
+
+/// What one poll of a probe may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of linear memory, all memories together.
+    pub memory: u64,
+    /// How long one poll may take.
+    pub poll: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: 64 * 1024 * 1024, poll: Duration::from_secs(2) }
+    }
+}

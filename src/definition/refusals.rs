@@ -1,0 +1,134 @@
+//! What is valid but not started: said before any engine is asked for anything.
+
+use super::model::{Definition, Interface, Lifecycle, Mount};
+use crate::error::{Code, Problem};
+
+/// Everything in the merged definitions that this version does not start, each with its reason and way out.
+#[must_use]
+pub fn refusals(definitions: &[Definition]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for definition in definitions {
+        let mut refuse = |field: &str, code: Code, message: String, hint: &str| {
+            let problem = Problem::error(code, message).at(definition.place(field)).of(&definition.name);
+            problems.push(problem.hint(hint));
+        };
+        lifecycle(definition, &mut refuse);
+        interface(definition, &mut refuse);
+        mounts(definition, &mut refuse);
+        resources(definition, &mut refuse);
+        secrets(definition, &mut refuse);
+        approval(definition, &mut refuse);
+    }
+    problems
+}
+
+/// A refusal: the field, the code, one sentence, the way out.
+type Refuse<'a> = dyn FnMut(&str, Code, String, &str) + 'a;
+
+fn lifecycle(definition: &Definition, refuse: &mut Refuse<'_>) {
+    if definition.lifecycle == Lifecycle::Session {
+        refuse(
+            "lifecycle",
+            Code::UnsupportedLifecycle,
+            format!(
+                "`{}` has the lifecycle \"session\", and only shared sidecars are started",
+                definition.name
+            ),
+            "Write `lifecycle = \"shared\"` if one container may serve all launches, or disable the definition.",
+        );
+    }
+}
+
+fn interface(definition: &Definition, refuse: &mut Refuse<'_>) {
+    let (kind, hint) = match definition.interface {
+        Interface::Port { .. } | Interface::None => return,
+        Interface::Mcp { .. } => (
+            "mcp",
+            "Write `kind = \"port\"` to get its host and port as variables, or disable the definition.",
+        ),
+        Interface::Volume { .. } => {
+            ("volume", "Write `kind = \"none\"` and share the files another way, or disable the definition.")
+        }
+    };
+    refuse(
+        "interface.kind",
+        Code::UnsupportedInterface,
+        format!("`{}` has an interface of kind \"{kind}\", which is not started", definition.name),
+        hint,
+    );
+}
+
+fn mounts(definition: &Definition, refuse: &mut Refuse<'_>) {
+    let shares = definition.lifecycle == Lifecycle::Shared;
+    if shares && definition.mounts.iter().any(|mount| matches!(mount, Mount::Workspace { .. })) {
+        refuse(
+            &declared_mount(definition, "workspace").unwrap_or_else(|| "mounts".to_owned()),
+            Code::UnsupportedMount,
+            format!(
+                "`{}` is shared and mounts the workspace, which every later launch that reuses it would see",
+                definition.name
+            ),
+            "Remove the mount, or copy what the sidecar needs into its image.",
+        );
+    }
+    for (word, what) in [("volume", "a volume"), ("tmux-socket", "the tmux socket")] {
+        if let Some(field) = declared_mount(definition, word) {
+            refuse(
+                &field,
+                Code::UnsupportedMount,
+                format!("`{}` mounts {what}, which is not offered", definition.name),
+                "Remove the mount, or disable the definition.",
+            );
+        }
+    }
+}
+
+/// The field of the first mount with a word. The decoder records `mounts[1].volume` for each.
+fn declared_mount(definition: &Definition, word: &str) -> Option<String> {
+    let mut index = 0;
+    while definition.places.contains_key(&format!("mounts[{index}]")) {
+        let field = format!("mounts[{index}].{word}");
+        if definition.places.contains_key(&field) {
+            return Some(field);
+        }
+        index += 1;
+    }
+    None
+}
+
+fn resources(definition: &Definition, refuse: &mut Refuse<'_>) {
+    if definition.places.contains_key("resources.gpus") {
+        refuse(
+            "resources.gpus",
+            Code::UnsupportedResource,
+            format!("`{}` asks for GPUs, which are not handed to sidecars", definition.name),
+            "Remove `resources.gpus`, or disable the definition.",
+        );
+    }
+}
+
+fn secrets(definition: &Definition, refuse: &mut Refuse<'_>) {
+    for secret in &definition.secrets {
+        refuse(
+            &secret.field,
+            Code::UnsupportedSecret,
+            format!(
+                "`{}` holds the secret reference {}, and secrets are not resolved",
+                secret.field, secret.text
+            ),
+            "Write a value that may stand in a file, let the image fetch the secret itself, or disable the definition.",
+        );
+    }
+}
+
+fn approval(definition: &Definition, refuse: &mut Refuse<'_>) {
+    if !definition.layer.is_trusted() {
+        refuse(
+            "",
+            Code::ApprovalRequired,
+            format!("`{}` comes from the workspace, and nobody has approved it", definition.name),
+            "Read it, and move it to the user's layer (`--user-dir`) for now if you trust it; `--no-workspace` \
+             starts without it.",
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! What must hold between definitions, and between a definition and its name and layer.
+
+use std::collections::BTreeMap;
+
+use super::model::{Definition, DialGrant, Interface, Layer};
+use super::names::{container_token, is_sidecar_host, variable_token};
+use crate::error::{Code, Problem};
+
+/// Checks the merged definitions, sorted by name.
+pub fn check(definitions: &[Definition], problems: &mut Vec<Problem>) {
+    for definition in definitions {
+        name(definition, problems);
+        workspace_aliases(definition, problems);
+        dial_grants(definition, definitions, problems);
+    }
+    collisions(definitions, problems, "container name", |definition| Some(container_token(&definition.name)));
+    collisions(definitions, problems, "variable name", |definition| {
+        definition.port().map(|_| variable_token(&definition.name))
+    });
+    aliases(definitions, problems);
+}
+
+/// The names under which a network-facing sidecar answers, each with its field.
+fn hosts(definition: &Definition) -> Vec<(String, String)> {
+    let (canonical, extra) = match &definition.interface {
+        Interface::Port { aliases, .. } => ((definition.name.clone(), String::new()), aliases),
+        Interface::Mcp { name, aliases, .. } => ((name.clone(), "interface.name".to_owned()), aliases),
+        Interface::None | Interface::Volume { .. } => return Vec::new(),
+    };
+    let extra =
+        extra.iter().enumerate().map(|(index, alias)| (alias.clone(), format!("interface.aliases[{index}]")));
+    std::iter::once(canonical).chain(extra).collect()
+}
+
+fn report(problems: &mut Vec<Problem>, definition: &Definition, field: &str, problem: Problem) {
+    problems.push(problem.at(definition.place(field)).of(&definition.name));
+}
+
+/// A name must leave something for the container's name, and for a port sidecar for its variables and its host.
+fn name(definition: &Definition, problems: &mut Vec<Problem>) {
+    let name = &definition.name;
+    let hint = "Rename the file: letters, digits, `_`, `.` and `-`, with a letter or digit at both ends.";
+    let is_port = matches!(definition.interface, Interface::Port { .. });
+    let reason = if container_token(name).is_empty() {
+        "no container can be named after it"
+    } else if definition.port().is_some() && variable_token(name).is_empty() {
+        "no variable can be named after it"
+    } else if is_port && !is_sidecar_host(name) {
+        "the harness could not reach it: it is not a host name"
+    } else {
+        return;
+    };
+    let message = format!("`{name}` cannot be a sidecar's name: {reason}");
+    report(problems, definition, "", Problem::error(Code::InvalidValue, message).hint(hint));
+}
+
+/// A workspace may not make the harness take its sidecars for hosts of the internet.
+fn workspace_aliases(definition: &Definition, problems: &mut Vec<Problem>) {
+    if definition.layer.is_trusted() {
+        return;
+    }
+    for (host, field) in hosts(definition) {
+        let top = host.rsplit_once('.').map(|(_, top)| top.to_ascii_lowercase());
+        if top.is_some_and(|top| top != "test" && top != "internal") {
+            let message =
+                format!("a workspace sidecar cannot answer to `{host}`, which may be a real host's name");
+            let hint = "Use a single label, or a name that ends in `.test` or `.internal`.";
+            report(problems, definition, &field, Problem::error(Code::InvalidValue, message).hint(hint));
+        }
+    }
+}
+
+fn dial_grants(definition: &Definition, definitions: &[Definition], problems: &mut Vec<Problem>) {
+    for readiness in &definition.readiness {
+        for (index, grant) in readiness.grants.dial.iter().enumerate() {
+            let DialGrant::Sidecar { name, .. } = grant else {
+                continue;
+            };
+            let field = format!("{}.grants.dial[{index}]", readiness.field);
+            let target = definitions.iter().find(|other| other.name == *name);
+            let problem = match target {
+                None => {
+                    let message = format!("`{field}` names `{name}`, which is no sidecar of this launch");
+                    Problem::error(Code::InvalidValue, message).hint(known(definition, definitions))
+                }
+                Some(target) if !definition.layer.is_trusted() && target.layer.is_trusted() => {
+                    let message =
+                        format!("`{field}` names `{name}`, which is not a sidecar of the workspace");
+                    Problem::error(Code::InvalidValue, message)
+                        .hint("A workspace definition may dial workspace sidecars only: remove the grant.")
+                }
+                Some(_) => continue,
+            };
+            report(problems, definition, &field, problem);
+        }
+    }
+}
+
+/// The names that a grant of this definition may use.
+fn known(definition: &Definition, definitions: &[Definition]) -> String {
+    let others = definitions
+        .iter()
+        .filter(|other| definition.layer.is_trusted() || other.layer == Layer::Workspace)
+        .map(|other| format!("`{}`", other.name))
+        .collect::<Vec<_>>();
+    format!("The sidecars that can be named are {}; `self` is this one.", others.join(", "))
+}
+
+fn collisions(
+    definitions: &[Definition],
+    problems: &mut Vec<Problem>,
+    what: &str,
+    token: impl Fn(&Definition) -> Option<String>,
+) {
+    let mut holders: BTreeMap<String, &Definition> = BTreeMap::new();
+    for definition in definitions {
+        let Some(token) = token(definition).filter(|token| !token.is_empty()) else {
+            continue;
+        };
+        if let Some(other) = holders.get(&token) {
+            let message = format!(
+                "`{}` and `{}` ({}) would both have `{token}` in their {what}",
+                definition.name,
+                other.name,
+                other.file().display()
+            );
+            let hint = "Rename one of the two files.";
+            report(problems, definition, "", Problem::error(Code::NameCollision, message).hint(hint));
+        } else {
+            holders.insert(token, definition);
+        }
+    }
+}
+
+/// Names on the network are compared as name servers do: without regard to case.
+fn aliases(definitions: &[Definition], problems: &mut Vec<Problem>) {
+    let mut taken: BTreeMap<String, &Definition> = BTreeMap::new();
+    for definition in definitions {
+        for (host, field) in hosts(definition) {
+            let holder = *taken.entry(host.to_ascii_lowercase()).or_insert(definition);
+            if holder.name != definition.name {
+                let message = format!(
+                    "`{}` and `{}` ({}) would both answer to `{host}`",
+                    definition.name,
+                    holder.name,
+                    holder.file().display()
+                );
+                let hint = "Rename one of them, or remove the alias.";
+                report(problems, definition, &field, Problem::error(Code::NameCollision, message).hint(hint));
+            }
+        }
+    }
+}

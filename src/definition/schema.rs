@@ -1,0 +1,290 @@
+//! The keys that a definition file may hold: one list, which is both the JSON Schema that editors use and the
+//! list of known keys that the decoder checks against.
+//!
+//! The structs below are never filled: the decoder reads the tree itself, because it reports every problem of
+//! a file with its place. They declare names, types and descriptions.
+
+use std::collections::BTreeMap;
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+/// The JSON Schema of a definition file, in draft 7, which the TOML and YAML language servers know best.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    let settings = SchemaSettings::draft07().with_transform(WithoutNull);
+    settings.into_generator().into_root_schema_for::<DefinitionFile>().to_value()
+}
+
+/// Optional keys are left out, not null.
+#[derive(Clone, Debug)]
+struct WithoutNull;
+
+impl Transform for WithoutNull {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        if let Some(serde_json::Value::Array(types)) = schema.get_mut("type") {
+            types.retain(|one| one != "null");
+            if let [single] = types.as_slice() {
+                let single = single.clone();
+                schema.insert("type".to_owned(), single);
+            }
+        }
+        if let Some(serde_json::Value::Array(choices)) = schema.get_mut("anyOf") {
+            choices.retain(|one| *one != serde_json::json!({ "type": "null" }));
+        }
+    }
+}
+
+macro_rules! table {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
+        #[derive(JsonSchema)]
+        $(#[$meta])*
+        #[schemars(deny_unknown_fields)]
+        #[expect(dead_code, reason = "declares names and types; the decoder reads the tree itself")]
+        pub struct $name { $($(#[$field_meta])* $field: $type,)* }
+
+        impl $name {
+            /// The keys of this table.
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($field),)*];
+        }
+    };
+}
+
+table! {
+    /// A sidecar that farrier starts for a harness. The file's stem is its name.
+    #[schemars(title = "farrier sidecar definition", extend(
+        "if" = { "properties": { "disable": { "const": true } }, "required": ["disable"] },
+        "else" = { "required": ["lifecycle", "image", "interface"] },
+    ))]
+    DefinitionFile {
+        /// What the sidecar is for.
+        description: Option<String>,
+        /// `shared`: one container for all launches, left running. `session`: one for each launch.
+        lifecycle: Option<Lifecycle>,
+        /// The image reference, for example `postgres:16`.
+        #[schemars(length(min = 1))]
+        image: Option<String>,
+        /// Replaces the image's entrypoint.
+        entrypoint: Option<Vec<String>>,
+        /// Replaces the image's command.
+        command: Option<Vec<String>>,
+        /// The container's environment. Values keep their text as written.
+        env: Option<BTreeMap<String, Scalar>>,
+        /// What is mounted: `docker-socket[:ro|:rw]`, `workspace[:/target][:ro|:rw]`.
+        mounts: Option<Vec<String>>,
+        /// Networks joined in addition to the harness's.
+        networks: Option<Vec<String>>,
+        /// Limits of the container.
+        resources: Option<Resources>,
+        /// How the harness reaches the sidecar.
+        interface: Option<Interface>,
+        /// How the sidecar proves that it is ready: one table, or several of which all must be ready.
+        readiness: Option<OneOrMany>,
+        /// In a trusted layer: the workspace cannot disable this sidecar.
+        required: Option<bool>,
+        /// Removes the definition of this name that a lower layer made.
+        disable: Option<bool>,
+    }
+}
+
+table! {
+    /// Limits of the container.
+    Resources {
+        /// Memory as docker takes it: bytes, or a number with a unit (`512m`, `1g`, `64MiB`); at least 6 MiB.
+        #[schemars(schema_with = "size")]
+        memory: Option<String>,
+        /// GPUs. Understood, but not started.
+        #[schemars(schema_with = "anything")]
+        gpus: Option<String>,
+    }
+}
+
+table! {
+    /// How the harness reaches the sidecar.
+    #[schemars(extend("required" = ["kind"], "allOf" = [
+        { "if": { "properties": { "kind": { "const": "port" } } }, "then": { "required": ["port"] } },
+        { "if": { "properties": { "kind": { "const": "mcp" } } }, "then": { "required": ["port", "name"] } },
+        {
+            "if": { "properties": { "kind": { "const": "volume" } } },
+            "then": { "required": ["volume", "mountpoint"] }
+        },
+    ]))]
+    Interface {
+        /// `port`: a TCP port. `none`: not at all. `mcp` and `volume` are understood, but not started.
+        kind: Option<InterfaceKind>,
+        /// The TCP port that the server listens on.
+        #[schemars(range(min = 1, max = 65535))]
+        port: Option<u16>,
+        /// Names on the network beside the sidecar's own.
+        aliases: Option<Vec<String>>,
+        /// For `mcp`: its alias, and its name in the harness's configuration.
+        name: Option<String>,
+        /// For `mcp`: how it is spoken to.
+        transport: Option<Transport>,
+        /// For `mcp`: the URL's path (`/mcp`).
+        path: Option<String>,
+        /// Informational.
+        #[schemars(schema_with = "anything")]
+        protocol: Option<String>,
+        /// For `volume`: the volume's name.
+        volume: Option<String>,
+        /// For `volume`: the path in the harness.
+        mountpoint: Option<String>,
+    }
+}
+
+table! {
+    /// How the sidecar proves that it is ready.
+    Readiness {
+        /// `tcp`, `healthcheck`, `exec`, `skip`, the name of a custom probe, or `./file.wasm`.
+        #[schemars(length(min = 1))]
+        probe: Option<String>,
+        /// Another spelling of `probe`.
+        #[schemars(length(min = 1))]
+        mode: Option<String>,
+        /// How long to wait, from the container's start (30 s).
+        #[schemars(schema_with = "duration")]
+        timeout: Option<String>,
+        /// How far a probe that reports progress may extend the wait (twice the timeout).
+        #[schemars(schema_with = "duration")]
+        max_timeout: Option<String>,
+        /// For `exec`: what is run in the container; exit code 0 is ready.
+        #[schemars(length(min = 1))]
+        command: Option<Vec<String>>,
+        /// Pins a custom component: 64 hex digits. Required in the workspace layer.
+        #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]
+        sha256: Option<String>,
+        /// Handed to a custom probe.
+        settings: Option<BTreeMap<String, serde_json::Value>>,
+        /// What a custom probe may do.
+        grants: Option<Grants>,
+        /// What one poll may use up.
+        limits: Option<Limits>,
+    }
+}
+
+table! {
+    /// What a custom probe may do.
+    Grants {
+        /// Where it may connect: `self`, `self:PORT`, `NAME:PORT` of another sidecar.
+        dial: Option<Vec<String>>,
+        /// Whole argument lists that it may run in this container.
+        exec: Option<Vec<Vec<String>>>,
+        /// The engine's health status and the image's own test.
+        health: Option<bool>,
+        /// The log since the container's start.
+        logs: Option<bool>,
+        /// Folders that it may read.
+        dirs: Option<Vec<Directory>>,
+        /// Names from this definition's `env`.
+        env: Option<Vec<String>>,
+    }
+}
+
+table! {
+    /// A folder that a custom probe may read.
+    Directory {
+        /// The folder, relative to the definition's own.
+        host: String,
+        /// The absolute path under which the probe sees it.
+        guest: String,
+    }
+}
+
+table! {
+    /// What one poll of a probe may use up.
+    Limits {
+        /// Linear memory, 1 MiB to 1 GiB (64 MiB).
+        #[schemars(schema_with = "size")]
+        memory: Option<String>,
+        /// Time, 1 ms to 60 s (2 s).
+        #[schemars(schema_with = "duration")]
+        poll: Option<String>,
+    }
+}
+
+macro_rules! choice {
+    ($name:ident { $($variant:ident)* }) => {
+        #[derive(JsonSchema)]
+        #[schemars(rename_all = "lowercase")]
+        #[expect(dead_code, reason = "declares names; the decoder reads the tree itself")]
+        enum $name { $($variant,)* }
+    };
+}
+
+choice! { Lifecycle { Shared Session } }
+choice! { InterfaceKind { Port None Mcp Volume } }
+choice! { Transport { Http } }
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "declares types; the decoder reads the tree itself")]
+enum OneOrMany {
+    One(Box<Readiness>),
+    Many(#[schemars(length(min = 1))] Vec<Readiness>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "declares types; the decoder reads the tree itself")]
+enum Scalar {
+    Text(String),
+    Number(f64),
+    Boolean(bool),
+}
+
+fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "number", "exclusiveMinimum": 0, "maximum": 86400 },
+            { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s*[a-z]*(\\s*[0-9]+\\s*[a-z]+)*\\s*$" },
+        ]
+    })
+}
+
+fn size(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "integer", "minimum": 1 },
+            { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]+)? *([kKmMgGtT]?[iI]?[bB]?)\\s*$" },
+        ]
+    })
+}
+
+fn anything(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_and_the_known_keys_are_one_list() {
+        let schema = json_schema();
+        for (pointer, keys) in [
+            ("/properties", DefinitionFile::KEYS),
+            ("/definitions/Resources/properties", Resources::KEYS),
+            ("/definitions/Interface/properties", Interface::KEYS),
+            ("/definitions/Readiness/properties", Readiness::KEYS),
+            ("/definitions/Grants/properties", Grants::KEYS),
+            ("/definitions/Directory/properties", Directory::KEYS),
+            ("/definitions/Limits/properties", Limits::KEYS),
+        ] {
+            let properties = schema.pointer(pointer).and_then(serde_json::Value::as_object);
+            let mut names: Vec<&str> =
+                properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+            let mut expected = keys.to_vec();
+            names.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(names, expected, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn no_key_may_be_null() {
+        assert!(!json_schema().to_string().contains("\"null\""));
+    }
+}

@@ -1,0 +1,401 @@
+//! The container engine as farrier sees it: one narrow trait in our own types.
+//!
+//! Nothing here decides anything. `docker` speaks to a real engine, `memory` is a stateful double for
+//! exhaustive decisions and faults; `tests/engine_contract.rs` runs one suite on both.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub mod address;
+pub mod docker;
+pub mod memory;
+
+/// Why an engine call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineErrorKind {
+    /// Nothing answers at the address, or the connection broke.
+    Unreachable,
+    /// The socket may not be opened by this user.
+    PermissionDenied,
+    /// The object does not exist.
+    NotFound,
+    /// The name is taken, or the object is in another state.
+    Conflict,
+    /// The engine answered that it cannot do it.
+    Refused,
+    /// No answer in time.
+    TimedOut,
+}
+
+/// A failed engine call: the kind to decide on, the text to show.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct EngineError {
+    /// What callers decide on.
+    pub kind: EngineErrorKind,
+    /// The engine's own words.
+    pub message: String,
+}
+
+impl EngineError {
+    /// An error of this kind.
+    #[must_use]
+    pub fn new(kind: EngineErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+/// What every call returns.
+pub type EngineResult<T> = Result<T, EngineError>;
+
+/// The engine itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Stable across restarts; keys the locks.
+    pub id: String,
+    /// Seconds and nanoseconds since 1970 by the engine's clock, as `events` takes it.
+    pub time: String,
+    /// As the engine names it (`x86_64`).
+    pub architecture: String,
+    /// Whether it is reached over a socket of this host.
+    pub local: bool,
+}
+
+/// A network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// The engine's id.
+    pub id: String,
+    /// Its name; Docker accepts two networks of one name.
+    pub name: String,
+    /// `bridge`, `overlay`, `host`, `null`, …
+    pub driver: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An image that is present.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// The digest of its configuration.
+    pub id: String,
+    /// What it runs by default.
+    pub process: Process,
+    /// Paths that get an anonymous volume each.
+    pub volumes: Vec<String>,
+    /// As Docker names it (`amd64`).
+    pub architecture: String,
+}
+
+/// What a container or an image runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// The entrypoint.
+    pub entrypoint: Vec<String>,
+    /// The command, or the entrypoint's arguments.
+    pub command: Vec<String>,
+    /// `NAME=value` each.
+    pub env: Vec<String>,
+    /// The user; empty is root.
+    pub user: String,
+    /// The working directory; empty is `/`.
+    pub directory: String,
+    /// What runs a `CMD-SHELL` test; empty is `/bin/sh -c`.
+    pub shell: Vec<String>,
+    /// The health test.
+    pub health: Option<HealthTest>,
+}
+
+/// A HEALTHCHECK as declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HealthTest {
+    /// `CMD …`, `CMD-SHELL …` or `NONE`.
+    pub test: Vec<String>,
+    /// How long one run may take; zero is the engine's default of 30 s.
+    pub timeout: Duration,
+    /// How long after the start failures do not count.
+    pub start_period: Duration,
+}
+
+/// The engine's word on a container's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthStatus {
+    /// No result counts yet.
+    Starting,
+    /// The last run passed.
+    Healthy,
+    /// The last runs failed.
+    Unhealthy,
+}
+
+/// Health with the last runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The status.
+    pub status: HealthStatus,
+    /// Exit code and output of the latest runs, oldest first.
+    pub runs: Vec<(i64, String)>,
+}
+
+/// A container's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Made, never started.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Between two runs.
+    Restarting,
+    /// Being removed.
+    Removing,
+    /// Its process ended.
+    Exited,
+    /// Half removed.
+    Dead,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        })
+    }
+}
+
+/// A container's place on a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The network's id.
+    pub network_id: String,
+    /// Its address there while it runs.
+    pub address: Option<IpAddr>,
+    /// The network's gateway.
+    pub gateway: Option<IpAddr>,
+    /// Names it has there beside its container's name and id.
+    pub aliases: Vec<String>,
+}
+
+/// What is mounted into a container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mounted {
+    /// `bind`, `volume`, `tmpfs`, …
+    pub kind: String,
+    /// The volume's name, or the host's path.
+    pub source: String,
+    /// The path in the container.
+    pub target: String,
+    /// Whether it is writable.
+    pub writable: bool,
+}
+
+impl Mounted {
+    /// Whether this is a volume that the engine named itself: 64 hex digits.
+    #[must_use]
+    pub fn is_anonymous_volume(&self) -> bool {
+        self.kind == "volume"
+            && self.source.len() == 64
+            && self.source.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
+/// A container as inspected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    /// Its name, without the leading slash.
+    pub name: String,
+    /// Its labels, the image's included.
+    pub labels: BTreeMap<String, String>,
+    /// The id of the image it was made from.
+    pub image_id: String,
+    /// What it runs.
+    pub process: Process,
+    /// Its state.
+    pub status: Status,
+    /// The exit code of its last run.
+    pub exit_code: i64,
+    /// Whether the kernel killed it for memory.
+    pub oom_killed: bool,
+    /// Why the engine could not start it.
+    pub error: String,
+    /// When its current or last run began, as the engine writes it.
+    pub started_at: String,
+    /// How often the engine restarted it.
+    pub restarts: i64,
+    /// Its health, where it has a test.
+    pub health: Option<Health>,
+    /// What is mounted.
+    pub mounts: Vec<Mounted>,
+    /// Settings of the host part that are not the engine's defaults, by their API name, except `Memory`.
+    pub privileges: BTreeMap<String, String>,
+    /// Memory limit in bytes; 0 is none.
+    pub memory: u64,
+    /// `bridge`, `host`, a network's name, `container:…`.
+    pub network_mode: String,
+    /// Its networks by name.
+    pub networks: BTreeMap<String, Endpoint>,
+}
+
+/// A container to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerSpec {
+    /// The name.
+    pub name: String,
+    /// Reference or id.
+    pub image: String,
+    /// Replaces the image's; the image's where empty.
+    pub entrypoint: Vec<String>,
+    /// Replaces the image's; the image's where empty and no entrypoint is given.
+    pub command: Vec<String>,
+    /// Added to the image's.
+    pub env: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Binds and volumes.
+    pub mounts: Vec<Mounted>,
+    /// Memory limit in bytes.
+    pub memory: Option<u64>,
+    /// The network it starts on, by name, and its names there.
+    pub network: String,
+    /// Names on that network.
+    pub aliases: Vec<String>,
+    /// A throwaway helper: an open standard input that ends it, no capabilities, no writable root, removed at
+    /// its end.
+    pub helper: bool,
+}
+
+/// Something that happened to a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// The container's id.
+    pub container: String,
+    /// The engine's word (`die`, `oom`, `health_status: healthy`).
+    pub action: String,
+    /// Nanoseconds since 1970 by the engine's clock.
+    pub time: i64,
+}
+
+/// A command to run in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// The arguments, the program first.
+    pub arguments: Vec<String>,
+    /// Bytes of each stream that are kept.
+    pub output_limit: usize,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// Its exit code.
+    pub exit_code: i64,
+    /// The beginning of its standard output.
+    pub stdout: Vec<u8>,
+    /// The beginning of its standard error.
+    pub stderr: Vec<u8>,
+    /// Whether either was cut.
+    pub truncated: bool,
+}
+
+/// Both ends of an attached process.
+pub struct Attached {
+    /// Its standard input; dropping it closes it.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// Its standard output.
+    pub output: Pin<Box<dyn AsyncRead + Send>>,
+}
+
+/// Credentials for one registry.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The user, empty with an identity token.
+    pub username: String,
+    /// The password.
+    pub password: String,
+    /// An identity token in place of both.
+    pub token: Option<String>,
+}
+
+/// How far a pull is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullProgress {
+    /// Bytes received of all layers known so far.
+    pub current: u64,
+    /// Their size.
+    pub total: u64,
+}
+
+/// The engine. Every call may fail at any time; none of them decides.
+///
+/// # Errors
+/// Each call returns an [`EngineError`] whose kind says what the caller can do about it.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Identity, clock and place of the engine.
+    async fn info(&self) -> EngineResult<EngineInfo>;
+    /// All networks with exactly this name, or the one with this id.
+    async fn networks(&self, name: &str) -> EngineResult<Vec<Network>>;
+    /// Makes a bridge network and returns its id.
+    async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<String>;
+    /// Removes a network that nothing uses.
+    async fn remove_network(&self, id: &str) -> EngineResult<()>;
+    /// Puts a container on a network.
+    async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> EngineResult<()>;
+    /// Takes a container off a network.
+    async fn disconnect(&self, network: &str, container: &str) -> EngineResult<()>;
+    /// Names and ids of the containers on a network.
+    async fn members(&self, network: &str) -> EngineResult<Vec<String>>;
+    /// An image by reference or id; none where it is absent.
+    async fn image(&self, reference: &str) -> EngineResult<Option<Image>>;
+    /// Pulls an image, reporting progress.
+    async fn pull(
+        &self,
+        reference: &str,
+        credentials: Option<Credentials>,
+        progress: &(dyn Fn(PullProgress) + Send + Sync),
+    ) -> EngineResult<()>;
+    /// A container by name or id; none where it is absent.
+    async fn container(&self, name: &str) -> EngineResult<Option<Container>>;
+    /// Names of the containers that carry this label.
+    async fn labelled(&self, label: &str) -> EngineResult<Vec<String>>;
+    /// Makes a container and returns its id.
+    async fn create(&self, spec: &ContainerSpec) -> EngineResult<String>;
+    /// Starts a container.
+    async fn start(&self, id: &str) -> EngineResult<()>;
+    /// Resumes a paused container.
+    async fn resume(&self, id: &str) -> EngineResult<()>;
+    /// Kills and removes a container; its anonymous volumes stay unless told.
+    async fn remove(&self, id: &str, volumes: bool) -> EngineResult<()>;
+    /// What happens to containers with this label, from this moment of the engine's clock.
+    async fn events(
+        &self,
+        label: &str,
+        since: &str,
+    ) -> EngineResult<BoxStream<'static, EngineResult<EngineEvent>>>;
+    /// Runs a command to its end.
+    async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput>;
+    /// Runs a command with its streams attached.
+    async fn exec_attached(&self, container: &str, arguments: &[String]) -> EngineResult<Attached>;
+    /// The newest log lines since a moment (RFC 3339), oldest first.
+    async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>>;
+    /// Unpacks a tar archive into a container's root.
+    async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()>;
+    /// Attaches to a container's main process.
+    async fn attach(&self, container: &str) -> EngineResult<Attached>;
+}

@@ -1,0 +1,213 @@
+//! Which engine: the one that the harness's own `docker` would talk to.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Code, Problem};
+use crate::sidecar::sha256_hex;
+
+/// The socket that Docker listens on where nothing else is said.
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+
+/// Where the engine is, and who said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineAddress {
+    /// `unix://…`, `tcp://…` or `http://…`.
+    pub host: String,
+    /// What it was taken from, for messages.
+    pub origin: String,
+    /// The folder of docker's client configuration.
+    pub config: PathBuf,
+}
+
+impl EngineAddress {
+    /// Whether it is a socket of this host.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.host.starts_with("unix://")
+    }
+}
+
+/// What the harness's own argv says about the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// `-H`.
+    pub host: Option<OsString>,
+    /// `--context`.
+    pub context: Option<OsString>,
+    /// `--config`.
+    pub config: Option<OsString>,
+}
+
+/// The variables that decide, as they were at start-up.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `DOCKER_HOST`.
+    pub host: Option<String>,
+    /// `DOCKER_CONTEXT`.
+    pub context: Option<String>,
+    /// `DOCKER_CONFIG`.
+    pub config: Option<PathBuf>,
+    /// `DOCKER_TLS_VERIFY` or `DOCKER_TLS`.
+    pub tls: bool,
+    /// The home directory.
+    pub home: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct ClientConfig {
+    #[serde(rename = "currentContext")]
+    current_context: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ContextMeta {
+    #[serde(rename = "Endpoints")]
+    endpoints: std::collections::BTreeMap<String, ContextEndpoint>,
+}
+
+#[derive(Deserialize)]
+struct ContextEndpoint {
+    #[serde(rename = "Host")]
+    host: Option<String>,
+}
+
+/// Resolves the address: the harness's own options, `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context of
+/// docker's configuration, the default socket.
+///
+/// # Errors
+/// When the context does not exist or its address is of a kind that is not supported.
+pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddress, Problem> {
+    let config = choice
+        .config
+        .as_ref()
+        .map(PathBuf::from)
+        .or_else(|| environment.config.clone())
+        .or_else(|| environment.home.as_ref().map(|home| home.join(".docker")))
+        .unwrap_or_default();
+    let text = |value: &OsString| value.to_string_lossy().into_owned();
+    let (host, origin) = if let Some(host) = &choice.host {
+        (text(host), "the harness's -H".to_owned())
+    } else if let Some(context) = &choice.context {
+        from_context(&config, &text(context), "the harness's --context")?
+    } else if let Some(host) = environment.host.as_ref().filter(|host| !host.is_empty()) {
+        (host.clone(), "DOCKER_HOST".to_owned())
+    } else if let Some(context) = environment.context.as_ref().filter(|context| !context.is_empty()) {
+        from_context(&config, context, "DOCKER_CONTEXT")?
+    } else if let Some(context) = current_context(&config) {
+        from_context(&config, &context, "docker's current context")?
+    } else {
+        (DEFAULT_HOST.to_owned(), "docker's default".to_owned())
+    };
+    supported(EngineAddress { host: with_scheme(&host), origin, config }, environment.tls)
+}
+
+fn current_context(config: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(config.join("config.json")).ok()?;
+    let parsed: ClientConfig = serde_json::from_str(&text).ok()?;
+    parsed.current_context.filter(|context| !context.is_empty())
+}
+
+fn from_context(config: &Path, name: &str, origin: &str) -> Result<(String, String), Problem> {
+    let origin = format!("context `{name}`, named by {origin}");
+    if name == "default" {
+        return Ok((DEFAULT_HOST.to_owned(), origin));
+    }
+    let folder = sha256_hex(name);
+    let path = config.join("contexts").join("meta").join(folder).join("meta.json");
+    let host = std::fs::read_to_string(&path)
+        .ok()
+        .and_then(|text| serde_json::from_str::<ContextMeta>(&text).ok())
+        .and_then(|meta| meta.endpoints.get("docker").and_then(|endpoint| endpoint.host.clone()));
+    match host {
+        Some(host) => Ok((host, origin)),
+        None => Err(Problem::error(Code::EngineContext, format!("no docker endpoint for {origin}"))
+            .hint("List the contexts that exist with `docker context ls`.")
+            .hint("Or set DOCKER_HOST to the engine's address.")),
+    }
+}
+
+/// `docker -H` accepts an address without a scheme.
+fn with_scheme(host: &str) -> String {
+    if host.contains("://") {
+        host.to_owned()
+    } else if host.starts_with('/') {
+        format!("unix://{host}")
+    } else {
+        format!("tcp://{host}")
+    }
+}
+
+fn supported(address: EngineAddress, tls: bool) -> Result<EngineAddress, Problem> {
+    let scheme = address.host.split("://").next().unwrap_or_default();
+    let unsupported = |what: &str| {
+        let message = format!("the engine's address {} ({}) needs {what}", address.host, address.origin);
+        Err(Problem::error(Code::EngineContext, format!("{message}, which farrier does not speak")).hint(
+            "Forward the engine's socket, for example `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST`, \
+             and set DOCKER_HOST=unix:///tmp/engine.sock.",
+        ))
+    };
+    match scheme {
+        "https" => unsupported("TLS"),
+        "tcp" | "http" if tls => unsupported("TLS"),
+        "unix" | "tcp" | "http" => Ok(address),
+        other => unsupported(&format!("`{other}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(home: &Path) -> Environment {
+        Environment { home: Some(home.to_owned()), ..Environment::default() }
+    }
+
+    fn write_context(home: &Path, name: &str, host: &str) {
+        let folder = sha256_hex(name);
+        let folder = home.join(".docker/contexts/meta").join(folder);
+        std::fs::create_dir_all(&folder).expect("folder");
+        let meta = serde_json::json!({"Name": name, "Endpoints": {"docker": {"Host": host}}});
+        std::fs::write(folder.join("meta.json"), meta.to_string()).expect("meta");
+    }
+
+    #[test]
+    fn precedence() {
+        let home = tempfile::tempdir().expect("folder");
+        write_context(home.path(), "remote", "tcp://10.0.0.1:2375");
+        write_context(home.path(), "rootless", "unix:///run/user/1000/docker.sock");
+        let mut given = environment(home.path());
+        let host = |choice: &Choice, given: &Environment| resolve(choice, given).map(|found| found.host);
+
+        assert_eq!(host(&Choice::default(), &given), Ok(DEFAULT_HOST.to_owned()));
+        std::fs::write(home.path().join(".docker/config.json"), r#"{"currentContext":"rootless"}"#)
+            .expect("config");
+        assert_eq!(host(&Choice::default(), &given), Ok("unix:///run/user/1000/docker.sock".to_owned()));
+        given.context = Some("remote".to_owned());
+        assert_eq!(host(&Choice::default(), &given), Ok("tcp://10.0.0.1:2375".to_owned()));
+        given.host = Some("unix:///a.sock".to_owned());
+        assert_eq!(host(&Choice::default(), &given), Ok("unix:///a.sock".to_owned()));
+        let choice = Choice { context: Some("rootless".into()), ..Choice::default() };
+        assert_eq!(host(&choice, &given), Ok("unix:///run/user/1000/docker.sock".to_owned()));
+        let choice = Choice { host: Some("localhost:2375".into()), ..choice };
+        assert_eq!(host(&choice, &given), Ok("tcp://localhost:2375".to_owned()));
+    }
+
+    #[test]
+    fn refusals_name_where_the_address_came_from() {
+        let home = tempfile::tempdir().expect("folder");
+        let given = environment(home.path());
+        for (choice, fragment) in [
+            (Choice { context: Some("nowhere".into()), ..Choice::default() }, "context `nowhere`"),
+            (Choice { host: Some("ssh://host".into()), ..Choice::default() }, "the harness's -H"),
+            (Choice { host: Some("https://host".into()), ..Choice::default() }, "TLS"),
+        ] {
+            let problem = resolve(&choice, &given).expect_err("refused");
+            assert_eq!(problem.code, Code::EngineContext);
+            assert!(problem.message.contains(fragment), "{}", problem.message);
+            assert!(!problem.hints.is_empty());
+        }
+    }
+}

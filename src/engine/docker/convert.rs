@@ -1,0 +1,156 @@
+//! The API's answers as our own types.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, HealthConfig, HealthStatusEnum,
+    HostConfig, ImageConfig, MountPoint,
+};
+
+use crate::engine::{Container, Endpoint, Health, HealthStatus, HealthTest, Mounted, Process, Status};
+
+pub(super) fn convert_process(config: ImageConfig) -> Process {
+    Process {
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        command: config.cmd.unwrap_or_default(),
+        env: config.env.unwrap_or_default(),
+        user: config.user.unwrap_or_default(),
+        directory: config.working_dir.unwrap_or_default(),
+        shell: config.shell.unwrap_or_default(),
+        health: config.healthcheck.map(convert_health_test),
+    }
+}
+
+fn convert_health_test(config: HealthConfig) -> HealthTest {
+    let nanoseconds =
+        |value: Option<i64>| Duration::from_nanos(u64::try_from(value.unwrap_or(0)).unwrap_or(0));
+    HealthTest {
+        test: config.test.unwrap_or_default(),
+        timeout: nanoseconds(config.timeout),
+        start_period: nanoseconds(config.start_period),
+    }
+}
+
+pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Container {
+    let config = inspected.config.unwrap_or_default();
+    let state = inspected.state.unwrap_or_default();
+    let host = inspected.host_config.unwrap_or_default();
+    let networks = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let health = state.health.and_then(|health| {
+        let status = match health.status? {
+            HealthStatusEnum::STARTING => HealthStatus::Starting,
+            HealthStatusEnum::HEALTHY => HealthStatus::Healthy,
+            HealthStatusEnum::UNHEALTHY => HealthStatus::Unhealthy,
+            HealthStatusEnum::EMPTY | HealthStatusEnum::NONE => return None,
+        };
+        let runs = health.log.unwrap_or_default();
+        let runs =
+            runs.into_iter().map(|run| (run.exit_code.unwrap_or_default(), run.output.unwrap_or_default()));
+        Some(Health { status, runs: runs.collect() })
+    });
+    Container {
+        id: inspected.id.unwrap_or_default(),
+        name: inspected.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        labels: config.labels.clone().unwrap_or_default().into_iter().collect(),
+        image_id: inspected.image.unwrap_or_default(),
+        process: convert_process(ImageConfig {
+            user: config.user,
+            env: config.env,
+            cmd: config.cmd,
+            healthcheck: config.healthcheck,
+            working_dir: config.working_dir,
+            entrypoint: config.entrypoint,
+            shell: config.shell,
+            ..Default::default()
+        }),
+        status: match state.status {
+            Some(ContainerStateStatusEnum::RUNNING) => Status::Running,
+            Some(ContainerStateStatusEnum::PAUSED) => Status::Paused,
+            Some(ContainerStateStatusEnum::RESTARTING) => Status::Restarting,
+            Some(ContainerStateStatusEnum::REMOVING) => Status::Removing,
+            Some(ContainerStateStatusEnum::EXITED) => Status::Exited,
+            Some(ContainerStateStatusEnum::DEAD) => Status::Dead,
+            _ => Status::Created,
+        },
+        exit_code: state.exit_code.unwrap_or_default(),
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        error: state.error.unwrap_or_default(),
+        started_at: state.started_at.unwrap_or_default(),
+        restarts: inspected.restart_count.unwrap_or_default(),
+        health,
+        mounts: inspected.mounts.unwrap_or_default().into_iter().map(convert_mount).collect(),
+        memory: u64::try_from(host.memory.unwrap_or_default()).unwrap_or_default(),
+        network_mode: host.network_mode.clone().unwrap_or_default(),
+        privileges: privileges(host),
+        networks: networks.into_iter().map(|(name, endpoint)| (name, convert_endpoint(endpoint))).collect(),
+    }
+}
+
+fn convert_endpoint(endpoint: EndpointSettings) -> Endpoint {
+    Endpoint {
+        network_id: endpoint.network_id.unwrap_or_default(),
+        address: endpoint.ip_address.and_then(|text| text.parse().ok()),
+        gateway: endpoint.gateway.and_then(|text| text.parse().ok()),
+        aliases: endpoint.aliases.unwrap_or_default(),
+    }
+}
+
+fn convert_mount(mount: MountPoint) -> Mounted {
+    let kind = mount.typ.unwrap_or_default();
+    let source = if kind == "volume" { mount.name } else { mount.source };
+    Mounted {
+        kind,
+        source: source.unwrap_or_default(),
+        target: mount.destination.unwrap_or_default(),
+        writable: mount.rw.unwrap_or(true),
+    }
+}
+
+/// Everything in the host part that farrier never sets and that is not the engine's own default, by name: so
+/// a setting that a later API adds is seen too, instead of being trusted because nobody listed it.
+fn privileges(host: HostConfig) -> BTreeMap<String, String> {
+    let host = HostConfig { memory: None, mounts: None, network_mode: None, binds: None, ..host };
+    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(host) else {
+        return BTreeMap::new();
+    };
+    fields
+        .into_iter()
+        .filter(|(name, value)| !is_engine_default(name, value))
+        .map(|(name, value)| (name, value.to_string()))
+        .collect()
+}
+
+fn is_engine_default(name: &str, value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    let empty = match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(value) => value.as_f64() == Some(0.0),
+        Value::String(value) => value.is_empty(),
+        Value::Array(value) => value.is_empty(),
+        Value::Object(value) => value.is_empty(),
+    };
+    // What the engine fills in by itself, from its own configuration.
+    let filled = matches!(
+        name,
+        "LogConfig"
+            | "ShmSize"
+            | "Runtime"
+            | "CgroupnsMode"
+            | "MaskedPaths"
+            | "ReadonlyPaths"
+            | "MemorySwap"
+            | "MemorySwappiness"
+            | "ConsoleSize"
+            | "Isolation"
+            | "OomKillDisable"
+    );
+    let text = value.as_str().unwrap_or_default();
+    empty
+        || filled
+        || (name == "IpcMode" && matches!(text, "private" | "shareable"))
+        || (name == "RestartPolicy"
+            && matches!(value.get("Name").and_then(Value::as_str), None | Some("" | "no")))
+        || (name == "PidsLimit" && value.as_i64() == Some(-1))
+}

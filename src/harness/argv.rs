@@ -1,0 +1,335 @@
+//! The harness command as an argument list: whether it is a `docker run` or `docker create`, what it
+//! declares, and the same list with the sidecars' variables and network added.
+//!
+//! Nothing here touches the engine, the environment or a file.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use super::flag_scan::{Grammar, Scanned, scan};
+use super::network_mode::NetworkMode;
+use super::wrappers::{Wrapper, program_name, refuse_compose, refuse_other_tools};
+use crate::error::{Code, Problem};
+
+/// The command behind `--`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Harness {
+    /// `docker run` or `docker create`: variables and network go into its arguments.
+    Docker(Box<DockerRun>),
+    /// Anything else: it runs on the host, with the variables in its environment.
+    Host(HostCommand),
+}
+
+impl Harness {
+    /// How the command itself says which engine it uses; all empty where it is not docker.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        match self {
+            Self::Docker(run) => &run.connection,
+            Self::Host(command) => &command.connection,
+        }
+    }
+}
+
+/// A command that runs on the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostCommand {
+    /// The engine that it names, where it is another docker command (`docker -H … exec …`).
+    pub connection: Connection,
+}
+
+/// The options of `docker` that choose the engine, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// `-H`, `--host`: an address; empty means the default socket.
+    pub host: Option<OsString>,
+    /// `-c`, `--context`: the name of a context.
+    pub context: Option<OsString>,
+    /// `--config`: the folder of docker's configuration.
+    pub config: Option<OsString>,
+    /// Whether the connection is encrypted: `--tls`, or `--tlsverify` with any value, as for docker.
+    pub tls: bool,
+}
+
+impl Connection {
+    fn read(global: &Scanned) -> Result<Self, Problem> {
+        let last = |name| global.values(name).next_back().map(OsStr::to_owned);
+        if global.values("host").count() > 1 {
+            return Err(Problem::error(
+                Code::HarnessShape,
+                "the harness gives docker more than one `--host`",
+            )
+            .hint("Keep the one that the harness shall use: docker accepts one."));
+        }
+        let connection = Self {
+            host: last("host"),
+            context: last("context"),
+            config: last("config"),
+            tls: global.is_on("tls") || global.has("tlsverify"),
+        };
+        if connection.host.is_some() && connection.context.is_some() {
+            return Err(Problem::error(
+                Code::HarnessShape,
+                "the harness gives docker both `--host` and `--context`",
+            )
+            .hint("Keep the one that the harness shall use: docker accepts either."));
+        }
+        Ok(connection)
+    }
+}
+
+/// What the docker command does with the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `docker run`.
+    Run,
+    /// `docker create`: only creates it and prints its id.
+    Create,
+}
+
+impl Verb {
+    fn of(word: &OsStr) -> Option<Self> {
+        match word.as_bytes() {
+            b"run" => Some(Self::Run),
+            b"create" => Some(Self::Create),
+            _ => None,
+        }
+    }
+
+    const fn grammar(self) -> Grammar {
+        match self {
+            Self::Run => Grammar::Run,
+            Self::Create => Grammar::Create,
+        }
+    }
+}
+
+/// A harness in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerRun {
+    command: Vec<OsString>,
+    verb: Verb,
+    verb_index: usize,
+    image: OsString,
+    connection: Connection,
+    network: NetworkMode,
+    options: Scanned,
+}
+
+/// What is added to the arguments of a container harness.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Additions {
+    /// Names and values of environment variables, in any order.
+    pub env: Vec<(String, String)>,
+    /// The network to run on; left out where the harness names one itself.
+    pub network: Option<String>,
+}
+
+impl DockerRun {
+    /// Whether it runs or only creates the container.
+    #[must_use]
+    pub const fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    /// Where `run` or `create` stands in the command.
+    #[must_use]
+    pub const fn verb_index(&self) -> usize {
+        self.verb_index
+    }
+
+    /// Where the image stands in the command.
+    #[must_use]
+    pub const fn image_index(&self) -> usize {
+        self.options.operand
+    }
+
+    /// The image, as written; never empty.
+    #[must_use]
+    pub fn image(&self) -> &OsStr {
+        &self.image
+    }
+
+    /// How it says which engine it uses.
+    #[must_use]
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The network that it declares.
+    #[must_use]
+    pub const fn network(&self) -> &NetworkMode {
+        &self.network
+    }
+
+    /// `--detach`: docker returns once the container runs.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.options.is_on("detach")
+    }
+
+    /// `--interactive`: the container's standard input stays open.
+    #[must_use]
+    pub fn is_interactive(&self) -> bool {
+        self.options.is_on("interactive")
+    }
+
+    /// `--tty`: the container has a terminal.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.options.is_on("tty")
+    }
+
+    /// `--rm`: the container is removed when it ends.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.options.is_on("rm")
+    }
+
+    /// `--name`; none where docker makes one up.
+    #[must_use]
+    pub fn name(&self) -> Option<&OsStr> {
+        self.last("name")
+    }
+
+    /// `--platform`.
+    #[must_use]
+    pub fn platform(&self) -> Option<&OsStr> {
+        self.last("platform")
+    }
+
+    /// `--pull`: `always`, `missing` or `never`, as written; none means `missing`.
+    #[must_use]
+    pub fn pull(&self) -> Option<&OsStr> {
+        self.last("pull")
+    }
+
+    /// The names of the variables that `--env` sets or passes through, in order.
+    pub fn env_names(&self) -> impl Iterator<Item = &OsStr> {
+        self.options.values("env").map(|value| {
+            let name = value.as_bytes().split(|byte| *byte == b'=').next();
+            OsStr::from_bytes(name.unwrap_or_default())
+        })
+    }
+
+    /// The values of an option with a value, by its current long name (`network` has those of `--net` too),
+    /// in order: `publish`, `env-file` and all others.
+    #[must_use]
+    pub fn values<'a>(&'a self, long: &str) -> impl DoubleEndedIterator<Item = &'a OsStr> {
+        self.options.values(long)
+    }
+
+    fn last(&self, long: &str) -> Option<&OsStr> {
+        self.options.values(long).next_back().filter(|value| !value.is_empty())
+    }
+
+    /// The command with the additions directly behind its verb: `-e NAME=VALUE` sorted by name, then
+    /// `--network NAME`. Everything else stands as it was, and without additions the command is the same.
+    ///
+    /// Docker lets a later `--env` win, so a variable that the harness sets itself keeps the harness's value.
+    /// A file of `--env-file` comes before any `--env` in docker, wherever it stands, so the additions win
+    /// over it.
+    #[must_use]
+    pub fn inject(&self, additions: &Additions) -> Vec<OsString> {
+        let mut env: Vec<_> = additions.env.iter().collect();
+        env.sort();
+        let mut added: Vec<OsString> = Vec::new();
+        for (name, value) in env {
+            added.extend([OsString::from("-e"), OsString::from(format!("{name}={value}"))]);
+        }
+        if let (NetworkMode::Unset, Some(network)) = (&self.network, &additions.network) {
+            added.extend([OsString::from("--network"), OsString::from(network)]);
+        }
+        let (before, behind) =
+            self.command.split_at(self.verb_index.saturating_add(1).min(self.command.len()));
+        before.iter().cloned().chain(added).chain(behind.iter().cloned()).collect()
+    }
+}
+
+/// Classifies the harness command and reads a container harness's options.
+///
+/// Where no sidecar is needed, a harness is not for farrier to judge: it runs as it is, without this.
+///
+/// Container-shaped are `docker run`, `docker create`, `docker container run` and `docker container create`,
+/// with docker's own options in front and `docker` at any path. Everything else is a host command: other
+/// docker verbs, `docker run --help`, and shells (`sh -c "docker run …"` cannot be seen into).
+///
+/// # Errors
+/// `harness-shape` for an empty command, for options that cannot be read, for a missing image, for networks
+/// that docker would reject, and for containers started in a form that farrier does not rewrite: behind
+/// `sudo`, `env` or the like, by compose, and by another tool than docker.
+pub fn parse(command: &[OsString]) -> Result<Harness, Problem> {
+    if command.first().is_none_or(|program| program.is_empty()) {
+        return Err(Problem::error(Code::HarnessShape, "no harness command stands behind `--`")
+            .hint("Write `farrier launch [options] -- COMMAND …`, or `farrier up` to start sidecars only."));
+    }
+    let mut outermost: Option<&Wrapper> = None;
+    let mut at = 0;
+    while let Some(wrapper) = command.get(at).and_then(|program| Wrapper::of(program)) {
+        outermost = outermost.or(Some(wrapper));
+        match wrapper.command(command, at) {
+            Some(inner) => at = inner,
+            None => return Ok(Harness::Host(HostCommand::default())),
+        }
+    }
+    refuse_other_tools(command, at)?;
+    if command.get(at).is_none_or(|program| program_name(program) != "docker") {
+        return Ok(Harness::Host(HostCommand::default()));
+    }
+    let global = scan(Grammar::Docker, command, at + 1)?;
+    let verb = verb(command, &global)?;
+    if let (Some(wrapper), Some((verb, _))) = (outermost, verb) {
+        return Err(wrapper.refusal(verb.grammar().command()));
+    }
+    let connection = Connection::read(&global)?;
+    match verb {
+        Some((verb, verb_index)) => container(command, connection, verb, verb_index),
+        None => Ok(Harness::Host(HostCommand { connection })),
+    }
+}
+
+/// `run` or `create` behind docker's own options, and where it stands; none for docker's other commands.
+fn verb(command: &[OsString], global: &Scanned) -> Result<Option<(Verb, usize)>, Problem> {
+    if global.is_on("version") {
+        return Ok(None);
+    }
+    let mut index = global.operand;
+    match command.get(index) {
+        Some(word) if word == "compose" => refuse_compose(command, index + 1, "docker compose")?,
+        Some(word) if word == "container" => index += 1,
+        _ => {}
+    }
+    Ok(command.get(index).and_then(|word| Verb::of(word)).map(|verb| (verb, index)))
+}
+
+fn container(
+    command: &[OsString],
+    connection: Connection,
+    verb: Verb,
+    verb_index: usize,
+) -> Result<Harness, Problem> {
+    let options = scan(verb.grammar(), command, verb_index + 1)?;
+    if options.is_on("help") {
+        return Ok(Harness::Host(HostCommand { connection }));
+    }
+    let Some(image) = command.get(options.operand).filter(|image| !image.is_empty()) else {
+        let name = verb.grammar().command();
+        return Err(Problem::error(Code::HarnessShape, format!("`{name}` of the harness has no image"))
+            .hint(format!("Write the image behind the options: `{name} [options] IMAGE [command]`.")));
+    };
+    let network = NetworkMode::read(options.values("network"))?;
+    Ok(Harness::Docker(Box::new(DockerRun {
+        command: command.to_vec(),
+        verb,
+        verb_index,
+        image: image.clone(),
+        connection,
+        network,
+        options,
+    })))
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Runs the harness: in place of farrier where there is nothing to do, else in the foreground as its child.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use rustix::fs::Access;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::{Code, Failure, Problem};
+
+/// The exit code where the command cannot be run, and where it is not found: the shell's.
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+fn cannot_run(program: &OsStr, error: &io::Error) -> Failure {
+    let program = program.to_string_lossy();
+    let (exit, problem) = if error.kind() == io::ErrorKind::NotFound {
+        let problem = Problem::error(Code::HarnessNotFound, format!("there is no command `{program}`"));
+        (NOT_FOUND, problem.hint("Check its spelling and PATH."))
+    } else {
+        let message = format!("the command `{program}` cannot be run: {error}");
+        let problem = Problem::error(Code::HarnessNotExecutable, message);
+        (NOT_EXECUTABLE, problem.hint("Check that it is a program and that you may execute it."))
+    };
+    Failure { exit, problems: vec![problem] }
+}
+
+/// Becomes the command, byte for byte; returns only when that fails.
+#[must_use]
+pub fn become_command(command: &[OsString]) -> Failure {
+    let Some((program, arguments)) = command.split_first() else {
+        return missing();
+    };
+    let error = Command::new(program).args(arguments).exec();
+    cannot_run(program, &error)
+}
+
+fn missing() -> Failure {
+    let problem = Problem::error(Code::Usage, "there is no command after `--`");
+    Failure { exit: 2, problems: vec![problem.hint("Write it as `farrier launch -- docker run IMAGE`.")] }
+}
+
+/// Finds out whether a command can be run, before anything is started for it.
+///
+/// # Errors
+/// The failure that running it would end in.
+pub fn check(program: &OsStr) -> Result<(), Failure> {
+    let executable = |path: &Path| match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => rustix::fs::access(path, Access::EXEC_OK).map_err(io::Error::from),
+        Ok(_) => Err(io::Error::from(io::ErrorKind::PermissionDenied)),
+        Err(error) => Err(error),
+    };
+    if program.as_bytes().contains(&b'/') {
+        return executable(Path::new(program)).map_err(|error| cannot_run(program, &error));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut denied = None;
+    for folder in std::env::split_paths(&path) {
+        let candidate: PathBuf = folder.join(program);
+        match executable(&candidate) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => denied = Some(error),
+            Err(_) => {}
+        }
+    }
+    Err(cannot_run(program, &denied.unwrap_or_else(|| io::Error::from(io::ErrorKind::NotFound))))
+}
+
+/// The command and the environment that it gets in addition.
+#[derive(Clone, Debug, Default)]
+pub struct Foreground {
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// Variables that are set.
+    pub set: Vec<(String, String)>,
+    /// Prefixes of variables that are removed.
+    pub remove: Vec<&'static str>,
+}
+
+/// Runs the command in the foreground and returns its exit code, 128 + N where signal N ended it.
+///
+/// The terminal's own signals reach the command by themselves, since it is in the same process group; farrier
+/// ignores them. SIGTERM and SIGHUP are passed on.
+///
+/// # Errors
+/// When the command cannot be run.
+pub fn in_foreground(harness: &Foreground) -> Result<u8, Failure> {
+    // A small runtime of its own: while the harness runs, for hours maybe, nothing else is kept.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let program = harness.command.first().cloned().unwrap_or_default();
+    runtime
+        .and_then(|runtime| runtime.block_on(run(harness)))
+        .map(exit_code)
+        .map_err(|error| cannot_run(&program, &error))
+}
+
+async fn run(harness: &Foreground) -> io::Result<ExitStatus> {
+    let Some((program, arguments)) = harness.command.split_first() else {
+        return Err(io::Error::from(io::ErrorKind::NotFound));
+    };
+    // Installed before the child exists, so that no signal falls between. Handlers, not ignoring: a child
+    // inherits what is ignored, and gets the default for what is handled.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    for (name, _) in std::env::vars_os() {
+        if harness.remove.iter().any(|prefix| name.as_bytes().starts_with(prefix.as_bytes())) {
+            command.env_remove(&name);
+        }
+    }
+    command.envs(harness.set.iter().map(|(name, value)| (name, value)));
+    let mut child = tokio::process::Command::from(command).spawn()?;
+    loop {
+        let passed_on = tokio::select! {
+            status = child.wait() => return status,
+            _ = interrupt.recv() => None,
+            _ = quit.recv() => None,
+            _ = terminate.recv() => Some(Signal::TERM),
+            _ = hangup.recv() => Some(Signal::HUP),
+        };
+        let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let (Some(signal), Some(process)) = (passed_on, process) {
+            // It may have ended just now; its status tells.
+            let _ = kill_process(process, signal);
+        }
+    }
+}
+
+fn exit_code(status: ExitStatus) -> u8 {
+    let signalled = status.signal().map(|signal| 128 + signal);
+    u8::try_from(status.code().or(signalled).unwrap_or(1)).unwrap_or(1)
+}

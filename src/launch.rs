@@ -1,0 +1,327 @@
+//! The launch, told from top to bottom.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::{Applier, engine_problem};
+use crate::engine::address::{self, Choice, EngineAddress};
+use crate::engine::docker::DockerEngine;
+use crate::engine::{Container, Engine, EngineError, EngineInfo};
+use crate::error::{Code, Failure, Problem};
+use crate::event::{Event, Reporter};
+use crate::exit;
+use crate::lock::{Held, InUse, LockFolder};
+use crate::plan::{NetworkPlan, Plan, SidecarPlan};
+use crate::preparation::Prepared;
+use crate::probe::host::ProbeHost;
+use crate::reachability::Meeting;
+use crate::readiness::wait::{Condition, Loading, Waits};
+use crate::readiness::watch::Watch;
+use crate::reconcile::{Wish, reconcile};
+use crate::route::Route;
+use crate::settings::Settings;
+use crate::sidecar::Sidecar;
+use crate::snapshot::{self, Snapshot};
+
+/// The name under which the network's lock is taken; no container's can be the same.
+const NETWORK_LOCK: &str = "network:";
+
+/// What a launch works with.
+pub struct Launch {
+    /// Resolved options.
+    pub settings: Settings,
+    /// The sidecars, in the order of names.
+    pub sidecars: Vec<Prepared>,
+    /// Where harness and sidecars meet.
+    pub meeting: Meeting,
+    /// The harness's command, for whoever asks who uses a sidecar.
+    pub command: Vec<OsString>,
+    /// Where events go.
+    pub reporter: Arc<Reporter>,
+    /// Compiles and polls probes.
+    pub host: Arc<ProbeHost>,
+}
+
+/// All sidecars ready.
+pub struct Running {
+    /// Their containers, in the order of the launch's sidecars.
+    pub containers: Vec<Container>,
+    /// Whether this host reaches their addresses.
+    pub direct: bool,
+    /// Marks them as used until dropped.
+    pub in_use: Vec<InUse>,
+}
+
+/// Connects to the engine that the harness's own docker would use.
+///
+/// # Errors
+/// When its address is unclear, or nothing answers there.
+pub async fn connect(
+    choice: &Choice,
+    settings: &Settings,
+) -> Result<(Arc<dyn Engine>, EngineAddress), Problem> {
+    let address = address::resolve(choice, &settings.environment)?;
+    match DockerEngine::connect(&address).await {
+        Ok(engine) => Ok((Arc::new(engine), address)),
+        Err(error) => Err(unreachable_engine(&address, &error)),
+    }
+}
+
+fn unreachable_engine(address: &EngineAddress, error: &EngineError) -> Problem {
+    let doing = format!("use the engine at {} ({})", address.host, address.origin);
+    engine_problem(&doing, error)
+}
+
+impl Launch {
+    /// Starts what is needed, and waits until all of it is ready.
+    ///
+    /// # Errors
+    /// Everything that stands against it; sidecars that run are left running.
+    pub async fn bring_up(&self) -> Result<Running, Failure> {
+        let (engine, address) = connect(&self.meeting.choice, &self.settings).await?;
+        let info = engine.info().await.map_err(|error| unreachable_engine(&address, &error))?;
+        let loading = self.load_probes();
+        let locks = LockFolder::open(&info.id)?;
+        let held = self.lock_names(&locks).await?;
+        let snapshot = self.look(engine.as_ref(), &info, Some(&locks)).await?;
+        let plan = self.decide(&snapshot)?;
+        let waits = self.waits(&engine, &info);
+        let applier = Applier {
+            engine: Arc::clone(&engine),
+            reporter: Arc::clone(&self.reporter),
+            docker_config: address.config,
+        };
+        self.make_network(&applier, &plan, &locks).await?;
+        let all = self.start_and_wait(&applier, &waits, &plan, loading, &locks, held);
+        tokio::select! {
+            result = all => result,
+            () = waits.watch.run(engine.as_ref(), info.time.clone()) => Err(Failure::of(Vec::new())),
+        }
+    }
+
+    /// What bringing up would do; nothing is changed.
+    ///
+    /// # Errors
+    /// Everything that stands against it.
+    pub async fn plan(&self) -> Result<Plan, Failure> {
+        let (engine, address) = connect(&self.meeting.choice, &self.settings).await?;
+        let info = engine.info().await.map_err(|error| unreachable_engine(&address, &error))?;
+        let locks = LockFolder::open(&info.id)?;
+        let snapshot = self.look(engine.as_ref(), &info, Some(&locks)).await?;
+        self.decide(&snapshot)
+    }
+
+    /// Components are compiled while containers start; equal ones once.
+    fn load_probes(&self) -> Vec<Vec<Loading>> {
+        let mut known: HashMap<(String, Vec<&'static str>), Loading> = HashMap::new();
+        let mut all = Vec::new();
+        for prepared in &self.sidecars {
+            let loadings = prepared.probes.iter().map(|found| {
+                let key = (found.component.digest.clone(), found.interfaces.clone());
+                let entry = known.entry(key).or_insert_with(|| {
+                    let (host, found) = (Arc::clone(&self.host), found.clone());
+                    let load = move || {
+                        let loaded = host.load(&found.component, &found.interfaces);
+                        loaded.map_err(|error| error.root_cause().to_string())
+                    };
+                    let task = tokio::task::spawn_blocking(load);
+                    let finished: BoxFuture<'static, _> =
+                        Box::pin(async { task.await.unwrap_or_else(|error| Err(error.to_string())) });
+                    finished.shared()
+                });
+                entry.clone()
+            });
+            all.push(loadings.collect());
+        }
+        all
+    }
+
+    /// Takes the lock of every name, in one order for all launches, so that none waits for another in a circle.
+    async fn lock_names(&self, locks: &LockFolder) -> Result<BTreeMap<String, Held>, Problem> {
+        let mut names: Vec<(&str, &str)> =
+            self.sidecars().map(|sidecar| (sidecar.container.as_str(), sidecar.name())).collect();
+        names.sort_unstable();
+        let mut held = BTreeMap::new();
+        for (container, sidecar) in names {
+            let lock = if let Some(lock) = locks.try_lock(container)? {
+                lock
+            } else {
+                self.reporter.tell(&Event::WaitingForLaunch { sidecar });
+                locks.lock(container).await?
+            };
+            held.insert(container.to_owned(), lock);
+        }
+        Ok(held)
+    }
+
+    fn sidecars(&self) -> impl Iterator<Item = &Sidecar> {
+        self.sidecars.iter().map(|prepared| &prepared.sidecar)
+    }
+
+    async fn look(
+        &self,
+        engine: &dyn Engine,
+        info: &EngineInfo,
+        locks: Option<&LockFolder>,
+    ) -> Result<Snapshot, Problem> {
+        let sidecars: Vec<Sidecar> = self.sidecars().cloned().collect();
+        let holders = locks.map(|locks| {
+            let each =
+                sidecars.iter().map(|sidecar| (sidecar.container.clone(), locks.holders(&sidecar.container)));
+            each.collect()
+        });
+        let taken =
+            snapshot::take(engine, info, &sidecars, &self.meeting.network, holders.unwrap_or_default()).await;
+        taken.map_err(|error| engine_problem("look at what runs", &error))
+    }
+
+    fn decide(&self, snapshot: &Snapshot) -> Result<Plan, Failure> {
+        let sidecars: Vec<Sidecar> = self.sidecars().cloned().collect();
+        let wish = Wish {
+            network: self.meeting.network.clone(),
+            owns_network: self.meeting.owns_network,
+            recreate: self.settings.recreate,
+        };
+        reconcile(&sidecars, snapshot, &wish).map_err(|problems| Failure { exit: exit::REFUSED, problems })
+    }
+
+    fn waits(&self, engine: &Arc<dyn Engine>, info: &EngineInfo) -> Waits {
+        let images = self.settings.probe_image.iter().chain(&self.meeting.image).cloned();
+        // Our own program runs in any image, so a sidecar's serves where no other was named.
+        let own = self.sidecars().map(|sidecar| sidecar.definition.image.clone());
+        Waits {
+            engine: Arc::clone(engine),
+            watch: Watch::default(),
+            executions: Arc::default(),
+            route: Route {
+                engine: Arc::clone(engine),
+                reporter: Arc::clone(&self.reporter),
+                choice: self.settings.dialling,
+                local: info.local,
+                architecture: info.architecture.clone(),
+                network: self.meeting.network.clone(),
+                images: images.chain(own).collect(),
+                decided: OnceCell::new(),
+            },
+            network: self.meeting.network.clone(),
+            reporter: Arc::clone(&self.reporter),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    async fn make_network(&self, applier: &Applier, plan: &Plan, locks: &LockFolder) -> Result<(), Failure> {
+        if let NetworkPlan::Use { .. } = plan.network_plan {
+            return Ok(());
+        }
+        let _held = locks.lock(&format!("{NETWORK_LOCK}{}", plan.network)).await?;
+        // Another launch may have made it while this one waited for the lock.
+        let found = applier.engine.networks(&plan.network).await;
+        if found.map_err(|error| engine_problem("look for the network", &error))?.is_empty() {
+            applier.network(plan).await?;
+        }
+        Ok(())
+    }
+
+    /// All sidecars at once; the first failure ends every wait, but nothing that is being started.
+    async fn start_and_wait(
+        &self,
+        applier: &Applier,
+        waits: &Waits,
+        plan: &Plan,
+        loading: Vec<Vec<Loading>>,
+        locks: &LockFolder,
+        mut held: BTreeMap<String, Held>,
+    ) -> Result<Running, Failure> {
+        let failed = CancellationToken::new();
+        let each = plan.sidecars.iter().zip(loading).map(|(step, loading)| {
+            let lock = held.remove(&step.container);
+            let failed = &failed;
+            async move {
+                let result = self.one(applier, waits, step, loading, locks, lock, failed).await;
+                if result.is_err() {
+                    failed.cancel();
+                }
+                result
+            }
+        });
+        let mut running = Running { containers: Vec::new(), direct: false, in_use: Vec::new() };
+        let mut problems = Vec::new();
+        let mut failures = 0;
+        for result in join_all(each.collect::<Vec<_>>()).await {
+            match result {
+                Ok((container, in_use)) => {
+                    running.direct |= waits.route.is_direct(&container);
+                    running.containers.push(container);
+                    running.in_use.push(in_use);
+                }
+                Err(found) => {
+                    failures += 1;
+                    problems.extend(found);
+                }
+            }
+        }
+        if failures == 0 { Ok(running) } else { Err(Failure { exit: exit::REFUSED, problems }) }
+    }
+
+    /// One sidecar: what the plan says, then the wait. No problem in an error means that it was told already.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one launch, each used once")]
+    async fn one(
+        &self,
+        applier: &Applier,
+        waits: &Waits,
+        step: &SidecarPlan,
+        loading: Vec<Loading>,
+        locks: &LockFolder,
+        lock: Option<Held>,
+        failed: &CancellationToken,
+    ) -> Result<(Container, InUse), Option<Problem>> {
+        let prepared = &self.sidecars[step.index];
+        let sidecar = &prepared.sidecar;
+        self.reporter.tell(&Event::Planned(step));
+        applier.sidecar(step, sidecar, &self.meeting.network).await?;
+        let begun = Instant::now();
+        let command: Vec<_> = self.command.iter().map(|word| word.to_string_lossy()).collect();
+        let in_use = locks.mark_in_use(&sidecar.container, &command.join(" "))?;
+        drop(lock);
+        let readiness = sidecar.definition.readiness.iter();
+        let conditions: Vec<Condition> = readiness
+            .zip(&prepared.probes)
+            .zip(loading)
+            .map(|((readiness, found), loading)| Condition {
+                readiness: readiness.clone(),
+                found: found.clone(),
+                loading,
+            })
+            .collect();
+        tokio::select! {
+            result = waits.until_ready(sidecar, &conditions, begun) => match result {
+                Ok(container) => Ok((container, in_use)),
+                Err(dossier) => {
+                    self.reporter.tell(&Event::NotReady(&dossier));
+                    Err(None)
+                }
+            },
+            () = failed.cancelled() => Err(None),
+        }
+    }
+}
+
+/// The end of a launch by a signal before the harness ran.
+#[must_use]
+pub fn interrupted(signal: u8) -> Failure {
+    let name = match signal {
+        2 => "SIGINT",
+        1 => "SIGHUP",
+        _ => "SIGTERM",
+    };
+    let problem = Problem::warning(Code::Interrupted, format!("stopped by {name} before the harness ran"))
+        .hint("Sidecars that were started are left running; the next launch uses them.");
+    Failure { exit: exit::SIGNALLED + signal, problems: vec![problem] }
+}

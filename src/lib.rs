@@ -1,0 +1,32 @@
+//! farrier starts the sidecar containers that a harness needs, proves that each one is ready with a sandboxed
+//! WebAssembly probe, makes them reachable, and then runs the harness in the foreground.
+
+pub mod apply;
+pub mod cli;
+pub mod commands;
+pub mod definition;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod exit;
+pub mod harness;
+pub mod launch;
+pub mod lock;
+pub mod plan;
+pub mod preparation;
+pub mod probe;
+pub mod reachability;
+pub mod readiness;
+pub mod reconcile;
+pub mod registry;
+pub mod relay;
+pub mod route;
+pub mod settings;
+pub mod sidecar;
+pub mod snapshot;
+pub mod ui;
+
+/// Runs a command line, the program's name first, as the program itself does.
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> std::process::ExitCode {
+    commands::run(arguments).into()
+}

@@ -1,0 +1,243 @@
+//! Locks between launches on one host, keyed by engine: who may change a container, and who uses it.
+//!
+//! A lock is a `flock` on a file, so the kernel releases it however the process ends. The files lie in one
+//! folder for all users of the host, because they share the engine; nothing but locks is kept there.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::error::{Code, Problem};
+use crate::sidecar::sha256_hex;
+
+/// Another launch that uses a sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub process: u32,
+    /// Its harness command, shortened.
+    pub command: String,
+}
+
+/// The folder with one engine's locks.
+#[derive(Clone, Debug)]
+pub struct LockFolder {
+    path: PathBuf,
+    prefix: String,
+}
+
+/// An exclusive lock; released when dropped.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+/// The mark that this launch uses a sidecar; taken away when dropped.
+#[derive(Debug)]
+pub struct InUse {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        // A file that stays behind is harmless: nobody holds its lock.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl LockFolder {
+    /// Opens the folder for this engine, making it where it is absent.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or is not a folder that every user may make files in.
+    pub fn open(engine_id: &str) -> Result<Self, Problem> {
+        Self::open_at(Path::new("/tmp/farrier-locks"), engine_id)
+    }
+
+    fn open_at(path: &Path, engine_id: &str) -> Result<Self, Problem> {
+        let unusable = |reason: String| {
+            Problem::error(Code::StateUnusable, format!("the lock folder {} {reason}", path.display()))
+                .hint(format!("Remove it, or repair it with `chmod 1777 {}`.", path.display()))
+        };
+        match DirBuilder::new().mode(0o1777).create(path) {
+            // The umask may have taken bits away.
+            Ok(()) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o1777))
+                .map_err(|error| unusable(format!("cannot be opened to all users: {error}")))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(unusable(format!("cannot be made: {error}"))),
+        }
+        let found =
+            std::fs::symlink_metadata(path).map_err(|error| unusable(format!("is not there: {error}")))?;
+        if !found.is_dir() {
+            return Err(unusable("is not a folder".to_owned()));
+        }
+        // Without the sticky bit anyone could swap a lock file for another.
+        if found.mode() & 0o002 != 0 && found.mode() & 0o1000 == 0 {
+            return Err(unusable("may be written by anyone but is not sticky".to_owned()));
+        }
+        Ok(Self { path: path.to_owned(), prefix: sha256_hex(engine_id)[..12].to_owned() })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{}.{name}", self.prefix))
+    }
+
+    /// Takes the lock if it is free.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub fn try_lock(&self, name: &str) -> Result<Option<Held>, Problem> {
+        let path = self.file(&format!("{name}.lock"));
+        let file = open_lock_file(&path).map_err(|error| cannot_lock(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Held(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(cannot_lock(&path, &error)),
+        }
+    }
+
+    /// Waits for the lock; the wait itself is on a thread of its own.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub async fn lock(&self, name: &str) -> Result<Held, Problem> {
+        let path = self.file(&format!("{name}.lock"));
+        let waited = path.clone();
+        let locked = tokio::task::spawn_blocking(move || {
+            let file = open_lock_file(&waited)?;
+            file.lock()?;
+            Ok(Held(file))
+        });
+        match locked.await {
+            Ok(result) => result.map_err(|error: io::Error| cannot_lock(&path, &error)),
+            Err(error) => Err(cannot_lock(&path, &io::Error::other(error))),
+        }
+    }
+
+    /// Marks the sidecar as used by this process until the result is dropped.
+    ///
+    /// # Errors
+    /// When the mark cannot be written.
+    pub fn mark_in_use(&self, container: &str, command: &str) -> Result<InUse, Problem> {
+        let mut random = [0_u8; 4];
+        let _ = getrandom::fill(&mut random);
+        let process = std::process::id();
+        let path = self.file(&format!("{container}.use.{process}.{:08x}", u32::from_ne_bytes(random)));
+        let write = || -> io::Result<File> {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o644)
+                .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+                .open(&path)?;
+            file.lock()?;
+            write!(file, "{process}\n{}", command.chars().take(200).collect::<String>())?;
+            Ok(file)
+        };
+        match write() {
+            Ok(file) => Ok(InUse { path, _file: file }),
+            Err(error) => Err(cannot_lock(&path, &error)),
+        }
+    }
+
+    /// Other processes that use the sidecar.
+    #[must_use]
+    pub fn holders(&self, container: &str) -> Vec<Holder> {
+        let prefix = format!("{}.{container}.use.", self.prefix);
+        let Ok(entries) = std::fs::read_dir(&self.path) else {
+            return Vec::new();
+        };
+        let mut holders: Vec<Holder> = entries
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+            .filter_map(|entry| live_holder(&entry.path()))
+            .filter(|holder| holder.process != std::process::id())
+            .collect();
+        holders.sort_by_key(|holder| holder.process);
+        holders
+    }
+}
+
+/// Reads a mark whose lock is held; removes one whose process is gone.
+fn live_holder(path: &Path) -> Option<Holder> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    if file.try_lock_shared().is_ok() {
+        // An empty one is just being made: its owner locks it before writing.
+        if file.metadata().is_ok_and(|found| found.len() > 0) {
+            let _ = std::fs::remove_file(path);
+        }
+        return None;
+    }
+    let mut text = String::new();
+    file.take(1024).read_to_string(&mut text).ok()?;
+    let (process, command) = text.split_once('\n')?;
+    Some(Holder { process: process.parse().ok()?, command: command.to_owned() })
+}
+
+/// Opens for reading, which suffices for `flock`, so that another user's file serves as well.
+fn open_lock_file(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let open = || OpenOptions::new().read(true).custom_flags(flags).open(path);
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let created =
+                OpenOptions::new().write(true).create_new(true).mode(0o644).custom_flags(flags).open(path);
+            match created {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => open(),
+            }
+        }
+        other => other,
+    }
+}
+
+fn cannot_lock(path: &Path, error: &io::Error) -> Problem {
+    Problem::error(Code::StateUnusable, format!("cannot lock {}: {error}", path.display()))
+        .hint("Check who owns the file, and that its disk is not full.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_excludes_until_dropped() {
+        let folder = tempfile::tempdir().expect("folder");
+        let locks = LockFolder::open_at(&folder.path().join("locks"), "engine").expect("locks");
+        let held = locks.try_lock("name").expect("no error").expect("free");
+        assert!(locks.try_lock("name").expect("no error").is_none());
+        assert!(locks.try_lock("other").expect("no error").is_some());
+        let elsewhere = LockFolder::open_at(&folder.path().join("locks"), "engine 2").expect("locks");
+        assert!(elsewhere.try_lock("name").expect("no error").is_some());
+        drop(held);
+        assert!(locks.try_lock("name").expect("no error").is_some());
+    }
+
+    #[test]
+    fn marks_of_dead_processes_are_cleared() {
+        let folder = tempfile::tempdir().expect("folder");
+        let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+        let stale = locks.file("db.use.4194304.00000000");
+        std::fs::write(&stale, "4194304\ndocker run x").expect("mark");
+        assert_eq!(locks.holders("db"), Vec::new());
+        assert!(!stale.exists());
+        let own = locks.mark_in_use("db", "docker run y").expect("mark");
+        let path = own.path.clone();
+        assert_eq!(locks.holders("db"), Vec::new(), "this process is not another one");
+        assert_eq!(live_holder(&path).map(|holder| holder.command), Some("docker run y".to_owned()));
+        drop(own);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_without_the_sticky_bit_is_refused() {
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("mode");
+        let problem = LockFolder::open_at(folder.path(), "engine").expect_err("refused");
+        assert_eq!(problem.code, Code::StateUnusable);
+    }
+}

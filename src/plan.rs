@@ -1,0 +1,228 @@
+//! The plan: what will be done, and why. Data only; `reconcile` decides it, `apply` does it.
+
+use std::fmt;
+
+use crate::engine::{Container, Mounted, Status};
+
+/// Why an action is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It runs, and configuration and image match.
+    Matches,
+    /// It matches, but is paused.
+    Paused,
+    /// There is no such container.
+    Absent,
+    /// It is not running.
+    Stopped(Status, i64),
+    /// These fields of the definition changed; none where the old ones are not known.
+    Configuration(Vec<String>),
+    /// The tag names another image now.
+    Image {
+        /// The container's image.
+        from: String,
+        /// The tag's image.
+        to: String,
+    },
+    /// The container is not what its labels claim, in these respects.
+    Drifted(Vec<String>),
+    /// It was created but never started.
+    HalfMade,
+    /// `--recreate`.
+    Asked,
+}
+
+fn short(id: &str) -> &str {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    id.get(..12).unwrap_or(id)
+}
+
+impl Cause {
+    /// The stable name in JSON.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Matches => "matches",
+            Self::Paused => "paused",
+            Self::Absent => "absent",
+            Self::Stopped(..) => "stopped",
+            Self::Configuration(_) => "configuration",
+            Self::Image { .. } => "image",
+            Self::Drifted(_) => "drifted",
+            Self::HalfMade => "half-made",
+            Self::Asked => "asked",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Matches => write!(formatter, "it runs and matches"),
+            Self::Paused => write!(formatter, "it matches but is paused"),
+            Self::Absent => write!(formatter, "it does not exist"),
+            Self::Stopped(status, code) => write!(formatter, "it is {status} (exit code {code})"),
+            Self::Configuration(fields) if fields.is_empty() => {
+                write!(formatter, "its configuration changed")
+            }
+            Self::Configuration(fields) => write!(formatter, "{} changed", fields.join(", ")),
+            Self::Image { from, to } => {
+                write!(formatter, "its image changed from {} to {}", short(from), short(to))
+            }
+            Self::Drifted(what) => write!(formatter, "it drifted from its labels: {}", what.join(", ")),
+            Self::HalfMade => write!(formatter, "it was created but never started"),
+            Self::Asked => write!(formatter, "--recreate was given"),
+        }
+    }
+}
+
+/// What is done with a sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing but waiting for its readiness.
+    Reuse,
+    /// It is resumed.
+    Resume,
+    /// It is made and started.
+    Create,
+    /// The old container is removed, and a new one made and started.
+    Recreate,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Reuse => "reuse",
+            Self::Resume => "resume",
+            Self::Create => "create",
+            Self::Recreate => "recreate",
+        })
+    }
+}
+
+/// What is done with one sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SidecarPlan {
+    /// Index into the launch's sidecars.
+    pub index: usize,
+    /// The sidecar's name.
+    pub name: String,
+    /// Its container.
+    pub container: String,
+    /// What.
+    pub action: Action,
+    /// Why; never empty.
+    pub causes: Vec<Cause>,
+    /// Whether its image is pulled first.
+    pub pull: bool,
+    /// Networks that the running container is connected to; the boolean says that it is taken off first,
+    /// because it lacks its aliases there.
+    pub connect: Vec<(String, bool)>,
+    /// Anonymous volumes that the new container takes over.
+    pub carried: Vec<Mounted>,
+    /// Anonymous volumes that nothing uses any more.
+    pub orphaned: Vec<Mounted>,
+    /// The container there is.
+    pub existing: Option<Container>,
+}
+
+/// What is done with the main network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkPlan {
+    /// It exists.
+    Use {
+        /// Its id.
+        id: String,
+    },
+    /// It is made first.
+    Create,
+}
+
+/// Everything that will be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The main network's name.
+    pub network: String,
+    /// What is done with it.
+    pub network_plan: NetworkPlan,
+    /// In the order of names.
+    pub sidecars: Vec<SidecarPlan>,
+}
+
+impl Plan {
+    /// Whether carrying it out changes nothing on the engine.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.network_plan, NetworkPlan::Use { .. })
+            && self.sidecars.iter().all(|plan| plan.action == Action::Reuse && plan.connect.is_empty())
+    }
+
+    /// As data for scripts.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let sidecars: Vec<serde_json::Value> = self.sidecars.iter().map(sidecar_json).collect();
+        let network = match &self.network_plan {
+            NetworkPlan::Use { id } => serde_json::json!({"name": self.network, "action": "use", "id": id}),
+            NetworkPlan::Create => serde_json::json!({"name": self.network, "action": "create"}),
+        };
+        serde_json::json!({ "network": network, "sidecars": sidecars })
+    }
+}
+
+fn sidecar_json(plan: &SidecarPlan) -> serde_json::Value {
+    let causes: Vec<serde_json::Value> = plan
+        .causes
+        .iter()
+        .map(|cause| {
+            let mut value = serde_json::json!({"kind": cause.kind(), "message": cause.to_string()});
+            if let Cause::Configuration(fields) | Cause::Drifted(fields) = cause {
+                value["fields"] = serde_json::json!(fields);
+            }
+            value
+        })
+        .collect();
+    serde_json::json!({
+        "name": plan.name,
+        "container": plan.container,
+        "action": plan.action.to_string(),
+        "causes": causes,
+        "pull": plan.pull,
+        "connect": plan.connect.iter().map(|(network, _)| network).collect::<Vec<_>>(),
+        "carried_volumes": plan.carried.iter().map(|volume| &volume.target).collect::<Vec<_>>(),
+    })
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.network_plan {
+            NetworkPlan::Use { .. } => writeln!(formatter, "network {}: use", self.network)?,
+            NetworkPlan::Create => writeln!(formatter, "network {}: create", self.network)?,
+        }
+        for plan in &self.sidecars {
+            writeln!(formatter, "{plan}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for SidecarPlan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let causes: Vec<String> = self.causes.iter().map(ToString::to_string).collect();
+        write!(formatter, "{}: {}, because {}", self.name, self.action, causes.join("; "))?;
+        if self.pull {
+            write!(formatter, "\n  its image is pulled")?;
+        }
+        for (network, again) in &self.connect {
+            let word = if *again { "reconnected" } else { "connected" };
+            write!(formatter, "\n  {word} to network {network}")?;
+        }
+        for volume in &self.carried {
+            write!(formatter, "\n  the anonymous volume at {} is carried over", volume.target)?;
+        }
+        for volume in &self.orphaned {
+            let name = short(&volume.source);
+            write!(formatter, "\n  the anonymous volume {name} at {} is left unused", volume.target)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Everything that is checked before an engine is touched: definitions, probes, settings, grants, and the
+//! harness's command. All problems are found, not only the first.
+
+use std::ffi::OsString;
+
+use crate::definition::{self, Definition, LayerReport};
+use crate::error::{Code, Failure, Problem};
+use crate::harness::argv::{self, Harness};
+use crate::harness::run;
+use crate::probe::catalogue::{self, FoundProbe};
+use crate::probe::host::ProbeHost;
+use crate::settings::Settings;
+use crate::sidecar::Sidecar;
+
+/// A sidecar with its probes, in the order of its readiness conditions.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The sidecar.
+    pub sidecar: Sidecar,
+    /// One for each readiness condition.
+    pub probes: Vec<FoundProbe>,
+}
+
+/// What was found, whether or not it may be launched.
+#[derive(Debug, Default)]
+pub struct Preparation {
+    /// The layers that were read.
+    pub layers: Vec<LayerReport>,
+    /// Sidecars whose probes were found, in the order of names.
+    pub sidecars: Vec<Prepared>,
+    /// How many definitions are in force.
+    pub definitions: usize,
+    /// Errors and warnings.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads and checks all definitions and their probes.
+#[must_use]
+pub fn prepare(settings: &Settings) -> Preparation {
+    let loaded = definition::load(&settings.directories);
+    let mut preparation = Preparation {
+        layers: loaded.layers,
+        definitions: loaded.definitions.len(),
+        problems: loaded.problems,
+        ..Preparation::default()
+    };
+    preparation.problems.extend(definition::refusals(&loaded.definitions));
+    for definition in loaded.definitions {
+        match find_probes(&definition) {
+            Ok(probes) => {
+                let sidecar = Sidecar::new(definition, &settings.scopes);
+                preparation.sidecars.push(Prepared { sidecar, probes });
+            }
+            Err(problems) => preparation.problems.extend(problems),
+        }
+    }
+    preparation
+}
+
+impl Preparation {
+    /// Lets a launch go on only where nothing is wrong.
+    ///
+    /// # Errors
+    /// All problems, when one of them is an error.
+    pub fn accept(&self, additional: Vec<Problem>) -> Result<(), Failure> {
+        let problems: Vec<Problem> = self.problems.iter().cloned().chain(additional).collect();
+        if problems.iter().any(Problem::is_error) { Err(Failure::of(problems)) } else { Ok(()) }
+    }
+}
+
+fn find_probes(definition: &Definition) -> Result<Vec<FoundProbe>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut probes = Vec::new();
+    for readiness in &definition.readiness {
+        match catalogue::find(definition, readiness) {
+            Ok(found) => probes.push(found),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() { Ok(probes) } else { Err(problems) }
+}
+
+/// Lets the components that check their settings do so.
+pub async fn validate_settings(host: &ProbeHost, sidecars: &[Prepared]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for Prepared { sidecar, probes } in sidecars {
+        let definition = &sidecar.definition;
+        for (readiness, found) in definition.readiness.iter().zip(probes) {
+            if !found.component.validates_settings() {
+                continue;
+            }
+            let field = format!("{}.settings", readiness.field);
+            let settings = serde_json::Value::Object(readiness.settings.clone()).to_string();
+            let answer = match host.load(&found.component, &found.interfaces) {
+                Ok(probe) => probe.validate(&settings, readiness.limits).await,
+                Err(error) => Err(format!("it cannot be loaded: {}", error.root_cause())),
+            };
+            let problem = |code, message| Problem::error(code, message).of(definition.name.clone());
+            match answer {
+                Ok(found_wrong) => problems.extend(found_wrong.into_iter().map(|wrong| {
+                    let path =
+                        if wrong.path.is_empty() { field.clone() } else { format!("{field}.{}", wrong.path) };
+                    problem(Code::ProbeSettings, format!("{path}: {}", wrong.message))
+                        .at(definition.place(&path))
+                        .hint(format!("Correct the settings of the probe `{}`.", found.name))
+                })),
+                Err(crash) => problems.push(
+                    problem(
+                        Code::ProbeCrashed,
+                        format!("the probe `{}` cannot check its settings: {crash}", found.name),
+                    )
+                    .at(definition.place(&format!("{}.probe", readiness.field)))
+                    .hint("Tell the probe's author; nothing was started."),
+                ),
+            }
+        }
+    }
+    problems
+}
+
+/// Reads the harness's command, and says what is wrong with it.
+///
+/// # Errors
+/// When it cannot be used in this form, or cannot be run.
+pub fn harness(command: &[OsString]) -> Result<Harness, Failure> {
+    let harness = argv::parse(command).map_err(Failure::from)?;
+    if let Harness::Docker(run) = &harness
+        && let Some(problem) = run.network().refusal()
+    {
+        return Err(problem.into());
+    }
+    if let Some(program) = command.first() {
+        run::check(program)?;
+    }
+    Ok(harness)
+}

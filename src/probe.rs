@@ -1,0 +1,13 @@
+//! Probes: WebAssembly components that answer "is it ready?", sandboxed.
+//!
+//! `component` reads a file's outside without compiling it, `grants` holds its imports against what it was
+//! granted, `host` compiles and polls it, `interfaces` are the capabilities, one file each.
+
+pub mod cache;
+pub mod catalogue;
+pub mod component;
+pub mod dialler;
+pub mod grants;
+pub mod host;
+pub mod interfaces;
+pub mod limits;

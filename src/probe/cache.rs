@@ -1,0 +1,175 @@
+//! Compiled components, kept between launches.
+//!
+//! Native code is trusted code: an entry is used only when its HMAC, under a key that only this user can
+//! read, says that farrier wrote it. A bad entry is rebuilt.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs::{DirBuilder, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit, Mac};
+use rustix::fs::OFlags;
+use sha2::Sha256;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::component::ComponentFile;
+
+type Authenticator = Hmac<Sha256>;
+
+const KEY_BYTES: usize = 32;
+const MAC_BYTES: usize = 32;
+/// Native code is a few times its component's size.
+const ENTRY_BYTES: u64 = 1 << 30;
+
+/// The folder with the compiled components, and the key that proves them.
+#[derive(Debug)]
+pub struct NativeCache {
+    folder: PathBuf,
+    key: [u8; KEY_BYTES],
+}
+
+impl NativeCache {
+    /// Opens the cache; none where its folders cannot be trusted or made: everything then works, uncached.
+    #[must_use]
+    pub fn open(cache: &Path, state: &Path) -> Option<Self> {
+        let folder = cache.join("components");
+        for path in [cache, &folder, state] {
+            if let Err(error) = private_folder(path) {
+                tracing::warn!("components are compiled anew each time: {}: {error}", path.display());
+                return None;
+            }
+        }
+        match read_or_make_key(&state.join("cache.key")) {
+            Ok(key) => Some(Self { folder, key }),
+            Err(error) => {
+                tracing::warn!("components are compiled anew each time: {error}");
+                None
+            }
+        }
+    }
+
+    /// The component's native code: from the cache, else compiled and then kept.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn load(&self, engine: &Engine, file: &ComponentFile) -> wasmtime::Result<Component> {
+        let name = entry_name(engine, file);
+        let path = self.folder.join(&name);
+        if let Some(component) = self.read(&path, &name).and_then(|code| deserialize(engine, &code)) {
+            return Ok(component);
+        }
+        let component = Component::new(engine, &file.bytes)?;
+        if let Err(error) =
+            component.serialize().map_err(io::Error::other).and_then(|code| self.write(&path, &name, &code))
+        {
+            tracing::warn!("a compiled component is not kept: {error}");
+        }
+        Ok(component)
+    }
+
+    fn authenticator(&self, name: &str) -> Option<Authenticator> {
+        let mut authenticator = Authenticator::new_from_slice(&self.key).ok()?;
+        // The name is part of what is proven: an entry cannot be put in another's place.
+        authenticator.update(name.as_bytes());
+        Some(authenticator)
+    }
+
+    fn read(&self, path: &Path, name: &str) -> Option<Vec<u8>> {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+        let found = file.metadata().ok()?;
+        if !found.is_file() || found.len() > ENTRY_BYTES {
+            return None;
+        }
+        let mut entry = Vec::with_capacity(usize::try_from(found.len()).ok()?);
+        file.take(ENTRY_BYTES).read_to_end(&mut entry).ok()?;
+        let (mac, code) = entry.split_at_checked(MAC_BYTES)?;
+        let mut authenticator = self.authenticator(name)?;
+        authenticator.update(code);
+        authenticator.verify_slice(mac).ok()?;
+        entry.drain(..MAC_BYTES);
+        Some(entry)
+    }
+
+    fn write(&self, path: &Path, name: &str, code: &[u8]) -> io::Result<()> {
+        let mut authenticator =
+            self.authenticator(name).ok_or_else(|| io::Error::other("the key has a wrong length"))?;
+        authenticator.update(code);
+        let mac = authenticator.finalize().into_bytes();
+        write_atomically(path, &[&mac, code])
+    }
+}
+
+/// Component digest and everything that makes native code fit this engine.
+fn entry_name(engine: &Engine, file: &ComponentFile) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{}-{:016x}", file.digest, hasher.finish())
+}
+
+#[expect(unsafe_code, reason = "wasmtime cannot check native code; the HMAC proves that farrier made it")]
+fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
+    // SAFETY: `code` is the buffer whose HMAC was verified, under a key that only this user can read: it is what
+    // `Component::serialize` returned to farrier. wasmtime itself refuses code of another version or setting.
+    unsafe { Component::deserialize(engine, code) }.ok()
+}
+
+/// Makes a folder that only this user can enter, or checks that it is one.
+fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let found = std::fs::symlink_metadata(path)?;
+    let owner = rustix::process::geteuid().as_raw();
+    if !found.is_dir() || found.uid() != owner {
+        return Err(io::Error::other("it is not a folder of this user's"));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(io::Error::other("others may write to it"));
+    }
+    Ok(())
+}
+
+fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    let mut key = [0; KEY_BYTES];
+    for _ in 0..2 {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(mut file) => {
+                let found = file.metadata()?;
+                let owner = rustix::process::geteuid().as_raw();
+                let private = found.mode() & 0o777 & !0o700 == 0;
+                if found.is_file() && found.uid() == owner && private {
+                    if file.read_exact(&mut key).is_ok() {
+                        return Ok(key);
+                    }
+                    // Cut short by a full disk: a new key only makes old entries worthless.
+                    std::fs::remove_file(path)?;
+                } else {
+                    return Err(io::Error::other(format!("{} may be read by others", path.display())));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        write_atomically(path, &[&key])?;
+    }
+    Ok(key)
+}
+
+/// Writes beside the target and renames, so that readers see all or nothing.
+fn write_atomically(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let mut random = [0_u8; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let mut beside = path.to_owned();
+    beside.as_mut_os_string().push(format!(".{:016x}.new", u64::from_ne_bytes(random)));
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        std::fs::rename(&beside, path)
+    };
+    write().inspect_err(|_| drop(std::fs::remove_file(&beside)))
+}

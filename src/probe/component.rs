@@ -1,0 +1,203 @@
+//! A component file from outside: its bytes, digest, imports and exports, without compiling anything.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use wasmparser::{Encoding, Parser, Payload};
+
+use super::limits::COMPONENT_BYTES;
+use crate::sidecar::sha256_hex;
+
+/// The contract that this host speaks.
+pub const CONTRACT: &str = "0.1.0";
+/// The export that makes a component a probe.
+const CHECK: &str = "farrier:probe/check@";
+/// The export with `validate`.
+const SETTINGS: &str = "farrier:probe/settings@";
+
+/// A component, read once: these bytes are what is hashed, shown, compiled and run.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ComponentFile {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of the bytes as lower-case hex.
+    pub digest: String,
+    /// Names of the imported interfaces.
+    pub imports: Vec<String>,
+    /// Names of the exported interfaces.
+    pub exports: Vec<String>,
+}
+
+impl fmt::Debug for ComponentFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ComponentFile({} bytes, sha256 {})", self.bytes.len(), self.digest)
+    }
+}
+
+/// Why bytes are not a probe. The sentences say what they are instead.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ComponentError {
+    /// The file cannot be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+    /// Not a regular file.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// More than [`COMPONENT_BYTES`].
+    #[error("it is larger than {} MiB", COMPONENT_BYTES >> 20)]
+    TooLarge,
+    /// Not WebAssembly.
+    #[error("it is not WebAssembly")]
+    NotWebAssembly,
+    /// A core module.
+    #[error("it is a core WebAssembly module, not a component")]
+    CoreModule,
+    /// Truncated or malformed.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// No `check` export at all.
+    #[error("it is a component but no probe: it exports no farrier:probe/check")]
+    NoCheck,
+    /// A contract that this host does not speak.
+    #[error("it is built for farrier:probe@{0}, and this farrier hosts {CONTRACT}")]
+    UnknownVersion(String),
+}
+
+impl ComponentFile {
+    /// Reads a file, at most [`COMPONENT_BYTES`], without ever waiting on a pipe or a device.
+    ///
+    /// # Errors
+    /// When it is not a component that exports `check` of a contract that is hosted here.
+    pub fn read(path: &Path) -> Result<Self, ComponentError> {
+        let unreadable = |error: std::io::Error| ComponentError::Unreadable(error.to_string());
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .open(path)
+            .map_err(unreadable)?;
+        let found = file.metadata().map_err(unreadable)?;
+        if !found.is_file() {
+            return Err(ComponentError::NotAFile);
+        }
+        if found.len() > COMPONENT_BYTES {
+            return Err(ComponentError::TooLarge);
+        }
+        let mut bytes = Vec::new();
+        file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        Self::parse(bytes)
+    }
+
+    /// Takes bytes apart.
+    ///
+    /// # Errors
+    /// When they are not a component that exports `check` of a contract that is hosted here.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, ComponentError> {
+        if bytes.len() as u64 > COMPONENT_BYTES {
+            return Err(ComponentError::TooLarge);
+        }
+        if !bytes.starts_with(b"\0asm") {
+            return Err(ComponentError::NotWebAssembly);
+        }
+        let (imports, exports) = outside(&bytes)?;
+        let Some(version) = exports.iter().find_map(|name| name.strip_prefix(CHECK)) else {
+            return Err(ComponentError::NoCheck);
+        };
+        let versions = imports.iter().chain(&exports).filter(|name| name.starts_with("farrier:probe/"));
+        let other = versions.filter_map(|name| name.rsplit_once('@')).find(|(_, found)| *found != CONTRACT);
+        if let Some((_, found)) = other {
+            return Err(ComponentError::UnknownVersion(found.to_owned()));
+        }
+        debug_assert_eq!(version, CONTRACT, "checked with the others");
+        Ok(Self { digest: sha256_hex(&bytes), bytes, imports, exports })
+    }
+
+    /// Whether it checks its settings.
+    #[must_use]
+    pub fn validates_settings(&self) -> bool {
+        self.exports.iter().any(|name| name.starts_with(SETTINGS))
+    }
+
+    /// Whether it imports this interface of the contract.
+    #[must_use]
+    pub fn imports_interface(&self, interface: &str) -> bool {
+        let prefix = format!("farrier:probe/{interface}@");
+        self.imports.iter().any(|name| name.starts_with(&prefix))
+    }
+}
+
+/// Names of imports and exports of the outermost component.
+fn outside(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), ComponentError> {
+    let damaged = |error: wasmparser::BinaryReaderError| ComponentError::Damaged(error.to_string());
+    let mut imports = Vec::new();
+    let mut exports = Vec::new();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(damaged)? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(ComponentError::CoreModule);
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    imports.push(import.map_err(damaged)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    exports.push(export.map_err(damaged)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((imports, exports))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_probe_is_named() {
+        let component = |wat: &str| wat::parse_str(wat).expect("valid text");
+        let table: Vec<(&str, Vec<u8>, ComponentError)> = vec![
+            ("text", b"hello".to_vec(), ComponentError::NotWebAssembly),
+            ("empty", Vec::new(), ComponentError::NotWebAssembly),
+            ("core module", component("(module)"), ComponentError::CoreModule),
+            ("no exports", component("(component)"), ComponentError::NoCheck),
+            (
+                "a later contract",
+                component(r#"(component (instance $i) (export "farrier:probe/check@0.2.0" (instance $i)))"#),
+                ComponentError::UnknownVersion("0.2.0".to_owned()),
+            ),
+        ];
+        for (name, bytes, expected) in table {
+            assert_eq!(ComponentFile::parse(bytes).expect_err(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn truncated_components_are_damaged_not_fatal() {
+        let whole =
+            std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/probes/built/tcp.wasm")).expect("tcp");
+        assert!(ComponentFile::parse(whole.clone()).is_ok());
+        for length in (8..whole.len()).step_by(97) {
+            let result = ComponentFile::parse(whole[..length].to_vec());
+            assert!(result.is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("pipe.wasm");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).expect("fifo");
+        assert_eq!(ComponentFile::read(&path), Err(ComponentError::NotAFile));
+        assert_eq!(ComponentFile::read(folder.path()), Err(ComponentError::NotAFile));
+    }
+}

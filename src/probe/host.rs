@@ -1,0 +1,254 @@
+//! The host: compiles a component, and polls it in a fresh store each time.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
+use wasmtime::{Config, Engine, Store, Trap, UpdateDeadline};
+
+use super::cache::NativeCache;
+use super::component::ComponentFile;
+use super::interfaces::{self, HostState, Powers, check, log_interface, settings, types};
+use super::limits::{COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, REASON_CHARACTERS, SummingLimiter};
+use crate::definition::model::Limits;
+
+/// How often a running guest is interrupted to let others run and to look at its deadline.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A probe's answer to one poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It serves.
+    Ready,
+    /// Not yet.
+    Pending {
+        /// What was seen.
+        reason: String,
+        /// When to poll again at the latest.
+        retry_after: Option<Duration>,
+        /// How far away the deadline is to be at least.
+        extend: Option<Duration>,
+    },
+    /// It never will be.
+    Failed(String),
+    /// The probe itself broke; the sentence says how.
+    Crashed(String),
+    /// The poll took longer than its limit.
+    TimedOut,
+}
+
+/// What one poll produced.
+#[derive(Debug)]
+pub struct Polled {
+    /// The answer.
+    pub verdict: Verdict,
+    /// Lines that the probe wrote for the trace.
+    pub trace: Vec<String>,
+}
+
+/// Compiles components and keeps the clock that interrupts them.
+pub struct ProbeHost {
+    engine: OnceLock<Engine>,
+    cache: OnceLock<Option<NativeCache>>,
+    cache_folder: Option<PathBuf>,
+    state_folder: Option<PathBuf>,
+}
+
+/// A compiled probe, linked to what it was granted and nothing else.
+#[derive(Clone)]
+pub struct LoadedProbe {
+    pre: InstancePre<HostState>,
+    check: Arc<check::GuestIndices>,
+    settings: Option<Arc<settings::GuestIndices>>,
+}
+
+/// What guests may use. Threads, shared memories and garbage collection are not even compiled in.
+fn configuration() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_memory64(false)
+        .wasm_relaxed_simd(false)
+        .wasm_backtrace_max_frames(None)
+        .native_unwind_info(false)
+        .generate_address_map(false)
+        .max_wasm_stack(512 << 10)
+        .async_stack_size(1 << 20);
+    config
+}
+
+impl ProbeHost {
+    /// A host that keeps native code in these folders; nothing is started until the first component.
+    #[must_use]
+    pub fn new(cache_folder: Option<PathBuf>, state_folder: Option<PathBuf>) -> Self {
+        Self { engine: OnceLock::new(), cache: OnceLock::new(), cache_folder, state_folder }
+    }
+
+    fn engine(&self) -> wasmtime::Result<&Engine> {
+        if let Some(engine) = self.engine.get() {
+            return Ok(engine);
+        }
+        let engine = Engine::new(&configuration())?;
+        let weak = engine.weak();
+        // A thread of the system's, not a task: a guest that keeps every worker busy must not stop the clock.
+        std::thread::Builder::new().name("probe-clock".to_owned()).spawn(move || {
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(TICK);
+            }
+        })?;
+        Ok(self.engine.get_or_init(|| engine))
+    }
+
+    fn cache(&self) -> Option<&NativeCache> {
+        let open = || NativeCache::open(self.cache_folder.as_ref()?, self.state_folder.as_ref()?);
+        self.cache.get_or_init(open).as_ref()
+    }
+
+    /// Compiles a component, or takes it from the cache, and links the interfaces it was granted.
+    ///
+    /// # Errors
+    /// When it is not valid, or imports something else.
+    pub fn load(&self, file: &ComponentFile, granted: &[&str]) -> wasmtime::Result<LoadedProbe> {
+        let engine = self.engine()?;
+        let component = match self.cache() {
+            Some(cache) => cache.load(engine, file)?,
+            None => Component::new(engine, &file.bytes)?,
+        };
+        let linker = link(engine, granted)?;
+        let pre = linker.instantiate_pre(&component)?;
+        let check = Arc::new(check::GuestIndices::new(&pre)?);
+        let settings =
+            if file.validates_settings() { Some(Arc::new(settings::GuestIndices::new(&pre)?)) } else { None };
+        Ok(LoadedProbe { pre, check, settings })
+    }
+}
+
+fn link(engine: &Engine, granted: &[&str]) -> wasmtime::Result<Linker<HostState>> {
+    type State = HasSelf<HostState>;
+    let mut linker: Linker<HostState> = Linker::new(engine);
+    types::add_to_linker::<HostState, State>(&mut linker, |state| state)?;
+    log_interface::add_to_linker::<HostState, State>(&mut linker, |state| state)?;
+    for interface in granted {
+        match *interface {
+            "dial" => {
+                interfaces::dial_interface::add_to_linker::<HostState, State>(&mut linker, |state| state)?;
+            }
+            "exec" => {
+                interfaces::exec_interface::add_to_linker::<HostState, State>(&mut linker, |state| state)?;
+            }
+            "health" => {
+                interfaces::health_interface::add_to_linker::<HostState, State>(&mut linker, |state| state)?;
+            }
+            "logs" => {
+                interfaces::logs_interface::add_to_linker::<HostState, State>(&mut linker, |state| state)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(linker)
+}
+
+impl LoadedProbe {
+    fn store(&self, powers: Powers, limits: Limits) -> Store<HostState> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HOST_OBJECTS);
+        let deadline = Instant::now() + limits.poll;
+        let limiter = SummingLimiter::new(limits.memory);
+        let state = HostState { table, limiter, powers, trace: Vec::new(), deadline };
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.set_max_component_handles(COMPONENT_HANDLES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| {
+            // Interrupted even where the timeout around the call gets no turn.
+            if Instant::now() >= context.data().deadline {
+                return Ok(UpdateDeadline::Interrupt);
+            }
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        store
+    }
+
+    /// Asks once, within the limits, with fresh memory.
+    pub async fn poll(&self, context: types::Context, powers: Powers, limits: Limits) -> Polled {
+        let mut store = self.store(powers, limits);
+        let call = async {
+            let instance = self.pre.instantiate_async(&mut store).await?;
+            let guest = self.check.load(&mut store, &instance)?;
+            guest.call_check(&mut store, &context).await
+        };
+        let answer = tokio::time::timeout(limits.poll, call).await;
+        let verdict = match answer {
+            Ok(Ok(verdict)) => convert_verdict(verdict),
+            Ok(Err(error)) => crash(&error, &store, limits),
+            Err(_) => Verdict::TimedOut,
+        };
+        let lines = std::mem::take(&mut store.data_mut().trace).into_iter();
+        Polled { verdict, trace: lines.map(|(level, line)| format!("{level:?}: {line}")).collect() }
+    }
+
+    /// Runs the component's own check of its settings; none where it has none.
+    ///
+    /// # Errors
+    /// The crash in words.
+    pub async fn validate(&self, settings: &str, limits: Limits) -> Result<Vec<settings::Problem>, String> {
+        let Some(indices) = &self.settings else {
+            return Ok(Vec::new());
+        };
+        let mut store = self.store(Powers::default(), limits);
+        let call = async {
+            let instance = self.pre.instantiate_async(&mut store).await?;
+            let guest = indices.load(&mut store, &instance)?;
+            guest.call_validate(&mut store, settings).await
+        };
+        match tokio::time::timeout(limits.poll, call).await {
+            Ok(Ok(answer)) => Ok(answer.err().unwrap_or_default()),
+            Ok(Err(error)) => match crash(&error, &store, limits) {
+                Verdict::Crashed(text) => Err(text),
+                _ => Err(took_too_long(limits)),
+            },
+            Err(_) => Err(took_too_long(limits)),
+        }
+    }
+}
+
+fn took_too_long(limits: Limits) -> String {
+    format!("it took longer than its limit of {}", humantime::format_duration(limits.poll))
+}
+
+fn one_line(text: &str) -> String {
+    let kept: String = text.chars().take(REASON_CHARACTERS).collect();
+    kept.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn convert_verdict(verdict: types::Verdict) -> Verdict {
+    let milliseconds = |value: u32| Duration::from_millis(value.into());
+    match verdict {
+        types::Verdict::Ready => Verdict::Ready,
+        types::Verdict::Pending(pending) => Verdict::Pending {
+            reason: one_line(&pending.reason),
+            retry_after: pending.retry_after_ms.map(milliseconds),
+            extend: pending.extend_ms.map(milliseconds),
+        },
+        types::Verdict::Failed(reason) => Verdict::Failed(one_line(&reason)),
+    }
+}
+
+fn crash(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> Verdict {
+    if store.data().limiter.exhausted {
+        return Verdict::Crashed(format!(
+            "it wanted more memory than its limit of {} MiB",
+            limits.memory >> 20
+        ));
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => Verdict::TimedOut,
+        Some(trap) => Verdict::Crashed(format!("it trapped: {}", one_line(&trap.to_string()))),
+        None => Verdict::Crashed(one_line(&error.root_cause().to_string())),
+    }
+}

@@ -1,0 +1,98 @@
+//! The capabilities as a guest imports them: bindings generated from `wit/`, and the state behind them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::ResourceTable;
+
+use super::dialler::Dialler;
+use super::limits::SummingLimiter;
+use crate::engine::Engine;
+use crate::readiness::executions::Executions;
+
+mod dial;
+mod exec;
+mod health;
+mod log;
+mod logs;
+
+wasmtime::component::bindgen!({
+    path: "wit",
+    world: "everything",
+    imports: { default: async | trappable },
+    exports: { default: async },
+    with: { "farrier:probe/dial.connection": dial::Connection },
+});
+
+pub use self::exports::farrier::probe::{check, settings};
+pub use self::farrier::probe::types;
+pub use self::farrier::probe::{dial as dial_interface, exec as exec_interface, health as health_interface};
+pub use self::farrier::probe::{log as log_interface, logs as logs_interface};
+use types::Denial;
+
+/// Where a probe may connect, and where that is now.
+#[derive(Clone, Debug, Default)]
+pub struct Targets(pub BTreeMap<(String, u16), Option<SocketAddr>>);
+
+/// The container that a probe asks about.
+#[derive(Clone)]
+pub struct Subject {
+    /// The engine that runs it.
+    pub engine: Arc<dyn Engine>,
+    /// Its id.
+    pub container: String,
+    /// When its current run began, as the engine writes it.
+    pub started_at: String,
+    /// Keeps executed commands apart.
+    pub executions: Arc<Executions>,
+}
+
+/// Everything that one poll may do. What is absent was not granted, and is not linked either.
+#[derive(Clone, Default)]
+pub struct Powers {
+    /// Granted places to connect to.
+    pub targets: Targets,
+    /// How connections are made.
+    pub dialler: Option<Arc<dyn Dialler>>,
+    /// The container.
+    pub subject: Option<Subject>,
+    /// Granted commands.
+    pub commands: Vec<Vec<String>>,
+    /// The declared command.
+    pub declared: Option<Vec<String>>,
+}
+
+/// What a store holds.
+pub struct HostState {
+    /// Host objects that the guest has handles to.
+    pub table: ResourceTable,
+    /// What it may use up.
+    pub limiter: SummingLimiter,
+    /// What it may do.
+    pub powers: Powers,
+    /// Lines that it wrote to the trace.
+    pub trace: Vec<(log_interface::Level, String)>,
+    /// When the poll must be over.
+    pub deadline: Instant,
+}
+
+impl HostState {
+    /// The time that is left, at most this long.
+    fn within(&self, limit: Duration) -> Duration {
+        limit.min(self.deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn subject(&self) -> Result<Subject, Denial> {
+        let missing = || Denial::Other("no container stands behind this probe".to_owned());
+        self.powers.subject.clone().ok_or_else(missing)
+    }
+}
+
+impl types::Host for HostState {}
+
+/// An engine's failure as a guest sees it. It may pass: the container's end is noticed by the wait itself.
+fn engine_denial(_: &crate::engine::EngineError) -> Denial {
+    Denial::Closed
+}

@@ -1,0 +1,94 @@
+//! `dial`: byte streams to granted places, never through DNS.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wasmtime::component::Resource;
+
+use super::dial_interface::HostConnection;
+use super::types::Denial;
+use super::{HostState, dial_interface};
+use crate::probe::dialler::{ByteStream, DialError};
+
+/// How long one dial may take.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Bytes that one read returns at most.
+const READ_BYTES: u32 = 64 << 10;
+
+/// An open connection of a guest's.
+pub struct Connection(Box<dyn ByteStream>);
+
+type Answer<T> = wasmtime::Result<Result<T, Denial>>;
+
+fn denial(error: &std::io::Error) -> Denial {
+    match error.kind() {
+        std::io::ErrorKind::TimedOut => Denial::TimedOut,
+        std::io::ErrorKind::ConnectionReset
+        | std::io::ErrorKind::BrokenPipe
+        | std::io::ErrorKind::UnexpectedEof => Denial::Closed,
+        _ => Denial::Other(error.to_string()),
+    }
+}
+
+impl dial_interface::Host for HostState {
+    async fn connect(
+        &mut self,
+        host: String,
+        port: u16,
+        timeout_ms: Option<u32>,
+    ) -> Answer<Resource<Connection>> {
+        let Some(target) = self.powers.targets.0.get(&(host.clone(), port)) else {
+            let wanted = format!("grants.dial = [\"{host}:{port}\"]");
+            return Ok(Err(Denial::NotGranted(format!("connecting to {host}:{port} needs {wanted}"))));
+        };
+        let (Some(address), Some(dialler)) = (*target, self.powers.dialler.clone()) else {
+            return Ok(Err(Denial::Unresolved));
+        };
+        let asked = timeout_ms.map_or(DIAL_TIMEOUT, |limit| Duration::from_millis(limit.into()));
+        let timeout = self.within(asked.min(DIAL_TIMEOUT));
+        let stream = match dialler.connect(address, timeout).await {
+            Ok(stream) => stream,
+            Err(DialError::Refused) => return Ok(Err(Denial::Refused)),
+            Err(DialError::TimedOut) => return Ok(Err(Denial::TimedOut)),
+            Err(DialError::Other(text)) => return Ok(Err(Denial::Other(text))),
+        };
+        Ok(match self.table.push(Connection(stream)) {
+            Ok(handle) => Ok(handle),
+            Err(_) => Err(Denial::Limit("too many connections are open".to_owned())),
+        })
+    }
+}
+
+impl HostConnection for HostState {
+    async fn read(&mut self, connection: Resource<Connection>, max: u32) -> Answer<Vec<u8>> {
+        let limit = self.within(Duration::MAX);
+        let stream = &mut self.table.get_mut(&connection)?.0;
+        let mut buffer = vec![0; max.clamp(1, READ_BYTES) as usize];
+        Ok(match tokio::time::timeout(limit, stream.read(&mut buffer)).await {
+            Ok(Ok(count)) => {
+                buffer.truncate(count);
+                Ok(buffer)
+            }
+            Ok(Err(error)) => Err(denial(&error)),
+            Err(_) => Err(Denial::TimedOut),
+        })
+    }
+
+    async fn write(&mut self, connection: Resource<Connection>, bytes: Vec<u8>) -> Answer<()> {
+        let limit = self.within(Duration::MAX);
+        let stream = &mut self.table.get_mut(&connection)?.0;
+        let write = async {
+            stream.write_all(&bytes).await?;
+            stream.flush().await
+        };
+        Ok(match tokio::time::timeout(limit, write).await {
+            Ok(result) => result.map_err(|error| denial(&error)),
+            Err(_) => Err(Denial::TimedOut),
+        })
+    }
+
+    async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
+        self.table.delete(connection)?;
+        Ok(())
+    }
+}

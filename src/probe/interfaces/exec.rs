@@ -1,0 +1,38 @@
+//! `exec`: granted commands, whole argument lists, inside the sidecar's container.
+
+use std::time::Duration;
+
+use super::exec_interface::{Host, Output};
+use super::types::Denial;
+use super::{HostState, engine_denial};
+use crate::readiness::executions::Outcome;
+
+impl Host for HostState {
+    async fn run(&mut self, argv: Vec<String>) -> wasmtime::Result<Result<Output, Denial>> {
+        if !self.powers.commands.contains(&argv) {
+            let wanted = serde_json::to_string(&argv).unwrap_or_default();
+            return Ok(Err(Denial::NotGranted(format!("running this needs grants.exec = [{wanted}]"))));
+        }
+        let subject = match self.subject() {
+            Ok(subject) => subject,
+            Err(denial) => return Ok(Err(denial)),
+        };
+        let limit = self.within(Duration::MAX);
+        let ended = subject.executions.run(&subject.engine, &subject.container, argv, limit).await;
+        Ok(match ended {
+            Outcome::Ended(output) => Ok(Output {
+                exit_code: i32::try_from(output.exit_code).unwrap_or(-1),
+                stdout: output.stdout,
+                stderr: output.stderr,
+                truncated: output.truncated,
+            }),
+            Outcome::CannotRun(text) => Err(Denial::Other(text)),
+            Outcome::Failed(error) => Err(engine_denial(&error)),
+            Outcome::StillRunning => Err(Denial::TimedOut),
+        })
+    }
+
+    async fn declared(&mut self) -> wasmtime::Result<Option<Vec<String>>> {
+        Ok(self.powers.declared.clone())
+    }
+}

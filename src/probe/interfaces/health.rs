@@ -1,0 +1,91 @@
+//! `health`: the engine's word, and the image's own test run as the engine would run it.
+
+use std::time::Duration;
+
+use super::health_interface::{HealthStatus, Host, TestResult};
+use super::types::Denial;
+use super::{HostState, Subject, engine_denial};
+use crate::engine::{Container, HealthStatus as EngineStatus, Process};
+use crate::readiness::executions::Outcome;
+
+/// What Docker uses where a HEALTHCHECK names no timeout.
+const DEFAULT_TEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The argument list that the engine would execute for this process's health test; none without a test.
+#[must_use]
+pub fn test_arguments(process: &Process) -> Option<Vec<String>> {
+    let test = &process.health.as_ref()?.test;
+    match test.split_first()? {
+        (kind, rest) if kind == "CMD" && !rest.is_empty() => Some(rest.to_vec()),
+        (kind, [command]) if kind == "CMD-SHELL" => {
+            let default = || vec!["/bin/sh".to_owned(), "-c".to_owned()];
+            let mut arguments = if process.shell.is_empty() { default() } else { process.shell.clone() };
+            arguments.push(command.clone());
+            Some(arguments)
+        }
+        _ => None,
+    }
+}
+
+/// How long one run of the test may take.
+#[must_use]
+pub fn test_timeout(process: &Process) -> Duration {
+    match process.health.as_ref().map(|health| health.timeout) {
+        None | Some(Duration::ZERO) => DEFAULT_TEST_TIMEOUT,
+        Some(timeout) => timeout,
+    }
+}
+
+async fn inspect(subject: &Subject) -> Result<Container, Denial> {
+    match subject.engine.container(&subject.container).await {
+        Ok(Some(container)) => Ok(container),
+        Ok(None) => Err(Denial::Other("the container is gone".to_owned())),
+        Err(error) => Err(engine_denial(&error)),
+    }
+}
+
+async fn status(subject: Result<Subject, Denial>) -> Result<HealthStatus, Denial> {
+    let container = inspect(&subject?).await?;
+    if test_arguments(&container.process).is_none() {
+        return Ok(HealthStatus::None);
+    }
+    Ok(match container.health.map(|health| health.status) {
+        None | Some(EngineStatus::Starting) => HealthStatus::Starting,
+        Some(EngineStatus::Healthy) => HealthStatus::Healthy,
+        Some(EngineStatus::Unhealthy) => HealthStatus::Unhealthy,
+    })
+}
+
+async fn run_test(subject: Result<Subject, Denial>, left: Duration) -> Result<Option<TestResult>, Denial> {
+    let subject = subject?;
+    let container = inspect(&subject).await?;
+    let Some(arguments) = test_arguments(&container.process) else {
+        return Ok(None);
+    };
+    let limit = left.min(test_timeout(&container.process));
+    match subject.executions.run(&subject.engine, &subject.container, arguments, limit).await {
+        Outcome::Ended(output) => {
+            let mut text = output.stdout;
+            text.extend(output.stderr);
+            Ok(Some(TestResult {
+                exit_code: i32::try_from(output.exit_code).unwrap_or(-1),
+                output: String::from_utf8_lossy(&text).into_owned(),
+            }))
+        }
+        // As the engine counts it: a test that cannot be run is a failed test.
+        Outcome::CannotRun(text) => Ok(Some(TestResult { exit_code: -1, output: text })),
+        Outcome::Failed(error) => Err(engine_denial(&error)),
+        Outcome::StillRunning => Err(Denial::TimedOut),
+    }
+}
+
+impl Host for HostState {
+    async fn status(&mut self) -> wasmtime::Result<Result<HealthStatus, Denial>> {
+        Ok(status(self.subject()).await)
+    }
+
+    async fn run_test(&mut self) -> wasmtime::Result<Result<Option<TestResult>, Denial>> {
+        let (subject, left) = (self.subject(), self.within(Duration::MAX));
+        Ok(run_test(subject, left).await)
+    }
+}

@@ -1,0 +1,107 @@
+//! Where harness and sidecars meet, and what the harness is told about it.
+
+use std::ffi::OsString;
+
+use crate::definition::{Definition, variable_token};
+use crate::engine::Container;
+use crate::engine::address::Choice;
+use crate::error::{Code, Problem};
+use crate::harness::argv::{Additions, Harness};
+use crate::harness::network_mode::NetworkMode;
+use crate::harness::run::Foreground;
+use crate::launch::Running;
+
+/// The network that farrier makes where the harness names none.
+const OWN_NETWORK: &str = "farrier";
+/// Inherited variables that a command on this host must not see.
+const REMOVED_VARIABLES: [&str; 2] = ["SWARMFORGE_TONG_", "FARRIER_"];
+
+/// The network and engine that the harness's command decides.
+#[derive(Clone, Debug, Default)]
+pub struct Meeting {
+    /// The network's name.
+    pub network: String,
+    /// Whether farrier makes it.
+    pub owns_network: bool,
+    /// What the command says about the engine.
+    pub choice: Choice,
+    /// The harness's image.
+    pub image: Option<String>,
+}
+
+impl Meeting {
+    /// Reads it off the harness; without one, farrier's own network.
+    #[must_use]
+    pub fn of(harness: Option<&Harness>) -> Self {
+        let mut meeting = Self { network: OWN_NETWORK.to_owned(), owns_network: true, ..Self::default() };
+        let Some(harness) = harness else { return meeting };
+        let connection = harness.connection();
+        meeting.choice = Choice {
+            host: connection.host.clone(),
+            context: connection.context.clone(),
+            config: connection.config.clone(),
+        };
+        if let Harness::Docker(run) = harness {
+            meeting.image = Some(run.image().to_string_lossy().into_owned());
+            if let NetworkMode::Named(names) = run.network()
+                && let Some(name) = names.first()
+            {
+                meeting.network.clone_from(name);
+                meeting.owns_network = false;
+            }
+        }
+        meeting
+    }
+}
+
+/// The command to run, with what it is told about the sidecars.
+///
+/// # Errors
+/// When it runs on this host, and the host has no route to a sidecar.
+pub fn foreground(
+    command: &[OsString],
+    harness: &Harness,
+    definitions: &[&Definition],
+    running: &Running,
+    meeting: &Meeting,
+) -> Result<Foreground, Problem> {
+    let by_name = matches!(harness, Harness::Docker(run) if !matches!(run.network(), NetworkMode::Host));
+    let mut variables = Vec::new();
+    for (definition, container) in definitions.iter().zip(&running.containers) {
+        let Some(port) = definition.port() else { continue };
+        let host = if by_name { definition.name.clone() } else { address(definition, container, meeting)? };
+        let prefix = format!("SWARMFORGE_TONG_{}", variable_token(&definition.name));
+        variables.push((format!("{prefix}_HOST"), host));
+        variables.push((format!("{prefix}_PORT"), port.to_string()));
+    }
+    match harness {
+        Harness::Docker(run) => {
+            let network = matches!(run.network(), NetworkMode::Unset).then(|| meeting.network.clone());
+            let additions = Additions { env: variables, network };
+            Ok(Foreground { command: run.inject(&additions), ..Foreground::default() })
+        }
+        Harness::Host(_) => {
+            if !variables.is_empty() && !running.direct {
+                return Err(no_route(&meeting.network));
+            }
+            let command = command.to_vec();
+            Ok(Foreground { command, set: variables, remove: REMOVED_VARIABLES.to_vec() })
+        }
+    }
+}
+
+fn address(definition: &Definition, container: &Container, meeting: &Meeting) -> Result<String, Problem> {
+    let endpoint = container.networks.get(&meeting.network);
+    let address = endpoint.and_then(|endpoint| endpoint.address);
+    address
+        .map(|address| address.to_string())
+        .ok_or_else(|| no_route(&meeting.network).of(definition.name.clone()))
+}
+
+fn no_route(network: &str) -> Problem {
+    Problem::error(
+        Code::HarnessNoRoute,
+        format!("this host has no route to the sidecars on network `{network}`: the engine is elsewhere"),
+    )
+    .hint("Run the harness in a container: `farrier launch -- docker run IMAGE`.")
+}

@@ -1,0 +1,8 @@
+//! Readiness: when to poll (`schedule`), what ends a wait (`wait`, woken by `watch`), what to tell when it
+//! fails (`dossier`), and the gate that executed commands pass (`executions`).
+
+pub mod dossier;
+pub mod executions;
+pub mod schedule;
+pub mod wait;
+pub mod watch;

@@ -1,0 +1,222 @@
+//! Why a sidecar is not ready: the evidence, collected once, for people and for scripts.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::engine::{Container, Engine};
+use crate::error::Code;
+use crate::event::milliseconds;
+
+/// Log lines that a dossier quotes.
+const LOG_LINES: usize = 20;
+
+/// One distinct answer of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// In words.
+    pub text: String,
+    /// First seen, since the wait began.
+    pub first: Duration,
+    /// Last seen.
+    pub last: Duration,
+    /// How often.
+    pub count: u32,
+}
+
+/// Distinct answers of one probe, in the order of their first appearance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// The probe.
+    pub probe: String,
+    /// Its answers; at most [`Answers::KEPT`].
+    pub seen: Vec<Answer>,
+    /// Polls in all.
+    pub attempts: u32,
+}
+
+impl Answers {
+    /// A probe that puts a counter into its answers must not fill the memory.
+    const KEPT: usize = 50;
+
+    /// Notes an answer; true when it differs from the one before.
+    pub fn note(&mut self, text: &str, at: Duration) -> bool {
+        self.attempts += 1;
+        let newest = self.seen.iter().max_by_key(|answer| answer.last).map(|answer| answer.text.clone());
+        let room = self.seen.len() < Self::KEPT;
+        match self.seen.iter_mut().find(|answer| answer.text == text) {
+            Some(answer) => {
+                answer.last = at;
+                answer.count += 1;
+            }
+            None if room => self.seen.push(Answer { text: text.to_owned(), first: at, last: at, count: 1 }),
+            None => {}
+        }
+        newest.as_deref() != Some(text)
+    }
+}
+
+/// Everything known about a sidecar that is not ready.
+#[derive(Clone, Debug)]
+pub struct Dossier {
+    /// Whose.
+    pub sidecar: String,
+    /// Its container's name.
+    pub container_name: String,
+    /// What ended the wait.
+    pub code: Code,
+    /// In one sentence.
+    pub reason: String,
+    /// How long it was waited for.
+    pub waited: Duration,
+    /// The declared limit.
+    pub timeout: Duration,
+    /// What each probe answered.
+    pub answers: Vec<Answers>,
+    /// The container at the end; none where it is gone.
+    pub container: Option<Container>,
+    /// The newest log lines since the current start.
+    pub log: Vec<String>,
+    /// Next steps.
+    pub hints: Vec<String>,
+}
+
+impl Dossier {
+    /// Completes the evidence from the engine; what cannot be had is left out.
+    pub async fn collect(mut self, engine: &dyn Engine) -> Self {
+        if let Ok(Some(container)) = engine.container(&self.container_name).await {
+            let log = engine.logs(&container.id, &container.started_at, LOG_LINES).await;
+            self.log = log.unwrap_or_default();
+            self.container = Some(container);
+        }
+        let name = &self.container_name;
+        match self.code {
+            Code::SidecarExited => {
+                self.hints.push(format!("See all it wrote with `docker logs {name}`."));
+            }
+            Code::SidecarUnhealthy => {
+                self.hints.push(format!("See each run of its test with `docker inspect {name}`."));
+                self.hints.push("Make it anew with `--recreate`.".to_owned());
+            }
+            Code::NotReady => {
+                self.hints.push(format!("See what it does with `docker logs {name}`."));
+                self.hints.push("If it only needs longer, raise `timeout` under [readiness].".to_owned());
+            }
+            _ => self.hints.push(format!("See what it does with `docker logs {name}`.")),
+        }
+        self
+    }
+
+    /// The first line of the report.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        format!("sidecar `{}` is not ready: {}", self.sidecar, self.reason)
+    }
+
+    /// The evidence, a line each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let seconds = |duration: Duration| format!("{:.1} s", duration.as_secs_f64());
+        let mut lines = vec![format!(
+            "waited {} (timeout {})",
+            seconds(self.waited),
+            humantime::format_duration(self.timeout)
+        )];
+        for answers in &self.answers {
+            let word = if answers.attempts == 1 { "attempt" } else { "attempts" };
+            lines.push(format!("probe {}: {} {word}", answers.probe, answers.attempts));
+            for answer in &answers.seen {
+                let times = if answer.count == 1 {
+                    format!("at {}", seconds(answer.first))
+                } else {
+                    format!("{} times, {} to {}", answer.count, seconds(answer.first), seconds(answer.last))
+                };
+                lines.push(format!("  {} ({times})", answer.text));
+            }
+        }
+        match &self.container {
+            None => lines.push("container: gone".to_owned()),
+            Some(container) => lines.extend(container_lines(container)),
+        }
+        if !self.log.is_empty() {
+            lines.push("its last words:".to_owned());
+            lines.extend(self.log.iter().map(|line| format!("  {line}")));
+        }
+        lines
+    }
+
+    /// As data.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "sidecar": self.sidecar,
+            "container": self.container_name,
+            "code": self.code.as_str(),
+            "message": self.headline(),
+            "waited_ms": milliseconds(self.waited),
+            "timeout_ms": milliseconds(self.timeout),
+            "probes": self.answers.iter().map(|answers| json!({
+                "probe": answers.probe,
+                "attempts": answers.attempts,
+                "answers": answers.seen.iter().map(|answer| json!({
+                    "answer": answer.text, "count": answer.count,
+                    "first_ms": milliseconds(answer.first), "last_ms": milliseconds(answer.last),
+                })).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "state": self.container.as_ref().map(|container| json!({
+                "status": container.status.to_string(),
+                "exit_code": container.exit_code,
+                "oom_killed": container.oom_killed,
+                "error": container.error,
+                "restarts": container.restarts,
+                "health": container.health.as_ref().map(|health| &health.runs),
+            })),
+            "log": self.log,
+            "hints": self.hints,
+        })
+    }
+}
+
+fn container_lines(container: &Container) -> Vec<String> {
+    let mut state = format!("container: {}", container.status);
+    if container.status != crate::engine::Status::Running {
+        state.push_str(&format!(", exit code {}", container.exit_code));
+    }
+    if container.oom_killed {
+        state.push_str(&format!(", killed for memory (limit {} MiB)", container.memory >> 20));
+    }
+    if container.restarts > 0 {
+        state.push_str(&format!(", restarted {} times", container.restarts));
+    }
+    let mut lines = vec![state];
+    if !container.error.is_empty() {
+        lines.push(format!("  the engine says: {}", container.error));
+    }
+    if let Some((code, output)) = container.health.as_ref().and_then(|health| health.runs.last()) {
+        lines.push(format!("health test, last run: exit code {code}: {}", output.trim()));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_kept_once_each() {
+        let mut answers = Answers::default();
+        let at = Duration::from_millis;
+        assert!(answers.note("refused", at(0)));
+        assert!(!answers.note("refused", at(10)));
+        assert!(answers.note("starting up", at(20)));
+        assert!(answers.note("refused", at(30)));
+        assert_eq!(answers.attempts, 4);
+        let seen: Vec<_> = answers.seen.iter().map(|answer| (answer.text.as_str(), answer.count)).collect();
+        assert_eq!(seen, [("refused", 3), ("starting up", 1)]);
+        for number in 0..1000 {
+            answers.note(&number.to_string(), at(40));
+        }
+        assert_eq!(answers.seen.len(), Answers::KEPT);
+        assert_eq!(answers.attempts, 1004);
+    }
+}

@@ -1,0 +1,52 @@
+//! When to poll next: as often as it costs little, never so often that it slows down what it waits for.
+
+use std::time::Duration;
+
+/// No pause is shorter.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// No pause between dials is longer.
+const LONGEST_DIAL: Duration = Duration::from_millis(250);
+/// A poll's cost times this is the pause, so that polling takes at most a twentieth of the time.
+const COST_FACTOR: u32 = 20;
+/// A probe may not put its next poll off further than this.
+const LONGEST_ASKED: Duration = Duration::from_secs(10);
+
+/// The pause after a poll that cost this much.
+///
+/// Dials: 20 × cost × waiting, between 1 ms and 250 ms. Polls that execute commands: as long as they took, so
+/// that the engine is busy with them at most half of the time. A probe may ask for a longer pause.
+#[must_use]
+pub fn pause(cost: Duration, waiting: usize, executes: bool, asked: Option<Duration>) -> Duration {
+    let own = if executes {
+        cost.max(SHORTEST)
+    } else {
+        let waiting = u32::try_from(waiting.max(1)).unwrap_or(u32::MAX);
+        cost.saturating_mul(COST_FACTOR).saturating_mul(waiting).clamp(SHORTEST, LONGEST_DIAL)
+    };
+    own.max(asked.unwrap_or_default().min(LONGEST_ASKED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses() {
+        let milliseconds = Duration::from_millis;
+        let table = [
+            ("a cheap dial", Duration::from_micros(20), 1, false, None, milliseconds(1)),
+            ("an ordinary dial", Duration::from_micros(150), 1, false, None, milliseconds(3)),
+            ("ten of them", Duration::from_micros(150), 10, false, None, milliseconds(30)),
+            ("a slow dial", milliseconds(900), 1, false, None, milliseconds(250)),
+            ("a thousand", milliseconds(1), 1000, false, None, milliseconds(250)),
+            ("an execution", milliseconds(70), 1, true, None, milliseconds(70)),
+            ("a long execution", milliseconds(900), 4, true, None, milliseconds(900)),
+            ("asked for more", milliseconds(1), 1, false, Some(milliseconds(500)), milliseconds(500)),
+            ("asked for less", milliseconds(70), 1, true, Some(milliseconds(1)), milliseconds(70)),
+            ("asked for ever", milliseconds(1), 1, false, Some(Duration::MAX), LONGEST_ASKED),
+        ];
+        for (name, cost, waiting, executes, asked, expected) in table {
+            assert_eq!(pause(cost, waiting, executes, asked), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! The wait for one sidecar: polls its probes until all say ready, on evidence from its current start only.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, Shared, try_join_all};
+use tokio::sync::Notify;
+
+use super::dossier::{Answers, Dossier};
+use super::executions::Executions;
+use super::schedule::pause;
+use super::watch::Watch;
+use crate::definition::model::{DialGrant, Limits, Readiness};
+use crate::engine::{Container, Engine, Status};
+use crate::error::Code;
+use crate::event::{Event, Reporter};
+use crate::probe::catalogue::FoundProbe;
+use crate::probe::dialler::Dialler;
+use crate::probe::host::{LoadedProbe, Verdict};
+use crate::probe::interfaces::{Powers, Subject, Targets, types};
+use crate::route::Route;
+use crate::sidecar::Sidecar;
+
+/// How often the container is looked at where no event says that something happened.
+const SAFETY_LOOK: Duration = Duration::from_secs(1);
+/// What a built-in probe that executes commands may take for one poll: Docker's default for health tests.
+const EXECUTING_POLL: Duration = Duration::from_secs(30);
+
+/// A component that is being compiled while containers start.
+pub type Loading = Shared<BoxFuture<'static, Result<LoadedProbe, String>>>;
+
+/// One of a sidecar's readiness conditions, with its probe.
+#[derive(Clone)]
+pub struct Condition {
+    /// As declared.
+    pub readiness: Readiness,
+    /// The component.
+    pub found: FoundProbe,
+    /// Its compiled form, soon.
+    pub loading: Loading,
+}
+
+/// What all waits of a launch share.
+pub struct Waits {
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// Wakes whoever waits for a container.
+    pub watch: Watch,
+    /// The gate for executed commands.
+    pub executions: Arc<Executions>,
+    /// The way to the containers.
+    pub route: Route,
+    /// The network that harness and sidecars meet on.
+    pub network: String,
+    /// Where events go.
+    pub reporter: Arc<Reporter>,
+    /// How many sidecars are waited for.
+    pub waiting: AtomicUsize,
+}
+
+/// Why a wait ended without success, before the evidence is collected.
+struct Ended {
+    code: Code,
+    reason: String,
+}
+
+fn ended(code: Code, reason: impl Into<String>) -> Ended {
+    Ended { code, reason: reason.into() }
+}
+
+/// How one generation of the container was waited for.
+enum Generation {
+    Ready,
+    Replaced,
+}
+
+/// One wait.
+struct Wait<'a> {
+    shared: &'a Waits,
+    sidecar: &'a Sidecar,
+    conditions: &'a [Condition],
+    begun: Instant,
+    answers: Vec<Mutex<Answers>>,
+}
+
+impl Waits {
+    /// Waits until the sidecar is ready, and returns its container as it then is.
+    ///
+    /// # Errors
+    /// The evidence, when it will not be ready or time is up.
+    pub async fn until_ready(
+        &self,
+        sidecar: &Sidecar,
+        conditions: &[Condition],
+        begun: Instant,
+    ) -> Result<Container, Box<Dossier>> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let name =
+            |condition: &Condition| Answers { probe: condition.found.name.clone(), ..Answers::default() };
+        let answers = conditions.iter().map(|condition| Mutex::new(name(condition))).collect();
+        let wait = Wait { shared: self, sidecar, conditions, begun, answers };
+        let result = wait.run().await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        match result {
+            Ok(container) => {
+                let attempts = wait.collected().iter().map(|answers| answers.attempts).sum();
+                let after = begun.elapsed();
+                self.reporter.tell(&Event::Ready { sidecar: sidecar.name(), after, attempts });
+                Ok(container)
+            }
+            Err(ended) => Err(Box::new(wait.dossier(ended).collect(self.engine.as_ref()).await)),
+        }
+    }
+}
+
+impl Wait<'_> {
+    fn collected(&self) -> Vec<Answers> {
+        self.answers
+            .iter()
+            .map(|answers| answers.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .collect()
+    }
+
+    fn dossier(&self, ended: Ended) -> Dossier {
+        let timeouts = self.conditions.iter().map(|condition| condition.readiness.timeout);
+        Dossier {
+            sidecar: self.sidecar.name().to_owned(),
+            container_name: self.sidecar.container.clone(),
+            code: ended.code,
+            reason: ended.reason,
+            waited: self.begun.elapsed(),
+            timeout: timeouts.max().unwrap_or_default(),
+            answers: self.collected(),
+            container: None,
+            log: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Looks at the container; it must run.
+    async fn look(&self) -> Result<Container, Ended> {
+        let found = self.shared.engine.container(&self.sidecar.container).await;
+        let container = match found {
+            Ok(Some(container)) => container,
+            Ok(None) => return Err(ended(Code::SidecarExited, "its container was removed")),
+            Err(error) => return Err(ended(Code::EngineFailed, format!("the engine failed: {error}"))),
+        };
+        match container.status {
+            Status::Running | Status::Restarting => Ok(container),
+            Status::Paused => Err(ended(Code::SidecarExited, "its container was paused")),
+            _ if container.oom_killed => Err(ended(
+                Code::SidecarExited,
+                format!("it was killed for memory (limit {} MiB)", container.memory >> 20),
+            )),
+            _ => Err(ended(Code::SidecarExited, format!("it exited with code {}", container.exit_code))),
+        }
+    }
+
+    async fn run(&self) -> Result<Container, Ended> {
+        loop {
+            let container = self.look().await?;
+            if let Generation::Replaced = self.generation(&container).await? {
+                continue;
+            }
+            // A container that restarted meanwhile may have another address, and is not ready yet.
+            let now = self.look().await?;
+            if is_same_run(&container, &now, &self.shared.network) {
+                return Ok(now);
+            }
+        }
+    }
+
+    /// Waits for one run of the container.
+    async fn generation(&self, container: &Container) -> Result<Generation, Ended> {
+        let woken = self.shared.watch.subscribe(&container.id);
+        let poll_again: Vec<Notify> = self.conditions.iter().map(|_| Notify::new()).collect();
+        let all_ready =
+            try_join_all(
+                self.conditions.iter().zip(&self.answers).zip(&poll_again).map(
+                    |((condition, answers), again)| self.condition(condition, answers, container, again),
+                ),
+            );
+        let watch = async {
+            loop {
+                let _ = tokio::time::timeout(SAFETY_LOOK, woken.notified()).await;
+                let now = self.look().await?;
+                if !is_same_run(container, &now, &self.shared.network) {
+                    return Ok(Generation::Replaced);
+                }
+                if now.health.as_ref().map(|health| health.status)
+                    != container.health.as_ref().map(|health| health.status)
+                {
+                    poll_again.iter().for_each(Notify::notify_one);
+                }
+            }
+        };
+        tokio::select! {
+            result = all_ready => result.map(|_| Generation::Ready),
+            result = watch => result,
+        }
+    }
+
+    /// Polls one condition until it is ready.
+    async fn condition(
+        &self,
+        condition: &Condition,
+        answers: &Mutex<Answers>,
+        container: &Container,
+        again: &Notify,
+    ) -> Result<(), Ended> {
+        let dialler = if condition.found.interfaces.contains(&"dial") {
+            let dialler = self.shared.route.dialler(container).await;
+            if dialler.is_none() && condition.found.built_in {
+                // That it runs is then the check, as the route has said.
+                return Ok(());
+            }
+            dialler
+        } else {
+            None
+        };
+        let probe = condition.loading.clone().await.map_err(|error| {
+            ended(
+                Code::ProbeInvalid,
+                format!("the probe `{}` cannot be loaded: {error}", condition.found.name),
+            )
+        })?;
+        let latest = self.begun + condition.readiness.max_timeout.max(condition.readiness.timeout);
+        let mut deadline = self.begun + condition.readiness.timeout;
+        let executes = condition.found.interfaces.iter().any(|name| matches!(*name, "exec" | "health"));
+        loop {
+            let polled_at = Instant::now();
+            let powers = self.powers(condition, container, dialler.clone());
+            let verdict = self.poll(condition, &probe, powers, answers, container, deadline).await?;
+            let Some((asked, extend)) = verdict else { return Ok(()) };
+            if let Some(extend) = extend {
+                deadline = deadline.max((Instant::now() + extend).min(latest));
+            }
+            let waiting = self.shared.waiting.load(Ordering::Relaxed);
+            let pause = pause(polled_at.elapsed(), waiting, executes, asked);
+            let until = (Instant::now() + pause).min(deadline);
+            tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => {}
+                () = again.notified() => {}
+            }
+            if Instant::now() >= deadline {
+                let timeout = humantime::format_duration(condition.readiness.timeout);
+                let last = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                let last = last.seen.iter().max_by_key(|answer| answer.last);
+                let last = last.map(|answer| format!(": {}", answer.text)).unwrap_or_default();
+                let reason =
+                    format!("the probe `{}` did not say ready within {timeout}{last}", condition.found.name);
+                return Err(ended(Code::NotReady, reason));
+            }
+        }
+    }
+
+    /// Polls once. None is ready; else the pause and the extension that the probe asks for.
+    async fn poll(
+        &self,
+        condition: &Condition,
+        probe: &LoadedProbe,
+        powers: Powers,
+        answers: &Mutex<Answers>,
+        container: &Container,
+        deadline: Instant,
+    ) -> Result<Option<(Option<Duration>, Option<Duration>)>, Ended> {
+        let polled_at = Instant::now();
+        let left = deadline.saturating_duration_since(polled_at).max(Duration::from_millis(1));
+        let attempt = answers.lock().unwrap_or_else(PoisonError::into_inner).attempts + 1;
+        let context = types::Context {
+            sidecar: self.sidecar.name().to_owned(),
+            host: self.sidecar.name().to_owned(),
+            port: self.sidecar.definition.port(),
+            attempt,
+            elapsed_ms: self.begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+            remaining_ms: left.as_millis().try_into().unwrap_or(u64::MAX),
+            settings: serde_json::Value::Object(condition.readiness.settings.clone()).to_string(),
+        };
+        let limits = poll_limits(condition, left);
+        let polled = probe.poll(context, powers, limits).await;
+        let name = &condition.found.name;
+        let (text, outcome) = match polled.verdict {
+            Verdict::Ready => ("ready".to_owned(), Ok(None)),
+            Verdict::Pending { reason, retry_after, extend } => (reason, Ok(Some((retry_after, extend)))),
+            Verdict::TimedOut => {
+                let limit = humantime::format_duration(Duration::from_millis(
+                    limits.poll.as_millis().try_into().unwrap_or(u64::MAX),
+                ));
+                (format!("no answer within {limit}"), Ok(Some((None, None))))
+            }
+            Verdict::Failed(reason) => {
+                let code = if is_unhealthy(condition, container) {
+                    Code::SidecarUnhealthy
+                } else {
+                    Code::ProbeFailed
+                };
+                (reason.clone(), Err(ended(code, reason)))
+            }
+            Verdict::Crashed(reason) => {
+                let reason = format!("the probe `{name}` crashed: {reason}");
+                (reason.clone(), Err(ended(Code::ProbeCrashed, reason)))
+            }
+        };
+        let changed =
+            answers.lock().unwrap_or_else(PoisonError::into_inner).note(&text, self.begun.elapsed());
+        let sidecar = self.sidecar.name();
+        for line in &polled.trace {
+            self.shared.reporter.tell(&Event::Traced { sidecar, line });
+        }
+        let took = polled_at.elapsed();
+        self.shared.reporter.tell(&Event::Answered {
+            sidecar,
+            probe: name,
+            attempt,
+            answer: &text,
+            took,
+            changed,
+        });
+        outcome
+    }
+
+    fn powers(
+        &self,
+        condition: &Condition,
+        container: &Container,
+        dialler: Option<Arc<dyn Dialler>>,
+    ) -> Powers {
+        let readiness = &condition.readiness;
+        let dials = if condition.found.built_in {
+            vec![DialGrant::This(None)]
+        } else {
+            readiness.grants.dial.clone()
+        };
+        let commands = if condition.found.built_in {
+            readiness.command.iter().cloned().collect()
+        } else {
+            readiness.grants.exec.clone()
+        };
+        let address = container.networks.get(&self.shared.network).and_then(|endpoint| endpoint.address);
+        let mut targets = Targets::default();
+        for dial in dials {
+            if let DialGrant::This(port) = dial
+                && let Some(port) = port.or_else(|| self.sidecar.definition.port())
+            {
+                let place = address.map(|address| SocketAddr::new(address, port));
+                targets.0.insert((self.sidecar.name().to_owned(), port), place);
+            }
+        }
+        Powers {
+            targets,
+            dialler,
+            subject: Some(Subject {
+                engine: Arc::clone(&self.shared.engine),
+                container: container.id.clone(),
+                started_at: container.started_at.clone(),
+                executions: Arc::clone(&self.shared.executions),
+            }),
+            commands,
+            declared: readiness.command.clone(),
+        }
+    }
+}
+
+/// Whether the engine's own word is what this condition goes by.
+fn is_unhealthy(condition: &Condition, container: &Container) -> bool {
+    condition.found.interfaces.contains(&"health") && container.process.health.is_some()
+}
+
+fn poll_limits(condition: &Condition, left: Duration) -> Limits {
+    let declared = condition.readiness.limits;
+    let executes = condition.found.interfaces.iter().any(|name| matches!(*name, "exec" | "health"));
+    let poll = if condition.found.built_in && executes && declared.poll == Limits::default().poll {
+        EXECUTING_POLL
+    } else {
+        declared.poll
+    };
+    Limits { poll: poll.min(left), ..declared }
+}
+
+/// Whether both looks saw the same run of the same container at the same address.
+fn is_same_run(before: &Container, now: &Container, network: &str) -> bool {
+    let address = |container: &Container| container.networks.get(network).and_then(|found| found.address);
+    before.id == now.id && before.started_at == now.started_at && address(before) == address(now)
+}

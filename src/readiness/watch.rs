@@ -1,0 +1,60 @@
+//! The engine's events as wake-up calls: whoever waits for a container is woken when something happens to it,
+//! and then looks for itself. So a repeated, late or lost event costs a look, never a wrong answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::Notify;
+
+use crate::engine::Engine;
+use crate::sidecar::LABEL_SIDECAR;
+
+/// The pause before a broken event stream is opened again.
+const REOPEN: Duration = Duration::from_millis(250);
+
+/// Who is woken for which container.
+#[derive(Debug, Default)]
+pub struct Watch {
+    waiting: Mutex<HashMap<String, Vec<Arc<Notify>>>>,
+}
+
+impl Watch {
+    /// Is woken from now on when something happens to the container.
+    #[must_use]
+    pub fn subscribe(&self, container: &str) -> Arc<Notify> {
+        let notify = Arc::new(Notify::new());
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.entry(container.to_owned()).or_default().push(Arc::clone(&notify));
+        notify
+    }
+
+    fn wake(&self, container: Option<&str>) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let woken = waiting.iter().filter(|(id, _)| container.is_none_or(|container| *id == container));
+        for notify in woken.flat_map(|(_, subscribers)| subscribers) {
+            notify.notify_one();
+        }
+    }
+
+    /// Reads events for as long as it is polled, opening the stream again whenever it breaks.
+    pub async fn run(&self, engine: &dyn Engine, since: String) {
+        let mut since = since;
+        loop {
+            match engine.events(LABEL_SIDECAR, &since).await {
+                Ok(mut events) => {
+                    // What happened before the stream was open is seen by looking.
+                    self.wake(None);
+                    while let Some(Ok(event)) = events.next().await {
+                        tracing::debug!(container = event.container, action = event.action, "event");
+                        since = format!("{}.{:09}", event.time / 1_000_000_000, event.time % 1_000_000_000);
+                        self.wake(Some(&event.container));
+                    }
+                }
+                Err(error) => tracing::debug!("no events: {error}"),
+            }
+            tokio::time::sleep(REOPEN).await;
+        }
+    }
+}

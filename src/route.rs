@@ -1,0 +1,101 @@
+//! How probes reach containers: straight from this host where that is proven to be right, else by a relay.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use crate::engine::{Container, Engine};
+use crate::error::{Code, Problem};
+use crate::event::{Event, Reporter};
+use crate::probe::dialler::{Dialler, Direct};
+use crate::relay;
+use crate::settings::Dialling;
+
+/// The way to the containers of one launch, decided at the first dial.
+pub struct Route {
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// Where the warning goes.
+    pub reporter: Arc<Reporter>,
+    /// What the user chose.
+    pub choice: Dialling,
+    /// Whether the engine is reached over a socket of this host.
+    pub local: bool,
+    /// The engine's architecture.
+    pub architecture: String,
+    /// The network that harness and sidecars meet on.
+    pub network: String,
+    /// Images that a relay may be made from, the preferred one first.
+    pub images: Vec<String>,
+    /// The decision.
+    pub decided: OnceCell<Option<Arc<dyn Dialler>>>,
+}
+
+impl Route {
+    /// The way to this container; none where there is none, which is said once.
+    pub async fn dialler(&self, container: &Container) -> Option<Arc<dyn Dialler>> {
+        self.decided.get_or_init(|| self.decide(container)).await.clone()
+    }
+
+    async fn decide(&self, container: &Container) -> Option<Arc<dyn Dialler>> {
+        match self.choice {
+            Dialling::Auto if self.is_direct(container) => return Some(Arc::new(Direct)),
+            Dialling::Auto | Dialling::Relay => {}
+            Dialling::None => {
+                self.warn("dialling is switched off");
+                return None;
+            }
+        }
+        let mut reason = "no image to relay from is present".to_owned();
+        for image in &self.images {
+            match relay::start(&self.engine, &self.network, image, &self.architecture).await {
+                Ok(dialler) => return Some(dialler),
+                Err(error) => reason = format!("a relay cannot be made from {image}: {error}"),
+            }
+        }
+        self.warn(&reason);
+        None
+    }
+
+    fn warn(&self, reason: &str) {
+        let message = format!("sidecars are not dialled, so a port that is open is not proven: {reason}");
+        let problem = Problem::warning(Code::CannotDial, message)
+            .hint("Name an image with python3, nc or bash by `--probe-image`.");
+        self.reporter.tell(&Event::Problem(&problem));
+    }
+
+    /// Whether this host certainly reaches the container's own address: the engine is local, and its network's
+    /// gateway is an address of this host. That a connection succeeds would prove nothing: gateways and
+    /// transparent proxies accept for addresses where nothing is.
+    #[must_use]
+    pub fn is_direct(&self, container: &Container) -> bool {
+        let gateway = container.networks.get(&self.network).and_then(|endpoint| endpoint.gateway);
+        self.local && gateway.is_some_and(is_address_of_this_host)
+    }
+}
+
+fn is_address_of_this_host(address: IpAddr) -> bool {
+    let Ok(mut interfaces) = nix::ifaddrs::getifaddrs() else {
+        return false;
+    };
+    interfaces.any(|interface| {
+        let Some(found) = interface.address else {
+            return false;
+        };
+        let v4 = found.as_sockaddr_in().map(|found| IpAddr::V4(found.ip()));
+        let v6 = found.as_sockaddr_in6().map(|found| IpAddr::V6(found.ip()));
+        v4.or(v6) == Some(address)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_of_this_host_and_a_documentation_address_is_not() {
+        assert!(is_address_of_this_host(IpAddr::from([127, 0, 0, 1])));
+        assert!(!is_address_of_this_host(IpAddr::from([192, 0, 2, 1])));
+    }
+}

@@ -1,0 +1,132 @@
+//! What a command works with: options and variables resolved to folders and choices, once.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+
+use crate::cli::{LaunchOptions, LayerOptions};
+use crate::definition::LayerDirectories;
+use crate::engine::address::Environment;
+use crate::sidecar::Scopes;
+
+/// How probes reach a sidecar's port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dialling {
+    /// From this host where it has a route, else through a relay container.
+    #[default]
+    Auto,
+    /// Through a relay container.
+    Relay,
+    /// Not at all: that the container runs is the check.
+    None,
+}
+
+/// Resolved options.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The layers' directories.
+    pub directories: LayerDirectories,
+    /// Folders that scope names.
+    pub scopes: Scopes,
+    /// Folder for what can be made again; none where there is no home.
+    pub cache: Option<PathBuf>,
+    /// Folder for what cannot.
+    pub state: Option<PathBuf>,
+    /// The image that relays are made from.
+    pub probe_image: Option<String>,
+    /// How probes dial.
+    pub dialling: Dialling,
+    /// Every sidecar is made anew.
+    pub recreate: bool,
+    /// What decides about the engine's address.
+    pub environment: Environment,
+}
+
+impl Settings {
+    /// Resolves the options of a command that reads definitions.
+    #[must_use]
+    pub fn new(layers: &LayerOptions, launch: Option<&LaunchOptions>) -> Self {
+        let folders = etcetera::base_strategy::Xdg::new().ok();
+        let workspace_root = workspace_root(layers);
+        let given = |option: &Option<OsString>| {
+            option.as_ref().map(|value| (!value.is_empty()).then(|| PathBuf::from(value)))
+        };
+        let user_default = || folders.as_ref().map(|folders| folders.config_dir().join("farrier/sidecars"));
+        let workspace_default = || workspace_root.as_ref().map(|root| root.join(".farrier/sidecars"));
+        let org = given(&layers.org_dir).flatten();
+        let workspace = if layers.no_workspace {
+            None
+        } else {
+            given(&layers.workspace_dir).unwrap_or_else(workspace_default)
+        };
+        let directories = LayerDirectories {
+            user: given(&layers.user_dir).unwrap_or_else(user_default),
+            org: org.clone(),
+            repo: given(&layers.repo_dir).flatten(),
+            workspace,
+            workspace_root: workspace_root.clone(),
+        };
+        let resolve = |path: PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
+        Self {
+            directories,
+            scopes: Scopes { org: org.map(resolve), workspace: workspace_root },
+            cache: folders.as_ref().map(|folders| folders.cache_dir().join("farrier")),
+            state: folders.as_ref().and_then(|folders| Some(folders.state_dir()?.join("farrier"))),
+            probe_image: launch
+                .and_then(|launch| launch.probe_image.clone())
+                .filter(|image| !image.is_empty()),
+            dialling: launch.map(|launch| launch.dial).unwrap_or_default(),
+            recreate: launch.is_some_and(|launch| launch.recreate),
+            environment: engine_environment(folders.as_ref().map(|folders| folders.home_dir().to_owned())),
+        }
+    }
+}
+
+fn engine_environment(home: Option<PathBuf>) -> Environment {
+    let text = |name: &str| std::env::var(name).ok();
+    Environment {
+        host: text("DOCKER_HOST"),
+        context: text("DOCKER_CONTEXT"),
+        config: std::env::var_os("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from),
+        tls: ["DOCKER_TLS_VERIFY", "DOCKER_TLS"]
+            .iter()
+            .any(|name| text(name).is_some_and(|value| !value.is_empty())),
+        home,
+    }
+}
+
+/// The workspace that was named, else the nearest parent with a `.git`; never the home directory or `/`.
+fn workspace_root(layers: &LayerOptions) -> Option<PathBuf> {
+    if layers.no_workspace {
+        return None;
+    }
+    if let Some(named) = layers.workspace.as_ref().filter(|path| !path.is_empty()) {
+        return Some(std::fs::canonicalize(named).unwrap_or_else(|_| PathBuf::from(named)));
+    }
+    let here = std::env::current_dir().ok()?;
+    let home = std::env::var_os("HOME").and_then(|home| std::fs::canonicalize(home).ok());
+    nearest_checkout(&here, home.as_deref())
+}
+
+fn nearest_checkout(here: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let found = here.ancestors().find(|folder| folder.join(".git").exists())?;
+    (found.parent().is_some() && Some(found) != home).then(|| found.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_home_directory_is_no_workspace() {
+        let folder = tempfile::tempdir().expect("folder");
+        let checkout = folder.path().join("project");
+        let deep = checkout.join("a/b");
+        std::fs::create_dir_all(checkout.join(".git")).expect("checkout");
+        std::fs::create_dir_all(&deep).expect("folders");
+        assert_eq!(nearest_checkout(&deep, None), Some(checkout.clone()));
+        assert_eq!(nearest_checkout(&deep, Some(&checkout)), None);
+        assert_eq!(nearest_checkout(folder.path(), None), None);
+    }
+}

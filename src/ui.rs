@@ -1,0 +1,4 @@
+//! What people and scripts see: one sink a form. Standard output is never used by a launch.
+
+pub mod json;
+pub mod plain;

@@ -1,0 +1,38 @@
+//! Events as newline-delimited JSON.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::event::{Event, SCHEMA, Sink, milliseconds};
+
+/// Writes each event as one line.
+pub struct JsonSink(Box<dyn Write + Send>);
+
+impl JsonSink {
+    /// Appends to a file; `-` is standard error.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self(Box::new(io::stderr())));
+        }
+        Ok(Self(Box::new(OpenOptions::new().create(true).append(true).open(path)?)))
+    }
+}
+
+impl Sink for JsonSink {
+    fn event(&mut self, at: Duration, event: &Event<'_>) {
+        let (kind, data) = event.to_json();
+        let mut line = json!({"schema": SCHEMA, "at_ms": milliseconds(at), "event": kind});
+        if let (Some(line), serde_json::Value::Object(data)) = (line.as_object_mut(), data) {
+            line.extend(data);
+        }
+        // A full disk must not end a launch.
+        let _ = writeln!(self.0, "{line}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Plain lines on standard error: one per change of state, no repeats.
+
+use std::io::Write;
+use std::time::Duration;
+
+use crate::definition::{escape, render};
+use crate::event::{Event, Sink};
+use crate::plan::Action;
+use crate::readiness::dossier::Dossier;
+
+/// The width that quoted source is cut to.
+const WIDTH: usize = 110;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Only errors.
+    Quiet,
+    /// Changes of state.
+    Normal,
+    /// Probe answers too.
+    Answers,
+    /// Everything.
+    Everything,
+}
+
+/// Writes plain lines.
+pub struct PlainSink {
+    verbosity: Verbosity,
+    color: bool,
+}
+
+impl PlainSink {
+    /// A sink of this verbosity.
+    #[must_use]
+    pub fn new(verbosity: Verbosity, color: bool) -> Self {
+        Self { verbosity, color }
+    }
+
+    fn text(&self, event: &Event<'_>) -> Option<String> {
+        let shown = |least: Verbosity| self.verbosity >= least;
+        match event {
+            Event::Problem(problem) if problem.is_error() || shown(Verbosity::Normal) => {
+                Some(render(problem, self.color, WIDTH))
+            }
+            Event::NotReady(dossier) => Some(self.dossier(dossier)),
+            _ if !shown(Verbosity::Normal) => None,
+            Event::WaitingForLaunch { sidecar } => {
+                Some(line(&format!("waiting for another launch that is starting {sidecar}")))
+            }
+            Event::Planned(plan) if plan.action != Action::Reuse || !plan.connect.is_empty() => {
+                Some(line(&plan.to_string()))
+            }
+            Event::NetworkCreated(name) => Some(line(&format!("network {name}: created"))),
+            Event::Pulling { sidecar, image } => Some(line(&format!("{sidecar}: pulling {image}"))),
+            Event::Ready { sidecar, after, attempts } => {
+                let answers = if *attempts == 1 { "1 poll".to_owned() } else { format!("{attempts} polls") };
+                Some(line(&format!("{sidecar}: ready after {} ({answers})", human(*after))))
+            }
+            Event::Answered { sidecar, probe, attempt, answer, took, changed } => {
+                (shown(Verbosity::Everything) || (shown(Verbosity::Answers) && *changed))
+                    .then(|| line(&format!("{sidecar}: {probe} #{attempt}: {answer} ({})", human(*took))))
+            }
+            Event::Traced { sidecar, line: text } => {
+                shown(Verbosity::Everything).then(|| line(&format!("{sidecar}: {text}")))
+            }
+            Event::Started { sidecar, .. } => {
+                shown(Verbosity::Answers).then(|| line(&format!("{sidecar}: started")))
+            }
+            Event::PullProgress { .. } | Event::Planned(_) | Event::HarnessStarting | Event::Problem(_) => {
+                None
+            }
+        }
+    }
+
+    fn dossier(&self, dossier: &Dossier) -> String {
+        let (strong, plain) = if self.color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+        let mut text = format!("{strong}error[{}]{plain}: {}\n", dossier.code, escape(&dossier.headline()));
+        for evidence in dossier.lines() {
+            text.push_str(&format!("  {}\n", escape(&evidence)));
+        }
+        for hint in &dossier.hints {
+            text.push_str(&format!("help: {}\n", escape(hint)));
+        }
+        text
+    }
+}
+
+fn line(text: &str) -> String {
+    format!("farrier: {}\n", text.split('\n').map(escape).collect::<Vec<_>>().join("\n"))
+}
+
+/// Milliseconds below a second, seconds above.
+fn human(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
+impl Sink for PlainSink {
+    fn event(&mut self, _: Duration, event: &Event<'_>) {
+        if let Some(text) = self.text(event) {
+            let mut stderr = std::io::stderr().lock();
+            // A closed standard error must not end a launch.
+            let _ = stderr.write_all(text.as_bytes());
+            if !text.ends_with('\n') {
+                let _ = stderr.write_all(b"\n");
+            }
+        }
+    }
+}

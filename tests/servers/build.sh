@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Makes a local image with the real PostgreSQL or Redis of the Debian (or Ubuntu) release that this machine runs,
+# without a container registry:
+#
+#     build.sh postgres|redis REPOSITORY TAG DIRECTORY
+#
+# gives REPOSITORY:TAG and REPOSITORY-healthcheck:TAG, the same with a HEALTHCHECK every 30 s.
+#
+# The packages are only downloaded and unpacked (apt checks their signatures), with a package state of its own
+# below DIRECTORY: nothing is installed on this machine, no service is started, and root is not needed.
+set -euo pipefail
+
+if [ $# -ne 4 ]; then
+    echo "usage: build.sh postgres|redis REPOSITORY TAG DIRECTORY" >&2
+    exit 2
+fi
+server=$1 repository=$2 tag=$3 directory=$4
+here=$(cd "$(dirname "$0")" && pwd)
+
+for tool in apt-get dpkg-deb tar docker; do
+    if ! command -v "$tool" >/dev/null; then
+        echo "build.sh: $tool is not installed; the server images are made from Debian's packages" >&2
+        exit 1
+    fi
+done
+
+case $server in
+    postgres) packages=(postgresql busybox-static) health='pg_isready --username=postgres' ;;
+    redis) packages=(redis-server busybox-static) health='redis-cli ping' ;;
+    *) echo "build.sh: no server $server" >&2; exit 2 ;;
+esac
+
+mkdir -p "$directory"
+directory=$(cd "$directory" && pwd)
+state=$directory/apt
+packages_directory=$state/packages-$server
+root=$(mktemp -d "$directory/root.XXXXXX")
+trap 'rm -rf "$root"' EXIT
+
+mkdir -p "$state/lists/partial" "$state/cache" "$packages_directory/partial"
+# As if nothing were installed here, so that every library comes along.
+: >"$state/status"
+apt() {
+    apt-get --quiet --quiet \
+        -o APT::Sandbox::User="$(id -un)" -o Debug::NoLocking=true \
+        -o Dir::State::Lists="$state/lists" -o Dir::State::Status="$state/status" \
+        -o Dir::Cache="$state/cache" -o Dir::Cache::Archives="$packages_directory" "$@" >&2
+}
+apt update
+# An older version of a package, left from an earlier run, would be unpacked too.
+apt autoclean
+apt install --yes --download-only --no-install-recommends "${packages[@]}"
+
+chmod 755 "$root"
+mkdir -p "$root"/usr/{bin,sbin,lib,lib64} "$root"/{etc,tmp,run,data}
+for merged in bin sbin lib lib64; do ln -s "usr/$merged" "$root/$merged"; done
+mkdir -p "$root/var/lib/postgresql" "$root/run/postgresql"
+ln -s ../run "$root/var/run"
+for package in "$packages_directory"/*.deb; do
+    # What neither server needs is by far the larger part.
+    case ${package##*/} in
+        libllvm*|libz3*|libperl*|perl*|locales*|libc-l10n*|postgresql-common*|postgresql-client-common*) continue ;;
+    esac
+    dpkg-deb --fsys-tarfile "$package" \
+        | tar --extract --keep-directory-symlink --no-same-owner --directory "$root" \
+            --exclude='./usr/share/doc*' --exclude='./usr/share/man*' --exclude='./usr/share/locale*' \
+            --exclude='./usr/share/perl*' --exclude='*/bitcode*' --exclude='*/llvmjit*' \
+            --exclude='*/gconv/*' --exclude='./var/*'
+done
+
+# The shell, and the small programs that an entrypoint or a health check calls.
+for applet in sh cat chmod env hostname id kill ls mkdir nc nslookup ps rm sleep test; do
+    rm -f "$root/usr/bin/$applet"
+    ln -s busybox "$root/usr/bin/$applet"
+done
+[ -e "$root/usr/bin/busybox" ] || { echo "build.sh: busybox is not where it was" >&2; exit 1; }
+printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\nredis:x:998:998::/data:/bin/sh\n' \
+    >"$root/etc/passwd"
+printf 'root:x:0:\npostgres:x:999:\nredis:x:998:\n' >"$root/etc/group"
+install -m 755 "$here/postgres-entrypoint.sh" "$root/usr/bin/postgres-entrypoint"
+chmod 1777 "$root"/{tmp,run,run/postgresql,data,var/lib/postgresql}
+
+path=/usr/bin:/usr/sbin
+changes=(--change "LABEL farrier.test-server=$server")
+if [ "$server" = postgres ]; then
+    programs=$(cd "$root" && echo usr/lib/postgresql/*/bin)
+    path=/$programs:$path
+    changes+=(--change 'USER postgres' --change 'VOLUME ["/var/lib/postgresql"]' --change 'EXPOSE 5432'
+        --change 'ENTRYPOINT ["postgres-entrypoint"]')
+else
+    changes+=(--change 'USER redis' --change 'VOLUME ["/data"]' --change 'WORKDIR /data' --change 'EXPOSE 6379'
+        --change 'CMD ["redis-server","--protected-mode","no","--save",""]')
+fi
+changes+=(--change "ENV PATH=$path")
+
+# The plain tag comes last: whoever finds it finds both.
+image=$(tar --create --directory "$root" --numeric-owner --owner=0 --group=0 . | docker import "${changes[@]}" -)
+container=$(docker create "$image")
+trap 'rm -rf "$root"; docker rm --volumes "$container" >/dev/null' EXIT
+docker commit --change "HEALTHCHECK --interval=30s --timeout=5s --retries=3 CMD $health" \
+    "$container" "$repository-healthcheck:$tag" >/dev/null
+docker tag "$image" "$repository:$tag"

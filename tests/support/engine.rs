@@ -1,0 +1,96 @@
+//! What the real engine says: tests assert its state, through the `docker` client, not farrier's words.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use super::docker::Trouble;
+use super::fixture::{self, Image};
+
+/// With the value 1, a test that cannot have its engine or its images fails instead of being skipped.
+pub const REQUIRE_DOCKER: &str = "FARRIER_REQUIRE_DOCKER";
+
+/// How long `wait_until` waits before it looks again.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Whether an engine answers. Where none does, it says so loudly, or panics under `FARRIER_REQUIRE_DOCKER=1`.
+pub fn docker_available() -> bool {
+    static AVAILABLE: LazyLock<Result<(), Trouble>> = LazyLock::new(super::docker::available);
+    AVAILABLE.as_ref().map_err(skip).is_ok()
+}
+
+/// Says why the current test is skipped, past the test harness, which would swallow it; or fails it.
+pub fn skip(trouble: &Trouble) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    assert!(
+        std::env::var_os(REQUIRE_DOCKER).is_none_or(|value| value != "1"),
+        "{test} needs Docker, and {REQUIRE_DOCKER}=1 forbids to skip it: {trouble}"
+    );
+    let line = format!("\nSKIPPED {test}: {trouble}\n({REQUIRE_DOCKER}=1 makes this a failure.)\n");
+    drop(std::io::stderr().write_all(line.as_bytes()));
+}
+
+/// Where the things are kept that every test of this checkout shares.
+pub fn build_directory() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// The fixture program on the host, for harnesses that are not containers.
+pub fn fixture_program() -> PathBuf {
+    fixture::compile(build_directory()).unwrap_or_else(|trouble| panic!("{trouble}"))
+}
+
+/// The plain image of the fixture program, made once and shared by all tests; its tag names its content.
+pub fn fixture_image() -> String {
+    let tag = format!("farrier-fixture:{}", fixture::digest());
+    let made = fixture::ensure(build_directory(), &tag, &Image::new());
+    made.unwrap_or_else(|trouble| panic!("{trouble}"));
+    tag
+}
+
+/// Runs `docker` with these arguments and gives its stdout; a failure fails the test.
+pub fn docker<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> String {
+    super::docker::run(arguments).unwrap_or_else(|trouble| panic!("{trouble}"))
+}
+
+/// One value of a container by its Go template; none where there is no such container.
+pub fn inspect(container: &str, format: &str) -> Option<String> {
+    super::docker::run(["container", "inspect", "--format", format, container]).ok()
+}
+
+/// The full id of the container of exactly this name.
+pub fn container_id(name: &str) -> Option<String> {
+    inspect(name, "{{.Id}}")
+}
+
+/// Whether the container of this name runs.
+pub fn is_running(name: &str) -> bool {
+    inspect(name, "{{.State.Running}}").as_deref() == Some("true")
+}
+
+/// The names of all containers, stopped ones too, that begin with `prefix`, sorted.
+pub fn containers_named(prefix: &str) -> Vec<String> {
+    let names = docker(["container", "ls", "--all", "--format", "{{.Names}}"]);
+    let mut names: Vec<String> =
+        names.lines().filter(|name| name.starts_with(prefix)).map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+/// Everything that the container wrote, stdout before stderr.
+pub fn container_logs(name: &str) -> String {
+    let output = std::process::Command::new("docker").args(["logs", name]).output();
+    let output = output.unwrap_or_else(|error| panic!("docker logs {name}: {error}"));
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+/// Looks every 10 ms until the condition holds; fails the test after `limit`.
+pub fn wait_until(description: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < limit, "waited {limit:?} in vain until {description}");
+        std::thread::sleep(LOOK);
+    }
+}

@@ -1,0 +1,27 @@
+//! What the integration tests share: `mod support;` in each test binary. Linux only.
+//!
+//! A test that needs an engine begins with
+//! `let Some(scene) = Scene::with_docker() else { return };`.
+#![allow(dead_code, unused_imports, reason = "each test binary uses another part")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "where a helper fails, its test has failed"
+)]
+
+pub mod cleanup;
+pub mod docker;
+pub mod engine;
+pub mod fixture;
+pub mod run;
+pub mod running;
+pub mod scene;
+pub mod servers;
+pub mod snapshot;
+
+pub use engine::{docker, docker_available, fixture_image, fixture_program, wait_until};
+pub use fixture::Image;
+pub use run::Run;
+pub use running::{Outcome, Running, Signal};
+pub use scene::{Layer, Scene};

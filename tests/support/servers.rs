@@ -1,0 +1,69 @@
+//! Images of the real `PostgreSQL` and Redis, made from Debian's packages by `tests/servers/build.sh`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::docker::{self, Trouble};
+use super::engine::{build_directory, skip};
+use super::fixture;
+
+const SCRIPT: &str = include_str!("../servers/build.sh");
+const ENTRYPOINT: &str = include_str!("../servers/postgres-entrypoint.sh");
+
+/// `PostgreSQL` on port 5432, user `postgres` without a password, `pg_isready` and `psql` on the PATH. None,
+/// and a loud message, where it cannot be had; a failure under `FARRIER_REQUIRE_DOCKER=1`.
+pub fn postgres_image() -> Option<String> {
+    image("postgres", "")
+}
+
+/// The same with a HEALTHCHECK of `pg_isready` every 30 s.
+pub fn postgres_image_with_healthcheck() -> Option<String> {
+    image("postgres", "-healthcheck")
+}
+
+/// Redis on port 6379, with `redis-cli` on the PATH. None as for `PostgreSQL`.
+pub fn redis_image() -> Option<String> {
+    image("redis", "")
+}
+
+/// The same with a HEALTHCHECK of `redis-cli ping` every 30 s.
+pub fn redis_image_with_healthcheck() -> Option<String> {
+    image("redis", "-healthcheck")
+}
+
+fn image(server: &str, variant: &str) -> Option<String> {
+    let digest = fixture::digest_of(&[SCRIPT, ENTRYPOINT]);
+    let repository = format!("farrier-test-{server}");
+    match ensure(server, &repository, &digest) {
+        Ok(()) => Some(format!("{repository}{variant}:{digest}")),
+        Err(trouble) => {
+            skip(&trouble);
+            None
+        }
+    }
+}
+
+fn ensure(server: &str, repository: &str, digest: &str) -> Result<(), Trouble> {
+    let directory = build_directory().join("servers");
+    let _lock = fixture::lock(&directory, server)?;
+    let exists = |variant: &str| {
+        docker::run(["image", "inspect", "--format", "{{.Id}}", &format!("{repository}{variant}:{digest}")])
+    };
+    if exists("").and(exists("-healthcheck")).is_ok() {
+        return Ok(());
+    }
+    let next_step = "The image is made from Debian's packages, which apt-get fetches without installing \
+                     them: run that command by hand on a Debian or Ubuntu machine whose package mirror \
+                     is in reach.";
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/build.sh");
+    let mut command = Command::new("bash");
+    command.arg(&script).args([server, repository, digest]).arg(directory.join(server)).stdin(Stdio::null());
+    let output = command
+        .output()
+        .map_err(|error| Trouble::new(format!("cannot run bash {}: {error}", script.display()), next_step))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(Trouble::new(format!("`{command:?}` failed ({}): {}", output.status, words.trim()), next_step))
+}
