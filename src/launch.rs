@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
@@ -11,9 +12,9 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applier, engine_problem};
-use crate::engine::address::{self, Choice, EngineAddress};
+use crate::engine::address::{self, Choice};
 use crate::engine::docker::DockerEngine;
-use crate::engine::{Container, Engine, EngineError, EngineInfo};
+use crate::engine::{Container, Engine, EngineInfo};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
@@ -28,7 +29,7 @@ use crate::reconcile::{Wish, reconcile};
 use crate::route::Route;
 use crate::settings::Settings;
 use crate::sidecar::Sidecar;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot;
 
 /// The name under which the network's lock is taken; no container's can be the same.
 const NETWORK_LOCK: &str = "network:";
@@ -59,24 +60,27 @@ pub struct Running {
     pub in_use: Vec<InUse>,
 }
 
+/// An engine that answered.
+pub struct Connected {
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// What it said of itself.
+    pub info: EngineInfo,
+    /// The folder of docker's client configuration, for credentials.
+    pub docker_config: PathBuf,
+}
+
 /// Connects to the engine that the harness's own docker would use.
 ///
 /// # Errors
 /// When its address is unclear, or nothing answers there.
-pub async fn connect(
-    choice: &Choice,
-    settings: &Settings,
-) -> Result<(Arc<dyn Engine>, EngineAddress), Problem> {
+pub async fn connect(choice: &Choice, settings: &Settings) -> Result<Connected, Problem> {
     let address = address::resolve(choice, &settings.environment)?;
-    match DockerEngine::connect(&address).await {
-        Ok(engine) => Ok((Arc::new(engine), address)),
-        Err(error) => Err(unreachable_engine(&address, &error)),
-    }
-}
-
-fn unreachable_engine(address: &EngineAddress, error: &EngineError) -> Problem {
     let doing = format!("use the engine at {} ({})", address.host, address.origin);
-    engine_problem(&doing, error)
+    let failed = |error| engine_problem(&doing, &error);
+    let engine = DockerEngine::connect(&address).await.map_err(failed)?;
+    let info = engine.info().await.map_err(failed)?;
+    Ok(Connected { engine: Arc::new(engine), info, docker_config: address.config })
 }
 
 impl Launch {
@@ -84,38 +88,41 @@ impl Launch {
     ///
     /// # Errors
     /// Everything that stands against it; sidecars that run are left running.
-    pub async fn bring_up(&self) -> Result<Running, Failure> {
-        let (engine, address) = connect(&self.meeting.choice, &self.settings).await?;
-        let info = engine.info().await.map_err(|error| unreachable_engine(&address, &error))?;
+    pub async fn bring_up(&self, connected: Connected) -> Result<Running, Failure> {
+        let Connected { engine, info, docker_config } = connected;
         let loading = self.load_probes();
         let locks = LockFolder::open(&info.id)?;
         let held = self.lock_names(&locks).await?;
-        let snapshot = self.look(engine.as_ref(), &info, Some(&locks)).await?;
-        let plan = self.decide(&snapshot)?;
+        let plan = self.plan(engine.as_ref(), &locks).await?;
         let waits = self.waits(&engine, &info);
-        let applier = Applier {
-            engine: Arc::clone(&engine),
-            reporter: Arc::clone(&self.reporter),
-            docker_config: address.config,
-        };
+        let reporter = Arc::clone(&self.reporter);
+        let applier = Applier { engine: Arc::clone(&engine), reporter, docker_config };
         self.make_network(&applier, &plan, &locks).await?;
         let all = self.start_and_wait(&applier, &waits, &plan, loading, &locks, held);
         tokio::select! {
             result = all => result,
-            () = waits.watch.run(engine.as_ref(), info.time.clone()) => Err(Failure::of(Vec::new())),
+            never = waits.watch.run(engine.as_ref(), info.time.clone()) => match never {},
         }
     }
 
-    /// What bringing up would do; nothing is changed.
+    /// What bringing up would do now; nothing is changed.
     ///
     /// # Errors
     /// Everything that stands against it.
-    pub async fn plan(&self) -> Result<Plan, Failure> {
-        let (engine, address) = connect(&self.meeting.choice, &self.settings).await?;
-        let info = engine.info().await.map_err(|error| unreachable_engine(&address, &error))?;
-        let locks = LockFolder::open(&info.id)?;
-        let snapshot = self.look(engine.as_ref(), &info, Some(&locks)).await?;
-        self.decide(&snapshot)
+    pub async fn plan(&self, engine: &dyn Engine, locks: &LockFolder) -> Result<Plan, Failure> {
+        let sidecars: Vec<Sidecar> = self.sidecars().cloned().collect();
+        let holders =
+            sidecars.iter().map(|sidecar| (sidecar.container.clone(), locks.holders(&sidecar.container)));
+        let network = &self.meeting.network;
+        let snapshot = snapshot::take(engine, &sidecars, network, holders.collect()).await;
+        let snapshot = snapshot.map_err(|error| engine_problem("look at what runs", &error))?;
+        let wish = Wish {
+            network: network.clone(),
+            owns_network: self.meeting.owns_network,
+            recreate: self.settings.recreate,
+        };
+        let decided = reconcile(&sidecars, &snapshot, &wish);
+        decided.map_err(|problems| Failure { exit: exit::REFUSED, problems })
     }
 
     /// Components are compiled while containers start; equal ones once.
@@ -163,33 +170,6 @@ impl Launch {
 
     fn sidecars(&self) -> impl Iterator<Item = &Sidecar> {
         self.sidecars.iter().map(|prepared| &prepared.sidecar)
-    }
-
-    async fn look(
-        &self,
-        engine: &dyn Engine,
-        info: &EngineInfo,
-        locks: Option<&LockFolder>,
-    ) -> Result<Snapshot, Problem> {
-        let sidecars: Vec<Sidecar> = self.sidecars().cloned().collect();
-        let holders = locks.map(|locks| {
-            let each =
-                sidecars.iter().map(|sidecar| (sidecar.container.clone(), locks.holders(&sidecar.container)));
-            each.collect()
-        });
-        let taken =
-            snapshot::take(engine, info, &sidecars, &self.meeting.network, holders.unwrap_or_default()).await;
-        taken.map_err(|error| engine_problem("look at what runs", &error))
-    }
-
-    fn decide(&self, snapshot: &Snapshot) -> Result<Plan, Failure> {
-        let sidecars: Vec<Sidecar> = self.sidecars().cloned().collect();
-        let wish = Wish {
-            network: self.meeting.network.clone(),
-            owns_network: self.meeting.owns_network,
-            recreate: self.settings.recreate,
-        };
-        reconcile(&sidecars, snapshot, &wish).map_err(|problems| Failure { exit: exit::REFUSED, problems })
     }
 
     fn waits(&self, engine: &Arc<dyn Engine>, info: &EngineInfo) -> Waits {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{try_join, try_join_all};
 
-use crate::engine::{Container, Engine, EngineInfo, EngineResult, Image, Network};
+use crate::engine::{Container, Engine, EngineResult, Image, Network};
 use crate::lock::Holder;
 use crate::sidecar::Sidecar;
 
@@ -40,7 +40,6 @@ pub struct Snapshot {
 /// When the engine does not answer one of the questions.
 pub async fn take(
     engine: &dyn Engine,
-    _info: &EngineInfo,
     sidecars: &[Sidecar],
     network: &str,
     holders: BTreeMap<String, Vec<Holder>>,

@@ -11,7 +11,7 @@ use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::harness::run::{become_command, in_foreground};
-use crate::launch::{Launch, interrupted};
+use crate::launch::{Launch, Running, connect, interrupted};
 use crate::preparation::{self, Preparation, validate_settings};
 use crate::probe::host::ProbeHost;
 use crate::reachability::{Meeting, foreground};
@@ -93,12 +93,13 @@ pub(super) fn assemble(
     }
 }
 
-async fn prepared_up(launch: &Launch) -> Result<crate::launch::Running, Failure> {
+async fn prepared_up(launch: &Launch) -> Result<Running, Failure> {
     let problems = validate_settings(&launch.host, &launch.sidecars).await;
     if !problems.is_empty() {
         return Err(Failure::of(problems));
     }
-    launch.bring_up().await
+    let connected = connect(&launch.meeting.choice, &launch.settings).await?;
+    launch.bring_up(connected).await
 }
 
 /// Runs to the end, or to the first signal that ends a process.

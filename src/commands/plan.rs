@@ -9,6 +9,8 @@ use crate::cli::{self, Format};
 use crate::error::Failure;
 use crate::event::Reporter;
 use crate::exit;
+use crate::launch::connect;
+use crate::lock::LockFolder;
 use crate::preparation::{self, validate_settings};
 use crate::reachability::Meeting;
 use crate::settings::Settings;
@@ -42,7 +44,12 @@ pub fn plan(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure
     let launch = assemble(settings, preparation, meeting, options.command.clone(), reporter);
     let planned = in_runtime(async {
         let problems = validate_settings(&launch.host, &launch.sidecars).await;
-        if problems.is_empty() { launch.plan().await } else { Err(Failure::of(problems)) }
+        if !problems.is_empty() {
+            return Err(Failure::of(problems));
+        }
+        let connected = connect(&launch.meeting.choice, &launch.settings).await?;
+        let locks = LockFolder::open(&connected.info.id)?;
+        launch.plan(connected.engine.as_ref(), &locks).await
     })?;
     let text = match options.format {
         Format::Human => format!("{layers}{planned}"),

@@ -39,7 +39,7 @@ impl Watch {
     }
 
     /// Reads events for as long as it is polled, opening the stream again whenever it breaks.
-    pub async fn run(&self, engine: &dyn Engine, since: String) {
+    pub async fn run(&self, engine: &dyn Engine, since: String) -> std::convert::Infallible {
         let mut since = since;
         loop {
             match engine.events(LABEL_SIDECAR, &since).await {
