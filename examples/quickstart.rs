@@ -85,9 +85,11 @@ fn start() -> Result<ExitCode, Trouble> {
 
     let words = ["docker", "run", "--rm", IMAGE, "ask-env", "GREETER", "hello"];
     say("3. The launch. What farrier says goes to stderr, the harness's own output to stdout.");
-    say(&format!("   $ farrier launch --user-dir {} -- {}\n", shown(&sidecars), words.join(" ")));
+    say("   Definitions inside a checkout are not trusted; --no-workspace says that none is worked on.");
+    let options = format!("--no-workspace --user-dir {}", shown(&sidecars));
+    say(&format!("   $ farrier launch {options} -- {}\n", words.join(" ")));
     let output = Command::new(own_path()?)
-        .args(["farrier", "launch", "--user-dir"])
+        .args(["farrier", "launch", "--no-workspace", "--user-dir"])
         .arg(shown(&sidecars))
         .arg("--")
         .args(words)

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::settings::Dialling;
@@ -39,10 +40,10 @@ pub enum Command {
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
     /// Say more: probe answers (-v), what the host did (-vv).
-    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet", env = "FARRIER_VERBOSE")]
     pub verbose: u8,
     /// Say only what went wrong.
-    #[arg(short, long, global = true, env = "FARRIER_QUIET")]
+    #[arg(short, long, global = true, env = "FARRIER_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
     /// Whether to use colour.
     #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN", env = "FARRIER_COLOR")]
@@ -115,7 +116,7 @@ pub struct LayerOptions {
     #[arg(long, value_name = "PATH", env = "FARRIER_WORKSPACE", allow_hyphen_values = true)]
     pub workspace: Option<OsString>,
     /// Work without a workspace.
-    #[arg(long, env = "FARRIER_NO_WORKSPACE")]
+    #[arg(long, env = "FARRIER_NO_WORKSPACE", value_parser = FalseyValueParser::new())]
     pub no_workspace: bool,
 }
 
@@ -124,7 +125,7 @@ pub struct LayerOptions {
 #[command(next_help_heading = "Launching")]
 pub struct LaunchOptions {
     /// Make every sidecar anew.
-    #[arg(long, env = "FARRIER_RECREATE")]
+    #[arg(long, env = "FARRIER_RECREATE", value_parser = FalseyValueParser::new())]
     pub recreate: bool,
     /// The image that a relay container is made from [default: the harness's].
     #[arg(
@@ -139,7 +140,7 @@ pub struct LaunchOptions {
     #[arg(long, value_enum, default_value_t, value_name = "HOW", env = "FARRIER_DIAL")]
     pub dial: Dialling,
     /// Ask nothing: what needs an answer is refused.
-    #[arg(long, env = "FARRIER_NO_PROMPT")]
+    #[arg(long, env = "FARRIER_NO_PROMPT", value_parser = FalseyValueParser::new())]
     pub no_prompt: bool,
     /// Where approvals of workspace definitions are kept.
     #[arg(long, value_name = "FILE", env = "FARRIER_APPROVALS", allow_hyphen_values = true)]
@@ -191,7 +192,7 @@ pub struct Plan {
     #[command(flatten)]
     pub launch: LaunchOptions,
     /// The form of the plan.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
     /// The harness, whose network and engine decide.
     #[arg(last = true, value_name = "COMMAND")]
@@ -204,18 +205,12 @@ pub struct Validate {
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,
+    /// Accepted so that the options of launch serve here too; of no effect.
+    #[command(flatten)]
+    pub launch: LaunchOptions,
     /// The form of the report.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
-    /// Accepted so that the options of launch serve here too.
-    #[arg(long, alias = "anvil-image", hide = true, allow_hyphen_values = true)]
-    pub probe_image: Option<String>,
-    /// Accepted so that the options of launch serve here too.
-    #[arg(long, hide = true, allow_hyphen_values = true)]
-    pub approvals: Option<OsString>,
-    /// Accepted so that the options of launch serve here too.
-    #[arg(long, hide = true)]
-    pub no_prompt: bool,
 }
 
 #[cfg(test)]

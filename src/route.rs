@@ -43,7 +43,7 @@ impl Route {
             Dialling::Auto if self.is_direct(container) => return Some(Arc::new(Direct)),
             Dialling::Auto | Dialling::Relay => {}
             Dialling::None => {
-                self.warn("dialling is switched off");
+                self.warn("dialling is switched off", "Leave out `--dial none` to have ports dialled.");
                 return None;
             }
         }
@@ -54,14 +54,13 @@ impl Route {
                 Err(error) => reason = format!("a relay cannot be made from {image}: {error}"),
             }
         }
-        self.warn(&reason);
+        self.warn(&reason, "Name an image with python3, nc or bash by `--probe-image`.");
         None
     }
 
-    fn warn(&self, reason: &str) {
+    fn warn(&self, reason: &str, hint: &str) {
         let message = format!("sidecars are not dialled, so a port that is open is not proven: {reason}");
-        let problem = Problem::warning(Code::CannotDial, message)
-            .hint("Name an image with python3, nc or bash by `--probe-image`.");
+        let problem = Problem::warning(Code::CannotDial, message).hint(hint);
         self.reporter.tell(&Event::Problem(&problem));
     }
 

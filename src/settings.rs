@@ -46,7 +46,7 @@ pub struct Settings {
 impl Settings {
     /// Resolves the options of a command that reads definitions.
     #[must_use]
-    pub fn new(layers: &LayerOptions, launch: Option<&LaunchOptions>) -> Self {
+    pub fn new(layers: &LayerOptions, launch: &LaunchOptions) -> Self {
         let folders = etcetera::base_strategy::Xdg::new().ok();
         let workspace_root = workspace_root(layers);
         let given = |option: &Option<OsString>| {
@@ -73,11 +73,9 @@ impl Settings {
             scopes: Scopes { org: org.map(resolve), workspace: workspace_root },
             cache: folders.as_ref().map(|folders| folders.cache_dir().join("farrier")),
             state: folders.as_ref().and_then(|folders| Some(folders.state_dir()?.join("farrier"))),
-            probe_image: launch
-                .and_then(|launch| launch.probe_image.clone())
-                .filter(|image| !image.is_empty()),
-            dialling: launch.map(|launch| launch.dial).unwrap_or_default(),
-            recreate: launch.is_some_and(|launch| launch.recreate),
+            probe_image: launch.probe_image.clone().filter(|image| !image.is_empty()),
+            dialling: launch.dial,
+            recreate: launch.recreate,
             environment: engine_environment(folders.as_ref().map(|folders| folders.home_dir().to_owned())),
         }
     }

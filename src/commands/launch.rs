@@ -19,7 +19,7 @@ use crate::settings::Settings;
 
 /// Starts what is needed, waits, runs the harness.
 pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let settings = Settings::new(&options.layers, Some(&options.launch));
+    let settings = Settings::new(&options.layers, &options.launch);
     let preparation = preparation::prepare(&settings);
     if preparation.definitions == 0 && !preparation.problems.iter().any(Problem::is_error) {
         return Err(become_command(&options.command));
@@ -58,7 +58,7 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
 
 /// Starts what is needed and waits.
 pub fn up(options: &cli::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let settings = Settings::new(&options.layers, Some(&options.launch));
+    let settings = Settings::new(&options.layers, &options.launch);
     let preparation = preparation::prepare(&settings);
     preparation.accept(Vec::new())?;
     if preparation.definitions == 0 {

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 
 /// Prints the plan.
 pub fn plan(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let settings = Settings::new(&options.layers, Some(&options.launch));
+    let settings = Settings::new(&options.layers, &options.launch);
     let preparation = preparation::prepare(&settings);
     let harness = match options.command.as_slice() {
         [] => None,

@@ -18,7 +18,7 @@ const WIDTH: usize = 110;
 
 /// Prints every problem, and each layer with its count.
 pub fn validate(options: &cli::Validate, color: bool) -> Result<u8, Failure> {
-    let settings = Settings::new(&options.layers, None);
+    let settings = Settings::new(&options.layers, &options.launch);
     let mut preparation = preparation::prepare(&settings);
     if preparation
         .sidecars
@@ -72,6 +72,7 @@ pub(super) fn layers_json(layers: &[LayerReport]) -> Value {
         .map(|layer| {
             json!({
                 "layer": layer.layer.as_str(),
+                "given_as": layer.given_as.as_str(),
                 "directory": layer.directory.display().to_string(),
                 "present": layer.present,
                 "files": layer.files,
@@ -88,11 +89,13 @@ pub(super) fn layer_lines(layers: &[LayerReport]) -> String {
             (true, 1) => "1 file".to_owned(),
             (true, files) => format!("{files} files"),
         };
-        format!(
-            "layer {:<9} {} ({found})\n",
-            layer.layer.as_str(),
-            escape(&layer.directory.display().to_string())
-        )
+        let moved = if layer.layer == layer.given_as {
+            String::new()
+        } else {
+            format!(", given as {} but inside the workspace", layer.given_as)
+        };
+        let directory = escape(&layer.directory.display().to_string());
+        format!("layer {:<9} {directory} ({found}{moved})\n", layer.layer.as_str())
     };
     layers.iter().map(line).collect()
 }
