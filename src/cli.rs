@@ -76,7 +76,7 @@ pub enum Format {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Definitions")]
 pub struct LayerOptions {
-    /// The user's definitions [default: $`XDG_CONFIG_HOME/farrier/sidecars`].
+    /// The user's definitions [default: farrier/sidecars in the configuration folder, ~/.config].
     #[arg(
         long,
         alias = "user-tongs",
