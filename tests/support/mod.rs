@@ -14,13 +14,14 @@ pub mod cleanup;
 pub mod docker;
 pub mod engine;
 pub mod fixture;
+pub mod registry;
 pub mod run;
 pub mod running;
 pub mod scene;
 pub mod servers;
 pub mod snapshot;
 
-pub use engine::{docker, docker_available, fixture_image, fixture_program, wait_until};
+pub use engine::{containers_named, docker, docker_available, fixture_image, fixture_program, wait_until};
 pub use fixture::Image;
 pub use run::Run;
 pub use running::{Outcome, Running, Signal};
