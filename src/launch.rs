@@ -19,7 +19,7 @@ use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::lock::{Held, InUse, LockFolder};
-use crate::plan::{NetworkPlan, Plan, SidecarPlan};
+use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
 use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
 use crate::reachability::Meeting;
@@ -280,8 +280,10 @@ impl Launch {
                 loading,
             })
             .collect();
+        let untouched = step.action == Action::Reuse && step.connect.is_empty();
+        let known = step.existing.clone().filter(|_| untouched);
         tokio::select! {
-            result = waits.until_ready(sidecar, &conditions, begun) => match result {
+            result = waits.until_ready(sidecar, &conditions, begun, known) => match result {
                 Ok(container) => Ok((container, in_use)),
                 Err(dossier) => {
                     self.reporter.tell(&Event::NotReady(&dossier));

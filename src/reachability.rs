@@ -40,6 +40,7 @@ impl Meeting {
             host: connection.host.clone(),
             context: connection.context.clone(),
             config: connection.config.clone(),
+            tls: connection.tls,
         };
         if let Harness::Docker(run) = harness {
             meeting.image = Some(run.image().to_string_lossy().into_owned());

@@ -7,7 +7,7 @@ use super::launch::{assemble, in_runtime};
 use super::validate::layer_lines;
 use crate::cli::{self, Format};
 use crate::error::Failure;
-use crate::event::Reporter;
+use crate::event::{Reporter, problem_json};
 use crate::exit;
 use crate::launch::connect;
 use crate::lock::LockFolder;
@@ -15,8 +15,19 @@ use crate::preparation::{self, validate_settings};
 use crate::reachability::Meeting;
 use crate::settings::Settings;
 
-/// Prints the plan.
+/// Prints the plan, or in the form for scripts what stands against it.
 pub fn plan(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
+    match (decide(options, reporter), options.format) {
+        (Err(failure), Format::Json) => {
+            let problems: Vec<_> = failure.problems.iter().map(problem_json).collect();
+            print(&format!("{:#}\n", serde_json::json!({ "problems": problems })));
+            Ok(failure.exit)
+        }
+        (result, _) => result,
+    }
+}
+
+fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     let settings = Settings::new(&options.layers, &options.launch);
     let preparation = preparation::prepare(&settings);
     let harness = match options.command.as_slice() {

@@ -30,6 +30,9 @@ pub fn validate(options: &cli::Validate, color: bool) -> Result<u8, Failure> {
         let found = in_runtime(async { Ok(validate_settings(&host, &preparation.sidecars).await) })?;
         preparation.problems.extend(found);
     }
+    let probes = preparation.sidecars.iter().flat_map(|prepared| &prepared.probes);
+    let remarks: Vec<Problem> = probes.filter_map(|found| found.remark.clone()).collect();
+    preparation.problems.extend(remarks);
     match options.format {
         Format::Human => print(&human(&preparation, color)),
         Format::Json => print(&format!("{:#}\n", as_json(&preparation))),

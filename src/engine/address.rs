@@ -39,6 +39,8 @@ pub struct Choice {
     pub context: Option<OsString>,
     /// `--config`.
     pub config: Option<OsString>,
+    /// Any of the options that switch TLS on.
+    pub tls: bool,
 }
 
 /// The variables that decide, as they were at start-up.
@@ -89,7 +91,9 @@ pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddre
         .unwrap_or_default();
     let text = |value: &OsString| value.to_string_lossy().into_owned();
     let (host, origin) = if let Some(host) = &choice.host {
-        (text(host), "the harness's -H".to_owned())
+        // To docker, `-H ""` is the default socket.
+        let host = if host.is_empty() { DEFAULT_HOST.to_owned() } else { text(host) };
+        (host, "the harness's -H".to_owned())
     } else if let Some(context) = &choice.context {
         from_context(&config, &text(context), "the harness's --context")?
     } else if let Some(host) = environment.host.as_ref().filter(|host| !host.is_empty()) {
@@ -101,7 +105,7 @@ pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddre
     } else {
         (DEFAULT_HOST.to_owned(), "docker's default".to_owned())
     };
-    supported(EngineAddress { host: with_scheme(&host), origin, config }, environment.tls)
+    supported(EngineAddress { host: with_scheme(&host), origin, config }, environment.tls || choice.tls)
 }
 
 fn current_context(config: &Path) -> Option<String> {

@@ -28,6 +28,8 @@ pub struct FoundProbe {
     pub interfaces: Vec<&'static str>,
     /// Whether it ships with farrier.
     pub built_in: bool,
+    /// What `validate` says of it, and a launch does not: a missing pin.
+    pub remark: Option<Problem>,
 }
 
 /// The bytes of a probe that ships with farrier.
@@ -75,21 +77,20 @@ pub fn find(definition: &Definition, readiness: &Readiness) -> Result<FoundProbe
             .at(definition.place(&format!("{}.sha256", readiness.field)))
             .hint("Find out who changed the file; if the change is wanted, write its digest as the pin."),
         );
-    } else if readiness.sha256.is_none() && !built_in {
-        problems.push(
-            Problem::warning(Code::ProbePinMismatch, format!("the probe `{name}` is not pinned"))
-                .at(place)
-                .hint(format!("Pin it with `sha256 = \"{}\"`.", component.digest)),
-        );
     }
+    let remark = (readiness.sha256.is_none() && !built_in).then(|| {
+        Problem::warning(Code::ProbePinMismatch, format!("the probe `{name}` is not pinned"))
+            .at(place)
+            .of(definition.name.clone())
+            .hint(format!("Pin it with `sha256 = \"{}\"`.", component.digest))
+    });
     for problem in &mut problems {
         problem.sidecar = Some(definition.name.clone());
     }
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
-    // A missing pin is only said by `validate`, so that a launch stays quiet.
-    Ok(FoundProbe { name, component: Arc::new(component), interfaces, built_in })
+    Ok(FoundProbe { name, component: Arc::new(component), interfaces, built_in, remark })
 }
 
 fn not_a_probe(name: &str, error: &ComponentError) -> Problem {

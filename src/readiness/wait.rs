@@ -13,7 +13,7 @@ use super::executions::Executions;
 use super::schedule::pause;
 use super::watch::Watch;
 use crate::definition::model::{DialGrant, Limits, Readiness};
-use crate::engine::{Container, Engine, Status};
+use crate::engine::{Container, Engine, HealthStatus, Status};
 use crate::error::Code;
 use crate::event::{Event, Reporter};
 use crate::probe::catalogue::FoundProbe;
@@ -86,7 +86,8 @@ struct Wait<'a> {
 }
 
 impl Waits {
-    /// Waits until the sidecar is ready, and returns its container as it then is.
+    /// Waits until the sidecar is ready, and returns its container as it then is. A container that was looked at
+    /// a moment ago, under this launch's lock, is `known` and not looked at again first.
     ///
     /// # Errors
     /// The evidence, when it will not be ready or time is up.
@@ -95,13 +96,14 @@ impl Waits {
         sidecar: &Sidecar,
         conditions: &[Condition],
         begun: Instant,
+        known: Option<Container>,
     ) -> Result<Container, Box<Dossier>> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let name =
             |condition: &Condition| Answers { probe: condition.found.name.clone(), ..Answers::default() };
         let answers = conditions.iter().map(|condition| Mutex::new(name(condition))).collect();
         let wait = Wait { shared: self, sidecar, conditions, begun, answers };
-        let result = wait.run().await;
+        let result = wait.run(known).await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         match result {
             Ok(container) => {
@@ -139,6 +141,13 @@ impl Wait<'_> {
         }
     }
 
+    /// Whether a condition is the engine's own word, which then ends the wait at once.
+    fn goes_by_health(&self) -> bool {
+        self.conditions
+            .iter()
+            .any(|condition| condition.found.built_in && condition.found.name == "healthcheck")
+    }
+
     /// Looks at the container; it must run.
     async fn look(&self) -> Result<Container, Ended> {
         let found = self.shared.engine.container(&self.sidecar.container).await;
@@ -158,9 +167,12 @@ impl Wait<'_> {
         }
     }
 
-    async fn run(&self) -> Result<Container, Ended> {
+    async fn run(&self, mut known: Option<Container>) -> Result<Container, Ended> {
         loop {
-            let container = self.look().await?;
+            let container = match known.take() {
+                Some(container) => container,
+                None => self.look().await?,
+            };
             if let Generation::Replaced = self.generation(&container).await? {
                 continue;
             }
@@ -189,9 +201,11 @@ impl Wait<'_> {
                 if !is_same_run(container, &now, &self.shared.network) {
                     return Ok(Generation::Replaced);
                 }
-                if now.health.as_ref().map(|health| health.status)
-                    != container.health.as_ref().map(|health| health.status)
-                {
+                if self.goes_by_health() && is_unhealthy(&now) {
+                    return Err(unhealthy(&now));
+                }
+                let status = |container: &Container| container.health.as_ref().map(|health| health.status);
+                if status(&now) != status(container) {
                     poll_again.iter().for_each(Notify::notify_one);
                 }
             }
@@ -232,7 +246,7 @@ impl Wait<'_> {
         loop {
             let polled_at = Instant::now();
             let powers = self.powers(condition, container, dialler.clone());
-            let verdict = self.poll(condition, &probe, powers, answers, container, deadline).await?;
+            let verdict = self.poll(condition, &probe, powers, answers, deadline).await?;
             let Some((asked, extend)) = verdict else { return Ok(()) };
             if let Some(extend) = extend {
                 deadline = deadline.max((Instant::now() + extend).min(latest));
@@ -263,7 +277,6 @@ impl Wait<'_> {
         probe: &LoadedProbe,
         powers: Powers,
         answers: &Mutex<Answers>,
-        container: &Container,
         deadline: Instant,
     ) -> Result<Option<(Option<Duration>, Option<Duration>)>, Ended> {
         let polled_at = Instant::now();
@@ -291,12 +304,10 @@ impl Wait<'_> {
                 (format!("no answer within {limit}"), Ok(Some((None, None))))
             }
             Verdict::Failed(reason) => {
-                let code = if is_unhealthy(condition, container) {
-                    Code::SidecarUnhealthy
-                } else {
-                    Code::ProbeFailed
-                };
-                (reason.clone(), Err(ended(code, reason)))
+                let now = self.look().await?;
+                let by_health = condition.found.interfaces.contains(&"health") && is_unhealthy(&now);
+                let why = if by_health { unhealthy(&now) } else { ended(Code::ProbeFailed, reason.clone()) };
+                (reason, Err(why))
             }
             Verdict::Crashed(reason) => {
                 let reason = format!("the probe `{name}` crashed: {reason}");
@@ -363,9 +374,14 @@ impl Wait<'_> {
     }
 }
 
-/// Whether the engine's own word is what this condition goes by.
-fn is_unhealthy(condition: &Condition, container: &Container) -> bool {
-    condition.found.interfaces.contains(&"health") && container.process.health.is_some()
+fn is_unhealthy(container: &Container) -> bool {
+    container.health.as_ref().is_some_and(|health| health.status == HealthStatus::Unhealthy)
+}
+
+fn unhealthy(container: &Container) -> Ended {
+    let run = container.health.as_ref().and_then(|health| health.runs.last());
+    let said = run.map(|(code, output)| format!(": its test exited with {code}: {}", output.trim()));
+    ended(Code::SidecarUnhealthy, format!("the engine reports it unhealthy{}", said.unwrap_or_default()))
 }
 
 fn poll_limits(condition: &Condition, left: Duration) -> Limits {
