@@ -25,6 +25,8 @@ use crate::sidecar::Sidecar;
 
 /// How often the container is looked at where no event says that something happened.
 const SAFETY_LOOK: Duration = Duration::from_secs(1);
+/// The pause before an engine that did not answer is asked again.
+const ENGINE_PAUSE: Duration = Duration::from_millis(250);
 /// What a built-in probe that executes commands may take for one poll: Docker's default for health tests.
 const EXECUTING_POLL: Duration = Duration::from_secs(30);
 
@@ -167,17 +169,31 @@ impl Wait<'_> {
         }
     }
 
+    /// Looks again while the engine does not answer, as long as the sidecar has time.
+    async fn look_patiently(&self) -> Result<Container, Ended> {
+        let timeouts = self.conditions.iter().map(|condition| condition.readiness.timeout);
+        let deadline = self.begun + timeouts.max().unwrap_or_default();
+        loop {
+            match self.look().await {
+                Err(ended) if ended.code == Code::EngineFailed && Instant::now() < deadline => {
+                    tokio::time::sleep(ENGINE_PAUSE).await;
+                }
+                look => return look,
+            }
+        }
+    }
+
     async fn run(&self, mut known: Option<Container>) -> Result<Container, Ended> {
         loop {
             let container = match known.take() {
                 Some(container) => container,
-                None => self.look().await?,
+                None => self.look_patiently().await?,
             };
             if let Generation::Replaced = self.generation(&container).await? {
                 continue;
             }
             // A container that restarted meanwhile may have another address, and is not ready yet.
-            let now = self.look().await?;
+            let now = self.look_patiently().await?;
             if is_same_run(&container, &now, &self.shared.network) {
                 return Ok(now);
             }
@@ -197,7 +213,11 @@ impl Wait<'_> {
         let watch = async {
             loop {
                 let _ = tokio::time::timeout(SAFETY_LOOK, woken.notified()).await;
-                let now = self.look().await?;
+                let now = match self.look().await {
+                    // An engine that does not answer may answer again; the deadline holds meanwhile.
+                    Err(ended) if ended.code == Code::EngineFailed => continue,
+                    look => look?,
+                };
                 if !is_same_run(container, &now, &self.shared.network) {
                     return Ok(Generation::Replaced);
                 }
