@@ -48,7 +48,8 @@ impl Meeting {
                 && let Some(name) = names.first()
             {
                 meeting.network.clone_from(name);
-                meeting.owns_network = false;
+                // Whoever names farrier's own network means it.
+                meeting.owns_network = name == OWN_NETWORK;
             }
         }
         meeting
