@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::settings::Dialling;
-
 /// Starts the sidecar containers that a harness needs, proves that each one is ready, then runs the harness.
 #[derive(Debug, Parser)]
 #[command(name = "farrier", version, max_term_width = 100, args_override_self = true)]
@@ -60,6 +58,18 @@ pub enum Color {
     Always,
     /// Never.
     Never,
+}
+
+/// How probes reach a sidecar's port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Dialling {
+    /// From this host where it has a route, else through a relay container.
+    #[default]
+    Auto,
+    /// Through a relay container.
+    Relay,
+    /// Not at all: that the container runs is the check.
+    None,
 }
 
 /// The form of data.

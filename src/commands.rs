@@ -13,6 +13,7 @@ use crate::event::{Event, Reporter, Sink};
 use crate::ui::json::JsonSink;
 use crate::ui::plain::{PlainSink, Verbosity};
 
+mod data;
 mod launch;
 mod plan;
 mod schema;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::elapsed::milliseconds;
 use crate::engine::PullProgress;
 use crate::error::Problem;
 use crate::plan::SidecarPlan;
@@ -126,12 +127,6 @@ impl Event<'_> {
             Self::HarnessStarting => ("harness-starting", json!({})),
         }
     }
-}
-
-/// Milliseconds with three decimals.
-#[must_use]
-pub fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 /// A problem as data.

@@ -1,10 +1,21 @@
 //! farrier starts the sidecar containers that a harness needs, proves that each one is ready with a sandboxed
 //! WebAssembly probe, makes them reachable, and then runs the harness in the foreground.
 
+#![warn(
+    clippy::exit,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs
+)]
+
 pub mod apply;
 pub mod cli;
 pub mod commands;
 pub mod definition;
+pub mod elapsed;
 pub mod engine;
 pub mod error;
 pub mod event;

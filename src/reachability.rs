@@ -9,7 +9,6 @@ use crate::error::{Code, Problem};
 use crate::harness::argv::{Additions, Harness};
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::run::Foreground;
-use crate::launch::Running;
 
 /// The network that farrier makes where the harness names none.
 const OWN_NETWORK: &str = "farrier";
@@ -63,13 +62,13 @@ impl Meeting {
 pub fn foreground(
     command: &[OsString],
     harness: &Harness,
-    definitions: &[&Definition],
-    running: &Running,
+    sidecars: &[(&Definition, &Container)],
+    direct: bool,
     meeting: &Meeting,
 ) -> Result<Foreground, Problem> {
     let by_name = matches!(harness, Harness::Docker(run) if !matches!(run.network(), NetworkMode::Host));
     let mut variables = Vec::new();
-    for (definition, container) in definitions.iter().zip(&running.containers) {
+    for &(definition, container) in sidecars {
         let Some(port) = definition.port() else { continue };
         let host = if by_name { definition.name.clone() } else { address(definition, container, meeting)? };
         let prefix = format!("SWARMFORGE_TONG_{}", variable_token(&definition.name));
@@ -83,7 +82,7 @@ pub fn foreground(
             Ok(Foreground { command: run.inject(&additions), ..Foreground::default() })
         }
         Harness::Host(_) => {
-            if !variables.is_empty() && !running.direct {
+            if !variables.is_empty() && !direct {
                 return Err(no_route(&meeting.network));
             }
             let command = command.to_vec();

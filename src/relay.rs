@@ -16,19 +16,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Attached, ContainerSpec, Engine, EngineError, EngineErrorKind, EngineResult};
 use crate::probe::dialler::{ByteStream, DialError, Dialler};
+use frame::{
+    CLOSE, DATA, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TIMED_OUT, frame, take_head,
+};
+
+mod frame;
 
 /// The relay program; empty where it could not be built.
 const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relay"));
 /// Marks relay containers.
 pub const LABEL_RELAY: &str = "farrier.relay";
-/// Frame kinds; the program's own text explains them.
-const OPEN: u8 = 0;
-const DATA: u8 = 1;
-const CLOSE: u8 = 2;
-const OPENED: u8 = 3;
-const FAILED: u8 = 4;
-/// No frame is larger.
-const FRAME_BYTES: usize = 64 << 10;
 /// What a tool's dial adds to the wait for its execution to begin.
 const TOOL_START: Duration = Duration::from_secs(2);
 
@@ -126,21 +123,6 @@ struct ProgramRelay {
     next: AtomicU32,
 }
 
-fn frame(channel: u32, kind: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(9 + payload.len());
-    frame.extend(channel.to_be_bytes());
-    frame.push(kind);
-    frame.extend(u32::try_from(payload.len()).unwrap_or(0).to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// Channel, kind and length.
-fn take_head(head: [u8; 9]) -> (u32, u8, usize) {
-    let word = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    (word(0), head[4], word(5) as usize)
-}
-
 async fn start_program(engine: &Arc<dyn Engine>, network: &str, image: &str) -> EngineResult<ProgramRelay> {
     let archive =
         program_archive().map_err(|error| EngineError::new(EngineErrorKind::Refused, error.to_string()))?;
@@ -158,11 +140,11 @@ async fn start_program(engine: &Arc<dyn Engine>, network: &str, image: &str) -> 
     });
     let receiving = Arc::clone(&channels);
     tokio::spawn(async move {
-        let mut head = [0_u8; 9];
+        let mut head = [0_u8; HEAD_BYTES];
         while output.read_exact(&mut head).await.is_ok() {
             let (channel, kind, length) = take_head(head);
-            let mut payload = vec![0; length.min(FRAME_BYTES)];
-            if length > FRAME_BYTES || output.read_exact(&mut payload).await.is_err() {
+            let mut payload = vec![0; length.min(PAYLOAD_BYTES)];
+            if length > PAYLOAD_BYTES || output.read_exact(&mut payload).await.is_err() {
                 break;
             }
             receive(&receiving, channel, kind, payload);
@@ -189,8 +171,8 @@ fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) {
         }
         FAILED => {
             let error = match String::from_utf8_lossy(&payload).as_ref() {
-                "refused" => DialError::Refused,
-                "timed out" => DialError::TimedOut,
+                REFUSED => DialError::Refused,
+                TIMED_OUT => DialError::TimedOut,
                 other => DialError::Other(other.to_owned()),
             };
             if let Some(opened) = found.opened.take() {
@@ -243,7 +225,7 @@ fn pump(
     frames: mpsc::Sender<Vec<u8>>,
     mut received: mpsc::UnboundedReceiver<Vec<u8>>,
 ) -> DuplexStream {
-    let (ours, theirs) = tokio::io::duplex(FRAME_BYTES);
+    let (ours, theirs) = tokio::io::duplex(PAYLOAD_BYTES);
     let (mut from_guest, mut to_guest) = tokio::io::split(theirs);
     tokio::spawn(async move {
         while let Some(bytes) = received.recv().await {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use crate::cli::Dialling;
 use crate::engine::{Container, Engine};
 use crate::error::{Code, Problem};
 use crate::event::{Event, Reporter};
 use crate::probe::dialler::{Dialler, Direct};
 use crate::relay;
-use crate::settings::Dialling;
 
 /// The way to the containers of one launch, decided at the first dial.
 pub struct Route {

@@ -5,22 +5,10 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
 
-use crate::cli::{LaunchOptions, LayerOptions};
+use crate::cli::{Dialling, LaunchOptions, LayerOptions};
 use crate::definition::LayerDirectories;
 use crate::engine::address::Environment;
 use crate::sidecar::Scopes;
-
-/// How probes reach a sidecar's port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Dialling {
-    /// From this host where it has a route, else through a relay container.
-    #[default]
-    Auto,
-    /// Through a relay container.
-    Relay,
-    /// Not at all: that the container runs is the check.
-    None,
-}
 
 /// Resolved options.
 #[derive(Clone, Debug)]

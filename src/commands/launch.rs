@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
 use crate::definition::Definition;
+use crate::engine::Container;
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
@@ -44,9 +45,9 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let meeting = Meeting::of(Some(&harness));
     let launch = assemble(settings, preparation, meeting.clone(), options.command.clone(), reporter);
     let running = in_runtime(prepared_up(&launch))?;
-    let definitions: Vec<&Definition> =
-        launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition).collect();
-    let harness = foreground(&options.command, &harness, &definitions, &running, &meeting)?;
+    let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+    let sidecars: Vec<(&Definition, &Container)> = definitions.zip(&running.containers).collect();
+    let harness = foreground(&options.command, &harness, &sidecars, running.direct, &meeting)?;
     let in_use = running.in_use;
     // Compiled probes, definitions and connections are not kept while the harness runs.
     drop(launch);

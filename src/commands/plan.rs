@@ -1,10 +1,9 @@
 //! `plan`: what launch would do.
 
-use std::io::Write;
 use std::sync::Arc;
 
+use super::data::{layer_lines, layers_json, print};
 use super::launch::{assemble, in_runtime};
-use super::validate::layer_lines;
 use crate::cli::{self, Format};
 use crate::error::Failure;
 use crate::event::{Reporter, problem_json};
@@ -42,7 +41,7 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
     };
     preparation.accept(Vec::new())?;
     let layers = layer_lines(&preparation.layers);
-    let layers_json = super::validate::layers_json(&preparation.layers);
+    let layers_json = layers_json(&preparation.layers);
     if preparation.definitions == 0 {
         let text = match options.format {
             Format::Human => format!("{layers}no sidecar: the harness is executed as it is\n"),
@@ -72,9 +71,4 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
     };
     print(&text);
     Ok(exit::SUCCESS)
-}
-
-/// Data goes to standard output; a reader that went away is no failure.
-pub(super) fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

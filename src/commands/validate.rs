@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::data::{layer_lines, layers_json, print};
 use super::launch::in_runtime;
-use super::plan::print;
 use crate::cli::{self, Format};
-use crate::definition::{LayerReport, escape, render};
+use crate::definition::render;
 use crate::error::{Failure, Problem};
 use crate::event::problem_json;
 use crate::exit::code_of;
@@ -66,39 +66,4 @@ fn as_json(preparation: &Preparation) -> Value {
         "problems": preparation.problems.iter().map(problem_json).collect::<Vec<_>>(),
         "valid": !preparation.problems.iter().any(Problem::is_error),
     })
-}
-
-/// Every layer with its count, as data.
-pub(super) fn layers_json(layers: &[LayerReport]) -> Value {
-    layers
-        .iter()
-        .map(|layer| {
-            json!({
-                "layer": layer.layer.as_str(),
-                "given_as": layer.given_as.as_str(),
-                "directory": layer.directory.display().to_string(),
-                "present": layer.present,
-                "files": layer.files,
-            })
-        })
-        .collect()
-}
-
-/// Every layer with its count, a line each.
-pub(super) fn layer_lines(layers: &[LayerReport]) -> String {
-    let line = |layer: &LayerReport| {
-        let found = match (layer.present, layer.files) {
-            (false, _) => "no such directory".to_owned(),
-            (true, 1) => "1 file".to_owned(),
-            (true, files) => format!("{files} files"),
-        };
-        let moved = if layer.layer == layer.given_as {
-            String::new()
-        } else {
-            format!(", given as {} but inside the workspace", layer.given_as)
-        };
-        let directory = escape(&layer.directory.display().to_string());
-        format!("layer {:<9} {directory} ({found}{moved})\n", layer.layer.as_str())
-    };
-    layers.iter().map(line).collect()
 }

@@ -12,6 +12,7 @@ use super::component::ComponentFile;
 use super::interfaces::{self, HostState, Powers, check, log_interface, settings, types};
 use super::limits::{COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, REASON_CHARACTERS, SummingLimiter};
 use crate::definition::model::Limits;
+use crate::elapsed::limit;
 
 /// How often a running guest is interrupted to let others run and to look at its deadline.
 const TICK: Duration = Duration::from_millis(10);
@@ -218,7 +219,7 @@ impl LoadedProbe {
 }
 
 fn took_too_long(limits: Limits) -> String {
-    format!("it took longer than its limit of {}", humantime::format_duration(limits.poll))
+    format!("it took longer than its limit of {}", limit(limits.poll))
 }
 
 fn one_line(text: &str) -> String {

@@ -18,18 +18,23 @@ mod health;
 mod log;
 mod logs;
 
-wasmtime::component::bindgen!({
-    path: "wit",
-    world: "everything",
-    imports: { default: async | trappable },
-    exports: { default: async },
-    with: { "farrier:probe/dial.connection": dial::Connection },
-});
+#[allow(missing_docs, reason = "generated; the documentation is in wit/probe.wit")]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "everything",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: { "farrier:probe/dial.connection": super::dial::Connection },
+    });
+}
 
-pub use self::exports::farrier::probe::{check, settings};
-pub use self::farrier::probe::types;
-pub use self::farrier::probe::{dial as dial_interface, exec as exec_interface, health as health_interface};
-pub use self::farrier::probe::{log as log_interface, logs as logs_interface};
+pub use bindings::exports::farrier::probe::{check, settings};
+pub use bindings::farrier::probe::types;
+pub use bindings::farrier::probe::{
+    dial as dial_interface, exec as exec_interface, health as health_interface,
+};
+pub use bindings::farrier::probe::{log as log_interface, logs as logs_interface};
 use types::Denial;
 
 /// Where a probe may connect, and where that is now.

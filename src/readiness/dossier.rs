@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::elapsed::{human, limit, milliseconds};
 use crate::engine::{Container, Engine};
 use crate::error::Code;
-use crate::event::milliseconds;
 
 /// Log lines that a dossier quotes.
 const LOG_LINES: usize = 20;
@@ -116,20 +116,15 @@ impl Dossier {
     /// The evidence, a line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let seconds = |duration: Duration| format!("{:.1} s", duration.as_secs_f64());
-        let mut lines = vec![format!(
-            "waited {} (timeout {})",
-            seconds(self.waited),
-            humantime::format_duration(self.timeout)
-        )];
+        let mut lines = vec![format!("waited {} (timeout {})", human(self.waited), limit(self.timeout))];
         for answers in &self.answers {
             let word = if answers.attempts == 1 { "attempt" } else { "attempts" };
             lines.push(format!("probe {}: {} {word}", answers.probe, answers.attempts));
             for answer in &answers.seen {
                 let times = if answer.count == 1 {
-                    format!("at {}", seconds(answer.first))
+                    format!("at {}", human(answer.first))
                 } else {
-                    format!("{} times, {} to {}", answer.count, seconds(answer.first), seconds(answer.last))
+                    format!("{} times, {} to {}", answer.count, human(answer.first), human(answer.last))
                 };
                 lines.push(format!("  {} ({times})", answer.text));
             }

@@ -13,6 +13,7 @@ use super::executions::Executions;
 use super::schedule::pause;
 use super::watch::Watch;
 use crate::definition::model::{DialGrant, Limits, Readiness};
+use crate::elapsed::limit;
 use crate::engine::{Container, Engine, HealthStatus, Status};
 use crate::error::Code;
 use crate::event::{Event, Reporter};
@@ -279,7 +280,7 @@ impl Wait<'_> {
                 () = again.notified() => {}
             }
             if Instant::now() >= deadline {
-                let timeout = humantime::format_duration(condition.readiness.timeout);
+                let timeout = limit(condition.readiness.timeout);
                 let last = answers.lock().unwrap_or_else(PoisonError::into_inner);
                 let last = last.seen.iter().max_by_key(|answer| answer.last);
                 let last = last.map(|answer| format!(": {}", answer.text)).unwrap_or_default();
@@ -317,12 +318,7 @@ impl Wait<'_> {
         let (text, outcome) = match polled.verdict {
             Verdict::Ready => ("ready".to_owned(), Ok(None)),
             Verdict::Pending { reason, retry_after, extend } => (reason, Ok(Some((retry_after, extend)))),
-            Verdict::TimedOut => {
-                let limit = humantime::format_duration(Duration::from_millis(
-                    limits.poll.as_millis().try_into().unwrap_or(u64::MAX),
-                ));
-                (format!("no answer within {limit}"), Ok(Some((None, None))))
-            }
+            Verdict::TimedOut => (format!("no answer within {}", limit(limits.poll)), Ok(Some((None, None)))),
             Verdict::Failed(reason) => {
                 let now = self.look().await?;
                 let by_health = condition.found.interfaces.contains(&"health") && is_unhealthy(&now);

@@ -1,7 +1,6 @@
 //! The relay: a static program that dials on a container network for a launcher that has no route there.
 //!
-//! It speaks frames over standard input and output, `channel: u32, kind: u8, length: u32` and that many bytes,
-//! big-endian, and ends when its input ends. It does nothing but dial: which places may be dialled is decided
+//! It speaks frames over standard input and output, and ends when its input ends. It does nothing but dial: which places may be dialled is decided
 //! by the launcher, who alone writes to it.
 
 use std::collections::HashMap;
@@ -11,31 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// To the relay: dial; the payload is milliseconds (u32) and the address as text.
-const OPEN: u8 = 0;
-/// Both ways: bytes.
-const DATA: u8 = 1;
-/// Both ways: this direction is over.
-const CLOSE: u8 = 2;
-/// From the relay: connected.
-const OPENED: u8 = 3;
-/// From the relay: not connected; the payload is the reason.
-const FAILED: u8 = 4;
+use frame::{CLOSE, DATA, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TIMED_OUT, frame, take_head};
 
-/// No frame is larger.
-const FRAME_BYTES: usize = 64 << 10;
+mod frame;
 
 type Output = Arc<Mutex<io::Stdout>>;
 type Streams = Arc<Mutex<HashMap<u32, TcpStream>>>;
 
 fn send(output: &Output, channel: u32, kind: u8, payload: &[u8]) -> io::Result<()> {
-    let mut frame = Vec::with_capacity(9 + payload.len());
-    frame.extend(channel.to_be_bytes());
-    frame.push(kind);
-    frame.extend(u32::try_from(payload.len()).unwrap_or(0).to_be_bytes());
-    frame.extend(payload);
     let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-    output.write_all(&frame)?;
+    output.write_all(&frame(channel, kind, payload))?;
     output.flush()
 }
 
@@ -52,8 +36,8 @@ fn dial(payload: &[u8]) -> io::Result<TcpStream> {
 
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => "refused".to_owned(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "timed out".to_owned(),
+        io::ErrorKind::ConnectionRefused => REFUSED.to_owned(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => TIMED_OUT.to_owned(),
         _ => error.to_string(),
     }
 }
@@ -80,12 +64,10 @@ fn main() -> io::Result<()> {
     let output: Output = Arc::new(Mutex::new(io::stdout()));
     let streams: Streams = Arc::default();
     let mut input = io::stdin().lock();
-    let mut head = [0; 9];
+    let mut head = [0; HEAD_BYTES];
     while input.read_exact(&mut head).is_ok() {
-        let [a, b, c, d, kind, e, f, g, h] = head;
-        let channel = u32::from_be_bytes([a, b, c, d]);
-        let length = u32::from_be_bytes([e, f, g, h]) as usize;
-        if length > FRAME_BYTES {
+        let (channel, kind, length) = take_head(head);
+        if length > PAYLOAD_BYTES {
             break;
         }
         let mut payload = vec![0; length];

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::event::{Event, SCHEMA, Sink, milliseconds};
+use crate::elapsed::milliseconds;
+use crate::event::{Event, SCHEMA, Sink};
 
 /// Writes each event as one line.
 pub struct JsonSink(Box<dyn Write + Send>);

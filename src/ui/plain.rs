@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::definition::{escape, render};
+use crate::elapsed::human;
 use crate::event::{Event, Sink};
 use crate::plan::Action;
 use crate::readiness::dossier::Dossier;
@@ -88,15 +89,6 @@ impl PlainSink {
 
 fn line(text: &str) -> String {
     format!("farrier: {}\n", text.split('\n').map(escape).collect::<Vec<_>>().join("\n"))
-}
-
-/// Milliseconds below a second, seconds above.
-fn human(duration: Duration) -> String {
-    if duration < Duration::from_secs(1) {
-        format!("{} ms", duration.as_millis())
-    } else {
-        format!("{:.1} s", duration.as_secs_f64())
-    }
 }
 
 impl Sink for PlainSink {

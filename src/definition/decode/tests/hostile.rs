@@ -19,7 +19,7 @@ fn aliases_cannot_exhaust_memory() {
         "{problems:?}"
     );
     let mut text = format!("a0: &a0 {}\n", "x".repeat(1000));
-    text.push_str(&format!("b: [{}]\n", ["*a0"; 5000].join(", ")));
+    text.push_str(&format!("b: [{}]\n", vec!["*a0"; 5000].join(", ")));
     let (_, problems) = read("db.yaml", &text, Layer::User);
     assert!(problems.iter().any(|problem| problem.message.contains("bytes")), "{problems:?}");
     for deep in ["[".repeat(100_000), format!("a: {}", "{a: ".repeat(5000)), "- ".repeat(5000)] {

@@ -16,7 +16,8 @@ fn rules_between_definitions() {
     };
     let none = "lifecycle = 'shared'\nimage = 'x'\ninterface = { kind = 'none' }\nreadiness.probe = 'skip'\n";
     let plain = port("");
-    let cases: &[(&[(&str, &str)], Code, &str, &str)] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], Code, &'a str, &'a str);
+    let cases: &[Case] = &[
         (&[("user/a b.toml", none), ("user/a!b.toml", none)], Code::NameCollision, "a-b", "Rename"),
         (
             &[("user/pg-main.toml", &plain), ("user/pg.main.toml", &plain)],

@@ -1,0 +1,39 @@
+//! The frames between launcher and relay: `channel: u32, kind: u8, length: u32` and that many bytes, big-endian.
+//! Compiled into both ends.
+
+/// To the relay: dial; the payload is milliseconds (u32) and the address as text.
+pub const OPEN: u8 = 0;
+/// Both ways: bytes.
+pub const DATA: u8 = 1;
+/// Both ways: this connection is over.
+pub const CLOSE: u8 = 2;
+/// From the relay: connected.
+pub const OPENED: u8 = 3;
+/// From the relay: not connected; the payload is the reason.
+pub const FAILED: u8 = 4;
+
+/// What the relay answers where nothing listens.
+pub const REFUSED: &str = "refused";
+/// What it answers where nothing answers in time.
+pub const TIMED_OUT: &str = "timed out";
+
+/// No payload is larger.
+pub const PAYLOAD_BYTES: usize = 64 << 10;
+/// The length of what stands before a payload.
+pub const HEAD_BYTES: usize = 9;
+
+/// A whole frame.
+pub fn frame(channel: u32, kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(HEAD_BYTES + payload.len());
+    frame.extend(channel.to_be_bytes());
+    frame.push(kind);
+    frame.extend(u32::try_from(payload.len()).unwrap_or(0).to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// Channel, kind and payload length of a head.
+pub fn take_head(head: [u8; HEAD_BYTES]) -> (u32, u8, usize) {
+    let word = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    (word(0), head[4], word(5) as usize)
+}
