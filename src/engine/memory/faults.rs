@@ -1,0 +1,206 @@
+//! What was called, and what is to go wrong.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::image::Run;
+use super::world::World;
+use crate::engine::{Container, EngineErrorKind, EngineEvent, EngineInfo, EngineResult, Image, Network};
+
+/// A call of the trait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is the trait's method of this name")]
+pub enum Call {
+    Info,
+    Networks,
+    CreateNetwork,
+    RemoveNetwork,
+    Connect,
+    Disconnect,
+    Members,
+    Image,
+    Pull,
+    Container,
+    Labelled,
+    Create,
+    Start,
+    Resume,
+    Remove,
+    Events,
+    Exec,
+    ExecAttached,
+    Logs,
+    Upload,
+    Attach,
+}
+
+impl Call {
+    /// Whether it is meant to change what the engine holds; running a command does not count.
+    #[must_use]
+    pub const fn is_change(self) -> bool {
+        matches!(
+            self,
+            Self::CreateNetwork
+                | Self::RemoveNetwork
+                | Self::Connect
+                | Self::Disconnect
+                | Self::Pull
+                | Self::Create
+                | Self::Start
+                | Self::Resume
+                | Self::Remove
+                | Self::Upload
+        )
+    }
+}
+
+/// One call as logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// Which.
+    pub call: Call,
+    /// The name, id, reference or label that it was called with.
+    pub subject: String,
+}
+
+/// Which call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// By its place among all calls, from 0.
+    Index(usize),
+    /// The how-manieth of its kind, from 1.
+    Nth(Call, usize),
+    /// All of its kind.
+    Every(Call),
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It fails, and nothing happens.
+    Fail(EngineErrorKind),
+    /// It happens, but the answer is a failure: as when the connection breaks.
+    FailAfter(EngineErrorKind),
+    /// Nothing happens, and no answer comes.
+    Hang,
+    /// It happens, and no answer comes.
+    HangAfter,
+    /// It happens and is answered only after this long.
+    Late(Duration),
+    /// It happens, but the answer makes no sense.
+    Garbage,
+}
+
+/// A change of the state before a call.
+pub(super) type Hook = Box<dyn FnOnce(&mut World) + Send>;
+
+/// The log, and what is still to go wrong.
+#[derive(Default)]
+pub(super) struct Ledger {
+    pub(super) log: Vec<Logged>,
+    pub(super) stalled: usize,
+    faults: Vec<(At, Fault)>,
+    hooks: Vec<(At, Hook)>,
+}
+
+impl Ledger {
+    pub(super) fn fault(&mut self, at: At, fault: Fault) {
+        self.faults.push((at, fault));
+    }
+
+    pub(super) fn before(&mut self, at: At, hook: Hook) {
+        self.hooks.push((at, hook));
+    }
+
+    pub(super) fn count(&self, call: Call) -> usize {
+        self.log.iter().filter(|logged| logged.call == call).count()
+    }
+
+    /// Logs a call; gives what was asked for it.
+    pub(super) fn admit(&mut self, call: Call, subject: &str) -> (Vec<Hook>, Vec<Fault>) {
+        let index = self.log.len();
+        self.log.push(Logged { call, subject: subject.to_owned() });
+        let count = self.count(call);
+        let meant = |at: &At| match *at {
+            At::Index(wanted) => wanted == index,
+            At::Nth(kind, wanted) => kind == call && wanted == count,
+            At::Every(kind) => kind == call,
+        };
+        let hooks = self.hooks.extract_if(.., |(at, _)| meant(at)).map(|(_, hook)| hook).collect();
+        let faults = self.faults.iter().filter(|(at, _)| meant(at)).map(|(_, fault)| *fault).collect();
+        (hooks, faults)
+    }
+}
+
+/// What an answer looks like that makes no sense.
+pub(super) trait Garbled {
+    /// Takes the sense out.
+    fn garble(&mut self);
+}
+
+const NONSENSE: &str = "\u{1b}[31m\0?";
+
+impl Garbled for () {
+    fn garble(&mut self) {}
+}
+
+impl Garbled for String {
+    fn garble(&mut self) {
+        NONSENSE.clone_into(self);
+    }
+}
+
+impl Garbled for Vec<String> {
+    fn garble(&mut self) {
+        *self = vec![NONSENSE.to_owned(), String::new()];
+    }
+}
+
+impl Garbled for EngineInfo {
+    fn garble(&mut self) {
+        self.id.clear();
+        NONSENSE.clone_into(&mut self.time);
+        NONSENSE.clone_into(&mut self.architecture);
+    }
+}
+
+impl Garbled for Vec<Network> {
+    fn garble(&mut self) {
+        *self = vec![Network::default()];
+    }
+}
+
+impl Garbled for Option<Image> {
+    fn garble(&mut self) {
+        *self = Some(Image::default());
+    }
+}
+
+impl Garbled for Option<Container> {
+    fn garble(&mut self) {
+        if let Some(container) = self {
+            container.id.clear();
+            container.labels.clear();
+            container.networks.clear();
+            NONSENSE.clone_into(&mut container.started_at);
+            container.exit_code = i64::MIN;
+        }
+    }
+}
+
+impl Garbled for Run {
+    fn garble(&mut self) {
+        *self = Run { stdout: vec![0xff, 0, 0x1b], stderr: vec![0xc3], ..Run::exit(i64::MIN) };
+    }
+}
+
+/// Its events are nobody's.
+impl Garbled for UnboundedReceiver<EngineResult<EngineEvent>> {
+    fn garble(&mut self) {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let event = EngineEvent { container: String::new(), action: NONSENSE.to_owned(), time: i64::MIN };
+        let _ = sender.send(Ok(event));
+        *self = receiver;
+    }
+}
