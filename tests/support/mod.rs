@@ -14,6 +14,7 @@ pub mod cleanup;
 pub mod docker;
 pub mod engine;
 pub mod fixture;
+pub mod launching;
 pub mod registry;
 pub mod run;
 pub mod running;
