@@ -70,11 +70,7 @@ pub struct Connected {
     pub docker_config: PathBuf,
 }
 
-/// Connects to the engine that the harness's own docker would use.
-///
-/// # Errors
-/// When its address is unclear, or nothing answers there.
-pub async fn connect(choice: &Choice, settings: &Settings) -> Result<Connected, Problem> {
+async fn connect(choice: &Choice, settings: &Settings) -> Result<Connected, Problem> {
     let address = address::resolve(choice, &settings.environment)?;
     let doing = format!("use the engine at {} ({})", address.host, address.origin);
     let failed = |error| engine_problem(&doing, &error);
@@ -84,6 +80,24 @@ pub async fn connect(choice: &Choice, settings: &Settings) -> Result<Connected, 
 }
 
 impl Launch {
+    /// Connects to the engine that the harness's own docker would use. A network that the harness names by its
+    /// id goes by its name from then on, as it does in everything that the engine says of containers.
+    ///
+    /// # Errors
+    /// When no engine answers.
+    pub async fn connect(&mut self) -> Result<Connected, Problem> {
+        let connected = connect(&self.meeting.choice, &self.settings).await?;
+        let network = &mut self.meeting.network;
+        if !self.meeting.owns_network && network.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let found = connected.engine.networks(network).await;
+            let found = found.map_err(|error| engine_problem("look for the harness's network", &error))?;
+            if let [found] = found.as_slice() {
+                network.clone_from(&found.name);
+            }
+        }
+        Ok(connected)
+    }
+
     /// Starts what is needed, and waits until all of it is ready.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::harness::run::{become_command, in_foreground};
-use crate::launch::{Launch, Running, connect, interrupted};
+use crate::launch::{Launch, Running, interrupted};
 use crate::preparation::{self, Preparation, validate_settings};
 use crate::probe::host::ProbeHost;
 use crate::reachability::{Meeting, foreground};
@@ -43,11 +43,11 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
         }
     };
     let meeting = Meeting::of(Some(&harness));
-    let launch = assemble(settings, preparation, meeting.clone(), options.command.clone(), reporter);
-    let running = in_runtime(prepared_up(&launch))?;
+    let mut launch = assemble(settings, preparation, meeting, options.command.clone(), reporter);
+    let running = in_runtime(prepared_up(&mut launch))?;
     let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
     let sidecars: Vec<(&Definition, &Container)> = definitions.zip(&running.containers).collect();
-    let harness = foreground(&options.command, &harness, &sidecars, running.direct, &meeting)?;
+    let harness = foreground(&options.command, &harness, &sidecars, running.direct, &launch.meeting)?;
     let in_use = running.in_use;
     // Compiled probes, definitions and connections are not kept while the harness runs.
     drop(launch);
@@ -68,8 +68,8 @@ pub fn up(options: &cli::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
         reporter.tell(&Event::Problem(&problem));
         return Ok(exit::SUCCESS);
     }
-    let launch = assemble(settings, preparation, Meeting::of(None), Vec::new(), reporter);
-    in_runtime(prepared_up(&launch)).map(|_| exit::SUCCESS)
+    let mut launch = assemble(settings, preparation, Meeting::of(None), Vec::new(), reporter);
+    in_runtime(prepared_up(&mut launch)).map(|_| exit::SUCCESS)
 }
 
 /// Puts the parts of a launch together; warnings are said here.
@@ -94,12 +94,12 @@ pub(super) fn assemble(
     }
 }
 
-async fn prepared_up(launch: &Launch) -> Result<Running, Failure> {
+async fn prepared_up(launch: &mut Launch) -> Result<Running, Failure> {
     let problems = validate_settings(&launch.host, &launch.sidecars).await;
     if !problems.is_empty() {
         return Err(Failure::of(problems));
     }
-    let connected = connect(&launch.meeting.choice, &launch.settings).await?;
+    let connected = launch.connect().await?;
     launch.bring_up(connected).await
 }
 

@@ -8,7 +8,6 @@ use crate::cli::{self, Format};
 use crate::error::Failure;
 use crate::event::{Reporter, problem_json};
 use crate::exit;
-use crate::launch::connect;
 use crate::lock::LockFolder;
 use crate::preparation::{self, validate_settings};
 use crate::reachability::Meeting;
@@ -51,13 +50,13 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
         return Ok(exit::SUCCESS);
     }
     let meeting = Meeting::of(harness.as_ref());
-    let launch = assemble(settings, preparation, meeting, options.command.clone(), reporter);
+    let mut launch = assemble(settings, preparation, meeting, options.command.clone(), reporter);
     let planned = in_runtime(async {
         let problems = validate_settings(&launch.host, &launch.sidecars).await;
         if !problems.is_empty() {
             return Err(Failure::of(problems));
         }
-        let connected = connect(&launch.meeting.choice, &launch.settings).await?;
+        let connected = launch.connect().await?;
         let locks = LockFolder::open(&connected.info.id)?;
         launch.plan(connected.engine.as_ref(), &locks).await
     })?;
