@@ -49,7 +49,9 @@ fn launches_at_once_make_one_container_and_every_harness_runs() {
         let file = |number| format!("events-{number}");
         let launches: Vec<Running> =
             (0..count).map(|number| launch_with_events(&scene, &network, &file(number)).spawn()).collect();
-        launches.into_iter().for_each(|launch| assert_answered(launch.wait()));
+        for launch in launches {
+            assert_answered(launch.wait());
+        }
         let mut decided: Vec<String> =
             (0..count).flat_map(|number| decisions(&events_in(&scene, &file(number)))).collect();
         decided.sort();
@@ -66,7 +68,9 @@ fn launches_at_once_that_need_farriers_own_network_agree_on_one() {
     let harness =
         ["docker", "run", "--rm", &fixture_image(), "ask-env", &scene.variable("db")].map(str::to_owned);
     let launches: Vec<Running> = (0..4).map(|_| scene.launch(&harness).spawn()).collect();
-    launches.into_iter().for_each(|launch| assert_answered(launch.wait()));
+    for launch in launches {
+        assert_answered(launch.wait());
+    }
     assert_eq!(docker(["network", "ls", "--quiet", "--filter", "name=^farrier$"]).lines().count(), 1);
 }
 
@@ -89,7 +93,9 @@ fn launches_of_overlapping_sets_of_sidecars_do_not_wait_for_each_other_in_a_circ
             scene.launch_with(options, scene.asking(&network, stems[0])).spawn()
         })
         .collect();
-    launches.into_iter().for_each(|launch| assert_answered(launch.wait()));
+    for launch in launches {
+        assert_answered(launch.wait());
+    }
     let mut decided = scene.take_decisions();
     decided.sort();
     let (created, reused) = decided.split_at(3);

@@ -1,6 +1,7 @@
 //! A real Docker engine. Only this module names `bollard`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bollard::auth::DockerCredentials;
@@ -29,6 +30,8 @@ mod create;
 
 /// How long the engine may take to begin an answer; creating a container on a busy disk takes tens of seconds.
 const ANSWER_TIMEOUT_SECONDS: u64 = 120;
+/// The pause before a container whose removal is under way is looked at again.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection to an engine.
 pub struct DockerEngine {
@@ -280,7 +283,17 @@ impl Engine for DockerEngine {
 
     async fn remove(&self, id: &str, volumes: bool) -> EngineResult<()> {
         let options = query::RemoveContainerOptionsBuilder::default().force(true).v(volumes).build();
-        absent(self.client.remove_container(id, Some(options)).await).map(|_| ())
+        let deadline = Instant::now() + Duration::from_secs(ANSWER_TIMEOUT_SECONDS);
+        loop {
+            match absent(self.client.remove_container(id, Some(options.clone())).await) {
+                // Somebody's removal is under way, maybe that of a launch that was killed; the name is taken
+                // until it is done.
+                Err(error) if error.kind == EngineErrorKind::Conflict && Instant::now() < deadline => {
+                    tokio::time::sleep(REMOVAL_PAUSE).await;
+                }
+                result => return result.map(|_| ()),
+            }
+        }
     }
 
     async fn events(
