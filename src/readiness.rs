@@ -3,6 +3,7 @@
 
 pub mod dossier;
 pub mod executions;
+mod look;
 pub mod schedule;
 pub mod wait;
 pub mod watch;

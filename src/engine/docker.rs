@@ -301,7 +301,7 @@ impl Engine for DockerEngine {
         label: &str,
         since: &str,
     ) -> EngineResult<BoxStream<'static, EngineResult<EngineEvent>>> {
-        let wanted = ["start", "die", "oom", "health_status", "destroy", "pause"];
+        let wanted = ["start", "kill", "die", "oom", "health_status", "destroy", "pause"];
         let options = query::EventsOptionsBuilder::default()
             .since(since)
             .filters(&filters(&[("type", &["container"]), ("label", &[label]), ("event", &wanted)]))

@@ -10,11 +10,12 @@ use tokio::sync::Notify;
 
 use super::dossier::{Answers, Dossier};
 use super::executions::Executions;
+use super::look::{Ended, ended, is_same_run, is_unhealthy, judge, unhealthy};
 use super::schedule::pause;
 use super::watch::Watch;
 use crate::definition::model::{DialGrant, Limits, Readiness};
 use crate::elapsed::limit;
-use crate::engine::{Container, Engine, HealthStatus, Status};
+use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
 use crate::event::{Event, Reporter};
 use crate::probe::catalogue::FoundProbe;
@@ -28,6 +29,8 @@ use crate::sidecar::Sidecar;
 const SAFETY_LOOK: Duration = Duration::from_secs(1);
 /// The pause before an engine that did not answer is asked again.
 const ENGINE_PAUSE: Duration = Duration::from_millis(250);
+/// How long a container that somebody stopped may be on its way to a new run, as `docker restart` has it.
+const RESTART: Duration = Duration::from_secs(2);
 /// What a built-in probe that executes commands may take for one poll: Docker's default for health tests.
 const EXECUTING_POLL: Duration = Duration::from_secs(30);
 
@@ -61,16 +64,6 @@ pub struct Waits {
     pub reporter: Arc<Reporter>,
     /// How many sidecars are waited for.
     pub waiting: AtomicUsize,
-}
-
-/// Why a wait ended without success, before the evidence is collected.
-struct Ended {
-    code: Code,
-    reason: String,
-}
-
-fn ended(code: Code, reason: impl Into<String>) -> Ended {
-    Ended { code, reason: reason.into() }
 }
 
 /// How one generation of the container was waited for.
@@ -153,20 +146,22 @@ impl Wait<'_> {
 
     /// Looks at the container; it must run.
     async fn look(&self) -> Result<Container, Ended> {
-        let found = self.shared.engine.container(&self.sidecar.container).await;
-        let container = match found {
-            Ok(Some(container)) => container,
-            Ok(None) => return Err(ended(Code::SidecarExited, "its container was removed")),
-            Err(error) => return Err(ended(Code::EngineFailed, format!("the engine failed: {error}"))),
-        };
-        match container.status {
-            Status::Running | Status::Restarting => Ok(container),
-            Status::Paused => Err(ended(Code::SidecarExited, "its container was paused")),
-            _ if container.oom_killed => Err(ended(
-                Code::SidecarExited,
-                format!("it was killed for memory (limit {} MiB)", container.memory >> 20),
-            )),
-            _ => Err(ended(Code::SidecarExited, format!("it exited with code {}", container.exit_code))),
+        judge(self.shared.engine.container(&self.sidecar.container).await, &self.shared.watch)
+    }
+
+    /// Looks at a container that was signalled from outside. A restart ends it first: it is given a moment to run
+    /// again, or to be gone.
+    async fn look_after_kill(&self, woken: &Notify) -> Result<Container, Ended> {
+        let until = tokio::time::Instant::now() + RESTART;
+        loop {
+            let found = self.shared.engine.container(&self.sidecar.container).await;
+            let stopped = |container: &Container| {
+                matches!(container.status, Status::Exited | Status::Removing | Status::Dead)
+            };
+            let undecided = matches!(&found, Ok(Some(container)) if stopped(container));
+            if !undecided || tokio::time::timeout_at(until, woken.notified()).await.is_err() {
+                return judge(found, &self.shared.watch);
+            }
         }
     }
 
@@ -217,6 +212,12 @@ impl Wait<'_> {
                 let now = match self.look().await {
                     // An engine that does not answer may answer again; the deadline holds meanwhile.
                     Err(ended) if ended.code == Code::EngineFailed => continue,
+                    Err(ended)
+                        if ended.code == Code::SidecarExited
+                            && self.shared.watch.was_killed(&container.id) =>
+                    {
+                        self.look_after_kill(&woken).await?
+                    }
                     look => look?,
                 };
                 if !is_same_run(container, &now, &self.shared.network) {
@@ -390,16 +391,6 @@ impl Wait<'_> {
     }
 }
 
-fn is_unhealthy(container: &Container) -> bool {
-    container.health.as_ref().is_some_and(|health| health.status == HealthStatus::Unhealthy)
-}
-
-fn unhealthy(container: &Container) -> Ended {
-    let run = container.health.as_ref().and_then(|health| health.runs.last());
-    let said = run.map(|(code, output)| format!(": its test exited with {code}: {}", output.trim()));
-    ended(Code::SidecarUnhealthy, format!("the engine reports it unhealthy{}", said.unwrap_or_default()))
-}
-
 fn poll_limits(condition: &Condition, left: Duration) -> Limits {
     let declared = condition.readiness.limits;
     let executes = condition.found.interfaces.iter().any(|name| matches!(*name, "exec" | "health"));
@@ -409,10 +400,4 @@ fn poll_limits(condition: &Condition, left: Duration) -> Limits {
         declared.poll
     };
     Limits { poll: poll.min(left), ..declared }
-}
-
-/// Whether both looks saw the same run of the same container at the same address.
-fn is_same_run(before: &Container, now: &Container, network: &str) -> bool {
-    let address = |container: &Container| container.networks.get(network).and_then(|found| found.address);
-    before.id == now.id && before.started_at == now.started_at && address(before) == address(now)
 }

@@ -1,7 +1,7 @@
 //! The engine's events as wake-up calls: whoever waits for a container is woken when something happens to it,
 //! and then looks for itself. So a repeated, late or lost event costs a look, never a wrong answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ const REOPEN: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub struct Watch {
     waiting: Mutex<HashMap<String, Vec<Arc<Notify>>>>,
+    killed: Mutex<HashSet<String>>,
 }
 
 impl Watch {
@@ -28,6 +29,21 @@ impl Watch {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.entry(container.to_owned()).or_default().push(Arc::clone(&notify));
         notify
+    }
+
+    /// Whether somebody sent a signal to the container's current run: it did not end by itself.
+    #[must_use]
+    pub fn was_killed(&self, container: &str) -> bool {
+        self.killed.lock().unwrap_or_else(PoisonError::into_inner).contains(container)
+    }
+
+    fn note(&self, container: &str, action: &str) {
+        let mut killed = self.killed.lock().unwrap_or_else(PoisonError::into_inner);
+        match action {
+            "kill" => drop(killed.insert(container.to_owned())),
+            "start" => drop(killed.remove(container)),
+            _ => {}
+        }
     }
 
     fn wake(&self, container: Option<&str>) {
@@ -49,6 +65,7 @@ impl Watch {
                     while let Some(Ok(event)) = events.next().await {
                         tracing::debug!(container = event.container, action = event.action, "event");
                         since = format!("{}.{:09}", event.time / 1_000_000_000, event.time % 1_000_000_000);
+                        self.note(&event.container, &event.action);
                         self.wake(Some(&event.container));
                     }
                 }
