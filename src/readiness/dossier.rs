@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::elapsed::{human, limit, milliseconds};
-use crate::engine::{Container, Engine};
+use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
 
+/// What the tcp probe answers where nothing listens.
+const REFUSED: &str = "connection refused";
 /// Log lines that a dossier quotes.
 const LOG_LINES: usize = 20;
 
@@ -89,22 +91,68 @@ impl Dossier {
             self.log = log.unwrap_or_default();
             self.container = Some(container);
         }
-        let name = &self.container_name;
-        match self.code {
-            Code::SidecarExited => {
-                self.hints.push(format!("See all it wrote with `docker logs {name}`."));
-            }
-            Code::SidecarUnhealthy => {
-                self.hints.push(format!("See each run of its test with `docker inspect {name}`."));
-                self.hints.push("Make it anew with `--recreate`.".to_owned());
-            }
-            Code::NotReady => {
-                self.hints.push(format!("See what it does with `docker logs {name}`."));
-                self.hints.push("If it only needs longer, raise `timeout` under [readiness].".to_owned());
-            }
-            _ => self.hints.push(format!("See what it does with `docker logs {name}`.")),
-        }
+        self.hints = self.next_steps();
         self
+    }
+
+    /// The likely cause and what to do about it, from the evidence.
+    fn next_steps(&self) -> Vec<String> {
+        let name = &self.container_name;
+        let logs = format!("See all it wrote with `docker logs {name}`.");
+        let mut steps = Vec::new();
+        let mut say = |step: &str| steps.push(step.to_owned());
+        match (self.code, &self.container) {
+            (Code::SidecarExited | Code::NotReady, None) => {
+                say("Launch again: it is then made anew.");
+                return steps;
+            }
+            (Code::SidecarExited, Some(container)) if container.oom_killed => {
+                say("Raise `memory` under [resources] in its definition, or make it need less.");
+            }
+            (Code::SidecarExited, Some(Container { exit_code: 126 | 127, .. })) => {
+                say(
+                    "Its command is probably not in the image: check `entrypoint` and `command` in its definition.",
+                );
+            }
+            (Code::SidecarExited, Some(container)) if container.status == Status::Paused => {
+                say(&format!("Resume it with `docker unpause {name}`, and launch again."));
+                return steps;
+            }
+            (Code::SidecarUnhealthy, _) => {
+                say(&format!("See each run of its test with `docker inspect {name}`."));
+                say("Make it anew with `--recreate`.");
+                return steps;
+            }
+            (Code::NotReady, Some(_)) => {
+                if self.newest_answer() == Some(REFUSED) {
+                    say("Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 alone, \
+                         and on the port under [interface].");
+                }
+                say("If it only needs longer, raise `timeout` under [readiness].");
+            }
+            (Code::ProbeFailed, _) => {
+                say("Correct [readiness] in its definition, or the image, and launch again.");
+            }
+            (Code::ProbeCrashed | Code::ProbeInvalid, _) => {
+                say(
+                    "The probe is at fault, not the sidecar: tell its author, or raise `limits` under [readiness] \
+                     where it ran out of one.",
+                );
+                return steps;
+            }
+            (Code::EngineFailed, _) => {
+                say("See how the engine is with `docker info`, and launch again.");
+                return steps;
+            }
+            _ => {}
+        }
+        steps.push(logs);
+        steps
+    }
+
+    fn newest_answer(&self) -> Option<&str> {
+        let answers = self.answers.iter().flat_map(|answers| &answers.seen);
+        answers.max_by_key(|answer| answer.last).map(|answer| answer.text.as_str())
     }
 
     /// The first line of the report.
@@ -174,7 +222,7 @@ impl Dossier {
 
 fn container_lines(container: &Container) -> Vec<String> {
     let mut state = format!("container: {}", container.status);
-    if container.status != crate::engine::Status::Running {
+    if container.status != Status::Running {
         state.push_str(&format!(", exit code {}", container.exit_code));
     }
     if container.oom_killed {
