@@ -13,8 +13,10 @@
 pub mod cleanup;
 pub mod docker;
 pub mod engine;
+pub mod events;
 pub mod fixture;
 pub mod launching;
+pub mod guest;
 pub mod registry;
 pub mod run;
 pub mod running;
@@ -23,6 +25,7 @@ pub mod servers;
 pub mod snapshot;
 
 pub use engine::{containers_named, docker, docker_available, fixture_image, fixture_program, wait_until};
+pub use events::Events;
 pub use fixture::Image;
 pub use run::Run;
 pub use running::{Outcome, Running, Signal};
