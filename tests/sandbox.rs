@@ -1,0 +1,172 @@
+//! The sandbox: what a hostile or broken component can do to its host, which is to be named as such.
+
+#![expect(clippy::panic, reason = "where a helper fails, its test has failed")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use farrier::definition::model::Limits;
+use farrier::probe::component::ComponentFile;
+use farrier::probe::host::{LoadedProbe, Polled, ProbeHost, Verdict};
+use farrier::probe::interfaces::{Powers, types};
+use support::guest::{self, component, guest};
+
+/// What a poll may take in these tests, and how much longer it may seem.
+const POLL: Duration = Duration::from_millis(300);
+const SLACK: Duration = Duration::from_millis(700);
+const MEMORY: u64 = 4 << 20;
+
+fn limits() -> Limits {
+    Limits { memory: MEMORY, poll: POLL }
+}
+
+fn context(attempt: u32) -> types::Context {
+    types::Context {
+        sidecar: "db".to_owned(),
+        host: "db".to_owned(),
+        port: Some(7000),
+        attempt,
+        elapsed_ms: 0,
+        remaining_ms: 1000,
+        settings: "{}".to_owned(),
+    }
+}
+
+fn load(host: &ProbeHost, text: &str) -> LoadedProbe {
+    let file = ComponentFile::parse(component(text)).unwrap_or_else(|error| panic!("{error}"));
+    host.load(&file, &[]).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+fn host() -> ProbeHost {
+    ProbeHost::new(None, None)
+}
+
+async fn poll(probe: &LoadedProbe, attempt: u32) -> Polled {
+    probe.poll(context(attempt), Powers::default(), limits()).await
+}
+
+fn crashed(polled: &Polled) -> &str {
+    match &polled.verdict {
+        Verdict::Crashed(reason) => reason,
+        other => panic!("{other:?} is not a crash"),
+    }
+}
+
+#[tokio::test]
+async fn each_way_to_misbehave_is_one_clear_error_and_the_next_poll_is_unharmed() {
+    let host = host();
+    let good = load(&host, &guest(guest::READY));
+    let table = [
+        ("trap", guest::TRAP, "it trapped"),
+        ("memory bomb", guest::BOMB, "it wanted more memory than its limit of 4 mib"),
+        ("no verdict", guest::NO_VERDICT, "discriminant"),
+        ("reason outside", guest::OUTSIDE, "out of bounds"),
+        ("verdict outside", guest::FAR, "out of bounds"),
+        ("no text", guest::NO_TEXT, "utf-8"),
+        ("deep recursion", guest::DEEP, "stack"),
+    ];
+    for (name, body, expected) in table {
+        let probe = load(&host, &guest(body));
+        for attempt in 1..=2 {
+            let polled = poll(&probe, attempt).await;
+            let reason = crashed(&polled);
+            assert!(reason.to_lowercase().contains(expected), "{name}: {reason}");
+            assert!(reason.len() < 600 && !reason.contains('\n'), "{name}: {reason}");
+        }
+        assert_eq!(poll(&good, 1).await.verdict, Verdict::Ready, "after {name}");
+    }
+}
+
+#[tokio::test]
+async fn a_huge_answer_is_refused_before_the_host_copies_it() {
+    let host = host();
+    let probe = load(&host, &guest(guest::HUGE));
+    let allowed = Limits { memory: 64 << 20, poll: Duration::from_secs(10) };
+    let polled = probe.poll(context(1), Powers::default(), allowed).await;
+    insta::assert_snapshot!(crashed(&polled), @"too much data is being copied between the host and the guest: fuel allocated for hostcalls has been exhausted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_guest_that_never_answers_is_interrupted_and_others_run_meanwhile() {
+    let host = host();
+    let probe = load(&host, &guest(guest::SPIN));
+    let begun = Instant::now();
+    // The only worker is shared with the guest: a ticking task proves that it yields.
+    let ticks = tokio::spawn(async {
+        let mut ticks = 0_u32;
+        loop {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            ticks += 1;
+            if ticks == 5 {
+                return Instant::now();
+            }
+        }
+    });
+    let spinning = tokio::spawn(async move { poll(&probe, 1).await.verdict });
+    assert_eq!(spinning.await.expect("no panic"), Verdict::TimedOut);
+    let took = begun.elapsed();
+    assert!((POLL..POLL + SLACK).contains(&took), "{took:?}");
+    let ticked = ticks.await.expect("no panic") - begun;
+    assert!(ticked < POLL + SLACK, "{ticked:?}");
+}
+
+#[tokio::test]
+async fn a_poll_that_is_dropped_midway_leaves_the_probe_usable() {
+    let host = host();
+    let spinning = load(&host, &guest(guest::SPIN));
+    let ready = load(&host, &guest(guest::READY));
+    for milliseconds in [0, 1, 5, 12, 25] {
+        let dropped = tokio::time::timeout(Duration::from_millis(milliseconds), poll(&spinning, 1)).await;
+        assert!(dropped.is_err(), "{milliseconds} ms");
+        assert_eq!(poll(&ready, 1).await.verdict, Verdict::Ready);
+    }
+    assert_eq!(poll(&spinning, 1).await.verdict, Verdict::TimedOut);
+}
+
+#[tokio::test]
+async fn many_hostile_polls_at_once_do_not_disturb_a_good_one() {
+    let host = host();
+    let hostile = [guest::SPIN, guest::BOMB, guest::TRAP].map(|body| load(&host, &guest(body)));
+    let good = load(&host, &guest(guest::READY));
+    let polls = (0..30).map(|number| poll(&hostile[number % 3], 1));
+    let (verdicts, ready) = tokio::join!(futures_util::future::join_all(polls), poll(&good, 1));
+    assert_eq!(ready.verdict, Verdict::Ready);
+    assert!(verdicts.iter().all(|polled| !matches!(polled.verdict, Verdict::Ready)));
+}
+
+#[tokio::test]
+async fn memory_is_fresh_in_every_poll() {
+    let host = host();
+    let probe = load(&host, &guest(guest::FRESH));
+    for attempt in 1..=5 {
+        let expected_ready = attempt == 5;
+        let verdict = poll(&probe, attempt).await.verdict;
+        assert_eq!(verdict == Verdict::Ready, expected_ready, "{attempt}: {verdict:?}");
+    }
+}
+
+#[tokio::test]
+async fn all_memories_of_a_component_count_together() {
+    let two = guest(guest::READY).replace(
+        "(core instance $i ",
+        "(core module $more (memory 40)) (core instance (instantiate $more)) (core instance $i ",
+    );
+    let host = host();
+    let probe = load(&host, &two);
+    assert_eq!(poll(&probe, 1).await.verdict, Verdict::Ready);
+    let three = two.replace("(core instance $i ", "(core instance (instantiate $more)) (core instance $i ");
+    let polled = poll(&load(&host, &three), 1).await;
+    assert_eq!(crashed(&polled), "it wanted more memory than its limit of 4 MiB");
+}
+
+#[test]
+fn an_import_that_is_not_linked_does_not_load() {
+    let text = guest::with_imports(
+        r#"(import "farrier:probe/logs@0.1.0" (instance (export "tail" (func))))"#,
+        guest::READY,
+        "",
+    );
+    let file = ComponentFile::parse(component(&text)).expect("a probe");
+    assert!(host().load(&file, &["dial", "exec", "health"]).is_err());
+}
