@@ -1,0 +1,287 @@
+//! `farrier validate` and `farrier schema`: everything that is wrong, found without an engine.
+
+#![allow(clippy::panic, reason = "where a helper fails, its test has failed")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use support::docker::Trouble;
+use support::engine::skip;
+use support::guest::{self, component};
+use support::{Layer, Outcome, Run, Scene};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/farrier.schema.json");
+
+/// farrier where no engine can answer.
+fn without_engine(scene: &Scene, words: &[&str]) -> Run {
+    scene.farrier(words).env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+}
+
+fn broken() -> PathBuf {
+    Path::new(FIXTURES).join("broken")
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .expect("fixtures")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn json(outcome: &Outcome) -> serde_json::Value {
+    serde_json::from_str(&outcome.stdout()).unwrap_or_else(|error| panic!("{error}: {outcome}"))
+}
+
+fn codes(report: &serde_json::Value) -> Vec<(String, String)> {
+    let problems = report["problems"].as_array().cloned().unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    problems.iter().map(|problem| (text(&problem["severity"]), text(&problem["code"]))).collect()
+}
+
+#[test]
+fn all_thirty_broken_files_are_reported_at_once_with_place_and_next_step() {
+    let scene = Scene::new();
+    let run = without_engine(&scene, &["validate", "--format", "json", "--user-dir"]).arg(broken());
+    let outcome = run.output().assert_code(2);
+    assert_eq!(outcome.stderr(), "");
+    let report = json(&outcome);
+    assert_eq!(report["valid"], false);
+    let problems = report["problems"].as_array().expect("problems");
+    let mut named = BTreeSet::new();
+    for problem in problems {
+        if problem["severity"] == "error" {
+            let file = problem["place"]["file"].as_str().unwrap_or_else(|| panic!("{problem:#} has no file"));
+            named.extend(Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+        assert!(!problem["code"].as_str().unwrap_or_default().is_empty(), "{problem:#}");
+        let hints = problem["hints"].as_array().expect("hints");
+        assert!(!hints.is_empty(), "no next step: {problem:#}");
+    }
+    let expected = files(&broken());
+    assert_eq!(expected.len(), 30);
+    assert_eq!(named.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_human_report_of_broken_files_names_each_and_counts() {
+    let scene = Scene::new();
+    let run = without_engine(&scene, &["validate", "--color", "never", "--user-dir"]).arg(broken());
+    let outcome = run.output().assert_code(2);
+    for file in files(&broken()) {
+        assert!(outcome.stdout().contains(&file), "{file} in {outcome}");
+    }
+    assert!(outcome.stdout().contains(&format!("layer user      {} (30 files)", broken().display())));
+    assert!(!outcome.stdout().contains('\u{1b}'), "{outcome}");
+}
+
+#[test]
+fn valid_layers_are_listed_with_their_counts() {
+    let scene = Scene::new();
+    scene.define_in(
+        Layer::User,
+        "db.toml",
+        "lifecycle = \"shared\"\nimage = \"postgres:16\"\n[interface]\nkind = \"port\"\nport = 5432\n",
+    );
+    scene.define_in(Layer::Org, "cache.toml", "disable = true\n");
+    let org = scene.layer(Layer::Org);
+    let outcome = without_engine(&scene, &["validate", "--org-dir"]).arg(org).output().assert_code(0);
+    assert_output!(scene, outcome, @"
+    exit code 0
+    --- stdout
+    layer user      [SCENE]/config/farrier/sidecars (1 file)
+    layer org       [SCENE]/org (1 file)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such directory)
+    1 sidecar, 0 errors, 0 warnings
+    --- stderr
+    ");
+    let files = Path::new(FIXTURES).join("python");
+    let python = without_engine(&scene, &["validate", "--format", "json", "--user-tongs"]).arg(files);
+    let report = json(&python.output().assert_code(0));
+    assert_eq!(report["valid"], true);
+    assert_eq!(report["layers"][0]["files"], 4);
+}
+
+#[test]
+fn an_unknown_key_is_a_warning_with_the_nearest_known_one() {
+    let scene = Scene::new();
+    scene.define_in(
+        Layer::User,
+        "db.toml",
+        "lifecycle = \"shared\"\nimage = \"postgres:16\"\n\n[interface]\nkind = \"port\"\nport = 5432\n\n\
+         [readiness]\nprobe = \"tcp\"\ntimout = \"5s\"\n",
+    );
+    let outcome = without_engine(&scene, &["validate", "--no-workspace"]).output().assert_code(0);
+    assert_output!(scene, outcome, @r#"
+    exit code 0
+    --- stdout
+    warning[unknown-key]: `readiness.timout` is not a key of a definition; it is ignored
+      --> [SCENE]/config/farrier/sidecars/db.toml:10:1
+       |
+    10 | timout = "5s"
+       | ^^^^^^
+       |
+       = help: Did you mean `timeout`?
+
+    layer user      [SCENE]/config/farrier/sidecars (1 file)
+    1 sidecar, 0 errors, 1 warning
+    --- stderr
+    "#);
+}
+
+#[test]
+fn what_is_valid_but_refused_is_told_with_its_reason_and_exits_125() {
+    let scene = Scene::new();
+    let refused = Path::new(FIXTURES).join("python/refused");
+    let run = without_engine(&scene, &["validate", "--format", "json", "--user-dir"]).arg(&refused);
+    let outcome = run.output().assert_code(125);
+    let report = json(&outcome);
+    let found: BTreeSet<String> = codes(&report).into_iter().map(|(_, code)| code).collect();
+    insta::assert_debug_snapshot!(found, @r#"
+    {
+        "unsupported-interface",
+        "unsupported-lifecycle",
+        "unsupported-mount",
+        "unsupported-secret",
+    }
+    "#);
+    for problem in report["problems"].as_array().expect("problems") {
+        assert!(!problem["hints"].as_array().expect("hints").is_empty(), "{problem:#}");
+    }
+}
+
+#[test]
+fn nothing_is_asked_of_an_engine() {
+    let scene = Scene::new();
+    scene.define_in(
+        Layer::User,
+        "db.toml",
+        "lifecycle = \"shared\"\nimage = \"postgres:16\"\n[interface]\nkind = \"port\"\nport = 5432\n",
+    );
+    let Some(strace) = which("strace") else {
+        return skip(&Trouble::new("strace is not installed", "Install it: `apt-get install strace`."));
+    };
+    let trace = scene.path("trace");
+    let run = Run::program(&scene, strace).args(["-f", "-e", "trace=network", "-o"]).arg(&trace);
+    run.arg(env!("CARGO_BIN_EXE_farrier")).arg("validate").output().assert_code(0);
+    let calls = std::fs::read_to_string(trace).expect("a trace");
+    assert!(!calls.contains("connect("), "{calls}");
+}
+
+fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// A definition whose probe is a file beside it.
+fn with_probe(scene: &Scene, bytes: impl AsRef<[u8]>, rest: &str) {
+    scene.define_in(Layer::User, "probe.wasm", bytes);
+    scene.define_in(
+        Layer::User,
+        "db.toml",
+        format!(
+            "lifecycle = \"shared\"\nimage = \"postgres:16\"\n\n[interface]\nkind = \"port\"\nport = 5432\n\n\
+             [readiness]\nprobe = \"./probe.wasm\"\n{rest}"
+        ),
+    );
+}
+
+#[test]
+fn each_file_that_is_no_usable_probe_is_named_for_what_it_is() {
+    let good = component(&guest::guest(guest::READY));
+    let import = |name: &str| {
+        let import = format!("(import \"{name}\" (instance))");
+        component(&guest::with_imports(&import, guest::READY, ""))
+    };
+    let later = guest::guest(guest::READY).replace("@0.1.0", "@0.2.0");
+    let table: [(&str, Vec<u8>, &str, &[&str]); 9] = [
+        ("a text file", b"#!/bin/sh\n".to_vec(), "probe-invalid", &["it is not WebAssembly"]),
+        ("an empty file", Vec::new(), "probe-invalid", &["it is not WebAssembly"]),
+        ("a core module", component("(module)"), "probe-invalid", &["core WebAssembly module", "wasm-tools"]),
+        ("truncated", good[..good.len() / 2].to_vec(), "probe-invalid", &["damaged"]),
+        ("another contract", component(&later), "probe-invalid", &["farrier:probe@0.2.0", "0.1.0"]),
+        ("no probe", component("(component)"), "probe-invalid", &["farrier:probe/check"]),
+        (
+            "ungranted",
+            import("farrier:probe/exec@0.1.0"),
+            "probe-not-granted",
+            &["`./probe.wasm`", "farrier:probe/exec@0.1.0", "grants.exec = "],
+        ),
+        (
+            "not offered",
+            import("wasi:http/outgoing-handler@0.2.0"),
+            "probe-not-granted",
+            &["wasi:http/outgoing-handler@0.2.0", "does not offer"],
+        ),
+        (
+            "not in the contract",
+            import("farrier:probe/root@0.1.0"),
+            "probe-not-granted",
+            &["farrier:probe/root@0.1.0", "does not offer"],
+        ),
+    ];
+    for (name, bytes, code, words) in table {
+        let scene = Scene::new();
+        with_probe(&scene, bytes, "");
+        let outcome = without_engine(&scene, &["validate", "--format", "json"]).output().assert_code(2);
+        let report = json(&outcome);
+        assert_eq!(codes(&report), [("error".to_owned(), code.to_owned())], "{name}: {outcome}");
+        for word in words {
+            assert!(
+                report["problems"][0].to_string().replace("\\\"", "\"").contains(word),
+                "{name}: {outcome}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_probe_that_is_no_regular_file_is_not_waited_for() {
+    let scene = Scene::new();
+    with_probe(&scene, "", "");
+    let file = scene.layer(Layer::User).join("probe.wasm");
+    std::fs::remove_file(&file).expect("removed");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RWXU).expect("a pipe");
+    let outcome = without_engine(&scene, &["validate"]).output().assert_code(2);
+    assert!(outcome.stdout().contains("it is not a regular file"), "{outcome}");
+}
+
+#[test]
+fn a_pin_must_match_and_a_missing_one_is_told_with_the_digest() {
+    let bytes = component(&guest::guest(guest::READY));
+    let digest = farrier::sidecar::sha256_hex(&bytes);
+    let report = |rest: &str, code: i32| {
+        let scene = Scene::new();
+        with_probe(&scene, &bytes, rest);
+        let outcome = without_engine(&scene, &["validate", "--format", "json"]).output().assert_code(code);
+        json(&outcome)
+    };
+    let unpinned = report("", 0);
+    assert_eq!(codes(&unpinned), [("warning".to_owned(), "probe-pin-mismatch".to_owned())]);
+    assert!(unpinned["problems"][0]["hints"].to_string().contains(&digest), "{unpinned:#}");
+    assert_eq!(codes(&report(&format!("sha256 = \"{digest}\"\n"), 0)), []);
+    let wrong = report(&format!("sha256 = \"{}\"\n", "0".repeat(64)), 2);
+    assert_eq!(codes(&wrong), [("error".to_owned(), "probe-pin-mismatch".to_owned())]);
+    assert!(wrong["problems"][0]["message"].to_string().contains(&digest), "{wrong:#}");
+}
+
+#[test]
+fn the_committed_schema_is_what_farrier_prints() {
+    let scene = Scene::new();
+    let outcome = without_engine(&scene, &["schema"]).output().assert_code(0);
+    assert_eq!(outcome.stderr(), "");
+    if std::env::var_os("UPDATE_SCHEMA").is_some_and(|value| value == "1") {
+        std::fs::write(SCHEMA, outcome.stdout()).expect("written");
+    }
+    let committed = std::fs::read_to_string(SCHEMA).unwrap_or_default();
+    assert!(
+        committed == outcome.stdout(),
+        "farrier.schema.json is out of date: run `UPDATE_SCHEMA=1 cargo test --test validate` and commit it"
+    );
+    let schema: serde_json::Value = serde_json::from_str(&committed).expect("JSON");
+    assert!(schema["$schema"].is_string() && schema["properties"]["readiness"].is_object());
+}
