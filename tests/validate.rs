@@ -1,6 +1,6 @@
 //! `farrier validate` and `farrier schema`: everything that is wrong, found without an engine.
 
-#![allow(clippy::panic, reason = "where a helper fails, its test has failed")]
+#![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
 mod support;
 
