@@ -35,6 +35,12 @@ fn launch_with_events(scene: &Scene, network: &str, file: &str) -> Run {
         .args(scene.asking(network, "db"))
 }
 
+fn all_answered(launches: Vec<Running>) {
+    for launch in launches {
+        assert_answered(launch.wait());
+    }
+}
+
 fn events_in(scene: &Scene, file: &str) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(scene.path(file)).expect("events");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -49,9 +55,7 @@ fn launches_at_once_make_one_container_and_every_harness_runs() {
         let file = |number| format!("events-{number}");
         let launches: Vec<Running> =
             (0..count).map(|number| launch_with_events(&scene, &network, &file(number)).spawn()).collect();
-        for launch in launches {
-            assert_answered(launch.wait());
-        }
+        all_answered(launches);
         let mut decided: Vec<String> =
             (0..count).flat_map(|number| decisions(&events_in(&scene, &file(number)))).collect();
         decided.sort();
@@ -68,9 +72,7 @@ fn launches_at_once_that_need_farriers_own_network_agree_on_one() {
     let harness =
         ["docker", "run", "--rm", &fixture_image(), "ask-env", &scene.variable("db")].map(str::to_owned);
     let launches: Vec<Running> = (0..4).map(|_| scene.launch(&harness).spawn()).collect();
-    for launch in launches {
-        assert_answered(launch.wait());
-    }
+    all_answered(launches);
     assert_eq!(docker(["network", "ls", "--quiet", "--filter", "name=^farrier$"]).lines().count(), 1);
 }
 
@@ -93,9 +95,7 @@ fn launches_of_overlapping_sets_of_sidecars_do_not_wait_for_each_other_in_a_circ
             scene.launch_with(options, scene.asking(&network, stems[0])).spawn()
         })
         .collect();
-    for launch in launches {
-        assert_answered(launch.wait());
-    }
+    all_answered(launches);
     let mut decided = scene.take_decisions();
     decided.sort();
     let (created, reused) = decided.split_at(3);
