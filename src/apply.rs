@@ -38,30 +38,37 @@ pub fn engine_problem(doing: &str, error: &EngineError) -> Problem {
 }
 
 impl Applier {
-    /// Makes the network if the plan says so, and returns the one that all launches agree on.
+    /// Makes the network if the plan says so, and leaves one of its name: Docker accepts two, and is then
+    /// ambiguous. The lowest id stays, on which all launches agree.
     ///
     /// # Errors
     /// When the engine refuses.
     pub async fn network(&self, plan: &Plan) -> Result<(), Problem> {
-        if let NetworkPlan::Use { .. } = plan.network_plan {
-            return Ok(());
-        }
         let name = &plan.network;
-        let doing = format!("create the network `{name}`");
-        let labels = BTreeMap::from([(LABEL_NETWORK.to_owned(), "1".to_owned())]);
-        let created = self.engine.create_network(name, &labels).await;
-        let created = match created {
-            Ok(id) => id,
-            // Another tool was faster; its network serves as well.
-            Err(error) if error.kind == EngineErrorKind::Conflict => return Ok(()),
-            Err(error) => return Err(engine_problem(&doing, &error)),
+        let doing = format!("make the network `{name}` ready");
+        let failed = |error: EngineError| engine_problem(&doing, &error);
+        let surplus = match &plan.network_plan {
+            NetworkPlan::Use { surplus, .. } => surplus.clone(),
+            NetworkPlan::Create => {
+                let labels = BTreeMap::from([(LABEL_NETWORK.to_owned(), "1".to_owned())]);
+                match self.engine.create_network(name, &labels).await {
+                    Ok(_) => self.reporter.tell(&Event::NetworkCreated(name)),
+                    // Another tool was faster; its network serves as well.
+                    Err(error) if error.kind == EngineErrorKind::Conflict => {}
+                    Err(error) => return Err(failed(error)),
+                }
+                let found = self.engine.networks(name).await.map_err(failed)?;
+                found.into_iter().skip(1).map(|network| network.id).collect()
+            }
         };
-        // Docker accepts two networks of one name. The lowest id stays; whoever made another one removes it.
-        let found = self.engine.networks(name).await.map_err(|error| engine_problem(&doing, &error))?;
-        if found.first().is_some_and(|kept| kept.id != created) {
-            self.engine.remove_network(&created).await.map_err(|error| engine_problem(&doing, &error))?;
+        for id in surplus {
+            match self.engine.remove_network(&id).await {
+                Ok(()) => {}
+                // Its maker removes it as well.
+                Err(error) if error.kind == EngineErrorKind::NotFound => {}
+                Err(error) => return Err(failed(error)),
+            }
         }
-        self.reporter.tell(&Event::NetworkCreated(name));
         Ok(())
     }
 
@@ -70,6 +77,11 @@ impl Applier {
     /// # Errors
     /// When a step fails; nothing half-made is left behind where that can be avoided.
     pub async fn sidecar(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<(), Problem> {
+        if let Some(leftover) = &plan.leftover {
+            let removed = self.engine.remove(leftover, false).await;
+            let doing = format!("remove `{}`", sidecar.temporary_name());
+            removed.map_err(|error| engine_problem(&doing, &error).of(sidecar.name()))?;
+        }
         let result = match plan.action {
             Action::Reuse => self.connect(plan, sidecar).await,
             Action::Resume => match self.resume(plan).await {
@@ -105,15 +117,7 @@ impl Applier {
         if plan.pull {
             self.pull(sidecar).await?;
         }
-        if let Some(existing) = &plan.existing {
-            let removed = self.engine.remove(&existing.id, false).await;
-            removed.map_err(|error| engine_problem(&format!("remove `{}`", plan.container), &error))?;
-        }
-        let mut salt = [0_u8; 16];
-        let _ = getrandom::fill(&mut salt);
-        let salt = format!("{:032x}", u128::from_ne_bytes(salt));
-        let spec = sidecar.spec(network, &plan.carried, &salt);
-        let id = self.engine.create(&spec).await.map_err(|error| cannot_create(sidecar, &error))?;
+        let id = self.replace(plan, sidecar, network).await?;
         let start = async {
             let aliases = sidecar.definition.aliases();
             for other in sidecar.definition.networks.iter().filter(|name| *name != network) {
@@ -122,12 +126,34 @@ impl Applier {
             self.engine.start(&id).await
         };
         if let Err(error) = start.await {
-            // The carried volumes stay: they hold what the old container wrote.
-            let _ = self.engine.remove(&id, false).await;
+            // One that carries volumes stays, half-made, so that the next launch finds them.
+            if plan.carried.is_empty() {
+                let _ = self.engine.remove(&id, false).await;
+            }
             return Err(cannot_start(sidecar, &error));
         }
         self.reporter.tell(&Event::Started { sidecar: sidecar.name(), container: &id });
         Ok(())
+    }
+
+    /// Makes the new container beside the old one, removes the old one, and gives the new one its name.
+    async fn replace(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<String, Problem> {
+        let mut salt = [0_u8; 16];
+        let _ = getrandom::fill(&mut salt);
+        let salt = format!("{:032x}", u128::from_ne_bytes(salt));
+        let is_taken = plan.existing.as_ref().is_some_and(|existing| existing.name == sidecar.container);
+        let name = if is_taken { sidecar.temporary_name() } else { sidecar.container.clone() };
+        let spec = sidecar.spec(&name, network, &plan.carried, &salt);
+        let id = self.engine.create(&spec).await.map_err(|error| cannot_create(sidecar, &error))?;
+        if let Some(existing) = &plan.existing {
+            let removed = self.engine.remove(&existing.id, false).await;
+            removed.map_err(|error| engine_problem(&format!("remove `{}`", existing.name), &error))?;
+        }
+        if is_taken {
+            let renamed = self.engine.rename(&id, &sidecar.container).await;
+            renamed.map_err(|error| engine_problem(&format!("rename `{name}`"), &error))?;
+        }
+        Ok(id)
     }
 
     async fn pull(&self, sidecar: &Sidecar) -> Result<(), Problem> {

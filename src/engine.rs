@@ -376,6 +376,8 @@ pub trait Engine: Send + Sync {
     async fn labelled(&self, label: &str) -> EngineResult<Vec<String>>;
     /// Makes a container and returns its id.
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String>;
+    /// Gives a container another name.
+    async fn rename(&self, id: &str, name: &str) -> EngineResult<()>;
     /// Starts a container.
     async fn start(&self, id: &str) -> EngineResult<()>;
     /// Resumes a paused container.

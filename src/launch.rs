@@ -211,13 +211,14 @@ impl Launch {
     }
 
     async fn make_network(&self, applier: &Applier, plan: &Plan, locks: &LockFolder) -> Result<(), Failure> {
-        if let NetworkPlan::Use { .. } = plan.network_plan {
+        if matches!(&plan.network_plan, NetworkPlan::Use { surplus, .. } if surplus.is_empty()) {
             return Ok(());
         }
         let _held = locks.lock(&format!("{NETWORK_LOCK}{}", plan.network)).await?;
         // Another launch may have made it while this one waited for the lock.
         let found = applier.engine.networks(&plan.network).await;
-        if found.map_err(|error| engine_problem("look for the network", &error))?.is_empty() {
+        let found = found.map_err(|error| engine_problem("look for the network", &error))?;
+        if found.len() != 1 {
             applier.network(plan).await?;
         }
         Ok(())

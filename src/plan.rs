@@ -124,6 +124,8 @@ pub struct SidecarPlan {
     pub orphaned: Vec<Mounted>,
     /// The container there is.
     pub existing: Option<Container>,
+    /// The id of a container that a launch began to make beside it, and that is removed.
+    pub leftover: Option<String>,
 }
 
 /// What is done with the main network.
@@ -133,6 +135,8 @@ pub enum NetworkPlan {
     Use {
         /// Its id.
         id: String,
+        /// Ids of others of ours with the same name, which are removed.
+        surplus: Vec<String>,
     },
     /// It is made first.
     Create,
@@ -153,8 +157,10 @@ impl Plan {
     /// Whether carrying it out changes nothing on the engine.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        matches!(self.network_plan, NetworkPlan::Use { .. })
-            && self.sidecars.iter().all(|plan| plan.action == Action::Reuse && plan.connect.is_empty())
+        matches!(&self.network_plan, NetworkPlan::Use { surplus, .. } if surplus.is_empty())
+            && self.sidecars.iter().all(|plan| {
+                plan.action == Action::Reuse && plan.connect.is_empty() && plan.leftover.is_none()
+            })
     }
 
     /// As data for scripts.
@@ -162,7 +168,9 @@ impl Plan {
     pub fn to_json(&self) -> serde_json::Value {
         let sidecars: Vec<serde_json::Value> = self.sidecars.iter().map(sidecar_json).collect();
         let network = match &self.network_plan {
-            NetworkPlan::Use { id } => serde_json::json!({"name": self.network, "action": "use", "id": id}),
+            NetworkPlan::Use { id, .. } => {
+                serde_json::json!({"name": self.network, "action": "use", "id": id})
+            }
             NetworkPlan::Create => serde_json::json!({"name": self.network, "action": "create"}),
         };
         serde_json::json!({ "network": network, "sidecars": sidecars })
@@ -215,6 +223,9 @@ impl fmt::Display for SidecarPlan {
         for (network, again) in &self.connect {
             let word = if *again { "reconnected" } else { "connected" };
             write!(formatter, "\n  {word} to network {network}")?;
+        }
+        if self.leftover.is_some() {
+            write!(formatter, "\n  what an interrupted recreation left behind is removed")?;
         }
         for volume in &self.carried {
             write!(formatter, "\n  the anonymous volume at {} is carried over", volume.target)?;

@@ -1,6 +1,6 @@
 //! The decision: a pure function from what is declared and what runs to a plan, or to every reason against it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::{Container, Image, Mounted, Network, Process, Status};
 use crate::error::{Code, Problem};
@@ -56,15 +56,16 @@ fn decide_network(snapshot: &Snapshot, wish: &Wish) -> Result<NetworkPlan, Probl
         [] => Err(Problem::error(Code::NetworkUnusable, format!("there is no network `{name}`"))
             .hint(format!("Create it with `docker network create {name}`."))
             .hint("Or leave `--network` out of the harness's command: farrier then makes one.")),
-        [network, ..] if wish.owns_network && found.iter().all(is_ours) => {
-            Ok(NetworkPlan::Use { id: network.id.clone() })
+        [network, others @ ..] if wish.owns_network && found.iter().all(is_ours) => {
+            let surplus = others.iter().map(|other| other.id.clone()).collect();
+            Ok(NetworkPlan::Use { id: network.id.clone(), surplus })
         }
         [_, ..] if wish.owns_network => {
             Err(Problem::error(Code::NameTaken, format!("the network `{name}` was not made by farrier"))
                 .hint(format!("Remove it with `docker network rm {name}`."))
                 .hint("Or name the network to use in the harness's command with `--network`."))
         }
-        [network] => Ok(NetworkPlan::Use { id: network.id.clone() }),
+        [network] => Ok(NetworkPlan::Use { id: network.id.clone(), surplus: Vec::new() }),
         _ => Err(Problem::error(
             Code::NetworkUnusable,
             format!("{} networks are named `{name}`, and Docker cannot tell them apart", found.len()),
@@ -113,13 +114,17 @@ fn decide_sidecar(
         carried: Vec::new(),
         orphaned: Vec::new(),
         existing: None,
+        leftover: None,
     };
-    let Some(container) = snapshot.containers.get(&sidecar.container) else {
+    let temporary = snapshot.containers.get(&sidecar.temporary_name());
+    // A launch that was killed after it removed the old container left the new one under its temporary name.
+    let Some(container) = snapshot.containers.get(&sidecar.container).or(temporary) else {
         return Ok(plan);
     };
     if container.labels.get(LABEL_SIDECAR).map(String::as_str) != Some(sidecar.name()) {
         return Err(name_taken(sidecar, container));
     }
+    plan.leftover = temporary.filter(|other| other.id != container.id).map(|other| other.id.clone());
     plan.existing = Some(container.clone());
     let causes = staleness(sidecar, container, image, snapshot, wish);
     if causes.is_empty() {
@@ -157,16 +162,16 @@ fn decide_sidecar(
 }
 
 fn name_taken(sidecar: &Sidecar, container: &Container) -> Problem {
+    let name = &container.name;
     let message = match container.labels.get(LABEL_SIDECAR) {
-        Some(other) => format!(
-            "the container `{}` belongs to the sidecar `{other}`, whose name comes out the same",
-            sidecar.container
-        ),
-        None => format!("a container that farrier did not make is named `{}`", sidecar.container),
+        Some(other) => {
+            format!("the container `{name}` belongs to the sidecar `{other}`, whose name comes out the same")
+        }
+        None => format!("a container that farrier did not make is named `{name}`"),
     };
     Problem::error(Code::NameTaken, message)
         .of(sidecar.name())
-        .hint(format!("Remove it with `docker rm -f {}` if it is not needed.", sidecar.container))
+        .hint(format!("Remove it with `docker rm -f {name}` if it is not needed."))
         .hint("Or rename the definition's file: its stem makes the container's name.")
 }
 
@@ -280,11 +285,10 @@ fn anonymous_volumes(container: &Container, image: Option<&Image>) -> (Vec<Mount
 /// The networks that a running container is to be connected to.
 fn missing_networks(sidecar: &Sidecar, container: &Container, wish: &Wish) -> Vec<(String, bool)> {
     let aliases = sidecar.definition.aliases();
-    let mut names: Vec<&String> = sidecar.definition.networks.iter().collect();
-    names.insert(0, &wish.network);
-    names.dedup();
-    names
-        .into_iter()
+    let others = sidecar.definition.networks.iter().filter(|name| **name != wish.network);
+    let names: BTreeSet<&String> = others.collect();
+    std::iter::once(&wish.network)
+        .chain(names)
         .filter_map(|name| match container.networks.get(name) {
             None => Some((name.clone(), false)),
             Some(endpoint) if aliases.iter().all(|alias| endpoint.aliases.contains(alias)) => None,

@@ -122,15 +122,22 @@ impl Sidecar {
             .collect()
     }
 
-    /// The container to make on this network, with these volumes carried over.
+    /// The name that a new container has until the old one is gone, so that at any moment one of both exists
+    /// and holds the anonymous volumes.
     #[must_use]
-    pub fn spec(&self, network: &str, carried: &[Mounted], salt: &str) -> ContainerSpec {
+    pub fn temporary_name(&self) -> String {
+        format!("{}.next", self.container)
+    }
+
+    /// The container to make under this name on this network, with these volumes carried over.
+    #[must_use]
+    pub fn spec(&self, name: &str, network: &str, carried: &[Mounted], salt: &str) -> ContainerSpec {
         let definition = &self.definition;
         let mut mounts = self.declared_mounts();
         mounts.extend(carried.iter().cloned());
         let file = std::path::absolute(definition.file()).unwrap_or_else(|_| definition.file().clone());
         ContainerSpec {
-            name: self.container.clone(),
+            name: name.to_owned(),
             image: definition.image.clone(),
             entrypoint: self.configuration.entrypoint.clone(),
             command: self.configuration.command.clone(),

@@ -6,7 +6,7 @@ use futures_util::future::{try_join, try_join_all};
 
 use crate::engine::{Container, Engine, EngineResult, Image, Network};
 use crate::lock::Holder;
-use crate::sidecar::Sidecar;
+use crate::sidecar::{LABEL_SIDECAR, Sidecar};
 
 /// Another container on the network that the sidecars join.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,15 +60,17 @@ pub async fn take(
         Ok((name.to_owned(), found, members))
     }));
     let containers = try_join_all(sidecars.iter().map(|sidecar| engine.container(&sidecar.container)));
+    let containers = try_join(containers, half_made(engine, sidecars));
     let images = try_join_all(references.into_iter().map(|reference| async move {
         Ok(engine.image(reference).await?.map(|image| (reference.to_owned(), image)))
     }));
-    let (networks, (containers, images)) = try_join(networks, try_join(containers, images)).await?;
+    let (networks, ((containers, half_made), images)) =
+        try_join(networks, try_join(containers, images)).await?;
 
     let mut snapshot = Snapshot { holders, ..Snapshot::default() };
     snapshot.images = images.into_iter().flatten().collect();
-    snapshot.containers =
-        containers.into_iter().flatten().map(|container| (container.name.clone(), container)).collect();
+    let containers = containers.into_iter().chain(half_made).flatten();
+    snapshot.containers = containers.map(|container| (container.name.clone(), container)).collect();
     let ours: BTreeSet<String> = snapshot.containers.values().map(|container| container.id.clone()).collect();
     let mut members = Vec::new();
     for (name, found, on_it) in networks {
@@ -92,6 +94,14 @@ pub async fn take(
     snapshot.neighbours =
         neighbours.into_iter().flatten().map(|container| neighbour(container, network)).collect();
     Ok(snapshot)
+}
+
+/// Containers that a launch made beside old ones and did not come to rename.
+async fn half_made(engine: &dyn Engine, sidecars: &[Sidecar]) -> EngineResult<Vec<Option<Container>>> {
+    let ours: BTreeSet<String> = engine.labelled(LABEL_SIDECAR).await?.into_iter().collect();
+    let names = sidecars.iter().map(Sidecar::temporary_name).filter(|name| ours.contains(name));
+    let names: Vec<String> = names.collect();
+    try_join_all(names.iter().map(|name| engine.container(name))).await
 }
 
 fn neighbour(container: Container, network: &str) -> Neighbour {

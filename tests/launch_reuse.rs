@@ -226,7 +226,12 @@ fn a_container_that_only_claims_by_its_labels_to_be_the_sidecar_is_found_out() {
                 format!("recreate: it was created but never started; it drifted from its labels: {told}")
             }
         };
-        assert_eq!(planned(&scene.plan(scene.asking(&network, "db"))), [expected], "{options:?} {words:?}");
+        // Some options make some engines set others too: sharing the host's processes drops a security label.
+        let found = planned(&scene.plan(scene.asking(&network, "db")));
+        assert!(
+            matches!(found.as_slice(), [one] if one.starts_with(&expected)),
+            "{options:?} {words:?}: {found:?}"
+        );
     }
 }
 

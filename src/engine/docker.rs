@@ -272,6 +272,11 @@ impl Engine for DockerEngine {
         Ok(created.map_err(convert_error)?.id)
     }
 
+    async fn rename(&self, id: &str, name: &str) -> EngineResult<()> {
+        let options = query::RenameContainerOptionsBuilder::default().name(name).build();
+        self.client.rename_container(id, options).await.map_err(convert_error)
+    }
+
     async fn start(&self, id: &str) -> EngineResult<()> {
         let options = None::<query::StartContainerOptions>;
         self.client.start_container(id, options).await.map_err(convert_error)

@@ -322,6 +322,10 @@ impl Engine for MemoryEngine {
         self.call(Call::Create, &spec.name, |world| world.create(spec)).await
     }
 
+    async fn rename(&self, id: &str, name: &str) -> EngineResult<()> {
+        self.call(Call::Rename, id, |world| world.rename(id, name)).await
+    }
+
     async fn start(&self, id: &str) -> EngineResult<()> {
         let begun = self.clone();
         self.call(Call::Start, id, |world| {

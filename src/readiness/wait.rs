@@ -246,7 +246,10 @@ impl Wait<'_> {
         container: &Container,
         again: &Notify,
     ) -> Result<(), Ended> {
-        let dialler = if condition.found.interfaces.contains(&"dial") {
+        let endpoint = container.networks.get(&self.shared.network);
+        let has_address = endpoint.is_some_and(|endpoint| endpoint.address.is_some());
+        // The way is decided once for the launch, so only on a container that tells where it is.
+        let dialler = if has_address && condition.found.interfaces.contains(&"dial") {
             let dialler = self.shared.route.dialler(container).await;
             if dialler.is_none() && condition.found.built_in {
                 // That it runs is then the check, as the route has said.

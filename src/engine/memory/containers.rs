@@ -345,6 +345,14 @@ impl World {
         }
     }
 
+    pub(super) fn rename(&mut self, id: &str, name: &str) -> EngineResult<()> {
+        if self.containers.values().any(|kept| kept.container.name == name) {
+            return Err(conflict(format!("The container name \"/{name}\" is already in use")));
+        }
+        name.clone_into(&mut self.find_mut(id)?.container.name);
+        Ok(())
+    }
+
     pub(super) fn resume(&mut self, name: &str) -> EngineResult<()> {
         let kept = self.find_mut(name)?;
         if kept.container.status != Status::Paused {

@@ -24,6 +24,7 @@ pub enum Call {
     Container,
     Labelled,
     Create,
+    Rename,
     Start,
     Resume,
     Remove,
@@ -47,6 +48,7 @@ impl Call {
                 | Self::Disconnect
                 | Self::Pull
                 | Self::Create
+                | Self::Rename
                 | Self::Start
                 | Self::Resume
                 | Self::Remove

@@ -1,0 +1,11 @@
+//! Launches on the engine in memory: real probes, real listeners, and every fault that an engine can have.
+#![allow(clippy::indexing_slicing, reason = "where an index is wrong, the test has failed")]
+
+#[path = "seam/bench.rs"]
+mod bench;
+#[path = "seam/decisions.rs"]
+mod decisions;
+#[path = "seam/faults.rs"]
+mod faults;
+#[path = "seam/waits.rs"]
+mod waits;
