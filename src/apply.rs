@@ -96,8 +96,7 @@ impl Applier {
     async fn connect(&self, plan: &SidecarPlan, sidecar: &Sidecar) -> Result<(), Problem> {
         let aliases = sidecar.definition.aliases();
         for (network, again) in &plan.connect {
-            let failed =
-                |error| engine_problem(&format!("connect `{}` to `{network}`", plan.container), &error);
+            let failed = |error| cannot_connect(sidecar, network, &error);
             if *again {
                 self.engine.disconnect(network, &plan.container).await.map_err(failed)?;
             }
@@ -121,16 +120,17 @@ impl Applier {
         let start = async {
             let aliases = sidecar.definition.aliases();
             for other in sidecar.definition.networks.iter().filter(|name| *name != network) {
-                self.engine.connect(other, &id, &aliases).await?;
+                let connected = self.engine.connect(other, &id, &aliases).await;
+                connected.map_err(|error| cannot_connect(sidecar, other, &error))?;
             }
-            self.engine.start(&id).await
+            self.engine.start(&id).await.map_err(|error| cannot_start(sidecar, &error))
         };
         if let Err(error) = start.await {
             // One that carries volumes stays, half-made, so that the next launch finds them.
             if plan.carried.is_empty() {
-                let _ = self.engine.remove(&id, false).await;
+                let _ = self.engine.remove(&id, true).await;
             }
-            return Err(cannot_start(sidecar, &error));
+            return Err(error);
         }
         self.reporter.tell(&Event::Started { sidecar: sidecar.name(), container: &id });
         Ok(())
@@ -184,6 +184,10 @@ impl Applier {
             Err(error) => Err(unavailable(&error.message)),
         }
     }
+}
+
+fn cannot_connect(sidecar: &Sidecar, network: &str, error: &EngineError) -> Problem {
+    engine_problem(&format!("connect `{}` to the network `{network}`", sidecar.container), error)
 }
 
 fn cannot_create(sidecar: &Sidecar, error: &EngineError) -> Problem {

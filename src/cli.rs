@@ -38,9 +38,9 @@ pub enum Command {
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
     /// Say more: probe answers (-v), what the host did (-vv).
-    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet", env = "FARRIER_VERBOSE")]
+    #[arg(short, long, action = ArgAction::Count, global = true, env = "FARRIER_VERBOSE")]
     pub verbose: u8,
-    /// Say only what went wrong.
+    /// Say only what went wrong; wins over -v.
     #[arg(short, long, global = true, env = "FARRIER_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
     /// Whether to use colour.
@@ -159,10 +159,10 @@ pub struct LaunchOptions {
     #[arg(long, value_name = "FILE", env = "FARRIER_EVENTS", allow_hyphen_values = true)]
     pub events: Option<PathBuf>,
     /// Accepted from the Python launcher: it named the shape of MCP configuration.
-    #[arg(long, value_name = "NAME", hide = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME", hide = true, allow_hyphen_values = true, env = "FARRIER_HARNESS")]
     pub harness: Option<String>,
     /// Accepted from the Python launcher: it named the table of secret providers.
-    #[arg(long, value_name = "FILE", hide = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "FILE", hide = true, allow_hyphen_values = true, env = "FARRIER_PROVIDERS")]
     pub providers: Option<OsString>,
 }
 

@@ -37,7 +37,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let (reporter, result) = match reporter(&cli.output, events.as_deref()) {
         Ok(reporter) => {
-            let result = dispatch(cli.command, &reporter, use_color(&cli.output));
+            let result =
+                dispatch(cli.command, &reporter, use_color(&cli.output, std::io::stdout().is_terminal()));
             (reporter, result)
         }
         Err((reporter, problem)) => (reporter, Err(problem.into())),
@@ -63,14 +64,12 @@ fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u
     }
 }
 
-fn use_color(output: &OutputOptions) -> bool {
+/// Whether to use colour on a stream of which it is known whether it is a terminal.
+fn use_color(output: &OutputOptions, is_terminal: bool) -> bool {
     match output.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => {
-            std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                && std::io::stderr().is_terminal()
-        }
+        Color::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && is_terminal,
     }
 }
 
@@ -99,7 +98,7 @@ fn reporter(
     }
     // Events on standard error are for a program: prose between them would spoil them.
     if events != Some(Path::new("-")) {
-        sinks.push(Box::new(PlainSink::new(verbosity, use_color(output))));
+        sinks.push(Box::new(PlainSink::new(verbosity, use_color(output, std::io::stderr().is_terminal()))));
     }
     let reporter = Arc::new(Reporter::new(sinks));
     match refused {

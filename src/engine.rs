@@ -186,6 +186,8 @@ pub struct Endpoint {
     pub address: Option<IpAddr>,
     /// The network's gateway.
     pub gateway: Option<IpAddr>,
+    /// The interface of the engine's host that carries the network, where its name is known.
+    pub bridge: String,
     /// Names it has there beside its container's name and id.
     pub aliases: Vec<String>,
 }
@@ -275,7 +277,7 @@ pub struct ContainerSpec {
     pub network: String,
     /// Names on that network.
     pub aliases: Vec<String>,
-    /// A throwaway helper: an open standard input that ends it, no capabilities, no writable root, removed at
+    /// A throwaway helper: an open standard input that ends it, no capabilities, no new privileges, little memory, removed at
     /// its end.
     pub helper: bool,
 }

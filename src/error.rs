@@ -63,6 +63,8 @@ codes! {
     UnsupportedMount = "unsupported-mount",
     /// A resource that is not handed to sidecars.
     UnsupportedResource = "unsupported-resource",
+    /// A grant that is not given yet.
+    UnsupportedGrant = "unsupported-grant",
     /// A `${secret:…}` reference.
     UnsupportedSecret = "unsupported-secret",
     /// A workspace definition that nobody approved.

@@ -1,7 +1,6 @@
 //! The launch, told from top to bottom.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -15,7 +14,7 @@ use crate::apply::{Applier, engine_problem};
 use crate::engine::address::{self, Choice};
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Container, Engine, EngineInfo};
-use crate::error::{Code, Failure, Problem};
+use crate::error::{Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::lock::{Held, InUse, LockFolder};
@@ -42,8 +41,8 @@ pub struct Launch {
     pub sidecars: Vec<Prepared>,
     /// Where harness and sidecars meet.
     pub meeting: Meeting,
-    /// The harness's command, for whoever asks who uses a sidecar.
-    pub command: Vec<OsString>,
+    /// What the harness is, for whoever asks who uses a sidecar; never its arguments, which may hold secrets.
+    pub harness: String,
     /// Where events go.
     pub reporter: Arc<Reporter>,
     /// Compiles and polls probes.
@@ -282,8 +281,7 @@ impl Launch {
         self.reporter.tell(&Event::Planned(step));
         applier.sidecar(step, sidecar, &self.meeting.network).await?;
         let begun = Instant::now();
-        let command: Vec<_> = self.command.iter().map(|word| word.to_string_lossy()).collect();
-        let in_use = locks.mark_in_use(&sidecar.container, &command.join(" "))?;
+        let in_use = locks.mark_in_use(&sidecar.container, &self.harness)?;
         drop(lock);
         let readiness = sidecar.definition.readiness.iter();
         let conditions: Vec<Condition> = readiness
@@ -308,17 +306,4 @@ impl Launch {
             () = failed.cancelled() => Err(None),
         }
     }
-}
-
-/// The end of a launch by a signal before the harness ran.
-#[must_use]
-pub fn interrupted(signal: u8) -> Failure {
-    let name = match signal {
-        2 => "SIGINT",
-        1 => "SIGHUP",
-        _ => "SIGTERM",
-    };
-    let problem = Problem::warning(Code::Interrupted, format!("stopped by {name} before the harness ran"))
-        .hint("Sidecars that were started are left running; the next launch uses them.");
-    Failure { exit: exit::SIGNALLED + signal, problems: vec![problem] }
 }

@@ -32,6 +32,7 @@ pub mod reconcile;
 pub mod registry;
 pub mod relay;
 pub mod route;
+pub mod runtime;
 pub mod settings;
 pub mod sidecar;
 pub mod snapshot;

@@ -58,8 +58,9 @@ impl LockFolder {
 
     fn open_at(path: &Path, engine_id: &str) -> Result<Self, Problem> {
         let unusable = |reason: String| {
-            Problem::error(Code::StateUnusable, format!("the lock folder {} {reason}", path.display()))
-                .hint(format!("Remove it, or repair it with `chmod 1777 {}`.", path.display()))
+            Problem::error(Code::StateUnusable, format!("the lock folder {} {reason}", path.display())).hint(
+                format!("Repair it with `chmod 1777 {}`, or remove it while no launch runs.", path.display()),
+            )
         };
         match DirBuilder::new().mode(0o1777).create(path) {
             // The umask may have taken bits away.
@@ -89,7 +90,7 @@ impl LockFolder {
     /// # Errors
     /// When the lock file cannot be opened.
     pub fn try_lock(&self, name: &str) -> Result<Option<Held>, Problem> {
-        let path = self.file(&format!("{name}.lock"));
+        let path = self.file(&format!("{name}@lock"));
         let file = open_lock_file(&path).map_err(|error| cannot_lock(&path, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Held(file))),
@@ -103,7 +104,7 @@ impl LockFolder {
     /// # Errors
     /// When the lock file cannot be opened.
     pub async fn lock(&self, name: &str) -> Result<Held, Problem> {
-        let path = self.file(&format!("{name}.lock"));
+        let path = self.file(&format!("{name}@lock"));
         let waited = path.clone();
         let locked = tokio::task::spawn_blocking(move || {
             let file = open_lock_file(&waited)?;
@@ -124,7 +125,7 @@ impl LockFolder {
         let mut random = [0_u8; 4];
         let _ = getrandom::fill(&mut random);
         let process = std::process::id();
-        let path = self.file(&format!("{container}.use.{process}.{:08x}", u32::from_ne_bytes(random)));
+        let path = self.file(&format!("{container}@use.{process}.{:08x}", u32::from_ne_bytes(random)));
         let write = || -> io::Result<File> {
             let mut file = OpenOptions::new()
                 .read(true)
@@ -133,6 +134,7 @@ impl LockFolder {
                 .mode(0o644)
                 .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
                 .open(&path)?;
+            open_to_all(&file)?;
             file.lock()?;
             write!(file, "{process}\n{}", command.chars().take(200).collect::<String>())?;
             Ok(file)
@@ -146,7 +148,7 @@ impl LockFolder {
     /// Other processes that use the sidecar.
     #[must_use]
     pub fn holders(&self, container: &str) -> Vec<Holder> {
-        let prefix = format!("{}.{container}.use.", self.prefix);
+        let prefix = format!("{}.{container}@use.", self.prefix);
         let Ok(entries) = std::fs::read_dir(&self.path) else {
             return Vec::new();
         };
@@ -164,7 +166,16 @@ impl LockFolder {
 /// Reads a mark whose lock is held; removes one whose process is gone.
 fn live_holder(path: &Path) -> Option<Holder> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        // What cannot be looked at counts: its name tells whose it is.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            let process = name.rsplit_once("@use.")?.1.split('.').next()?.parse().ok()?;
+            return Some(Holder { process, command: "a command of another user's".to_owned() });
+        }
+        Err(_) => return None,
+    };
     if file.try_lock_shared().is_ok() {
         // An empty one is just being made: its owner locks it before writing.
         if file.metadata().is_ok_and(|found| found.len() > 0) {
@@ -178,6 +189,11 @@ fn live_holder(path: &Path) -> Option<Holder> {
     Some(Holder { process: process.parse().ok()?, command: command.to_owned() })
 }
 
+/// Whatever the umask took away: other users' launches must be able to look at the lock.
+fn open_to_all(file: &File) -> io::Result<()> {
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
 /// Opens for reading, which suffices for `flock`, so that another user's file serves as well.
 fn open_lock_file(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
@@ -187,9 +203,11 @@ fn open_lock_file(path: &Path) -> io::Result<File> {
             let created =
                 OpenOptions::new().write(true).create_new(true).mode(0o644).custom_flags(flags).open(path);
             match created {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-                _ => open(),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Err(_) => {}
+                Ok(file) => open_to_all(&file)?,
             }
+            open()
         }
         other => other,
     }
@@ -221,7 +239,7 @@ mod tests {
     fn marks_of_dead_processes_are_cleared() {
         let folder = tempfile::tempdir().expect("folder");
         let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
-        let stale = locks.file("db.use.4194304.00000000");
+        let stale = locks.file("db@use.4194304.00000000");
         std::fs::write(&stale, "4194304\ndocker run x").expect("mark");
         assert_eq!(locks.holders("db"), Vec::new());
         assert!(!stale.exists());

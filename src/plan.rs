@@ -154,15 +154,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether carrying it out changes nothing on the engine.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        matches!(&self.network_plan, NetworkPlan::Use { surplus, .. } if surplus.is_empty())
-            && self.sidecars.iter().all(|plan| {
-                plan.action == Action::Reuse && plan.connect.is_empty() && plan.leftover.is_none()
-            })
-    }
-
     /// As data for scripts.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
@@ -195,7 +186,11 @@ fn sidecar_json(plan: &SidecarPlan) -> serde_json::Value {
         "action": plan.action.to_string(),
         "causes": causes,
         "pull": plan.pull,
-        "connect": plan.connect.iter().map(|(network, _)| network).collect::<Vec<_>>(),
+        "connect": plan.connect.iter().map(|(network, again)| {
+            serde_json::json!({"network": network, "again": again})
+        }).collect::<Vec<_>>(),
+        "removes_leftover": plan.leftover.is_some(),
+        "unused_volumes": plan.orphaned.iter().map(|volume| &volume.source).collect::<Vec<_>>(),
         "carried_volumes": plan.carried.iter().map(|volume| &volume.target).collect::<Vec<_>>(),
     })
 }

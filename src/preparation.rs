@@ -2,6 +2,7 @@
 //! harness's command. All problems are found, not only the first.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use crate::definition::{self, Definition, LayerReport};
 use crate::error::{Code, Failure, Problem};
@@ -81,7 +82,7 @@ fn find_probes(definition: &Definition) -> Result<Vec<FoundProbe>, Vec<Problem>>
 }
 
 /// Lets the components that check their settings do so.
-pub async fn validate_settings(host: &ProbeHost, sidecars: &[Prepared]) -> Vec<Problem> {
+pub async fn validate_settings(host: &Arc<ProbeHost>, sidecars: &[Prepared]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for Prepared { sidecar, probes } in sidecars {
         let definition = &sidecar.definition;
@@ -91,9 +92,15 @@ pub async fn validate_settings(host: &ProbeHost, sidecars: &[Prepared]) -> Vec<P
             }
             let field = format!("{}.settings", readiness.field);
             let settings = serde_json::Value::Object(readiness.settings.clone()).to_string();
-            let answer = match host.load(&found.component, &found.interfaces) {
+            // On a thread of its own: compiling may take seconds, and a signal must be heard meanwhile.
+            let (compiler, probe) = (Arc::clone(host), found.clone());
+            let loading = tokio::task::spawn_blocking(move || {
+                let loaded = compiler.load(&probe.component, &probe.interfaces);
+                loaded.map_err(|error| format!("it cannot be loaded: {}", error.root_cause()))
+            });
+            let answer = match loading.await.unwrap_or_else(|error| Err(error.to_string())) {
                 Ok(probe) => probe.validate(&settings, readiness.limits).await,
-                Err(error) => Err(format!("it cannot be loaded: {}", error.root_cause())),
+                Err(error) => Err(error),
             };
             let problem = |code, message| Problem::error(code, message).of(definition.name.clone());
             match answer {

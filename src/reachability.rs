@@ -55,6 +55,16 @@ impl Meeting {
     }
 }
 
+/// What a harness is in few words, without its arguments.
+#[must_use]
+pub fn describe(command: &[OsString], harness: Option<&Harness>) -> String {
+    match (harness, command.first()) {
+        (Some(Harness::Docker(run)), _) => format!("docker run {}", run.image().to_string_lossy()),
+        (_, Some(program)) => program.to_string_lossy().into_owned(),
+        (_, None) => "farrier up".to_owned(),
+    }
+}
+
 /// The command to run, with what it is told about the sidecars.
 ///
 /// # Errors

@@ -116,12 +116,15 @@ fn decide_sidecar(
         existing: None,
         leftover: None,
     };
-    let temporary = snapshot.containers.get(&sidecar.temporary_name());
+    let temporary = snapshot
+        .containers
+        .get(&sidecar.temporary_name())
+        .filter(|container| container.status == Status::Created && is_of(sidecar, container));
     // A launch that was killed after it removed the old container left the new one under its temporary name.
     let Some(container) = snapshot.containers.get(&sidecar.container).or(temporary) else {
         return Ok(plan);
     };
-    if container.labels.get(LABEL_SIDECAR).map(String::as_str) != Some(sidecar.name()) {
+    if !is_of(sidecar, container) {
         return Err(name_taken(sidecar, container));
     }
     plan.leftover = temporary.filter(|other| other.id != container.id).map(|other| other.id.clone());
@@ -159,6 +162,10 @@ fn decide_sidecar(
     plan.causes = causes;
     (plan.carried, plan.orphaned) = anonymous_volumes(container, image);
     Ok(plan)
+}
+
+fn is_of(sidecar: &Sidecar, container: &Container) -> bool {
+    container.labels.get(LABEL_SIDECAR).map(String::as_str) == Some(sidecar.name())
 }
 
 fn name_taken(sidecar: &Sidecar, container: &Container) -> Problem {
@@ -261,15 +268,14 @@ fn mounts_match(sidecar: &Sidecar, container: &Container, image: &Image) -> bool
     other.sort();
     let mut expected: Vec<&Mounted> = declared.iter().collect();
     expected.sort();
-    let mut targets: Vec<&str> = anonymous.iter().map(|mount| mount.target.as_str()).collect();
-    targets.sort_unstable();
-    let volumes: Vec<&str> = image
+    // More of them grant nothing: they were carried over from an image that declared them.
+    let has_its_volumes = image
         .volumes
         .iter()
         .map(|target| if target == "/" { "/" } else { target.trim_end_matches('/') })
         .filter(|target| !declared.iter().any(|mount| mount.target == *target))
-        .collect();
-    other == expected && targets == volumes
+        .all(|target| anonymous.iter().any(|mount| mount.target == target));
+    other == expected && has_its_volumes
 }
 
 /// Which of the old container's anonymous volumes the new one takes over, and which nothing will use.

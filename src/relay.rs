@@ -1,7 +1,7 @@
 //! Dialling where this host has no route to the containers: one throwaway container on their network relays.
 //!
 //! It runs our own small static program where the image's architecture fits, else the image's python3, nc or
-//! bash, one execution a dial. It has no mounts, no environment and no capabilities, and ends when its standard
+//! bash, one execution a dial. It has no mounts and no capabilities, little memory, nothing of the launch's environment, and ends when its standard
 //! input closes, which happens at the latest when this process ends.
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustix::process::{Pid, test_kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::{Attached, ContainerSpec, Engine, EngineError, EngineErrorKind, EngineResult};
+use crate::engine::{Attached, ContainerSpec, Engine, EngineError, EngineErrorKind, EngineResult, Status};
 use crate::probe::dialler::{ByteStream, DialError, Dialler};
 use frame::{
     CLOSE, DATA, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TIMED_OUT, frame, take_head,
@@ -26,6 +27,8 @@ mod frame;
 const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relay"));
 /// Marks relay containers.
 pub const LABEL_RELAY: &str = "farrier.relay";
+/// Frames that wait for a reader of one connection: 1 MiB.
+const QUEUED_FRAMES: usize = 64;
 /// What a tool's dial adds to the wait for its execution to begin.
 const TOOL_START: Duration = Duration::from_secs(2);
 
@@ -49,6 +52,20 @@ pub async fn start(
         }
     }
     start_tool(engine, network, image).await.map(|relay| Arc::new(relay) as Arc<dyn Dialler>)
+}
+
+/// Removes relays that a launch of this host made but was ended before it started them.
+pub async fn sweep(engine: &dyn Engine) {
+    let is_alive = |process: &String| {
+        let process = process.parse().ok().and_then(Pid::from_raw);
+        process.is_some_and(|process| test_kill_process(process).is_ok())
+    };
+    for name in engine.labelled(LABEL_RELAY).await.unwrap_or_default() {
+        let Ok(Some(found)) = engine.container(&name).await else { continue };
+        if found.status == Status::Created && !found.labels.get(LABEL_RELAY).is_some_and(is_alive) {
+            let _ = engine.remove(&found.id, true).await;
+        }
+    }
 }
 
 /// Whether an image for this architecture, on an engine of that one, runs what was built for this host.
@@ -113,7 +130,7 @@ type Channels = Arc<Mutex<HashMap<u32, Channel>>>;
 /// One dialled connection on this side.
 struct Channel {
     opened: Option<oneshot::Sender<Result<(), DialError>>>,
-    incoming: mpsc::UnboundedSender<Vec<u8>>,
+    incoming: mpsc::Sender<Vec<u8>>,
 }
 
 /// Our own program: all dials share its standard streams.
@@ -139,6 +156,8 @@ async fn start_program(engine: &Arc<dyn Engine>, network: &str, image: &str) -> 
         }
     });
     let receiving = Arc::clone(&channels);
+    // Weak, because the relay ends when the last sender is gone.
+    let answers = frames.downgrade();
     tokio::spawn(async move {
         let mut head = [0_u8; HEAD_BYTES];
         while output.read_exact(&mut head).await.is_ok() {
@@ -147,7 +166,10 @@ async fn start_program(engine: &Arc<dyn Engine>, network: &str, image: &str) -> 
             if length > PAYLOAD_BYTES || output.read_exact(&mut payload).await.is_err() {
                 break;
             }
-            receive(&receiving, channel, kind, payload);
+            let is_known = receive(&receiving, channel, kind, payload);
+            if let (false, OPENED, Some(answers)) = (is_known, kind, answers.upgrade()) {
+                let _ = answers.try_send(frame(channel, CLOSE, &[]));
+            }
         }
         // The relay is gone: every connection through it ends.
         receiving.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -155,11 +177,10 @@ async fn start_program(engine: &Arc<dyn Engine>, network: &str, image: &str) -> 
     Ok(ProgramRelay { frames, channels, next: AtomicU32::new(1) })
 }
 
-fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) {
+/// Hands a frame to its connection; false where nobody waits for it any more.
+fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) -> bool {
     let mut channels = channels.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(found) = channels.get_mut(&channel) else {
-        return;
-    };
+    let Some(found) = channels.get_mut(&channel) else { return false };
     match kind {
         OPENED => {
             if let Some(opened) = found.opened.take() {
@@ -167,7 +188,10 @@ fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) {
             }
         }
         DATA => {
-            let _ = found.incoming.send(payload);
+            // Whoever does not read must not fill the memory: the connection ends.
+            if found.incoming.try_send(payload).is_err() {
+                channels.remove(&channel);
+            }
         }
         FAILED => {
             let error = match String::from_utf8_lossy(&payload).as_ref() {
@@ -184,6 +208,7 @@ fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) {
             channels.remove(&channel);
         }
     }
+    true
 }
 
 fn gone() -> DialError {
@@ -199,32 +224,44 @@ impl Dialler for ProgramRelay {
     ) -> Result<Box<dyn ByteStream>, DialError> {
         let channel = self.next.fetch_add(1, Ordering::Relaxed);
         let (opened, answer) = oneshot::channel();
-        let (incoming, received) = mpsc::unbounded_channel();
+        let (incoming, received) = mpsc::channel(QUEUED_FRAMES);
         let entry = Channel { opened: Some(opened), incoming };
         self.channels.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, entry);
+        let mut forget = Forget { relay: self, channel, armed: true };
         let limit = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
         let mut payload = limit.to_be_bytes().to_vec();
         payload.extend(address.to_string().into_bytes());
         self.frames.send(frame(channel, OPEN, &payload)).await.map_err(|_| gone())?;
         match tokio::time::timeout(timeout, answer).await {
-            Ok(Ok(Ok(()))) => Ok(Box::new(pump(channel, self.frames.clone(), received))),
+            Ok(Ok(Ok(()))) => {
+                forget.armed = false;
+                Ok(Box::new(pump(channel, self.frames.clone(), received)))
+            }
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) => Err(gone()),
-            Err(_) => {
-                self.channels.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
-                let _ = self.frames.try_send(frame(channel, CLOSE, &[]));
-                Err(DialError::TimedOut)
-            }
+            Err(_) => Err(DialError::TimedOut),
+        }
+    }
+}
+
+/// Gives up a dial that did not become a connection, also when nobody waits for it any more.
+struct Forget<'a> {
+    relay: &'a ProgramRelay,
+    channel: u32,
+    armed: bool,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.relay.channels.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.channel);
+            let _ = self.relay.frames.try_send(frame(self.channel, CLOSE, &[]));
         }
     }
 }
 
 /// Gives a channel the shape of a stream.
-fn pump(
-    channel: u32,
-    frames: mpsc::Sender<Vec<u8>>,
-    mut received: mpsc::UnboundedReceiver<Vec<u8>>,
-) -> DuplexStream {
+fn pump(channel: u32, frames: mpsc::Sender<Vec<u8>>, mut received: mpsc::Receiver<Vec<u8>>) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(PAYLOAD_BYTES);
     let (mut from_guest, mut to_guest) = tokio::io::split(theirs);
     tokio::spawn(async move {
@@ -274,13 +311,14 @@ def up():
         b=os.read(0,16384)
         if not b: break
         s.sendall(b)
+    s.shutdown(2)
 threading.Thread(target=up,daemon=True).start()
 while True:
     b=s.recv(16384)
     if not b: break
     os.write(1,b)
 ";
-const BASH: &str = "exec 3<>/dev/tcp/$0/$1 || exit 1; printf +; cat <&3 & cat >&3; wait";
+const BASH: &str = "exec 3<>/dev/tcp/$0/$1 || exit 1; printf +; cat <&3 & p=$!; cat >&3; kill $p";
 
 impl Tool {
     const ALL: [Self; 3] = [Self::Python, Self::Netcat, Self::Bash];

@@ -47,6 +47,9 @@ impl Route {
                 return None;
             }
         }
+        if self.local {
+            relay::sweep(self.engine.as_ref()).await;
+        }
         let mut reason = "no image to relay from is present".to_owned();
         for image in &self.images {
             match relay::start(&self.engine, &self.network, image, &self.architecture).await {
@@ -64,27 +67,24 @@ impl Route {
         self.reporter.tell(&Event::Problem(&problem));
     }
 
-    /// Whether this host certainly reaches the container's own address: the engine is local, and its network's
-    /// gateway is an address of this host. That a connection succeeds would prove nothing: gateways and
-    /// transparent proxies accept for addresses where nothing is.
+    /// Whether this host certainly reaches the container's own address: the engine is local, and the very
+    /// bridge of the container's network is an interface of this host with the gateway's address. That a
+    /// connection succeeds would prove nothing: gateways and transparent proxies accept for addresses where
+    /// nothing is. Nor would the address alone: all engines hand out the same ones.
     #[must_use]
     pub fn is_direct(&self, container: &Container) -> bool {
-        let gateway = container.networks.get(&self.network).and_then(|endpoint| endpoint.gateway);
-        self.local && gateway.is_some_and(is_address_of_this_host)
+        let Some(endpoint) = container.networks.get(&self.network) else { return false };
+        self.local && endpoint.gateway.is_some_and(|gateway| is_of_this_host(&endpoint.bridge, gateway))
     }
 }
 
-fn is_address_of_this_host(address: IpAddr) -> bool {
-    let Ok(mut interfaces) = nix::ifaddrs::getifaddrs() else {
-        return false;
-    };
+fn is_of_this_host(name: &str, address: IpAddr) -> bool {
+    let Ok(mut interfaces) = nix::ifaddrs::getifaddrs() else { return false };
     interfaces.any(|interface| {
-        let Some(found) = interface.address else {
-            return false;
-        };
+        let Some(found) = interface.address else { return false };
         let v4 = found.as_sockaddr_in().map(|found| IpAddr::V4(found.ip()));
         let v6 = found.as_sockaddr_in6().map(|found| IpAddr::V6(found.ip()));
-        v4.or(v6) == Some(address)
+        interface.interface_name == name && v4.or(v6) == Some(address)
     })
 }
 
@@ -93,8 +93,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_of_this_host_and_a_documentation_address_is_not() {
-        assert!(is_address_of_this_host(IpAddr::from([127, 0, 0, 1])));
-        assert!(!is_address_of_this_host(IpAddr::from([192, 0, 2, 1])));
+    fn name_and_address_must_both_be_of_this_host() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        assert!(is_of_this_host("lo", loopback));
+        assert!(!is_of_this_host("br-000000000000", loopback), "the address alone proves nothing");
+        assert!(!is_of_this_host("lo", IpAddr::from([192, 0, 2, 1])));
     }
 }

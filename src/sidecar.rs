@@ -123,10 +123,10 @@ impl Sidecar {
     }
 
     /// The name that a new container has until the old one is gone, so that at any moment one of both exists
-    /// and holds the anonymous volumes.
+    /// and holds the anonymous volumes. No sidecar's own container can have it: tokens do not end in `_`.
     #[must_use]
     pub fn temporary_name(&self) -> String {
-        format!("{}.next", self.container)
+        format!("{}_", self.container)
     }
 
     /// The container to make under this name on this network, with these volumes carried over.

@@ -45,7 +45,7 @@ fn only_probes_name_wasmtime() {
 #[test]
 fn only_commands_that_print_data_use_standard_output() {
     assert_eq!(
-        strangers("stdout()", &["src/commands/data.rs", "src/relay/program.rs"]),
+        strangers("stdout().lock()", &["src/commands/data.rs", "src/relay/program.rs"]),
         Vec::<PathBuf>::new()
     );
 }

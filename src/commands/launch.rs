@@ -1,9 +1,6 @@
 //! `launch` and `up`.
 
-use std::future::Future;
 use std::sync::Arc;
-
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
 use crate::definition::Definition;
@@ -11,11 +8,13 @@ use crate::engine::Container;
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
+use crate::harness::argv::Harness;
 use crate::harness::run::{become_command, in_foreground};
-use crate::launch::{Launch, Running, interrupted};
+use crate::launch::{Launch, Running};
 use crate::preparation::{self, Preparation, validate_settings};
 use crate::probe::host::ProbeHost;
-use crate::reachability::{Meeting, foreground};
+use crate::reachability::{Meeting, describe, foreground};
+use crate::runtime::Stage;
 use crate::settings::Settings;
 
 /// Starts what is needed, waits, runs the harness.
@@ -42,19 +41,36 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
             return Err(failure);
         }
     };
+    warn_of_detached(&harness, reporter);
     let meeting = Meeting::of(Some(&harness));
-    let mut launch = assemble(settings, preparation, meeting, options.command.clone(), reporter);
-    let running = in_runtime(prepared_up(&mut launch))?;
+    let described = describe(&options.command, Some(&harness));
+    let mut launch = assemble(settings, preparation, meeting, described, reporter);
+    let mut stage = Stage::start()?;
+    let running = stage.run(prepared_up(&mut launch))?;
     let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
     let sidecars: Vec<(&Definition, &Container)> = definitions.zip(&running.containers).collect();
     let harness = foreground(&options.command, &harness, &sidecars, running.direct, &launch.meeting)?;
     let in_use = running.in_use;
     // Compiled probes, definitions and connections are not kept while the harness runs.
     drop(launch);
+    stage.signals.check()?;
     reporter.tell(&Event::HarnessStarting);
-    let code = in_foreground(&harness);
+    let code = stage.block_on(async |signals| in_foreground(&harness, signals).await);
     drop(in_use);
     code
+}
+
+/// A detached harness outlives the launch, which then no longer says that its sidecars are used.
+fn warn_of_detached(harness: &Harness, reporter: &Reporter) {
+    if let Harness::Docker(run) = harness
+        && run.is_detached()
+    {
+        let message =
+            "the harness is detached (-d), so its sidecars do not count as used once it has started";
+        let problem = Problem::warning(Code::HarnessShape, message)
+            .hint("Leave `-d` out to keep other launches from recreating them under it.");
+        reporter.tell(&Event::Problem(&problem));
+    }
 }
 
 /// Starts what is needed and waits.
@@ -68,8 +84,9 @@ pub fn up(options: &cli::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
         reporter.tell(&Event::Problem(&problem));
         return Ok(exit::SUCCESS);
     }
-    let mut launch = assemble(settings, preparation, Meeting::of(None), Vec::new(), reporter);
-    in_runtime(prepared_up(&mut launch)).map(|_| exit::SUCCESS)
+    let described = describe(&[], None);
+    let mut launch = assemble(settings, preparation, Meeting::of(None), described, reporter);
+    Stage::start()?.run(prepared_up(&mut launch)).map(|_| exit::SUCCESS)
 }
 
 /// Puts the parts of a launch together; warnings are said here.
@@ -77,7 +94,7 @@ pub(super) fn assemble(
     settings: Settings,
     preparation: Preparation,
     meeting: Meeting,
-    command: Vec<std::ffi::OsString>,
+    harness: String,
     reporter: &Arc<Reporter>,
 ) -> Launch {
     for problem in &preparation.problems {
@@ -88,7 +105,7 @@ pub(super) fn assemble(
         settings,
         sidecars: preparation.sidecars,
         meeting,
-        command,
+        harness,
         reporter: Arc::clone(reporter),
         host,
     }
@@ -101,33 +118,4 @@ async fn prepared_up(launch: &mut Launch) -> Result<Running, Failure> {
     }
     let connected = launch.connect().await?;
     launch.bring_up(connected).await
-}
-
-/// Runs to the end, or to the first signal that ends a process.
-pub(super) fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let unusable = |error: std::io::Error| {
-        Failure::from(
-            Problem::error(Code::StateUnusable, format!("the asynchronous runtime does not start: {error}"))
-                .hint("Raise the limits on threads and open files (`ulimit -a`)."),
-        )
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(unusable)?;
-    let result = runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(unusable)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(unusable)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(unusable)?;
-        tokio::select! {
-            result = work => result,
-            _ = interrupt.recv() => Err(interrupted(2)),
-            _ = terminate.recv() => Err(interrupted(15)),
-            _ = hangup.recv() => Err(interrupted(1)),
-        }
-    });
-    // A thread that waits for a lock or compiles cannot be stopped, and is not waited for.
-    runtime.shutdown_background();
-    result
 }

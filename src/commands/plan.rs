@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::data::{layer_lines, layers_json, print};
-use super::launch::{assemble, in_runtime};
+use super::launch::assemble;
 use crate::cli::{self, Format};
+use crate::definition::escape;
 use crate::error::Failure;
 use crate::event::{Reporter, problem_json};
 use crate::exit;
 use crate::lock::LockFolder;
 use crate::preparation::{self, validate_settings};
-use crate::reachability::Meeting;
+use crate::reachability::{Meeting, describe};
+use crate::runtime::Stage;
 use crate::settings::Settings;
 
 /// Prints the plan, or in the form for scripts what stands against it.
@@ -50,8 +52,9 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
         return Ok(exit::SUCCESS);
     }
     let meeting = Meeting::of(harness.as_ref());
-    let mut launch = assemble(settings, preparation, meeting, options.command.clone(), reporter);
-    let planned = in_runtime(async {
+    let described = describe(&options.command, harness.as_ref());
+    let mut launch = assemble(settings, preparation, meeting, described, reporter);
+    let planned = Stage::start()?.run(async {
         let problems = validate_settings(&launch.host, &launch.sidecars).await;
         if !problems.is_empty() {
             return Err(Failure::of(problems));
@@ -61,7 +64,11 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
         launch.plan(connected.engine.as_ref(), &locks).await
     })?;
     let text = match options.format {
-        Format::Human => format!("{layers}{planned}"),
+        Format::Human => {
+            // Names in it come from labels, which anyone may have written.
+            let lines: String = planned.to_string().lines().map(|line| escape(line) + "\n").collect();
+            format!("{layers}{lines}")
+        }
         Format::Json => {
             let mut value = planned.to_json();
             value["layers"] = layers_json;

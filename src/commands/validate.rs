@@ -1,9 +1,10 @@
 //! `validate`: definitions, probes and settings, without an engine.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::data::{layer_lines, layers_json, print};
-use super::launch::in_runtime;
 use crate::cli::{self, Format};
 use crate::definition::render;
 use crate::error::{Failure, Problem};
@@ -11,6 +12,7 @@ use crate::event::problem_json;
 use crate::exit::code_of;
 use crate::preparation::{self, Preparation, validate_settings};
 use crate::probe::host::ProbeHost;
+use crate::runtime::Stage;
 use crate::settings::Settings;
 
 /// The width that quoted source is cut to.
@@ -26,8 +28,9 @@ pub fn validate(options: &cli::Validate, color: bool) -> Result<u8, Failure> {
         .flat_map(|prepared| &prepared.probes)
         .any(|found| found.component.validates_settings())
     {
-        let host = ProbeHost::new(settings.cache.clone(), settings.state.clone());
-        let found = in_runtime(async { Ok(validate_settings(&host, &preparation.sidecars).await) })?;
+        let host = Arc::new(ProbeHost::new(settings.cache.clone(), settings.state.clone()));
+        let found =
+            Stage::start()?.run(async { Ok(validate_settings(&host, &preparation.sidecars).await) })?;
         preparation.problems.extend(found);
     }
     let probes = preparation.sidecars.iter().flat_map(|prepared| &prepared.probes);

@@ -9,9 +9,9 @@ use std::process::{Command, ExitStatus};
 
 use rustix::fs::Access;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Code, Failure, Problem};
+use crate::runtime::{HANGUP, Signals, TERMINATE};
 
 /// The exit code where the command cannot be run, and where it is not found: the shell's.
 const NOT_EXECUTABLE: u8 = 126;
@@ -85,30 +85,20 @@ pub struct Foreground {
 /// Runs the command in the foreground and returns its exit code, 128 + N where signal N ended it.
 ///
 /// The terminal's own signals reach the command by themselves, since it is in the same process group; farrier
-/// ignores them. SIGTERM and SIGHUP are passed on.
+/// ignores them. SIGTERM and SIGHUP are passed on. A child gets the default for what is handled here, and
+/// ignores what farrier was started to ignore.
 ///
 /// # Errors
 /// When the command cannot be run.
-pub fn in_foreground(harness: &Foreground) -> Result<u8, Failure> {
-    // A small runtime of its own: while the harness runs, for hours maybe, nothing else is kept.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+pub async fn in_foreground(harness: &Foreground, signals: &mut Signals) -> Result<u8, Failure> {
     let program = harness.command.first().cloned().unwrap_or_default();
-    runtime
-        .and_then(|runtime| runtime.block_on(run(harness)))
-        .map(exit_code)
-        .map_err(|error| cannot_run(&program, &error))
+    run(harness, signals).await.map(exit_code).map_err(|error| cannot_run(&program, &error))
 }
 
-async fn run(harness: &Foreground) -> io::Result<ExitStatus> {
+async fn run(harness: &Foreground, signals: &mut Signals) -> io::Result<ExitStatus> {
     let Some((program, arguments)) = harness.command.split_first() else {
         return Err(io::Error::from(io::ErrorKind::NotFound));
     };
-    // Installed before the child exists, so that no signal falls between. Handlers, not ignoring: a child
-    // inherits what is ignored, and gets the default for what is handled.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut quit = signal(SignalKind::quit())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut command = Command::new(program);
     command.args(arguments);
     for (name, _) in std::env::vars_os() {
@@ -121,10 +111,11 @@ async fn run(harness: &Foreground) -> io::Result<ExitStatus> {
     loop {
         let passed_on = tokio::select! {
             status = child.wait() => return status,
-            _ = interrupt.recv() => None,
-            _ = quit.recv() => None,
-            _ = terminate.recv() => Some(Signal::TERM),
-            _ = hangup.recv() => Some(Signal::HUP),
+            signal = signals.next() => match signal {
+                TERMINATE => Some(Signal::TERM),
+                HANGUP => Some(Signal::HUP),
+                _ => None,
+            },
         };
         let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let (Some(signal), Some(process)) = (passed_on, process) {

@@ -32,6 +32,14 @@ pub struct FoundProbe {
     pub remark: Option<Problem>,
 }
 
+impl FoundProbe {
+    /// Whether its polls execute commands in the container.
+    #[must_use]
+    pub fn executes(&self) -> bool {
+        self.interfaces.iter().any(|name| matches!(*name, "exec" | "health"))
+    }
+}
+
 /// The bytes of a probe that ships with farrier.
 #[must_use]
 pub fn built_in(name: &str) -> Option<&'static [u8]> {

@@ -120,13 +120,6 @@ impl ComponentFile {
     pub fn validates_settings(&self) -> bool {
         self.exports.iter().any(|name| name.starts_with(SETTINGS))
     }
-
-    /// Whether it imports this interface of the contract.
-    #[must_use]
-    pub fn imports_interface(&self, interface: &str) -> bool {
-        let prefix = format!("farrier:probe/{interface}@");
-        self.imports.iter().any(|name| name.starts_with(&prefix))
-    }
 }
 
 /// Names of imports and exports of the outermost component.

@@ -26,7 +26,7 @@ pub enum Verdict {
     Pending {
         /// What was seen.
         reason: String,
-        /// When to poll again at the latest.
+        /// Not to poll again before.
         retry_after: Option<Duration>,
         /// How far away the deadline is to be at least.
         extend: Option<Duration>,
@@ -190,7 +190,10 @@ impl LoadedProbe {
             Err(_) => Verdict::TimedOut,
         };
         let lines = std::mem::take(&mut store.data_mut().trace).into_iter();
-        Polled { verdict, trace: lines.map(|(level, line)| format!("{level:?}: {line}")).collect() }
+        Polled {
+            verdict,
+            trace: lines.map(|(level, line)| format!("{level:?}: {}", one_line(&line))).collect(),
+        }
     }
 
     /// Runs the component's own check of its settings; none where it has none.

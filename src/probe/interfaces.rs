@@ -97,6 +97,11 @@ impl HostState {
 
 impl types::Host for HostState {}
 
+/// Commands of other sidecars are in flight.
+fn no_turn() -> Denial {
+    Denial::Limit("waiting for other commands to end".to_owned())
+}
+
 /// An engine's failure as a guest sees it. It may pass: the container's end is noticed by the wait itself.
 fn engine_denial(_: &crate::engine::EngineError) -> Denial {
     Denial::Closed

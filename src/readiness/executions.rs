@@ -26,6 +26,8 @@ pub enum Outcome {
     Failed(EngineError),
     /// The time was up; it goes on.
     StillRunning,
+    /// The time was up before its turn came.
+    NoTurn,
 }
 
 /// The gate that all executions of a launch pass.
@@ -62,7 +64,7 @@ impl Executions {
         };
         let begun = tokio::time::Instant::now();
         let Ok(Some(turn)) = tokio::time::timeout(limit, turn).await else {
-            return Outcome::StillRunning;
+            return Outcome::NoTurn;
         };
         let engine = Arc::clone(engine);
         let container = container.to_owned();

@@ -266,8 +266,10 @@ impl Wait<'_> {
             )
         })?;
         let latest = self.begun + condition.readiness.max_timeout.max(condition.readiness.timeout);
-        let mut deadline = self.begun + condition.readiness.timeout;
-        let executes = condition.found.interfaces.iter().any(|name| matches!(*name, "exec" | "health"));
+        // What farrier itself took does not count against the sidecar: one whole poll is due to it.
+        let mut deadline = (self.begun + condition.readiness.timeout)
+            .max(Instant::now() + condition.readiness.limits.poll.min(condition.readiness.timeout));
+        let executes = condition.found.executes();
         loop {
             let polled_at = Instant::now();
             let powers = self.powers(condition, container, dialler.clone());
@@ -324,7 +326,8 @@ impl Wait<'_> {
             Verdict::Pending { reason, retry_after, extend } => (reason, Ok(Some((retry_after, extend)))),
             Verdict::TimedOut => (format!("no answer within {}", limit(limits.poll)), Ok(Some((None, None)))),
             Verdict::Failed(reason) => {
-                let now = self.look().await?;
+                // A container that cannot be looked at is the watch's business, which ends the wait.
+                let Ok(now) = self.look().await else { return Ok(Some((None, None))) };
                 let by_health = condition.found.interfaces.contains(&"health") && is_unhealthy(&now);
                 let why = if by_health { unhealthy(&now) } else { ended(Code::ProbeFailed, reason.clone()) };
                 (reason, Err(why))
@@ -396,8 +399,10 @@ impl Wait<'_> {
 
 fn poll_limits(condition: &Condition, left: Duration) -> Limits {
     let declared = condition.readiness.limits;
-    let executes = condition.found.interfaces.iter().any(|name| matches!(*name, "exec" | "health"));
-    let poll = if condition.found.built_in && executes && declared.poll == Limits::default().poll {
+    let poll = if condition.found.built_in
+        && condition.found.executes()
+        && declared.poll == Limits::default().poll
+    {
         EXECUTING_POLL
     } else {
         declared.poll

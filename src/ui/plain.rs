@@ -1,10 +1,12 @@
 //! Plain lines on standard error: one per change of state, no repeats.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
 use crate::definition::{escape, render};
 use crate::elapsed::human;
+use crate::engine::PullProgress;
 use crate::event::{Event, Sink};
 use crate::plan::Action;
 use crate::readiness::dossier::Dossier;
@@ -29,17 +31,20 @@ pub enum Verbosity {
 pub struct PlainSink {
     verbosity: Verbosity,
     color: bool,
+    /// By sidecar: how many tenths of its pull were told.
+    pulled: HashMap<String, u64>,
 }
 
 impl PlainSink {
     /// A sink of this verbosity.
     #[must_use]
     pub fn new(verbosity: Verbosity, color: bool) -> Self {
-        Self { verbosity, color }
+        Self { verbosity, color, pulled: HashMap::new() }
     }
 
-    fn text(&self, event: &Event<'_>) -> Option<String> {
-        let shown = |least: Verbosity| self.verbosity >= least;
+    fn text(&mut self, event: &Event<'_>) -> Option<String> {
+        let verbosity = self.verbosity;
+        let shown = |least: Verbosity| verbosity >= least;
         match event {
             Event::Problem(problem) if problem.is_error() || shown(Verbosity::Normal) => {
                 Some(render(problem, self.color, WIDTH))
@@ -68,10 +73,21 @@ impl PlainSink {
             Event::Started { sidecar, .. } => {
                 shown(Verbosity::Answers).then(|| line(&format!("{sidecar}: started")))
             }
-            Event::PullProgress { .. } | Event::Planned(_) | Event::HarnessStarting | Event::Problem(_) => {
-                None
-            }
+            Event::PullProgress { sidecar, progress } => self.progress(sidecar, progress),
+            Event::Planned(_) | Event::HarnessStarting | Event::Problem(_) => None,
         }
+    }
+
+    /// A line for each further tenth.
+    fn progress(&mut self, sidecar: &str, progress: &PullProgress) -> Option<String> {
+        let tenths = (progress.current * 10).checked_div(progress.total)?;
+        let told = self.pulled.entry(sidecar.to_owned()).or_default();
+        if tenths <= *told {
+            return None;
+        }
+        *told = tenths;
+        let (current, total) = (progress.current >> 20, progress.total >> 20);
+        Some(line(&format!("{sidecar}: pulled {current} of {total} MiB")))
     }
 
     fn dossier(&self, dossier: &Dossier) -> String {

@@ -130,7 +130,7 @@ impl Bench {
             settings: self.settings(),
             sidecars: self.sidecars(),
             meeting: self.meeting.clone(),
-            command: vec!["true".into()],
+            harness: "true".to_owned(),
             reporter: Arc::new(Reporter::new(vec![Box::new(Collector(Arc::clone(&told)))])),
             host: Arc::clone(&HOST),
         };

@@ -88,8 +88,11 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
 }
 
 fn convert_endpoint(endpoint: EndpointSettings) -> Endpoint {
+    let network_id = endpoint.network_id.unwrap_or_default();
     Endpoint {
-        network_id: endpoint.network_id.unwrap_or_default(),
+        // How the engine names the bridge of a network, unless its creator named it.
+        bridge: network_id.get(..12).map(|id| format!("br-{id}")).unwrap_or_default(),
+        network_id,
         address: endpoint.ip_address.and_then(|text| text.parse().ok()),
         gateway: endpoint.gateway.and_then(|text| text.parse().ok()),
         aliases: endpoint.aliases.unwrap_or_default(),

@@ -8,6 +8,11 @@ use bollard::models::{
 
 use crate::engine::{ContainerSpec, Mounted};
 
+/// Bytes that a helper may use: its program needs few, python3 some 20 MiB.
+const HELPER_MEMORY: i64 = 128 << 20;
+/// Processes and threads of a helper: one a connection.
+const HELPER_PROCESSES: i64 = 256;
+
 fn some_unless_empty(list: &[String]) -> Option<Vec<String>> {
     (!list.is_empty()).then(|| list.to_vec())
 }
@@ -23,6 +28,8 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         host.cap_drop = Some(vec!["ALL".to_owned()]);
         host.security_opt = Some(vec!["no-new-privileges".to_owned()]);
         host.auto_remove = Some(true);
+        host.memory = Some(HELPER_MEMORY);
+        host.pids_limit = Some(HELPER_PROCESSES);
     }
     let endpoint = EndpointSettings { aliases: Some(spec.aliases.clone()), ..Default::default() };
     ContainerCreateBody {

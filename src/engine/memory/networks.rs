@@ -111,6 +111,7 @@ pub(super) fn joined(
         network_id: network.id.clone(),
         address,
         gateway: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        bridge: "lo".to_owned(),
         ..endpoint
     }
 }

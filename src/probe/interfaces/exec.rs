@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exec_interface::{Host, Output};
 use super::types::Denial;
-use super::{HostState, engine_denial};
+use super::{HostState, engine_denial, no_turn};
 use crate::readiness::executions::Outcome;
 
 impl Host for HostState {
@@ -29,6 +29,7 @@ impl Host for HostState {
             Outcome::CannotRun(text) => Err(Denial::Other(text)),
             Outcome::Failed(error) => Err(engine_denial(&error)),
             Outcome::StillRunning => Err(Denial::TimedOut),
+            Outcome::NoTurn => Err(no_turn()),
         })
     }
 

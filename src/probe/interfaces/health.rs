@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::health_interface::{HealthStatus, Host, TestResult};
 use super::types::Denial;
-use super::{HostState, Subject, engine_denial};
+use super::{HostState, Subject, engine_denial, no_turn};
 use crate::engine::{Container, HealthStatus as EngineStatus, Process};
 use crate::readiness::executions::Outcome;
 
@@ -76,6 +76,7 @@ async fn run_test(subject: Result<Subject, Denial>, left: Duration) -> Result<Op
         Outcome::CannotRun(text) => Ok(Some(TestResult { exit_code: -1, output: text })),
         Outcome::Failed(error) => Err(engine_denial(&error)),
         Outcome::StillRunning => Err(Denial::TimedOut),
+        Outcome::NoTurn => Err(no_turn()),
     }
 }
 

@@ -1,0 +1,143 @@
+//! The asynchronous runtime of a command, and the signals that end one: one set for the whole command, so that
+//! none falls between two steps.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::task::Poll;
+
+use futures_util::FutureExt;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::error::{Code, Failure, Problem};
+use crate::exit;
+
+/// The numbers, the same on all systems that are supported.
+pub const HANGUP: u8 = 1;
+const INTERRUPT: u8 = 2;
+const QUIT: u8 = 3;
+/// What asks a process to end.
+pub const TERMINATE: u8 = 15;
+
+/// The signals that a command listens to.
+pub struct Signals {
+    streams: Vec<(u8, Signal)>,
+}
+
+impl Signals {
+    /// Listens from now on. A signal that was ignored when the command began stays ignored, for the harness too:
+    /// that is what `nohup` asks for.
+    fn listen() -> io::Result<Self> {
+        let ignored = ignored_signals();
+        let wanted = [
+            (HANGUP, SignalKind::hangup()),
+            (INTERRUPT, SignalKind::interrupt()),
+            (QUIT, SignalKind::quit()),
+            (TERMINATE, SignalKind::terminate()),
+        ];
+        let heard = wanted.into_iter().filter(|(number, _)| ignored & (1 << (number - 1)) == 0);
+        let streams = heard.map(|(number, kind)| Ok((number, signal(kind)?)));
+        Ok(Self { streams: streams.collect::<io::Result<_>>()? })
+    }
+
+    /// The number of the next signal.
+    pub async fn next(&mut self) -> u8 {
+        poll_fn(|context| {
+            for (number, stream) in &mut self.streams {
+                if stream.poll_recv(context).is_ready() {
+                    return Poll::Ready(*number);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// A signal that arrived already.
+    ///
+    /// # Errors
+    /// The end that it asks for.
+    pub fn check(&mut self) -> Result<(), Failure> {
+        self.next().now_or_never().map_or(Ok(()), |signal| Err(interrupted(signal)))
+    }
+}
+
+/// The mask of signals that this process was started to ignore; empty where the system does not tell.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// The end of a command by a signal before the harness ran.
+fn interrupted(signal: u8) -> Failure {
+    let name = match signal {
+        HANGUP => "SIGHUP",
+        INTERRUPT => "SIGINT",
+        QUIT => "SIGQUIT",
+        _ => "SIGTERM",
+    };
+    let problem = Problem::warning(Code::Interrupted, format!("stopped by {name} before the harness ran"))
+        .hint("Sidecars that were started are left running; the next launch uses them.");
+    Failure { exit: exit::SIGNALLED + signal, problems: vec![problem] }
+}
+
+/// A runtime with the signals that end what runs in it.
+pub struct Stage {
+    /// Taken when it ends.
+    runtime: Option<Runtime>,
+    handle: Handle,
+    /// The signals.
+    pub signals: Signals,
+}
+
+impl Stage {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the system has no threads or files left.
+    pub fn start() -> Result<Self, Failure> {
+        let unusable = |error: io::Error| {
+            let message = format!("the asynchronous runtime does not start: {error}");
+            let problem = Problem::error(Code::StateUnusable, message);
+            Failure::from(problem.hint("Raise the limits on threads and open files (`ulimit -a`)."))
+        };
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(unusable)?;
+        let signals = runtime.block_on(async { Signals::listen() }).map_err(unusable)?;
+        let handle = runtime.handle().clone();
+        Ok(Self { runtime: Some(runtime), handle, signals })
+    }
+
+    /// Runs to the end, or to the first signal.
+    ///
+    /// # Errors
+    /// The work's own, or that a signal ended it.
+    pub fn run<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        self.block_on(async |signals| {
+            tokio::select! {
+                result = work => result,
+                signal = signals.next() => Err(interrupted(signal)),
+            }
+        })
+    }
+
+    /// Runs to the end; what a signal means is the work's business.
+    ///
+    /// # Errors
+    /// The work's own.
+    pub fn block_on<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Signals) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.handle.block_on(work(&mut self.signals))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // A thread that waits for a lock or compiles cannot be stopped, and is not waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
