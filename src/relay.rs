@@ -300,7 +300,7 @@ enum Tool {
     Bash,
 }
 
-/// Connects, says so with one byte, and copies both ways.
+/// Connects, says so with one byte, and copies both ways until either side ends.
 const PYTHON: &str = "\
 import socket,sys,threading,os
 s=socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3]))
@@ -309,16 +309,22 @@ os.write(1,b'+')
 def up():
     while True:
         b=os.read(0,16384)
-        if not b: break
+        if not b: os._exit(0)
         s.sendall(b)
-    s.shutdown(2)
 threading.Thread(target=up,daemon=True).start()
 while True:
     b=s.recv(16384)
     if not b: break
     os.write(1,b)
 ";
-const BASH: &str = "exec 3<>/dev/tcp/$0/$1 || exit 1; printf +; cat <&3 & p=$!; cat >&3; kill $p";
+/// The same. An execution is a session of its own, so that `kill 0` ends only it.
+const BASH: &str =
+    "exec 3<>/dev/tcp/$0/$1 4<&0 || exit 1; printf +; { cat <&4 >&3; kill 0; } & cat <&3; kill 0";
+/// The same, with a connection of its own to see that there is one. The nc of `BusyBox` knows no `-z`, but runs a program
+/// once it is connected. (Its cat is no way out: it may keep the end of what a socket says to itself.)
+const NETCAT: &str = "case \"$(nc -h 2>&1)\" in \
+    *-z*) nc -z -w \"$2\" \"$0\" \"$1\";; *) nc -w \"$2\" \"$0\" \"$1\" -e true;; esac || exit 1; \
+    printf +; exec nc \"$0\" \"$1\"";
 
 impl Tool {
     const ALL: [Self; 3] = [Self::Python, Self::Netcat, Self::Bash];
@@ -347,14 +353,7 @@ impl Tool {
         let whole = timeout.as_secs().max(1).to_string();
         let arguments: Vec<&str> = match self {
             Self::Python => vec!["python3", "-c", PYTHON, &host, &port, &seconds],
-            Self::Netcat => vec![
-                "sh",
-                "-c",
-                "nc -z -w \"$2\" \"$0\" \"$1\" || exit 1; printf +; exec nc \"$0\" \"$1\"",
-                &host,
-                &port,
-                &whole,
-            ],
+            Self::Netcat => vec!["sh", "-c", NETCAT, &host, &port, &whole],
             Self::Bash => vec!["bash", "-c", BASH, &host, &port],
         };
         arguments.into_iter().map(str::to_owned).collect()
