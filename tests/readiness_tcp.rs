@@ -83,8 +83,6 @@ fn a_server_that_listens_late_is_ready_when_it_listens() {
 
 #[test]
 fn what_does_not_listen_at_the_declared_address_is_never_ready() {
-    let Some(scene) = Scene::with_docker() else { return };
-    drop(scene);
     for (stem, arguments) in [
         ("never", "wait"),
         ("loopback", "serve --port 7000 --bind 127.0.0.1"),

@@ -1,4 +1,4 @@
-//! Real servers, real clients: PostgreSQL and Redis are ready when they answer queries, under each probe.
+//! Real servers, real clients: `PostgreSQL` and Redis are ready when they answer queries, under each probe.
 
 mod support;
 

@@ -10,6 +10,8 @@ use crate::error::Code;
 
 /// What the tcp probe answers where nothing listens.
 const REFUSED: &str = "connection refused";
+/// The beginning of what stands for an answer where a poll was cut.
+pub(super) const NO_ANSWER: &str = "the probe did not answer";
 /// Log lines that a dossier quotes.
 const LOG_LINES: usize = 20;
 
@@ -127,6 +129,11 @@ impl Dossier {
                 if self.newest_answer() == Some(REFUSED) {
                     say("Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 alone, \
                          and on the port under [interface].");
+                }
+                if self.newest_answer().is_some_and(|answer| answer.starts_with(NO_ANSWER)) {
+                    say(
+                        "It is the probe that takes long: one poll of it may take `limits.poll` under [readiness].",
+                    );
                 }
                 say("If it only needs longer, raise `timeout` under [readiness].");
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, Shared, try_join_all};
 use tokio::sync::Notify;
 
-use super::dossier::{Answers, Dossier};
+use super::dossier::{Answers, Dossier, NO_ANSWER};
 use super::executions::Executions;
 use super::look::{Ended, ended, is_same_run, is_unhealthy, judge, unhealthy};
 use super::schedule::pause;
@@ -324,7 +324,7 @@ impl Wait<'_> {
         let (text, outcome) = match polled.verdict {
             Verdict::Ready => ("ready".to_owned(), Ok(None)),
             Verdict::Pending { reason, retry_after, extend } => (reason, Ok(Some((retry_after, extend)))),
-            Verdict::TimedOut => (format!("no answer within {}", limit(limits.poll)), Ok(Some((None, None)))),
+            Verdict::TimedOut => (no_answer(condition, limits), Ok(Some((None, None)))),
             Verdict::Failed(reason) => {
                 // A container that cannot be looked at is the watch's business, which ends the wait.
                 let Ok(now) = self.look().await else { return Ok(Some((None, None))) };
@@ -395,6 +395,15 @@ impl Wait<'_> {
             declared: readiness.command.clone(),
         }
     }
+}
+
+/// What stands for an answer where a poll was cut: by its own limit, or by the end of the wait.
+fn no_answer(condition: &Condition, limits: Limits) -> String {
+    let whole = poll_limits(condition, Duration::MAX).poll;
+    if limits.poll < whole {
+        return format!("{NO_ANSWER} before the wait was over");
+    }
+    format!("{NO_ANSWER} within {}", limit(whole))
 }
 
 fn poll_limits(condition: &Condition, left: Duration) -> Limits {
