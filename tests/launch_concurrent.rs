@@ -126,6 +126,7 @@ fn a_sidecar_that_a_running_harness_uses_is_not_pulled_away() {
     for part in ["env.LEVEL changed", &format!("process {}", holding.id()), "docker run"] {
         assert!(message.contains(part), "{part}: {message}");
     }
+    assert!(!message.contains(&network), "arguments may hold secrets: {message}");
     assert!(refused.stderr().contains("--recreate"), "{refused}");
     assert!(!refused.to_string().contains("\"two\""), "{refused}");
     assert_eq!(identity(&container), first);

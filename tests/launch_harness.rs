@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use support::engine::{container_id, is_running};
 use support::launching::{assert_answered, identity, server, server_ready};
-use support::{Running, Scene, Signal, docker, fixture_image, fixture_program, wait_until};
+use support::{Run, Running, Scene, Signal, docker, fixture_image, fixture_program, wait_until};
 
 /// How long anything may take that is waited for.
 const PATIENT: Duration = Duration::from_mins(1);
@@ -266,4 +266,37 @@ fn children(parent: u32) -> Vec<u32> {
             behind_name.split(' ').nth(1) == Some(parent.to_string().as_str())
         })
         .collect()
+}
+
+#[test]
+fn a_hangup_that_was_ignored_at_the_start_stays_ignored() {
+    let Some((scene, program)) = scene_with_server() else { return };
+    let launch = Run::program(&scene, "/usr/bin/env")
+        .args(["--ignore-signal=HUP", env!("CARGO_BIN_EXE_farrier"), "launch", "--", &program, "cat"])
+        .open_stdin()
+        .spawn();
+    wait_until("the harness runs", PATIENT, || children(launch.id()).len() == 1);
+    let harness = children(launch.id())[0];
+    let ignored = |process: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let mask =
+            status.lines().find_map(|line| line.strip_prefix("SigIgn:").map(str::trim).map(str::to_owned));
+        u64::from_str_radix(&mask.unwrap_or_default(), 16).unwrap_or(0) & 1 == 1
+    };
+    assert!(ignored(launch.id()) && ignored(harness), "both ignore SIGHUP, as `nohup` asks for");
+    launch.signal(Signal::HUP);
+    let mut launch = launch;
+    launch.close_stdin();
+    launch.wait().assert_code(0);
+}
+
+#[test]
+fn a_detached_harness_is_warned_about() {
+    let Some((scene, _)) = scene_with_server() else { return };
+    let network = scene.network("net");
+    let (label, image) = (scene.label(), fixture_image());
+    let harness = ["docker", "run", "-d", "--label", &label, "--network", &network, &image, "wait"];
+    let outcome = scene.launch(harness).output().assert_code(0);
+    assert!(outcome.stderr().contains("detached"), "{outcome}");
+    docker(["rm", "--force", outcome.stdout().trim()]);
 }

@@ -440,3 +440,21 @@ fn entrypoint_and_command_combine_with_the_images_as_in_docker_run() {
         assert!(is_running(&scene.container("db")), "{top}");
     }
 }
+
+#[test]
+fn what_a_label_says_reaches_the_terminal_escaped() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let network = launched(&scene, "");
+    let labels = label_options(&inspect(&scene.container("db"), "{{json .Config.Labels}}").expect("labels"));
+    let forged: Vec<String> = labels
+        .into_iter()
+        .map(|label| match label.strip_prefix("farrier.config-hash=") {
+            Some(_) => "farrier.config-hash=other".to_owned(),
+            None => label.replace("\"env\":{", "\"env\":{\"A\\u001b[31mB\":\"x\","),
+        })
+        .collect();
+    forge(&scene, &network, &forged, &[], SERVE);
+    let plan = scene.farrier(["plan", "--"]).args(scene.asking(&network, "db")).output().assert_code(0);
+    assert!(plan.stdout().contains("A\\x1b[31mB changed"), "{plan}");
+    assert!(!plan.stdout().contains('\u{1b}'), "{plan}");
+}
