@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::io::DuplexStream;
+use futures_util::FutureExt;
+use tokio::io::{AsyncWriteExt, DuplexStream};
 
 use super::image::{End, MemoryImage, Run};
 use super::networks::joined;
-use super::world::{World, not_found};
+use super::world::{World, carries, not_found};
 use crate::engine::{
     Attached, Container, ContainerSpec, Endpoint, EngineError, EngineErrorKind, EngineResult, Health,
     HealthStatus, Mounted, Process, Status,
@@ -126,12 +127,8 @@ impl World {
     }
 
     pub(super) fn labelled(&self, label: &str) -> Vec<String> {
-        let (key, value) = label.split_once('=').map_or((label, None), |(key, value)| (key, Some(value)));
-        let carries = |kept: &&Kept| {
-            let found = kept.container.labels.get(key);
-            found.is_some_and(|found| value.is_none_or(|value| found == value))
-        };
-        self.containers.values().filter(carries).map(|kept| kept.container.name.clone()).collect()
+        let labelled = |kept: &&Kept| carries(&kept.container.labels, label);
+        self.containers.values().filter(labelled).map(|kept| kept.container.name.clone()).collect()
     }
 
     /// Whether a container's process exists.
@@ -249,7 +246,12 @@ impl World {
         container.health = tested.then(|| Health { status: HealthStatus::Starting, runs: Vec::new() });
         let started_at = container.started_at.clone();
         kept.starts += 1;
-        let wires = kept.wires.take();
+        if let Some((_, output)) = &mut kept.wires {
+            // As much as the stream takes without a reader; whoever attached reads it, and its end with the
+            // run's.
+            let _ = output.write_all(&run.stdout).now_or_never();
+        }
+        let wires = kept.wires.take_if(|_| run.end == End::Copies);
         self.write_log(&id, &run);
         self.emit(&id, "start");
         let Run { after, end, .. } = run;
@@ -386,6 +388,9 @@ impl World {
         let Some(id) = self.id_of(name) else { return };
         if let Some(kept) = self.containers.get_mut(&id) {
             kept.removed_at_end = false;
+        }
+        if self.runs(&id) {
+            self.emit(&id, "kill");
         }
         self.end(&id, &End::Never);
         self.emit(&id, "destroy");

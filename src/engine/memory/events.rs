@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::world::World;
+use super::world::{World, carries};
 use crate::engine::{EngineError, EngineErrorKind, EngineEvent, EngineResult};
 
 type Item = EngineResult<EngineEvent>;
@@ -20,7 +20,7 @@ pub(super) struct Events {
 impl Events {
     fn send(&mut self, event: &EngineEvent, labels: &BTreeMap<String, String>) {
         self.listeners.retain(|(label, listener)| {
-            if labels.contains_key(label) { listener.send(Ok(event.clone())).is_ok() } else { true }
+            if carries(labels, label) { listener.send(Ok(event.clone())).is_ok() } else { true }
         });
     }
 }
@@ -44,7 +44,7 @@ impl World {
         let (sender, receiver) = unbounded_channel();
         let since = nanoseconds(since);
         for (event, labels) in &self.events.past {
-            if event.time >= since && labels.contains_key(label) {
+            if event.time >= since && carries(labels, label) {
                 let _ = sender.send(Ok(event.clone()));
             }
         }

@@ -11,13 +11,13 @@ fn refused(message: String) -> EngineError {
 }
 
 impl World {
-    /// All networks of this name, or the one of this id.
+    /// All networks of this name, or the one whose id begins so.
     #[must_use]
     pub fn networks(&self, name: &str) -> Vec<Network> {
         let named = |network: &&Network| network.name == name;
         let mut found: Vec<Network> = self.networks.iter().filter(named).cloned().collect();
-        if found.is_empty() {
-            found.extend(self.networks.iter().find(|network| network.id == name).cloned());
+        if found.is_empty() && name.len() >= 12 {
+            found.extend(self.networks.iter().find(|network| network.id.starts_with(name)).cloned());
         }
         found.sort_by(|left, right| left.id.cmp(&right.id));
         found
@@ -85,13 +85,14 @@ impl World {
 
     /// Takes a container off a network.
     pub fn disconnect(&mut self, network: &str, container: &str) -> EngineResult<()> {
-        let network = self.one_network(network)?;
-        let kept = self.find_mut(container)?;
-        match kept.container.networks.remove(&network.name) {
+        // By force: a network that is gone is as good as one that the container is not on.
+        let name = match self.one_network(network) {
+            Err(error) if error.kind == EngineErrorKind::NotFound => network.to_owned(),
+            found => found?.name,
+        };
+        match self.find_mut(container)?.container.networks.remove(&name) {
             Some(_) => Ok(()),
-            None => {
-                Err(refused(format!("container {container} is not connected to network {}", network.name)))
-            }
+            None => Err(refused(format!("container {container} is not connected to network {name}"))),
         }
     }
 }

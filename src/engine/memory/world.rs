@@ -37,6 +37,12 @@ pub(super) fn not_found(what: impl std::fmt::Display) -> EngineError {
     EngineError::new(EngineErrorKind::NotFound, format!("No such {what}"))
 }
 
+/// Whether these labels match `NAME` or `NAME=value`.
+pub(super) fn carries(labels: &BTreeMap<String, String>, label: &str) -> bool {
+    let (name, value) = label.split_once('=').map_or((label, None), |(name, value)| (name, Some(value)));
+    labels.get(name).is_some_and(|found| value.is_none_or(|value| found == value))
+}
+
 fn with_tag(reference: &str) -> String {
     let last = reference.rsplit('/').next().unwrap_or(reference);
     if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
@@ -127,8 +133,13 @@ impl World {
     }
 
     pub(super) fn known_image(&self, reference: &str) -> Option<&MemoryImage> {
-        let id = self.tags.get(&with_tag(reference)).map_or(reference, String::as_str);
-        self.images.get(id)
+        if let Some(id) = self.tags.get(&with_tag(reference)) {
+            return self.images.get(id);
+        }
+        // Else it may be the beginning of an id, with or without its algorithm.
+        let digits = reference.strip_prefix("sha256:").unwrap_or(reference);
+        let begins = |id: &&String| !digits.is_empty() && id["sha256:".len()..].starts_with(digits);
+        self.images.keys().find(begins).and_then(|id| self.images.get(id))
     }
 
     /// An image by reference or id.
