@@ -1,0 +1,22 @@
+//! One suite for both engines, the real one and the one in memory: a difference between them fails it.
+//!
+//! A case is a function over a [`engine_contract::stage::Stage`]; `contract!` makes two tests of it, one for
+//! each engine.
+
+mod support;
+
+mod engine_contract {
+    mod containers;
+    mod docker;
+    mod events;
+    mod exec;
+    mod helper;
+    mod identity;
+    mod images;
+    mod lifecycle;
+    mod memberships;
+    mod memory;
+    mod networks;
+    pub mod stage;
+    mod volumes;
+}
