@@ -238,6 +238,8 @@ pub struct Container {
     pub error: String,
     /// When its current or last run began, as the engine writes it.
     pub started_at: String,
+    /// When its last run ended, as the engine writes it; a moment long ago where none did.
+    pub finished_at: String,
     /// How often the engine restarted it.
     pub restarts: i64,
     /// Its health, where it has a test.
@@ -252,6 +254,25 @@ pub struct Container {
     pub network_mode: String,
     /// Its networks by name.
     pub networks: BTreeMap<String, Endpoint>,
+}
+
+/// How much earlier than the noted start a process may have written, where nothing else bounds it.
+const FIRST_WORDS: Duration = Duration::from_millis(50);
+
+impl Container {
+    /// The moment since which log lines are of the current or last run. The engine notes a start only once the
+    /// process runs, which may have written, and even ended, by then; so the end of the run before bounds it.
+    #[must_use]
+    pub fn log_start(&self) -> String {
+        let parse = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        let (Some(started), Some(finished)) = (parse(&self.started_at), parse(&self.finished_at)) else {
+            return self.started_at.clone();
+        };
+        if finished < started {
+            return self.finished_at.clone();
+        }
+        started.checked_sub(FIRST_WORDS).unwrap_or(started).to_string()
+    }
 }
 
 /// A container to be made.

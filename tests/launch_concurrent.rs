@@ -185,7 +185,7 @@ fn whoever_waits_for_another_launch_says_so() {
         let hash = sha2::Sha256::digest(engine);
         hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>()
     };
-    let path = format!("/tmp/farrier-locks/{digest}.{}.lock", scene.container("db"));
+    let path = format!("/tmp/farrier-locks/{digest}.{}@lock", scene.container("db"));
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
     let lock = std::fs::File::open(&path).expect("the lock that the launch before made");
     lock.lock().expect("it is free");

@@ -33,10 +33,6 @@ const ANSWER_TIMEOUT_SECONDS: u64 = 120;
 /// The pause before a container whose removal is under way is looked at again.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 
-/// The engine notes a start only once the process runs, which may have written, and even ended, by then. A run
-/// before it ended longer ago.
-const FIRST_WORDS: Duration = Duration::from_millis(200);
-
 /// A connection to an engine.
 pub struct DockerEngine {
     client: Docker,
@@ -354,7 +350,6 @@ impl Engine for DockerEngine {
 
     async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
         let since = since.parse::<jiff::Timestamp>().unwrap_or_default();
-        let since = since.checked_sub(FIRST_WORDS).unwrap_or(since);
         let options = query::LogsOptionsBuilder::default()
             .stdout(true)
             .stderr(true)

@@ -48,8 +48,8 @@ pub struct Subject {
     pub engine: Arc<dyn Engine>,
     /// Its id.
     pub container: String,
-    /// When its current run began, as the engine writes it.
-    pub started_at: String,
+    /// Since when log lines are of its current run.
+    pub log_start: String,
     /// Keeps executed commands apart.
     pub executions: Arc<Executions>,
 }

@@ -89,7 +89,7 @@ impl Dossier {
     /// Completes the evidence from the engine; what cannot be had is left out.
     pub async fn collect(mut self, engine: &dyn Engine) -> Self {
         if let Ok(Some(container)) = engine.container(&self.container_name).await {
-            let log = engine.logs(&container.id, &container.started_at, LOG_LINES).await;
+            let log = engine.logs(&container.id, &container.log_start(), LOG_LINES).await;
             self.log = log.unwrap_or_default();
             self.container = Some(container);
         }

@@ -388,7 +388,7 @@ impl Wait<'_> {
             subject: Some(Subject {
                 engine: Arc::clone(&self.shared.engine),
                 container: container.id.clone(),
-                started_at: container.started_at.clone(),
+                log_start: container.log_start(),
                 executions: Arc::clone(&self.shared.executions),
             }),
             commands,

@@ -176,6 +176,7 @@ impl World {
             oom_killed: false,
             error: String::new(),
             started_at: "0001-01-01T00:00:00Z".to_owned(),
+            finished_at: "0001-01-01T00:00:00Z".to_owned(),
             restarts: 0,
             health: None,
             mounts,
@@ -312,8 +313,10 @@ impl World {
             kept.container.oom_killed = true;
             self.emit(&id, "oom");
         }
+        let now = rfc3339(self.now());
         let Ok(kept) = self.find_mut(&id) else { return };
         kept.container.status = Status::Exited;
+        kept.container.finished_at = now;
         kept.container.exit_code = if let End::Exit(code) = end { *code } else { 137 };
         kept.wires = None;
         for endpoint in kept.container.networks.values_mut() {

@@ -12,7 +12,7 @@ impl Host for HostState {
             Err(denial) => return Ok(Err(denial)),
         };
         let lines = LOG_LINES.min(max as usize);
-        let tail = subject.engine.logs(&subject.container, &subject.started_at, lines).await;
+        let tail = subject.engine.logs(&subject.container, &subject.log_start, lines).await;
         Ok(tail.map_err(|error| engine_denial(&error)))
     }
 }
