@@ -2,13 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::engine::{Engine, EngineError, EngineErrorKind, Image};
+use crate::engine::{Container, ContainerSpec, Engine, EngineError, EngineErrorKind, Image, Status};
 use crate::error::{Code, Problem};
 use crate::event::{Event, Reporter};
 use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
 use crate::registry;
-use crate::sidecar::{LABEL_NETWORK, Sidecar};
+use crate::sidecar::{LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
+
+/// How long the engine may take to finish or give up a creation whose launch was killed.
+const RESERVED: Duration = Duration::from_secs(10);
+/// After this time a container that was created but not started is nobody's: a launch starts its own at once.
+const ABANDONED: Duration = Duration::from_secs(2);
+/// The pause before a creation that met a taken name is tried again.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What carrying out needs.
 pub struct Applier {
@@ -144,7 +152,8 @@ impl Applier {
         let is_taken = plan.existing.as_ref().is_some_and(|existing| existing.name == sidecar.container);
         let name = if is_taken { sidecar.temporary_name() } else { sidecar.container.clone() };
         let spec = sidecar.spec(&name, network, &plan.carried, &salt);
-        let id = self.engine.create(&spec).await.map_err(|error| cannot_create(sidecar, &error))?;
+        let created = self.create(&spec).await;
+        let id = created.map_err(|error| cannot_create(sidecar, &error))?;
         if let Some(existing) = &plan.existing {
             let removed = self.engine.remove(&existing.id, false).await;
             removed.map_err(|error| engine_problem(&format!("remove `{}`", existing.name), &error))?;
@@ -154,6 +163,28 @@ impl Applier {
             renamed.map_err(|error| engine_problem(&format!("rename `{name}`"), &error))?;
         }
         Ok(id)
+    }
+
+    /// Creates a container. A launch that was killed may have left the engine at it: the name is then reserved
+    /// for a moment, and taken by a container that nobody will start.
+    async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        let begun = Instant::now();
+        loop {
+            let conflict = match self.engine.create(spec).await {
+                Err(error) if error.kind == EngineErrorKind::Conflict => error,
+                result => return result,
+            };
+            match self.engine.container(&spec.name).await? {
+                None if begun.elapsed() < RESERVED => {}
+                Some(found) if found.status == Status::Created && is_same_sidecar(&found, spec) => {
+                    if begun.elapsed() >= ABANDONED {
+                        self.engine.remove(&found.id, false).await?;
+                    }
+                }
+                _ => return Err(conflict),
+            }
+            tokio::time::sleep(CONFLICT_PAUSE).await;
+        }
     }
 
     async fn pull(&self, sidecar: &Sidecar) -> Result<(), Problem> {
@@ -184,6 +215,10 @@ impl Applier {
             Err(error) => Err(unavailable(&error.message)),
         }
     }
+}
+
+fn is_same_sidecar(container: &Container, spec: &ContainerSpec) -> bool {
+    container.labels.get(LABEL_SIDECAR) == spec.labels.get(LABEL_SIDECAR)
 }
 
 fn cannot_connect(sidecar: &Sidecar, network: &str, error: &EngineError) -> Problem {

@@ -180,15 +180,17 @@ fn sidecar_json(plan: &SidecarPlan) -> serde_json::Value {
             value
         })
         .collect();
+    let networks = |again: bool| -> Vec<&String> {
+        plan.connect.iter().filter(|(_, taken_off)| *taken_off == again).map(|(network, _)| network).collect()
+    };
     serde_json::json!({
         "name": plan.name,
         "container": plan.container,
         "action": plan.action.to_string(),
         "causes": causes,
         "pull": plan.pull,
-        "connect": plan.connect.iter().map(|(network, again)| {
-            serde_json::json!({"network": network, "again": again})
-        }).collect::<Vec<_>>(),
+        "connect": networks(false),
+        "reconnect": networks(true),
         "removes_leftover": plan.leftover.is_some(),
         "unused_volumes": plan.orphaned.iter().map(|volume| &volume.source).collect::<Vec<_>>(),
         "carried_volumes": plan.carried.iter().map(|volume| &volume.target).collect::<Vec<_>>(),

@@ -173,7 +173,7 @@ const DRIFT: &[(&[&str], &[&str], &str)] = &[
     (&["--workdir", "/tmp"], SERVE, "working directory"),
     (&["--health-cmd", "true"], SERVE, "health test"),
     (&["--volume", "/tmp:/host"], SERVE, "mounts"),
-    (&["--volume", "/data"], SERVE, "mounts"),
+    (&["--volume", "/data"], SERVE, ""),
     (&["--volume", "/var/run/docker.sock:/var/run/docker.sock"], SERVE, "mounts"),
     (&["--tmpfs", "/scratch"], SERVE, "Tmpfs"),
     (&["--memory", "64m"], SERVE, "memory"),
@@ -450,7 +450,7 @@ fn what_a_label_says_reaches_the_terminal_escaped() {
         .into_iter()
         .map(|label| match label.strip_prefix("farrier.config-hash=") {
             Some(_) => "farrier.config-hash=other".to_owned(),
-            None => label.replace("\"env\":{", "\"env\":{\"A\\u001b[31mB\":\"x\","),
+            None => label.replace("\"env\":{}", "\"env\":{\"A\\u001b[31mB\":\"x\"}"),
         })
         .collect();
     forge(&scene, &network, &forged, &[], SERVE);

@@ -20,8 +20,12 @@ fn helper(stage: &dyn Stage, command: &[&str]) -> ContainerSpec {
 async fn a_helper_is_unprivileged(stage: &dyn Stage) {
     let id = stage.engine().create(&helper(stage, &["cat"])).await.expect("a helper");
     let made = stage.inspect(&id).await;
-    let expected =
-        [("AutoRemove", "true"), ("CapDrop", "[\"ALL\"]"), ("SecurityOpt", "[\"no-new-privileges\"]")];
+    let expected = [
+        ("AutoRemove", "true"),
+        ("CapDrop", "[\"ALL\"]"),
+        ("PidsLimit", "256"),
+        ("SecurityOpt", "[\"no-new-privileges\"]"),
+    ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(made.privileges, BTreeMap::from(expected));
     assert_eq!(made.process.user, "65534:65534");

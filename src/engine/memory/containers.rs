@@ -83,9 +83,14 @@ fn merged(image: &Process, spec: &ContainerSpec) -> Process {
 
 /// What inspecting a throwaway helper shows of the host part.
 fn helper_privileges() -> BTreeMap<String, String> {
-    [("AutoRemove", "true"), ("CapDrop", "[\"ALL\"]"), ("SecurityOpt", "[\"no-new-privileges\"]")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+    [
+        ("AutoRemove", "true"),
+        ("CapDrop", "[\"ALL\"]"),
+        ("PidsLimit", "256"),
+        ("SecurityOpt", "[\"no-new-privileges\"]"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
 }
 
 impl World {
