@@ -256,8 +256,9 @@ pub struct Container {
     pub networks: BTreeMap<String, Endpoint>,
 }
 
-/// How much earlier than the noted start a process may have written, where nothing else bounds it.
-const FIRST_WORDS: Duration = Duration::from_millis(50);
+/// How much earlier than the noted start a process may have written, on a busy machine. Only a run that ended
+/// again needs it, for the report about it: while one goes on, the end of the run before is known.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
 
 impl Container {
     /// The moment since which log lines are of the current or last run. The engine notes a start only once the
