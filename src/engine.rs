@@ -269,10 +269,13 @@ impl Container {
         let (Some(started), Some(finished)) = (parse(&self.started_at), parse(&self.finished_at)) else {
             return self.started_at.clone();
         };
-        if finished < started {
+        // One that ended at once may have been noted as ended before it was noted as started.
+        let goes_on = matches!(self.status, Status::Running | Status::Paused);
+        if goes_on && finished < started {
             return self.finished_at.clone();
         }
-        started.checked_sub(FIRST_WORDS).unwrap_or(started).to_string()
+        let earliest = if goes_on { started } else { started.min(finished) };
+        earliest.checked_sub(FIRST_WORDS).unwrap_or(earliest).to_string()
     }
 }
 
