@@ -260,7 +260,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why a command ends without success: everything that was found, never empty.
+/// Why a command ends without success: everything that was found and not told already.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct Failure {
