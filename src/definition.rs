@@ -4,6 +4,7 @@
 //! turns a tree into `model`; `rules` looks across definitions; `refusals` names what is valid but not started.
 //! Nothing here needs an engine, and every stage reports all problems that it finds.
 
+mod beside;
 mod decode;
 mod duration;
 mod escape;
@@ -28,6 +29,7 @@ pub use image::check as check_image;
 pub use layers::{LayerDirectories, LayerReport, Loaded, load};
 pub use model::*;
 pub use names::{container_token, variable_token};
+pub use read::Access;
 pub use refusals::refusals;
 pub use schema::json_schema;
 pub use size::parse as parse_size;

@@ -63,8 +63,6 @@ codes! {
     UnsupportedMount = "unsupported-mount",
     /// A resource that is not handed to sidecars.
     UnsupportedResource = "unsupported-resource",
-    /// A grant that is not given yet.
-    UnsupportedGrant = "unsupported-grant",
     /// A `${secret:…}` reference.
     UnsupportedSecret = "unsupported-secret",
     /// A workspace definition that nobody approved.
@@ -79,6 +77,8 @@ codes! {
     ProbePinMismatch = "probe-pin-mismatch",
     /// The component imports what its grants do not cover.
     ProbeNotGranted = "probe-not-granted",
+    /// A granted folder cannot be read, or holds what is not given to probes.
+    GrantUnreadable = "grant-unreadable",
     /// The component rejects its settings.
     ProbeSettings = "probe-settings",
     /// The probe trapped, ran out of time or out of a limit.

@@ -31,6 +31,7 @@ pub fn code_of(problems: &[Problem]) -> u8 {
                 | Code::ProbeInvalid
                 | Code::ProbePinMismatch
                 | Code::ProbeNotGranted
+                | Code::GrantUnreadable
                 | Code::ProbeSettings
                 | Code::Usage
         )

@@ -22,6 +22,7 @@ use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
 use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
 use crate::reachability::Meeting;
+use crate::readiness::powers::Neighbours;
 use crate::readiness::wait::{Condition, Loading, Waits};
 use crate::readiness::watch::Watch;
 use crate::reconcile::{Wish, reconcile};
@@ -205,6 +206,7 @@ impl Launch {
             },
             network: self.meeting.network.clone(),
             reporter: Arc::clone(&self.reporter),
+            neighbours: Neighbours::of(self.sidecars()),
             waiting: AtomicUsize::new(0),
         }
     }

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod catalogue;
 pub mod component;
 pub mod dialler;
+pub mod directories;
 pub mod grants;
 pub mod host;
 pub mod interfaces;

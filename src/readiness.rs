@@ -4,6 +4,7 @@
 pub mod dossier;
 pub mod executions;
 mod look;
+pub mod powers;
 pub mod schedule;
 pub mod wait;
 pub mod watch;

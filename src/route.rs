@@ -10,6 +10,7 @@ use crate::engine::{Container, Engine};
 use crate::error::{Code, Problem};
 use crate::event::{Event, Reporter};
 use crate::probe::dialler::{Dialler, Direct};
+use crate::probe::interfaces::Sockets;
 use crate::relay;
 
 /// The way to the containers of one launch, decided at the first dial.
@@ -36,6 +37,13 @@ impl Route {
     /// The way to this container; none where there is none, which is said once.
     pub async fn dialler(&self, container: &Container) -> Option<Arc<dyn Dialler>> {
         self.decided.get_or_init(|| self.decide(container)).await.clone()
+    }
+
+    /// Whether sockets that a guest opens itself lead to this container: only where dials go straight to it.
+    #[must_use]
+    pub fn sockets(&self, container: &Container) -> Sockets {
+        let direct = self.choice == Dialling::Auto && self.is_direct(container);
+        if direct { Sockets::Direct } else { Sockets::Relayed }
     }
 
     async fn decide(&self, container: &Container) -> Option<Arc<dyn Dialler>> {

@@ -19,6 +19,7 @@ use self::survey::Survey;
 use super::interpolation::has_secret;
 use super::model::{Definition, Layer, Lifecycle};
 use super::node::{Node, ScalarKind, Value};
+use super::read::Access;
 use super::schema::DefinitionFile;
 use crate::error::{Code, Place, Problem, Source};
 
@@ -103,6 +104,7 @@ fn sidecar(
         name: name.to_owned(),
         layer,
         source: Arc::clone(source),
+        access: Access::default(),
         places: survey.places,
         description,
         lifecycle: lifecycle?,

@@ -258,7 +258,10 @@ fn declaration(candidate: &Candidate, problems: &mut Vec<Problem>) -> Option<Dec
     };
     match parsed {
         Ok(root) => {
-            let (declaration, found) = decode(&root, &source, &candidate.stem, candidate.layer);
+            let (mut declaration, found) = decode(&root, &source, &candidate.stem, candidate.layer);
+            if let Declaration::Sidecar(definition) = &mut declaration {
+                definition.access = candidate.access.clone();
+            }
             problems.extend(found);
             Some(declaration)
         }

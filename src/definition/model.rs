@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::read::Access;
 use crate::error::{Place, Source};
 
 /// Where a definition comes from; later ones win.
@@ -58,6 +59,8 @@ pub struct Definition {
     pub layer: Layer,
     /// The file.
     pub source: Arc<Source>,
+    /// How that file was reached, and how what it names is.
+    pub access: Access,
     /// Where each field stands, by its path (`readiness.probe`, `readiness[1].probe`, `networks[0]`).
     pub places: BTreeMap<String, Place>,
     /// What it is for.

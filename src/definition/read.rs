@@ -20,9 +20,10 @@ pub const OTHERS_WRITE: u32 = 0o002;
 pub const STICKY: u32 = 0o1000;
 
 /// How a file is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Access {
     /// By its path: it stands in a trusted layer.
+    #[default]
     Trusted,
     /// Beneath a folder that no symlink may leave.
     Beneath {
@@ -107,7 +108,7 @@ fn open_beneath(root: &Dir, relative: &Path, flags: i32) -> io::Result<Option<Fi
 }
 
 /// cap-std's own refusal; the operating system's carry a number.
-fn is_escape(error: &io::Error) -> bool {
+pub fn is_escape(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
 }
 

@@ -1,6 +1,6 @@
 //! What is valid but not started: said before any engine is asked for anything.
 
-use super::model::{Definition, DialGrant, Interface, Lifecycle, Mount};
+use super::model::{Definition, Interface, Lifecycle, Mount};
 use crate::error::{Code, Problem};
 
 /// Everything in the merged definitions that this version does not start, each with its reason and way out.
@@ -16,7 +16,6 @@ pub fn refusals(definitions: &[Definition]) -> Vec<Problem> {
         interface(definition, &mut refuse);
         mounts(definition, &mut refuse);
         resources(definition, &mut refuse);
-        grants(definition, &mut refuse);
         secrets(definition, &mut refuse);
         approval(definition, &mut refuse);
     }
@@ -37,29 +36,6 @@ fn lifecycle(definition: &Definition, refuse: &mut Refuse<'_>) {
             ),
             "Write `lifecycle = \"shared\"` if one container may serve all launches, or disable the definition.",
         );
-    }
-}
-
-fn grants(definition: &Definition, refuse: &mut Refuse<'_>) {
-    for readiness in &definition.readiness {
-        let grants = &readiness.grants;
-        let dials_others = grants.dial.iter().any(|dial| matches!(dial, DialGrant::Sidecar { .. }));
-        for (given, name, hint) in [
-            (
-                dials_others,
-                "dial",
-                "Grant `dial = [\"self\"]`, or let the other sidecar have a probe of its own.",
-            ),
-            (!grants.dirs.is_empty(), "dirs", "Put what the probe needs into its `settings`."),
-            (!grants.env.is_empty(), "env", "Put what the probe needs into its `settings`."),
-        ] {
-            if given {
-                let what = if name == "dial" { "dialling another sidecar" } else { name };
-                let message =
-                    format!("`{}` grants its probe {what}, which is not offered yet", definition.name);
-                refuse(&format!("{}.grants.{name}", readiness.field), Code::UnsupportedGrant, message, hint);
-            }
-        }
     }
 }
 

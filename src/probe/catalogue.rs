@@ -1,13 +1,13 @@
 //! Finding a probe: the ones that ship with farrier by name, others by a path beside their definition.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::definition::model::{Definition, ProbeReference, Readiness};
+use crate::definition::model::{Definition, Grants, ProbeReference, Readiness};
 use crate::error::{Code, Problem};
 
 use super::component::{ComponentError, ComponentFile};
-use super::grants::{built_in_grant, granted, ungranted};
+use super::directories::DirectoryCopy;
+use super::grants::{effective, interfaces, ungranted};
 
 /// The built-in components; the build script says where they lie.
 const BUILT_IN: &[(&str, &[u8])] = &[
@@ -24,8 +24,12 @@ pub struct FoundProbe {
     pub name: String,
     /// Its file.
     pub component: Arc<ComponentFile>,
+    /// What it may do.
+    pub grants: Grants,
     /// The interfaces to link.
     pub interfaces: Vec<&'static str>,
+    /// What the granted folders hold.
+    pub directories: Vec<DirectoryCopy>,
     /// Whether it ships with farrier.
     pub built_in: bool,
     /// What `validate` says of it, and a launch does not: a missing pin.
@@ -61,20 +65,21 @@ pub fn find(definition: &Definition, readiness: &Readiness) -> Result<FoundProbe
     let invalid = |error: &ComponentError| {
         vec![not_a_probe(&name, error).at(place.clone()).of(definition.name.clone())]
     };
-    let (component, built_in, interfaces) = match &readiness.probe {
+    let (component, built_in) = match &readiness.probe {
         ProbeReference::Named(known) => {
-            let (Some(bytes), Some(interfaces)) = (built_in(known), built_in_grant(known)) else {
+            let Some(bytes) = built_in(known) else {
                 return Err(vec![unknown(known).at(place).of(definition.name.clone())]);
             };
-            let component = ComponentFile::parse(bytes.to_vec()).map_err(|error| invalid(&error))?;
-            (component, true, interfaces.to_vec())
+            (ComponentFile::parse(bytes.to_vec()).map_err(|error| invalid(&error))?, true)
         }
         ProbeReference::File(path) => {
-            let folder = definition.file().parent().unwrap_or(Path::new("."));
-            let component = ComponentFile::read(&folder.join(path)).map_err(|error| invalid(&error))?;
-            (component, false, granted(readiness))
+            let opened = definition.open_beside(path);
+            let component = ComponentFile::from_file(opened).map_err(|error| invalid(&error))?;
+            (component, false)
         }
     };
+    let grants = effective(readiness, built_in);
+    let interfaces = interfaces(&grants);
     let mut problems = ungranted(&component, &interfaces, &name, &place);
     if let Some(pin) = readiness.sha256.as_ref().filter(|pin| **pin != component.digest) {
         problems.push(
@@ -85,6 +90,22 @@ pub fn find(definition: &Definition, readiness: &Readiness) -> Result<FoundProbe
             .at(definition.place(&format!("{}.sha256", readiness.field)))
             .hint("Find out who changed the file; if the change is wanted, write its digest as the pin."),
         );
+    }
+    let mut directories = Vec::new();
+    for (index, grant) in grants.dirs.iter().enumerate() {
+        match DirectoryCopy::read(definition, grant) {
+            Ok(copy) => directories.push(copy),
+            Err(error) => {
+                let message =
+                    format!("the folder `{}` cannot be given to the probe: {error}", grant.host.display());
+                let field = format!("{}.grants.dirs[{index}]", readiness.field);
+                problems.push(
+                    Problem::error(Code::GrantUnreadable, message)
+                        .at(definition.place(&field))
+                        .hint("Grant a folder below the definition's own that holds regular files only."),
+                );
+            }
+        }
     }
     let remark = (readiness.sha256.is_none() && !built_in).then(|| {
         Problem::warning(Code::ProbePinMismatch, format!("the probe `{name}` is not pinned"))
@@ -98,7 +119,8 @@ pub fn find(definition: &Definition, readiness: &Readiness) -> Result<FoundProbe
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
-    Ok(FoundProbe { name, component: Arc::new(component), interfaces, built_in, remark })
+    let component = Arc::new(component);
+    Ok(FoundProbe { name, component, grants, interfaces, directories, built_in, remark })
 }
 
 fn not_a_probe(name: &str, error: &ComponentError) -> Problem {

@@ -1,7 +1,7 @@
 //! A component file from outside: its bytes, digest, imports and exports, without compiling anything.
 
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -73,12 +73,17 @@ impl ComponentFile {
     /// # Errors
     /// When it is not a component that exports `check` of a contract that is hosted here.
     pub fn read(path: &Path) -> Result<Self, ComponentError> {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        Self::from_file(OpenOptions::new().read(true).custom_flags(flags).open(path))
+    }
+
+    /// Reads what was opened without waiting (`O_NONBLOCK`), at most [`COMPONENT_BYTES`].
+    ///
+    /// # Errors
+    /// When it was not, or is not a component that exports `check` of a contract that is hosted here.
+    pub fn from_file(opened: std::io::Result<File>) -> Result<Self, ComponentError> {
         let unreadable = |error: std::io::Error| ComponentError::Unreadable(error.to_string());
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-            .open(path)
-            .map_err(unreadable)?;
+        let file = opened.map_err(unreadable)?;
         let found = file.metadata().map_err(unreadable)?;
         if !found.is_file() {
             return Err(ComponentError::NotAFile);
@@ -113,6 +118,12 @@ impl ComponentFile {
         }
         debug_assert_eq!(version, CONTRACT, "checked with the others");
         Ok(Self { digest: sha256_hex(&bytes), bytes, imports, exports })
+    }
+
+    /// Whether it needs anything of WASI.
+    #[must_use]
+    pub fn imports_wasi(&self) -> bool {
+        self.imports.iter().any(|name| name.starts_with("wasi:"))
     }
 
     /// Whether it checks its settings.

@@ -1,21 +1,30 @@
 //! The host: compiles a component, and polls it in a fresh store each time.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
 
 use super::cache::NativeCache;
 use super::component::ComponentFile;
+use super::interfaces::wasi::Traces;
 use super::interfaces::{self, HostState, Powers, check, log_interface, settings, types};
-use super::limits::{COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, REASON_CHARACTERS, SummingLimiter};
+use super::limits::{
+    COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, REASON_CHARACTERS, SummingLimiter, TRACE_LINES,
+};
 use crate::definition::model::Limits;
 use crate::elapsed::limit;
 
 /// How often a running guest is interrupted to let others run and to look at its deadline.
 const TICK: Duration = Duration::from_millis(10);
+
+/// Why a guest's own sockets lead nowhere.
+const SOCKETS_RELAYED: &str = "it uses sockets of its own (wasi:sockets), and here sidecars are reached through a \
+                               relay, which only the interface `dial` of farrier:probe goes through";
 
 /// A probe's answer to one poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +128,10 @@ impl ProbeHost {
             Some(cache) => cache.load(engine, file)?,
             None => Component::new(engine, &file.bytes)?,
         };
-        let linker = link(engine, granted)?;
+        let mut linker = link(engine, granted)?;
+        if file.imports_wasi() {
+            interfaces::wasi::link(&mut linker)?;
+        }
         let pre = linker.instantiate_pre(&component)?;
         let check = Arc::new(check::GuestIndices::new(&pre)?);
         let settings =
@@ -159,7 +171,8 @@ impl LoadedProbe {
         table.set_max_capacity(HOST_OBJECTS);
         let deadline = Instant::now() + limits.poll;
         let limiter = SummingLimiter::new(limits.memory);
-        let state = HostState { table, limiter, powers, trace: Vec::new(), deadline };
+        let (trace, traces) = (Vec::new(), Traces::default());
+        let state = HostState { table, limiter, powers, trace, wasi: None, traces, deadline };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
@@ -189,11 +202,8 @@ impl LoadedProbe {
             Ok(Err(error)) => crash(&error, &store, limits),
             Err(_) => Verdict::TimedOut,
         };
-        let lines = std::mem::take(&mut store.data_mut().trace).into_iter();
-        Polled {
-            verdict,
-            trace: lines.map(|(level, line)| format!("{level:?}: {}", one_line(&line))).collect(),
-        }
+        let state = store.into_data();
+        Polled { verdict: judged(verdict, &state.traces), trace: trace_lines(&state) }
     }
 
     /// Runs the component's own check of its settings; none where it has none.
@@ -219,6 +229,29 @@ impl LoadedProbe {
             Err(_) => Err(took_too_long(limits)),
         }
     }
+}
+
+/// A guest whose own sockets cannot lead anywhere is told so, instead of waiting in vain.
+fn judged(verdict: Verdict, traces: &Traces) -> Verdict {
+    if verdict != Verdict::Ready && traces.socket_refused.load(Ordering::Relaxed) {
+        return Verdict::Failed(SOCKETS_RELAYED.to_owned());
+    }
+    verdict
+}
+
+/// What it wrote to the trace, and printed.
+fn trace_lines(state: &HostState) -> Vec<String> {
+    let written = state.trace.iter().map(|(level, line)| format!("{level:?}: {}", one_line(line)));
+    let mut lines: Vec<String> = written.collect();
+    for (name, output) in [("stdout", &state.traces.stdout), ("stderr", &state.traces.stderr)] {
+        let text = output.text();
+        let room = TRACE_LINES.saturating_sub(lines.len());
+        let printed = text.lines().filter(|line| !line.trim().is_empty()).take(room);
+        lines.extend(printed.map(|line| format!("{name}: {}", one_line(line))));
+    }
+    let denied = state.traces.socket_denied.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.extend(denied.map(|address| format!("denied: a socket to {address}, which is not granted")));
+    lines
 }
 
 fn took_too_long(limits: Limits) -> String {
@@ -250,9 +283,19 @@ fn crash(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> V
             limits.memory >> 20
         ));
     }
+    // Where a language's runtime says why it gave up.
+    let stderr = store.data().traces.stderr.text();
+    let last_words = stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let why = |what: String| match last_words {
+        Some(words) => Verdict::Crashed(format!("{what}: {}", one_line(words))),
+        None => Verdict::Crashed(what),
+    };
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        return why(format!("it exited with code {}", exit.0));
+    }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Verdict::TimedOut,
-        Some(trap) => Verdict::Crashed(format!("it trapped: {}", one_line(&trap.to_string()))),
-        None => Verdict::Crashed(one_line(&error.root_cause().to_string())),
+        Some(trap) => why(format!("it trapped: {}", one_line(&trap.to_string()))),
+        None => why(one_line(&error.root_cause().to_string())),
     }
 }

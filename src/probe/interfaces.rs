@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::WasiCtx;
 
 use super::dialler::Dialler;
+use super::directories::PrivateFolders;
 use super::limits::SummingLimiter;
 use crate::engine::Engine;
 use crate::readiness::executions::Executions;
@@ -17,6 +19,9 @@ mod exec;
 mod health;
 mod log;
 mod logs;
+mod names;
+mod output;
+pub mod wasi;
 
 #[allow(missing_docs, reason = "generated; the documentation is in wit/probe.wit")]
 mod bindings {
@@ -38,7 +43,7 @@ pub use bindings::farrier::probe::{log as log_interface, logs as logs_interface}
 use types::Denial;
 
 /// Where a probe may connect, and where that is now.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Targets(pub BTreeMap<(String, u16), Option<SocketAddr>>);
 
 /// The container that a probe asks about.
@@ -61,12 +66,28 @@ pub struct Powers {
     pub targets: Targets,
     /// How connections are made.
     pub dialler: Option<Arc<dyn Dialler>>,
+    /// Whether sockets of the guest's own language lead there too.
+    pub sockets: Sockets,
     /// The container.
     pub subject: Option<Subject>,
     /// Granted commands.
     pub commands: Vec<Vec<String>>,
     /// The declared command.
     pub declared: Option<Vec<String>>,
+    /// Granted variables of the definition's own environment.
+    pub environment: Vec<(String, String)>,
+    /// Copies of granted folders.
+    pub folders: Option<Arc<PrivateFolders>>,
+}
+
+/// Where sockets that a guest opens itself lead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sockets {
+    /// To the granted addresses.
+    #[default]
+    Direct,
+    /// Nowhere: this host does not reach them, and only `dial` goes through a relay.
+    Relayed,
 }
 
 /// What a store holds.
@@ -79,6 +100,10 @@ pub struct HostState {
     pub powers: Powers,
     /// Lines that it wrote to the trace.
     pub trace: Vec<(log_interface::Level, String)>,
+    /// What WASI offers it; made at the first use.
+    pub wasi: Option<Box<WasiCtx>>,
+    /// What it wrote and tried through WASI.
+    pub traces: wasi::Traces,
     /// When the poll must be over.
     pub deadline: Instant,
 }

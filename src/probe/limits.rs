@@ -4,8 +4,8 @@ use wasmtime::{Error, ResourceLimiter};
 
 /// Host memory that the arguments and results of one call may take: 1 MiB.
 pub const HOSTCALL_FUEL: usize = 1 << 20;
-/// Host objects (connections) that one poll may hold.
-pub const HOST_OBJECTS: usize = 64;
+/// Host objects (connections, streams, what is waited for) that one poll may hold.
+pub const HOST_OBJECTS: usize = 256;
 /// Handles that a component's own tables may hold.
 pub const COMPONENT_HANDLES: usize = 1_000;
 /// The largest component file: Python components are 18 to 38 MB.

@@ -1,6 +1,5 @@
 //! The wait for one sidecar: polls its probes until all say ready, on evidence from its current start only.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use tokio::sync::Notify;
 use super::dossier::{Answers, Dossier, NO_ANSWER};
 use super::executions::Executions;
 use super::look::{Ended, ended, is_same_run, is_unhealthy, judge, unhealthy};
+use super::powers::{Neighbours, Way};
 use super::schedule::pause;
 use super::watch::Watch;
 use crate::definition::model::{DialGrant, Limits, Readiness};
@@ -19,9 +19,9 @@ use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
 use crate::event::{Event, Reporter};
 use crate::probe::catalogue::FoundProbe;
-use crate::probe::dialler::Dialler;
+use crate::probe::directories::PrivateFolders;
 use crate::probe::host::{LoadedProbe, Verdict};
-use crate::probe::interfaces::{Powers, Subject, Targets, types};
+use crate::probe::interfaces::{Powers, Targets, types};
 use crate::route::Route;
 use crate::sidecar::Sidecar;
 
@@ -62,6 +62,8 @@ pub struct Waits {
     pub network: String,
     /// Where events go.
     pub reporter: Arc<Reporter>,
+    /// The launch's sidecars, for probes that dial another one.
+    pub neighbours: Neighbours,
     /// How many sidecars are waited for.
     pub waiting: AtomicUsize,
 }
@@ -249,16 +251,20 @@ impl Wait<'_> {
         let endpoint = container.networks.get(&self.shared.network);
         let has_address = endpoint.is_some_and(|endpoint| endpoint.address.is_some());
         // The way is decided once for the launch, so only on a container that tells where it is.
-        let dialler = if has_address && condition.found.interfaces.contains(&"dial") {
-            let dialler = self.shared.route.dialler(container).await;
-            if dialler.is_none() && condition.found.built_in {
+        let mut way = Way::default();
+        if has_address && condition.found.interfaces.contains(&"dial") {
+            way.dialler = self.shared.route.dialler(container).await;
+            if way.dialler.is_none() && condition.found.built_in {
                 // That it runs is then the check, as the route has said.
                 return Ok(());
             }
-            dialler
-        } else {
-            None
-        };
+            way.sockets = self.shared.route.sockets(container);
+        }
+        let folders = PrivateFolders::write(&condition.found.directories).map_err(|error| {
+            let reason = format!("the granted folders cannot be copied: {error}");
+            ended(Code::StateUnusable, reason)
+        })?;
+        way.folders = folders.map(Arc::new);
         let probe = condition.loading.clone().await.map_err(|error| {
             ended(
                 Code::ProbeInvalid,
@@ -272,8 +278,13 @@ impl Wait<'_> {
         let executes = condition.found.executes();
         loop {
             let polled_at = Instant::now();
-            let powers = self.powers(condition, container, dialler.clone());
-            let verdict = self.poll(condition, &probe, powers, answers, deadline).await?;
+            let powers = self.shared.powers(self.sidecar, condition, container, &way).await;
+            let dialled = powers.targets.clone();
+            let mut verdict = self.poll(condition, &probe, powers, answers, deadline).await?;
+            if verdict.is_none() && !self.still_there(condition, container, &dialled).await {
+                // Another sidecar moved meanwhile: what answered was perhaps somebody else.
+                verdict = Some((None, None));
+            }
             let Some((asked, extend)) = verdict else { return Ok(()) };
             if let Some(extend) = extend {
                 deadline = deadline.max((Instant::now() + extend).min(latest));
@@ -295,6 +306,13 @@ impl Wait<'_> {
                 return Err(ended(Code::NotReady, reason));
             }
         }
+    }
+
+    /// Whether the other sidecars that a probe dialled are where they were when it began.
+    async fn still_there(&self, condition: &Condition, container: &Container, dialled: &Targets) -> bool {
+        let grants = &condition.found.grants;
+        let others = grants.dial.iter().any(|dial| matches!(dial, DialGrant::Sidecar { .. }));
+        !others || self.shared.targets(self.sidecar, container, grants, true).await == *dialled
     }
 
     /// Polls once. None is ready; else the pause and the extension that the probe asks for.
@@ -353,47 +371,6 @@ impl Wait<'_> {
             changed,
         });
         outcome
-    }
-
-    fn powers(
-        &self,
-        condition: &Condition,
-        container: &Container,
-        dialler: Option<Arc<dyn Dialler>>,
-    ) -> Powers {
-        let readiness = &condition.readiness;
-        let dials = if condition.found.built_in {
-            vec![DialGrant::This(None)]
-        } else {
-            readiness.grants.dial.clone()
-        };
-        let commands = if condition.found.built_in {
-            readiness.command.iter().cloned().collect()
-        } else {
-            readiness.grants.exec.clone()
-        };
-        let address = container.networks.get(&self.shared.network).and_then(|endpoint| endpoint.address);
-        let mut targets = Targets::default();
-        for dial in dials {
-            if let DialGrant::This(port) = dial
-                && let Some(port) = port.or_else(|| self.sidecar.definition.port())
-            {
-                let place = address.map(|address| SocketAddr::new(address, port));
-                targets.0.insert((self.sidecar.name().to_owned(), port), place);
-            }
-        }
-        Powers {
-            targets,
-            dialler,
-            subject: Some(Subject {
-                engine: Arc::clone(&self.shared.engine),
-                container: container.id.clone(),
-                log_start: container.log_start(),
-                executions: Arc::clone(&self.shared.executions),
-            }),
-            commands,
-            declared: readiness.command.clone(),
-        }
     }
 }
 

@@ -12,8 +12,13 @@ use crate::definition::node::{Node, Value};
 use crate::definition::schema;
 use crate::error::{Code, Problem};
 
-/// The probes that farrier brings along.
-pub const BUILT_IN: [&str; 4] = ["tcp", "healthcheck", "exec", "skip"];
+/// The probes that farrier brings along; nobody else's can have these names.
+pub const BUILT_IN: [&str; 11] =
+    ["tcp", "healthcheck", "exec", "skip", "http", "log", "postgres", "redis", "mysql", "grpc", "mcp"];
+/// Those of them that have settings.
+const WITH_SETTINGS: [&str; 7] = ["http", "log", "postgres", "redis", "mysql", "grpc", "mcp"];
+/// Those that ask at a port: the declared one, or where they have settings the one that `port` there names.
+const DIALLING: [&str; 7] = ["tcp", "http", "postgres", "redis", "mysql", "grpc", "mcp"];
 /// How long a wait lasts where nothing is declared; the Python launcher's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -140,8 +145,9 @@ fn probe(
         "healthcheck" if has_command => "exec",
         other => other,
     };
-    if name == "tcp" && around.has_port == Some(false) {
-        let message = format!("`{field}.{key}` is \"tcp\", but the interface has no port to dial");
+    let names_a_port = WITH_SETTINGS.contains(&name) && names_a_port(table);
+    if DIALLING.contains(&name) && around.has_port == Some(false) && !names_a_port {
+        let message = format!("`{field}.{key}` is \"{name}\", but the interface has no port to dial");
         let hint =
             "Use \"healthcheck\", \"exec\" or \"skip\", or declare `interface.kind = \"port\"` with a port.";
         reader.report(Problem::error(Code::ConflictingFields, message).hint(hint), &node.span);
@@ -161,6 +167,12 @@ fn probe(
         return None;
     }
     Some(ProbeReference::Named(name.to_owned()))
+}
+
+/// Whether the settings name the port themselves; what they say is the probe's to check.
+fn names_a_port(table: Table<'_>) -> bool {
+    let settings = table.get("settings").map(|node| &node.value);
+    matches!(settings, Some(Value::Table(entries)) if entries.iter().any(|entry| entry.key == "port"))
 }
 
 fn max_timeout(
@@ -246,14 +258,15 @@ fn settings(
     None
 }
 
-/// Built-in probes need no grants and have no settings: both would be promises that nothing keeps.
+/// Built-in probes need no grants, and some have no settings: these would be promises that nothing keeps.
 fn built_in(table: Table<'_>, field: &str, name: &str, has_command: bool, reader: &mut Reader<'_>) {
     for (key, reason) in [
         ("grants", "it is granted exactly what it needs"),
         ("sha256", "it comes with farrier itself"),
         ("settings", "it has none"),
     ] {
-        if table.get(key).is_some() {
+        let accepted = key == "settings" && WITH_SETTINGS.contains(&name);
+        if table.get(key).is_some() && !accepted {
             let message =
                 format!("`{field}.{key}` is not accepted with the built-in probe `{name}`: {reason}");
             let hint = "Remove it, or name a custom probe.";

@@ -153,7 +153,7 @@ fn synonyms_and_defaults() {
         ("readiness.mode = 'healthcheck'", "healthcheck"),
         ("readiness = { mode = 'healthcheck', command = ['x'] }", "exec"),
         ("readiness = { probe = 'exec', command = ['x', ''] }", "exec"),
-        ("readiness.probe = 'http'", "http"),
+        ("readiness.probe = 'mine'", "mine"),
     ] {
         let readiness = of(text);
         assert_eq!(readiness.len(), 1);
@@ -174,7 +174,7 @@ fn a_file_with_every_property_is_understood() {
          mounts = ['docker-socket', 'workspace:/w:ro', 'volume:v:/v']\nrequired = true\ndisable = false\n\
          env = {{ A = 1, B = true, C = 2020-01-01, D = 0x1f }}\nresources = {{ memory = '64MiB', gpus = 'all' }}\n\
          [interface]\nkind = 'mcp'\nport = 80\nname = 'm'\ntransport = 'http'\npath = 'x'\nprotocol = 'p'\naliases = ['a']\n\
-         [[readiness]]\nprobe = 'http'\ntimeout = '1m 30s'\nmax_timeout = '2m'\nsha256 = '{}'\n\
+         [[readiness]]\nprobe = 'mine'\ntimeout = '1m 30s'\nmax_timeout = '2m'\nsha256 = '{}'\n\
          settings = {{ a = [1, 2.5, {{ b = true }}], 'd' = 'x' }}\nlimits = {{ memory = '1MiB', poll = '60s' }}\n\
          [readiness.grants]\ndial = ['self', 'self:81', 'other:82']\nexec = [['a', 'b']]\nhealth = true\nlogs = true\n\
          dirs = [{{ host = 'certs/x', guest = '/certs' }}]\nenv = ['A']\n\

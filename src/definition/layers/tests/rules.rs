@@ -9,7 +9,7 @@ fn rules_between_definitions() {
     let aliases = |names: &str| port("").replace("port = 80", &format!("port = 80\naliases = [{names}]"));
     let probe = |dial: &str| {
         format!(
-            "{}[readiness]\nprobe = 'http'\nsha256 = '{}'\ngrants.dial = ['{dial}']\n",
+            "{}[readiness]\nprobe = 'mine'\nsha256 = '{}'\ngrants.dial = ['{dial}']\n",
             port(""),
             "0".repeat(64)
         )

@@ -1,0 +1,200 @@
+//! Granted folders: read once, and given to the probe as a private copy.
+//!
+//! A probe never sees the folder itself: no link out of it, no pipe in it and nobody who swaps a file while it
+//! is read can then matter. What was hashed for an approval is what the probe reads.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::definition::model::{Definition, DirGrant};
+
+/// All files of one granted folder together.
+pub const DIRECTORY_BYTES: u64 = 16 << 20;
+/// Files and folders in one granted folder.
+const ENTRIES: usize = 10_000;
+/// Folders in folders.
+const DEPTH: usize = 32;
+
+/// Why a granted folder cannot be given to a probe.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// As the operating system has it.
+    #[error("`{0}` cannot be read: {1}")]
+    Unreadable(String, io::Error),
+    /// A symlink, a pipe, a device, a socket.
+    #[error("`{0}` is neither a regular file nor a folder")]
+    NotAFile(String),
+    /// More than [`DIRECTORY_BYTES`], or too many or too deep entries.
+    #[error("it holds more than {} MiB, {ENTRIES} entries or {DEPTH} folders in each other", DIRECTORY_BYTES >> 20)]
+    TooLarge,
+}
+
+/// The content of one granted folder.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DirectoryCopy {
+    /// The absolute path under which the probe sees it.
+    pub guest: String,
+    /// SHA-256 over names and content, as lower-case hex.
+    pub digest: String,
+    folders: Vec<PathBuf>,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl std::fmt::Debug for DirectoryCopy {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "DirectoryCopy({}, {} files, sha256 {})", self.guest, self.files.len(), self.digest)
+    }
+}
+
+/// A folder that is being read.
+struct Reading {
+    folders: Vec<PathBuf>,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    bytes_left: u64,
+}
+
+impl DirectoryCopy {
+    /// Reads a granted folder below the definition's own.
+    ///
+    /// # Errors
+    /// When it cannot be read, leaves the definition's folder, is too large, or holds anything but regular files
+    /// and folders.
+    pub fn read(definition: &Definition, grant: &DirGrant) -> Result<Self, DirectoryError> {
+        let named = grant.host.display().to_string();
+        let folder = definition.open_folder_beside(&grant.host);
+        let folder = folder.map_err(|error| DirectoryError::Unreadable(named, error))?;
+        let mut reading =
+            Reading { folders: Vec::new(), files: BTreeMap::new(), bytes_left: DIRECTORY_BYTES };
+        reading.folder(&folder, Path::new(""), 0)?;
+        reading.folders.sort();
+        let digest = reading.digest();
+        Ok(Self { guest: grant.guest.clone(), digest, folders: reading.folders, files: reading.files })
+    }
+
+    /// Writes the copy below a private folder.
+    ///
+    /// # Errors
+    /// As the operating system has it.
+    pub fn write_to(&self, private: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(private)?;
+        for folder in &self.folders {
+            std::fs::create_dir_all(private.join(folder))?;
+        }
+        self.files.iter().try_for_each(|(name, bytes)| std::fs::write(private.join(name), bytes))
+    }
+}
+
+/// Copies of granted folders on disk, which only this user can enter; removed with this value.
+#[derive(Debug)]
+pub struct PrivateFolders {
+    entries: Vec<PrivateFolder>,
+    _folder: TempDir,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct PrivateFolder {
+    /// Where the copy lies.
+    pub host: PathBuf,
+    /// The absolute path under which the probe sees it.
+    pub guest: String,
+}
+
+impl PrivateFolders {
+    /// Writes the copies; none where there is nothing to write.
+    ///
+    /// # Errors
+    /// As the operating system has it.
+    pub fn write(copies: &[DirectoryCopy]) -> io::Result<Option<Self>> {
+        if copies.is_empty() {
+            return Ok(None);
+        }
+        let folder = tempfile::Builder::new().prefix("farrier-probe-").tempdir()?;
+        let mut entries = Vec::new();
+        for (index, copy) in copies.iter().enumerate() {
+            let host = folder.path().join(index.to_string());
+            copy.write_to(&host)?;
+            entries.push(PrivateFolder { host, guest: copy.guest.clone() });
+        }
+        Ok(Some(Self { entries, _folder: folder }))
+    }
+
+    /// Each copy.
+    #[must_use]
+    pub fn entries(&self) -> &[PrivateFolder] {
+        &self.entries
+    }
+}
+
+impl Reading {
+    fn folder(&mut self, folder: &Dir, path: &Path, depth: usize) -> Result<(), DirectoryError> {
+        let unreadable = |path: &Path, error| DirectoryError::Unreadable(path.display().to_string(), error);
+        if depth > DEPTH {
+            return Err(DirectoryError::TooLarge);
+        }
+        for entry in folder.entries().map_err(|error| unreadable(path, error))? {
+            let entry = entry.map_err(|error| unreadable(path, error))?;
+            let name = path.join(entry.file_name());
+            if self.files.len() + self.folders.len() >= ENTRIES {
+                return Err(DirectoryError::TooLarge);
+            }
+            let kind = entry.file_type().map_err(|error| unreadable(&name, error))?;
+            if kind.is_dir() {
+                let inner = folder.open_dir(entry.file_name());
+                self.folders.push(name.clone());
+                self.folder(&inner.map_err(|error| unreadable(&name, error))?, &name, depth + 1)?;
+            } else {
+                let bytes = self.file(folder, Path::new(&entry.file_name()), &name)?;
+                self.files.insert(name, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is opened is what is looked at: a file that is swapped meanwhile is still a regular one, or refused.
+    fn file(&mut self, folder: &Dir, entry: &Path, name: &Path) -> Result<Vec<u8>, DirectoryError> {
+        let shown = || name.display().to_string();
+        let unreadable = |error| DirectoryError::Unreadable(shown(), error);
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed());
+        let file = match folder.open_with(entry, &options) {
+            Ok(file) => file,
+            Err(_) if folder.symlink_metadata(entry).is_ok_and(|found| !found.is_file()) => {
+                return Err(DirectoryError::NotAFile(shown()));
+            }
+            Err(error) => return Err(unreadable(error)),
+        };
+        if !file.metadata().map_err(unreadable)?.is_file() {
+            return Err(DirectoryError::NotAFile(shown()));
+        }
+        let mut bytes = Vec::new();
+        file.take(self.bytes_left + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        self.bytes_left = self.bytes_left.checked_sub(bytes.len() as u64).ok_or(DirectoryError::TooLarge)?;
+        Ok(bytes)
+    }
+
+    fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            // Each with its length, so that no two folders have one digest.
+            hasher.update((bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        for folder in &self.folders {
+            part(b"folder");
+            part(folder.as_os_str().as_encoded_bytes());
+        }
+        for (name, bytes) in &self.files {
+            part(b"file");
+            part(name.as_os_str().as_encoded_bytes());
+            part(bytes);
+        }
+        hex::encode(hasher.finalize())
+    }
+}

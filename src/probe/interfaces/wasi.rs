@@ -1,0 +1,128 @@
+//! WASI 0.2, for guests whose language's runtime pulls it in: inert, but for what was granted.
+//!
+//! Clocks and random numbers are real; there are no arguments and no standard input; output is captured for the
+//! trace; files are private copies of granted folders; sockets connect to granted addresses only.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets};
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_io::bindings::wasi::io;
+
+use super::names;
+use super::output::Output;
+use super::{HostState, Powers, Sockets};
+
+/// Random bytes that one call may ask for.
+const RANDOM_BYTES: u64 = 64 << 10;
+
+/// What a guest wrote and tried through WASI during one poll.
+#[derive(Clone, Debug, Default)]
+pub struct Traces {
+    /// Standard output.
+    pub stdout: Output,
+    /// Standard error; where panics and tracebacks go.
+    pub stderr: Output,
+    /// Whether it used a socket where sockets do not lead to the sidecars.
+    pub socket_refused: Arc<AtomicBool>,
+    /// An address that it tried, and that was not granted.
+    pub socket_denied: Arc<Mutex<Option<SocketAddr>>>,
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let ctx = self.wasi.get_or_insert_with(|| Box::new(context(&self.powers, &self.traces)));
+        WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+/// Made at the first call, so that guests without WASI do not pay for it.
+fn context(powers: &Powers, traces: &Traces) -> WasiCtx {
+    let mut builder = WasiCtxBuilder::new();
+    builder.envs(&powers.environment).max_random_size(RANDOM_BYTES);
+    builder.stdout(traces.stdout.clone()).stderr(traces.stderr.clone());
+    builder.allow_tcp(true).allow_udp(false).allow_ip_name_lookup(false);
+    let allowed: BTreeSet<SocketAddr> = match powers.sockets {
+        Sockets::Direct => powers.targets.0.values().flatten().copied().collect(),
+        Sockets::Relayed => BTreeSet::new(),
+    };
+    let relayed = powers.sockets == Sockets::Relayed;
+    let (refused, denied) = (Arc::clone(&traces.socket_refused), Arc::clone(&traces.socket_denied));
+    builder.socket_addr_check(move |address, usage| {
+        let answer = match usage {
+            // What every connect begins with: any address and port of the launcher's choice.
+            SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
+            SocketAddrUse::TcpConnect if relayed => {
+                refused.store(true, Ordering::Relaxed);
+                false
+            }
+            SocketAddrUse::TcpConnect => {
+                let granted = allowed.contains(&address);
+                if !granted {
+                    *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+                }
+                granted
+            }
+            _ => false,
+        };
+        Box::pin(std::future::ready(answer))
+    });
+    for folder in powers.folders.iter().flat_map(|folders| folders.entries()) {
+        // The copy is farrier's own: where it cannot be opened, the guest finds no such folder.
+        if let Err(error) = builder.preopened_dir(&folder.host, &folder.guest, FsPerms::ReadOnly) {
+            tracing::warn!("a granted folder cannot be opened: {error}");
+        }
+    }
+    builder.build()
+}
+
+/// `wasi:io` works on the table alone.
+struct Io;
+
+impl HasData for Io {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// Links every interface of the base, one by one: what is not named here does not exist for a guest.
+pub fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    type State = HostState;
+    io::error::add_to_linker::<State, Io>(linker, |state| &mut state.table)?;
+    io::poll::add_to_linker::<State, Io>(linker, |state| &mut state.table)?;
+    io::streams::add_to_linker::<State, Io>(linker, |state| &mut state.table)?;
+    clocks::wall_clock::add_to_linker::<State, WasiClocks>(linker, State::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<State, WasiClocks>(linker, State::clocks)?;
+    random::random::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
+    random::insecure::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
+    cli::environment::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::exit::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::stdout::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::stderr::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_input::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_output::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdout::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_stderr::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    filesystem::preopens::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
+    filesystem::types::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
+    let options = sockets::network::LinkOptions::default();
+    sockets::network::add_to_linker::<State, WasiSockets>(linker, &options, State::sockets)?;
+    sockets::instance_network::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    sockets::tcp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    sockets::tcp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    // Guests' C library names both protocols; every use of this one is denied.
+    sockets::udp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    sockets::udp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    // The resolver is ours: the stock one must not be linked in any version.
+    sockets::ip_name_lookup::add_to_linker::<State, names::Resolver>(linker, names::Lookup::of)
+}

@@ -1,0 +1,120 @@
+//! What a probe may do at one poll: its definition's grants, with the addresses that they mean now.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use crate::definition::model::{DialGrant, Grants};
+use crate::engine::{Container, Engine, Status};
+use crate::probe::directories::PrivateFolders;
+use crate::probe::interfaces::{Powers, Sockets, Subject, Targets};
+use crate::sidecar::Sidecar;
+
+use super::wait::{Condition, Waits};
+
+/// How long another sidecar's address counts as known, as long as a wait goes without a look at its own.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
+/// The same where it has none yet.
+const UNKNOWN_FOR: Duration = Duration::from_millis(100);
+
+/// The launch's sidecars, as far as probes of other sidecars may dial them. Addresses come from looking at the
+/// containers, never from DNS.
+#[derive(Debug, Default)]
+pub struct Neighbours {
+    containers: BTreeMap<String, String>,
+    known: Mutex<BTreeMap<String, (Instant, Option<IpAddr>)>>,
+}
+
+impl Neighbours {
+    /// From the launch's sidecars.
+    pub fn of<'a>(sidecars: impl Iterator<Item = &'a Sidecar>) -> Self {
+        let name = |sidecar: &Sidecar| (sidecar.name().to_owned(), sidecar.container.clone());
+        Self { containers: sidecars.map(name).collect(), known: Mutex::default() }
+    }
+
+    /// Where a sidecar is on the network; none while it does not run.
+    async fn address(&self, engine: &dyn Engine, network: &str, name: &str, anew: bool) -> Option<IpAddr> {
+        let mut known = self.known.lock().await;
+        if let Some((looked_at, address)) = known.get(name) {
+            let lasts = if address.is_some() { KNOWN_FOR } else { UNKNOWN_FOR };
+            if !anew && looked_at.elapsed() < lasts {
+                return *address;
+            }
+        }
+        let found = engine.container(self.containers.get(name)?).await.ok().flatten();
+        let running = found.filter(|container| container.status == Status::Running);
+        let address = running.and_then(|container| container.networks.get(network)?.address);
+        known.insert(name.to_owned(), (Instant::now(), address));
+        address
+    }
+}
+
+impl Waits {
+    /// The places that these grants mean now. `anew` looks at the other sidecars whatever is known of them.
+    pub(super) async fn targets(
+        &self,
+        sidecar: &Sidecar,
+        container: &Container,
+        grants: &Grants,
+        anew: bool,
+    ) -> Targets {
+        let own = container.networks.get(&self.network).and_then(|endpoint| endpoint.address);
+        let mut targets = Targets::default();
+        for dial in &grants.dial {
+            let (name, port, address) = match dial {
+                DialGrant::This(port) => {
+                    let Some(port) = port.or_else(|| sidecar.definition.port()) else { continue };
+                    (sidecar.name(), port, own)
+                }
+                DialGrant::Sidecar { name, port } => {
+                    let found = self.neighbours.address(self.engine.as_ref(), &self.network, name, anew);
+                    (name.as_str(), *port, found.await)
+                }
+            };
+            let place = address.map(|address| SocketAddr::new(address, port));
+            targets.0.insert((name.to_owned(), port), place);
+        }
+        targets
+    }
+
+    /// Everything that one poll of a condition may do.
+    pub(super) async fn powers(
+        &self,
+        sidecar: &Sidecar,
+        condition: &Condition,
+        container: &Container,
+        way: &Way,
+    ) -> Powers {
+        let grants = &condition.found.grants;
+        let values = grants.env.iter().filter_map(|name| sidecar.definition.env.get_key_value(name));
+        Powers {
+            targets: self.targets(sidecar, container, grants, false).await,
+            dialler: way.dialler.clone(),
+            sockets: way.sockets,
+            subject: Some(Subject {
+                engine: Arc::clone(&self.engine),
+                container: container.id.clone(),
+                log_start: container.log_start(),
+                executions: Arc::clone(&self.executions),
+            }),
+            commands: grants.exec.clone(),
+            declared: condition.readiness.command.clone(),
+            environment: values.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            folders: way.folders.clone(),
+        }
+    }
+}
+
+/// What stays the same for all polls of one run of a container.
+#[derive(Clone, Default)]
+pub(super) struct Way {
+    /// How connections are made.
+    pub dialler: Option<Arc<dyn crate::probe::dialler::Dialler>>,
+    /// Whether the guest's own sockets lead to the container too.
+    pub sockets: Sockets,
+    /// Copies of granted folders.
+    pub folders: Option<Arc<PrivateFolders>>,
+}
