@@ -283,9 +283,10 @@ fn crash(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> V
             limits.memory >> 20
         ));
     }
-    // Where a language's runtime says why it gave up.
+    // Where a language's runtime says why it gave up; Rust's then advises to set a variable.
     let stderr = store.data().traces.stderr.text();
-    let last_words = stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let said = |line: &&str| !line.is_empty() && !line.starts_with("note: ");
+    let last_words = stderr.lines().rev().map(str::trim).find(said);
     let why = |what: String| match last_words {
         Some(words) => Verdict::Crashed(format!("{what}: {}", one_line(words))),
         None => Verdict::Crashed(what),

@@ -1,5 +1,13 @@
 //! Probe components for tests, from text: hostile, broken or merely odd, without a compiler for guests.
 
+/// A guest that is built from `tests/guests`: the committed one, or one that was built afresh.
+pub fn built(name: &str) -> Vec<u8> {
+    let folder = std::env::var("FARRIER_TEST_GUESTS")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/guests").to_owned());
+    let path = std::path::Path::new(&folder).join(name).with_extension("wasm");
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// What the contract calls a context and a verdict, as every component imports them.
 const TYPES: &str = r#"
   (import "farrier:probe/types@0.1.0" (instance $types

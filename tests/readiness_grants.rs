@@ -1,0 +1,165 @@
+//! What a definition grants its probe, on a real engine: other sidecars, folders, variables; and what is refused
+//! before an engine is asked for anything.
+
+#![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
+
+mod support;
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use support::events::text;
+use support::guest::{self, built, component, guest};
+use support::{Events, Layer, Outcome, Scene, fixture_image};
+
+/// A sidecar with a port, whose probe is the guest of the standard library with these lines of readiness.
+fn define(scene: &Scene, stem: &str, command: &str, readiness: &str) {
+    let image = fixture_image();
+    scene.define_in(Layer::User, "standard.wasm", built("standard"));
+    scene.define(
+        stem,
+        &format!(
+            "lifecycle = \"shared\"\nimage = \"{image}\"\ncommand = {command}\n\
+             env = {{ PGUSER = \"postgres\", SECRET = \"x\" }}\n[interface]\nkind = \"port\"\nport = 7000\n\
+             [readiness]\nprobe = \"./standard.wasm\"\n{readiness}\n"
+        ),
+    );
+}
+
+const SERVE: &str = "[\"serve\", \"--port\", \"7000\"]";
+
+fn up(scene: &Scene, options: &[&str]) -> (Outcome, Events) {
+    let path = scene.path("events.jsonl");
+    // Each launch appends to it.
+    let _ = std::fs::remove_file(&path);
+    let outcome = scene.farrier(["up", "--events"]).arg(&path).args(options).output();
+    (outcome, Events::read(&path))
+}
+
+#[test]
+fn sockets_of_the_standard_library_prove_a_server_ready() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let readiness = "settings = { try = \"echo-own\" }\ngrants = { dial = [\"self\"] }\ntimeout = \"60s\"";
+    define(&scene, "db", "[\"serve\", \"--port\", \"7000\", \"--after\", \"1500\"]", readiness);
+    let (outcome, events) = up(&scene, &[]);
+    outcome.assert_code(0);
+    let answers: Vec<_> = events.of("answered").into_iter().map(|told| text(&told["answer"])).collect();
+    assert!(answers[0].starts_with("error: Connection refused"), "{answers:?}");
+    assert_eq!(answers.last().map(String::as_str), Some("ready"));
+}
+
+#[test]
+fn sockets_do_not_go_through_a_relay_and_say_so_at_once() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let readiness = "settings = { try = \"echo-own\" }\ngrants = { dial = [\"self\"] }\ntimeout = \"60s\"";
+    define(&scene, "db", SERVE, readiness);
+    let (outcome, events) = up(&scene, &["--dial", "relay"]);
+    outcome.assert_code(125);
+    let told = events.one("not-ready");
+    assert_eq!(told["code"], "probe-failed", "{told:#}");
+    assert!(told["message"].as_str().is_some_and(|text| text.contains("`dial`")), "{told:#}");
+}
+
+#[test]
+fn a_probe_reaches_another_sidecar_by_its_name_where_that_is_granted() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let cache = scene.name("cache");
+    define(&scene, "cache", SERVE, "settings = { try = \"echo-own\" }\ngrants = { dial = [\"self\"] }");
+    let asks = format!("settings = {{ try = \"echo\", with = \"{cache}:7000\" }}\ntimeout = \"60s\"");
+    define(&scene, "db", "[\"wait\"]", &format!("{asks}\ngrants = {{ dial = [\"{cache}:7000\"] }}"));
+    up(&scene, &[]).0.assert_code(0);
+
+    define(
+        &scene,
+        "db",
+        "[\"wait\"]",
+        &format!("{asks}\ngrants = {{ dial = [\"self\"] }}").replace("60s", "1s"),
+    );
+    let (outcome, events) = up(&scene, &[]);
+    outcome.assert_code(125);
+    let answers = events.answers();
+    assert!(answers.iter().any(|answer| answer.starts_with("error: ")), "{answers:?}");
+    assert!(!answers.iter().skip(1).any(|answer| answer == "connected"), "{answers:?}");
+}
+
+#[test]
+fn granted_folders_and_variables_are_what_a_probe_sees_and_all_it_sees() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let certificates = scene.layer(Layer::User).join("certs/inner");
+    std::fs::create_dir_all(&certificates).expect("folders");
+    std::fs::write(certificates.join("ca.pem"), "a certificate").expect("file");
+    let grants = "grants = { dirs = [{ host = \"certs\", guest = \"/certs\" }], env = [\"PGUSER\"] }";
+    for (attempt, answer) in [
+        ("try = \"read-file\", with = \"/certs/inner/ca.pem\"", "a certificate"),
+        ("try = \"list-folder\", with = \"/certs\"", "inner"),
+        ("try = \"variables\"", "variables: PGUSER=postgres"),
+        ("try = \"write-file\", with = \"/certs/new\"", "error: "),
+        ("try = \"write-file\", with = \"/certs/inner/ca.pem\"", "error: "),
+        ("try = \"remove-file\", with = \"/certs/inner/ca.pem\"", "error: "),
+        ("try = \"link\", with = [\"/certs/inner/ca.pem\", \"/certs/other\"]", "error: "),
+        ("try = \"read-file\", with = \"/certs/../standard.wasm\"", "error: "),
+        ("try = \"read-file\", with = \"/etc/hostname\"", "error: "),
+    ] {
+        define(&scene, "db", SERVE, &format!("settings = {{ {attempt} }}\n{grants}\ntimeout = \"1s\""));
+        let (outcome, events) = up(&scene, &[]);
+        outcome.assert_code(125);
+        let answers = events.answers();
+        assert!(answers.iter().any(|told| told.starts_with(answer)), "{attempt}: {answers:?}");
+    }
+    let left = std::fs::read_to_string(certificates.join("ca.pem")).expect("file");
+    assert_eq!(left, "a certificate");
+}
+
+/// What `validate` says of a definition whose probe is granted the folder `certs`.
+fn folder_refused(prepare: impl FnOnce(&Path)) -> String {
+    let scene = Scene::new();
+    let folder = scene.layer(Layer::User).join("certs");
+    std::fs::create_dir_all(&folder).expect("folder");
+    prepare(&folder);
+    scene.define_in(Layer::User, "mine.wasm", component(&guest(guest::READY)));
+    scene.define(
+        "db",
+        "lifecycle = \"shared\"\nimage = \"x\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"./mine.wasm\"\n\
+         grants.dirs = [{ host = \"certs\", guest = \"/certs\" }]\n",
+    );
+    let outcome = scene.farrier(["validate", "--format", "json"]).output().assert_code(2);
+    let told: serde_json::Value = serde_json::from_str(&outcome.stdout()).expect("JSON");
+    let problems = told["problems"].as_array().expect("problems");
+    let found = problems.iter().find(|problem| problem["code"] == "grant-unreadable");
+    found.unwrap_or_else(|| panic!("{told:#}"))["message"].as_str().expect("text").to_owned()
+}
+
+#[test]
+fn a_granted_folder_holds_regular_files_only_and_never_hangs_a_launch() {
+    let pipe = |path: &Path| {
+        rustix::fs::mkfifoat(rustix::fs::CWD, path.join("pipe"), rustix::fs::Mode::RUSR).expect("pipe");
+    };
+    let large = |path: &Path| {
+        std::fs::File::create(path.join("large")).and_then(|file| file.set_len(17 << 20)).expect("file");
+    };
+    let deep = |path: &Path| std::fs::create_dir_all(path.join("a/".repeat(40))).expect("folders");
+    let away = |target: &'static str| {
+        move |path: &Path| {
+            std::fs::remove_dir(path).expect("empty");
+            symlink(target, path).expect("link");
+        }
+    };
+    let table: Vec<(&str, Box<dyn FnOnce(&Path)>, &str)> = vec![
+        (
+            "a link out",
+            Box::new(|path| symlink("/etc/passwd", path.join("x")).expect("link")),
+            "regular file",
+        ),
+        ("a link within", Box::new(|path| symlink(".", path.join("x")).expect("link")), "regular file"),
+        ("a pipe", Box::new(pipe), "regular file"),
+        ("too large", Box::new(large), "16 MiB"),
+        ("too deep", Box::new(deep), "16 MiB"),
+        ("absent", Box::new(|path| std::fs::remove_dir(path).expect("empty")), "cannot be read"),
+        ("leads away", Box::new(away("/etc")), "cannot be read"),
+        ("leads up", Box::new(away("../..")), "cannot be read"),
+    ];
+    for (name, prepare, words) in table {
+        let message = folder_refused(prepare);
+        assert!(message.contains(words), "{name}: {message}");
+    }
+}
