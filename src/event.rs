@@ -81,6 +81,8 @@ pub enum Event<'a> {
         after: Duration,
         /// Polls it took, of all its probes.
         attempts: u32,
+        /// Of several probes, the one that said ready last.
+        last: Option<&'a str>,
     },
     /// A sidecar will not be ready.
     NotReady(&'a Dossier),
@@ -120,9 +122,13 @@ impl Event<'_> {
                 }),
             ),
             Self::Traced { sidecar, line } => ("traced", json!({"sidecar": sidecar, "line": line})),
-            Self::Ready { sidecar, after, attempts } => {
-                ("ready", json!({"sidecar": sidecar, "after_ms": milliseconds(*after), "attempts": attempts}))
-            }
+            Self::Ready { sidecar, after, attempts, last } => (
+                "ready",
+                json!({
+                    "sidecar": sidecar, "after_ms": milliseconds(*after), "attempts": attempts,
+                    "last_probe": last,
+                }),
+            ),
             Self::NotReady(dossier) => ("not-ready", dossier.to_json()),
             Self::HarnessStarting => ("harness-starting", json!({})),
         }

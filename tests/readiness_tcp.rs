@@ -230,7 +230,7 @@ fn several_conditions_must_all_hold() {
     assert!(read(&scene).of("ready").is_empty());
     docker(["exec", &scene.container("db"), "/fixture", "touch", "/tmp/ready"]);
     running.wait().assert_code(0);
-    assert_eq!(read(&scene).of("ready").len(), 1);
+    assert_eq!(read(&scene).one("ready")["last_probe"], "exec");
 }
 
 #[test]

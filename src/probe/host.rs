@@ -241,7 +241,12 @@ fn judged(verdict: Verdict, traces: &Traces) -> Verdict {
 
 /// What it wrote to the trace, and printed.
 fn trace_lines(state: &HostState) -> Vec<String> {
-    let written = state.trace.iter().map(|(level, line)| format!("{level:?}: {}", one_line(line)));
+    let name = |level: &log_interface::Level| match level {
+        log_interface::Level::Debug => "debug",
+        log_interface::Level::Info => "info",
+        log_interface::Level::Warn => "warn",
+    };
+    let written = state.trace.iter().map(|(level, line)| format!("{}: {}", name(level), one_line(line)));
     let mut lines: Vec<String> = written.collect();
     for (name, output) in [("stdout", &state.traces.stdout), ("stderr", &state.traces.stderr)] {
         let text = output.text();

@@ -81,6 +81,8 @@ struct Wait<'a> {
     conditions: &'a [Condition],
     begun: Instant,
     answers: Vec<Mutex<Answers>>,
+    /// The probe that said ready last.
+    last: Mutex<Option<String>>,
 }
 
 impl Waits {
@@ -100,14 +102,17 @@ impl Waits {
         let name =
             |condition: &Condition| Answers { probe: condition.found.name.clone(), ..Answers::default() };
         let answers = conditions.iter().map(|condition| Mutex::new(name(condition))).collect();
-        let wait = Wait { shared: self, sidecar, conditions, begun, answers };
+        let last = Mutex::new(None);
+        let wait = Wait { shared: self, sidecar, conditions, begun, answers, last };
         let result = wait.run(known).await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         match result {
             Ok(container) => {
                 let attempts = wait.collected().iter().map(|answers| answers.attempts).sum();
                 let after = begun.elapsed();
-                self.reporter.tell(&Event::Ready { sidecar: sidecar.name(), after, attempts });
+                let last = wait.last.lock().unwrap_or_else(PoisonError::into_inner);
+                let last = last.as_deref().filter(|_| conditions.len() > 1);
+                self.reporter.tell(&Event::Ready { sidecar: sidecar.name(), after, attempts, last });
                 Ok(container)
             }
             Err(ended) => Err(Box::new(wait.dossier(ended).collect(self.engine.as_ref()).await)),
@@ -202,12 +207,13 @@ impl Wait<'_> {
     async fn generation(&self, container: &Container) -> Result<Generation, Ended> {
         let woken = self.shared.watch.subscribe(&container.id);
         let poll_again: Vec<Notify> = self.conditions.iter().map(|_| Notify::new()).collect();
-        let all_ready =
-            try_join_all(
-                self.conditions.iter().zip(&self.answers).zip(&poll_again).map(
-                    |((condition, answers), again)| self.condition(condition, answers, container, again),
-                ),
-            );
+        let each = self.conditions.iter().zip(&self.answers).zip(&poll_again);
+        let all_ready = try_join_all(each.map(|((condition, answers), again)| async {
+            self.condition(condition, answers, container, again).await?;
+            let last = condition.found.name.clone();
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+            Ok(())
+        }));
         let watch = async {
             loop {
                 let _ = tokio::time::timeout(SAFETY_LOOK, woken.notified()).await;

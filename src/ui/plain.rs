@@ -59,9 +59,10 @@ impl PlainSink {
             }
             Event::NetworkCreated(name) => Some(line(&format!("network {name}: created"))),
             Event::Pulling { sidecar, image } => Some(line(&format!("{sidecar}: pulling {image}"))),
-            Event::Ready { sidecar, after, attempts } => {
-                let answers = if *attempts == 1 { "1 poll".to_owned() } else { format!("{attempts} polls") };
-                Some(line(&format!("{sidecar}: ready after {} ({answers})", human(*after))))
+            Event::Ready { sidecar, after, attempts, last } => {
+                let polls = if *attempts == 1 { "1 poll".to_owned() } else { format!("{attempts} polls") };
+                let last = last.map(|probe| format!(", last {probe}")).unwrap_or_default();
+                Some(line(&format!("{sidecar}: ready after {} ({polls}{last})", human(*after))))
             }
             Event::Answered { sidecar, probe, attempt, answer, took, changed } => {
                 (shown(Verbosity::Everything) || (shown(Verbosity::Answers) && *changed))
