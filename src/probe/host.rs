@@ -26,6 +26,9 @@ const TICK: Duration = Duration::from_millis(10);
 const SOCKETS_RELAYED: &str = "it uses sockets of its own (wasi:sockets), and here sidecars are reached through a \
                                relay, which only the interface `dial` of farrier:probe goes through";
 
+/// Lines of a guest's standard error that are quoted when it crashes: Python's reason is the last but two.
+const LAST_WORDS: usize = 3;
+
 /// A probe's answer to one poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -291,10 +294,13 @@ fn crash(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> V
     // Where a language's runtime says why it gave up; Rust's then advises to set a variable.
     let stderr = store.data().traces.stderr.text();
     let said = |line: &&str| !line.is_empty() && !line.starts_with("note: ");
-    let last_words = stderr.lines().rev().map(str::trim).find(said);
-    let why = |what: String| match last_words {
-        Some(words) => Verdict::Crashed(format!("{what}: {}", one_line(words))),
-        None => Verdict::Crashed(what),
+    let mut last_words: Vec<&str> =
+        stderr.lines().rev().map(str::trim).filter(said).take(LAST_WORDS).collect();
+    last_words.reverse();
+    let why = |what: String| {
+        let words =
+            if last_words.is_empty() { String::new() } else { format!(": {}", last_words.join(" / ")) };
+        Verdict::Crashed(one_line(&format!("{what}{words}")))
     };
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return why(format!("it exited with code {}", exit.0));
