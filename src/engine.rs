@@ -240,6 +240,8 @@ pub struct Container {
     pub started_at: String,
     /// When its last run ended, as the engine writes it; a moment long ago where none did.
     pub finished_at: String,
+    /// Its first process on the engine's host; 0 while it does not run.
+    pub process_id: u32,
     /// How often the engine restarted it.
     pub restarts: i64,
     /// Its health, where it has a test.

@@ -1,8 +1,10 @@
 //! Readiness: when to poll (`schedule`), what ends a wait (`wait`, woken by `watch`), what to tell when it
 //! fails (`dossier`), and the gate that executed commands pass (`executions`).
 
+pub mod cause;
 pub mod dossier;
 pub mod executions;
+pub mod listeners;
 mod look;
 pub mod powers;
 pub mod schedule;

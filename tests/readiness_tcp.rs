@@ -294,6 +294,7 @@ fn a_failure_reads_as_a_whole() {
     --- stdout
     --- stderr
     error[not-ready]: sidecar `db-[TOKEN]` is not ready: the probe `tcp` did not say ready within 1s: connection refused
+      likely cause: it does not listen on port 7000, but on 7001
       waited [TIME] (timeout 1s)
       probe tcp: [COUNT] attempts
         connection refused ([COUNT] times, [TIME] to [TIME])
@@ -301,7 +302,7 @@ fn a_failure_reads_as_a_whole() {
       its last words:
         starting
         accepting 0.0.0.0:7001 at [UNIX TIME]
-    help: Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 alone, and on the port under [interface].
+    help: Write the port that it listens on under [interface], or let it listen on that one.
     help: If it only needs longer, raise `timeout` under [readiness].
     help: See all it wrote with `docker logs farrier-db-[TOKEN]`.
     "));

@@ -12,7 +12,7 @@ use wasmtime_wasi::I32Exit;
 use super::cache::NativeCache;
 use super::component::ComponentFile;
 use super::interfaces::wasi::Traces;
-use super::interfaces::{self, HostState, Powers, check, log_interface, settings, types};
+use super::interfaces::{self, HostState, Observed, Powers, check, log_interface, settings, types};
 use super::limits::{
     COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, REASON_CHARACTERS, SummingLimiter, TRACE_LINES,
 };
@@ -58,6 +58,8 @@ pub struct Polled {
     pub verdict: Verdict,
     /// Lines that the probe wrote for the trace.
     pub trace: Vec<String>,
+    /// What it saw on the way.
+    pub observed: Observed,
 }
 
 /// Compiles components and keeps the clock that interrupts them.
@@ -174,8 +176,8 @@ impl LoadedProbe {
         table.set_max_capacity(HOST_OBJECTS);
         let deadline = Instant::now() + limits.poll;
         let limiter = SummingLimiter::new(limits.memory);
-        let (trace, traces) = (Vec::new(), Traces::default());
-        let state = HostState { table, limiter, powers, trace, wasi: None, traces, deadline };
+        let (trace, observed, traces) = (Vec::new(), Observed::default(), Traces::default());
+        let state = HostState { table, limiter, powers, trace, observed, wasi: None, traces, deadline };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
@@ -206,7 +208,9 @@ impl LoadedProbe {
             Err(_) => Verdict::TimedOut,
         };
         let state = store.into_data();
-        Polled { verdict: judged(verdict, &state.traces), trace: trace_lines(&state) }
+        let (verdict, trace) = (judged(verdict, &state.traces), trace_lines(&state));
+        let observed = Observed { memory_exhausted: state.limiter.exhausted, ..state.observed };
+        Polled { verdict, trace, observed }
     }
 
     /// Runs the component's own check of its settings; none where it has none.

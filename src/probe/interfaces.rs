@@ -90,6 +90,34 @@ pub enum Sockets {
     Relayed,
 }
 
+/// What a poll saw on the way to its verdict, for whoever explains a failure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// How the last dial ended.
+    pub dialled: Option<Dialled>,
+    /// What it asked for without a grant.
+    pub not_granted: Option<String>,
+    /// The container has no health test.
+    pub no_health_test: bool,
+    /// Exit code and output of the health test, where it failed.
+    pub health_test: Option<(i64, String)>,
+    /// A command is not in the image.
+    pub command_missing: bool,
+    /// It wanted more memory than it may have.
+    pub memory_exhausted: bool,
+}
+
+/// How a dial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialled {
+    /// The connection was made.
+    Connected,
+    /// Nothing listens.
+    Refused,
+    /// Neither in time.
+    Unanswered,
+}
+
 /// What a store holds.
 pub struct HostState {
     /// Host objects that the guest has handles to.
@@ -100,6 +128,8 @@ pub struct HostState {
     pub powers: Powers,
     /// Lines that it wrote to the trace.
     pub trace: Vec<(log_interface::Level, String)>,
+    /// What it saw.
+    pub observed: Observed,
     /// What WASI offers it; made at the first use.
     pub wasi: Option<Box<WasiCtx>>,
     /// What it wrote and tried through WASI.

@@ -1,17 +1,23 @@
 //! Why a sidecar is not ready: the evidence, collected once, for people and for scripts.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::cause::{self, Cause, Evidence};
+use super::listeners;
 use crate::elapsed::{human, limit, milliseconds};
 use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
+use crate::probe::interfaces::{Dialled, Observed};
 
 /// What the tcp probe answers where nothing listens.
 const REFUSED: &str = "connection refused";
 /// The beginning of what stands for an answer where a poll was cut.
 pub(super) const NO_ANSWER: &str = "the probe did not answer";
+/// How long asking where a container listens may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Log lines that a dossier quotes.
 const LOG_LINES: usize = 20;
 
@@ -37,6 +43,8 @@ pub struct Answers {
     pub seen: Vec<Answer>,
     /// Polls in all.
     pub attempts: u32,
+    /// What the last poll saw on the way to its answer.
+    pub observed: Observed,
 }
 
 impl Answers {
@@ -79,6 +87,14 @@ pub struct Dossier {
     pub answers: Vec<Answers>,
     /// The container at the end; none where it is gone.
     pub container: Option<Container>,
+    /// The declared port.
+    pub port: Option<u16>,
+    /// Whether the engine's health decides.
+    pub by_health: bool,
+    /// Where the container's processes listen, where that was asked and told.
+    pub listeners: Option<Vec<SocketAddr>>,
+    /// What is probably wrong.
+    pub cause: Option<Cause>,
     /// The newest log lines since the current start.
     pub log: Vec<String>,
     /// Next steps.
@@ -86,18 +102,43 @@ pub struct Dossier {
 }
 
 impl Dossier {
-    /// Completes the evidence from the engine; what cannot be had is left out.
-    pub async fn collect(mut self, engine: &dyn Engine) -> Self {
+    /// Completes the evidence from the engine; what cannot be had is left out. Processes of containers that are
+    /// proven to be on this host are looked at here.
+    pub async fn collect(
+        mut self,
+        engine: &dyn Engine,
+        is_on_this_host: impl Fn(&Container) -> bool,
+    ) -> Self {
         if let Ok(Some(container)) = engine.container(&self.container_name).await {
             let log = engine.logs(&container.id, &container.log_start(), LOG_LINES).await;
             self.log = log.unwrap_or_default();
+            let refused = |answers: &Answers| answers.observed.dialled == Some(Dialled::Refused);
+            if container.status == Status::Running && self.answers.iter().any(refused) {
+                let asked = listeners::of(engine, &container, is_on_this_host(&container));
+                self.listeners = tokio::time::timeout(PATIENCE, asked).await.ok().flatten();
+            }
             self.container = Some(container);
         }
+        self.cause = self.likely_cause();
         self.hints = self.next_steps();
         self
     }
 
-    /// The likely cause and what to do about it, from the evidence.
+    fn likely_cause(&self) -> Option<Cause> {
+        let observed: Vec<Observed> = self.answers.iter().map(|answers| answers.observed.clone()).collect();
+        cause::likely(&Evidence {
+            code: self.code,
+            container: self.container.as_ref(),
+            observed: &observed,
+            never_answered: self.never_answered(),
+            timeout: self.timeout,
+            port: self.port,
+            listeners: self.listeners.as_deref(),
+            by_health: self.by_health,
+        })
+    }
+
+    /// What to do about it, from the evidence.
     fn next_steps(&self) -> Vec<String> {
         let name = &self.container_name;
         let logs = format!("See all it wrote with `docker logs {name}`.");
@@ -126,14 +167,32 @@ impl Dossier {
                 return steps;
             }
             (Code::NotReady, Some(_)) => {
-                if self.newest_answer() == Some(REFUSED) {
-                    say("Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 alone, \
-                         and on the port under [interface].");
-                }
-                if self.newest_answer().is_some_and(|answer| answer.starts_with(NO_ANSWER)) {
-                    say(
-                        "It is the probe that takes long: one poll of it may take `limits.poll` under [readiness].",
-                    );
+                match &self.cause {
+                    Some(Cause::ListensOnLoopback { .. }) => {
+                        say("Let it listen on 0.0.0.0, not on 127.0.0.1 alone.");
+                    }
+                    Some(Cause::ListensElsewhere { .. }) => {
+                        say(
+                            "Write the port that it listens on under [interface], or let it listen on that one.",
+                        );
+                    }
+                    Some(Cause::ProbeTime) => {
+                        say(
+                            "It is the probe that takes long: one poll of it may take `limits.poll` under [readiness].",
+                        );
+                    }
+                    Some(Cause::ProtocolFails) => {
+                        say(
+                            "Check that [readiness] names the probe for this kind of server, and its settings.",
+                        );
+                    }
+                    Some(Cause::ListensNowhere { .. }) | None if self.newest_answer() == Some(REFUSED) => {
+                        say(
+                            "Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 alone, \
+                             and on the port under [interface].",
+                        );
+                    }
+                    _ => {}
                 }
                 say("If it only needs longer, raise `timeout` under [readiness].");
             }
@@ -157,6 +216,11 @@ impl Dossier {
         steps
     }
 
+    fn never_answered(&self) -> bool {
+        let mut answers = self.answers.iter().flat_map(|answers| &answers.seen).peekable();
+        answers.peek().is_some() && answers.all(|answer| answer.text.starts_with(NO_ANSWER))
+    }
+
     fn newest_answer(&self) -> Option<&str> {
         let answers = self.answers.iter().flat_map(|answers| &answers.seen);
         answers.max_by_key(|answer| answer.last).map(|answer| answer.text.as_str())
@@ -171,7 +235,11 @@ impl Dossier {
     /// The evidence, a line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("waited {} (timeout {})", human(self.waited), limit(self.timeout))];
+        let mut lines = Vec::new();
+        if let Some(cause) = &self.cause {
+            lines.push(format!("likely cause: {}", cause.sentence()));
+        }
+        lines.push(format!("waited {} (timeout {})", human(self.waited), limit(self.timeout)));
         for answers in &self.answers {
             let word = if answers.attempts == 1 { "attempt" } else { "attempts" };
             lines.push(format!("probe {}: {} {word}", answers.probe, answers.attempts));
@@ -203,6 +271,9 @@ impl Dossier {
             "container": self.container_name,
             "code": self.code.as_str(),
             "message": self.headline(),
+            "cause": self.cause.as_ref().map(|cause| json!({
+                "name": cause.as_str(), "message": cause.sentence(),
+            })),
             "waited_ms": milliseconds(self.waited),
             "timeout_ms": milliseconds(self.timeout),
             "probes": self.answers.iter().map(|answers| json!({

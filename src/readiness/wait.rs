@@ -115,7 +115,10 @@ impl Waits {
                 self.reporter.tell(&Event::Ready { sidecar: sidecar.name(), after, attempts, last });
                 Ok(container)
             }
-            Err(ended) => Err(Box::new(wait.dossier(ended).collect(self.engine.as_ref()).await)),
+            Err(ended) => {
+                let here = |container: &Container| self.route.is_direct(container);
+                Err(Box::new(wait.dossier(ended).collect(self.engine.as_ref(), here).await))
+            }
         }
     }
 }
@@ -139,6 +142,10 @@ impl Wait<'_> {
             timeout: timeouts.max().unwrap_or_default(),
             answers: self.collected(),
             container: None,
+            port: self.sidecar.definition.port(),
+            by_health: self.goes_by_health(),
+            listeners: None,
+            cause: None,
             log: Vec::new(),
             hints: Vec::new(),
         }
@@ -344,6 +351,7 @@ impl Wait<'_> {
         };
         let limits = poll_limits(condition, left);
         let polled = probe.poll(context, powers, limits).await;
+        let cut = polled.verdict == Verdict::TimedOut;
         let name = &condition.found.name;
         let (text, outcome) = match polled.verdict {
             Verdict::Ready => ("ready".to_owned(), Ok(None)),
@@ -361,8 +369,14 @@ impl Wait<'_> {
                 (reason.clone(), Err(ended(Code::ProbeCrashed, reason)))
             }
         };
-        let changed =
-            answers.lock().unwrap_or_else(PoisonError::into_inner).note(&text, self.begun.elapsed());
+        let changed = {
+            let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+            // A poll that was cut saw less than the one before.
+            if !cut || answers.attempts == 0 {
+                answers.observed = polled.observed;
+            }
+            answers.note(&text, self.begun.elapsed())
+        };
         let sidecar = self.sidecar.name();
         for line in &polled.trace {
             self.shared.reporter.tell(&Event::Traced { sidecar, line });

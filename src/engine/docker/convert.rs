@@ -78,6 +78,7 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
         error: state.error.unwrap_or_default(),
         started_at: state.started_at.unwrap_or_default(),
         finished_at: state.finished_at.unwrap_or_default(),
+        process_id: state.pid.and_then(|id| u32::try_from(id).ok()).unwrap_or_default(),
         restarts: inspected.restart_count.unwrap_or_default(),
         health,
         mounts: inspected.mounts.unwrap_or_default().into_iter().map(convert_mount).collect(),

@@ -182,6 +182,7 @@ impl World {
             error: String::new(),
             started_at: "0001-01-01T00:00:00Z".to_owned(),
             finished_at: "0001-01-01T00:00:00Z".to_owned(),
+            process_id: 0,
             restarts: 0,
             health: None,
             mounts,

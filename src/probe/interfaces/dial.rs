@@ -7,7 +7,7 @@ use wasmtime::component::Resource;
 
 use super::dial_interface::HostConnection;
 use super::types::Denial;
-use super::{HostState, dial_interface};
+use super::{Dialled, HostState, dial_interface};
 use crate::probe::dialler::{ByteStream, DialError};
 
 /// How long one dial may take.
@@ -39,14 +39,22 @@ impl dial_interface::Host for HostState {
     ) -> Answer<Resource<Connection>> {
         let Some(target) = self.powers.targets.0.get(&(host.clone(), port)) else {
             let wanted = format!("grants.dial = [\"{host}:{port}\"]");
-            return Ok(Err(Denial::NotGranted(format!("connecting to {host}:{port} needs {wanted}"))));
+            let what = format!("connecting to {host}:{port} needs {wanted}");
+            self.observed.not_granted = Some(what.clone());
+            return Ok(Err(Denial::NotGranted(what)));
         };
         let (Some(address), Some(dialler)) = (*target, self.powers.dialler.clone()) else {
             return Ok(Err(Denial::Unresolved));
         };
         let asked = timeout_ms.map_or(DIAL_TIMEOUT, |limit| Duration::from_millis(limit.into()));
         let timeout = self.within(asked.min(DIAL_TIMEOUT));
-        let stream = match dialler.connect(address, timeout).await {
+        let dialled = dialler.connect(address, timeout).await;
+        self.observed.dialled = Some(match &dialled {
+            Ok(_) => Dialled::Connected,
+            Err(DialError::Refused) => Dialled::Refused,
+            Err(_) => Dialled::Unanswered,
+        });
+        let stream = match dialled {
             Ok(stream) => stream,
             Err(DialError::Refused) => return Ok(Err(Denial::Refused)),
             Err(DialError::TimedOut) => return Ok(Err(Denial::TimedOut)),

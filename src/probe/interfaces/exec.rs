@@ -11,7 +11,9 @@ impl Host for HostState {
     async fn run(&mut self, argv: Vec<String>) -> wasmtime::Result<Result<Output, Denial>> {
         if !self.powers.commands.contains(&argv) {
             let wanted = serde_json::to_string(&argv).unwrap_or_default();
-            return Ok(Err(Denial::NotGranted(format!("running this needs grants.exec = [{wanted}]"))));
+            let what = format!("running this needs grants.exec = [{wanted}]");
+            self.observed.not_granted = Some(what.clone());
+            return Ok(Err(Denial::NotGranted(what)));
         }
         let subject = match self.subject() {
             Ok(subject) => subject,
@@ -26,7 +28,10 @@ impl Host for HostState {
                 stderr: output.stderr,
                 truncated: output.truncated,
             }),
-            Outcome::CannotRun(text) => Err(Denial::Other(text)),
+            Outcome::CannotRun(text) => {
+                self.observed.command_missing = true;
+                Err(Denial::Other(text))
+            }
             Outcome::Failed(error) => Err(engine_denial(&error)),
             Outcome::StillRunning => Err(Denial::TimedOut),
             Outcome::NoTurn => Err(no_turn()),

@@ -82,11 +82,21 @@ async fn run_test(subject: Result<Subject, Denial>, left: Duration) -> Result<Op
 
 impl Host for HostState {
     async fn status(&mut self) -> wasmtime::Result<Result<HealthStatus, Denial>> {
-        Ok(status(self.subject()).await)
+        let found = status(self.subject()).await;
+        self.observed.no_health_test |= matches!(found, Ok(HealthStatus::None));
+        Ok(found)
     }
 
     async fn run_test(&mut self) -> wasmtime::Result<Result<Option<TestResult>, Denial>> {
         let (subject, left) = (self.subject(), self.within(Duration::MAX));
-        Ok(run_test(subject, left).await)
+        let found = run_test(subject, left).await;
+        match &found {
+            Ok(None) => self.observed.no_health_test = true,
+            Ok(Some(result)) if result.exit_code != 0 => {
+                self.observed.health_test = Some((result.exit_code.into(), result.output.clone()));
+            }
+            _ => {}
+        }
+        Ok(found)
     }
 }

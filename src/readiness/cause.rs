@@ -1,0 +1,286 @@
+//! The most likely cause of a failure, from the evidence alone: nothing here asks or waits.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::elapsed::limit;
+use crate::engine::{Container, Status};
+use crate::error::Code;
+use crate::probe::interfaces::{Dialled, Observed};
+
+/// What is probably wrong, where the evidence supports one sentence about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It ended, by itself.
+    Exited {
+        /// Its exit code.
+        code: i64,
+    },
+    /// It was killed for memory.
+    KilledForMemory {
+        /// The limit in bytes; 0 is none.
+        limit: u64,
+    },
+    /// The program is not in the image, or cannot be executed.
+    ProgramMissing,
+    /// Somebody removed, stopped or paused it.
+    StoppedByOthers,
+    /// It listens where only it can connect.
+    ListensOnLoopback {
+        /// The declared port.
+        port: u16,
+    },
+    /// It listens, but elsewhere.
+    ListensElsewhere {
+        /// The declared port.
+        port: u16,
+        /// Where it listens.
+        ports: Vec<u16>,
+    },
+    /// It does not listen at all.
+    ListensNowhere {
+        /// The declared port.
+        port: u16,
+    },
+    /// The port is open, and what answers there is not what the probe expects.
+    ProtocolFails,
+    /// The probe asks for the image's health test, and there is none.
+    NoHealthTest,
+    /// The health test itself says no.
+    HealthTestFails {
+        /// Its exit code.
+        code: i64,
+        /// What it printed.
+        output: String,
+    },
+    /// The command that decides is not in the image.
+    CommandMissing,
+    /// The wait was shorter than what the image itself takes for a start.
+    TimeoutBelowStartPeriod {
+        /// The image's own.
+        start_period: Duration,
+    },
+    /// The probe asked for what it was not granted.
+    NotGranted {
+        /// What it asked for.
+        what: String,
+    },
+    /// The probe broke.
+    ProbeBroken,
+    /// The probe used up its memory.
+    ProbeMemory,
+    /// The probe used up its time, in each poll.
+    ProbeTime,
+}
+
+/// What is known when a wait has failed.
+pub struct Evidence<'a> {
+    /// What ended it.
+    pub code: Code,
+    /// The container at the end.
+    pub container: Option<&'a Container>,
+    /// What the polls saw, by the last of each probe.
+    pub observed: &'a [Observed],
+    /// Whether no poll ended with an answer.
+    pub never_answered: bool,
+    /// The declared limit.
+    pub timeout: Duration,
+    /// The declared port.
+    pub port: Option<u16>,
+    /// Where its processes listen, where that is known.
+    pub listeners: Option<&'a [SocketAddr]>,
+    /// Whether the engine's health decides.
+    pub by_health: bool,
+}
+
+impl Cause {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Exited { .. } => "exited",
+            Self::KilledForMemory { .. } => "killed-for-memory",
+            Self::ProgramMissing => "program-missing",
+            Self::StoppedByOthers => "stopped-by-others",
+            Self::ListensOnLoopback { .. } => "listens-on-loopback",
+            Self::ListensElsewhere { .. } => "listens-elsewhere",
+            Self::ListensNowhere { .. } => "listens-nowhere",
+            Self::ProtocolFails => "protocol-fails",
+            Self::NoHealthTest => "no-health-test",
+            Self::HealthTestFails { .. } => "health-test-fails",
+            Self::CommandMissing => "command-missing",
+            Self::TimeoutBelowStartPeriod { .. } => "timeout-below-start-period",
+            Self::NotGranted { .. } => "not-granted",
+            Self::ProbeBroken => "probe-broken",
+            Self::ProbeMemory => "probe-memory",
+            Self::ProbeTime => "probe-time",
+        }
+    }
+
+    /// In one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Exited { code: 0 } => {
+                "its program ended by itself, with success: a sidecar must keep running".to_owned()
+            }
+            Self::Exited { code } => format!("its program ended with exit code {code}"),
+            Self::KilledForMemory { limit: 0 } => "the host ran out of memory".to_owned(),
+            Self::KilledForMemory { limit } => {
+                format!("it needs more memory than its limit of {} MiB", limit >> 20)
+            }
+            Self::ProgramMissing => "its program is not in the image, or may not be executed".to_owned(),
+            Self::StoppedByOthers => "somebody else stopped, paused or removed its container".to_owned(),
+            Self::ListensOnLoopback { port } => {
+                format!(
+                    "it listens on port {port} of 127.0.0.1 only, where nothing outside its container gets"
+                )
+            }
+            Self::ListensElsewhere { port, ports } => {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                format!("it does not listen on port {port}, but on {}", ports.join(", "))
+            }
+            Self::ListensNowhere { port } => {
+                format!("nothing in its container listens on port {port}, nor on any other")
+            }
+            Self::ProtocolFails => {
+                "its port is open, but what answers there is not what the probe asks for".to_owned()
+            }
+            Self::NoHealthTest => "its image has no HEALTHCHECK, which the probe goes by".to_owned(),
+            Self::HealthTestFails { code, output } => {
+                let said = output.trim();
+                let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+                format!("its own health test fails with exit code {code}{said}")
+            }
+            Self::CommandMissing => "the command that decides is not in the image".to_owned(),
+            Self::TimeoutBelowStartPeriod { start_period } => {
+                format!(
+                    "its image gives itself {} to start, which is longer than `timeout`",
+                    limit(*start_period)
+                )
+            }
+            Self::NotGranted { what } => format!("the probe was not granted what it asked for: {what}"),
+            Self::ProbeBroken => "the probe itself is broken".to_owned(),
+            Self::ProbeMemory => "the probe needs more memory than `limits.memory`".to_owned(),
+            Self::ProbeTime => "one poll of the probe takes longer than `limits.poll`".to_owned(),
+        }
+    }
+}
+
+/// The cause that the evidence supports; none where it supports none.
+#[must_use]
+pub fn likely(evidence: &Evidence<'_>) -> Option<Cause> {
+    match evidence.code {
+        Code::SidecarExited => exited(evidence),
+        Code::SidecarUnhealthy => Some(health_test(evidence)?),
+        Code::NotReady => not_ready(evidence),
+        Code::ProbeFailed => said_failed(evidence),
+        Code::ProbeCrashed | Code::ProbeInvalid => {
+            let memory = evidence.observed.iter().any(|observed| observed.memory_exhausted);
+            Some(if memory { Cause::ProbeMemory } else { Cause::ProbeBroken })
+        }
+        _ => None,
+    }
+}
+
+fn exited(evidence: &Evidence<'_>) -> Option<Cause> {
+    let Some(container) = evidence.container else { return Some(Cause::StoppedByOthers) };
+    if container.oom_killed {
+        return Some(Cause::KilledForMemory { limit: container.memory });
+    }
+    match (container.status, container.exit_code) {
+        (Status::Running | Status::Restarting, _) => None,
+        (Status::Paused, _) => Some(Cause::StoppedByOthers),
+        (_, 126 | 127) => Some(Cause::ProgramMissing),
+        (_, code) => Some(Cause::Exited { code }),
+    }
+}
+
+fn health_test(evidence: &Evidence<'_>) -> Option<Cause> {
+    let (code, output) = evidence.container?.health.as_ref()?.runs.last()?;
+    Some(Cause::HealthTestFails { code: *code, output: output.clone() })
+}
+
+fn said_failed(evidence: &Evidence<'_>) -> Option<Cause> {
+    let observed = || evidence.observed.iter();
+    if let Some(what) = observed().find_map(|observed| observed.not_granted.clone()) {
+        return Some(Cause::NotGranted { what });
+    }
+    if observed().any(|observed| observed.no_health_test) {
+        return Some(Cause::NoHealthTest);
+    }
+    if observed().any(|observed| observed.command_missing) {
+        return Some(Cause::CommandMissing);
+    }
+    protocol(evidence)
+}
+
+/// A connection was made, and yet the answer was not "ready".
+fn protocol(evidence: &Evidence<'_>) -> Option<Cause> {
+    let connected = |observed: &Observed| observed.dialled == Some(Dialled::Connected);
+    evidence.observed.iter().any(connected).then_some(Cause::ProtocolFails)
+}
+
+fn not_ready(evidence: &Evidence<'_>) -> Option<Cause> {
+    let observed = || evidence.observed.iter();
+    if let Some(what) = observed().find_map(|observed| observed.not_granted.clone()) {
+        return Some(Cause::NotGranted { what });
+    }
+    if evidence.never_answered {
+        return Some(Cause::ProbeTime);
+    }
+    if let Some((code, output)) = observed().find_map(|observed| observed.health_test.clone()) {
+        return start_period(evidence).or(Some(Cause::HealthTestFails { code, output }));
+    }
+    if observed().any(|observed| observed.dialled == Some(Dialled::Refused))
+        && let Some(cause) = evidence.port.and_then(|port| listens(port, evidence.listeners?))
+    {
+        return Some(cause);
+    }
+    protocol(evidence).or_else(|| start_period(evidence))
+}
+
+fn start_period(evidence: &Evidence<'_>) -> Option<Cause> {
+    let start_period = evidence.container?.process.health.as_ref()?.start_period;
+    let short = evidence.by_health && start_period > evidence.timeout;
+    short.then_some(Cause::TimeoutBelowStartPeriod { start_period })
+}
+
+fn listens(port: u16, listeners: &[SocketAddr]) -> Option<Cause> {
+    let on_port = || listeners.iter().filter(|address| address.port() == port);
+    if on_port().next().is_some() {
+        let loopback = on_port().all(|address| address.ip().to_canonical().is_loopback());
+        return loopback.then_some(Cause::ListensOnLoopback { port });
+    }
+    let mut ports: Vec<u16> = listeners.iter().map(SocketAddr::port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    Some(if ports.is_empty() {
+        Cause::ListensNowhere { port }
+    } else {
+        Cause::ListensElsewhere { port, ports }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_it_listens_decides_what_a_refusal_means() {
+        let at = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        for (listeners, expected) in [
+            (vec![], Some(Cause::ListensNowhere { port: 80 })),
+            (vec![at("127.0.0.1:80")], Some(Cause::ListensOnLoopback { port: 80 })),
+            (vec![at("127.0.0.1:80"), at("[::1]:80")], Some(Cause::ListensOnLoopback { port: 80 })),
+            (vec![at("127.0.0.1:80"), at("172.18.0.2:80")], None),
+            (vec![at("[::]:80")], None),
+            (
+                vec![at("[::]:8080"), at("0.0.0.0:8080"), at("0.0.0.0:22")],
+                Some(Cause::ListensElsewhere { port: 80, ports: vec![22, 8080] }),
+            ),
+        ] {
+            assert_eq!(listens(80, &listeners), expected, "{listeners:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Where a container's processes listen: what a refused dial is explained with.
+
+use std::io::{BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use procfs_core::net::{TcpNetEntries, TcpState};
+use procfs_core::{ExplicitSystemInfo, FromBufReadSI};
+
+use crate::engine::{Container, Engine, ExecRequest};
+
+/// The kernel's tables of TCP sockets.
+const TABLES: [&str; 2] = ["net/tcp", "net/tcp6"];
+/// Bytes of each table that are read.
+const TABLE_BYTES: usize = 256 << 10;
+/// Where the engine's own resolver listens inside every container on a network of its own.
+const RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
+
+/// Every address that something in the container listens on; none where that cannot be told. On the engine's own
+/// host the kernel says so; elsewhere the container's `cat` does, where its image has one.
+pub async fn of(engine: &dyn Engine, container: &Container, of_this_host: bool) -> Option<Vec<SocketAddr>> {
+    let mut found = Vec::new();
+    if of_this_host && container.process_id != 0 {
+        for table in TABLES {
+            let file = std::fs::File::open(format!("/proc/{}/{table}", container.process_id)).ok()?;
+            found.extend(listening(file.take(TABLE_BYTES as u64))?);
+        }
+    } else {
+        for table in TABLES {
+            let arguments = vec!["cat".to_owned(), format!("/proc/{table}")];
+            let request = ExecRequest { arguments, output_limit: TABLE_BYTES };
+            let ended = engine.exec(&container.id, &request).await.ok()?;
+            if ended.exit_code == 0 {
+                found.extend(listening(ended.stdout.as_slice())?);
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Some(found)
+}
+
+fn listening(table: impl Read) -> Option<Vec<SocketAddr>> {
+    let system = ExplicitSystemInfo {
+        boot_time_secs: 0,
+        ticks_per_second: 0,
+        page_size: 0,
+        is_little_endian: cfg!(target_endian = "little"),
+    };
+    let TcpNetEntries(entries) = TcpNetEntries::from_buf_read(BufReader::new(table), &system).ok()?;
+    let listeners = entries.into_iter().filter(|entry| entry.state == TcpState::Listen);
+    Some(listeners.map(|entry| entry.local_address).filter(|address| address.ip() != RESOLVER).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+        0: 00000000:1B58 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0 100 0 0 10 0\n   \
+        1: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12 1 0 100 0 0 10 0\n   \
+        2: 0B00007F:9C41 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 13 1 0 100 0 0 10 0\n   \
+        3: 0200A8C0:1B58 0100A8C0:B2C4 01 00000000:00000000 00:00000000 00000000     0        0 14 1 0 100 0 0 10 0\n";
+
+    #[test]
+    fn listeners_are_read_and_the_resolver_is_not_one() {
+        let found = listening(TABLE.as_bytes()).expect("a table");
+        let expected = [SocketAddr::from(([0, 0, 0, 0], 7000)), SocketAddr::from(([127, 0, 0, 1], 5432))];
+        assert_eq!(found, expected);
+        assert_eq!(listening("nothing\n".as_bytes()), Some(Vec::new()));
+        assert_eq!(listening("head\nnonsense\n".as_bytes()), None);
+    }
+}

@@ -1,0 +1,159 @@
+//! The likely cause that a failure's report names, by its stable name, on a real engine: one test for each.
+
+#![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use support::guest::{self, component, guest};
+use support::{Events, Image, Layer, Outcome, Scene, docker, fixture_image, wait_until};
+
+const PATIENT: Duration = Duration::from_mins(1);
+const PORT: &str = "[interface]\nkind = \"port\"\nport = 7000\n";
+const NO_PORT: &str = "[interface]\nkind = \"none\"\n";
+
+/// A sidecar of this image that runs these arguments of the fixture, with the rest of its definition.
+fn define(scene: &Scene, image: &str, arguments: &str, rest: &str) {
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    scene.define(
+        "db",
+        &format!("lifecycle = \"shared\"\nimage = \"{image}\"\ncommand = {arguments:?}\n{rest}"),
+    );
+}
+
+fn up(scene: &Scene, options: &[&str]) -> (Outcome, Events) {
+    let path = scene.path("events.jsonl");
+    let outcome = scene.farrier(["up", "--events"]).arg(&path).args(options).output();
+    (outcome.assert_code(125), Events::read(&path))
+}
+
+/// The cause of the failure, once the report for people was seen to tell it too.
+fn cause(outcome: &Outcome, events: &Events) -> Value {
+    let cause = events.one("not-ready")["cause"].clone();
+    let sentence = cause["message"].as_str().unwrap_or_else(|| panic!("no cause: {outcome}"));
+    assert!(outcome.stderr().contains(&format!("likely cause: {sentence}")), "{outcome}");
+    assert!(outcome.stderr().contains("help: "), "the next step: {outcome}");
+    cause
+}
+
+fn fails(image: &str, arguments: &str, rest: &str, expected: &str, words: &str) {
+    let Some(scene) = Scene::with_docker() else { return };
+    define(&scene, image, arguments, rest);
+    let (outcome, events) = up(&scene, &[]);
+    let cause = cause(&outcome, &events);
+    assert_eq!(cause["name"], expected, "{outcome}");
+    assert!(cause["message"].as_str().is_some_and(|text| text.contains(words)), "{cause}");
+}
+
+#[test]
+fn a_program_that_ends() {
+    let rest = format!("{PORT}[readiness]\ntimeout = \"60s\"\n");
+    fails(&fixture_image(), "crash boom 3", &rest, "exited", "exit code 3");
+    fails(&fixture_image(), "exit 0", &rest, "exited", "must keep running");
+    fails(&fixture_image(), "exit 127", &rest, "program-missing", "not in the image");
+}
+
+#[test]
+fn a_program_that_needs_more_memory_than_it_may_have() {
+    let rest = format!("resources.memory = \"16m\"\n{PORT}[readiness]\ntimeout = \"60s\"\n");
+    fails(&fixture_image(), "eat-memory 64", &rest, "killed-for-memory", "16 MiB");
+}
+
+#[test]
+fn a_server_that_listens_somewhere_else() {
+    let rest = format!("{PORT}[readiness]\ntimeout = \"2s\"\n");
+    fails(
+        &fixture_image(),
+        "serve --port 7000 --bind 127.0.0.1",
+        &rest,
+        "listens-on-loopback",
+        "127.0.0.1 only",
+    );
+    fails(&fixture_image(), "serve --port 7001 --port 7002", &rest, "listens-elsewhere", "7001, 7002");
+    fails(&fixture_image(), "wait", &rest, "listens-nowhere", "port 7000");
+}
+
+#[test]
+fn where_a_server_listens_is_known_through_a_relay_too() {
+    let Some(scene) = Scene::with_docker() else { return };
+    define(&scene, &fixture_image(), "serve --port 7001", &format!("{PORT}[readiness]\ntimeout = \"1s\"\n"));
+    let (outcome, events) = up(&scene, &["--dial", "relay"]);
+    let told = events.one("not-ready");
+    // The engine is on this host all the same, and its containers' processes can be looked at.
+    assert_eq!(told["cause"]["name"], "listens-elsewhere", "{outcome}");
+}
+
+#[test]
+fn a_health_test_that_fails() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let failing = "CMD [\"/fixture\", \"healthy-when-file\", \"/never\"]";
+    let image = scene.image(&Image::new().change(&format!("HEALTHCHECK --interval=1h {failing}")));
+    let rest = format!("{NO_PORT}[readiness]\nprobe = \"healthcheck\"\ntimeout = \"1s\"\n");
+    fails(&image, "wait", &rest, "health-test-fails", "exit code 1: ");
+    let slow =
+        scene.image(&Image::new().change(&format!("HEALTHCHECK --interval=1h --start-period=60s {failing}")));
+    fails(&slow, "wait", &rest, "timeout-below-start-period", "1m");
+    let quick =
+        scene.image(&Image::new().change(&format!("HEALTHCHECK --interval=1s --retries=1 {failing}")));
+    fails(&quick, "wait", &rest.replace("1s", "60s"), "health-test-fails", "exit code 1: ");
+}
+
+#[test]
+fn an_image_without_a_health_test() {
+    let rest = format!("{NO_PORT}[readiness]\nprobe = \"healthcheck\"\ntimeout = \"60s\"\n");
+    fails(&fixture_image(), "wait", &rest, "no-health-test", "no HEALTHCHECK");
+}
+
+#[test]
+fn a_command_that_is_not_in_the_image() {
+    let rest =
+        format!("{NO_PORT}[readiness]\nprobe = \"exec\"\ncommand = [\"/pg_isready\"]\ntimeout = \"60s\"\n");
+    fails(&fixture_image(), "wait", &rest, "command-missing", "not in the image");
+}
+
+#[test]
+fn a_container_that_somebody_else_removes() {
+    let Some(scene) = Scene::with_docker() else { return };
+    define(&scene, &fixture_image(), "wait", &format!("{PORT}[readiness]\ntimeout = \"60s\"\n"));
+    let path = scene.path("events.jsonl");
+    let running = scene.farrier(["up", "--events"]).arg(&path).spawn();
+    wait_until("it was asked", PATIENT, || !Events::read(&path).of("answered").is_empty());
+    docker(["rm", "--force", &scene.container("db")]);
+    let outcome = running.wait().assert_code(125);
+    assert_eq!(cause(&outcome, &Events::read(&path))["name"], "stopped-by-others");
+}
+
+#[test]
+fn a_probe_that_is_at_fault_itself() {
+    for (body, expected) in
+        [(guest::TRAP, "probe-broken"), (guest::BOMB, "probe-memory"), (guest::SPIN, "probe-time")]
+    {
+        let Some(scene) = Scene::with_docker() else { return };
+        scene.define_in(Layer::User, "mine.wasm", component(&guest(body)));
+        let rest = format!(
+            "{NO_PORT}[readiness]\nprobe = \"./mine.wasm\"\ntimeout = \"1500ms\"\nlimits = {{ poll = \"300ms\" }}\n"
+        );
+        define(&scene, &fixture_image(), "wait", &rest);
+        let (outcome, events) = up(&scene, &[]);
+        assert_eq!(cause(&outcome, &events)["name"], expected, "{outcome}");
+    }
+}
+
+#[test]
+fn a_probe_that_asks_for_what_it_was_not_granted() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let frozen: &[u8] = include_bytes!("fixtures/frozen/probe-0.1.0.wasm");
+    scene.define_in(Layer::User, "frozen.wasm", frozen);
+    let rest = format!(
+        "{PORT}[readiness]\nprobe = \"./frozen.wasm\"\ntimeout = \"1s\"\n\
+         settings = {{ command = [\"/fixture\", \"exit\", \"0\"], log = \"x\" }}\n\
+         grants = {{ dial = [\"self:7001\"], exec = [[\"/other\"]], health = true, logs = true }}\n"
+    );
+    define(&scene, &fixture_image(), "serve --port 7000", &rest);
+    let (outcome, events) = up(&scene, &[]);
+    let cause = cause(&outcome, &events);
+    assert_eq!(cause["name"], "not-granted");
+    assert!(cause["message"].as_str().is_some_and(|text| text.contains("grants.dial = [")), "{cause}");
+}
