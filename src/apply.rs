@@ -121,10 +121,8 @@ impl Applier {
     }
 
     async fn make(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<(), Problem> {
-        if plan.pull {
-            self.pull(sidecar).await?;
-        }
-        let id = self.replace(plan, sidecar, network).await?;
+        let image = self.image(plan, sidecar).await?;
+        let id = self.replace(plan, sidecar, network, image).await?;
         let start = async {
             let aliases = sidecar.definition.aliases();
             for other in sidecar.definition.networks.iter().filter(|name| *name != network) {
@@ -145,13 +143,19 @@ impl Applier {
     }
 
     /// Makes the new container beside the old one, removes the old one, and gives the new one its name.
-    async fn replace(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<String, Problem> {
+    async fn replace(
+        &self,
+        plan: &SidecarPlan,
+        sidecar: &Sidecar,
+        network: &str,
+        image: String,
+    ) -> Result<String, Problem> {
         let mut salt = [0_u8; 16];
         let _ = getrandom::fill(&mut salt);
         let salt = format!("{:032x}", u128::from_ne_bytes(salt));
         let is_taken = plan.existing.as_ref().is_some_and(|existing| existing.name == sidecar.container);
         let name = if is_taken { sidecar.temporary_name() } else { sidecar.container.clone() };
-        let spec = sidecar.spec(&name, network, &plan.carried, &salt);
+        let spec = ContainerSpec { image, ..sidecar.spec(&name, network, &plan.carried, &salt) };
         let created = self.create(&spec).await;
         let id = created.map_err(|error| cannot_create(sidecar, &error))?;
         if let Some(existing) = &plan.existing {
@@ -187,7 +191,27 @@ impl Applier {
         }
     }
 
-    async fn pull(&self, sidecar: &Sidecar) -> Result<(), Problem> {
+    /// What the container is made from, pulled where that is needed. That of an untrusted definition is an id,
+    /// which nobody makes name another image meanwhile.
+    async fn image(&self, plan: &SidecarPlan, sidecar: &Sidecar) -> Result<String, Problem> {
+        if plan.pull {
+            let pulled = self.pull(sidecar).await?;
+            return Ok(if sidecar.definition.layer.is_trusted() { sidecar.image.clone() } else { pulled });
+        }
+        if sidecar.definition.layer.is_trusted() || sidecar.image != sidecar.definition.image {
+            return Ok(sidecar.image.clone());
+        }
+        // Absent when it was asked about, and present now: somebody else pulled it.
+        let found = self.engine.image(&sidecar.image).await;
+        let found = found.map_err(|error| engine_problem(&format!("look at `{}`", sidecar.image), &error))?;
+        found.map(|image| image.id).ok_or_else(|| unavailable(sidecar, "it was removed a moment ago"))
+    }
+
+    /// Gives the id of what was pulled.
+    async fn pull(&self, sidecar: &Sidecar) -> Result<String, Problem> {
+        if sidecar.image != sidecar.definition.image {
+            return Err(unavailable(sidecar, "what the approval was for was removed a moment ago"));
+        }
         let image = &sidecar.definition.image;
         let name = sidecar.name();
         self.reporter.tell(&Event::Pulling { sidecar: name, image });
@@ -200,21 +224,23 @@ impl Applier {
             Ok(()) => self.engine.image(image).await,
             Err(error) => Err(error),
         };
-        let unavailable = |reason: &str| {
-            Problem::error(Code::ImageUnavailable, format!("the image `{image}` cannot be had: {reason}"))
-                .at(sidecar.definition.place("image"))
-                .hint(format!("Try `docker pull {image}`, after `docker login` if its registry asks for it."))
-                .hint("An image that you build yourself must be built before: `docker build -t NAME .`.")
-        };
         match found {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(unavailable("the engine pulled it but does not have it")),
+            Ok(Some(image)) => Ok(image.id),
+            Ok(None) => Err(unavailable(sidecar, "the engine pulled it but does not have it")),
             Err(error) if error.kind == EngineErrorKind::Unreachable => {
                 Err(engine_problem(&format!("pull `{image}`"), &error))
             }
-            Err(error) => Err(unavailable(&error.message)),
+            Err(error) => Err(unavailable(sidecar, &error.message)),
         }
     }
+}
+
+fn unavailable(sidecar: &Sidecar, reason: &str) -> Problem {
+    let image = &sidecar.definition.image;
+    Problem::error(Code::ImageUnavailable, format!("the image `{image}` cannot be had: {reason}"))
+        .at(sidecar.definition.place("image"))
+        .hint(format!("Try `docker pull {image}`, after `docker login` if its registry asks for it."))
+        .hint("An image that you build yourself must be built before: `docker build -t NAME .`.")
 }
 
 fn is_same_sidecar(container: &Container, spec: &ContainerSpec) -> bool {

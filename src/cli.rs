@@ -29,6 +29,8 @@ pub enum Command {
     Plan(Plan),
     /// Check definitions, probes and settings; no engine is needed.
     Validate(Validate),
+    /// Approve definitions of the workspace, which are not trusted; list and revoke approvals.
+    Approve(Approve),
     /// Print the JSON Schema of definitions, for editors.
     Schema,
 }
@@ -130,8 +132,21 @@ pub struct LayerOptions {
     pub no_workspace: bool,
 }
 
+/// How workspace definitions come to be trusted.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Trust")]
+pub struct ApprovalOptions {
+    /// Ask nothing: what needs an answer is refused.
+    #[arg(long, env = "FARRIER_NO_PROMPT", value_parser = FalseyValueParser::new())]
+    pub no_prompt: bool,
+    /// Where approvals of workspace definitions are kept [default: farrier/approvals.json in the state folder,
+    /// ~/.local/state].
+    #[arg(long, value_name = "FILE", env = "FARRIER_APPROVALS", allow_hyphen_values = true)]
+    pub approvals: Option<OsString>,
+}
+
 /// How sidecars are started and waited for.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Launching")]
 pub struct LaunchOptions {
     /// Make every sidecar anew.
@@ -149,12 +164,9 @@ pub struct LaunchOptions {
     /// How probes reach a sidecar's port.
     #[arg(long, value_enum, default_value_t, value_name = "HOW", env = "FARRIER_DIAL")]
     pub dial: Dialling,
-    /// Ask nothing: what needs an answer is refused.
-    #[arg(long, env = "FARRIER_NO_PROMPT", value_parser = FalseyValueParser::new())]
-    pub no_prompt: bool,
-    /// Where approvals of workspace definitions are kept.
-    #[arg(long, value_name = "FILE", env = "FARRIER_APPROVALS", allow_hyphen_values = true)]
-    pub approvals: Option<OsString>,
+    /// Trust.
+    #[command(flatten)]
+    pub approval: ApprovalOptions,
     /// Write every event as a line of JSON; `-` is standard error.
     #[arg(long, value_name = "FILE", env = "FARRIER_EVENTS", allow_hyphen_values = true)]
     pub events: Option<PathBuf>,
@@ -221,6 +233,33 @@ pub struct Validate {
     /// The form of the report.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
+}
+
+/// Options of `approve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  farrier approve db\n  farrier approve db --hash HEX")]
+pub struct Approve {
+    /// The sidecars to ask about [default: all that need an approval].
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Approve without a question, if this is the definition's hash.
+    #[arg(long, value_name = "HEX", requires = "names")]
+    pub hash: Option<String>,
+    /// List all approvals, of every workspace.
+    #[arg(long, conflicts_with_all = ["names", "hash"])]
+    pub list: bool,
+    /// Take back the approvals of a sidecar of this workspace.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "hash", "list"])]
+    pub revoke: Option<String>,
+    /// The form of what is printed; `json` never asks.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
+    pub format: Format,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// Trust.
+    #[command(flatten)]
+    pub approval: ApprovalOptions,
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::event::{Event, Reporter, Sink};
 use crate::ui::json::JsonSink;
 use crate::ui::plain::{PlainSink, Verbosity};
 
+mod approve;
 mod data;
 mod launch;
 mod plan;
@@ -60,6 +61,7 @@ fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u
         Command::Up(options) => launch::up(&options, reporter),
         Command::Plan(options) => plan::plan(&options, reporter),
         Command::Validate(options) => validate::validate(&options, color),
+        Command::Approve(options) => approve::approve(&options, reporter),
         Command::Schema => Ok(schema::schema()),
     }
 }

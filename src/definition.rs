@@ -5,6 +5,7 @@
 //! Nothing here needs an engine, and every stage reports all problems that it finds.
 
 mod beside;
+mod declared;
 mod decode;
 mod duration;
 mod escape;
@@ -23,9 +24,10 @@ mod snippet;
 mod toml;
 mod yaml;
 
+pub use declared::Declared;
 pub use duration::parse as parse_duration;
-pub use escape::escape;
-pub use image::check as check_image;
+pub use escape::{escape, escape_into};
+pub use image::{check as check_image, qualified as qualified_image};
 pub use layers::{LayerDirectories, LayerReport, Loaded, load};
 pub use model::*;
 pub use names::{container_token, variable_token};

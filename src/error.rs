@@ -67,6 +67,8 @@ codes! {
     UnsupportedSecret = "unsupported-secret",
     /// A workspace definition that nobody approved.
     ApprovalRequired = "approval-required",
+    /// The hash that was given for an approval is not the definition's.
+    ApprovalMismatch = "approval-mismatch",
 
     // Probes.
     /// No probe has this name.

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applier, engine_problem};
+use crate::approval;
 use crate::engine::address::{self, Choice};
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Container, Engine, EngineInfo};
@@ -103,6 +104,7 @@ impl Launch {
     /// # Errors
     /// Everything that stands against it; sidecars that run are left running.
     pub async fn bring_up(&self, connected: Connected) -> Result<Running, Failure> {
+        approval::refuse_missing(&self.settings, &self.sidecars)?;
         let Connected { engine, info, docker_config } = connected;
         let loading = self.load_probes();
         let locks = LockFolder::open(&info.id)?;
@@ -189,7 +191,7 @@ impl Launch {
     fn waits(&self, engine: &Arc<dyn Engine>, info: &EngineInfo) -> Waits {
         let images = self.settings.probe_image.iter().chain(&self.meeting.image).cloned();
         // Our own program runs in any image, so a sidecar's serves where no other was named.
-        let own = self.sidecars().map(|sidecar| sidecar.definition.image.clone());
+        let own = self.sidecars().map(|sidecar| sidecar.image.clone());
         Waits {
             engine: Arc::clone(engine),
             watch: Watch::default(),

@@ -12,6 +12,7 @@
 )]
 
 pub mod apply;
+pub mod approval;
 pub mod cli;
 pub mod commands;
 pub mod definition;

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use crate::approval::Approval;
 use crate::definition::{self, Definition, LayerReport};
 use crate::error::{Code, Failure, Problem};
 use crate::harness::argv::{self, Harness};
@@ -20,6 +21,8 @@ pub struct Prepared {
     pub sidecar: Sidecar,
     /// One for each readiness condition.
     pub probes: Vec<FoundProbe>,
+    /// Whether it may be started.
+    pub approval: Approval,
 }
 
 /// What was found, whether or not it may be launched.
@@ -49,8 +52,9 @@ pub fn prepare(settings: &Settings) -> Preparation {
     for definition in loaded.definitions {
         match find_probes(&definition) {
             Ok(probes) => {
+                let approval = Approval::of(definition.layer);
                 let sidecar = Sidecar::new(definition, &settings.scopes);
-                preparation.sidecars.push(Prepared { sidecar, probes });
+                preparation.sidecars.push(Prepared { sidecar, probes, approval });
             }
             Err(problems) => preparation.problems.extend(problems),
         }
@@ -81,13 +85,41 @@ fn find_probes(definition: &Definition) -> Result<Vec<FoundProbe>, Vec<Problem>>
     if problems.is_empty() { Ok(probes) } else { Err(problems) }
 }
 
+/// Which components check their settings: those of the workspace run only once they are approved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Those that need no approval.
+    Trusted,
+    /// Those that got one.
+    Approved,
+}
+
+impl Prepared {
+    /// Whether a component of it checks its settings in this turn.
+    fn takes_turn(&self, found: &FoundProbe, turn: Turn) -> bool {
+        let needs_none = found.built_in || self.approval == Approval::Trusted;
+        found.component.validates_settings()
+            && match turn {
+                Turn::Trusted => needs_none,
+                Turn::Approved => !needs_none && self.approval == Approval::Given,
+            }
+    }
+}
+
+/// Whether any component checks its settings in these turns.
+pub fn validates_settings(sidecars: &[Prepared], turns: &[Turn]) -> bool {
+    let mut probes =
+        sidecars.iter().flat_map(|prepared| prepared.probes.iter().map(move |found| (prepared, found)));
+    probes.any(|(prepared, found)| turns.iter().any(|turn| prepared.takes_turn(found, *turn)))
+}
+
 /// Lets the components that check their settings do so.
-pub async fn validate_settings(host: &Arc<ProbeHost>, sidecars: &[Prepared]) -> Vec<Problem> {
+pub async fn validate_settings(host: &Arc<ProbeHost>, sidecars: &[Prepared], turn: Turn) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for Prepared { sidecar, probes } in sidecars {
-        let definition = &sidecar.definition;
-        for (readiness, found) in definition.readiness.iter().zip(probes) {
-            if !found.component.validates_settings() {
+    for prepared in sidecars {
+        let definition = &prepared.sidecar.definition;
+        for (readiness, found) in definition.readiness.iter().zip(&prepared.probes) {
+            if !prepared.takes_turn(found, turn) {
                 continue;
             }
             let field = format!("{}.settings", readiness.field);

@@ -102,7 +102,7 @@ fn decide_sidecar(
     snapshot: &Snapshot,
     wish: &Wish,
 ) -> Result<SidecarPlan, Problem> {
-    let image = snapshot.images.get(&sidecar.definition.image);
+    let image = snapshot.images.get(&sidecar.image);
     let mut plan = SidecarPlan {
         index,
         name: sidecar.name().to_owned(),

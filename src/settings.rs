@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
 
-use crate::cli::{Dialling, LaunchOptions, LayerOptions};
+use crate::cli::{ApprovalOptions, Dialling, LaunchOptions, LayerOptions};
 use crate::definition::LayerDirectories;
 use crate::engine::address::Environment;
 use crate::sidecar::Scopes;
@@ -27,6 +27,13 @@ pub struct Settings {
     pub dialling: Dialling,
     /// Every sidecar is made anew.
     pub recreate: bool,
+    /// Where approvals of workspace definitions are kept; none where there is no home.
+    pub approvals: Option<PathBuf>,
+    /// Nothing is asked.
+    pub no_prompt: bool,
+    /// The options that decide which definitions there are and who approved them, as given: for commands that
+    /// are suggested.
+    pub given: Vec<String>,
     /// What decides about the engine's address.
     pub environment: Environment,
 }
@@ -56,17 +63,37 @@ impl Settings {
             workspace_root: workspace_root.clone(),
         };
         let resolve = |path: PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
+        let state = folders.as_ref().and_then(|folders| Some(folders.state_dir()?.join("farrier")));
+        let approvals_default = || state.as_ref().map(|folder| folder.join("approvals.json"));
         Self {
+            approvals: given(&launch.approval.approvals).flatten().or_else(approvals_default),
+            no_prompt: launch.approval.no_prompt,
+            given: given_options(layers, &launch.approval),
             directories,
             scopes: Scopes { org: org.map(resolve), workspace: workspace_root },
             cache: folders.as_ref().map(|folders| folders.cache_dir().join("farrier")),
-            state: folders.as_ref().and_then(|folders| Some(folders.state_dir()?.join("farrier"))),
+            state,
             probe_image: launch.probe_image.clone().filter(|image| !image.is_empty()),
             dialling: launch.dial,
             recreate: launch.recreate,
             environment: engine_environment(folders.as_ref().map(|folders| folders.home_dir().to_owned())),
         }
     }
+}
+
+fn given_options(layers: &LayerOptions, approval: &ApprovalOptions) -> Vec<String> {
+    [
+        ("--user-dir", &layers.user_dir),
+        ("--org-dir", &layers.org_dir),
+        ("--repo-dir", &layers.repo_dir),
+        ("--workspace-dir", &layers.workspace_dir),
+        ("--workspace", &layers.workspace),
+        ("--approvals", &approval.approvals),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some([name.to_owned(), value.as_ref()?.to_string_lossy().into_owned()]))
+    .flatten()
+    .collect()
 }
 
 fn engine_environment(home: Option<PathBuf>) -> Environment {

@@ -70,6 +70,8 @@ struct Recorded {
 pub struct Sidecar {
     /// Its definition.
     pub definition: Definition,
+    /// What the engine is asked for: the image as declared, or the id that it had when an approval was asked for.
+    pub image: String,
     /// Its container's name.
     pub container: String,
     /// What makes the container.
@@ -94,7 +96,7 @@ impl Sidecar {
         };
         let configuration = Configuration::of(&definition);
         let hash = configuration.hash();
-        Self { definition, container, configuration, hash }
+        Self { image: definition.image.clone(), definition, container, configuration, hash }
     }
 
     /// The sidecar's name.
@@ -138,7 +140,7 @@ impl Sidecar {
         let file = std::path::absolute(definition.file()).unwrap_or_else(|_| definition.file().clone());
         ContainerSpec {
             name: name.to_owned(),
-            image: definition.image.clone(),
+            image: self.image.clone(),
             entrypoint: self.configuration.entrypoint.clone(),
             command: self.configuration.command.clone(),
             env: definition.env.clone(),

@@ -47,8 +47,7 @@ pub async fn take(
     let mut network_names: BTreeSet<&str> = BTreeSet::from([network]);
     network_names
         .extend(sidecars.iter().flat_map(|sidecar| sidecar.definition.networks.iter().map(String::as_str)));
-    let references: BTreeSet<&str> =
-        sidecars.iter().map(|sidecar| sidecar.definition.image.as_str()).collect();
+    let references: BTreeSet<&str> = sidecars.iter().map(|sidecar| sidecar.image.as_str()).collect();
 
     let networks = try_join_all(network_names.into_iter().map(|name| async move {
         let found = engine.networks(name).await?;

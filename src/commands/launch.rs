@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::approval;
 use crate::cli;
 use crate::definition::Definition;
 use crate::engine::Container;
@@ -11,7 +12,7 @@ use crate::exit;
 use crate::harness::argv::Harness;
 use crate::harness::run::{become_command, in_foreground};
 use crate::launch::{Launch, Running};
-use crate::preparation::{self, Preparation, validate_settings};
+use crate::preparation::{self, Preparation, Turn, validate_settings};
 use crate::probe::host::ProbeHost;
 use crate::reachability::{Meeting, describe, foreground};
 use crate::runtime::Stage;
@@ -112,10 +113,17 @@ pub(super) fn assemble(
 }
 
 async fn prepared_up(launch: &mut Launch) -> Result<Running, Failure> {
-    let problems = validate_settings(&launch.host, &launch.sidecars).await;
-    if !problems.is_empty() {
-        return Err(Failure::of(problems));
-    }
+    check_settings(launch, Turn::Trusted).await?;
+    approval::before_engine(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
     let connected = launch.connect().await?;
+    let Launch { settings, sidecars, reporter, .. } = &mut *launch;
+    approval::ask(settings, sidecars, connected.engine.as_ref(), reporter).await?;
+    check_settings(launch, Turn::Approved).await?;
     launch.bring_up(connected).await
+}
+
+/// Lets components check their settings.
+pub(super) async fn check_settings(launch: &Launch, turn: Turn) -> Result<(), Failure> {
+    let problems = validate_settings(&launch.host, &launch.sidecars, turn).await;
+    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::data::{layer_lines, layers_json, print};
-use super::launch::assemble;
+use super::launch::{assemble, check_settings};
+use crate::approval::{self, Approval};
 use crate::cli::{self, Format};
 use crate::definition::escape;
 use crate::error::Failure;
 use crate::event::{Reporter, problem_json};
 use crate::exit;
 use crate::lock::LockFolder;
-use crate::preparation::{self, validate_settings};
+use crate::preparation::{self, Turn};
 use crate::reachability::{Meeting, describe};
 use crate::runtime::Stage;
 use crate::settings::Settings;
@@ -55,10 +56,9 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
     let described = describe(&options.command, harness.as_ref());
     let mut launch = assemble(settings, preparation, meeting, described, reporter);
     let planned = Stage::start()?.run(async {
-        let problems = validate_settings(&launch.host, &launch.sidecars).await;
-        if !problems.is_empty() {
-            return Err(Failure::of(problems));
-        }
+        check_settings(&launch, Turn::Trusted).await?;
+        approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
+        check_settings(&launch, Turn::Approved).await?;
         let connected = launch.connect().await?;
         let locks = LockFolder::open(&connected.info.id)?;
         launch.plan(connected.engine.as_ref(), &locks).await
@@ -67,11 +67,22 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
         Format::Human => {
             // Names in it come from labels, which anyone may have written.
             let lines: String = planned.to_string().lines().map(|line| escape(line) + "\n").collect();
-            format!("{layers}{lines}")
+            let missing = launch.sidecars.iter().filter(|prepared| prepared.approval == Approval::Missing);
+            let names = missing.map(|prepared| escape(prepared.sidecar.name()));
+            let missing: String = names
+                .map(|name| {
+                    format!("{name}: needs approval, because the workspace declares it (`farrier approve`)\n")
+                })
+                .collect();
+            format!("{layers}{lines}{missing}")
         }
         Format::Json => {
             let mut value = planned.to_json();
             value["layers"] = layers_json;
+            for (at, plan) in planned.sidecars.iter().enumerate() {
+                let missing = launch.sidecars[plan.index].approval == Approval::Missing;
+                value["sidecars"][at]["needs_approval"] = missing.into();
+            }
             format!("{value:#}\n")
         }
     };

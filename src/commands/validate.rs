@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::data::{layer_lines, layers_json, print};
+use crate::approval;
 use crate::cli::{self, Format};
 use crate::definition::render;
 use crate::error::{Failure, Problem};
 use crate::event::problem_json;
 use crate::exit::code_of;
-use crate::preparation::{self, Preparation, validate_settings};
+use crate::preparation::{self, Preparation, Turn, validate_settings, validates_settings};
 use crate::probe::host::ProbeHost;
 use crate::runtime::Stage;
 use crate::settings::Settings;
@@ -22,16 +23,16 @@ const WIDTH: usize = 110;
 pub fn validate(options: &cli::Validate, color: bool) -> Result<u8, Failure> {
     let settings = Settings::new(&options.layers, &options.launch);
     let mut preparation = preparation::prepare(&settings);
-    if preparation
-        .sidecars
-        .iter()
-        .flat_map(|prepared| &prepared.probes)
-        .any(|found| found.component.validates_settings())
-    {
+    preparation.problems.extend(approval::not_run(&settings, &mut preparation.sidecars));
+    let turns = [Turn::Trusted, Turn::Approved];
+    if validates_settings(&preparation.sidecars, &turns) {
         let host = Arc::new(ProbeHost::new(settings.cache.clone(), settings.state.clone()));
-        let found =
-            Stage::start()?.run(async { Ok(validate_settings(&host, &preparation.sidecars).await) })?;
-        preparation.problems.extend(found);
+        let mut stage = Stage::start()?;
+        for turn in turns {
+            let found =
+                stage.run(async { Ok(validate_settings(&host, &preparation.sidecars, turn).await) })?;
+            preparation.problems.extend(found);
+        }
     }
     let probes = preparation.sidecars.iter().flat_map(|prepared| &prepared.probes);
     let remarks: Vec<Problem> = probes.filter_map(|found| found.remark.clone()).collect();

@@ -105,6 +105,7 @@ fn sidecar(
         layer,
         source: Arc::clone(source),
         access: Access::default(),
+        declared: survey.declared,
         places: survey.places,
         description,
         lifecycle: lifecycle?,

@@ -34,6 +34,25 @@ pub fn check(image: &str) -> Result<(), String> {
     check_name(name)
 }
 
+/// The whole reference of an image, as an engine completes a short one: registry, repository, and tag or digest.
+/// What an engine takes for the id of an image is left as it is.
+#[must_use]
+pub fn qualified(image: &str) -> String {
+    const REGISTRY: &str = "docker.io";
+    let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hex(image) || image.strip_prefix("sha256:").is_some_and(is_hex) {
+        return image.to_owned();
+    }
+    let (registry, path) = match image.split_once('/') {
+        Some(("index.docker.io", path)) => (REGISTRY, path),
+        Some((first, path)) if is_registry(first) => (first, path),
+        _ => (REGISTRY, image),
+    };
+    let library = if registry == REGISTRY && !path.contains('/') { "library/" } else { "" };
+    let tag = if path.contains([':', '@']) { "" } else { ":latest" };
+    format!("{registry}/{library}{path}{tag}")
+}
+
 fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("the repository's name is missing".to_owned());
@@ -142,6 +161,27 @@ mod tests {
             &format!("postgres:16@sha256:{digest}"),
         ] {
             assert_eq!(check(image), Ok(()), "{image}");
+        }
+    }
+
+    #[test]
+    fn completes_as_an_engine_does() {
+        let (id, digest) = ("a".repeat(64), format!("@sha256:{}", "a".repeat(64)));
+        for (image, whole) in [
+            ("postgres", "docker.io/library/postgres:latest"),
+            ("postgres:16", "docker.io/library/postgres:16"),
+            ("team/x", "docker.io/team/x:latest"),
+            ("docker.io/x", "docker.io/library/x:latest"),
+            ("index.docker.io/x:1", "docker.io/library/x:1"),
+            ("localhost/x", "localhost/x:latest"),
+            ("localhost:5000/x", "localhost:5000/x:latest"),
+            ("ghcr.io/a/b:1", "ghcr.io/a/b:1"),
+            (&format!("x{digest}"), &format!("docker.io/library/x{digest}")),
+            (&format!("x:1{digest}"), &format!("docker.io/library/x:1{digest}")),
+            (&id, &id),
+            (&format!("sha256:{id}"), &format!("sha256:{id}")),
+        ] {
+            assert_eq!(qualified(image), whole);
         }
     }
 

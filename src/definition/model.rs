@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::declared::Declared;
 use super::read::Access;
 use crate::error::{Place, Source};
 
@@ -61,6 +62,8 @@ pub struct Definition {
     pub source: Arc<Source>,
     /// How that file was reached, and how what it names is.
     pub access: Access,
+    /// Everything that the file says, keys that no field has too.
+    pub declared: Declared,
     /// Where each field stands, by its path (`readiness.probe`, `readiness[1].probe`, `networks[0]`).
     pub places: BTreeMap<String, Place>,
     /// What it is for.

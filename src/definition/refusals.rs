@@ -17,7 +17,6 @@ pub fn refusals(definitions: &[Definition]) -> Vec<Problem> {
         mounts(definition, &mut refuse);
         resources(definition, &mut refuse);
         secrets(definition, &mut refuse);
-        approval(definition, &mut refuse);
     }
     problems
 }
@@ -71,6 +70,18 @@ fn mounts(definition: &Definition, refuse: &mut Refuse<'_>) {
             "Remove the mount, or copy what the sidecar needs into its image.",
         );
     }
+    let socket = definition.mounts.iter().any(|mount| matches!(mount, Mount::DockerSocket { .. }));
+    if socket && !definition.layer.is_trusted() && !definition.image.contains("@sha256:") {
+        refuse(
+            "image",
+            Code::UnsupportedMount,
+            format!(
+                "`{}` comes from the workspace and mounts the engine's socket, and its image is not pinned by a digest",
+                definition.name
+            ),
+            "Write the image as `name@sha256:…`, so that an approval is for one image only.",
+        );
+    }
     for (word, what) in [("volume", "a volume"), ("tmux-socket", "the tmux socket")] {
         if let Some(field) = declared_mount(definition, word) {
             refuse(
@@ -117,18 +128,6 @@ fn secrets(definition: &Definition, refuse: &mut Refuse<'_>) {
                 secret.field, secret.text
             ),
             "Write a value that may stand in a file, let the image fetch the secret itself, or disable the definition.",
-        );
-    }
-}
-
-fn approval(definition: &Definition, refuse: &mut Refuse<'_>) {
-    if !definition.layer.is_trusted() {
-        refuse(
-            "",
-            Code::ApprovalRequired,
-            format!("`{}` comes from the workspace, and nobody has approved it", definition.name),
-            "Read it, and move it to the user's layer (`--user-dir`) for now if you trust it; `--no-workspace` \
-             starts without it.",
         );
     }
 }

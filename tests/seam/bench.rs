@@ -120,6 +120,9 @@ impl Bench {
             probe_image: None,
             dialling: Dialling::Auto,
             recreate: self.recreate,
+            approvals: None,
+            no_prompt: true,
+            given: Vec::new(),
             environment: farrier::engine::address::Environment::default(),
         }
     }

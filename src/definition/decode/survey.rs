@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::reader::{Reader, join};
+use crate::definition::declared::Declared;
 use crate::definition::interpolation::references;
 use crate::definition::model::SecretReference;
 use crate::definition::node::{Node, ScalarKind, Value};
@@ -20,6 +21,8 @@ const MOST_SECRETS: usize = 100;
 /// What was seen on the way.
 #[derive(Default)]
 pub struct Survey {
+    /// All of it.
+    pub declared: Declared,
     /// Where each field stands.
     pub places: BTreeMap<String, Place>,
     /// Every secret reference.
@@ -29,7 +32,7 @@ pub struct Survey {
 impl Survey {
     /// Looks at a whole file.
     pub fn of(root: &Node, reader: &mut Reader<'_>) -> Self {
-        let mut survey = Self::default();
+        let mut survey = Self { declared: Declared::of(root), ..Self::default() };
         survey.children(root, "", reader);
         survey
     }

@@ -1,0 +1,353 @@
+//! Trust in definitions of the workspace: whoever writes to a checkout decides what they say, so that a person
+//! approves each one before anything of it runs.
+//!
+//! `statement` says what a definition is in plain words, `fingerprint` what an approval is for, `question` and
+//! `terminal` ask, `store` keeps the answers.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub mod fingerprint;
+pub mod question;
+pub mod statement;
+pub mod store;
+mod terminal;
+
+use self::fingerprint::fingerprint_of;
+use self::question::{Earlier, Question};
+use self::statement::Statement;
+use self::store::{Entry, Store};
+use self::terminal::Terminal;
+use crate::apply::engine_problem;
+use crate::definition::model::Layer;
+use crate::engine::Engine;
+use crate::error::{Code, Failure, Problem};
+use crate::event::{Event, Reporter};
+use crate::preparation::Prepared;
+use crate::settings::Settings;
+
+/// Whether a sidecar may be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// Its layer is trusted.
+    Trusted,
+    /// Nobody approved it as it is.
+    Missing,
+    /// Somebody did.
+    Given,
+}
+
+impl Approval {
+    /// What holds of a layer before anybody is asked.
+    #[must_use]
+    pub const fn of(layer: Layer) -> Self {
+        if layer.is_trusted() { Self::Trusted } else { Self::Missing }
+    }
+}
+
+/// The approvals of one workspace.
+#[derive(Clone, Debug)]
+pub struct Approvals {
+    store: Store,
+    workspace: String,
+}
+
+impl Approvals {
+    /// Those of the workspace that the settings name.
+    ///
+    /// # Errors
+    /// When the file cannot be one that only this user writes to.
+    pub fn open(settings: &Settings) -> Result<Self, Problem> {
+        let workspace = workspace(settings);
+        let store = Store::open(settings.approvals.as_deref(), workspace.as_deref())?;
+        Ok(Self { store, workspace: workspace.as_deref().map(key).unwrap_or_default() })
+    }
+
+    /// All approvals, of every workspace, and a warning where the file is damaged.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn read(&self) -> Result<(Vec<Entry>, Option<Problem>), Problem> {
+        self.store.read()
+    }
+
+    fn is_of(&self, entry: &Entry, sidecar: &str) -> bool {
+        entry.workspace == self.workspace && entry.sidecar == sidecar
+    }
+
+    /// Notes which sidecars are approved; gives a warning where the file is damaged.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn recognise(&self, sidecars: &mut [Prepared]) -> Result<Option<Problem>, Problem> {
+        let (entries, warning) = self.read()?;
+        for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval != Approval::Trusted) {
+            let (name, hash) = (prepared.sidecar.name(), fingerprint_of(prepared));
+            let given = entries.iter().any(|entry| self.is_of(entry, name) && entry.hash == hash);
+            prepared.approval = if given { Approval::Given } else { Approval::Missing };
+        }
+        Ok(warning)
+    }
+
+    /// What is asked about a sidecar.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn question(&self, prepared: &Prepared, engine_was_asked: bool) -> Result<Question, Problem> {
+        let statement = Statement::of(prepared, engine_was_asked);
+        let name = prepared.sidecar.name();
+        let (entries, _) = self.read()?;
+        let earlier = entries.iter().filter(|entry| self.is_of(entry, name));
+        let earlier =
+            earlier.max_by(|one, other| one.approved_at.cmp(&other.approved_at)).map(|entry| Earlier {
+                approved_at: entry.approved_at.clone(),
+                changes: statement.changes(&entry.salt, &entry.statement),
+            });
+        Ok(Question {
+            name: name.to_owned(),
+            workspace: self.workspace.clone(),
+            file: prepared.sidecar.definition.file().display().to_string(),
+            hash: fingerprint_of(prepared),
+            statement,
+            earlier,
+        })
+    }
+
+    /// Keeps a yes; gives a warning where a damaged file was kept aside.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn approve(&self, question: &Question) -> Result<Option<Problem>, Problem> {
+        let mut salt = [0_u8; 16];
+        let _ = getrandom::fill(&mut salt);
+        let salt = hex::encode(salt);
+        let entry = Entry {
+            workspace: self.workspace.clone(),
+            sidecar: question.name.clone(),
+            hash: question.hash.clone(),
+            approved_at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+            statement: question.statement.record(&salt),
+            salt,
+        };
+        self.store.change(|entries| {
+            entries.retain(|other| !(self.is_of(other, &entry.sidecar) && other.hash == entry.hash));
+            entries.push(entry);
+        })
+    }
+
+    /// Takes all approvals of a sidecar of this workspace back; gives how many there were, and a warning where a
+    /// damaged file was kept aside.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn revoke(&self, sidecar: &str) -> Result<(usize, Option<Problem>), Problem> {
+        let mut revoked = 0;
+        let warning = self.store.change(|entries| {
+            let before = entries.len();
+            entries.retain(|entry| !self.is_of(entry, sidecar));
+            revoked = before - entries.len();
+        })?;
+        Ok((revoked, warning))
+    }
+}
+
+/// The resolved folder that approvals are for: the workspace, else the folder of its definitions.
+fn workspace(settings: &Settings) -> Option<PathBuf> {
+    let directories = &settings.directories;
+    let folder = directories.workspace_root.as_ref().or(directories.workspace.as_ref())?;
+    Some(std::fs::canonicalize(folder).unwrap_or_else(|_| folder.clone()))
+}
+
+/// A path as it stands in the file.
+fn key(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    path.to_str().map_or_else(|| format!("bytes:{}", hex::encode(bytes)), str::to_owned)
+}
+
+fn needs_approval(sidecars: &[Prepared]) -> bool {
+    sidecars.iter().any(|prepared| prepared.approval != Approval::Trusted)
+}
+
+fn missing(sidecars: &[Prepared]) -> impl Iterator<Item = &Prepared> {
+    sidecars.iter().filter(|prepared| prepared.approval == Approval::Missing)
+}
+
+/// Notes which sidecars are approved; a damaged file is told.
+///
+/// # Errors
+/// When there are sidecars of the workspace, and the file of approvals cannot be used.
+pub fn recognise_and_tell(
+    settings: &Settings,
+    sidecars: &mut [Prepared],
+    reporter: &Reporter,
+) -> Result<(), Problem> {
+    if needs_approval(sidecars)
+        && let Some(warning) = Approvals::open(settings)?.recognise(sidecars)?
+    {
+        reporter.tell(&Event::Problem(&warning));
+    }
+    Ok(())
+}
+
+/// Notes which sidecars are approved, and refuses what nobody can be asked about, before an engine is.
+///
+/// # Errors
+/// When an approval is missing and there is no terminal, or the file of approvals cannot be used.
+pub fn before_engine(
+    settings: &Settings,
+    sidecars: &mut [Prepared],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    recognise_and_tell(settings, sidecars, reporter)?;
+    if missing(sidecars).next().is_some() && !can_ask(settings) {
+        refuse_missing(settings, sidecars)?;
+    }
+    Ok(())
+}
+
+/// Whether somebody can be asked.
+#[must_use]
+pub fn can_ask(settings: &Settings) -> bool {
+    !settings.no_prompt && Terminal::open().is_ok()
+}
+
+/// Lets only what is approved pass.
+///
+/// # Errors
+/// A problem for each sidecar that is not.
+pub fn refuse_missing(settings: &Settings, sidecars: &[Prepared]) -> Result<(), Failure> {
+    if missing(sidecars).next().is_none() {
+        return Ok(());
+    }
+    let approvals = Approvals::open(settings)?;
+    let problems: Result<Vec<Problem>, Problem> = missing(sidecars)
+        .map(|prepared| {
+            let question = approvals.question(prepared, false)?;
+            let name = &question.name;
+            let message = match &question.earlier {
+                None => format!("`{name}` comes from the workspace, and nobody has approved it"),
+                Some(earlier) => {
+                    format!(
+                        "`{name}` comes from the workspace, and changed since it was approved: {}",
+                        earlier.in_words()
+                    )
+                }
+            };
+            let command = |more: &[&str]| suggested(settings, name, more);
+            let problem = Problem::error(Code::ApprovalRequired, message);
+            Ok(problem
+                .at(prepared.sidecar.definition.place(""))
+                .of(name)
+                .hint(format!("Read what it would start and answer, on a terminal: `{}`.", command(&[])))
+                .hint(format!("Where it was read already: `{}`.", command(&["--hash", &question.hash])))
+                .hint("`--no-workspace` starts without the sidecars of the workspace."))
+        })
+        .collect();
+    Err(Failure::of(problems?))
+}
+
+/// The command that approves a sidecar, with the options that this one was given.
+fn suggested(settings: &Settings, name: &str, more: &[&str]) -> String {
+    let words = ["farrier", "approve", name].into_iter().chain(more.iter().copied());
+    let words: Vec<&str> = words.chain(settings.given.iter().map(String::as_str)).collect();
+    shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
+}
+
+/// Notes which sidecars are approved, and warns that nothing of the others was run.
+pub fn not_run(settings: &Settings, sidecars: &mut [Prepared]) -> Vec<Problem> {
+    if !needs_approval(sidecars) {
+        return Vec::new();
+    }
+    let recognised = Approvals::open(settings).and_then(|approvals| approvals.recognise(sidecars));
+    let mut problems: Vec<Problem> = match recognised {
+        Ok(warning) => warning.into_iter().collect(),
+        Err(problem) => vec![Problem { severity: crate::error::Severity::Warning, ..problem }],
+    };
+    problems.extend(missing(sidecars).map(|prepared| {
+        let name = prepared.sidecar.name();
+        let message = if prepared.probes.iter().all(|found| found.built_in) {
+            format!("`{name}` comes from the workspace and is not approved: a launch asks first")
+        } else {
+            format!("`{name}` comes from the workspace and is not approved, so its component was not run")
+        };
+        Problem::warning(Code::ApprovalRequired, message)
+            .at(prepared.sidecar.definition.place(""))
+            .of(name)
+            .hint(format!("Read what it would start and answer: `{}`.", suggested(settings, name, &[])))
+    }));
+    problems
+}
+
+/// Fixes the images of the workspace's sidecars to the ids that they have now, and asks about each sidecar that
+/// nobody approved; each yes is kept at once.
+///
+/// # Errors
+/// When an answer is not yes, or the file of approvals cannot be used.
+pub async fn ask(
+    settings: &Settings,
+    sidecars: &mut [Prepared],
+    engine: &dyn Engine,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval != Approval::Trusted) {
+        let reference = prepared.sidecar.definition.image.clone();
+        let found = engine.image(&reference).await;
+        let found = found.map_err(|error| engine_problem(&format!("look at `{reference}`"), &error))?;
+        if let Some(image) = found {
+            prepared.sidecar.image = image.id;
+        }
+    }
+    if missing(sidecars).next().is_none() {
+        return Ok(());
+    }
+    let approvals = Arc::new(Approvals::open(settings)?);
+    // Another launch may have asked meanwhile.
+    approvals.recognise(sidecars)?;
+    for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
+        ask_about(&approvals, prepared, true, reporter).await?;
+    }
+    Ok(())
+}
+
+/// Asks about one sidecar, on the terminal, and keeps a yes.
+///
+/// # Errors
+/// When the answer is not yes, there is no terminal, or the answer cannot be kept.
+pub async fn ask_about(
+    approvals: &Approvals,
+    prepared: &mut Prepared,
+    engine_was_asked: bool,
+    reporter: &Reporter,
+) -> Result<(), Problem> {
+    let question = approvals.question(prepared, engine_was_asked)?;
+    let asked = question.clone();
+    // On a thread of its own: a signal must be heard while nobody answers.
+    let answer = tokio::task::spawn_blocking(move || {
+        let terminal = Terminal::open()?;
+        terminal.ask(&format!("\n{}\n{}", asked.statement(terminal.columns()), asked.prompt()))
+    });
+    let name = question.name.as_str();
+    let answer = answer.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let answer = answer.map_err(|error| {
+        Problem::error(
+            Code::ApprovalRequired,
+            format!("`{name}` cannot be asked about on the terminal: {error}"),
+        )
+        .of(name)
+        .hint(format!("Without a terminal: `farrier approve {name} --hash {}`.", question.hash))
+    })?;
+    if !answer.is_some_and(|answer| question.is_yes(&answer)) {
+        return Err(Problem::error(Code::ApprovalRequired, format!("`{name}` was not approved"))
+            .at(prepared.sidecar.definition.place(""))
+            .of(name)
+            .hint("Nothing of it was started. Run the command again to be asked again.")
+            .hint("`--no-workspace` starts without the sidecars of the workspace."));
+    }
+    if let Some(warning) = approvals.approve(&question)? {
+        reporter.tell(&Event::Problem(&warning));
+    }
+    prepared.approval = Approval::Given;
+    Ok(())
+}

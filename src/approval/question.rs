@@ -1,0 +1,176 @@
+//! The text of a question: a statement as lines of a terminal that nothing in a definition can forge.
+
+use std::fmt::Write;
+
+use super::statement::{Line, Statement};
+use crate::definition::{escape, escape_into};
+
+/// What is asked about one sidecar.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The sidecar.
+    pub name: String,
+    /// The workspace.
+    pub workspace: String,
+    /// The definition's file.
+    pub file: String,
+    /// What would be approved.
+    pub hash: String,
+    /// What would be started.
+    pub statement: Statement,
+    /// An earlier approval, of what is not the same any more.
+    pub earlier: Option<Earlier>,
+}
+
+/// An approval of another state of the definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// When.
+    pub approved_at: String,
+    /// Which lines changed; empty where the difference is in nothing that is shown.
+    pub changes: Vec<String>,
+}
+
+impl Earlier {
+    /// What changed, in one clause.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self.changes.as_slice() {
+            [] => "something that farrier does not use".to_owned(),
+            changes => changes.join(", "),
+        }
+    }
+}
+
+impl Question {
+    /// Everything that would be started, for a terminal of this width; lines that changed are marked.
+    #[must_use]
+    pub fn statement(&self, columns: usize) -> String {
+        let mut text = format!(
+            "The workspace {} declares the sidecar `{}` in {}.\n",
+            escape(&self.workspace),
+            escape(&self.name),
+            escape(&self.file)
+        );
+        match &self.earlier {
+            None => text.push_str("Nobody has approved it. It is:\n"),
+            Some(earlier) => {
+                let changes = escape(&earlier.in_words());
+                let _ = writeln!(
+                    text,
+                    "It has changed since it was approved on {}: {changes}. It is now:",
+                    escape(&earlier.approved_at)
+                );
+            }
+        }
+        let hash =
+            Line { label: "hash".to_owned(), text: self.hash.clone(), kept: super::statement::Kept::Nothing };
+        let lines: Vec<&Line> = self.statement.lines.iter().chain([&hash]).collect();
+        let width = lines.iter().map(|line| cells(&escape(&line.label))).max().unwrap_or(0).min(24);
+        for line in lines {
+            let changed = self.earlier.as_ref().is_some_and(|earlier| earlier.changes.contains(&line.label));
+            let label = escape(&line.label);
+            let gap = " ".repeat(width.saturating_sub(cells(&label)));
+            let mark = if changed { '*' } else { ' ' };
+            let _ = writeln!(
+                text,
+                "{}",
+                wrapped(&format!("{mark} {label}{gap}  {}", escape(&line.text)), columns)
+            );
+        }
+        text
+    }
+
+    /// Whether an answer is yes. What gets the engine's socket wants its name.
+    #[must_use]
+    pub fn is_yes(&self, answer: &str) -> bool {
+        if self.statement.has_socket {
+            answer == self.name
+        } else {
+            answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes")
+        }
+    }
+
+    /// The line at whose end the answer is typed.
+    #[must_use]
+    pub fn prompt(&self) -> String {
+        let name = escape(&self.name);
+        if self.statement.has_socket {
+            format!("It would control this machine. To approve it, type its name, {name}: ")
+        } else {
+            format!("Approve `{name}` until any of this changes? [y/N] ")
+        }
+    }
+}
+
+/// How many columns a text takes at most: what is not ASCII may be twice as wide.
+fn cells(text: &str) -> usize {
+    text.chars().map(|character| if character.is_ascii() { 1 } else { 2 }).sum()
+}
+
+/// Breaks a line before the terminal does, so that no content stands at the beginning of a line.
+fn wrapped(line: &str, columns: usize) -> String {
+    const FURTHER: &str = "\n  |     ";
+    let columns = columns.max(20);
+    let (mut text, mut used) = (String::new(), 0);
+    for character in line.chars() {
+        let width = if character.is_ascii() { 1 } else { 2 };
+        if used + width >= columns {
+            text.push_str(FURTHER);
+            used = FURTHER.len() - 1;
+        }
+        escape_into(character, &mut text);
+        used += width;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::approval::statement::Kept;
+
+    fn question(value: &str, has_socket: bool) -> Question {
+        let line =
+            |label: &str, text: &str| Line { label: label.into(), text: text.into(), kept: Kept::Words };
+        Question {
+            name: "db".into(),
+            workspace: "/w".into(),
+            file: "/w/db.toml".into(),
+            hash: "a".repeat(64),
+            statement: Statement { lines: vec![line("image", "x"), line("env A", value)], has_socket },
+            earlier: None,
+        }
+    }
+
+    #[test]
+    fn no_content_begins_a_line_or_moves_the_cursor() {
+        let hostile = format!("\x1b[2J\u{202e}\n  image  good\r{}image  good", " ".repeat(200));
+        let text = question(&hostile, false).statement(40);
+        assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text}");
+        for line in text.lines().skip(2) {
+            assert!(line.len() < 40, "{line}");
+            let ours = ["  image", "  env A", "  hash", "  |     "];
+            assert!(ours.iter().any(|begin| line.starts_with(begin)), "{line}");
+        }
+        assert_eq!(text.lines().filter(|line| line.starts_with("  image")).count(), 1, "{text}");
+    }
+
+    #[test]
+    fn only_a_clear_yes_is_yes() {
+        for (answer, plain, socket) in [
+            ("y", true, false),
+            ("Y", true, false),
+            ("yes", true, false),
+            ("YES", true, false),
+            ("", false, false),
+            ("n", false, false),
+            ("yess", false, false),
+            ("db", false, true),
+            ("DB", false, false),
+        ] {
+            assert_eq!(question("", false).is_yes(answer), plain, "{answer}");
+            assert_eq!(question("", true).is_yes(answer), socket, "{answer}");
+        }
+    }
+}

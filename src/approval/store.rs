@@ -1,0 +1,286 @@
+//! The file with the approvals: written as a whole, by one process at a time, and never emptied by accident.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use jiff::Timestamp;
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use crate::error::{Code, Problem};
+
+/// What the file says it is.
+const FORMAT: &str = "farrier-approvals";
+/// The form of the file; another one is not read.
+const VERSION: u32 = 1;
+/// No honest file is larger.
+const MOST_BYTES: u64 = 64 << 20;
+/// Others may write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+/// Everybody may write to a folder, and its sticky bit does not protect what is in it.
+const OPEN_FOLDER: (u32, u32) = (0o002, 0o1000);
+
+/// One approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The workspace's resolved path; `bytes:` and hex where that is not text.
+    pub workspace: String,
+    /// The sidecar's name.
+    pub sidecar: String,
+    /// What was approved.
+    pub hash: String,
+    /// When, as RFC 3339 has it, in UTC.
+    pub approved_at: String,
+    /// What makes the digests in the statement no digests of passwords alone.
+    pub salt: String,
+    /// What was shown: labels with words or digests.
+    pub statement: Vec<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    format: String,
+    version: u32,
+    approvals: Vec<Entry>,
+}
+
+/// What the file holds.
+enum Content {
+    Approvals(Vec<Entry>),
+    Damaged(String),
+}
+
+/// The file.
+#[derive(Clone, Debug)]
+pub struct Store {
+    path: PathBuf,
+}
+
+fn unusable(message: String) -> Problem {
+    Problem::error(Code::StateUnusable, message)
+}
+
+impl Store {
+    /// Names the file; it need not exist. One that lies in the workspace would let the workspace approve itself.
+    ///
+    /// # Errors
+    /// When there is no place for it, or none that only this user writes to.
+    pub fn open(path: Option<&Path>, workspace: Option<&Path>) -> Result<Self, Problem> {
+        const HINT: &str = "Name a file of your own outside of any workspace with `--approvals`.";
+        let Some(path) = path else {
+            let message = "there is no home folder in which approvals could be kept".to_owned();
+            return Err(unusable(message).hint("Set HOME, or name a file with `--approvals`."));
+        };
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (folder, existing) = resolved_folder(&absolute);
+        let leaves = folder.components().any(|part| part == Component::ParentDir);
+        let Some(name) = absolute.file_name().filter(|_| !leaves) else {
+            let message = format!("{} is not a file in which approvals could be kept", path.display());
+            return Err(unusable(message).hint(HINT));
+        };
+        if let Some(workspace) = workspace
+            && folder.starts_with(workspace)
+        {
+            let message =
+                format!("the approvals file {} lies in the workspace, which it is about", path.display());
+            return Err(unusable(message).hint(HINT));
+        }
+        let (open, sticky) = OPEN_FOLDER;
+        if std::fs::metadata(&existing)
+            .is_ok_and(|found| found.mode() & open != 0 && found.mode() & sticky == 0)
+        {
+            let message = format!("anyone on this machine may replace approvals in {}", existing.display());
+            return Err(unusable(message).hint(format!("Run `chmod o-w {}`.", existing.display())));
+        }
+        Ok(Self { path: folder.join(name) })
+    }
+
+    /// All approvals. A damaged file counts as none, which is said.
+    ///
+    /// # Errors
+    /// When the file is not farrier's own, or not this user's alone.
+    pub fn read(&self) -> Result<(Vec<Entry>, Option<Problem>), Problem> {
+        Ok(match self.content()? {
+            Content::Approvals(entries) => (entries, None),
+            Content::Damaged(reason) => {
+                let message = format!("the approvals file {} is damaged: {reason}", self.path.display());
+                let warning =
+                    Problem::warning(Code::StateUnusable, format!("{message}; nothing in it counts"));
+                let hint = "Approve again; the damaged file is then kept under another name.";
+                (Vec::new(), Some(warning.hint(hint)))
+            }
+        })
+    }
+
+    /// Changes the approvals; gives a warning where a damaged file was kept aside.
+    ///
+    /// # Errors
+    /// When the file cannot be written, is not farrier's own, or not this user's alone.
+    pub fn change(&self, change: impl FnOnce(&mut Vec<Entry>)) -> Result<Option<Problem>, Problem> {
+        let _lock = self.lock().map_err(|error| self.cannot("be locked", &error))?;
+        let (mut entries, warning) = match self.content()? {
+            Content::Approvals(entries) => (entries, None),
+            Content::Damaged(reason) => {
+                let kept = self.set_aside().map_err(|error| self.cannot("be kept aside", &error))?;
+                let message = format!("the approvals file {} was damaged: {reason}", self.path.display());
+                let hint =
+                    format!("It is kept as {}; what it approved is asked about again.", kept.display());
+                (Vec::new(), Some(Problem::warning(Code::StateUnusable, message).hint(hint)))
+            }
+        };
+        change(&mut entries);
+        self.write(entries).map_err(|error| self.cannot("be written", &error))?;
+        Ok(warning)
+    }
+
+    fn cannot(&self, what: &str, error: &io::Error) -> Problem {
+        unusable(format!("the approvals file {} cannot {what}: {error}", self.path.display()))
+            .hint("Check who owns its folder and that its disk is not full, or name another file with `--approvals`.")
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = self.path.file_name().map_or_else(OsString::new, OsString::from);
+        name.push(ending);
+        self.path.with_file_name(name)
+    }
+
+    /// The file itself is replaced at each change, so that its lock is a file of its own.
+    fn lock(&self) -> io::Result<File> {
+        if let Some(folder) = self.path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(flags)
+            .open(self.beside(".lock"))?;
+        file.lock()?;
+        Ok(file)
+    }
+
+    fn set_aside(&self) -> io::Result<PathBuf> {
+        let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let names = (0_u32..).map(|count| match count {
+            0 => self.beside(&format!(".damaged-{now}")),
+            count => self.beside(&format!(".damaged-{now}-{count}")),
+        });
+        for name in names {
+            // Unlike a rename, a link never replaces what is there.
+            match std::fs::hard_link(&self.path, &name) {
+                Ok(()) => return std::fs::remove_file(&self.path).map(|()| name),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    fn write(&self, mut approvals: Vec<Entry>) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        approvals.sort_by(|one, other| {
+            let key =
+                |entry: &Entry| (entry.workspace.clone(), entry.sidecar.clone(), entry.approved_at.clone());
+            key(one).cmp(&key(other))
+        });
+        let document = Document { format: FORMAT.to_owned(), version: VERSION, approvals };
+        // 0600, as temporary files are.
+        let mut file = NamedTempFile::new_in(folder)?;
+        serde_json::to_writer_pretty(&mut file, &document)?;
+        file.write_all(b"\n")?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path)?;
+        File::open(folder)?.sync_all()
+    }
+
+    fn content(&self) -> Result<Content, Problem> {
+        let shown = self.path.display();
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Content::Approvals(Vec::new()));
+            }
+            Err(_) if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_symlink()) => {
+                let message = format!("the approvals file {shown} is a symlink");
+                return Err(unusable(message).hint("Name the file that it leads to with `--approvals`."));
+            }
+            Err(error) => return Err(self.cannot("be read", &error)),
+        };
+        let found = file.metadata().map_err(|error| self.cannot("be read", &error))?;
+        if !found.is_file() {
+            return Err(unusable(format!("{shown} is not a file in which approvals could be kept"))
+                .hint("Name another file with `--approvals`."));
+        }
+        let own = rustix::process::geteuid().as_raw();
+        if found.uid() != own && found.uid() != 0 {
+            return Err(unusable(format!("the approvals file {shown} belongs to another user"))
+                .hint("Name a file of your own with `--approvals`."));
+        }
+        if found.mode() & WRITABLE_BY_OTHERS != 0 {
+            return Err(unusable(format!("others may write the approvals file {shown}"))
+                .hint(format!("Run `chmod 600 {shown}` after a look at what it says.")));
+        }
+        let mut bytes = Vec::new();
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| self.cannot("be read", &error))?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Ok(Content::Damaged(format!("it is larger than {} MiB", MOST_BYTES >> 20)));
+        }
+        self.parse(&bytes)
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Content, Problem> {
+        let shown = self.path.display();
+        let value: Value = match serde_json::from_slice(bytes) {
+            Ok(value) => value,
+            Err(error) => return Ok(Content::Damaged(error.to_string())),
+        };
+        if is_python(&value) {
+            let message = format!("{shown} holds approvals of the Python launcher, which are not trusted");
+            return Err(unusable(message)
+                .hint("It is left as it is. Name another file with `--approvals`, or leave that option out.")
+                .hint(
+                    "Approve the workspace's sidecars there once: farrier asks, or `farrier approve` does.",
+                ));
+        }
+        if let Some(version) = value["version"].as_u64().filter(|version| *version > u64::from(VERSION)) {
+            let message =
+                format!("the approvals file {shown} has version {version}, written by a later farrier");
+            return Err(unusable(message).hint("Use that farrier, or name another file with `--approvals`."));
+        }
+        Ok(match serde_json::from_value::<Document>(value) {
+            Ok(document) if document.format == FORMAT && document.version == VERSION => {
+                Content::Approvals(document.approvals)
+            }
+            Ok(_) => Content::Damaged("it does not say that it holds approvals".to_owned()),
+            Err(error) => Content::Damaged(error.to_string()),
+        })
+    }
+}
+
+/// The Python launcher kept an object of objects: workspace, name, hash.
+fn is_python(value: &Value) -> bool {
+    let Value::Object(workspaces) = value else { return false };
+    let is_hashes =
+        |names: &Value| names.as_object().is_some_and(|names| names.values().all(Value::is_string));
+    !workspaces.contains_key("format") && workspaces.values().all(is_hashes)
+}
+
+/// The folder of a path with links resolved as far as it exists, and the part that does.
+fn resolved_folder(path: &Path) -> (PathBuf, PathBuf) {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    for ancestor in folder.ancestors() {
+        if let Ok(resolved) = ancestor.canonicalize() {
+            let rest = folder.strip_prefix(ancestor).unwrap_or(Path::new(""));
+            return (resolved.join(rest), resolved);
+        }
+    }
+    (folder.to_owned(), folder.to_owned())
+}

@@ -1,0 +1,224 @@
+//! `approve`: answers about definitions of the workspace, and the list of those given.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::data::print;
+use crate::approval::question::Question;
+use crate::approval::{Approval, Approvals, ask_about, can_ask, recognise_and_tell, refuse_missing};
+use crate::cli::{self, Format, LaunchOptions};
+use crate::definition::escape;
+use crate::error::{Code, Failure, Problem};
+use crate::event::{Event, Reporter, problem_json};
+use crate::exit;
+use crate::preparation::{self, Prepared};
+use crate::runtime::Stage;
+use crate::settings::Settings;
+
+/// The width of what is printed where nobody is asked.
+const COLUMNS: usize = 110;
+
+/// Asks, approves by hash, lists or revokes.
+pub fn approve(options: &cli::Approve, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
+    let approval = cli::ApprovalOptions {
+        no_prompt: options.approval.no_prompt,
+        approvals: options.approval.approvals.clone(),
+    };
+    let settings = Settings::new(&options.layers, &LaunchOptions { approval, ..LaunchOptions::default() });
+    let result = if options.list {
+        list(options.format, &settings, reporter)
+    } else if let Some(name) = &options.revoke {
+        revoke(name, options.format, &settings, reporter)
+    } else {
+        answer(options, &settings, reporter)
+    };
+    match (result, options.format) {
+        (Err(failure), Format::Json) => {
+            let problems: Vec<Value> = failure.problems.iter().map(problem_json).collect();
+            print(&format!("{:#}\n", json!({ "problems": problems })));
+            Ok(failure.exit)
+        }
+        (result, _) => result,
+    }
+}
+
+fn list(format: Format, settings: &Settings, reporter: &Reporter) -> Result<u8, Failure> {
+    let (entries, warning) = Approvals::open(settings)?.read()?;
+    tell(warning, reporter);
+    match format {
+        Format::Human if entries.is_empty() => print("nothing is approved\n"),
+        Format::Human => {
+            for entry in &entries {
+                let (workspace, name) = (escape(&entry.workspace), escape(&entry.sidecar));
+                print(&format!(
+                    "{workspace}  {name}  {}  {}\n",
+                    escape(&entry.hash),
+                    escape(&entry.approved_at)
+                ));
+            }
+        }
+        Format::Json => {
+            let approvals: Vec<Value> = entries
+                .iter()
+                .map(|entry| {
+                    json!({
+                        "workspace": entry.workspace,
+                        "sidecar": entry.sidecar,
+                        "hash": entry.hash,
+                        "approved_at": entry.approved_at,
+                    })
+                })
+                .collect();
+            print(&format!("{:#}\n", json!({ "approvals": approvals })));
+        }
+    }
+    Ok(exit::SUCCESS)
+}
+
+fn revoke(name: &str, format: Format, settings: &Settings, reporter: &Reporter) -> Result<u8, Failure> {
+    let (revoked, warning) = Approvals::open(settings)?.revoke(name)?;
+    tell(warning, reporter);
+    if revoked == 0 {
+        return Err(Problem::error(Code::Usage, format!("`{name}` is not approved in this workspace"))
+            .hint("List what is approved with `farrier approve --list`.")
+            .into());
+    }
+    print(&match format {
+        Format::Human => format!("{}: revoked\n", escape(name)),
+        Format::Json => format!("{:#}\n", json!({ "revoked": name })),
+    });
+    Ok(exit::SUCCESS)
+}
+
+fn answer(options: &cli::Approve, settings: &Settings, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
+    let preparation = preparation::prepare(settings);
+    preparation.accept(Vec::new())?;
+    for problem in &preparation.problems {
+        reporter.tell(&Event::Problem(problem));
+    }
+    let mut sidecars = preparation.sidecars;
+    check_names(options, &sidecars)?;
+    sidecars.retain(|prepared| {
+        let named =
+            options.names.is_empty() || options.names.iter().any(|name| name == prepared.sidecar.name());
+        named && prepared.approval != Approval::Trusted
+    });
+    recognise_and_tell(settings, &mut sidecars, reporter)?;
+    let approvals = Approvals::open(settings)?;
+    if let Some(hash) = &options.hash {
+        for prepared in &mut sidecars {
+            approve_by_hash(&approvals, prepared, hash, reporter)?;
+        }
+    } else if options.format == Format::Human && can_ask(settings) {
+        Stage::start()?.run(async {
+            for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
+                ask_about(&approvals, prepared, false, reporter).await?;
+            }
+            Ok(())
+        })?;
+    }
+    report(options.format, settings, &approvals, &sidecars)
+}
+
+/// What each sidecar is now; where somebody must still be asked, what they would be asked.
+fn report(
+    format: Format,
+    settings: &Settings,
+    approvals: &Approvals,
+    sidecars: &[Prepared],
+) -> Result<u8, Failure> {
+    let questions: Result<Vec<(Question, bool)>, Problem> = sidecars
+        .iter()
+        .map(|prepared| Ok((approvals.question(prepared, false)?, prepared.approval == Approval::Given)))
+        .collect();
+    let questions = questions?;
+    if format == Format::Json {
+        let sidecars: Vec<Value> =
+            questions.iter().map(|(question, given)| as_json(question, *given)).collect();
+        print(&format!("{:#}\n", json!({ "sidecars": sidecars })));
+        let missing = questions.iter().any(|(_, given)| !given);
+        return Ok(if missing { exit::REFUSED } else { exit::SUCCESS });
+    }
+    if questions.is_empty() {
+        print("the workspace declares no sidecar\n");
+    }
+    for (question, given) in &questions {
+        print(&if *given {
+            format!("{}: approved\n", escape(&question.name))
+        } else {
+            question.statement(COLUMNS)
+        });
+    }
+    refuse_missing(settings, sidecars)?;
+    Ok(exit::SUCCESS)
+}
+
+fn as_json(question: &Question, given: bool) -> Value {
+    let lines = question.statement.lines.iter();
+    let changes = question.earlier.as_ref().filter(|_| !given).map(|earlier| &earlier.changes);
+    json!({
+        "sidecar": question.name,
+        "workspace": question.workspace,
+        "file": question.file,
+        "hash": question.hash,
+        "approved": given,
+        "changes": changes,
+        "statement": lines.map(|line| json!({"label": line.label, "text": line.text})).collect::<Vec<_>>(),
+    })
+}
+
+fn check_names(options: &cli::Approve, sidecars: &[Prepared]) -> Result<(), Failure> {
+    if options.hash.is_some() && options.names.len() != 1 {
+        return Err(Problem::error(Code::Usage, "`--hash` is for one sidecar")
+            .hint("Name one: `farrier approve NAME --hash HEX`.")
+            .into());
+    }
+    let unknown = |name: &&String| {
+        let found = sidecars.iter().find(|prepared| prepared.sidecar.name() == **name);
+        found.is_none_or(|prepared| prepared.approval == Approval::Trusted)
+    };
+    let problems: Vec<Problem> = options
+        .names
+        .iter()
+        .filter(unknown)
+        .map(|name| {
+            let trusted = sidecars.iter().any(|prepared| prepared.sidecar.name() == name);
+            let message = if trusted {
+                format!("`{name}` comes from a trusted layer and needs no approval")
+            } else {
+                format!("the workspace declares no sidecar `{name}`")
+            };
+            Problem::error(Code::Usage, message).hint("List the layers with `farrier validate`.")
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+}
+
+fn approve_by_hash(
+    approvals: &Approvals,
+    prepared: &mut Prepared,
+    hash: &str,
+    reporter: &Reporter,
+) -> Result<(), Problem> {
+    let question = approvals.question(prepared, false)?;
+    let name = &question.name;
+    if question.hash != hash {
+        let message = format!("`{name}` has the hash {}, and {hash} was to be approved", question.hash);
+        return Err(Problem::error(Code::ApprovalMismatch, message)
+            .at(prepared.sidecar.definition.place(""))
+            .of(name)
+            .hint(
+                "Find out what changed since that hash was read; `farrier approve` shows what it is now.",
+            ));
+    }
+    tell(approvals.approve(&question)?, reporter);
+    prepared.approval = Approval::Given;
+    Ok(())
+}
+
+fn tell(warning: Option<Problem>, reporter: &Reporter) {
+    if let Some(warning) = warning {
+        reporter.tell(&Event::Problem(&warning));
+    }
+}
