@@ -5,8 +5,8 @@
 //! `terminal` ask, `store` keeps the answers.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 pub mod fingerprint;
@@ -291,18 +291,21 @@ pub async fn ask(
     engine: &dyn Engine,
     reporter: &Reporter,
 ) -> Result<(), Failure> {
-    for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval != Approval::Trusted) {
-        let reference = prepared.sidecar.definition.image.clone();
-        let found = engine.image(&reference).await;
+    let untrusted = sidecars.iter_mut().filter(|prepared| prepared.approval != Approval::Trusted);
+    try_join_all(untrusted.map(|prepared| async {
+        let reference = &prepared.sidecar.definition.image;
+        let found = engine.image(reference).await;
         let found = found.map_err(|error| engine_problem(&format!("look at `{reference}`"), &error))?;
         if let Some(image) = found {
             prepared.sidecar.image = image.id;
         }
-    }
+        Ok::<_, Problem>(())
+    }))
+    .await?;
     if missing(sidecars).next().is_none() {
         return Ok(());
     }
-    let approvals = Arc::new(Approvals::open(settings)?);
+    let approvals = Approvals::open(settings)?;
     // Another launch may have asked meanwhile.
     approvals.recognise(sidecars)?;
     for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::statement::{Line, Statement};
+use super::statement::Statement;
 use crate::definition::{escape, escape_into};
 
 /// What is asked about one sidecar.
@@ -63,9 +63,7 @@ impl Question {
                 );
             }
         }
-        let hash =
-            Line { label: "hash".to_owned(), text: self.hash.clone(), kept: super::statement::Kept::Nothing };
-        let lines: Vec<&Line> = self.statement.lines.iter().chain([&hash]).collect();
+        let lines = &self.statement.lines;
         let width = lines.iter().map(|line| cells(&escape(&line.label))).max().unwrap_or(0).min(24);
         for line in lines {
             let changed = self.earlier.as_ref().is_some_and(|earlier| earlier.changes.contains(&line.label));
@@ -78,6 +76,7 @@ impl Question {
                 wrapped(&format!("{mark} {label}{gap}  {}", escape(&line.text)), columns)
             );
         }
+        let _ = writeln!(text, "  hash  {}", self.hash);
         text
     }
 
@@ -128,7 +127,7 @@ fn wrapped(line: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::approval::statement::Kept;
+    use crate::approval::statement::{Kept, Line};
 
     fn question(value: &str, has_socket: bool) -> Question {
         let line =
@@ -148,9 +147,9 @@ mod tests {
         let hostile = format!("\x1b[2J\u{202e}\n  image  good\r{}image  good", " ".repeat(200));
         let text = question(&hostile, false).statement(40);
         assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text}");
-        for line in text.lines().skip(2) {
+        for line in text.lines().skip(2).filter(|line| !line.starts_with("  hash  ")) {
             assert!(line.len() < 40, "{line}");
-            let ours = ["  image", "  env A", "  hash", "  |     "];
+            let ours = ["  image", "  env A", "  |     "];
             assert!(ours.iter().any(|begin| line.starts_with(begin)), "{line}");
         }
         assert_eq!(text.lines().filter(|line| line.starts_with("  image")).count(), 1, "{text}");
