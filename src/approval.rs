@@ -329,7 +329,7 @@ pub async fn ask_about(
     // On a thread of its own: a signal must be heard while nobody answers.
     let answer = tokio::task::spawn_blocking(move || {
         let terminal = Terminal::open()?;
-        terminal.ask(&format!("\n{}\n{}", asked.statement(terminal.columns()), asked.prompt()))
+        terminal.ask(&format!("\n{}\n", asked.statement(terminal.columns())), &asked.prompt())
     });
     let name = question.name.as_str();
     let answer = answer.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));

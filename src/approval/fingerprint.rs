@@ -59,3 +59,112 @@ pub fn fingerprint_of(prepared: &Prepared) -> String {
     }
     fingerprint(&definition.declared, &attachments)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{LayerDirectories, load};
+
+    const BASE: &str = "lifecycle = \"shared\"\nimage = \"x:1\"\nenv = { A = \"1\", B = \"2\" }\ncommand = [\"a\", \"b\"]\n\
+                        [interface]\nkind = \"port\"\nport = 80\n\
+                        [readiness]\nprobe = \"tcp\"\ntimeout = \"30s\"\n";
+
+    fn declared(file: &str, text: &str) -> Declared {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join(file), text).expect("a file");
+        let user = Some(folder.path().to_owned());
+        let loaded =
+            load(&LayerDirectories { user, org: None, repo: None, workspace: None, workspace_root: None });
+        let errors: Vec<_> = loaded.problems.iter().filter(|problem| problem.is_error()).collect();
+        assert!(errors.is_empty(), "{text}: {errors:?}");
+        loaded.definitions[0].declared.clone()
+    }
+
+    fn of(text: &str) -> String {
+        fingerprint(&declared("x.toml", text), &[])
+    }
+
+    #[test]
+    fn every_field_takes_part() {
+        let mut seen = vec![of(BASE)];
+        for (from, to) in [
+            ("x:1", "x:2"),
+            ("A = \"1\"", "A = \"2\""),
+            ("A = \"1\"", "A = 1"),
+            ("A = \"1\"", "A = 1.0"),
+            ("A = \"1\"", "A = true"),
+            ("A = \"1\"", "AA = \"1\""),
+            ("[\"a\", \"b\"]", "[\"b\", \"a\"]"),
+            ("[\"a\", \"b\"]", "[\"a b\"]"),
+            ("[\"a\", \"b\"]", "[]"),
+            ("command = [\"a\", \"b\"]\n", ""),
+            ("command", "entrypoint"),
+            ("port = 80", "port = 81"),
+            ("port = 80", "port = 80\naliases = [\"y\"]"),
+            ("30s", "31s"),
+            ("30s", "30000ms"),
+            ("probe = \"tcp\"", "probe = \"skip\""),
+            ("[interface]", "description = \"\"\n[interface]"),
+            ("[interface]", "networks = [\"n\"]\n[interface]"),
+            ("[interface]", "mounts = [\"docker-socket\"]\n[interface]"),
+            ("[interface]", "mounts = [\"docker-socket:ro\"]\n[interface]"),
+            ("[interface]", "resources.memory = \"64m\"\n[interface]"),
+            ("[interface]", "required = false\n[interface]"),
+            ("[interface]", "unknown = 1\n[interface]"),
+            ("[interface]", "unknown = 2\n[interface]"),
+            ("[interface]", "[unknown]\n[interface]"),
+            ("[interface]", "unknown = []\n[interface]"),
+            ("port = 80", "port = 80\nunknown = 1"),
+        ] {
+            assert!(BASE.contains(from), "{from}");
+            let hash = of(&BASE.replace(from, to));
+            assert!(!seen.contains(&hash), "{from} -> {to} changes nothing");
+            seen.push(hash);
+        }
+    }
+
+    #[test]
+    fn layout_does_not() {
+        let whole = of(BASE);
+        for (from, to) in [
+            ("[interface]", "# a comment\n\n[interface]"),
+            ("A = \"1\", B = \"2\"", "B = '2',  A = \"\\u0031\""),
+            ("kind = \"port\"\nport = 80", "port = 80\nkind = \"port\""),
+        ] {
+            assert!(BASE.contains(from), "{from}");
+            assert_eq!(of(&BASE.replace(from, to)), whole, "{to}");
+        }
+        let yaml = "lifecycle: shared\nimage: 'x:1'\nenv: {A: \"1\", B: \"2\"}\ncommand: [a, b]\n\
+                    interface:\n  kind: port\n  port: 80\nreadiness: {probe: tcp, timeout: 30s}\n";
+        assert_eq!(fingerprint(&declared("x.yaml", yaml), &[]), whole, "TOML and YAML say the same");
+    }
+
+    #[test]
+    fn every_attachment_takes_part() {
+        let declared = declared("x.toml", BASE);
+        let attachment = |kind, field: &str, digest: &str| Attachment {
+            kind,
+            field: field.to_owned(),
+            digest: digest.to_owned(),
+        };
+        let mut seen = vec![fingerprint(&declared, &[])];
+        for attachments in [
+            vec![attachment("component", "readiness.probe", "aa")],
+            vec![attachment("component", "readiness.probe", "ab")],
+            vec![attachment("directory", "readiness.probe", "aa")],
+            vec![attachment("component", "readiness.prob", "eaa")],
+            vec![
+                attachment("component", "readiness[0].probe", "aa"),
+                attachment("component", "readiness[1].probe", "ab"),
+            ],
+            vec![
+                attachment("component", "readiness[0].probe", "ab"),
+                attachment("component", "readiness[1].probe", "aa"),
+            ],
+        ] {
+            let hash = fingerprint(&declared, &attachments);
+            assert!(!seen.contains(&hash), "{attachments:?}");
+            seen.push(hash);
+        }
+    }
+}

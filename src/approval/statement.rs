@@ -107,10 +107,9 @@ impl Statement {
             .map(|mount| match mount {
                 Mount::DockerSocket { writable } => {
                     self.has_socket = true;
-                    format!(
-                        "the engine's socket, {}: whoever has it controls this machine, read-only or not",
-                        mode(*writable)
-                    )
+                    let all_the_same = if *writable { "" } else { " all the same" };
+                    let mode = mode(*writable);
+                    format!("the engine's socket, {mode}: whoever has it controls this machine{all_the_same}")
                 }
                 Mount::Workspace { target, writable } => {
                     format!("the workspace at {}, {}", quoted(target), mode(*writable))

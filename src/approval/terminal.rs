@@ -31,16 +31,16 @@ impl Terminal {
         if size == 0 { COLUMNS } else { size }
     }
 
-    /// Writes a question, which ends where the answer is typed, and reads a line; none where the input ended.
-    /// What was typed before the question could be read is no answer.
+    /// Writes a text and a prompt, at whose end the answer is typed, and reads a line; none where the input ended.
+    /// What was typed before the prompt is no answer.
     ///
     /// # Errors
     /// As the operating system has it.
-    pub fn ask(&self, question: &str) -> io::Result<Option<String>> {
+    pub fn ask(&self, text: &str, prompt: &str) -> io::Result<Option<String>> {
         let mut terminal = &self.0;
-        terminal.write_all(question.as_bytes())?;
-        terminal.flush()?;
+        terminal.write_all(text.as_bytes())?;
         tcflush(&self.0, QueueSelector::IFlush)?;
+        terminal.write_all(prompt.as_bytes())?;
         let mut answer = Vec::new();
         let mut byte = [0];
         let mut input = terminal.take(LONGEST_ANSWER);

@@ -1,0 +1,12 @@
+//! Definitions of the workspace: what is asked about them, who may answer, what an answer is for, and where it is
+//! kept.
+
+mod support;
+
+mod approval {
+    mod asking;
+    mod command;
+    mod content;
+    pub mod desk;
+    mod store;
+}

@@ -1,0 +1,174 @@
+//! The question of a launch, on a real terminal.
+
+use super::desk::{PLAIN, approve, asked, containers, declare, declare_server, detached, state, unattended};
+use crate::support::engine::inspect;
+use crate::support::{Image, Layer, Scene, docker};
+
+#[test]
+fn only_a_clear_yes_on_the_terminal_starts_anything() {
+    for (typed, code) in [
+        ("\n", 125),
+        ("n\n", 125),
+        ("maybe\n", 125),
+        ("\u{4}", 125),
+        ("\u{3}", 130),
+        ("y\n", 0),
+        ("YES\n", 0),
+    ] {
+        let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+        declare_server(&scene);
+        let mut launch = asked(&scene);
+        launch.type_text(typed);
+        let outcome = launch.wait().assert_code(code);
+        let approved = code == 0;
+        assert_eq!(containers(&scene).len(), usize::from(approved), "{typed:?}: {outcome}");
+        assert_eq!(state(&scene)["approved"], approved, "{typed:?}: {outcome}");
+        if code == 125 {
+            assert!(outcome.stdout().contains("error[approval-required]"), "{typed:?}: {outcome}");
+        }
+    }
+}
+
+#[test]
+fn the_question_shows_the_whole_definition() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    scene.network("more");
+    let image = crate::support::fixture_image();
+    let toml = format!(
+        "lifecycle = \"shared\"\nimage = \"{image}\"\ndescription = \"for tests\"\n\
+         entrypoint = [\"/fixture\"]\ncommand = [\"serve\", \"--port\", \"7000\"]\nenv = {{ SECRET = \"a b\" }}\n\
+         mounts = [\"docker-socket:ro\"]\nnetworks = [\"{}\"]\nresources.memory = \"64m\"\n\
+         [interface]\nkind = \"port\"\nport = 7000\naliases = [\"db.test\"]\n\
+         [[readiness]]\nprobe = \"tcp\"\ntimeout = \"7s\"\n\
+         [[readiness]]\nprobe = \"exec\"\ncommand = [\"/fixture\", \"exit\", \"0\"]\n",
+        scene.name("more")
+    );
+    declare(&scene, &toml.replace("mounts = [\"docker-socket:ro\"]\n", ""));
+    let mut launch = asked(&scene);
+    launch.type_text("n\n");
+    let outcome = launch.wait().assert_code(125);
+    let shown = outcome.stdout();
+    for words in [
+        scene.workspace().canonicalize().expect("a workspace").display().to_string(),
+        scene.name("db"),
+        format!("docker.io/library/{image}"),
+        format!(
+            "sha256:{}",
+            docker(["image", "inspect", "--format", "{{.Id}}", &image]).trim_start_matches("sha256:")
+        ),
+        "\"for tests\"".to_owned(),
+        "[\"/fixture\"]".to_owned(),
+        "[\"serve\",\"--port\",\"7000\"]".to_owned(),
+        "env SECRET".to_owned(),
+        "\"a b\"".to_owned(),
+        format!("[\"{}\"]", scene.name("more")),
+        "64 MiB".to_owned(),
+        "at port 7000".to_owned(),
+        "db.test".to_owned(),
+        "tcp, which ships with farrier".to_owned(),
+        "7s from the start".to_owned(),
+        "[\"/fixture\",\"exit\",\"0\"]".to_owned(),
+    ] {
+        assert!(shown.contains(&words), "{words}: {outcome}");
+    }
+}
+
+#[test]
+fn standard_input_is_no_answer() {
+    let scene = Scene::new().isolated();
+    declare(&scene, PLAIN);
+    for words in [&["up"] as &[&str], &["launch", "--", "true"], &["approve"]] {
+        let outcome = unattended(&scene, words).stdin("y\ny\n").output().assert_code(125);
+        assert!(outcome.stderr().contains("error[approval-required]"), "{outcome}");
+        let command = format!("farrier approve {} --hash {}", scene.name("db"), super::desk::hash(&scene));
+        assert!(outcome.stderr().contains(&command), "{command}: {outcome}");
+        assert_eq!(state(&scene)["approved"], false);
+    }
+}
+
+#[test]
+fn a_terminal_is_not_asked_where_that_was_ruled_out() {
+    let scene = Scene::new().isolated();
+    declare(&scene, PLAIN);
+    let launch = scene.farrier(["up", "--no-prompt"]).env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    let outcome = launch.spawn_on_terminal(80, 24).wait().assert_code(125);
+    assert!(outcome.stdout().contains("approval-required"), "{outcome}");
+    assert!(!outcome.stdout().contains("[y/N]"), "{outcome}");
+}
+
+#[test]
+fn an_approved_sidecar_is_started_and_reused_without_a_question() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    declare_server(&scene);
+    approve(&scene);
+    detached(&scene, &["up"]).output().assert_code(0);
+    let names = containers(&scene);
+    assert_eq!(names.len(), 1, "{names:?}");
+    let before = inspect(&names[0], "{{.Id}} {{.State.StartedAt}}");
+    let outcome = detached(&scene, &["up"]).output().assert_code(0);
+    assert!(!outcome.stderr().contains("approv"), "{outcome}");
+    assert_eq!(inspect(&names[0], "{{.Id}} {{.State.StartedAt}}"), before);
+}
+
+#[test]
+fn the_container_is_made_from_the_image_that_was_shown() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    let shown = scene.image(&Image::new().change("LABEL is=shown"));
+    let other = scene.image(&Image::new().change("LABEL is=other"));
+    let id = |image: &str| docker(["image", "inspect", "--format", "{{.Id}}", image]);
+    let (shown_id, other_id) = (id(&shown), id(&other));
+    assert_ne!(shown_id, other_id);
+    declare(&scene, &crate::support::launching::server(&shown, ""));
+    let mut launch = asked(&scene);
+    // Kept by another name, as the tag moves on while somebody reads.
+    scene.tag(&shown);
+    docker(["tag", &other, &shown]);
+    launch.type_text("y\n");
+    launch.wait().assert_code(0);
+    let names = containers(&scene);
+    assert_eq!(inspect(&names[0], "{{.Image}}").as_deref(), Some(shown_id.as_str()));
+    // The next launch sees where the tag leads now, and says so.
+    detached(&scene, &["up"]).output().assert_code(0);
+    assert_eq!(inspect(&names[0], "{{.Image}}").as_deref(), Some(other_id.as_str()));
+}
+
+#[test]
+fn the_engine_s_socket_wants_a_pinned_image_and_the_sidecar_s_name() {
+    let scene = Scene::new().isolated();
+    let toml = PLAIN.replace("env =", "mounts = [\"docker-socket\"]\nenv =");
+    declare(&scene, &toml);
+    let outcome = unattended(&scene, &["up"]).output().assert_code(125);
+    assert!(outcome.stderr().contains("error[unsupported-mount]"), "{outcome}");
+    assert!(outcome.stderr().contains("@sha256:"), "{outcome}");
+    declare(&scene, &toml.replace("postgres:16", &format!("postgres:16@sha256:{}", "a".repeat(64))));
+    let name = scene.name("db");
+    for (typed, code) in [("y\n", 125), ("yes\n", 125), ("\n", 125), (format!("{name}\n").as_str(), 0)] {
+        let mut asking = scene.farrier(["approve"]).spawn_on_terminal(100, 40);
+        asking.wait_for_stdout(&format!("type its name, {name}: "));
+        asking.type_text(typed);
+        let outcome = asking.wait().assert_code(code);
+        assert!(outcome.stdout().contains("controls this machine"), "{outcome}");
+        assert_eq!(state(&scene)["approved"], code == 0, "{typed:?}");
+    }
+}
+
+#[test]
+fn each_yes_is_kept_though_the_next_answer_is_no() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    declare_server(&scene);
+    let second = format!("{}.toml", scene.name("zz"));
+    scene.define_in(
+        Layer::Workspace,
+        &second,
+        crate::support::launching::server(&crate::support::fixture_image(), ""),
+    );
+    let mut launch = asked(&scene);
+    launch.type_text("y\n");
+    launch.wait_for_stdout(&format!("Approve `{}`", scene.name("zz")));
+    launch.type_text("n\n");
+    launch.wait().assert_code(125);
+    assert_eq!(containers(&scene), Vec::<String>::new());
+    let outcome = unattended(&scene, &["approve", "--format", "json"]).output().assert_code(125);
+    let sidecars = super::desk::json(&outcome)["sidecars"].clone();
+    assert_eq!((&sidecars[0]["approved"], &sidecars[1]["approved"]), (&true.into(), &false.into()));
+}
