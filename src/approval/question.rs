@@ -5,6 +5,9 @@ use std::fmt::Write;
 use super::statement::Statement;
 use crate::definition::{escape, escape_into};
 
+/// How many changed lines are named at once.
+const MOST_CHANGES: usize = 10;
+
 /// What is asked about one sidecar.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -37,7 +40,11 @@ impl Earlier {
     pub fn in_words(&self) -> String {
         match self.changes.as_slice() {
             [] => "something that farrier does not use".to_owned(),
-            changes => changes.join(", "),
+            changes if changes.len() <= MOST_CHANGES => changes.join(", "),
+            changes => {
+                let more = changes.len() - MOST_CHANGES;
+                format!("{} and {more} more", changes[..MOST_CHANGES].join(", "))
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::desk::{PLAIN, approve, asked, containers, declare, declare_server, detached, state, unattended};
 use crate::support::engine::inspect;
-use crate::support::{Image, Layer, Scene, docker};
+use crate::support::{Image, Layer, Scene, docker, registry};
 
 #[test]
 fn only_a_clear_yes_on_the_terminal_starts_anything() {
@@ -171,4 +171,41 @@ fn each_yes_is_kept_though_the_next_answer_is_no() {
     let outcome = unattended(&scene, &["approve", "--format", "json"]).output().assert_code(125);
     let sidecars = super::desk::json(&outcome)["sidecars"].clone();
     assert_eq!((&sidecars[0]["approved"], &sidecars[1]["approved"]), (&true.into(), &false.into()));
+}
+
+#[test]
+fn two_launches_that_ask_at_once_make_one_container_and_lose_no_answer() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    declare_server(&scene);
+    let mut launches = [asked(&scene), asked(&scene)];
+    for launch in &mut launches {
+        launch.type_text("y\n");
+    }
+    for launch in launches {
+        launch.wait().assert_code(0);
+    }
+    assert_eq!(containers(&scene).len(), 1);
+    let list = unattended(&scene, &["approve", "--list", "--format", "json"]).output().assert_code(0);
+    assert_eq!(super::desk::json(&list)["approvals"].as_array().map(Vec::len), Some(1), "{list}");
+}
+
+#[test]
+fn an_image_that_is_pulled_is_used_by_the_id_that_came() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    let Some(registry) = registry::start(&scene) else { return };
+    let reference = registry.publish(&crate::support::fixture_image(), &format!("{}:1", scene.token()));
+    let folder = scene.home().join(".docker");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let configuration = registry::client_configuration(&registry.address, true);
+    std::fs::write(folder.join("config.json"), configuration).expect("a file");
+    declare(&scene, &crate::support::launching::server(&reference, "entrypoint = [\"/fixture\"]"));
+    let mut launch = asked(&scene);
+    launch.type_text("y\n");
+    let outcome = launch.wait().assert_code(0);
+    assert!(outcome.stdout().contains("not here yet: it is pulled"), "{outcome}");
+    let name = containers(&scene).remove(0);
+    let id = docker(["image", "inspect", "--format", "{{.Id}}", &reference]);
+    assert_eq!(inspect(&name, "{{.Config.Image}} {{.Image}}"), Some(format!("{id} {id}")));
+    docker(["rm", "--force", &name]);
+    docker(["rmi", &reference]);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use farrier::approval::Approval;
 use farrier::engine::memory::World;
 use farrier::engine::memory::{At, Call, End, Fault, MemoryImage};
 use farrier::engine::{
@@ -23,6 +24,20 @@ async fn what_runs_and_matches_is_not_touched() {
     assert_eq!(bench.up().await, ["reuse cache: it runs and matches", "reuse db: it runs and matches"]);
     assert_eq!(bench.engine.changes(), []);
     assert_eq!(bench.container("db"), before);
+}
+
+#[tokio::test]
+async fn what_nobody_approved_is_not_brought_up_whoever_asks() {
+    let bench = Bench::new();
+    bench.plain("cache").plain("db");
+    let (mut launch, _) = bench.launch_of();
+    let folder = tempfile::tempdir().expect("a folder");
+    launch.settings.approvals = Some(folder.path().join("approvals.json"));
+    launch.sidecars[1].approval = Approval::Missing;
+    let failure = bench.bring_up(&launch).await.err().expect("refused");
+    let codes: Vec<&str> = failure.problems.iter().map(|problem| problem.code.as_str()).collect();
+    assert_eq!((failure.exit, codes), (125, vec!["approval-required"]));
+    assert_eq!(bench.engine.changes(), []);
 }
 
 /// What stands in the way of reuse, and the cause that is told.
