@@ -95,7 +95,9 @@ impl Statement {
         for (name, value) in &definition.env {
             self.line(format!("env {}", word(name)), quoted(value), Kept::Digest);
         }
-        let memory = definition.memory.map_or_else(|| "no limit".to_owned(), bytes);
+        let memory = definition
+            .memory
+            .map_or_else(|| "no limit".to_owned(), |most| format!("at most {}", bytes(most)));
         self.add("memory", memory);
     }
 
