@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes a local image with the real PostgreSQL or Redis of the Debian (or Ubuntu) release that this machine runs,
-# without a container registry:
+# Makes a local image with the real PostgreSQL, Redis or MariaDB of the Debian (or Ubuntu) release that this machine
+# runs, without a container registry:
 #
-#     build.sh postgres|redis REPOSITORY TAG DIRECTORY
+#     build.sh postgres|redis|mariadb REPOSITORY TAG DIRECTORY
 #
 # gives REPOSITORY:TAG and REPOSITORY-healthcheck:TAG, the same with a HEALTHCHECK every 30 s.
 #
@@ -11,7 +11,7 @@
 set -euo pipefail
 
 if [ $# -ne 4 ]; then
-    echo "usage: build.sh postgres|redis REPOSITORY TAG DIRECTORY" >&2
+    echo "usage: build.sh postgres|redis|mariadb REPOSITORY TAG DIRECTORY" >&2
     exit 2
 fi
 server=$1 repository=$2 tag=$3 directory=$4
@@ -27,6 +27,8 @@ done
 case $server in
     postgres) packages=(postgresql busybox-static) health='pg_isready --username=postgres' ;;
     redis) packages=(redis-server busybox-static) health='redis-cli ping' ;;
+    mariadb) packages=(mariadb-server-core mariadb-client-core busybox-static)
+        health='mariadb --user=root --execute="select 1"' ;;
     *) echo "build.sh: no server $server" >&2; exit 2 ;;
 esac
 
@@ -54,10 +56,10 @@ apt install --yes --download-only --no-install-recommends "${packages[@]}"
 chmod 755 "$root"
 mkdir -p "$root"/usr/{bin,sbin,lib,lib64} "$root"/{etc,tmp,run,data}
 for merged in bin sbin lib lib64; do ln -s "usr/$merged" "$root/$merged"; done
-mkdir -p "$root/var/lib/postgresql" "$root/run/postgresql"
+mkdir -p "$root"/var/lib/{postgresql,mysql} "$root"/run/{postgresql,mysqld}
 ln -s ../run "$root/var/run"
 for package in "$packages_directory"/*.deb; do
-    # What neither server needs is by far the larger part.
+    # What no server needs is by far the larger part.
     case ${package##*/} in
         libllvm*|libz3*|libperl*|perl*|locales*|libc-l10n*|postgresql-common*|postgresql-client-common*) continue ;;
     esac
@@ -74,11 +76,14 @@ for applet in sh cat chmod env hostname id kill ls mkdir nc nslookup ps rm sleep
     ln -s busybox "$root/usr/bin/$applet"
 done
 [ -e "$root/usr/bin/busybox" ] || { echo "build.sh: busybox is not where it was" >&2; exit 1; }
-printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\nredis:x:998:998::/data:/bin/sh\n' \
+printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\nredis:x:998:998::/data:/bin/sh\nmysql:x:997:997::/var/lib/mysql:/bin/sh\n' \
     >"$root/etc/passwd"
-printf 'root:x:0:\npostgres:x:999:\nredis:x:998:\n' >"$root/etc/group"
-install -m 755 "$here/postgres-entrypoint.sh" "$root/usr/bin/postgres-entrypoint"
-chmod 1777 "$root"/{tmp,run,run/postgresql,data,var/lib/postgresql}
+printf 'root:x:0:\npostgres:x:999:\nredis:x:998:\nmysql:x:997:\n' >"$root/etc/group"
+for entrypoint in "$here"/*-entrypoint.sh; do
+    name=${entrypoint##*/}
+    install -m 755 "$entrypoint" "$root/usr/bin/${name%.sh}"
+done
+chmod 1777 "$root"/{tmp,run,run/postgresql,run/mysqld,data,var/lib/postgresql,var/lib/mysql}
 
 path=/usr/bin:/usr/sbin
 changes=(--change "LABEL farrier.test-server=$server")
@@ -87,6 +92,9 @@ if [ "$server" = postgres ]; then
     path=/$programs:$path
     changes+=(--change 'USER postgres' --change 'VOLUME ["/var/lib/postgresql"]' --change 'EXPOSE 5432'
         --change 'ENTRYPOINT ["postgres-entrypoint"]')
+elif [ "$server" = mariadb ]; then
+    changes+=(--change 'USER mysql' --change 'VOLUME ["/var/lib/mysql"]' --change 'EXPOSE 3306'
+        --change 'ENTRYPOINT ["mariadb-entrypoint"]')
 else
     changes+=(--change 'USER redis' --change 'VOLUME ["/data"]' --change 'WORKDIR /data' --change 'EXPOSE 6379'
         --change 'CMD ["redis-server","--protected-mode","no","--save",""]')

@@ -1,4 +1,4 @@
-//! Images of the real `PostgreSQL` and Redis, made from Debian's packages by `tests/servers/build.sh`.
+//! Images of the real `PostgreSQL`, Redis and `MariaDB`, made from Debian's packages by `tests/servers/build.sh`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,7 +8,10 @@ use super::engine::{build_directory, skip};
 use super::fixture;
 
 const SCRIPT: &str = include_str!("../servers/build.sh");
-const ENTRYPOINT: &str = include_str!("../servers/postgres-entrypoint.sh");
+const ENTRYPOINTS: [&str; 2] = [
+    include_str!("../servers/postgres-entrypoint.sh"),
+    include_str!("../servers/mariadb-entrypoint.sh"),
+];
 
 /// `PostgreSQL` on port 5432, user `postgres` without a password, `pg_isready` and `psql` on the PATH. None,
 /// and a loud message, where it cannot be had; a failure under `FARRIER_REQUIRE_DOCKER=1`.
@@ -31,8 +34,14 @@ pub fn redis_image_with_healthcheck() -> Option<String> {
     image("redis", "-healthcheck")
 }
 
+/// `MariaDB` on port 3306: `root` without a password, `app` with `secret`; `mariadb` on the PATH. None as for
+/// `PostgreSQL`.
+pub fn mariadb_image() -> Option<String> {
+    image("mariadb", "")
+}
+
 fn image(server: &str, variant: &str) -> Option<String> {
-    let digest = fixture::digest_of(&[SCRIPT, ENTRYPOINT]);
+    let digest = fixture::digest_of(&[SCRIPT, ENTRYPOINTS[0], ENTRYPOINTS[1]]);
     let repository = format!("farrier-test-{server}");
     match ensure(server, &repository, &digest) {
         Ok(()) => Some(format!("{repository}{variant}:{digest}")),

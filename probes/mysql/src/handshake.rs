@@ -1,0 +1,148 @@
+//! The handshake, from the server's greeting to its last word.
+
+use alloc::vec::Vec;
+
+use farrier_probe::{Line, Verdict};
+
+use crate::Settings;
+use crate::packet::{self, Failure, Packet, Rest};
+use crate::password;
+use crate::refusal::Refusal;
+use crate::stream::Stream;
+
+/// What this client can: long passwords, protocol 4.1 with its authentication, and plugins for that.
+const LONG_PASSWORD: u32 = 0x1;
+const PROTOCOL_41: u32 = 0x200;
+const SECURE_CONNECTION: u32 = 0x8000;
+const PLUGIN_AUTH: u32 = 0x8_0000;
+const LONGEST_PACKET: u32 = 1 << 24;
+/// utf8, in every version.
+const CHARACTER_SET: u8 = 33;
+/// More packets than any handshake has.
+const MOST_PACKETS: usize = 8;
+/// COM_QUIT.
+const QUIT: &[u8] = &[1];
+
+/// What the server says first.
+#[derive(Debug, PartialEq)]
+struct Greeting<'a> {
+    capabilities: u32,
+    nonce: Vec<u8>,
+    plugin: &'a [u8],
+}
+
+impl<'a> Greeting<'a> {
+    /// Reads a handshake of version 10, after its first byte.
+    fn parse(body: &'a [u8]) -> Option<Self> {
+        let mut rest = Rest(body);
+        let version = rest.text();
+        if version.is_empty() {
+            return None;
+        }
+        let _thread: [u8; 4] = rest.array()?;
+        let mut nonce = rest.bytes(8)?.to_vec();
+        let _filler: [u8; 1] = rest.array()?;
+        let [low, high] = rest.array()?;
+        let mut greeting = Self { capabilities: u32::from_le_bytes([low, high, 0, 0]), nonce, plugin: b"" };
+        // Servers before 4.1 end here.
+        let Some([_character_set, _status, _, third, fourth, length]) = rest.array() else {
+            return Some(greeting);
+        };
+        greeting.capabilities = u32::from_le_bytes([low, high, third, fourth]);
+        let _reserved: [u8; 10] = rest.array()?;
+        nonce = rest.bytes(usize::from(length).saturating_sub(8).max(13).min(rest.0.len()))?.to_vec();
+        greeting.nonce.extend_from_slice(nonce.strip_suffix(b"\0").unwrap_or(&nonce));
+        if greeting.capabilities & PLUGIN_AUTH != 0 {
+            greeting.plugin = rest.text();
+        }
+        Some(greeting)
+    }
+
+    /// The plugin that the login is meant for.
+    fn plugin(&self) -> &[u8] {
+        if self.plugin.is_empty() { b"mysql_native_password" } else { self.plugin }
+    }
+
+    /// The answer to it, with this proof of a password.
+    fn response(&self, user: &str, proof: &[u8]) -> Vec<u8> {
+        let named = self.capabilities & PLUGIN_AUTH;
+        let mut response = (LONG_PASSWORD | PROTOCOL_41 | SECURE_CONNECTION | named).to_le_bytes().to_vec();
+        response.extend_from_slice(&LONGEST_PACKET.to_le_bytes());
+        response.push(CHARACTER_SET);
+        response.extend_from_slice(&[0; 23]);
+        response.extend_from_slice(user.as_bytes());
+        response.push(0);
+        response.push(u8::try_from(proof.len()).unwrap_or_default());
+        response.extend_from_slice(proof);
+        if named != 0 {
+            response.extend_from_slice(self.plugin());
+            response.push(0);
+        }
+        response
+    }
+}
+
+/// Completes a handshake, whatever the server makes of the login, and leaves.
+///
+/// # Errors
+/// The connection failed, or the server speaks something else.
+pub fn shake(server: &mut impl Stream, settings: &Settings) -> Result<Verdict, Failure> {
+    let Packet { sequence, body } = packet::receive(server)?;
+    let greeting = match body.split_first() {
+        Some((0xff, error)) => return refused(&body, error, settings, false),
+        Some((10, greeting)) => Greeting::parse(greeting),
+        Some((9, _)) => {
+            return Ok(Verdict::failed(
+                "the server speaks version 9 of the protocol, from before MySQL 3.21",
+            ));
+        }
+        _ => None,
+    };
+    let Some(greeting) = greeting else { return Err(Failure::Foreign(body)) };
+    if greeting.capabilities & PROTOCOL_41 == 0 {
+        return Ok(Verdict::failed("the server speaks a protocol from before MySQL 4.1"));
+    }
+    let prove = |plugin: &[u8], nonce: &[u8]| {
+        settings.password.as_ref().map_or(Some(Vec::new()), |text| password::prove(plugin, nonce, text))
+    };
+    let proof = prove(greeting.plugin(), &greeting.nonce);
+    let mut proven = proof.is_some();
+    let response = greeting.response(settings.user(), &proof.unwrap_or_default());
+    packet::send(server, sequence.wrapping_add(1), &response)?;
+
+    for _ in 0..MOST_PACKETS {
+        let Packet { sequence, body } = packet::receive(server)?;
+        let answer = match body.split_first() {
+            Some((0x00, _)) => {
+                drop(packet::send(server, 0, QUIT));
+                return Ok(Verdict::Ready);
+            }
+            Some((0xff, error)) => return refused(&body, error, settings, proven),
+            // Another plugin, and a nonce of its own.
+            Some((0xfe, switch)) => {
+                let mut switch = Rest(switch);
+                let plugin = switch.text();
+                let proof = prove(plugin, switch.0);
+                proven = proof.is_some();
+                proof.unwrap_or_default()
+            }
+            // caching_sha2_password: the proof was found right (3), or the server has not the password at hand
+            // and wants it encrypted (4). A wrong one ends the handshake, which breaking off would not.
+            Some((0x01, [3])) => continue,
+            Some((0x01, _)) => {
+                proven = false;
+                alloc::vec![0]
+            }
+            _ => return Err(Failure::Foreign(body)),
+        };
+        packet::send(server, sequence.wrapping_add(1), &answer)?;
+    }
+    Ok(Verdict::pending(Line::new().text("the handshake does not end")))
+}
+
+fn refused(body: &[u8], error: &[u8], settings: &Settings, proven: bool) -> Result<Verdict, Failure> {
+    match Refusal::parse(error) {
+        Some(refusal) => Ok(refusal.verdict(settings, proven)),
+        None => Err(Failure::Foreign(body.to_vec())),
+    }
+}

@@ -1,0 +1,106 @@
+//! `mysql`: ready when MySQL or MariaDB completes a handshake. Imports only `dial`.
+//!
+//! The handshake is always completed: servers count those that are broken off, and block a host after
+//! `max_connect_errors` of them.
+
+#![cfg_attr(target_family = "wasm", no_std)]
+
+extern crate alloc;
+
+mod handshake;
+mod packet;
+mod password;
+mod refusal;
+mod stream;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial};
+use serde::Deserialize;
+
+use packet::Failure;
+
+struct Mysql;
+
+/// What a definition's `readiness.settings` may hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// `root` where there is none.
+    user: Option<String>,
+    /// With it, a login that the server refuses is a failure. Without, who may log in is the harness's business.
+    password: Option<String>,
+}
+
+impl Settings {
+    fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or("root")
+    }
+}
+
+impl Probe for Mysql {
+    type Settings = Settings;
+
+    fn check(context: &Context, settings: Settings) -> Verdict {
+        let Some(port) = context.port else {
+            return Verdict::failed(
+                "the mysql probe needs a port, and the interface declares none: set `interface.port`",
+            );
+        };
+        match dial::connect(&context.host, port, None) {
+            Ok(mut connection) => {
+                handshake::shake(&mut connection, &settings).unwrap_or_else(|failure| unanswered(&failure))
+            }
+            Err(denial) => undialled(&denial),
+        }
+    }
+
+    fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
+        let mut problems = Vec::new();
+        for (field, value) in [("user", &settings.user), ("password", &settings.password)] {
+            let Some(value) = value else { continue };
+            if value.is_empty() {
+                problems.push(Problem::new(field, "it is empty: leave it out"));
+            }
+            if value.contains('\0') {
+                problems
+                    .push(Problem::new(field, "it holds a NUL character, which ends texts of the protocol"));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+farrier_probe::export!(Mysql with settings);
+
+/// Why there is no connection. Only a missing grant cannot mend itself while the server starts.
+fn undialled(denial: &Denial) -> Verdict {
+    match denial {
+        Denial::NotGranted(text) => {
+            Verdict::failed(Line::new().text("the dial was not granted: ").text(text))
+        }
+        denial => Verdict::pending(Line::new().text(denial.text())),
+    }
+}
+
+/// The port accepted, and then no whole answer came, or none of MySQL's.
+fn unanswered(failure: &Failure) -> Verdict {
+    match failure {
+        Failure::Foreign(said) => Verdict::failed(
+            Line::new().text("the port does not speak the protocol of MySQL; it said: ").bytes(said),
+        ),
+        Failure::Connection(denial) => Verdict::pending(match denial {
+            Denial::TimedOut => {
+                Line::new().text("the port accepts connections, but the server does not answer yet")
+            }
+            Denial::Closed => {
+                Line::new().text("the port accepts connections, but closes them without an answer")
+            }
+            denial => Line::new().text("the connection failed: ").text(denial.text()),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Packets of the client/server protocol, and reading what is in them.
+
+use alloc::vec::Vec;
+
+use farrier_probe::Denial;
+
+use crate::stream::Stream;
+
+/// Three bytes of length, one of sequence.
+const HEADER: u32 = 4;
+/// Longer packets do not occur in a handshake: another protocol's first bytes were taken for a length.
+const LONGEST: u32 = 4096;
+/// How much is quoted of a server that speaks something else.
+const QUOTED: usize = 128;
+
+/// A packet's number and content.
+#[derive(Debug)]
+pub struct Packet {
+    pub sequence: u8,
+    pub body: Vec<u8>,
+}
+
+/// Why there is no packet.
+#[derive(Debug)]
+pub enum Failure {
+    /// The connection ended or failed.
+    Connection(Denial),
+    /// The server does not speak this protocol; what it said.
+    Foreign(Vec<u8>),
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Self::Connection(denial)
+    }
+}
+
+/// Sends one packet.
+///
+/// # Errors
+/// It cannot be sent.
+pub fn send(server: &mut impl Stream, sequence: u8, body: &[u8]) -> Result<(), Denial> {
+    // Longer ones would have to be split; a handshake's are not.
+    let [first, second, third, _] = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
+    server.send(&[&[first, second, third, sequence], body].concat())
+}
+
+/// Reads one packet of a handshake.
+///
+/// # Errors
+/// The connection ended first, or this is no such packet.
+pub fn receive(server: &mut impl Stream) -> Result<Packet, Failure> {
+    let header = take(server, HEADER)?;
+    let &[first, second, third, sequence] = header.as_slice() else {
+        return Err(Failure::Foreign(header));
+    };
+    let length = u32::from_le_bytes([first, second, third, 0]);
+    if length == 0 || length > LONGEST {
+        let mut said = header;
+        quote(server, &mut said);
+        return Err(Failure::Foreign(said));
+    }
+    let body = take(server, length)?;
+    if body.len() < length as usize {
+        return Err(Denial::Closed.into());
+    }
+    Ok(Packet { sequence, body })
+}
+
+/// Reads this much, or as far as the connection goes; nothing at all is an error.
+fn take(server: &mut impl Stream, count: u32) -> Result<Vec<u8>, Denial> {
+    let mut taken = Vec::new();
+    while taken.len() < count as usize {
+        let missing = count.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
+        match server.receive(missing) {
+            Ok(bytes) if bytes.is_empty() && taken.is_empty() => return Err(Denial::Closed),
+            Err(denial) if taken.is_empty() => return Err(denial),
+            Ok(bytes) if !bytes.is_empty() => taken.extend_from_slice(&bytes),
+            _ => break,
+        }
+    }
+    Ok(taken)
+}
+
+/// Adds what comes next, up to a line's end.
+fn quote(server: &mut impl Stream, said: &mut Vec<u8>) {
+    while said.len() < QUOTED && !said.contains(&b'\n') {
+        match server.receive(64) {
+            Ok(bytes) if !bytes.is_empty() => said.extend_from_slice(&bytes),
+            _ => break,
+        }
+    }
+    let end = said.iter().position(|&byte| byte == b'\n').unwrap_or(said.len()).min(QUOTED);
+    said.truncate(end);
+}
+
+/// What is left of a packet while it is read from its beginning.
+pub struct Rest<'a>(pub &'a [u8]);
+
+impl<'a> Rest<'a> {
+    /// The next bytes; none where fewer are left.
+    pub fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    /// The next bytes as an array.
+    pub fn array<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
+        self.bytes(COUNT)?.try_into().ok()
+    }
+
+    /// Up to a NUL, which is passed over, or to the end.
+    pub fn text(&mut self) -> &'a [u8] {
+        let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
+        let (text, rest) = self.0.split_at(end);
+        self.0 = rest.get(1..).unwrap_or_default();
+        text
+    }
+}

@@ -1,0 +1,226 @@
+//! Conversations with servers in memory, as captured and as malformed.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::stream::Stream;
+
+/// Says this, whatever it is told, and keeps what it was told.
+struct Server {
+    says: VecDeque<u8>,
+    /// How the connection ends.
+    then: Option<Denial>,
+    told: Vec<u8>,
+}
+
+impl Server {
+    fn new(says: impl Into<Vec<u8>>) -> Self {
+        Self { says: says.into().into(), then: None, told: Vec::new() }
+    }
+
+    fn ending(says: impl Into<Vec<u8>>, then: Denial) -> Self {
+        Self { then: Some(then), ..Self::new(says) }
+    }
+}
+
+impl Stream for Server {
+    fn receive(&mut self, max: u32) -> Result<Vec<u8>, Denial> {
+        // Few bytes at a time, as a network may.
+        let count = self.says.len().min(max as usize).min(3);
+        match &self.then {
+            Some(denial) if count == 0 => Err(denial.clone()),
+            _ => Ok(self.says.drain(..count).collect()),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Denial> {
+        self.told.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn verdict(says: impl Into<Vec<u8>>, settings: &Settings) -> Verdict {
+    handshake::shake(&mut Server::new(says), settings).unwrap_or_else(|failure| unanswered(&failure))
+}
+
+fn packet(sequence: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap().to_le_bytes();
+    [&length[..3], &[sequence], body].concat()
+}
+
+/// As MariaDB 10.11 sends it, with this plugin.
+fn greeting(plugin: &str) -> Vec<u8> {
+    let mut body =
+        b"\x0a5.5.5-10.11.14-MariaDB-0+deb12u2\0\x05\0\0\0ABCDEFGH\0\xfe\xf7\x2d\x02\0\xff\x81\x15".to_vec();
+    body.extend_from_slice(b"\0\0\0\0\0\0\x1d\0\0\0IJKLMNOPQRST\0");
+    body.extend_from_slice(plugin.as_bytes());
+    body.push(0);
+    packet(0, &body)
+}
+
+fn refusal(sequence: u8, number: u16, text: &str) -> Vec<u8> {
+    packet(sequence, &[&[0xff], number.to_le_bytes().as_slice(), text.as_bytes()].concat())
+}
+
+const OK: &[u8] = b"\0\0\0\x02\0\0\0";
+const NATIVE: &str = "mysql_native_password";
+const CACHING: &str = "caching_sha2_password";
+
+fn settings(user: Option<&str>, password: Option<&str>) -> Settings {
+    Settings { user: user.map(str::to_owned), password: password.map(str::to_owned) }
+}
+
+#[test]
+fn each_end_of_a_handshake_has_its_verdict() {
+    let denied = "Access denied for user 'root'@'172.17.0.1' (using password: NO)";
+    let no_password = Settings::default();
+    let with_password = settings(None, Some("secret"));
+    let failed = Verdict::failed(format!("the server refuses the login: {denied}"));
+    let state = format!("#28000{denied}");
+    let switched = packet(2, b"\xfemysql_native_password\0ABCDEFGHIJKLMNOPQRST\0");
+    let unknown = packet(2, b"\xfeclient_ed25519\0ABCDEFGHIJKLMNOPQRSTUVWXYZ012345");
+    let rows: Vec<(Vec<Vec<u8>>, &Settings, Verdict)> = vec![
+        (vec![greeting(NATIVE), packet(2, OK)], &no_password, Verdict::Ready),
+        (vec![greeting(NATIVE), refusal(2, 1045, &state)], &no_password, Verdict::Ready),
+        (vec![greeting(NATIVE), refusal(2, 1698, &state)], &no_password, Verdict::Ready),
+        (vec![greeting(NATIVE), refusal(2, 1045, &state)], &with_password, failed.clone()),
+        (vec![greeting(CACHING), switched.clone(), packet(4, OK)], &with_password, Verdict::Ready),
+        (vec![greeting(CACHING), switched, refusal(4, 1045, &state)], &with_password, failed),
+        // What could not be proven is not held against the password.
+        (vec![greeting(NATIVE), unknown, refusal(4, 1045, &state)], &with_password, Verdict::Ready),
+        (vec![greeting(CACHING), packet(2, b"\x01\x03"), packet(3, OK)], &with_password, Verdict::Ready),
+        (
+            vec![greeting(CACHING), packet(2, b"\x01\x04"), refusal(4, 1045, &state)],
+            &with_password,
+            Verdict::Ready,
+        ),
+        (
+            vec![refusal(0, 1040, "Too many connections")],
+            &no_password,
+            Verdict::pending("Too many connections (error 1040)"),
+        ),
+        (
+            vec![greeting(NATIVE), refusal(2, 1053, "#08S01Server shutdown in progress")],
+            &no_password,
+            Verdict::pending("Server shutdown in progress (error 1053)"),
+        ),
+        (
+            vec![refusal(0, 1129, "Host '172.17.0.1' is blocked because of many connection errors")],
+            &no_password,
+            Verdict::failed(
+                "Host '172.17.0.1' is blocked because of many connection errors (error 1129) (recreate the \
+                 sidecar, or raise its max_connect_errors)",
+            ),
+        ),
+        (
+            vec![refusal(0, 1130, "Host '172.17.0.1' is not allowed to connect to this MariaDB server")],
+            &no_password,
+            Verdict::failed(
+                "Host '172.17.0.1' is not allowed to connect to this MariaDB server (error 1130) (make an \
+                 account for '%')",
+            ),
+        ),
+        (
+            vec![greeting(NATIVE); 10],
+            &no_password,
+            Verdict::failed(
+                "the port does not speak the protocol of MySQL; it said:  5.5.5-10.11.14-MariaDB-0+deb12u2",
+            ),
+        ),
+        (
+            std::iter::once(greeting(NATIVE)).chain(vec![packet(2, b"\xfex\0"); 20]).collect(),
+            &no_password,
+            Verdict::pending("the handshake does not end"),
+        ),
+    ];
+    for (says, settings, expected) in rows {
+        let quoted = String::from_utf8_lossy(&says.concat()).into_owned();
+        let found = verdict(says.concat(), settings);
+        match (&found, &expected) {
+            (Verdict::Failed(found), Verdict::Failed(expected)) if expected.contains("it said") => {
+                assert!(found.contains("it said"), "{found}");
+            }
+            _ => assert_eq!(found, expected, "{quoted}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_not_mysql_is_told_with_its_words() {
+    let foreign = |said: &str| {
+        Verdict::failed(format!("the port does not speak the protocol of MySQL; it said: {said}"))
+    };
+    let closed = Verdict::pending("the port accepts connections, but closes them without an answer");
+    let whole = greeting(NATIVE);
+    let rows: Vec<(Vec<u8>, Verdict)> = vec![
+        (Vec::new(), closed.clone()),
+        (b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), foreign("SSH-2.0-OpenSSH_9.2 ")),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), foreign("HTTP/1.1 400 Bad Request ")),
+        (b"ab".to_vec(), foreign("ab")),
+        (b"\xff\xff\xff\0".to_vec(), foreign("\\xff\\xff\\xff\\u{0}")),
+        (packet(0, b"\x0b8.0"), foreign("\\u{b}8.0")),
+        (packet(0, b"\xff\x01"), foreign("\\xff\\u{1}")),
+        (packet(0, b"\x0a8.0\0\x01\0"), foreign("\u{20}8.0\\u{0}\\u{1}\\u{0}")),
+        (whole[..40].to_vec(), closed.clone()),
+        (whole, closed),
+    ];
+    for (says, expected) in rows {
+        let quoted = String::from_utf8_lossy(&says).into_owned();
+        assert_eq!(verdict(says, &Settings::default()), expected, "{quoted:?}");
+    }
+    for (body, words) in
+        [(&b"\x093.20\0"[..], "version 9"), (b"\x0a4.0.30\0\x01\0\0\0ABCDEFGH\0\x2c\x20", "4.1")]
+    {
+        let found = verdict(packet(0, body), &Settings::default());
+        assert!(matches!(&found, Verdict::Failed(reason) if reason.contains(words)), "{found:?}");
+    }
+}
+
+#[test]
+fn every_beginning_of_a_greeting_is_survived() {
+    let whole = greeting(CACHING);
+    for length in 1..whole.len() - 4 {
+        // Ends at a NUL or in the middle: never a crash, and never ready.
+        let found = verdict(packet(0, &whole[4..4 + length]), &Settings::default());
+        assert_ne!(found, Verdict::Ready, "{length}");
+    }
+}
+
+#[test]
+fn a_server_that_is_silent_is_pending() {
+    let rows = [
+        (Denial::TimedOut, "the port accepts connections, but the server does not answer yet"),
+        (Denial::Closed, "the port accepts connections, but closes them without an answer"),
+        (Denial::Other("no route".into()), "the connection failed: no route"),
+    ];
+    for (denial, expected) in rows {
+        let answer = handshake::shake(&mut Server::ending("", denial), &Settings::default());
+        assert_eq!(unanswered(&answer.expect_err("nothing was said")), Verdict::pending(expected));
+    }
+}
+
+#[test]
+fn a_handshake_is_completed_and_left_politely() {
+    let mut server = Server::new([greeting(NATIVE), packet(2, OK)].concat());
+    let answer = handshake::shake(&mut server, &settings(Some("app"), None));
+    assert_eq!(answer.ok(), Some(Verdict::Ready));
+    let mut response = b"\x01\x82\x08\0\0\0\0\x01\x21".to_vec();
+    response.extend_from_slice(&[0; 23]);
+    response.extend_from_slice(b"app\0\0mysql_native_password\0");
+    assert_eq!(server.told, [packet(1, &response), packet(0, b"\x01")].concat());
+}
+
+#[test]
+fn senseless_settings_are_refused_by_field() {
+    let rows = [
+        (settings(Some(""), Some("")), vec!["user", "password"]),
+        (settings(Some("a\0"), Some("x")), vec!["user"]),
+        (settings(Some("app"), Some("x")), vec![]),
+        (Settings::default(), vec![]),
+    ];
+    for (settings, expected) in rows {
+        let problems = Mysql::validate(&settings).err().unwrap_or_default();
+        let paths: Vec<String> = problems.into_iter().map(|problem| problem.path).collect();
+        assert_eq!(paths, expected, "{settings:?}");
+    }
+}

@@ -1,0 +1,119 @@
+//! `postgres`: ready when PostgreSQL takes connections, by its own protocol. Imports only `dial`.
+
+#![cfg_attr(target_family = "wasm", no_std)]
+
+extern crate alloc;
+
+mod conversation;
+mod message;
+mod password;
+mod refusal;
+mod stream;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial};
+use serde::Deserialize;
+
+use message::Failure;
+
+struct Postgres;
+
+/// What a definition's `readiness.settings` may hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// `postgres` where there is none.
+    user: Option<String>,
+    /// The user's name where there is none.
+    database: Option<String>,
+    /// With it, the probe logs in. Without, a server that asks for one takes connections, and is ready.
+    password: Option<String>,
+    /// Ready when the server has run it without an error.
+    query: Option<String>,
+}
+
+impl Settings {
+    fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or("postgres")
+    }
+
+    fn database(&self) -> &str {
+        self.database.as_deref().unwrap_or_else(|| self.user())
+    }
+}
+
+impl Probe for Postgres {
+    type Settings = Settings;
+
+    fn check(context: &Context, settings: Settings) -> Verdict {
+        let Some(port) = context.port else {
+            return Verdict::failed(
+                "the postgres probe needs a port, and the interface declares none: set `interface.port`",
+            );
+        };
+        match dial::connect(&context.host, port, None) {
+            Ok(mut connection) => {
+                let nonce = password::nonce(&[&context.sidecar, &context.host], context.elapsed_ms);
+                conversation::hold(&mut connection, &settings, &nonce)
+                    .unwrap_or_else(|failure| unanswered(&failure))
+            }
+            Err(denial) => undialled(&denial),
+        }
+    }
+
+    fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
+        let fields = [
+            ("user", &settings.user),
+            ("database", &settings.database),
+            ("password", &settings.password),
+            ("query", &settings.query),
+        ];
+        let mut problems = Vec::new();
+        for (field, value) in fields {
+            let Some(value) = value else { continue };
+            if value.trim().is_empty() {
+                problems.push(Problem::new(field, "it is empty: leave it out"));
+            }
+            if value.contains('\0') {
+                problems
+                    .push(Problem::new(field, "it holds a NUL character, which ends texts of the protocol"));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+farrier_probe::export!(Postgres with settings);
+
+/// Why there is no connection. Only a missing grant cannot mend itself while the server starts.
+fn undialled(denial: &Denial) -> Verdict {
+    match denial {
+        Denial::NotGranted(text) => {
+            Verdict::failed(Line::new().text("the dial was not granted: ").text(text))
+        }
+        denial => Verdict::pending(Line::new().text(denial.text())),
+    }
+}
+
+/// The port accepted, and then no whole answer came, or none of PostgreSQL's.
+fn unanswered(failure: &Failure) -> Verdict {
+    match failure {
+        Failure::Foreign(said) => Verdict::failed(
+            Line::new().text("the port does not speak the protocol of PostgreSQL; it said: ").bytes(said),
+        ),
+        Failure::Connection(denial) => Verdict::pending(match denial {
+            Denial::TimedOut => {
+                Line::new().text("the port accepts connections, but PostgreSQL does not answer yet")
+            }
+            Denial::Closed => {
+                Line::new().text("the port accepts connections, but closes them without an answer")
+            }
+            denial => Line::new().text("the connection failed: ").text(denial.text()),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
