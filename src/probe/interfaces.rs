@@ -118,6 +118,9 @@ pub enum Dialled {
     Unanswered,
 }
 
+/// What a guest keeps of its poll, at most, for its answer after it waited in vain.
+const ANSWER_TIME: Duration = Duration::from_millis(50);
+
 /// What a store holds.
 pub struct HostState {
     /// Host objects that the guest has handles to.
@@ -139,9 +142,10 @@ pub struct HostState {
 }
 
 impl HostState {
-    /// The time that is left, at most this long.
+    /// The time that is left, at most this long. Some of it stays with the guest, to say what it waited for.
     fn within(&self, limit: Duration) -> Duration {
-        limit.min(self.deadline.saturating_duration_since(Instant::now()))
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        limit.min(left.saturating_sub(ANSWER_TIME.min(left / 10)))
     }
 
     fn subject(&self) -> Result<Subject, Denial> {

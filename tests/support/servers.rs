@@ -8,10 +8,8 @@ use super::engine::{build_directory, skip};
 use super::fixture;
 
 const SCRIPT: &str = include_str!("../servers/build.sh");
-const ENTRYPOINTS: [&str; 2] = [
-    include_str!("../servers/postgres-entrypoint.sh"),
-    include_str!("../servers/mariadb-entrypoint.sh"),
-];
+const ENTRYPOINTS: [&str; 2] =
+    [include_str!("../servers/postgres-entrypoint.sh"), include_str!("../servers/mariadb-entrypoint.sh")];
 
 /// `PostgreSQL` on port 5432, user `postgres` without a password, `pg_isready` and `psql` on the PATH. None,
 /// and a loud message, where it cannot be had; a failure under `FARRIER_REQUIRE_DOCKER=1`.
