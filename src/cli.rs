@@ -1,10 +1,14 @@
 //! The command line: clap's types only. What commands do is in `commands`.
 
+mod probe;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
 
 /// Starts the sidecar containers that a harness needs, proves that each one is ready, then runs the harness.
 #[derive(Debug, Parser)]
@@ -31,6 +35,8 @@ pub enum Command {
     Validate(Validate),
     /// Approve definitions of the workspace, which are not trusted; list and revoke approvals.
     Approve(Approve),
+    /// Write, build, look at and try probes; no engine is needed.
+    Probe(Probe),
     /// Print the JSON Schema of definitions, for editors.
     Schema,
 }

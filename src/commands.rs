@@ -17,6 +17,7 @@ mod approve;
 mod data;
 mod launch;
 mod plan;
+mod probe;
 mod schema;
 mod validate;
 
@@ -62,6 +63,7 @@ fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u
         Command::Plan(options) => plan::plan(&options, reporter),
         Command::Validate(options) => validate::validate(&options, color),
         Command::Approve(options) => approve::approve(&options, reporter),
+        Command::Probe(options) => probe::probe(&options),
         Command::Schema => Ok(schema::schema()),
     }
 }

@@ -83,6 +83,10 @@ codes! {
     GrantUnreadable = "grant-unreadable",
     /// The component rejects its settings.
     ProbeSettings = "probe-settings",
+    /// A probe's project cannot be made.
+    ProbeProject = "probe-project",
+    /// A component cannot be built.
+    ProbeBuild = "probe-build",
     /// The probe trapped, ran out of time or out of a limit.
     ProbeCrashed = "probe-crashed",
 

@@ -33,6 +33,8 @@ pub fn code_of(problems: &[Problem]) -> u8 {
                 | Code::ProbeNotGranted
                 | Code::GrantUnreadable
                 | Code::ProbeSettings
+                | Code::ProbeProject
+                | Code::ProbeBuild
                 | Code::Usage
         )
     };

@@ -10,6 +10,7 @@ use crate::error::{Code, Failure, Problem};
 use crate::harness::argv::{self, Harness};
 use crate::harness::run;
 use crate::probe::catalogue::{self, FoundProbe};
+use crate::probe::folders::ProbeFolders;
 use crate::probe::host::ProbeHost;
 use crate::settings::Settings;
 use crate::sidecar::Sidecar;
@@ -42,6 +43,7 @@ pub struct Preparation {
 #[must_use]
 pub fn prepare(settings: &Settings) -> Preparation {
     let loaded = definition::load(&settings.directories);
+    let folders = ProbeFolders::of(&settings.directories);
     let mut preparation = Preparation {
         layers: loaded.layers,
         definitions: loaded.definitions.len(),
@@ -50,7 +52,7 @@ pub fn prepare(settings: &Settings) -> Preparation {
     };
     preparation.problems.extend(definition::refusals(&loaded.definitions));
     for definition in loaded.definitions {
-        match find_probes(&definition) {
+        match find_probes(&definition, &folders) {
             Ok(probes) => {
                 let approval = Approval::of(definition.layer);
                 let sidecar = Sidecar::new(definition, &settings.scopes);
@@ -73,11 +75,11 @@ impl Preparation {
     }
 }
 
-fn find_probes(definition: &Definition) -> Result<Vec<FoundProbe>, Vec<Problem>> {
+fn find_probes(definition: &Definition, folders: &ProbeFolders) -> Result<Vec<FoundProbe>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut probes = Vec::new();
     for readiness in &definition.readiness {
-        match catalogue::find(definition, readiness) {
+        match catalogue::find(definition, readiness, folders) {
             Ok(found) => probes.push(found),
             Err(found) => problems.extend(found),
         }

@@ -4,11 +4,18 @@
 //! granted, `host` compiles and polls it, `interfaces` are the capabilities, one file each.
 
 pub mod cache;
+pub mod capabilities;
 pub mod catalogue;
+pub mod compile;
 pub mod component;
 pub mod dialler;
 pub mod directories;
+pub mod encode;
+pub mod folders;
 pub mod grants;
 pub mod host;
 pub mod interfaces;
 pub mod limits;
+pub mod metadata;
+pub mod project;
+pub mod rehearsal;

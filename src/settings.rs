@@ -43,35 +43,24 @@ impl Settings {
     #[must_use]
     pub fn new(layers: &LayerOptions, launch: &LaunchOptions) -> Self {
         let folders = etcetera::base_strategy::Xdg::new().ok();
-        let workspace_root = workspace_root(layers);
+        let directories = layer_directories(layers);
+        let resolve = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let scopes = Scopes {
+            org: directories.org.as_ref().map(resolve),
+            workspace: directories.workspace_root.clone(),
+        };
+        let (cache, state) = own_folders();
         let given = |option: &Option<OsString>| {
             option.as_ref().map(|value| (!value.is_empty()).then(|| PathBuf::from(value)))
         };
-        let user_default = || folders.as_ref().map(|folders| folders.config_dir().join("farrier/sidecars"));
-        let workspace_default = || workspace_root.as_ref().map(|root| root.join(".farrier/sidecars"));
-        let org = given(&layers.org_dir).flatten();
-        let workspace = if layers.no_workspace {
-            None
-        } else {
-            given(&layers.workspace_dir).unwrap_or_else(workspace_default)
-        };
-        let directories = LayerDirectories {
-            user: given(&layers.user_dir).unwrap_or_else(user_default),
-            org: org.clone(),
-            repo: given(&layers.repo_dir).flatten(),
-            workspace,
-            workspace_root: workspace_root.clone(),
-        };
-        let resolve = |path: PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
-        let state = folders.as_ref().and_then(|folders| Some(folders.state_dir()?.join("farrier")));
         let approvals_default = || state.as_ref().map(|folder| folder.join("approvals.json"));
         Self {
             approvals: given(&launch.approval.approvals).flatten().or_else(approvals_default),
             no_prompt: launch.approval.no_prompt,
             given: given_options(layers, &launch.approval),
             directories,
-            scopes: Scopes { org: org.map(resolve), workspace: workspace_root },
-            cache: folders.as_ref().map(|folders| folders.cache_dir().join("farrier")),
+            scopes,
+            cache,
             state,
             probe_image: launch.probe_image.clone().filter(|image| !image.is_empty()),
             dialling: launch.dial,
@@ -94,6 +83,39 @@ fn given_options(layers: &LayerOptions, approval: &ApprovalOptions) -> Vec<Strin
     .filter_map(|(name, value)| Some([name.to_owned(), value.as_ref()?.to_string_lossy().into_owned()]))
     .flatten()
     .collect()
+}
+
+/// The folders that the layers' options and defaults name.
+#[must_use]
+pub fn layer_directories(layers: &LayerOptions) -> LayerDirectories {
+    let folders = etcetera::base_strategy::Xdg::new().ok();
+    let workspace_root = workspace_root(layers);
+    let given = |option: &Option<OsString>| {
+        option.as_ref().map(|value| (!value.is_empty()).then(|| PathBuf::from(value)))
+    };
+    let user_default = || folders.as_ref().map(|folders| folders.config_dir().join("farrier/sidecars"));
+    let workspace_default = || workspace_root.as_ref().map(|root| root.join(".farrier/sidecars"));
+    let workspace = if layers.no_workspace {
+        None
+    } else {
+        given(&layers.workspace_dir).unwrap_or_else(workspace_default)
+    };
+    LayerDirectories {
+        user: given(&layers.user_dir).unwrap_or_else(user_default),
+        org: given(&layers.org_dir).flatten(),
+        repo: given(&layers.repo_dir).flatten(),
+        workspace,
+        workspace_root,
+    }
+}
+
+/// The folder for what can be made again, and the one for what cannot; none where there is no home.
+#[must_use]
+pub fn own_folders() -> (Option<PathBuf>, Option<PathBuf>) {
+    let folders = etcetera::base_strategy::Xdg::new().ok();
+    let cache = folders.as_ref().map(|folders| folders.cache_dir().join("farrier"));
+    let state = folders.as_ref().and_then(|folders| Some(folders.state_dir()?.join("farrier")));
+    (cache, state)
 }
 
 fn engine_environment(home: Option<PathBuf>) -> Environment {

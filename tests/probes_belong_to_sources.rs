@@ -4,6 +4,9 @@
 #[allow(dead_code, reason = "building needs more of it than checking does")]
 mod stamp;
 
+#[path = "../probes/builder/src/archive.rs"]
+mod archive;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -46,7 +49,7 @@ fn nothing_else_lies_among_the_components() -> Result<()> {
         found.insert(entry?.file_name().to_string_lossy().into_owned());
     }
     let components = BUILT_INS.iter().map(|name| format!("{name}.wasm"));
-    assert_eq!(found, components.chain(["stamp.toml".to_owned()]).collect());
+    assert_eq!(found, components.chain([archive::FILE.to_owned(), "stamp.toml".to_owned()]).collect());
     Ok(())
 }
 
@@ -55,5 +58,12 @@ fn the_sdk_carries_the_contract_unchanged() -> Result<()> {
     let original = fs::read_to_string(root().join("wit/probe.wit"))?;
     let copy = fs::read_to_string(root().join("probes/sdk/wit/probe.wit"))?;
     assert!(original == copy, "run `cp wit/probe.wit probes/sdk/wit/`, then `{COMMAND}`");
+    Ok(())
+}
+
+#[test]
+fn new_projects_get_the_sdk_as_it_is() -> Result<()> {
+    let packed = fs::read(root().join(FOLDER).join(archive::FILE))?;
+    assert!(packed == archive::sdk(root())?, "the SDK changed since it was packed: run `{COMMAND}`");
     Ok(())
 }

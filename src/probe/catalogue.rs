@@ -1,5 +1,7 @@
-//! Finding a probe: the ones that ship with farrier by name, others by a path beside their definition.
+//! Finding a probe: by name among those that ship with farrier and in the folders of the layers, or by a path
+//! beside its definition.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::definition::model::{Definition, Grants, ProbeReference, Readiness};
@@ -7,6 +9,7 @@ use crate::error::{Code, Problem};
 
 use super::component::{ComponentError, ComponentFile};
 use super::directories::DirectoryCopy;
+use super::folders::{ProbeFolder, ProbeFolders};
 use super::grants::{effective, interfaces, ungranted};
 
 /// The built-in components; the build script says where they lie.
@@ -59,7 +62,11 @@ pub fn built_in_names() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn find(definition: &Definition, readiness: &Readiness) -> Result<FoundProbe, Vec<Problem>> {
+pub fn find(
+    definition: &Definition,
+    readiness: &Readiness,
+    folders: &ProbeFolders,
+) -> Result<FoundProbe, Vec<Problem>> {
     let place = definition.place(&format!("{}.probe", readiness.field));
     let name = readiness.probe.to_string();
     let invalid = |error: &ComponentError| {
@@ -67,10 +74,11 @@ pub fn find(definition: &Definition, readiness: &Readiness) -> Result<FoundProbe
     };
     let (component, built_in) = match &readiness.probe {
         ProbeReference::Named(known) => {
-            let Some(bytes) = built_in(known) else {
-                return Err(vec![unknown(known).at(place).of(definition.name.clone())]);
-            };
-            (ComponentFile::parse(bytes.to_vec()).map_err(|error| invalid(&error))?, true)
+            let searched: Vec<&ProbeFolder> = folders.of_layer(definition.layer).collect();
+            match named(known, &searched).map_err(|(_, error)| invalid(&error))? {
+                Some((component, folder)) => (component, folder.is_none()),
+                None => return Err(vec![unknown(known, &searched).at(place).of(definition.name.clone())]),
+            }
         }
         ProbeReference::File(path) => {
             let opened = definition.open_beside(path);
@@ -123,11 +131,11 @@ pub fn find(definition: &Definition, readiness: &Readiness) -> Result<FoundProbe
     Ok(FoundProbe { name, component, grants, interfaces, directories, built_in, remark })
 }
 
-fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
+/// A file cannot be used as a probe, and what to do about it.
+#[must_use]
+pub fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
     let hint = match error {
-        ComponentError::CoreModule => {
-            "Turn it into a component, for example with `wasm-tools component new`."
-        }
+        ComponentError::CoreModule => "Turn it into a component with `farrier probe build`.",
         ComponentError::UnknownVersion(_) => {
             "Build the probe against farrier:probe@0.1.0, or install a farrier that hosts its version."
         }
@@ -137,20 +145,48 @@ fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
     Problem::error(Code::ProbeInvalid, format!("`{name}` cannot be used as a probe: {error}")).hint(hint)
 }
 
-fn unknown(name: &str) -> Problem {
-    let names: Vec<&str> = built_in_names().collect();
-    let nearest = names
+/// Looks a name up: first among the probes that ship with farrier, then in these folders, in their order. With
+/// the component comes the folder, none where it ships.
+///
+/// # Errors
+/// The first file of that name cannot be used.
+pub fn named<'f>(
+    name: &str,
+    folders: &[&'f ProbeFolder],
+) -> Result<Option<(ComponentFile, Option<&'f ProbeFolder>)>, (PathBuf, ComponentError)> {
+    if let Some(bytes) = built_in(name) {
+        let file = ComponentFile::parse(bytes.to_vec());
+        return file.map(|file| Some((file, None))).map_err(|error| (PathBuf::from(name), error));
+    }
+    for &folder in folders {
+        match folder.read(name) {
+            Ok(Some(file)) => return Ok(Some((file, Some(folder)))),
+            Ok(None) => {}
+            Err(error) => return Err((folder.file(name), error)),
+        }
+    }
+    Ok(None)
+}
+
+/// No probe has this name: says where it was looked for, and which names are near.
+#[must_use]
+pub fn unknown(name: &str, searched: &[&ProbeFolder]) -> Problem {
+    let own = searched.iter().flat_map(|folder| folder.names().unwrap_or_default());
+    let names: Vec<String> = built_in_names().map(str::to_owned).chain(own).collect();
+    let mut near: Vec<(usize, &str)> = names
         .iter()
-        .map(|known| (strsim::damerau_levenshtein(known, name), *known))
+        .map(|known| (strsim::damerau_levenshtein(known, name), known.as_str()))
         .filter(|(distance, _)| *distance <= 3)
-        .min();
+        .collect();
+    near.sort_unstable();
+    near.dedup();
     let problem = Problem::error(Code::ProbeNotFound, format!("there is no probe named `{name}`"));
-    let problem = match nearest {
-        Some((_, known)) => problem.hint(format!("Did you mean `{known}`?")),
-        None => problem,
+    let problem = match near.iter().map(|(_, known)| format!("`{known}`")).collect::<Vec<_>>().as_slice() {
+        [] => problem,
+        near => problem.hint(format!("Did you mean {}?", near.join(" or "))),
     };
-    problem.hint(format!(
-        "The probes that ship with farrier are {}; name your own by its path, `./{name}.wasm`.",
-        names.join(", ")
-    ))
+    let looked = searched.iter().map(|folder| format!(", in {}", folder.path.display())).collect::<String>();
+    problem
+        .hint(format!("Looked among those that ship with farrier{looked}; `farrier probe list` shows them."))
+        .hint(format!("Name a file by its path, `./{name}.wasm`."))
 }

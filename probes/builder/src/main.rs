@@ -3,6 +3,7 @@
 //! The components are committed, so that `cargo install farrier` needs no WebAssembly target. Run this after a
 //! change to the probes, their SDK or the contract; a test says when that is needed.
 
+mod archive;
 mod compile;
 mod component;
 mod stamp;
@@ -59,7 +60,17 @@ fn main() -> Result<ExitCode> {
     }
 
     if arguments.check {
-        return Ok(if agrees(&out, &stamp, &built)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        let packed = fs::read(out.join(archive::FILE)).unwrap_or_default() == archive::sdk(&root)?;
+        println!(
+            "{}: {}",
+            archive::FILE,
+            if packed { "holds the SDK" } else { "DOES NOT HOLD the SDK as it is" }
+        );
+        return Ok(if agrees(&out, &stamp, &built)? && packed {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
     }
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     for (name, (component, interfaces)) in &built {
@@ -67,6 +78,7 @@ fn main() -> Result<ExitCode> {
         fs::write(&path, component).with_context(|| format!("cannot write {}", path.display()))?;
         println!("{name}: {} bytes, imports {}", component.len(), interfaces.imports.join(" "));
     }
+    fs::write(out.join(archive::FILE), archive::sdk(&root)?).context("cannot write the SDK's archive")?;
     stamp.write(&out)?;
     Ok(ExitCode::SUCCESS)
 }

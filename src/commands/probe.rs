@@ -1,0 +1,92 @@
+//! `probe`: working with probes, one file a command.
+
+mod build;
+mod check;
+mod inspect;
+mod list;
+mod new;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{LayerOptions, Probe, ProbeCommand};
+use crate::error::{Code, Failure, Problem};
+use crate::probe::catalogue::{named, not_a_probe, unknown};
+use crate::probe::component::ComponentFile;
+use crate::probe::folders::{ProbeFolder, ProbeFolders};
+use crate::settings::layer_directories;
+
+/// Does what the subcommand says.
+pub fn probe(options: &Probe) -> Result<u8, Failure> {
+    match &options.command {
+        ProbeCommand::List(options) => list::list(options),
+        ProbeCommand::Inspect(options) => inspect::inspect(options),
+        ProbeCommand::New(options) => new::new(options),
+        ProbeCommand::Build(options) => build::build(options),
+        ProbeCommand::Check(options) => check::check(options),
+    }
+}
+
+/// A probe that was named on the command line.
+struct Chosen {
+    /// As it was named.
+    name: String,
+    file: ComponentFile,
+    origin: Origin,
+}
+
+/// Where a probe comes from.
+enum Origin {
+    /// It ships with farrier.
+    Shipped,
+    /// From a folder of a layer.
+    Layer(crate::definition::Layer, PathBuf),
+    /// A file that was named by its path.
+    File(PathBuf),
+}
+
+impl Origin {
+    fn human(&self) -> String {
+        match self {
+            Self::Shipped => "ships with farrier".to_owned(),
+            Self::Layer(layer, path) => format!("{layer} layer, {}", path.display()),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    fn as_json(&self) -> serde_json::Value {
+        let (origin, path) = match self {
+            Self::Shipped => ("shipped", None),
+            Self::Layer(layer, path) => (layer.as_str(), Some(path)),
+            Self::File(path) => ("file", Some(path)),
+        };
+        serde_json::json!({ "kind": origin, "file": path.map(|path| path.display().to_string()) })
+    }
+}
+
+/// Reads the file, or looks the name up as a definition of the workspace, of the others, of the user would.
+fn choose(probe: &OsStr, layers: &LayerOptions) -> Result<Chosen, Failure> {
+    let name = probe.to_string_lossy().into_owned();
+    let path = Path::new(probe);
+    if name.contains('/') || path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("wasm")) {
+        let file = ComponentFile::read(path).map_err(|error| not_a_probe(&name, &error))?;
+        return Ok(Chosen { name, file, origin: Origin::File(path.to_owned()) });
+    }
+    let folders = ProbeFolders::of(&layer_directories(layers));
+    let searched: Vec<&ProbeFolder> = folders.iter().rev().collect();
+    match named(&name, &searched) {
+        Ok(Some((file, folder))) => {
+            let origin =
+                folder.map_or(Origin::Shipped, |folder| Origin::Layer(folder.layer, folder.file(&name)));
+            Ok(Chosen { name, file, origin })
+        }
+        Ok(None) if path.is_file() => Err(Problem::error(
+            Code::ProbeNotFound,
+            format!("there is no probe named `{name}`, but there is such a file here"),
+        )
+        .hint(format!("Name the file by its path, `./{name}`."))
+        .into()),
+        Ok(None) => Err(unknown(&name, &searched).into()),
+        Err((path, error)) => Err(not_a_probe(&path.display().to_string(), &error).into()),
+    }
+}
