@@ -84,7 +84,9 @@ impl Statement {
 
     fn process(&mut self, definition: &Definition) {
         let own = || "the image's own".to_owned();
-        let words = |words: &Option<Vec<String>>| words.as_ref().map(|words| quoted(words));
+        // An empty list is as good as none.
+        let words =
+            |words: &Option<Vec<String>>| words.as_ref().filter(|words| !words.is_empty()).map(quoted);
         let entrypoint = words(&definition.entrypoint);
         let no_command = if entrypoint.is_some() { "none".to_owned() } else { own() };
         self.add("entrypoint", entrypoint.unwrap_or_else(own));
@@ -251,4 +253,97 @@ fn grants(found: &FoundProbe, definition: &Definition) -> Vec<(&'static str, Str
     all.push(("read", directories.collect()));
     all.push(("read from env", env.collect()));
     all.into_iter().filter(|(_, what)| !what.is_empty()).map(|(may, what)| (may, listed(&what))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::approval::Approval;
+    use crate::definition::{LayerDirectories, load};
+    use crate::probe::catalogue::find;
+    use crate::sidecar::{Scopes, Sidecar};
+
+    /// The statement about a definition with these lines in its top table and under its readiness.
+    fn statement(top: &str, readiness: &str) -> Statement {
+        let folder = tempfile::tempdir().expect("a folder");
+        let probe = concat!(env!("CARGO_MANIFEST_DIR"), "/probes/built/tcp.wasm");
+        std::fs::copy(probe, folder.path().join("mine.wasm")).expect("a component");
+        let text = format!(
+            "lifecycle = \"shared\"\nimage = \"x\"\n{top}\n[interface]\nkind = \"port\"\nport = 80\n\
+             [readiness]\n{readiness}\n"
+        );
+        std::fs::write(folder.path().join("db.toml"), text).expect("a definition");
+        let user = Some(folder.path().to_owned());
+        let mut loaded =
+            load(&LayerDirectories { user, org: None, repo: None, workspace: None, workspace_root: None });
+        let definition = loaded.definitions.pop().unwrap_or_else(|| panic!("{:?}", loaded.problems));
+        let found = definition.readiness.iter().map(|readiness| find(&definition, readiness).expect("found"));
+        let probes = found.collect();
+        let sidecar = Sidecar::new(definition, &Scopes::default());
+        Statement::of(&Prepared { sidecar, probes, approval: Approval::Missing }, false)
+    }
+
+    #[test]
+    fn says_what_holds_and_not_only_what_is_written() {
+        const TCP: &str = "probe = \"tcp\"";
+        const MINE: &str = "probe = \"./mine.wasm\"\ngrants.dial = [\"self\"]";
+        for (top, readiness, label, text) in [
+            ("", TCP, "image", "docker.io/library/x:latest"),
+            ("", TCP, "entrypoint", "the image's own"),
+            ("entrypoint = []", TCP, "entrypoint", "the image's own"),
+            ("entrypoint = []", TCP, "command", "the image's own"),
+            ("entrypoint = [\"a b\"]", TCP, "entrypoint", "[\"a b\"]"),
+            ("entrypoint = [\"a b\"]", TCP, "command", "none"),
+            ("command = [\"a\", \"b\"]", TCP, "command", "[\"a\",\"b\"]"),
+            ("env = { A = 1.0 }", TCP, "env A", "\"1.0\""),
+            ("resources.memory = \"64m\"", TCP, "memory", "at most 64 MiB"),
+            ("resources.memory = 6291457", TCP, "memory", "at most 6291457 bytes"),
+            (
+                "mounts = [\"docker-socket:ro\"]",
+                TCP,
+                "mounts",
+                "the engine's socket, read-only: whoever has it controls this machine all the same",
+            ),
+            ("networks = [\"n\"]", TCP, "networks", "the harness's, and [\"n\"]"),
+            ("", TCP, "reached", "at port 80, as db"),
+            ("", TCP, "readiness: probe", "tcp, which ships with farrier"),
+            ("", TCP, "readiness: time", "30s from the start, at most 1m"),
+            ("", MINE, "readiness: may connect to", "this sidecar at port 80"),
+            ("", MINE, "readiness: limits", "64 MiB of memory, 2s a poll"),
+        ] {
+            let statement = statement(top, readiness);
+            let found = statement.lines.iter().find(|line| line.label == label);
+            assert_eq!(found.map(|line| line.text.as_str()), Some(text), "{top} {readiness}: {statement:?}");
+        }
+    }
+
+    #[test]
+    fn every_grant_is_named() {
+        let grants = "grants = { dial = [\"self\", \"self:81\"], exec = [[\"a\", \"b c\"], [\"d\"]], \
+                      health = true, logs = true, env = [\"A\"] }\nsettings = { user = \"u\" }";
+        let statement = statement("env = { A = \"1\" }", &format!("probe = \"./mine.wasm\"\n{grants}"));
+        let text = |label: &str| {
+            let label = format!("readiness: {label}");
+            let found = statement.lines.iter().find(|line| line.label == label);
+            found.map(|line| line.text.clone()).unwrap_or_default()
+        };
+        assert_eq!(text("may connect to"), "this sidecar at port 80; this sidecar at port 81");
+        assert_eq!(text("may run in the container"), "[\"a\",\"b c\"]; [\"d\"]");
+        assert_eq!(text("may use its health"), "the engine's status, and the image's own test");
+        assert_eq!(text("may read its log"), "since the container's start");
+        assert_eq!(text("may read from env"), "A");
+        assert_eq!(text("settings"), "{\"user\":\"u\"}");
+        assert!(text("probe").starts_with("./mine.wasm, "), "{statement:?}");
+    }
+
+    #[test]
+    fn nothing_that_may_be_a_password_is_kept() {
+        let statement = statement("env = { A = \"hunter2\" }", "probe = \"tcp\"");
+        let record = statement.record("salt");
+        assert!(!format!("{record:?}").contains("hunter2"), "{record:?}");
+        assert_eq!(statement.changes("salt", &record), Vec::<String>::new());
+        let other = self::statement("env = { A = \"other\" }", "probe = \"tcp\"");
+        assert_eq!(other.changes("salt", &record), ["env A"]);
+        assert_eq!(self::statement("", "probe = \"tcp\"").changes("salt", &record), ["env", "env A"]);
+    }
 }
