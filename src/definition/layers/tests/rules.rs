@@ -74,6 +74,11 @@ fn rules_between_definitions() {
 fn refusals_of_what_is_valid() {
     let session = "lifecycle: session\nimage: a\nmounts: [workspace:rw]\nenv:\n  T: \"x ${secret:op:v/i:f}\"\n\
                    interface:\n  kind: mcp\n  name: gh\n  port: 80\n";
+    let socket = |image: &str| {
+        format!(
+            "lifecycle: shared\nimage: {image}\nmounts: [docker-socket]\ninterface: {{kind: port, port: 80}}\n"
+        )
+    };
     let world = World::new(&[
         ("user/session.yaml", session),
         (
@@ -92,6 +97,8 @@ fn refusals_of_what_is_valid() {
                               zzzzz: ['${secret:a:b}']\n",
         ),
         ("ws/.farrier/sidecars/mine.toml", GOOD),
+        ("ws/.farrier/sidecars/pinned.yaml", &socket(&format!("a@sha256:{}", "a".repeat(64)))),
+        ("ws/.farrier/sidecars/unpinned.yaml", &socket("a:1")),
     ]);
     let loaded = world.load();
     assert!(loaded.problems.iter().all(|problem| !problem.is_error()), "{:#?}", loaded.problems);
@@ -106,7 +113,6 @@ fn refusals_of_what_is_valid() {
     assert_eq!(
         found,
         [
-            ("mine", Code::ApprovalRequired, Some((1, 1))),
             ("mounts", Code::UnsupportedMount, Some((3, 25))),
             ("mounts", Code::UnsupportedMount, Some((3, 39))),
             ("mounts", Code::UnsupportedMount, Some((3, 54))),
@@ -116,6 +122,7 @@ fn refusals_of_what_is_valid() {
             ("session", Code::UnsupportedLifecycle, Some((1, 12))),
             ("session", Code::UnsupportedInterface, Some((7, 9))),
             ("session", Code::UnsupportedSecret, Some((5, 6))),
+            ("unpinned", Code::UnsupportedMount, Some((2, 8))),
             ("volume", Code::UnsupportedInterface, Some((3, 19))),
         ]
     );
