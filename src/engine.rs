@@ -62,6 +62,8 @@ pub struct EngineInfo {
     pub id: String,
     /// Seconds and nanoseconds since 1970 by the engine's clock, as `events` takes it.
     pub time: String,
+    /// Its version (`20.10.24`).
+    pub version: String,
     /// As the engine names it (`x86_64`).
     pub architecture: String,
     /// Whether it is reached over a socket of this host.
@@ -320,6 +322,26 @@ pub struct EngineEvent {
     pub time: i64,
 }
 
+/// Which of the lines that a container wrote are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputRequest {
+    /// Those since this moment (RFC 3339); all where it is empty.
+    pub since: String,
+    /// Of what was written so far, no more than the newest so many.
+    pub lines: Option<usize>,
+    /// Go on with what is written from now on, until the container ends.
+    pub follow: bool,
+}
+
+/// What a container wrote at once: mostly a line with its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Whether it went to standard error.
+    pub is_error: bool,
+    /// As it was written.
+    pub bytes: Vec<u8>,
+}
+
 /// A command to run in a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecRequest {
@@ -425,6 +447,14 @@ pub trait Engine: Send + Sync {
     async fn exec_attached(&self, container: &str, arguments: &[String]) -> EngineResult<Attached>;
     /// The newest log lines since a moment (RFC 3339), oldest first.
     async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>>;
+    /// What a container wrote, as it wrote it; a failure may also come as an item.
+    async fn output(
+        &self,
+        container: &str,
+        request: &OutputRequest,
+    ) -> EngineResult<BoxStream<'static, EngineResult<Written>>>;
+    /// Removes a volume that no container has; one that is gone already is no failure.
+    async fn remove_volume(&self, name: &str) -> EngineResult<()>;
     /// Unpacks a tar archive into a container's root.
     async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()>;
     /// Attaches to a container's main process.

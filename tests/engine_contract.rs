@@ -17,6 +17,7 @@ mod engine_contract {
     mod memberships;
     mod memory;
     mod networks;
+    mod output;
     pub mod stage;
     mod volumes;
 }

@@ -20,13 +20,14 @@ use tokio_util::io::StreamReader;
 use super::address::EngineAddress;
 use super::{
     Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
-    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Network, PullProgress,
+    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Network, OutputRequest, PullProgress, Written,
 };
 use convert::{convert_container, convert_process};
 use create::create_body;
 
 mod convert;
 mod create;
+mod output;
 
 /// How long the engine may take to begin an answer; creating a container on a busy disk takes tens of seconds.
 const ANSWER_TIMEOUT_SECONDS: u64 = 120;
@@ -137,6 +138,7 @@ impl Engine for DockerEngine {
         Ok(EngineInfo {
             id: info.id.unwrap_or_default(),
             time: format!("{}.{:09}", time.as_second(), time.subsec_nanosecond()),
+            version: info.server_version.unwrap_or_default(),
             architecture: info.architecture.unwrap_or_default(),
             local: self.local,
         })
@@ -349,32 +351,20 @@ impl Engine for DockerEngine {
     }
 
     async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
-        let since = since.parse::<jiff::Timestamp>().unwrap_or_default();
-        let options = query::LogsOptionsBuilder::default()
-            .stdout(true)
-            .stderr(true)
-            .timestamps(true)
-            .since(i32::try_from(since.as_second()).unwrap_or(0))
-            .tail(&lines.to_string())
-            .build();
-        let parts: Vec<LogOutput> =
-            self.client.logs(container, Some(options)).try_collect().await.map_err(convert_error)?;
-        let mut kept: Vec<(jiff::Timestamp, String)> = Vec::new();
-        for part in parts {
-            // The engine's own filter counts whole seconds; its stamps have nanoseconds.
-            let line = String::from_utf8_lossy(part.as_ref()).trim_end_matches(['\n', '\r']).to_owned();
-            let Some((stamp, text)) = line.split_once(' ') else {
-                continue;
-            };
-            let Ok(stamp) = stamp.parse::<jiff::Timestamp>() else {
-                continue;
-            };
-            if stamp >= since {
-                kept.push((stamp, text.to_owned()));
-            }
-        }
-        kept.sort_by_key(|(stamp, _)| *stamp);
-        Ok(kept.into_iter().map(|(_, text)| text).collect())
+        output::newest_lines(&self.client, container, since, lines).await
+    }
+
+    async fn output(
+        &self,
+        container: &str,
+        request: &OutputRequest,
+    ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
+        Ok(output::stream(&self.client, container, request))
+    }
+
+    async fn remove_volume(&self, name: &str) -> EngineResult<()> {
+        let options = None::<query::RemoveVolumeOptions>;
+        absent(self.client.remove_volume(name, options).await).map(drop)
     }
 
     async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()> {

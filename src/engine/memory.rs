@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
-    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Network, PullProgress,
+    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Network, OutputRequest, PullProgress, Written,
 };
 use crate::sidecar::sha256_hex;
 
@@ -28,6 +28,7 @@ mod events;
 mod faults;
 mod image;
 mod networks;
+mod output;
 mod world;
 
 pub use faults::{At, Call, Fault, Logged};
@@ -381,6 +382,19 @@ impl Engine for MemoryEngine {
 
     async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
         self.call(Call::Logs, container, |world| world.logs(container, since, lines)).await
+    }
+
+    async fn output(
+        &self,
+        container: &str,
+        request: &OutputRequest,
+    ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
+        let reader = self.call(Call::Output, container, |world| world.reader(container, request)).await?;
+        Ok(output::stream(self.clone(), reader).boxed())
+    }
+
+    async fn remove_volume(&self, name: &str) -> EngineResult<()> {
+        self.call(Call::RemoveVolume, name, |world| world.remove_volume(name)).await
     }
 
     async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()> {

@@ -9,6 +9,7 @@ use tokio::io::{AsyncWriteExt, DuplexStream};
 
 use super::image::{End, MemoryImage, Run};
 use super::networks::joined;
+use super::output::Line;
 use super::world::{World, carries, not_found};
 use crate::engine::{
     Attached, Container, ContainerSpec, Endpoint, EngineError, EngineErrorKind, EngineResult, Health,
@@ -33,7 +34,7 @@ pub(super) struct Kept {
     image: MemoryImage,
     anonymous: BTreeSet<String>,
     removed_at_end: bool,
-    log: Vec<(i64, String)>,
+    pub(super) log: Vec<Line>,
     starts: usize,
     wires: Option<Wires>,
 }
@@ -270,30 +271,6 @@ impl World {
             end => begun.ends = Some((after, end)),
         }
         Ok(Some(begun))
-    }
-
-    fn write_log(&mut self, id: &str, run: &Run) {
-        let text = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
-        for line in text.lines() {
-            self.log(id, line);
-        }
-    }
-
-    /// Lets a container write a line.
-    pub fn log(&mut self, name: &str, line: &str) {
-        let now = self.now();
-        if let Ok(kept) = self.find_mut(name) {
-            kept.log.push((now, line.to_owned()));
-        }
-    }
-
-    /// The newest lines since a moment.
-    pub fn logs(&mut self, name: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
-        let since = since.parse::<jiff::Timestamp>().unwrap_or_default().as_nanosecond();
-        let kept = self.find_mut(name)?;
-        let newest = kept.log.len().saturating_sub(lines);
-        let found = kept.log.iter().skip(newest).filter(|(time, _)| i128::from(*time) >= since);
-        Ok(found.map(|(_, line)| line.clone()).collect())
     }
 
     /// Starts a container as another tool would.

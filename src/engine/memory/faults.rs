@@ -32,6 +32,8 @@ pub enum Call {
     Exec,
     ExecAttached,
     Logs,
+    Output,
+    RemoveVolume,
     Upload,
     Attach,
 }
@@ -52,6 +54,7 @@ impl Call {
                 | Self::Start
                 | Self::Resume
                 | Self::Remove
+                | Self::RemoveVolume
                 | Self::Upload
         )
     }

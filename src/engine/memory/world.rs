@@ -84,6 +84,7 @@ impl World {
         EngineInfo {
             id,
             time: format!("{}.{:09}", now / 1_000_000_000, now % 1_000_000_000),
+            version: "20.10.0".to_owned(),
             architecture: self.architecture.clone(),
             local: self.local,
         }
@@ -146,6 +147,15 @@ impl World {
     #[must_use]
     pub fn image(&self, reference: &str) -> Option<Image> {
         self.known_image(reference).map(|known| known.image.clone())
+    }
+
+    pub(super) fn remove_volume(&mut self, name: &str) -> EngineResult<()> {
+        let used = |kept: &Kept| kept.container.mounts.iter().any(|mount| mount.source == name);
+        if self.containers.values().any(used) {
+            return Err(EngineError::new(EngineErrorKind::Conflict, "volume is in use"));
+        }
+        self.volumes.remove(name);
+        Ok(())
     }
 
     /// The names of all volumes.
