@@ -32,9 +32,6 @@ use crate::settings::Settings;
 use crate::sidecar::Sidecar;
 use crate::snapshot;
 
-/// The name under which the network's lock is taken; no container's can be the same.
-const NETWORK_LOCK: &str = "network:";
-
 /// What a launch works with.
 pub struct Launch {
     /// Resolved options.
@@ -71,7 +68,11 @@ pub struct Connected {
     pub docker_config: PathBuf,
 }
 
-async fn connect(choice: &Choice, settings: &Settings) -> Result<Connected, Problem> {
+/// Connects to the engine that this choice and the environment name.
+///
+/// # Errors
+/// When there is no such address, or no engine answers there.
+pub async fn connect(choice: &Choice, settings: &Settings) -> Result<Connected, Problem> {
     let address = address::resolve(choice, &settings.environment)?;
     let doing = format!("use the engine at {} ({})", address.host, address.origin);
     let failed = |error| engine_problem(&doing, &error);
@@ -109,6 +110,8 @@ impl Launch {
         let loading = self.load_probes();
         let locks = LockFolder::open(&info.id)?;
         let held = self.lock_names(&locks).await?;
+        // Until a container is on it, nothing else tells that the network is needed.
+        let _kept = locks.keep_network(&self.meeting.network).await?;
         let plan = self.plan(engine.as_ref(), &locks).await?;
         let waits = self.waits(&engine, &info);
         let reporter = Arc::clone(&self.reporter);
@@ -217,7 +220,7 @@ impl Launch {
         if matches!(&plan.network_plan, NetworkPlan::Use { surplus, .. } if surplus.is_empty()) {
             return Ok(());
         }
-        let _held = locks.lock(&format!("{NETWORK_LOCK}{}", plan.network)).await?;
+        let _held = locks.lock_network(&plan.network).await?;
         // Another launch may have made it while this one waited for the lock.
         let found = applier.engine.networks(&plan.network).await;
         let found = found.map_err(|error| engine_problem("look for the network", &error))?;

@@ -13,6 +13,13 @@ use rustix::fs::OFlags;
 use crate::error::{Code, Problem};
 use crate::sidecar::sha256_hex;
 
+/// The folder, the same for all users of the host.
+pub const FOLDER: &str = "/tmp/farrier-locks";
+/// The name under which the lock of whoever makes a network is taken; no container's can be the same.
+const NETWORK_LOCK: &str = "network:";
+/// The same for the lock that launches share while they rely on a network that nothing may be on yet.
+const NETWORK_USE_LOCK: &str = "network-use:";
+
 /// Another launch that uses a sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -53,7 +60,7 @@ impl LockFolder {
     /// # Errors
     /// When the folder cannot be made, or is not a folder that every user may make files in.
     pub fn open(engine_id: &str) -> Result<Self, Problem> {
-        Self::open_at(Path::new("/tmp/farrier-locks"), engine_id)
+        Self::open_at(Path::new(FOLDER), engine_id)
     }
 
     fn open_at(path: &Path, engine_id: &str) -> Result<Self, Problem> {
@@ -104,17 +111,45 @@ impl LockFolder {
     /// # Errors
     /// When the lock file cannot be opened.
     pub async fn lock(&self, name: &str) -> Result<Held, Problem> {
+        self.lock_as(name, File::lock).await
+    }
+
+    async fn lock_as(&self, name: &str, lock: fn(&File) -> io::Result<()>) -> Result<Held, Problem> {
         let path = self.file(&format!("{name}@lock"));
         let waited = path.clone();
         let locked = tokio::task::spawn_blocking(move || {
             let file = open_lock_file(&waited)?;
-            file.lock()?;
+            lock(&file)?;
             Ok(Held(file))
         });
         match locked.await {
             Ok(result) => result.map_err(|error: io::Error| cannot_lock(&path, &error)),
             Err(error) => Err(cannot_lock(&path, &io::Error::other(error))),
         }
+    }
+
+    /// Waits for the lock of a network, which whoever makes it holds.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub async fn lock_network(&self, network: &str) -> Result<Held, Problem> {
+        self.lock(&format!("{NETWORK_LOCK}{network}")).await
+    }
+
+    /// Keeps a network from being removed until the result is dropped; waits while it is being removed.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub async fn keep_network(&self, network: &str) -> Result<Held, Problem> {
+        self.lock_as(&network_use(network), File::lock_shared).await
+    }
+
+    /// Lets nobody begin to rely on a network until the result is dropped; none where a launch relies on it.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub fn try_claim_network(&self, network: &str) -> Result<Option<Held>, Problem> {
+        self.try_lock(&network_use(network))
     }
 
     /// Marks the sidecar as used by this process until the result is dropped.
@@ -161,6 +196,11 @@ impl LockFolder {
         holders.sort_by_key(|holder| holder.process);
         holders
     }
+}
+
+/// A harness may name its network by any text, which need not make a file's name.
+fn network_use(network: &str) -> String {
+    format!("{NETWORK_USE_LOCK}{}", &sha256_hex(network)[..16])
 }
 
 /// Reads a mark whose lock is held; removes one whose process is gone.
@@ -233,6 +273,18 @@ mod tests {
         assert!(elsewhere.try_lock("name").expect("no error").is_some());
         drop(held);
         assert!(locks.try_lock("name").expect("no error").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_network_is_claimed_only_when_no_launch_relies_on_it() {
+        let folder = tempfile::tempdir().expect("folder");
+        let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+        let one = locks.keep_network("../any/net").await.expect("no error");
+        let other = locks.keep_network("../any/net").await.expect("no error");
+        drop(one);
+        assert!(locks.try_claim_network("../any/net").expect("no error").is_none());
+        drop(other);
+        assert!(locks.try_claim_network("../any/net").expect("no error").is_some());
     }
 
     #[test]
