@@ -12,6 +12,17 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/relay");
     compile_relay(&manifest);
+    let lock = manifest.join("Cargo.lock");
+    println!("cargo::rerun-if-changed={}", lock.display());
+    println!("cargo::rustc-env=FARRIER_WASMTIME_VERSION={}", wasmtime_version(&lock));
+}
+
+/// What `farrier doctor` tells; wasmtime itself does not say.
+fn wasmtime_version(lock: &Path) -> String {
+    let text = std::fs::read_to_string(lock).unwrap_or_default();
+    let mut lines = text.lines().skip_while(|line| *line != "name = \"wasmtime\"").skip(1);
+    let version = lines.next().and_then(|line| line.strip_prefix("version = "));
+    version.map_or_else(|| "of unknown version".to_owned(), |version| version.trim_matches('"').to_owned())
 }
 
 /// The relay runs inside any image, so it is one static file. Where the machine has no static C library it is

@@ -1,5 +1,6 @@
 //! The command line: clap's types only. What commands do is in `commands`.
 
+mod managing;
 mod probe;
 
 use std::ffi::OsString;
@@ -8,11 +9,12 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, Ps, Shell};
 pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
 
 /// Starts the sidecar containers that a harness needs, proves that each one is ready, then runs the harness.
 #[derive(Debug, Parser)]
-#[command(name = "farrier", version, max_term_width = 100, args_override_self = true)]
+#[command(name = "farrier", version, max_term_width = 100, args_override_self = true, after_help = FIRST_STEPS)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -21,6 +23,15 @@ pub struct Cli {
     #[command(flatten)]
     pub output: OutputOptions,
 }
+
+const FIRST_STEPS: &str = "\
+First steps:
+  farrier doctor                      check that this machine can launch
+  farrier validate                    check the definitions of sidecars
+  farrier plan                        see what a launch would do
+  farrier launch -- docker run IMAGE  start the sidecars, then the harness
+
+`farrier COMMAND --help` explains each command, with an example.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -37,8 +48,24 @@ pub enum Command {
     Approve(Approve),
     /// Write, build, look at and try probes; no engine is needed.
     Probe(Probe),
+    /// List the sidecars that farrier manages.
+    Ps(Ps),
+    /// Print what a sidecar wrote.
+    Logs(Logs),
+    /// Remove sidecars.
+    Down(Down),
+    /// Check that this machine can launch, and say how to repair what is not right.
+    Doctor(Doctor),
+    /// Explain an error code, or list all.
+    Explain(Explain),
     /// Print the JSON Schema of definitions, for editors.
+    #[command(after_help = "Example:\n  farrier schema > farrier.schema.json")]
     Schema,
+    /// Print the script that lets a shell complete farrier's commands, options and sidecars.
+    Completions(Completions),
+    /// Write the manual pages into a folder.
+    #[command(hide = true)]
+    Man(Man),
 }
 
 /// How to say it.
@@ -201,6 +228,7 @@ pub struct Launch {
 
 /// Options of `up`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  farrier up -v")]
 pub struct Up {
     /// Layers.
     #[command(flatten)]
@@ -212,16 +240,19 @@ pub struct Up {
 
 /// Options of `plan`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  farrier plan\n  farrier plan --format json -- docker run --rm my-harness"
+)]
 pub struct Plan {
+    /// The form of the plan.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
+    pub format: Format,
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,
     /// Launching.
     #[command(flatten)]
     pub launch: LaunchOptions,
-    /// The form of the plan.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
-    pub format: Format,
     /// The harness, whose network and engine decide.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -229,16 +260,17 @@ pub struct Plan {
 
 /// Options of `validate`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  farrier validate --user-dir ./sidecars")]
 pub struct Validate {
+    /// The form of the report.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
+    pub format: Format,
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,
     /// Accepted so that the options of launch serve here too; of no effect.
     #[command(flatten)]
     pub launch: LaunchOptions,
-    /// The form of the report.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
-    pub format: Format,
 }
 
 /// Options of `approve`.

@@ -14,15 +14,30 @@ use crate::ui::json::JsonSink;
 use crate::ui::plain::{PlainSink, Verbosity};
 
 mod approve;
+mod completions;
 mod data;
+mod doctor;
+mod down;
+mod explain;
 mod launch;
+mod logs;
+mod man;
+mod managing;
 mod plan;
 mod probe;
+mod ps;
 mod schema;
 mod validate;
 
+pub(crate) use completions::sidecar_names;
+pub(crate) use explain::code_names;
+
 /// Runs a command line, the program's name included, and returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = completions::complete(&arguments) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -64,7 +79,14 @@ fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u
         Command::Validate(options) => validate::validate(&options, color),
         Command::Approve(options) => approve::approve(&options, reporter),
         Command::Probe(options) => probe::probe(&options),
+        Command::Ps(options) => ps::ps(&options, reporter),
+        Command::Logs(options) => logs::logs(&options, reporter),
+        Command::Down(options) => down::down(&options, reporter),
+        Command::Doctor(options) => doctor::doctor(&options),
+        Command::Explain(options) => explain::explain(&options),
         Command::Schema => Ok(schema::schema()),
+        Command::Completions(options) => completions::completions(&options),
+        Command::Man(options) => man::man(&options),
     }
 }
 

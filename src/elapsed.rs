@@ -24,3 +24,15 @@ pub fn limit(duration: Duration) -> String {
     let whole = Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX));
     humantime::format_duration(whole).to_string()
 }
+
+/// How long something lasts already, in its largest unit: `45 s`, `12 min`, `3 h`, `9 d`.
+#[must_use]
+pub fn age(duration: jiff::SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}

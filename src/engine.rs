@@ -70,6 +70,15 @@ pub struct EngineInfo {
     pub local: bool,
 }
 
+impl EngineInfo {
+    /// The moment of its answer by its own clock.
+    #[must_use]
+    pub fn moment(&self) -> Option<jiff::Timestamp> {
+        let (seconds, nanoseconds) = self.time.split_once('.')?;
+        jiff::Timestamp::new(seconds.parse().ok()?, nanoseconds.parse().ok()?).ok()
+    }
+}
+
 /// A network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
@@ -94,6 +103,8 @@ pub struct Image {
     pub volumes: Vec<String>,
     /// As Docker names it (`amd64`).
     pub architecture: String,
+    /// Its labels, which its containers inherit.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What a container or an image runs.
@@ -280,6 +291,18 @@ impl Container {
         }
         let earliest = if goes_on { started } else { started.min(finished) };
         earliest.checked_sub(FIRST_WORDS).unwrap_or(earliest).to_string()
+    }
+}
+
+impl Container {
+    /// Since when it is in its state: the start of a run that goes on, or the end of the last one; none where it
+    /// was never started.
+    #[must_use]
+    pub fn since(&self) -> Option<jiff::Timestamp> {
+        let goes_on = matches!(self.status, Status::Running | Status::Paused | Status::Restarting);
+        let moment = if goes_on { &self.started_at } else { &self.finished_at };
+        // The engine writes a moment long ago where there is none.
+        moment.parse().ok().filter(|moment| *moment > jiff::Timestamp::UNIX_EPOCH)
     }
 }
 

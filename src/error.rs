@@ -105,6 +105,10 @@ codes! {
     NameTaken = "name-taken",
     /// Another launch uses the sidecar that would be recreated.
     SidecarInUse = "sidecar-in-use",
+    /// farrier manages no sidecar of this name.
+    SidecarNotFound = "sidecar-not-found",
+    /// What would be removed has to be confirmed, and nobody can be asked.
+    ConfirmationRequired = "confirmation-required",
     /// Another container holds the alias on the network.
     AliasTaken = "alias-taken",
     /// The container could not be created or started.

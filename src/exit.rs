@@ -4,6 +4,8 @@ use crate::error::{Code, Failure, Problem};
 
 /// Everything went well.
 pub const SUCCESS: u8 = 0;
+/// `doctor` found something to repair.
+pub const UNHEALTHY: u8 = 1;
 /// The command line is wrong, or a definition is.
 pub const INVALID: u8 = 2;
 /// farrier refused, or failed before the harness ran.

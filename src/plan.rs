@@ -32,7 +32,9 @@ pub enum Cause {
     Asked,
 }
 
-fn short(id: &str) -> &str {
+/// The beginning of an id, as people compare ids.
+#[must_use]
+pub fn short(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
     id.get(..12).unwrap_or(id)
 }
@@ -52,6 +54,29 @@ impl Cause {
             Self::HalfMade => "half-made",
             Self::Asked => "asked",
         }
+    }
+}
+
+impl Cause {
+    /// As data for scripts.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut value = serde_json::json!({"kind": self.kind(), "message": self.to_string()});
+        match self {
+            Self::Configuration(fields) | Self::Drifted(fields) => {
+                value["fields"] = serde_json::json!(fields);
+            }
+            Self::Image { from, to } => {
+                value["from"] = serde_json::json!(from);
+                value["to"] = serde_json::json!(to);
+            }
+            Self::Stopped(status, exit_code) => {
+                value["state"] = serde_json::json!(status.to_string());
+                value["exit_code"] = serde_json::json!(exit_code);
+            }
+            Self::Matches | Self::Paused | Self::Absent | Self::HalfMade | Self::Asked => {}
+        }
+        value
     }
 }
 
@@ -159,8 +184,8 @@ impl Plan {
     pub fn to_json(&self) -> serde_json::Value {
         let sidecars: Vec<serde_json::Value> = self.sidecars.iter().map(sidecar_json).collect();
         let network = match &self.network_plan {
-            NetworkPlan::Use { id, .. } => {
-                serde_json::json!({"name": self.network, "action": "use", "id": id})
+            NetworkPlan::Use { id, surplus } => {
+                serde_json::json!({"name": self.network, "action": "use", "id": id, "removes_surplus": surplus})
             }
             NetworkPlan::Create => serde_json::json!({"name": self.network, "action": "create"}),
         };
@@ -169,17 +194,7 @@ impl Plan {
 }
 
 fn sidecar_json(plan: &SidecarPlan) -> serde_json::Value {
-    let causes: Vec<serde_json::Value> = plan
-        .causes
-        .iter()
-        .map(|cause| {
-            let mut value = serde_json::json!({"kind": cause.kind(), "message": cause.to_string()});
-            if let Cause::Configuration(fields) | Cause::Drifted(fields) = cause {
-                value["fields"] = serde_json::json!(fields);
-            }
-            value
-        })
-        .collect();
+    let causes: Vec<serde_json::Value> = plan.causes.iter().map(Cause::to_json).collect();
     let networks = |again: bool| -> Vec<&String> {
         plan.connect.iter().filter(|(_, taken_off)| *taken_off == again).map(|(network, _)| network).collect()
     };

@@ -11,7 +11,7 @@ use crate::harness::network_mode::NetworkMode;
 use crate::harness::run::Foreground;
 
 /// The network that farrier makes where the harness names none.
-const OWN_NETWORK: &str = "farrier";
+pub const OWN_NETWORK: &str = "farrier";
 /// Inherited variables that a command on this host must not see.
 const REMOVED_VARIABLES: [&str; 2] = ["SWARMFORGE_TONG_", "FARRIER_"];
 

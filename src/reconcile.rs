@@ -129,7 +129,7 @@ fn decide_sidecar(
     }
     plan.leftover = temporary.filter(|other| other.id != container.id).map(|other| other.id.clone());
     plan.existing = Some(container.clone());
-    let causes = staleness(sidecar, container, image, snapshot, wish);
+    let causes = staleness(sidecar, container, snapshot, wish);
     if causes.is_empty() {
         let paused = container.status == Status::Paused;
         plan.action = if paused { Action::Resume } else { Action::Reuse };
@@ -183,13 +183,9 @@ fn name_taken(sidecar: &Sidecar, container: &Container) -> Problem {
 }
 
 /// Every reason to make the container anew; none where it is as it should be.
-fn staleness(
-    sidecar: &Sidecar,
-    container: &Container,
-    image: Option<&Image>,
-    snapshot: &Snapshot,
-    wish: &Wish,
-) -> Vec<Cause> {
+#[must_use]
+pub fn staleness(sidecar: &Sidecar, container: &Container, snapshot: &Snapshot, wish: &Wish) -> Vec<Cause> {
+    let image = snapshot.images.get(&sidecar.definition.image);
     let mut causes = Vec::new();
     match container.status {
         Status::Created => causes.push(Cause::HalfMade),

@@ -32,6 +32,12 @@ const QUEUED_FRAMES: usize = 64;
 /// What a tool's dial adds to the wait for its execution to begin.
 const TOOL_START: Duration = Duration::from_secs(2);
 
+/// Whether farrier's own program was built.
+#[must_use]
+pub const fn is_built_in() -> bool {
+    !PROGRAM.is_empty()
+}
+
 /// Starts a relay on the network, from an image that is present.
 ///
 /// # Errors

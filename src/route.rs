@@ -86,6 +86,15 @@ impl Route {
     }
 }
 
+/// Whether the bridge of this network is an interface of this host.
+#[must_use]
+pub fn has_bridge(network_id: &str) -> bool {
+    let Some(id) = network_id.get(..12) else { return false };
+    let name = format!("br-{id}");
+    nix::ifaddrs::getifaddrs()
+        .is_ok_and(|mut interfaces| interfaces.any(|found| found.interface_name == name))
+}
+
 fn is_of_this_host(name: &str, address: IpAddr) -> bool {
     let Ok(mut interfaces) = nix::ifaddrs::getifaddrs() else { return false };
     interfaces.any(|interface| {

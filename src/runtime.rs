@@ -71,15 +71,26 @@ fn ignored_signals() -> u64 {
 
 /// The end of a command by a signal before the harness ran.
 fn interrupted(signal: u8) -> Failure {
-    let name = match signal {
+    let name = name_of(signal);
+    let problem = Problem::warning(Code::Interrupted, format!("stopped by {name} before the harness ran"))
+        .hint("Sidecars that were started are left running; the next launch uses them.");
+    Failure { exit: exit::SIGNALLED + signal, problems: vec![problem] }
+}
+
+/// The end by a signal of a command that runs no harness.
+fn stopped(signal: u8) -> Failure {
+    let problem = Problem::warning(Code::Interrupted, format!("stopped by {}", name_of(signal)))
+        .hint("Run the command again; it looks anew at what is there.");
+    Failure { exit: exit::SIGNALLED + signal, problems: vec![problem] }
+}
+
+const fn name_of(signal: u8) -> &'static str {
+    match signal {
         HANGUP => "SIGHUP",
         INTERRUPT => "SIGINT",
         QUIT => "SIGQUIT",
         _ => "SIGTERM",
-    };
-    let problem = Problem::warning(Code::Interrupted, format!("stopped by {name} before the harness ran"))
-        .hint("Sidecars that were started are left running; the next launch uses them.");
-    Failure { exit: exit::SIGNALLED + signal, problems: vec![problem] }
+    }
 }
 
 /// A runtime with the signals that end what runs in it.
@@ -117,6 +128,19 @@ impl Stage {
             tokio::select! {
                 result = work => result,
                 signal = signals.next() => Err(interrupted(signal)),
+            }
+        })
+    }
+
+    /// The same for a command that runs no harness.
+    ///
+    /// # Errors
+    /// The work's own, or that a signal ended it.
+    pub fn run_alone<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        self.block_on(async |signals| {
+            tokio::select! {
+                result = work => result,
+                signal = signals.next() => Err(stopped(signal)),
             }
         })
     }

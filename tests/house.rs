@@ -51,6 +51,23 @@ fn only_commands_that_print_data_use_standard_output() {
 }
 
 #[test]
+fn every_error_code_is_reported_somewhere() {
+    let elsewhere = ["src/error.rs", "src/exit.rs", "src/explanation"];
+    let unused: Vec<_> = farrier::error::Code::ALL
+        .iter()
+        .filter(|code| {
+            let name = format!("Code::{code:?}");
+            let is_whole = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric());
+            !sources("src").iter().any(|(path, text)| {
+                !elsewhere.iter().any(|place| path.starts_with(place))
+                    && text.match_indices(&name).any(|(at, _)| is_whole(&text[at + name.len()..]))
+            })
+        })
+        .collect();
+    assert_eq!(unused, Vec::<&farrier::error::Code>::new());
+}
+
+#[test]
 fn no_file_is_too_long_to_read() {
     let long: Vec<_> = ["src", "tests", "examples", "probes"]
         .iter()

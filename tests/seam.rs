@@ -7,5 +7,7 @@ mod bench;
 mod decisions;
 #[path = "seam/faults.rs"]
 mod faults;
+#[path = "seam/managing.rs"]
+mod managing;
 #[path = "seam/waits.rs"]
 mod waits;

@@ -1,6 +1,6 @@
 //! What the commands that print data have in common.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,23 @@ use crate::definition::{LayerReport, escape};
 /// Data goes to standard output; a reader that went away is no failure.
 pub(super) fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Writes bytes to standard output as they are.
+///
+/// # Errors
+/// When nobody reads them any more.
+pub(super) fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}
+
+/// The columns of the terminal that standard output is; none where it is none.
+pub(super) fn terminal_width() -> Option<u16> {
+    let stdout = std::io::stdout();
+    let size = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout)).and_then(Result::ok)?;
+    Some(if size.ws_col == 0 { 80 } else { size.ws_col })
 }
 
 /// Every layer with its count, as data.

@@ -47,7 +47,10 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
     if preparation.definitions == 0 {
         let text = match options.format {
             Format::Human => format!("{layers}no sidecar: the harness is executed as it is\n"),
-            Format::Json => format!("{}\n", serde_json::json!({"layers": layers_json, "sidecars": []})),
+            Format::Json => {
+                let none = serde_json::json!({"layers": layers_json, "network": null, "sidecars": []});
+                format!("{none:#}\n")
+            }
         };
         print(&text);
         return Ok(exit::SUCCESS);

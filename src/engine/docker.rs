@@ -215,11 +215,13 @@ impl Engine for DockerEngine {
         let config = image.config.unwrap_or_default();
         let mut volumes = config.volumes.clone().unwrap_or_default();
         volumes.sort();
+        let labels = config.labels.clone().unwrap_or_default().into_iter().collect();
         Ok(Some(Image {
             id: image.id.unwrap_or_default(),
             process: convert_process(config),
             volumes,
             architecture: image.architecture.unwrap_or_default(),
+            labels,
         }))
     }
 

@@ -85,8 +85,13 @@ impl Bench {
 
     pub fn define(&self, name: &str, toml: &str) -> &Self {
         let text = format!("lifecycle = \"shared\"\n{toml}");
-        std::fs::write(self.folder.path().join(format!("{name}.toml")), text).expect("a definition");
+        std::fs::write(self.file(name), text).expect("a definition");
         self
+    }
+
+    /// The file of a definition.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.toml"))
     }
 
     /// A sidecar without a port that is ready when it runs.

@@ -146,7 +146,7 @@ impl World {
     /// An image by reference or id.
     #[must_use]
     pub fn image(&self, reference: &str) -> Option<Image> {
-        self.known_image(reference).map(|known| known.image.clone())
+        self.known_image(reference).map(|known| Image { labels: known.labels.clone(), ..known.image.clone() })
     }
 
     pub(super) fn remove_volume(&mut self, name: &str) -> EngineResult<()> {

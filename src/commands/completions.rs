@@ -1,0 +1,93 @@
+//! `completions`: what lets a shell complete farrier's commands, options, and the names of sidecars.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{CommandFactory, FromArgMatches, ValueEnum};
+use clap_complete::CompletionCandidate;
+use clap_complete::env::Shells;
+
+use super::data::print;
+use super::managing::Desk;
+use crate::cli::{self, Cli};
+use crate::definition;
+use crate::error::{Code, Failure, Problem};
+use crate::event::Reporter;
+use crate::exit;
+use crate::settings::Settings;
+
+/// Set by the script that `completions` prints, to the shell that wants candidates.
+const VARIABLE: &str = "_FARRIER_COMPLETE";
+/// How long whoever types waits for the names that only the engine knows.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Prints the script for a shell.
+pub fn completions(options: &cli::Completions) -> Result<u8, Failure> {
+    let shell = options.shell.to_possible_value().map(|value| value.get_name().to_owned());
+    let mut script = Vec::new();
+    let written = Shells::builtins()
+        .completer(&shell.unwrap_or_default())
+        .map(|shell| shell.write_registration(VARIABLE, "farrier", "farrier", &program(), &mut script));
+    match written {
+        Some(Ok(())) => {
+            print(&String::from_utf8_lossy(&script));
+            Ok(exit::SUCCESS)
+        }
+        _ => Err(Problem::error(Code::Usage, "there is no script for this shell")
+            .hint("See `farrier completions --help` for the shells that there are.")
+            .into()),
+    }
+}
+
+/// As it was called; a relative path would mean something else where the shell is later.
+fn program() -> String {
+    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let program = match called.components().count() {
+        0 | 1 => called,
+        _ => std::path::absolute(&called).unwrap_or(called),
+    };
+    if program.as_os_str().is_empty() { "farrier".to_owned() } else { program.display().to_string() }
+}
+
+/// Answers the script, where it is the script that calls.
+pub(super) fn complete(arguments: &[OsString]) -> Option<u8> {
+    let shell = std::env::var_os(VARIABLE).filter(|shell| !shell.is_empty())?;
+    let words: Vec<OsString> = arguments.iter().skip_while(|word| *word != "--").skip(1).cloned().collect();
+    let mut command = Cli::command();
+    command.build();
+    let mut candidates = Vec::new();
+    let here = std::env::current_dir().ok();
+    let answered = Shells::builtins()
+        .completer(&shell.to_string_lossy())
+        .map(|shell| shell.write_complete(&mut command, words, here.as_deref(), &mut candidates));
+    print(&String::from_utf8_lossy(&candidates));
+    Some(if matches!(answered, Some(Ok(()))) { exit::SUCCESS } else { exit::INVALID })
+}
+
+/// The sidecars that are declared by the layers of the environment, and those that are there.
+pub(crate) fn sidecar_names() -> Vec<CompletionCandidate> {
+    let Some(layers) = default_layers() else { return Vec::new() };
+    let settings = Settings::new(&layers, &cli::LaunchOptions::default());
+    let loaded = definition::load(&settings.directories);
+    let mut names: BTreeSet<String> =
+        loaded.definitions.into_iter().map(|definition| definition.name).collect();
+    names.extend(running_names(&layers).unwrap_or_default());
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// What the options are where nothing but the environment says so.
+fn default_layers() -> Option<cli::LayerOptions> {
+    let command = <cli::LayerOptions as clap::Args>::augment_args(clap::Command::new("farrier"));
+    let matches = command.try_get_matches_from([Path::new("farrier")]).ok()?;
+    cli::LayerOptions::from_arg_matches(&matches).ok()
+}
+
+fn running_names(layers: &cli::LayerOptions) -> Option<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let silent = Reporter::new(Vec::new());
+    let survey = async { Desk::open(layers, &silent).await.ok()?.survey().await.ok() };
+    let survey = runtime.block_on(async { tokio::time::timeout(PATIENCE, survey).await.ok().flatten() })?;
+    Some(survey.sidecars.into_iter().map(|managed| managed.name).collect())
+}

@@ -1,0 +1,40 @@
+//! `doctor`: whether this machine can launch.
+
+use serde_json::json;
+
+use super::data::print;
+use crate::cli::{self, Format, LaunchOptions};
+use crate::definition::escape;
+use crate::doctor::{Check, examine};
+use crate::error::Failure;
+use crate::exit;
+use crate::runtime::Stage;
+use crate::settings::Settings;
+
+/// Prints each finding, and how to repair what is not right.
+pub fn doctor(options: &cli::Doctor) -> Result<u8, Failure> {
+    let settings = Settings::new(&options.layers, &LaunchOptions::default());
+    let approvals = options.approvals.as_deref();
+    let checks = Stage::start()?.run_alone(async { Ok(examine(&settings, approvals).await) })?;
+    let well = checks.iter().all(Check::is_well);
+    match options.format {
+        Format::Human => print(&human(&checks)),
+        Format::Json => {
+            let checks: Vec<_> = checks.iter().map(Check::to_json).collect();
+            print(&format!("{:#}\n", json!({"healthy": well, "checks": checks})));
+        }
+    }
+    Ok(if well { exit::SUCCESS } else { exit::UNHEALTHY })
+}
+
+fn human(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let word = if check.is_well() { "OK" } else { "BROKEN" };
+        text.push_str(&format!("{word:<6} {:<11} {}\n", check.name, escape(&check.finding)));
+        for fix in &check.fixes {
+            text.push_str(&format!("{:>20} {}\n", "fix:", escape(fix)));
+        }
+    }
+    text
+}

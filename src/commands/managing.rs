@@ -1,0 +1,49 @@
+//! What the commands have in common that are about sidecars which are there already.
+
+use std::sync::Arc;
+
+use crate::apply::engine_problem;
+use crate::cli::{LaunchOptions, LayerOptions};
+use crate::definition;
+use crate::engine::address::Choice;
+use crate::engine::{Engine, EngineInfo};
+use crate::error::{Code, Failure, Problem};
+use crate::event::{Event, Reporter};
+use crate::launch::connect;
+use crate::lock::LockFolder;
+use crate::managed::{Survey, survey};
+use crate::settings::Settings;
+use crate::sidecar::Sidecar;
+
+/// An engine, and what is declared for it.
+pub(super) struct Desk {
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) locks: LockFolder,
+    info: EngineInfo,
+    declared: Vec<Sidecar>,
+}
+
+impl Desk {
+    /// Reads the layers and connects. Definitions that are wrong hinder nothing; that there are some is said.
+    pub(super) async fn open(layers: &LayerOptions, reporter: &Reporter) -> Result<Self, Failure> {
+        let settings = Settings::new(layers, &LaunchOptions::default());
+        let loaded = definition::load(&settings.directories);
+        if loaded.problems.iter().any(Problem::is_error) {
+            let message = "definitions are wrong, and their sidecars count as not declared";
+            let problem = Problem::warning(Code::LayerUnusable, message)
+                .hint("See what is wrong with `farrier validate`.");
+            reporter.tell(&Event::Problem(&problem));
+        }
+        let declared = loaded.definitions.into_iter();
+        let declared = declared.map(|definition| Sidecar::new(definition, &settings.scopes)).collect();
+        let connected = connect(&Choice::default(), &settings).await?;
+        let locks = LockFolder::open(&connected.info.id)?;
+        Ok(Self { engine: connected.engine, locks, info: connected.info, declared })
+    }
+
+    /// What is there now.
+    pub(super) async fn survey(&self) -> Result<Survey, Failure> {
+        let found = survey(self.engine.as_ref(), &self.info, &self.declared, &self.locks).await;
+        found.map_err(|error| engine_problem("look at the sidecars", &error).into())
+    }
+}

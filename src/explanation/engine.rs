@@ -1,0 +1,125 @@
+//! Explanations of what goes wrong between farrier and the engine.
+
+use super::Explanation;
+use crate::error::Code;
+
+pub(super) const EXPLANATIONS: &[Explanation] = &[
+    Explanation {
+        code: Code::EngineUnreachable,
+        meaning: "No engine answers at the address, or this user may not use it.",
+        causes: &[
+            "The engine does not run.",
+            "This user is not in the group that may use the socket.",
+            "DOCKER_HOST or the current context names another machine.",
+        ],
+        steps: &[
+            "Run `farrier doctor`: it tells which address is used, and who named it.",
+            "Compare with `docker info`.",
+        ],
+    },
+    Explanation {
+        code: Code::EngineFailed,
+        meaning: "The engine answered, but could not do what it was asked.",
+        causes: &[
+            "The engine is busy, out of disk space or being shut down.",
+            "Another tool changed or removed something at the same time.",
+        ],
+        steps: &[
+            "Read the engine's own words in the message.",
+            "Run the command again: the state is looked at anew each time.",
+        ],
+    },
+    Explanation {
+        code: Code::EngineContext,
+        meaning: "The docker context or the address cannot be used.",
+        causes: &[
+            "The context that is named does not exist.",
+            "The address needs TLS or SSH, which farrier does not speak.",
+        ],
+        steps: &[
+            "List the contexts with `docker context ls`.",
+            "Forward the engine's socket over SSH, and name it by DOCKER_HOST.",
+        ],
+    },
+    Explanation {
+        code: Code::ImageUnavailable,
+        meaning: "The image is not present and cannot be pulled.",
+        causes: &[
+            "A typing error in the reference, or a tag that is gone.",
+            "The registry asks for a login.",
+            "There is no network, or no space.",
+        ],
+        steps: &["Try `docker pull IMAGE`; after a `docker login` farrier uses the same credentials."],
+    },
+    Explanation {
+        code: Code::NameTaken,
+        meaning: "A container or a network has the name that farrier would give, and is not farrier's.",
+        causes: &[
+            "Somebody made it by hand, or another tool did.",
+            "Two names of sidecars come out as the same container's name.",
+        ],
+        steps: &[
+            "Remove it if it is not needed.",
+            "Or rename the definition's file: its stem makes the name.",
+        ],
+    },
+    Explanation {
+        code: Code::SidecarInUse,
+        meaning: "A sidecar would be made anew or removed while a launch uses it.",
+        causes: &["A harness runs in another terminal, and the definition was edited since it began."],
+        steps: &[
+            "Wait until that launch has ended; `farrier ps` shows who uses what.",
+            "Replace it under that launch with `farrier launch --recreate`, or remove it with `farrier down --force`.",
+        ],
+    },
+    Explanation {
+        code: Code::SidecarNotFound,
+        meaning: "farrier manages no sidecar of this name, or more than one.",
+        causes: &[
+            "A typing error.",
+            "It was never started here, or removed.",
+            "Several workspaces have a sidecar of this name.",
+        ],
+        steps: &["List them with `farrier ps`.", "Name the container where several sidecars have one name."],
+    },
+    Explanation {
+        code: Code::ConfirmationRequired,
+        meaning: "Something would be removed, and there is no terminal to ask on.",
+        causes: &["The command runs in a script, or its input is redirected."],
+        steps: &["Look at what would be removed with `farrier ps`, then give `--yes`."],
+    },
+    Explanation {
+        code: Code::AliasTaken,
+        meaning: "Another container has a name of the sidecar on the network.",
+        causes: &["A container of another tool, or of a former set-up, is still on the network."],
+        steps: &[
+            "Stop that container, or take it off with `docker network disconnect`.",
+            "Or change `aliases` in `[interface]`.",
+        ],
+    },
+    Explanation {
+        code: Code::StartFailed,
+        meaning: "The container could not be created or started.",
+        causes: &[
+            "The entrypoint or the command is not in the image.",
+            "The image is for another architecture.",
+            "A path that is to be mounted does not exist.",
+        ],
+        steps: &[
+            "Read the engine's own words in the message.",
+            "Try the image with `docker run --rm IMAGE`.",
+        ],
+    },
+    Explanation {
+        code: Code::NetworkUnusable,
+        meaning: "The network cannot carry a sidecar.",
+        causes: &[
+            "The network does not exist, or two have its name.",
+            "The harness uses `none`, `bridge` or another container's network, where no names are resolved.",
+        ],
+        steps: &[
+            "Create it with `docker network create NAME`.",
+            "Or leave `--network` out of the harness's command: farrier then makes one.",
+        ],
+    },
+];

@@ -1,0 +1,235 @@
+//! Removing sidecars: under their locks, never under a launch that uses them, and farrier's own network with
+//! the last of them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::apply::engine_problem;
+use crate::engine::{Engine, EngineErrorKind, EngineResult, Status};
+use crate::error::{Code, Failure, Problem};
+use crate::event::{Event, Reporter};
+use crate::exit;
+use crate::lock::LockFolder;
+use crate::managed::{Managed, Standing, Survey};
+use crate::sidecar::{LABEL_NETWORK, LABEL_SIDECAR};
+
+/// Which sidecars are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those that the current layers declare.
+    Declared,
+    /// Those whose definition file is gone.
+    Orphans,
+    /// All on the engine.
+    All,
+    /// These, by the name of the sidecar or of its container.
+    Named(Vec<String>),
+}
+
+impl Scope {
+    /// The sidecars that are meant; with an age, only those that are in their state for longer.
+    ///
+    /// # Errors
+    /// For each name that means none, or several.
+    pub fn select(&self, survey: &Survey, older_than: Option<Duration>) -> Result<Vec<Managed>, Failure> {
+        let matching = |wanted: fn(&Standing) -> bool| {
+            let found = survey.sidecars.iter().filter(|managed| wanted(&managed.standing));
+            found.cloned().collect()
+        };
+        let mut chosen: Vec<Managed> = match self {
+            Self::Declared => matching(Standing::is_declared),
+            Self::Orphans => matching(|standing| *standing == Standing::Orphan),
+            Self::All => matching(|_| true),
+            Self::Named(names) => named(names, survey)?,
+        };
+        if let Some(age) = older_than {
+            chosen.retain(|managed| {
+                let since = managed.container.since();
+                since.is_some_and(|since| survey.now.duration_since(since).unsigned_abs() > age)
+            });
+        }
+        Ok(chosen)
+    }
+}
+
+/// One that is declared and has no container is removed already.
+fn named(names: &[String], survey: &Survey) -> Result<Vec<Managed>, Failure> {
+    let mut chosen: Vec<Managed> = Vec::new();
+    let mut problems = Vec::new();
+    for name in names {
+        match survey.find(name) {
+            Ok(found) if chosen.iter().any(|other| other.container.id == found.container.id) => {}
+            Ok(found) => chosen.push(found.clone()),
+            Err(_) if survey.absent.contains(name) => {}
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(chosen) } else { Err(Failure::of(problems)) }
+}
+
+/// What removing needs, and how far it goes.
+pub struct Remover {
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// Locks and marks of launches.
+    pub locks: LockFolder,
+    /// Where events go.
+    pub reporter: Arc<Reporter>,
+    /// Whether launches that use a sidecar count for nothing.
+    pub force: bool,
+    /// Whether anonymous volumes go too.
+    pub volumes: bool,
+}
+
+/// What was done, and what failed.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// Containers that are gone.
+    pub containers: Vec<String>,
+    /// Containers that were made anew meanwhile, and are left.
+    pub changed: Vec<String>,
+    /// Anonymous volumes that are gone.
+    pub volumes: Vec<String>,
+    /// Anonymous volumes that stay.
+    pub kept_volumes: Vec<String>,
+    /// Networks that are gone.
+    pub networks: Vec<String>,
+    /// What failed; the rest was done.
+    pub problems: Vec<Problem>,
+}
+
+impl Remover {
+    /// Removes these, or none of them where a launch uses one.
+    ///
+    /// # Errors
+    /// When one of them is in use, or cannot be locked: nothing was removed then.
+    pub async fn remove(&self, chosen: &[Managed]) -> Result<Removed, Failure> {
+        // In one order for everybody, so that none waits for another in a circle.
+        let mut chosen: Vec<&Managed> = chosen.iter().collect();
+        chosen.sort_by(|left, right| left.container.name.cmp(&right.container.name));
+        let mut held = Vec::new();
+        for managed in &chosen {
+            let name = &managed.container.name;
+            let free = self.locks.try_lock(name)?;
+            held.push(if let Some(lock) = free {
+                lock
+            } else {
+                self.reporter.tell(&Event::WaitingForLaunch { sidecar: &managed.name });
+                self.locks.lock(name).await?
+            });
+        }
+        let in_use: Vec<Problem> = chosen.iter().filter_map(|managed| self.in_use(managed)).collect();
+        if !in_use.is_empty() {
+            return Err(Failure { exit: exit::REFUSED, problems: in_use });
+        }
+        let mut removed = Removed::default();
+        let mut networks = BTreeSet::new();
+        for managed in chosen {
+            match self.one(managed).await {
+                Ok(true) => {
+                    removed.containers.push(managed.container.name.clone());
+                    networks.extend(managed.container.networks.keys().cloned());
+                    self.anonymous_volumes(managed, &mut removed).await;
+                }
+                Ok(false) => removed.changed.push(managed.container.name.clone()),
+                Err(error) => removed.problems.push(
+                    engine_problem(&format!("remove `{}`", managed.container.name), &error)
+                        .of(managed.name.clone()),
+                ),
+            }
+        }
+        for network in networks {
+            match self.network(&network).await {
+                Ok(true) => removed.networks.push(network),
+                Ok(false) => {}
+                Err(problem) => removed.problems.push(problem),
+            }
+        }
+        Ok(removed)
+    }
+
+    fn in_use(&self, managed: &Managed) -> Option<Problem> {
+        let holders = self.locks.holders(&managed.container.name);
+        let holder = holders.first().filter(|_| !self.force)?;
+        let message =
+            format!("process {} uses the sidecar `{}`: {}", holder.process, managed.name, holder.command);
+        Some(
+            Problem::error(Code::SidecarInUse, message)
+                .of(managed.name.clone())
+                .hint("Wait until that launch has ended.")
+                .hint("Or give `--force` to remove it under that launch."),
+        )
+    }
+
+    /// Removes the container that was looked at, and what an interrupted recreation left beside it. False where
+    /// another container has the name now.
+    async fn one(&self, managed: &Managed) -> EngineResult<bool> {
+        let name = &managed.container.name;
+        let now = self.engine.container(name).await?;
+        if now.is_some_and(|now| now.id != managed.container.id) {
+            return Ok(false);
+        }
+        self.engine.remove(&managed.container.id, false).await?;
+        if let Some(beside) = self.engine.container(&format!("{name}_")).await?
+            && beside.status == Status::Created
+            && beside.labels.get(LABEL_SIDECAR) == Some(&managed.name)
+        {
+            self.engine.remove(&beside.id, false).await?;
+        }
+        Ok(true)
+    }
+
+    async fn anonymous_volumes(&self, managed: &Managed, removed: &mut Removed) {
+        for volume in managed.anonymous_volumes() {
+            if !self.volumes {
+                removed.kept_volumes.push(volume.source.clone());
+                continue;
+            }
+            match self.engine.remove_volume(&volume.source).await {
+                Ok(()) => removed.volumes.push(volume.source.clone()),
+                // Another container has it.
+                Err(error) if error.kind == EngineErrorKind::Conflict => {
+                    removed.kept_volumes.push(volume.source.clone());
+                }
+                Err(error) => removed.problems.push(
+                    engine_problem(&format!("remove the volume {}", volume.source), &error)
+                        .of(managed.name.clone()),
+                ),
+            }
+        }
+    }
+
+    /// Removes a network that farrier made and nothing is on any more.
+    async fn network(&self, name: &str) -> Result<bool, Problem> {
+        let Some(_claimed) = self.locks.try_claim_network(name)? else { return Ok(false) };
+        let removing = async {
+            let found = self.engine.networks(name).await?;
+            let [network] = found.as_slice() else { return Ok(false) };
+            if !network.labels.contains_key(LABEL_NETWORK) || self.is_used(&network.id, name).await? {
+                return Ok(false);
+            }
+            match self.engine.remove_network(&network.id).await {
+                Ok(()) => Ok(true),
+                // Somebody joined or removed it meanwhile.
+                Err(error) if error.kind != EngineErrorKind::Unreachable => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        removing.await.map_err(|error| engine_problem(&format!("remove the network `{name}`"), &error))
+    }
+
+    /// Whether something runs on it, or a sidecar that does not run would miss it at its next start.
+    async fn is_used(&self, id: &str, name: &str) -> EngineResult<bool> {
+        if !self.engine.members(id).await?.is_empty() {
+            return Ok(true);
+        }
+        for sidecar in self.engine.labelled(LABEL_SIDECAR).await? {
+            let found = self.engine.container(&sidecar).await?;
+            if found.is_some_and(|found| found.networks.contains_key(name)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,10 @@
+//! What the command line says of itself: help, explanations, completions, manual pages.
+
+mod support;
+
+mod command_line {
+    mod completions;
+    mod documents;
+    mod explain;
+    mod help;
+}

@@ -1,0 +1,43 @@
+//! The help texts, as a reader with 80 columns sees them. `INSTA_UPDATE=always cargo test --test command_line`
+//! takes them anew.
+
+use clap::CommandFactory;
+use farrier::cli::Cli;
+
+use crate::support::Scene;
+
+/// Every command that is shown.
+fn commands() -> Vec<String> {
+    let command = Cli::command();
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    shown.map(|command| command.get_name().to_owned()).collect()
+}
+
+fn help(scene: &Scene, arguments: &[&str]) -> String {
+    scene.farrier(arguments).arg("--help").env("COLUMNS", "80").output().assert_code(0).stdout()
+}
+
+#[test]
+fn every_help_text_is_as_it_was() {
+    let scene = Scene::new();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| {
+        insta::assert_snapshot!("help", help(&scene, &[]));
+        for command in commands() {
+            insta::assert_snapshot!(format!("help-{command}"), help(&scene, &[&command]));
+        }
+    });
+}
+
+#[test]
+fn every_help_text_fits_and_has_an_example() {
+    let scene = Scene::new();
+    for command in commands() {
+        let text = help(&scene, &[&command]);
+        let long: Vec<&str> = text.lines().filter(|line| line.trim_end().chars().count() > 80).collect();
+        assert_eq!(long, Vec::<&str>::new(), "{command}");
+        assert!(text.contains("Example"), "{command} has no example:\n{text}");
+    }
+}

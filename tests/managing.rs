@@ -1,0 +1,10 @@
+//! What is there already: listed, read, removed; and whether this machine can launch.
+
+mod support;
+
+mod managing {
+    mod doctor;
+    mod down;
+    mod logs;
+    mod ps;
+}

@@ -1,0 +1,90 @@
+//! `farrier logs`.
+
+use super::ps::started;
+use crate::support::launching::{idler, server};
+use crate::support::{Scene, Signal, docker, fixture_image};
+
+/// A server that writes these lines when it starts, and every exchange.
+fn talking(scene: &Scene, lines: &str) -> String {
+    let command =
+        format!("command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--trace\", {lines}]");
+    scene.define("db", &server(&fixture_image(), &command));
+    started(scene)
+}
+
+#[test]
+fn each_stream_goes_to_the_same_stream() {
+    let Some(scene) = Scene::with_docker() else { return };
+    scene.define("flood", &idler(&fixture_image(), "command = [\"flood\", \"3\"]"));
+    let network = scene.network("net");
+    drop(scene.launch(scene.in_container(&network, &["exit", "0"])).output());
+    let logs = |options: &[&str]| {
+        scene.farrier(["logs"]).args(options).arg(scene.name("flood")).output().assert_code(0)
+    };
+    let all = logs(&[]);
+    assert_eq!((all.stdout().lines().count(), all.stderr().lines().count()), (3, 3), "{all}");
+    let newest = logs(&["--tail", "2"]);
+    assert_eq!(newest.stdout().lines().count() + newest.stderr().lines().count(), 2, "{newest}");
+    let none = logs(&["-n", "0"]);
+    assert_eq!((none.stdout().as_str(), none.stderr().as_str()), ("", ""));
+}
+
+#[test]
+fn following_shows_what_comes_until_the_container_ends() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let network = talking(&scene, "\"--log\", \"first words\"");
+    let following = scene.farrier(["logs", "-f", &scene.name("db")]).spawn();
+    following.wait_for_stdout("first words\n");
+    scene.launch(scene.asking(&network, "db")).output().assert_code(0);
+    following.wait_for_stdout("ping");
+    docker(["rm", "--force", &scene.container("db")]);
+    following.wait().assert_code(0);
+}
+
+#[test]
+fn a_signal_ends_following_without_a_word() {
+    let Some(scene) = Scene::with_docker() else { return };
+    talking(&scene, "\"--log\", \"first words\"");
+    let following = scene.farrier(["logs", "--follow", &scene.container("db")]).spawn();
+    following.wait_for_stdout("first words\n");
+    following.signal(Signal::INT);
+    let outcome = following.wait().assert_code(130);
+    assert_eq!(outcome.stderr(), "", "{outcome}");
+}
+
+#[test]
+fn only_a_terminal_is_kept_from_control_characters() {
+    let Some(scene) = Scene::with_docker() else { return };
+    talking(&scene, "\"--log\", \"\\u001B[31mred\\tend\"");
+    let piped = scene.farrier(["logs", &scene.name("db")]).output().assert_code(0);
+    assert!(piped.stdout().starts_with("\u{1b}[31mred\tend\n"), "{piped}");
+    let shown = scene.farrier(["logs", &scene.name("db")]).spawn_on_terminal(80, 24).wait().assert_code(0);
+    assert!(shown.stdout().contains("\\x1b[31mred"), "{shown}");
+    assert!(!shown.stdout().contains('\u{1b}'), "{shown}");
+}
+
+#[test]
+fn runs_before_the_current_one_are_shown_only_when_asked_for() {
+    let Some(scene) = Scene::with_docker() else { return };
+    talking(&scene, "\"--log\", \"first words\"");
+    docker(["restart", "--time", "0", &scene.container("db")]);
+    for (options, expected) in [(&[][..], 1), (&["--all-runs"][..], 2)] {
+        let following = scene.farrier(["logs", "-f"]).args(options).arg(scene.name("db")).spawn();
+        following.wait_for_stdout("accepting");
+        following.signal(Signal::INT);
+        let outcome = following.wait();
+        assert_eq!(outcome.stdout().matches("first words").count(), expected, "{outcome}");
+    }
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_the_one_that_is_near() {
+    let Some(scene) = Scene::with_docker() else { return };
+    talking(&scene, "\"--log\", \"first words\"");
+    let near = scene.farrier(["logs", &format!("{}x", scene.name("db"))]).output().assert_code(125);
+    assert!(near.stderr().contains("[sidecar-not-found]"), "{near}");
+    assert!(near.stderr().contains(&format!("Did you mean `{}`?", scene.name("db"))), "{near}");
+    scene.define("absent", &idler(&fixture_image(), "command = [\"wait\"]"));
+    let absent = scene.farrier(["logs", &scene.name("absent")]).output().assert_code(125);
+    assert!(absent.stderr().contains("farrier up"), "{absent}");
+}
