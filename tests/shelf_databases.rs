@@ -1,0 +1,188 @@
+//! The probes of the shelf on real databases: each tells an open port from a server that serves.
+
+mod support;
+
+use std::io::Read;
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use support::servers::{mariadb_image, postgres_image, redis_image};
+use support::{Events, Layer, Outcome, Scene, docker, wait_until};
+
+/// A database under its probe, in a scene of its own.
+struct Database {
+    scene: Scene,
+    probe: &'static str,
+    image: String,
+    port: u16,
+    /// What the definition says besides: an entrypoint, a command.
+    top: String,
+}
+
+impl Database {
+    fn new(probe: &'static str, image: Option<String>, port: u16, top: &str) -> Option<Self> {
+        let scene = Scene::with_docker()?;
+        let component = format!("{}/probes/built/{probe}.wasm", env!("CARGO_MANIFEST_DIR"));
+        let component = std::fs::read(component).expect("the probe is built");
+        scene.define_in(Layer::User, &format!("{probe}.wasm"), component);
+        Some(Self { scene, probe, image: image?, port, top: top.to_owned() })
+    }
+
+    /// Brings it up with these settings of the probe.
+    fn up(&self, settings: &str, timeout: &str) -> (Outcome, Events) {
+        let Self { probe, image, port, top, .. } = self;
+        self.scene.define(
+            "db",
+            &format!(
+                "lifecycle = \"shared\"\nimage = \"{image}\"\n{top}\n[interface]\nkind = \"port\"\n\
+                 port = {port}\n[readiness]\nprobe = \"./{probe}.wasm\"\ngrants = {{ dial = [\"self\"] }}\n\
+                 settings = {{ {settings} }}\ntimeout = \"{timeout}\"\n"
+            ),
+        );
+        let path = self.scene.path("events.jsonl");
+        drop(std::fs::remove_file(&path));
+        let outcome = self.scene.farrier(["up", "--events"]).arg(&path).output();
+        (outcome, Events::read(&path))
+    }
+
+    /// It becomes ready.
+    fn is_ready(&self, settings: &str) {
+        let (outcome, events) = self.up(settings, "90s");
+        outcome.assert_code(0);
+        assert_eq!(events.of("ready").len(), 1, "{settings}");
+    }
+
+    /// It does not become ready in this time, and this is among the answers.
+    fn is_not_ready(&self, settings: &str, timeout: &str, answer: &str) {
+        let (outcome, events) = self.up(settings, timeout);
+        let outcome = outcome.assert_code(125);
+        let answers = events.answers();
+        assert!(answers.iter().any(|found| found.contains(answer)), "{answers:#?}\n{outcome}");
+    }
+
+    /// Runs a command in its container.
+    fn run(&self, command: &[&str]) -> String {
+        let container = self.scene.container("db");
+        docker(["exec", &container].iter().chain(command))
+    }
+}
+
+/// An answer that ends the wait at once must come long before this.
+const LONG: &str = "60s";
+
+#[test]
+fn postgresql_that_recovers_is_not_ready() {
+    let standby = "entrypoint = [\"sh\", \"-c\", \"initdb -D /tmp/data -U postgres --auth=trust --no-sync && \
+                   echo 'host all all all trust' >>/tmp/data/pg_hba.conf && : >/tmp/data/standby.signal && \
+                   exec postgres -D /tmp/data -c listen_addresses='*' -c hot_standby=off\"]\n";
+    let Some(database) = Database::new("postgres", postgres_image(), 5432, standby) else { return };
+    database.is_not_ready("", "10s", "the database system is not accepting connections");
+    database.run(&["pg_ctl", "promote", "-D", "/tmp/data"]);
+    database.is_ready("");
+    database.is_not_ready("database = \"app\"", "3s", "the database \"app\" does not exist yet");
+    database.is_not_ready("query = \"select * from jobs\"", "3s", "relation \"jobs\" does not exist");
+    database.run(&["psql", "-U", "postgres", "-c", "create database app"]);
+    database.run(&["psql", "-U", "postgres", "-d", "app", "-c", "create table jobs ()"]);
+    database.is_ready("database = \"app\", query = \"select * from jobs\"");
+}
+
+#[test]
+fn postgresql_is_logged_in_to_where_a_password_is_set() {
+    let guarded = "entrypoint = [\"sh\", \"-c\", \"initdb -D /tmp/data -U postgres --auth=trust --no-sync && \
+                   echo 'host all all all md5' >>/tmp/data/pg_hba.conf && \
+                   exec postgres -D /tmp/data -c listen_addresses='*'\"]\n";
+    let Some(database) = Database::new("postgres", postgres_image(), 5432, guarded) else { return };
+    database.is_ready("");
+    database.run(&["psql", "-U", "postgres", "-c", "create role scram login password 'secret'"]);
+    let old = "set password_encryption = 'md5'; create role old login password 'secret'";
+    database.run(&["psql", "-U", "postgres", "-c", old]);
+    for user in ["scram", "old"] {
+        let right = format!("user = \"{user}\", database = \"postgres\", password = \"secret\"");
+        database.is_ready(&format!("{right}, query = \"select 1\""));
+        let wrong = format!("user = \"{user}\", password = \"guess\"");
+        database.is_not_ready(&wrong, LONG, "PostgreSQL refuses the login: password authentication failed");
+    }
+    database.is_not_ready("query = \"select 1\"", LONG, "add `settings.password`");
+    let log = support::engine::container_logs(&database.scene.container("db"));
+    assert!(!log.contains("expected password response"), "{log}");
+}
+
+#[test]
+fn redis_that_loads_its_data_is_not_ready() {
+    let loading = "entrypoint = [\"sh\", \"-c\", \"redis-server --port 0 --unixsocket /tmp/redis \
+                   --enable-debug-command local --daemonize yes >/dev/null && \
+                   until redis-cli -s /tmp/redis debug populate 50000; do sleep 0.1; done && \
+                   redis-cli -s /tmp/redis shutdown save; exec redis-server --protected-mode no \
+                   --key-load-delay 10000 --loading-process-events-interval-bytes 1024\"]\n";
+    let Some(database) = Database::new("redis", redis_image(), 6379, loading) else { return };
+    database.is_not_ready("", "10s", "LOADING Redis is loading the dataset in memory");
+    database.run(&["redis-cli", "config", "set", "key-load-delay", "0"]);
+    database.is_ready("");
+    assert_eq!(database.run(&["redis-cli", "dbsize"]), "50000");
+}
+
+#[test]
+fn redis_is_logged_in_to_where_a_password_is_set() {
+    let guarded = "command = [\"redis-server\", \"--requirepass\", \"secret\"]\n";
+    let Some(database) = Database::new("redis", redis_image(), 6379, guarded) else { return };
+    database.is_ready("password = \"secret\"");
+    database.is_ready("username = \"default\", password = \"secret\"");
+    database.is_not_ready("", LONG, "Redis needs a password: add `settings.password`");
+    database.is_not_ready("password = \"guess\"", LONG, "WRONGPASS");
+}
+
+#[test]
+fn mariadb_that_is_stopped_is_not_ready() {
+    let child = "entrypoint = [\"sh\", \"-c\", \"mariadb-entrypoint & wait\"]\n";
+    let Some(database) = Database::new("mysql", mariadb_image(), 3306, child) else { return };
+    database.is_ready("");
+    let signal = |name: &str| {
+        database.run(&["sh", "-c", &format!("kill -{name} $(busybox pidof mariadbd)")]);
+    };
+    signal("STOP");
+    database.is_not_ready("", "5s", "the port accepts connections, but the server does not answer yet");
+    signal("CONT");
+    database.is_ready("");
+    database.is_ready("user = \"app\"");
+    database.is_ready("user = \"app\", password = \"secret\"");
+    let denied = "the server refuses the login: Access denied for user 'app'@";
+    database.is_not_ready("user = \"app\", password = \"guess\"", LONG, denied);
+}
+
+#[test]
+fn mariadb_with_too_many_connections_is_not_ready() {
+    let small = "command = [\"--max-connections=10\", \"--extra-port=3307\"]\n";
+    let Some(database) = Database::new("mysql", mariadb_image(), 3306, small) else { return };
+    database.is_ready("");
+    let held =
+        "for each in 1 2 3 4 5 6 7 8 9 10 11; do mariadb -uroot -h127.0.0.1 -e 'do sleep(600)' & done; wait";
+    docker(["exec", "--detach", &database.scene.container("db"), "sh", "-c", held]);
+    let ask = |query: &str| database.run(&["mariadb", "-uroot", "-h127.0.0.1", "-P3307", "-Ne", query]);
+    wait_until("all connections are held", Duration::from_secs(60), || {
+        ask("select count(*) from information_schema.processlist where info = 'do sleep(600)'") == "11"
+    });
+    database.is_not_ready("", "3s", "Too many connections (error 1040)");
+    ask("set global max_connections = 100");
+    database.is_ready("");
+}
+
+#[test]
+fn mariadb_never_blocks_the_probe_for_broken_handshakes() {
+    let strict = "command = [\"--max-connect-errors=10\"]\n";
+    let Some(database) = Database::new("mysql", mariadb_image(), 3306, strict) else { return };
+    // A login that succeeds would start the count again; this one is denied.
+    for _ in 0..200 {
+        database.is_ready("user = \"app\"");
+    }
+    // What a probe that only connects would do.
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
+    let addresses = support::engine::inspect(&database.scene.container("db"), format).unwrap_or_default();
+    let address = addresses.split_whitespace().next().expect("an address");
+    for _ in 0..12 {
+        let mut connection = TcpStream::connect((address, 3306)).expect("a connection");
+        let mut greeting = [0; 5];
+        connection.read_exact(&mut greeting).expect("a greeting");
+        connection.shutdown(Shutdown::Both).expect("an end");
+    }
+    database.is_not_ready("user = \"app\"", LONG, "is blocked because of many connection errors");
+}
