@@ -4,7 +4,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::Denial;
-use crate::bindings::farrier::probe::dial as import;
+use crate::imports::dial as import;
+
+/// Bytes that one read asks for.
+const READ_BYTES: u32 = 16 << 10;
 
 /// An open stream; dropping it closes both directions.
 #[derive(Debug)]
@@ -27,6 +30,50 @@ impl Connection {
     /// Why nothing could be read.
     pub fn receive(&self, max: u32) -> Result<Vec<u8>, Denial> {
         self.0.read(max)
+    }
+
+    /// Reads until these bytes were read, and gives everything up to and with them. What follows them in the
+    /// same read is lost: this is for protocols in which the server then waits to be asked.
+    ///
+    /// # Errors
+    /// Why nothing more could be read; [`Denial::Closed`] where the stream ends before, and [`Denial::Limit`]
+    /// where there are more than `max` bytes without them.
+    pub fn receive_until(&self, delimiter: &[u8], max: usize) -> Result<Vec<u8>, Denial> {
+        let mut bytes = Vec::new();
+        loop {
+            // It may have begun in what was read before.
+            let first = bytes.len().saturating_sub(delimiter.len());
+            let chunk = self.receive(READ_BYTES)?;
+            if chunk.is_empty() {
+                return Err(Denial::Closed);
+            }
+            bytes.extend_from_slice(&chunk);
+            let rest = bytes.get(first..).unwrap_or_default();
+            if let Some(at) = rest.windows(delimiter.len().max(1)).position(|window| window == delimiter) {
+                bytes.truncate(first + at + delimiter.len());
+                return Ok(bytes);
+            }
+            if bytes.len() > max {
+                return Err(Denial::Limit("the answer is too long".into()));
+            }
+        }
+    }
+
+    /// Reads exactly this many bytes.
+    ///
+    /// # Errors
+    /// Why they could not be read; [`Denial::Closed`] where the stream ends before.
+    pub fn receive_exactly(&self, count: usize) -> Result<Vec<u8>, Denial> {
+        let mut bytes = Vec::new();
+        while bytes.len() < count {
+            let left = u32::try_from(count - bytes.len()).unwrap_or(u32::MAX).min(READ_BYTES);
+            let chunk = self.receive(left)?;
+            if chunk.is_empty() {
+                return Err(Denial::Closed);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
     }
 
     /// Writes all bytes.

@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::Denial;
-use crate::bindings::farrier::probe::exec as import;
+use crate::imports::exec as import;
 
-pub use import::Output;
+pub use crate::bindings::farrier::probe::exec::Output;
 
 /// Runs one granted command to its end. `argv` must equal a granted list element by element.
 ///

@@ -1,9 +1,9 @@
 //! What the engine says about the container, and its image's own health test.
 
 use crate::Denial;
-use crate::bindings::farrier::probe::health as import;
+use crate::imports::health as import;
 
-pub use import::{HealthStatus, TestResult};
+pub use crate::bindings::farrier::probe::health::{HealthStatus, TestResult};
 
 /// The engine's latest word, without waiting.
 ///

@@ -3,7 +3,7 @@
 #![warn(missing_docs)]
 
 extern crate alloc;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", not(target_family = "wasm")))]
 extern crate std;
 
 // Generated from `wit/`: what the component model needs, and nothing that a guest calls itself.
@@ -16,6 +16,7 @@ pub mod exec;
 #[doc(hidden)]
 pub mod export;
 pub mod health;
+mod imports;
 pub mod line;
 pub mod log;
 pub mod logs;
@@ -23,6 +24,8 @@ pub mod logs;
 mod minimal;
 mod probe;
 mod settings;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 mod verdict;
 
 pub use bindings::settings::exports::farrier::probe::settings::Problem;

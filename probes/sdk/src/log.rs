@@ -1,6 +1,6 @@
 //! Lines for the launcher's own trace (`farrier launch -v`): always available, bounded, never fatal.
 
-use crate::bindings::farrier::probe::log as import;
+use crate::imports::log as import;
 
 /// A detail that helps whoever writes the probe.
 pub fn debug(line: &str) {

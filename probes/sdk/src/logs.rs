@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::Denial;
-use crate::bindings::farrier::probe::logs as import;
+use crate::imports::logs as import;
 
 /// The newest lines, oldest first, at most `max` of them.
 ///

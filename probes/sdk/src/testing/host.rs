@@ -1,0 +1,119 @@
+//! The imports, answered by the sidecar of the running check.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::thread_local;
+
+use super::State;
+use crate::Denial;
+
+thread_local! {
+    static RUNNING: RefCell<Option<Rc<RefCell<State>>>> = const { RefCell::new(None) };
+}
+
+/// While it lives, its sidecar answers.
+pub struct Running(Option<Rc<RefCell<State>>>);
+
+impl Running {
+    pub fn new(state: Rc<RefCell<State>>) -> Self {
+        Self(RUNNING.with(|running| running.replace(Some(state))))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        RUNNING.with(|running| *running.borrow_mut() = before);
+    }
+}
+
+fn running() -> Result<Rc<RefCell<State>>, Denial> {
+    RUNNING
+        .with(|running| running.borrow().clone())
+        .ok_or_else(|| Denial::Other("no host runs this probe: call it through `testing::Sidecar`".into()))
+}
+
+fn needs(grant: &str) -> Denial {
+    Denial::NotGranted(std::format!("this needs {grant}"))
+}
+
+pub mod dial {
+    use std::time::Duration;
+
+    use super::running;
+    use crate::Denial;
+
+    pub use crate::testing::peer::Connection;
+
+    pub fn connect(host: &str, port: u16, timeout_ms: Option<u32>) -> Result<Connection, Denial> {
+        let state = running()?;
+        let peer = state.borrow().peer(host, port)?;
+        let timeout = Duration::from_millis(timeout_ms.map_or(1_000, |limit| limit.clamp(1, 1_000)).into());
+        Connection::open(&state, peer, timeout)
+    }
+}
+
+pub mod exec {
+    use std::string::String;
+    use std::vec::Vec;
+
+    use super::{needs, running};
+    use crate::Denial;
+    use crate::bindings::farrier::probe::exec::Output;
+
+    pub fn run(argv: &[String]) -> Result<Output, Denial> {
+        let state = running()?;
+        let mut state = state.borrow_mut();
+        let answer = state.commands.iter().find(|(known, _)| known == argv).map(|(_, answer)| answer.clone());
+        let Some(answer) = answer else { return Err(needs(&std::format!("grants.exec = [{argv:?}]"))) };
+        state.executed.push(argv.to_vec());
+        answer
+    }
+
+    pub fn declared() -> Option<Vec<String>> {
+        running().ok()?.borrow().declared.clone()
+    }
+}
+
+pub mod health {
+    use super::{needs, running};
+    use crate::Denial;
+    use crate::bindings::farrier::probe::health::{HealthStatus, TestResult};
+
+    pub fn status() -> Result<HealthStatus, Denial> {
+        running()?.borrow().health.ok_or_else(|| needs("grants.health = true"))
+    }
+
+    pub fn run_test() -> Result<Option<TestResult>, Denial> {
+        status()?;
+        Ok(running()?.borrow().health_test.clone())
+    }
+}
+
+pub mod logs {
+    use std::string::String;
+    use std::vec::Vec;
+
+    use super::{needs, running};
+    use crate::Denial;
+
+    pub fn tail(max: u32) -> Result<Vec<String>, Denial> {
+        let state = running()?;
+        let state = state.borrow();
+        let lines = state.log_lines.as_ref().ok_or_else(|| needs("grants.logs = true"))?;
+        let first = lines.len().saturating_sub(max as usize);
+        Ok(lines.iter().skip(first).cloned().collect())
+    }
+}
+
+pub mod log {
+    use super::running;
+
+    pub use crate::bindings::farrier::probe::log::Level;
+
+    pub fn write(level: Level, line: &str) {
+        if let Ok(state) = running() {
+            state.borrow_mut().trace.push((level, line.into()));
+        }
+    }
+}
