@@ -107,7 +107,7 @@ pub struct ProbeCheck {
     pub settings: String,
     /// What the probe may do: `dial=self`, `dial=self:PORT`, `dial=HOST:PORT`, `dial=NAME:PORT=HOST:PORT`,
     /// `logs=FILE` (its lines are the container's log), `health=starting|healthy|unhealthy|none`,
-    /// `exec=["command","argument"]` (answered: no container).
+    /// `env=NAME=VALUE`, `exec=["command","argument"]` (answered: no container).
     #[arg(long = "grant", value_name = "GRANT")]
     pub grants: Vec<String>,
     /// Poll as a launch does, until it is ready or the time is over.

@@ -50,7 +50,7 @@ impl Origin {
         match self {
             Self::Shipped => "ships with farrier".to_owned(),
             Self::Layer(layer, path) => format!("{layer} layer, {}", path.display()),
-            Self::File(path) => path.display().to_string(),
+            Self::File(_) => "a file".to_owned(),
         }
     }
 

@@ -83,12 +83,12 @@ impl Rehearsal {
                     }
                 }
             }
-            // As in a launch: a broken poll may be the server's doing, and is repeated.
+            // As in a launch: what is broken ends the wait, what is slow may become faster.
             let asked_for = match &verdict {
                 Verdict::Pending { retry_after, .. } => *retry_after,
                 _ => None,
             };
-            let over = matches!(verdict, Verdict::Ready | Verdict::Failed(_));
+            let over = matches!(verdict, Verdict::Ready | Verdict::Failed(_) | Verdict::Crashed(_));
             let rest = pause(took, 1, false, asked_for);
             let late = deadline.is_none_or(|deadline| Instant::now() + rest >= deadline);
             if over || late {
@@ -128,6 +128,7 @@ impl Rehearsal {
             subject: stand_in::subject(&self.granted)?,
             commands: self.granted.commands.clone(),
             declared: self.granted.commands.first().cloned(),
+            environment: self.granted.environment.clone(),
             ..Powers::default()
         })
     }

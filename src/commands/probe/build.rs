@@ -27,7 +27,9 @@ pub fn build(options: &ProbeBuild) -> Result<u8, Failure> {
         (options.path.clone(), options.path.with_extension("component.wasm"))
     };
     let out = options.out.clone().unwrap_or(default);
-    let bytes = read(&module).map_err(|reason| unusable(&module, &reason))?;
+    let bytes = read(&module).map_err(|reason| {
+        unusable(&module, &reason).hint("Name the folder of a Rust crate, or a core module's file.")
+    })?;
     let component = encode::component(bytes).map_err(|error| {
         let hint = match error {
             encode::EncodeError::NoWorld => {

@@ -56,7 +56,7 @@ fn human(chosen: &Chosen) -> String {
     line("size", &format!("{} ({} bytes)", human_size(file), file.bytes.len()));
     line("sha256", &file.digest);
     for (package, versions) in versions(file) {
-        line("contract", &format!("{package} {}", versions.into_iter().collect::<Vec<_>>().join(", ")));
+        line("wit", &format!("{package} {}", versions.into_iter().collect::<Vec<_>>().join(", ")));
     }
     for export in &file.exports {
         line("exports", export);

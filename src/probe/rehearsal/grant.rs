@@ -57,6 +57,8 @@ pub struct Rehearsed {
     pub commands: Vec<Vec<String>>,
     /// The health that it reads: none where the container has no health test.
     pub health: Option<Option<HealthStatus>>,
+    /// Variables of the definition's own environment.
+    pub environment: Vec<(String, String)>,
     /// The file whose lines are the container's log.
     pub logs: Option<PathBuf>,
 }
@@ -82,12 +84,20 @@ impl Rehearsed {
             Some(("dial", place)) => self.places.push(dial(place, target)?),
             Some(("logs", file)) if !file.is_empty() => self.logs = Some(PathBuf::from(file)),
             Some(("health", status)) => self.health = Some(health(status)?),
+            Some(("env", variable)) => {
+                let (name, value) = variable.split_once('=').ok_or("write env=NAME=VALUE")?;
+                self.environment.push((name.to_owned(), value.to_owned()));
+            }
             Some(("exec", command)) => {
                 let words: Vec<String> = serde_json::from_str(command)
                     .map_err(|_| "write the whole command as a JSON list of strings".to_owned())?;
                 self.commands.push(words);
             }
-            _ => return Err("write dial=…, logs=FILE, health=STATUS or exec=[\"command\"]".to_owned()),
+            _ => {
+                return Err(
+                    "write dial=…, logs=FILE, health=STATUS, env=NAME=VALUE or exec=[\"command\"]".to_owned()
+                );
+            }
         }
         Ok(())
     }
@@ -162,7 +172,10 @@ mod tests {
                 "exec=pg_isready",
                 "`--grant exec=pg_isready`: write the whole command as a JSON list of strings",
             ),
-            ("logs", "`--grant logs`: write dial=…, logs=FILE, health=STATUS or exec=[\"command\"]"),
+            (
+                "logs",
+                "`--grant logs`: write dial=…, logs=FILE, health=STATUS, env=NAME=VALUE or exec=[\"command\"]",
+            ),
         ] {
             assert_eq!(Rehearsed::parse(&[option.to_owned()], &target), Err(expected.to_owned()));
         }

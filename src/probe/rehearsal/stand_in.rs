@@ -1,5 +1,6 @@
 //! A container that is not there: its health and its log come from options.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -36,8 +37,9 @@ pub fn subject(granted: &Rehearsed) -> io::Result<Option<Subject>> {
     let engine = MemoryEngine::new();
     let found = engine.change(|world| {
         world.add_image(NAME, image(granted.health.flatten()));
-        let spec =
-            ContainerSpec { name: NAME.to_owned(), image: NAME.to_owned(), ..ContainerSpec::default() };
+        world.create_network(NAME, &BTreeMap::new());
+        let name = || NAME.to_owned();
+        let spec = ContainerSpec { name: name(), image: name(), network: name(), ..ContainerSpec::default() };
         let _ = world.create(&spec).and_then(|_| world.start_now(NAME));
         if let Some(Some(status)) = granted.health {
             world.health(NAME, status, i64::from(status != HealthStatus::Healthy), "");
@@ -71,10 +73,11 @@ fn end_of(path: &Path) -> io::Result<Vec<u8>> {
 
 fn image(health: Option<HealthStatus>) -> MemoryImage {
     let mut image = MemoryImage::new(move |arguments| match arguments {
-        [] => Run::forever(),
+        [main] if main == NAME => Run::forever(),
         [test] if test == TEST => Run::exit(i64::from(health != Some(HealthStatus::Healthy))),
         _ => Run::ending(End::CannotRun(NO_CONTAINER.to_owned())),
     });
+    image.image.process.command = vec![NAME.to_owned()];
     image.image.process.health =
         health.map(|_| HealthTest { test: vec!["CMD".to_owned(), TEST.to_owned()], ..HealthTest::default() });
     image
