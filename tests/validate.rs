@@ -201,7 +201,12 @@ fn each_file_that_is_no_usable_probe_is_named_for_what_it_is() {
     let table: [(&str, Vec<u8>, &str, &[&str]); 9] = [
         ("a text file", b"#!/bin/sh\n".to_vec(), "probe-invalid", &["it is not WebAssembly"]),
         ("an empty file", Vec::new(), "probe-invalid", &["it is not WebAssembly"]),
-        ("a core module", component("(module)"), "probe-invalid", &["core WebAssembly module", "wasm-tools"]),
+        (
+            "a core module",
+            component("(module)"),
+            "probe-invalid",
+            &["core WebAssembly module", "farrier probe build"],
+        ),
         ("truncated", good[..good.len() / 2].to_vec(), "probe-invalid", &["damaged"]),
         ("another contract", component(&later), "probe-invalid", &["farrier:probe@0.2.0", "0.1.0"]),
         ("no probe", component("(component)"), "probe-invalid", &["farrier:probe/check"]),
