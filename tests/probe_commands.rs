@@ -365,6 +365,10 @@ fn the_templates_leave_no_gap() {
         farrier(&scene, &["probe", "new", name, "--lang", language]).output().assert_code(0);
         let mut open = vec![scene.workspace().join(name)];
         while let Some(path) = open.pop() {
+            // The SDK is no template.
+            if path.ends_with("farrier-probe/src") {
+                continue;
+            }
             if path.is_dir() {
                 open.extend(
                     fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()),

@@ -19,7 +19,7 @@ use crate::settings::layer_directories;
 /// Does what the subcommand says.
 pub fn probe(options: &Probe) -> Result<u8, Failure> {
     match &options.command {
-        ProbeCommand::List(options) => list::list(options),
+        ProbeCommand::List(options) => Ok(list::list(options)),
         ProbeCommand::Inspect(options) => inspect::inspect(options),
         ProbeCommand::New(options) => new::new(options),
         ProbeCommand::Build(options) => build::build(options),

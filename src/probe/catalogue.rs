@@ -145,15 +145,17 @@ pub fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
     Problem::error(Code::ProbeInvalid, format!("`{name}` cannot be used as a probe: {error}")).hint(hint)
 }
 
-/// Looks a name up: first among the probes that ship with farrier, then in these folders, in their order. With
-/// the component comes the folder, none where it ships.
+/// A component, and the folder that it was found in; none where it ships with farrier.
+pub type Named<'f> = (ComponentFile, Option<&'f ProbeFolder>);
+
+/// Looks a name up: first among the probes that ship with farrier, then in these folders, in their order.
 ///
 /// # Errors
 /// The first file of that name cannot be used.
 pub fn named<'f>(
     name: &str,
     folders: &[&'f ProbeFolder],
-) -> Result<Option<(ComponentFile, Option<&'f ProbeFolder>)>, (PathBuf, ComponentError)> {
+) -> Result<Option<Named<'f>>, (PathBuf, ComponentError)> {
     if let Some(bytes) = built_in(name) {
         let file = ComponentFile::parse(bytes.to_vec());
         return file.map(|file| Some((file, None))).map_err(|error| (PathBuf::from(name), error));

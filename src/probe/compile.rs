@@ -56,7 +56,7 @@ pub fn module(folder: &Path) -> Result<Module, Problem> {
     let built =
         messages.lines().filter_map(|line| serde_json::from_str(line).ok()).filter_map(|line| library(&line));
     // Dependencies come before the crate itself.
-    built.last().ok_or_else(|| {
+    built.next_back().ok_or_else(|| {
         Problem::error(Code::ProbeBuild, "the crate makes no WebAssembly library")
             .hint("Write `crate-type = [\"cdylib\"]` under [lib] in its Cargo.toml.")
     })

@@ -188,16 +188,14 @@ fn deed_line(deed: &Deed) -> String {
         format!("{} ({})", deed.name, deed.address)
     };
     let took = short(deed.took);
-    match &deed.error {
-        Some(error) => format!("dialled {place}: {} after {took}", dial_error(error)),
-        None => {
-            let ended = if deed.ended { ", until its end" } else { "" };
-            format!(
-                "dialled {place}: connected after {took}, wrote {} bytes, read {} bytes{ended}",
-                deed.written, deed.read
-            )
-        }
+    if let Some(error) = &deed.error {
+        return format!("dialled {place}: {} after {took}", dial_error(error));
     }
+    let ended = if deed.ended { ", until its end" } else { "" };
+    format!(
+        "dialled {place}: connected after {took}, wrote {} bytes, read {} bytes{ended}",
+        deed.written, deed.read
+    )
 }
 
 fn dial_error(error: &DialError) -> &str {

@@ -8,7 +8,6 @@ use super::inspect::{contract, human_size};
 use crate::cli::{Format, ProbeList};
 use crate::commands::data::print;
 use crate::definition::escape;
-use crate::error::Failure;
 use crate::exit;
 use crate::probe::capabilities::capabilities;
 use crate::probe::catalogue::{built_in, built_in_names};
@@ -26,7 +25,7 @@ struct Entry {
 }
 
 /// Prints them, those that cannot be used included.
-pub fn list(options: &ProbeList) -> Result<u8, Failure> {
+pub fn list(options: &ProbeList) -> u8 {
     let entries = entries(&ProbeFolders::of(&layer_directories(&options.layers)));
     match options.format {
         Format::Human => print(&human(&entries)),
@@ -35,7 +34,7 @@ pub fn list(options: &ProbeList) -> Result<u8, Failure> {
             print(&format!("{:#}\n", json!({ "probes": probes })));
         }
     }
-    Ok(exit::SUCCESS)
+    exit::SUCCESS
 }
 
 fn entries(folders: &ProbeFolders) -> Vec<Entry> {
