@@ -18,6 +18,7 @@ const BUILT_IN: &[(&str, &[u8])] = &[
     ("healthcheck", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/healthcheck.wasm"))),
     ("exec", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/exec.wasm"))),
     ("skip", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/skip.wasm"))),
+    ("grpc", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/grpc.wasm"))),
 ];
 
 /// A probe that was found and whose imports its grants cover.

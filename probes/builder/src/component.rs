@@ -40,7 +40,7 @@ pub fn interfaces(component: &[u8]) -> Result<Interfaces> {
 /// What it has, and what it should have.
 pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
     let capability = match name {
-        "tcp" | "mysql" | "postgres" | "redis" => Some("dial"),
+        "tcp" | "grpc" | "mysql" | "postgres" | "redis" => Some("dial"),
         "healthcheck" => Some("health"),
         "exec" => Some("exec"),
         "skip" => None,
@@ -48,7 +48,7 @@ pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
     };
     // `types` holds no functions: whatever exports `check` names its types.
     let imports = capability.into_iter().chain(["types"]);
-    let settings = matches!(name, "mysql" | "postgres" | "redis").then_some("settings");
+    let settings = matches!(name, "grpc" | "mysql" | "postgres" | "redis").then_some("settings");
     let exports = ["check"].into_iter().chain(settings);
     let qualified = |interface: &str| format!("farrier:probe/{interface}@0.1.0");
     let expected =

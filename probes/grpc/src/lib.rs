@@ -1,0 +1,83 @@
+//! `grpc`: ready when the server's health service, `grpc.health.v1.Health`, says SERVING. Speaks HTTP/2 without
+//! TLS. Imports only `dial`.
+
+mod answer;
+mod call;
+mod frame;
+mod message;
+mod stream;
+
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial};
+use serde::Deserialize;
+
+use stream::Stream;
+
+/// Names of services are a few dozen bytes; this keeps the request within one frame.
+const LONGEST_SERVICE: usize = 1024;
+
+struct Grpc;
+
+/// What a definition's `readiness.settings` may hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// The service to ask about, as in `orders.v1.Orders`; empty is the server as a whole.
+    service: String,
+    /// Where the health service listens, if not at the declared port.
+    port: Option<u16>,
+}
+
+impl Probe for Grpc {
+    type Settings = Settings;
+
+    fn check(context: &Context, settings: Settings) -> Verdict {
+        let Some(port) = settings.port.or(context.port) else {
+            return Verdict::failed(
+                "the grpc probe needs a port, and the interface declares none: set `interface.port` or \
+                 `settings.port`",
+            );
+        };
+        let authority = format!("{}:{port}", context.host);
+        match dial::connect(&context.host, port, None) {
+            Ok(mut connection) => ask(&mut connection, &authority, &settings.service),
+            Err(Denial::NotGranted(text)) => {
+                Verdict::failed(Line::new().text("the dial was not granted: ").text(&text))
+            }
+            Err(denial) => Verdict::pending(Line::new().text(denial.text())),
+        }
+    }
+
+    fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
+        let mut problems = Vec::new();
+        let service = &settings.service;
+        if service.len() > LONGEST_SERVICE {
+            problems.push(Problem::new("service", format!("it is longer than {LONGEST_SERVICE} bytes")));
+        }
+        if service.chars().any(|character| character.is_whitespace() || character.is_control()) {
+            problems.push(Problem::new("service", "the name of a service holds no spaces"));
+        }
+        if service.contains('/') {
+            problems.push(Problem::new(
+                "service",
+                "name a service, as in `orders.v1.Orders`, and no method of it: `Check` is asked about it",
+            ));
+        }
+        if settings.port == Some(0) {
+            problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+farrier_probe::export!(Grpc with settings);
+
+/// Asks once how the service is.
+fn ask(server: &mut impl Stream, authority: &str, service: &str) -> Verdict {
+    match call::check(server, authority, &message::request(service)) {
+        Ok(answer) => answer::verdict(&answer, service),
+        Err(trouble) => answer::unanswered(&trouble),
+    }
+}
+
+#[cfg(test)]
+mod tests;
