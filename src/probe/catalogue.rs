@@ -18,6 +18,9 @@ const BUILT_IN: &[(&str, &[u8])] = &[
     ("healthcheck", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/healthcheck.wasm"))),
     ("exec", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/exec.wasm"))),
     ("skip", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/skip.wasm"))),
+    ("postgres", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/postgres.wasm"))),
+    ("redis", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/redis.wasm"))),
+    ("mysql", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/mysql.wasm"))),
     ("grpc", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/grpc.wasm"))),
 ];
 

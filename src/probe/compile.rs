@@ -53,7 +53,7 @@ pub fn module(folder: &Path) -> Result<Module, Problem> {
         .hint("What cargo says above is the reason."));
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let built =
+    let mut built =
         messages.lines().filter_map(|line| serde_json::from_str(line).ok()).filter_map(|line| library(&line));
     // Dependencies come before the crate itself.
     built.next_back().ok_or_else(|| {

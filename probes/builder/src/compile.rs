@@ -75,15 +75,17 @@ pub fn guests(root: &Path) -> Result<Guests> {
         flags.push(name);
     }
 
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root).args(["build", "--locked", "--profile", PROFILE, "--target", TARGET]);
+    // One at a time: cargo gives all packages that it builds together the features that any of them wants, and a
+    // guest with the standard library beside one without has two panic handlers.
     for name in BUILT_INS {
+        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(root).args(["build", "--locked", "--profile", PROFILE, "--target", TARGET]);
         command.arg("--package").arg(package(name));
+        // The encoded form comes before every other source of flags, the user's configuration included.
+        command.env("RUSTC", &rustc).env("CARGO_ENCODED_RUSTFLAGS", &flags);
+        let status = command.env("CARGO_TARGET_DIR", &target_dir).status().context("cargo cannot be run")?;
+        ensure!(status.success(), "cargo did not build the probe `{name}`: {status}");
     }
-    // The encoded form comes before every other source of flags, the user's configuration included.
-    command.env("RUSTC", &rustc).env("CARGO_ENCODED_RUSTFLAGS", flags).env("CARGO_TARGET_DIR", &target_dir);
-    let status = command.status().context("cargo cannot be run")?;
-    ensure!(status.success(), "cargo did not build the guests: {status}");
     Ok(Guests { rustc: version, modules: target_dir.join(TARGET).join(PROFILE), private })
 }
 
