@@ -1,54 +1,35 @@
-//! Runs the probe as an ordinary program, on a server that is only played. No container, no WebAssembly.
+//! Runs the probe as an ordinary program, on a sidecar that is only played. No container, no WebAssembly.
 
-use std::collections::VecDeque;
-use std::io;
+use farrier_probe::testing::{Peer, Sidecar};
 
 use super::*;
 
-/// Gives these answers, one a read, and then ends the stream.
-struct Server {
-    answers: VecDeque<&'static [u8]>,
-    heard: Vec<u8>,
-}
+const SETTINGS: &str = r#"{ "send": "HELO\r\n", "expect": "ready" }"#;
 
-impl Server {
-    fn answering<const N: usize>(answers: [&'static str; N]) -> Self {
-        Self { answers: answers.map(str::as_bytes).into(), heard: Vec::new() }
-    }
-}
-
-impl Read for Server {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let answer = self.answers.pop_front().unwrap_or_default();
-        buffer[..answer.len()].copy_from_slice(answer);
-        Ok(answer.len())
-    }
-}
-
-impl Write for Server {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.heard.extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn settings() -> Settings {
-    Settings { send: "HELO\r\n".to_owned(), expect: "ready".to_owned() }
+/// One poll of a sidecar whose port 8080 behaves like this.
+fn check(peer: Peer) -> Verdict {
+    Sidecar::new().port(8080).settings(SETTINGS).accepts(8080, peer).check::<Hello>()
 }
 
 #[test]
-fn it_is_ready_when_the_answer_comes_in_pieces() {
-    let mut server = Server::answering(["220 rea", "dy\r\n"]);
-    assert_eq!(converse(&mut server, &settings()), Verdict::Ready);
-    assert_eq!(server.heard, b"HELO\r\n");
+fn it_is_ready_only_when_the_expected_answer_came() {
+    let greeted = || Peer::new().expects("HELO\r\n");
+    let rows = [
+        ("in pieces", greeted().sends("220 rea").sends("dy\r\n"), Verdict::Ready),
+        (
+            "another answer",
+            greeted().sends("503 starting\r\n"),
+            Verdict::pending("the answer ends with: 503 starting"),
+        ),
+        ("nobody listens", Peer::refuses(), Verdict::pending("connection refused")),
+    ];
+    for (name, peer, expected) in rows {
+        assert_eq!(check(peer), expected, "{name}");
+    }
 }
 
 #[test]
-fn it_waits_while_the_answer_is_another() {
-    let verdict = converse(Server::answering(["503 starting\r\n"]), &settings());
-    assert_eq!(verdict, Verdict::pending("the answer ends with: 503 starting"));
+fn a_mistake_in_the_settings_is_told_with_its_path() {
+    let problems = Sidecar::new().settings(r#"{ "expect": 220 }"#).validate::<Hello>().unwrap_err();
+    assert_eq!(problems[0].path, "expect");
 }
