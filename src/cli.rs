@@ -8,6 +8,9 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
+
+use crate::commands::sidecar_names;
 
 pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, Ps, Shell};
 pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
@@ -278,7 +281,7 @@ pub struct Validate {
 #[command(after_help = "Examples:\n  farrier approve db\n  farrier approve db --hash HEX")]
 pub struct Approve {
     /// The sidecars to ask about [default: all that need an approval].
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
     pub names: Vec<String>,
     /// Approve without a question, if this is the definition's hash.
     #[arg(long, value_name = "HEX", requires = "names")]

@@ -48,13 +48,13 @@ impl Check {
 }
 
 /// Looks at everything. It takes seconds at most, whatever the engine does.
-pub async fn examine(settings: &Settings, approvals: Option<&std::path::Path>) -> Vec<Check> {
+pub async fn examine(settings: &Settings) -> Vec<Check> {
     let mut checks = vec![versions()];
     let (engine, of_engine) = engine::examine(settings).await;
     checks.extend(of_engine);
     checks.push(folders::cache(settings.cache.as_deref()));
     checks.push(folders::state(settings.state.as_deref()));
-    checks.push(folders::approvals(approvals, settings.state.as_deref()));
+    checks.push(folders::approvals(settings.approvals.as_deref()));
     checks.push(folders::locks(engine.as_ref().map(|info| info.id.as_str())));
     checks.extend(layers(settings));
     checks

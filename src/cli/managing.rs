@@ -1,5 +1,6 @@
 //! The command line of what is not about launching: sidecars that are there, this machine, error codes, shells.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -105,8 +106,8 @@ Examples:
   farrier doctor --format json | jq '.checks[] | select(.status != \"ok\")'")]
 pub struct Doctor {
     /// Where approvals of workspace definitions are kept.
-    #[arg(long, value_name = "FILE", env = "FARRIER_APPROVALS")]
-    pub approvals: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "FARRIER_APPROVALS", allow_hyphen_values = true)]
+    pub approvals: Option<OsString>,
     /// The form of the report.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,

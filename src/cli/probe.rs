@@ -11,6 +11,7 @@ use crate::definition::{parse_duration, parse_size};
 
 /// Options of `probe`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  farrier probe list\n  farrier probe new orders-ready")]
 pub struct Probe {
     /// What to do.
     #[command(subcommand)]
@@ -34,6 +35,7 @@ pub enum ProbeCommand {
 
 /// Options of `probe list`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  farrier probe list --no-workspace")]
 pub struct ProbeList {
     /// Layers.
     #[command(flatten)]
@@ -45,6 +47,7 @@ pub struct ProbeList {
 
 /// Options of `probe inspect`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  farrier probe inspect tcp\n  farrier probe inspect ./orders-ready.wasm")]
 pub struct ProbeInspect {
     /// A component file (`./name.wasm`), or the name of a probe.
     #[arg(value_name = "FILE|NAME")]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::data::print;
-use crate::cli::{self, Format, LaunchOptions};
+use crate::cli::{self, ApprovalOptions, Format, LaunchOptions};
 use crate::definition::escape;
 use crate::doctor::{Check, examine};
 use crate::error::Failure;
@@ -13,9 +13,9 @@ use crate::settings::Settings;
 
 /// Prints each finding, and how to repair what is not right.
 pub fn doctor(options: &cli::Doctor) -> Result<u8, Failure> {
-    let settings = Settings::new(&options.layers, &LaunchOptions::default());
-    let approvals = options.approvals.as_deref();
-    let checks = Stage::start()?.run_alone(async { Ok(examine(&settings, approvals).await) })?;
+    let approval = ApprovalOptions { approvals: options.approvals.clone(), ..ApprovalOptions::default() };
+    let settings = Settings::new(&options.layers, &LaunchOptions { approval, ..LaunchOptions::default() });
+    let checks = Stage::start()?.run_alone(async { Ok(examine(&settings).await) })?;
     let well = checks.iter().all(Check::is_well);
     match options.format {
         Format::Human => print(&human(&checks)),

@@ -65,14 +65,13 @@ pub(super) fn state(folder: Option<&Path>) -> Check {
 }
 
 /// The file with approvals of workspace definitions.
-pub(super) fn approvals(given: Option<&Path>, state: Option<&Path>) -> Check {
+pub(super) fn approvals(file: Option<&Path>) -> Check {
     const NAME: &str = "approvals";
-    let Some(file) = given.map(Path::to_owned).or_else(|| state.map(|state| state.join("approvals.json")))
-    else {
+    let Some(file) = file else {
         return Check::broken(NAME, format!("approvals are not kept: {NO_HOME}"), SET_HOME);
     };
     let shown = file.display();
-    let found = match std::fs::symlink_metadata(&file) {
+    let found = match std::fs::symlink_metadata(file) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Check::well(NAME, format!("none yet ({shown})"));
@@ -88,10 +87,10 @@ pub(super) fn approvals(given: Option<&Path>, state: Option<&Path>) -> Check {
     if !found.is_file() {
         return Check::broken(NAME, format!("{shown} is not a regular file"), format!("Move {shown} away."));
     }
-    if let Some(check) = readable_by_others(NAME, &file, &found) {
+    if let Some(check) = readable_by_others(NAME, file, &found) {
         return check;
     }
-    let text = std::fs::read(&file).map_err(|error| error.to_string());
+    let text = std::fs::read(file).map_err(|error| error.to_string());
     let parsed = text.and_then(|text| {
         serde_json::from_slice::<serde_json::Value>(&text).map_err(|error| format!("it is not JSON: {error}"))
     });

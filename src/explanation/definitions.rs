@@ -150,13 +150,15 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ApprovalRequired,
-        meaning: "A definition comes from the workspace, and nobody has approved it.",
+        meaning: "A definition comes from the workspace, and nobody has approved it as it is now.",
         causes: &[
             "The checkout brings definitions along; whoever wrote them could start any image.",
-            "An approved definition, or its probe, was changed.",
+            "An approved definition, its probe or a folder that it grants was changed.",
+            "The approval is asked for where there is no terminal, or with `--no-prompt`.",
         ],
         steps: &[
-            "Read the definition, and then approve it or move it to the user's layer.",
+            "Read what it would do, and approve it with `farrier approve NAME`.",
+            "Without a terminal, give the hash of what was read: `farrier approve NAME --hash HEX`.",
             "Start without the workspace by `--no-workspace`.",
         ],
     },
