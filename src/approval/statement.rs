@@ -261,6 +261,7 @@ mod tests {
     use crate::approval::Approval;
     use crate::definition::{LayerDirectories, load};
     use crate::probe::catalogue::find;
+    use crate::probe::folders::ProbeFolders;
     use crate::sidecar::{Scopes, Sidecar};
 
     /// The statement about a definition with these lines in its top table and under its readiness.
@@ -277,7 +278,10 @@ mod tests {
         let mut loaded =
             load(&LayerDirectories { user, org: None, repo: None, workspace: None, workspace_root: None });
         let definition = loaded.definitions.pop().unwrap_or_else(|| panic!("{:?}", loaded.problems));
-        let found = definition.readiness.iter().map(|readiness| find(&definition, readiness).expect("found"));
+        let found = definition
+            .readiness
+            .iter()
+            .map(|readiness| find(&definition, readiness, &ProbeFolders::default()).expect("found"));
         let probes = found.collect();
         let sidecar = Sidecar::new(definition, &Scopes::default());
         Statement::of(&Prepared { sidecar, probes, approval: Approval::Missing }, false)
