@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::engine::words::{Meaning, meaning};
 use crate::engine::{Container, ContainerSpec, Engine, EngineError, EngineErrorKind, Image, Status};
 use crate::error::{Code, Problem};
 use crate::event::{Event, Reporter};
@@ -28,6 +29,13 @@ pub struct Applier {
     pub docker_config: std::path::PathBuf,
 }
 
+/// What to do where the engine's disk is full.
+const MAKE_ROOM: &str =
+    "Make room: `docker system df` tells what takes it, and `docker system prune` removes what is unused.";
+/// What to do where a container's program does not start.
+const CHECK_PROGRAM: &str =
+    "Check that the image has the program that `entrypoint` and `command` name, for this architecture.";
+
 /// An engine's failure in the middle of something.
 #[must_use]
 pub fn engine_problem(doing: &str, error: &EngineError) -> Problem {
@@ -35,7 +43,7 @@ pub fn engine_problem(doing: &str, error: &EngineError) -> Problem {
     match error.kind {
         EngineErrorKind::Unreachable => problem(Code::EngineUnreachable)
             .hint("Check that the engine runs, for example with `docker info`."),
-        EngineErrorKind::PermissionDenied => problem(Code::EngineUnreachable)
+        EngineErrorKind::PermissionDenied => problem(Code::EnginePermission)
             .hint("Join the group that may use the socket (`docker`), or use a rootless engine."),
         EngineErrorKind::TimedOut => problem(Code::EngineFailed)
             .hint("The engine is busy or hangs: look at its own log, then run the command again."),
@@ -235,12 +243,28 @@ impl Applier {
     }
 }
 
+/// An image cannot be had: what the engine's words say about why, and what to do.
 fn unavailable(sidecar: &Sidecar, reason: &str) -> Problem {
     let image = &sidecar.definition.image;
-    Problem::error(Code::ImageUnavailable, format!("the image `{image}` cannot be had: {reason}"))
-        .at(sidecar.definition.place("image"))
-        .hint(format!("Try `docker pull {image}`, after `docker login` if its registry asks for it."))
-        .hint("An image that you build yourself must be built before: `docker build -t NAME .`.")
+    let try_it = format!("Try `docker pull {image}`, after `docker login` if its registry asks for it.");
+    let build_it =
+        "An image that you build yourself must be built before: `docker build -t NAME .`.".to_owned();
+    let (code, hints) = match meaning(reason) {
+        Some(Meaning::Denied) => (Code::ImageDenied, vec![try_it, build_it]),
+        Some(Meaning::NotFound) => {
+            let check = format!("Check the name and the tag of `{image}`, and that it was pushed.");
+            (Code::ImageNotFound, vec![check, build_it])
+        }
+        Some(Meaning::DiskFull) => (Code::DiskFull, vec![MAKE_ROOM.to_owned()]),
+        Some(Meaning::WrongArchitecture) => {
+            let other = "Name an image that is made for this machine's architecture too.".to_owned();
+            (Code::WrongArchitecture, vec![other])
+        }
+        _ => (Code::ImageUnavailable, vec![try_it, build_it]),
+    };
+    let message = format!("the image `{image}` cannot be had: {reason}");
+    let problem = Problem::error(code, message).at(sidecar.definition.place("image"));
+    hints.into_iter().fold(problem, Problem::hint)
 }
 
 fn is_same_sidecar(container: &Container, spec: &ContainerSpec) -> bool {
@@ -274,8 +298,16 @@ fn cannot_start(sidecar: &Sidecar, error: &EngineError) -> Problem {
         EngineErrorKind::Unreachable | EngineErrorKind::PermissionDenied | EngineErrorKind::TimedOut => {
             engine_problem(&format!("start `{container}`"), error)
         }
-        _ => Problem::error(Code::StartFailed, format!("the engine does not start `{container}`: {error}"))
-            .at(sidecar.definition.place("entrypoint"))
-            .hint("Check that the image has the program that `entrypoint` and `command` name, for this architecture."),
+        _ => {
+            let (code, hint) = match meaning(&error.message) {
+                Some(Meaning::DiskFull) => (Code::DiskFull, MAKE_ROOM),
+                Some(Meaning::ProgramMissing) => (Code::ProgramMissing, CHECK_PROGRAM),
+                Some(Meaning::WrongArchitecture) => (Code::WrongArchitecture, CHECK_PROGRAM),
+                _ => (Code::StartFailed, CHECK_PROGRAM),
+            };
+            Problem::error(code, format!("the engine does not start `{container}`: {error}"))
+                .at(sidecar.definition.place("entrypoint"))
+                .hint(hint)
+        }
     }
 }

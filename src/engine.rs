@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub mod address;
 pub mod docker;
 pub mod memory;
+pub mod words;
 
 /// Why an engine call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

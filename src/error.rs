@@ -93,12 +93,20 @@ codes! {
     // The engine.
     /// No engine answers at the address.
     EngineUnreachable = "engine-unreachable",
+    /// The engine's socket may not be used by this user.
+    EnginePermission = "engine-permission",
     /// The engine answered with an error.
     EngineFailed = "engine-failed",
     /// The docker context or address cannot be used.
     EngineContext = "engine-context",
     /// The image is absent and cannot be pulled.
     ImageUnavailable = "image-unavailable",
+    /// The registry does not let this user have the image.
+    ImageDenied = "image-denied",
+    /// The registry has no such image.
+    ImageNotFound = "image-not-found",
+    /// The engine's disk is full.
+    DiskFull = "disk-full",
 
     // Reconciling.
     /// A container or network of our name is somebody else's.
@@ -113,6 +121,10 @@ codes! {
     AliasTaken = "alias-taken",
     /// The container could not be created or started.
     StartFailed = "start-failed",
+    /// The program that the container is to run is not in the image, or may not be executed.
+    ProgramMissing = "program-missing",
+    /// The image is made for another machine.
+    WrongArchitecture = "wrong-architecture",
     /// The network cannot carry a sidecar.
     NetworkUnusable = "network-unusable",
 

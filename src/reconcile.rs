@@ -185,7 +185,7 @@ fn name_taken(sidecar: &Sidecar, container: &Container) -> Problem {
 /// Every reason to make the container anew; none where it is as it should be.
 #[must_use]
 pub fn staleness(sidecar: &Sidecar, container: &Container, snapshot: &Snapshot, wish: &Wish) -> Vec<Cause> {
-    let image = snapshot.images.get(&sidecar.definition.image);
+    let image = snapshot.images.get(&sidecar.image);
     let mut causes = Vec::new();
     match container.status {
         Status::Created => causes.push(Cause::HalfMade),

@@ -157,3 +157,74 @@ fn a_probe_that_asks_for_what_it_was_not_granted() {
     assert_eq!(cause["name"], "not-granted");
     assert!(cause["message"].as_str().is_some_and(|text| text.contains("grants.dial = [")), "{cause}");
 }
+
+/// What was told of a launch that ended before any wait.
+fn told_code(events: &Events) -> String {
+    events.one("problem")["code"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_program_that_cannot_be_executed() {
+    let rest = format!("{PORT}[readiness]\ntimeout = \"60s\"\n");
+    for entrypoint in ["/nothing", "nothing", "/"] {
+        let Some(scene) = Scene::with_docker() else { return };
+        define(&scene, &fixture_image(), "wait", &format!("entrypoint = [\"{entrypoint}\"]\n{rest}"));
+        let (outcome, events) = up(&scene, &[]);
+        assert_eq!(told_code(&events), "program-missing", "{entrypoint}: {outcome}");
+    }
+    // What is not made for this machine is noticed when the kernel is asked to execute it.
+    let Some(scene) = Scene::with_docker() else { return };
+    let image = scene.image(&Image::new().file(
+        "/other",
+        b"\x7fELF\x02\x01\x01 made for another machine".to_vec(),
+        0o755,
+    ));
+    define(&scene, &image, "wait", &format!("entrypoint = [\"/other\"]\n{rest}"));
+    let (outcome, events) = up(&scene, &[]);
+    let found = events.of("not-ready").first().map(|told| told["cause"]["name"].clone());
+    let found = found.unwrap_or_else(|| told_code(&events).into());
+    assert_eq!(found, "wrong-architecture", "{outcome}");
+}
+
+#[test]
+fn an_alias_that_another_container_holds() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let network = scene.network("net");
+    let alias = scene.name("db");
+    scene.docker_run(["--network", &network, "--network-alias", &alias, &fixture_image(), "wait"]);
+    define(&scene, &fixture_image(), "wait", &format!("{PORT}[readiness]\nprobe = \"skip\"\n"));
+    let path = scene.path("events.jsonl");
+    let harness = ["docker", "run", "--rm", "--network", &network, &fixture_image(), "print", "x"];
+    scene.farrier(["launch", "--events"]).arg(&path).arg("--").args(harness).output().assert_code(125);
+    assert_eq!(told_code(&Events::read(&path)), "alias-taken");
+}
+
+#[test]
+fn a_port_where_the_harness_has_no_network() {
+    for network in ["none", "bridge", "container:x"] {
+        let Some(scene) = Scene::with_docker() else { return };
+        define(&scene, &fixture_image(), "wait", &format!("{PORT}[readiness]\nprobe = \"skip\"\n"));
+        let path = scene.path("events.jsonl");
+        let harness = ["docker", "run", "--rm", "--network", network, &fixture_image(), "print", "x"];
+        scene.farrier(["launch", "--events"]).arg(&path).arg("--").args(harness).output().assert_code(125);
+        assert_eq!(told_code(&Events::read(&path)), "network-unusable", "{network}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_not_there_not_allowed_or_not_known() {
+    let told = |prepare: &dyn Fn(&Scene, support::Run) -> support::Run| {
+        let scene = Scene::new();
+        define(&scene, "x", "wait", &format!("{PORT}[readiness]\nprobe = \"skip\"\n"));
+        let path = scene.path("events.jsonl");
+        let run = scene.farrier(["up", "--events"]).arg(&path);
+        prepare(&scene, run).output().assert_code(125);
+        told_code(&Events::read(&path))
+    };
+    let nowhere = |scene: &Scene| format!("unix://{}", scene.path("engine.sock").display());
+    assert_eq!(told(&|scene, run| run.env("DOCKER_HOST", nowhere(scene))), "engine-unreachable");
+    assert_eq!(
+        told(&|_, run| run.env_remove("DOCKER_HOST").env("DOCKER_CONTEXT", "nowhere")),
+        "engine-context"
+    );
+}

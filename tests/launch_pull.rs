@@ -37,9 +37,9 @@ fn event_kinds(scene: &Scene) -> Vec<String> {
     text.lines().map(|line| event(line).as_str().expect("a kind").to_owned()).collect()
 }
 
-fn assert_unavailable(scene: &Scene, outcome: Outcome, reference: &str) {
+fn assert_unavailable(scene: &Scene, outcome: Outcome, code: &str, reference: &str) {
     let outcome = outcome.assert_code(125);
-    assert!(outcome.stderr().contains("image-unavailable"), "{}", outcome.stderr());
+    assert!(outcome.stderr().contains(&format!("error[{code}]")), "{}", outcome.stderr());
     assert!(outcome.stderr().contains(reference), "{}", outcome.stderr());
     assert_eq!(containers_named(&scene.container("db")), Vec::<String>::new());
 }
@@ -66,7 +66,7 @@ fn without_the_right_credentials_the_image_is_named() {
     scene.define("db", &format!("image = \"{reference}\"\n{SERVER}"));
     let network = scene.network("net");
     let outcome = launch(&scene, &network).output();
-    assert_unavailable(&scene, outcome, &reference);
+    assert_unavailable(&scene, outcome, "image-denied", &reference);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn an_image_that_no_registry_has_is_named() {
     scene.define("db", &format!("image = \"{reference}\"\n{SERVER}"));
     let network = scene.network("net");
     let outcome = launch(&scene, &network).output();
-    assert_unavailable(&scene, outcome, &reference);
+    assert_unavailable(&scene, outcome, "image-not-found", &reference);
 }
 
 #[test]

@@ -52,6 +52,59 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         steps: &["Try `docker pull IMAGE`; after a `docker login` farrier uses the same credentials."],
     },
     Explanation {
+        code: Code::ImageDenied,
+        meaning: "The registry does not let this user have the image.",
+        causes: &["It asks for a login.", "The name is wrong: registries deny what does not exist, too."],
+        steps: &[
+            "Run `docker login REGISTRY`: farrier uses the same credentials.",
+            "Check the image's name.",
+        ],
+    },
+    Explanation {
+        code: Code::ImageNotFound,
+        meaning: "The registry answers, and has no such image.",
+        causes: &["A typing error in the name or the tag.", "The tag was removed, or never pushed."],
+        steps: &["Check `image` in the definition.", "Build an image of your own before you launch."],
+    },
+    Explanation {
+        code: Code::DiskFull,
+        meaning: "The engine has no room left on its disk.",
+        causes: &["Images, containers, volumes or build caches that nobody needs any more."],
+        steps: &[
+            "See what takes the room with `docker system df`.",
+            "Remove what is unused with `docker system prune`.",
+        ],
+    },
+    Explanation {
+        code: Code::ProgramMissing,
+        meaning: "The program that the container is to run is not in its image, or may not be executed.",
+        causes: &[
+            "`entrypoint` or `command` names a program that the image does not have.",
+            "A shell is asked for in an image without one.",
+            "The file is a folder, or lacks the permission to be executed.",
+        ],
+        steps: &["Look into the image with `docker run --rm --entrypoint ls IMAGE`, or at its Dockerfile."],
+    },
+    Explanation {
+        code: Code::WrongArchitecture,
+        meaning: "The image, or the program in it, is made for another machine.",
+        causes: &[
+            "The image was built on a machine of another architecture, and pushed for that one only.",
+            "The program is a script without its first line (`#!/bin/sh`).",
+        ],
+        steps: &[
+            "Build the image for this machine, for example with `docker build --platform linux/amd64 .`.",
+        ],
+    },
+    Explanation {
+        code: Code::EnginePermission,
+        meaning: "The engine's socket is there, and this user may not use it.",
+        causes: &[
+            "This user is not in the socket's group, usually `docker`, or has not logged in again since.",
+        ],
+        steps: &["Join the group that may use the socket, and log in again.", "Or use a rootless engine."],
+    },
+    Explanation {
         code: Code::NameTaken,
         meaning: "A container or a network has the name that farrier would give, and is not farrier's.",
         causes: &[

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::elapsed::limit;
+use crate::engine::words::{Meaning, meaning_of_log};
 use crate::engine::{Container, Status};
 use crate::error::Code;
 use crate::probe::interfaces::{Dialled, Observed};
@@ -23,6 +24,8 @@ pub enum Cause {
     },
     /// The program is not in the image, or cannot be executed.
     ProgramMissing,
+    /// The program is made for another machine, or is no program.
+    WrongArchitecture,
     /// Somebody removed, stopped or paused it.
     StoppedByOthers,
     /// It listens where only it can connect.
@@ -87,6 +90,8 @@ pub struct Evidence<'a> {
     pub timeout: Duration,
     /// The declared port.
     pub port: Option<u16>,
+    /// Its newest log lines.
+    pub log: &'a [String],
     /// Where its processes listen, where that is known.
     pub listeners: Option<&'a [SocketAddr]>,
     /// Whether the engine's health decides.
@@ -101,6 +106,7 @@ impl Cause {
             Self::Exited { .. } => "exited",
             Self::KilledForMemory { .. } => "killed-for-memory",
             Self::ProgramMissing => "program-missing",
+            Self::WrongArchitecture => "wrong-architecture",
             Self::StoppedByOthers => "stopped-by-others",
             Self::ListensOnLoopback { .. } => "listens-on-loopback",
             Self::ListensElsewhere { .. } => "listens-elsewhere",
@@ -130,6 +136,7 @@ impl Cause {
                 format!("it needs more memory than its limit of {} MiB", limit >> 20)
             }
             Self::ProgramMissing => "its program is not in the image, or may not be executed".to_owned(),
+            Self::WrongArchitecture => "its program is made for another machine, or is no program".to_owned(),
             Self::StoppedByOthers => "somebody else stopped, paused or removed its container".to_owned(),
             Self::ListensOnLoopback { port } => {
                 format!(
@@ -187,6 +194,11 @@ fn exited(evidence: &Evidence<'_>) -> Option<Cause> {
     let Some(container) = evidence.container else { return Some(Cause::StoppedByOthers) };
     if container.oom_killed {
         return Some(Cause::KilledForMemory { limit: container.memory });
+    }
+    match evidence.log.last().and_then(|line| meaning_of_log(line)) {
+        Some(Meaning::WrongArchitecture) => return Some(Cause::WrongArchitecture),
+        Some(Meaning::ProgramMissing) => return Some(Cause::ProgramMissing),
+        _ => {}
     }
     match (container.status, container.exit_code) {
         (Status::Running | Status::Restarting, _) => None,

@@ -133,6 +133,7 @@ impl Dossier {
             never_answered: self.never_answered(),
             timeout: self.timeout,
             port: self.port,
+            log: &self.log,
             listeners: self.listeners.as_deref(),
             by_health: self.by_health,
         })

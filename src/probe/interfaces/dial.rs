@@ -48,13 +48,13 @@ impl dial_interface::Host for HostState {
         };
         let asked = timeout_ms.map_or(DIAL_TIMEOUT, |limit| Duration::from_millis(limit.into()));
         let timeout = self.within(asked.min(DIAL_TIMEOUT));
-        let dialled = dialler.connect(address, timeout).await;
-        self.observed.dialled = Some(match &dialled {
+        let connected = dialler.connect(address, timeout).await;
+        self.observed.dialled = Some(match &connected {
             Ok(_) => Dialled::Connected,
             Err(DialError::Refused) => Dialled::Refused,
             Err(_) => Dialled::Unanswered,
         });
-        let stream = match dialled {
+        let stream = match connected {
             Ok(stream) => stream,
             Err(DialError::Refused) => return Ok(Err(Denial::Refused)),
             Err(DialError::TimedOut) => return Ok(Err(Denial::TimedOut)),
