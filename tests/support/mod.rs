@@ -11,6 +11,7 @@
 )]
 
 pub mod cleanup;
+pub mod console;
 pub mod docker;
 pub mod engine;
 pub mod events;

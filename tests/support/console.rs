@@ -1,0 +1,68 @@
+//! Console blocks of a document: what a reader types, and what the document shows that it prints.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Run, Scene};
+
+/// One command, and what is shown of its standard output, without blank lines.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub command: String,
+    pub output: String,
+}
+
+/// The commands of all blocks that are marked as `console`. A line that begins with `>` continues the one before.
+pub fn console_blocks(markdown: &str) -> Vec<Shown> {
+    let mut shown: Vec<Shown> = Vec::new();
+    let mut inside = false;
+    for line in markdown.lines() {
+        match (inside, line) {
+            (false, "```console") => inside = true,
+            (true, "```") => inside = false,
+            (true, line) => match (line.strip_prefix("$ "), line.strip_prefix('>'), shown.last_mut()) {
+                (Some(command), _, _) => {
+                    shown.push(Shown { command: command.to_owned(), output: String::new() });
+                }
+                (None, Some(more), Some(last)) => {
+                    last.command.push('\n');
+                    last.command.push_str(more.strip_prefix(' ').unwrap_or(more));
+                }
+                (None, None, Some(last)) if !line.is_empty() => {
+                    last.output.push_str(line);
+                    last.output.push('\n');
+                }
+                _ => {}
+            },
+            (false, _) => {}
+        }
+    }
+    shown
+}
+
+/// A shell that knows farrier and the reader's own toolchain, though the home directory is the test's.
+pub fn shell(scene: &Scene, script: &str) -> Run {
+    let farrier = Path::new(env!("CARGO_BIN_EXE_farrier")).parent().expect("a folder");
+    let path = std::env::var("PATH").expect("PATH");
+    let mut run = Run::program(scene, "/bin/bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .env("PATH", format!("{}:{path}", farrier.display()))
+        .directory(env!("CARGO_MANIFEST_DIR"))
+        .timeout(Duration::from_mins(15));
+    let home = std::env::var("HOME").unwrap_or_default();
+    for (variable, default) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+        let value = std::env::var(variable).unwrap_or_else(|_| format!("{home}/{default}"));
+        run = run.env(variable, value);
+    }
+    for variable in ["CARGO_TARGET_DIR", "FARRIER_BUILT_PROBES"] {
+        if let Ok(value) = std::env::var(variable) {
+            run = run.env(variable, value);
+        }
+    }
+    run
+}
+
+/// Documents may leave blank lines out.
+pub fn without_blank_lines(text: &str) -> String {
+    text.lines().filter(|line| !line.trim().is_empty()).fold(String::new(), |text, line| text + line + "\n")
+}
