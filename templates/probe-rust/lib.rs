@@ -50,6 +50,7 @@ fn converse(mut server: impl Read + Write, settings: &Settings) -> Verdict {
         match server.read(&mut part) {
             Ok(0) => break,
             Ok(count) => answer.extend(&part[..count]),
+            Err(_) if !answer.is_empty() => break,
             Err(error) => return Verdict::pending(Line::new().text("no answer: ").text(&error.to_string())),
         }
     }
