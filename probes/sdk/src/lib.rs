@@ -16,6 +16,8 @@ pub mod exec;
 #[doc(hidden)]
 pub mod export;
 pub mod health;
+#[cfg(feature = "http")]
+pub mod http;
 mod imports;
 pub mod line;
 pub mod log;

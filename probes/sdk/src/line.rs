@@ -124,6 +124,13 @@ pub fn last(output: &[u8]) -> Option<&[u8]> {
     output.rsplit(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii).find(|line| !line.is_empty())
 }
 
+/// The first line that holds more than white space, without the white space around it; empty where there is none.
+#[must_use]
+pub fn first(output: &[u8]) -> &[u8] {
+    let mut lines = output.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii);
+    lines.find(|line| !line.is_empty()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
