@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use support::servers::{mariadb_image, postgres_image, redis_image};
-use support::{Events, Layer, Outcome, Scene, docker, wait_until};
+use support::{Events, Outcome, Scene, docker, wait_until};
 
 /// A database under its probe, in a scene of its own.
 struct Database {
@@ -22,9 +22,6 @@ struct Database {
 impl Database {
     fn new(probe: &'static str, image: Option<String>, port: u16, top: &str) -> Option<Self> {
         let scene = Scene::with_docker()?;
-        let component = format!("{}/probes/built/{probe}.wasm", env!("CARGO_MANIFEST_DIR"));
-        let component = std::fs::read(component).expect("the probe is built");
-        scene.define_in(Layer::User, &format!("{probe}.wasm"), component);
         Some(Self { scene, probe, image: image?, port, top: top.to_owned() })
     }
 
@@ -35,7 +32,7 @@ impl Database {
             "db",
             &format!(
                 "lifecycle = \"shared\"\nimage = \"{image}\"\n{top}\n[interface]\nkind = \"port\"\n\
-                 port = {port}\n[readiness]\nprobe = \"./{probe}.wasm\"\ngrants = {{ dial = [\"self\"] }}\n\
+                 port = {port}\n[readiness]\nprobe = \"{probe}\"\n\
                  settings = {{ {settings} }}\ntimeout = \"{timeout}\"\n"
             ),
         );
