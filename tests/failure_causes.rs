@@ -228,3 +228,41 @@ fn an_engine_that_is_not_there_not_allowed_or_not_known() {
         "engine-context"
     );
 }
+
+#[test]
+fn an_engine_that_this_user_may_not_use() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+
+    /// A user without any rights, on every Linux.
+    const NOBODY: u32 = 65_534;
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permissions");
+    };
+    open(folder.path(), 0o755);
+    let closed = folder.path().join("engine.sock");
+    let _socket = std::os::unix::net::UnixListener::bind(&closed).expect("a socket");
+    open(&closed, 0o000);
+    let user = folder.path().join("user");
+    std::fs::create_dir(&user).expect("a folder");
+    let definition = "lifecycle = \"shared\"\nimage = \"x\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"skip\"\n";
+    std::fs::write(user.join("db.toml"), definition).expect("a definition");
+    let farrier = folder.path().join("farrier");
+    std::fs::copy(env!("CARGO_BIN_EXE_farrier"), &farrier).expect("the program");
+    let told = folder.path().join("told");
+    std::fs::create_dir(&told).expect("a folder");
+    open(&told, 0o777);
+    let events = told.join("events.jsonl");
+    let mut command = std::process::Command::new(&farrier);
+    command.args(["up", "--no-workspace", "--user-dir"]).arg(&user).arg("--events").arg(&events);
+    command.env_clear().env("HOME", folder.path()).current_dir(folder.path());
+    command.env("DOCKER_HOST", format!("unix://{}", closed.display()));
+    if rustix::process::geteuid().is_root() {
+        // Nothing is closed to root.
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    assert_eq!(told_code(&Events::read(&events)), "engine-permission", "{output:?}");
+}
