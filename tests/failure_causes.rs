@@ -89,14 +89,13 @@ fn where_a_server_listens_is_known_through_a_relay_too() {
 fn a_health_test_that_fails() {
     let Some(scene) = Scene::with_docker() else { return };
     let failing = "CMD [\"/fixture\", \"healthy-when-file\", \"/never\"]";
-    let image = scene.image(&Image::new().change(&format!("HEALTHCHECK --interval=1h {failing}")));
+    let image = scene.image(&Image::new().change(format!("HEALTHCHECK --interval=1h {failing}")));
     let rest = format!("{NO_PORT}[readiness]\nprobe = \"healthcheck\"\ntimeout = \"1s\"\n");
     fails(&image, "wait", &rest, "health-test-fails", "exit code 1: ");
     let slow =
-        scene.image(&Image::new().change(&format!("HEALTHCHECK --interval=1h --start-period=60s {failing}")));
+        scene.image(&Image::new().change(format!("HEALTHCHECK --interval=1h --start-period=60s {failing}")));
     fails(&slow, "wait", &rest, "timeout-below-start-period", "1m");
-    let quick =
-        scene.image(&Image::new().change(&format!("HEALTHCHECK --interval=1s --retries=1 {failing}")));
+    let quick = scene.image(&Image::new().change(format!("HEALTHCHECK --interval=1s --retries=1 {failing}")));
     fails(&quick, "wait", &rest.replace("1s", "60s"), "health-test-fails", "exit code 1: ");
 }
 

@@ -144,7 +144,8 @@ fn a_granted_folder_holds_regular_files_only_and_never_hangs_a_launch() {
             symlink(target, path).expect("link");
         }
     };
-    let table: Vec<(&str, Box<dyn FnOnce(&Path)>, &str)> = vec![
+    type Row = (&'static str, Box<dyn FnOnce(&Path)>, &'static str);
+    let table: Vec<Row> = vec![
         (
             "a link out",
             Box::new(|path| symlink("/etc/passwd", path.join("x")).expect("link")),

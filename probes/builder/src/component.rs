@@ -40,7 +40,8 @@ pub fn interfaces(component: &[u8]) -> Result<Interfaces> {
 /// What it has, and what it should have.
 pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
     let capability = match name {
-        "tcp" | "grpc" | "mysql" | "postgres" | "redis" => Some("dial"),
+        "tcp" | "grpc" | "http" | "mcp" | "mysql" | "postgres" | "redis" => Some("dial"),
+        "log" => Some("logs"),
         "healthcheck" => Some("health"),
         "exec" => Some("exec"),
         "skip" => None,
@@ -48,7 +49,8 @@ pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
     };
     // `types` holds no functions: whatever exports `check` names its types.
     let imports = capability.into_iter().chain(["types"]);
-    let settings = matches!(name, "grpc" | "mysql" | "postgres" | "redis").then_some("settings");
+    let settings = matches!(name, "grpc" | "http" | "log" | "mcp" | "mysql" | "postgres" | "redis")
+        .then_some("settings");
     let exports = ["check"].into_iter().chain(settings);
     let qualified = |interface: &str| format!("farrier:probe/{interface}@0.1.0");
     let expected =

@@ -1,0 +1,47 @@
+//! `http`: ready when one HTTP/1.1 request is answered as the settings say. Imports only `dial`.
+
+#![cfg_attr(target_family = "wasm", no_std)]
+
+extern crate alloc;
+
+mod answer;
+mod settings;
+
+use alloc::vec::Vec;
+
+use farrier_probe::http::{self, Failure, Request};
+use farrier_probe::{Context, Probe, Problem, Verdict};
+
+use settings::Settings;
+
+struct Http;
+
+impl Probe for Http {
+    type Settings = Settings;
+
+    fn check(context: &Context, settings: Settings) -> Verdict {
+        let Some(port) = settings.port.or(context.port) else {
+            return Verdict::failed(
+                "the http probe needs a port, and the interface declares none: set `interface.port`, or `port` \
+                 in the probe's settings",
+            );
+        };
+        ask(&context.host, port, &settings).unwrap_or_else(|failure| failure.verdict())
+    }
+
+    fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
+        settings.validate()
+    }
+}
+
+fn ask(host: &str, port: u16, settings: &Settings) -> Result<Verdict, Failure> {
+    let headers: Vec<(&str, &str)> =
+        settings.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let request = Request { method: &settings.method, path: &settings.path, headers: &headers, body: b"" };
+    answer::verdict(http::send(host, port, &request)?, settings)
+}
+
+farrier_probe::export!(Http with settings);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! `mcp`: ready when a Model Context Protocol server initializes a session over streamable HTTP, and, where
+//! that is asked for, lists these tools. Imports only `dial`.
+
+#![cfg_attr(target_family = "wasm", no_std)]
+
+extern crate alloc;
+
+mod events;
+mod session;
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use farrier_probe::{Context, Line, Probe, Problem, Verdict, http};
+use serde::Deserialize;
+
+use session::{Session, Trouble};
+
+struct Mcp;
+
+/// What a definition's `readiness.settings` may hold.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// The interface's port where there is none.
+    port: Option<u16>,
+    path: String,
+    /// The `Host` header. Servers that guard against DNS rebinding answer to `localhost` only, and others to any
+    /// name, so that `localhost:PORT` is sent where there is none.
+    host: Option<String>,
+    /// Sent with each request: `Authorization`.
+    headers: BTreeMap<String, String>,
+    /// Names that the server's list of tools has to hold.
+    tools: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { port: None, path: "/mcp".into(), host: None, headers: BTreeMap::new(), tools: Vec::new() }
+    }
+}
+
+impl Probe for Mcp {
+    type Settings = Settings;
+
+    fn check(context: &Context, settings: Settings) -> Verdict {
+        let Some(port) = settings.port.or(context.port) else {
+            return Verdict::failed(
+                "the mcp probe needs a port, and the interface declares none: set `interface.port`, or `port` \
+                 in the probe's settings",
+            );
+        };
+        let mut session = Session::new(&context.host, port, &settings);
+        let verdict = session.initialize().and_then(|()| missing_tool(&mut session, &settings.tools));
+        session.end();
+        match verdict {
+            Ok(None) => Verdict::Ready,
+            Ok(Some(tool)) => {
+                Verdict::pending(Line::new().text("the server does not list the tool `").text(tool).text("`"))
+            }
+            Err(trouble) => trouble.verdict(),
+        }
+    }
+
+    fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
+        let mut problems = Vec::new();
+        if settings.port == Some(0) {
+            problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
+        }
+        if let Err(message) = http::check_path(&settings.path) {
+            problems.push(Problem::new("path", message));
+        }
+        if settings.host.as_ref().is_some_and(|host| !host.bytes().all(|byte| byte.is_ascii_graphic()))
+            || settings.host.as_ref().is_some_and(String::is_empty)
+        {
+            problems.push(Problem::new("host", "a host is a name, and maybe a port: `localhost:8000`"));
+        }
+        for (name, value) in &settings.headers {
+            if let Err(message) = http::check_header(name, value) {
+                problems.push(Problem::new(Line::new().text("headers.").text(name), message));
+            }
+        }
+        for (index, _) in (0..).zip(&settings.tools).filter(|(_, tool)| tool.is_empty()) {
+            let path = Line::new().text("tools[").number(index).text("]");
+            problems.push(Problem::new(path, "a tool has a name"));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+/// The first wanted tool that the server does not list.
+fn missing_tool<'a>(session: &mut Session<'_>, wanted: &'a [String]) -> Result<Option<&'a str>, Trouble> {
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let listed = session.tools()?;
+    Ok(wanted.iter().find(|tool| !listed.contains(tool)).map(String::as_str))
+}
+
+farrier_probe::export!(Mcp with settings);
+
+#[cfg(test)]
+mod tests;
