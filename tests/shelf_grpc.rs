@@ -7,42 +7,14 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use support::Scene;
+use support::{Scene, pypi};
 
 /// The releases that were tried.
 const PACKAGES: [&str; 2] = ["grpcio==1.85.1", "grpcio-health-checking==1.85.1"];
 const SERVER: &str = include_str!("servers/grpc_health.py");
-
-/// A Python that has the packages, made once; none where it cannot be made.
-fn python() -> Option<PathBuf> {
-    let digest = support::fixture::digest_of(&PACKAGES);
-    let folder = support::engine::build_directory().join("grpc-server");
-    let made = folder.join(digest);
-    let _lock = support::fixture::lock(&folder, "python").ok()?;
-    if !made.exists()
-        && let Err(why) = make(&made)
-    {
-        let _ = std::fs::remove_dir_all(&made);
-        assert!(std::env::var_os("FARRIER_REQUIRE_PYPI").is_none_or(|value| value != "1"), "{why}");
-        eprintln!("NOT TESTED: a gRPC server cannot be had here: {why}");
-        return None;
-    }
-    Some(made.join("bin/python"))
-}
-
-fn make(folder: &Path) -> Result<(), String> {
-    let run = |command: &mut Command| match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
-        Err(error) => Err(format!("{command:?}: {error}")),
-    };
-    run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-    let mut install = Command::new(folder.join("bin/pip"));
-    run(install.args(["install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES))
-}
 
 struct Server {
     process: Child,
@@ -95,7 +67,7 @@ fn checked(scene: &Scene, address: &str, settings: &str, code: i32, expected: &s
 
 #[test]
 fn an_open_port_is_told_from_a_service_that_serves() {
-    let Some(python) = python() else { return };
+    let Some(python) = pypi::python("grpc-server", &PACKAGES) else { return };
     let scene = Scene::new();
     let mut server = Server::start(&python, &[]);
     let address = server.address.clone();
@@ -114,7 +86,7 @@ fn an_open_port_is_told_from_a_service_that_serves() {
 
 #[test]
 fn a_server_without_a_health_service_has_failed() {
-    let Some(python) = python() else { return };
+    let Some(python) = pypi::python("grpc-server", &PACKAGES) else { return };
     let server = Server::start(&python, &["plain"]);
     checked(&Scene::new(), &server.address, "{}", 1, "failed: the server has no health service");
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes a local image with the real PostgreSQL, Redis or MariaDB of the Debian (or Ubuntu) release that this machine
+# Makes a local image with the real PostgreSQL, Redis, MariaDB or nginx of the Debian (or Ubuntu) release that this machine
 # runs, without a container registry:
 #
-#     build.sh postgres|redis|mariadb REPOSITORY TAG DIRECTORY
+#     build.sh postgres|redis|mariadb|nginx REPOSITORY TAG DIRECTORY
 #
 # gives REPOSITORY:TAG and REPOSITORY-healthcheck:TAG, the same with a HEALTHCHECK every 30 s.
 #
@@ -11,7 +11,7 @@
 set -euo pipefail
 
 if [ $# -ne 4 ]; then
-    echo "usage: build.sh postgres|redis|mariadb REPOSITORY TAG DIRECTORY" >&2
+    echo "usage: build.sh postgres|redis|mariadb|nginx REPOSITORY TAG DIRECTORY" >&2
     exit 2
 fi
 server=$1 repository=$2 tag=$3 directory=$4
@@ -29,6 +29,7 @@ case $server in
     redis) packages=(redis-server busybox-static) health='redis-cli ping' ;;
     mariadb) packages=(mariadb-server-core mariadb-client-core busybox-static)
         health='mariadb --user=root --execute="select 1"' ;;
+    nginx) packages=(nginx busybox-static) health='nc -z 127.0.0.1 8080' ;;
     *) echo "build.sh: no server $server" >&2; exit 2 ;;
 esac
 
@@ -76,13 +77,16 @@ for applet in sh cat chmod env hostname id kill ls mkdir nc nslookup ps rm sleep
     ln -s busybox "$root/usr/bin/$applet"
 done
 [ -e "$root/usr/bin/busybox" ] || { echo "build.sh: busybox is not where it was" >&2; exit 1; }
-printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\nredis:x:998:998::/data:/bin/sh\nmysql:x:997:997::/var/lib/mysql:/bin/sh\n' \
+printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\nredis:x:998:998::/data:/bin/sh\nmysql:x:997:997::/var/lib/mysql:/bin/sh\nnginx:x:996:996::/:/bin/sh\n' \
     >"$root/etc/passwd"
-printf 'root:x:0:\npostgres:x:999:\nredis:x:998:\nmysql:x:997:\n' >"$root/etc/group"
+printf 'root:x:0:\npostgres:x:999:\nredis:x:998:\nmysql:x:997:\nnginx:x:996:\n' >"$root/etc/group"
 for entrypoint in "$here"/*-entrypoint.sh; do
     name=${entrypoint##*/}
     install -m 755 "$entrypoint" "$root/usr/bin/${name%.sh}"
 done
+if [ "$server" = nginx ]; then
+    install -m 644 "$here/nginx.conf" "$root/etc/nginx/nginx.conf"
+fi
 chmod 1777 "$root"/{tmp,run,run/postgresql,run/mysqld,data,var/lib/postgresql,var/lib/mysql}
 
 path=/usr/bin:/usr/sbin
@@ -95,6 +99,8 @@ if [ "$server" = postgres ]; then
 elif [ "$server" = mariadb ]; then
     changes+=(--change 'USER mysql' --change 'VOLUME ["/var/lib/mysql"]' --change 'EXPOSE 3306'
         --change 'ENTRYPOINT ["mariadb-entrypoint"]')
+elif [ "$server" = nginx ]; then
+    changes+=(--change 'USER nginx' --change 'EXPOSE 8080' --change 'CMD ["nginx"]')
 else
     changes+=(--change 'USER redis' --change 'VOLUME ["/data"]' --change 'WORKDIR /data' --change 'EXPOSE 6379'
         --change 'CMD ["redis-server","--protected-mode","no","--save",""]')

@@ -18,6 +18,7 @@ pub mod events;
 pub mod fixture;
 pub mod guest;
 pub mod launching;
+pub mod pypi;
 pub mod registry;
 pub mod run;
 pub mod running;

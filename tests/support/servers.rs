@@ -1,4 +1,4 @@
-//! Images of the real `PostgreSQL`, Redis and `MariaDB`, made from Debian's packages by `tests/servers/build.sh`.
+//! Images of the real `PostgreSQL`, Redis, `MariaDB` and nginx, made from Debian's packages by `tests/servers/build.sh`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,8 +8,11 @@ use super::engine::{build_directory, skip};
 use super::fixture;
 
 const SCRIPT: &str = include_str!("../servers/build.sh");
-const ENTRYPOINTS: [&str; 2] =
-    [include_str!("../servers/postgres-entrypoint.sh"), include_str!("../servers/mariadb-entrypoint.sh")];
+const FILES: [&str; 3] = [
+    include_str!("../servers/postgres-entrypoint.sh"),
+    include_str!("../servers/mariadb-entrypoint.sh"),
+    include_str!("../servers/nginx.conf"),
+];
 
 /// `PostgreSQL` on port 5432, user `postgres` without a password, `pg_isready` and `psql` on the PATH. None,
 /// and a loud message, where it cannot be had; a failure under `FARRIER_REQUIRE_DOCKER=1`.
@@ -38,8 +41,13 @@ pub fn mariadb_image() -> Option<String> {
     image("mariadb", "")
 }
 
+/// nginx on port 8080, which serves what `nginx.conf` says once `/tmp/ready` exists. None as for `PostgreSQL`.
+pub fn nginx_image() -> Option<String> {
+    image("nginx", "")
+}
+
 fn image(server: &str, variant: &str) -> Option<String> {
-    let digest = fixture::digest_of(&[SCRIPT, ENTRYPOINTS[0], ENTRYPOINTS[1]]);
+    let digest = fixture::digest_of(&[SCRIPT, FILES[0], FILES[1], FILES[2]]);
     let repository = format!("farrier-test-{server}");
     match ensure(server, &repository, &digest) {
         Ok(()) => Some(format!("{repository}{variant}:{digest}")),

@@ -1,0 +1,23 @@
+"""An MCP server of the official SDK, over streamable HTTP, from PyPI. Says its port on its first line. A connection is
+accepted before the server runs: it runs once a line comes in."""
+
+import socket
+import sys
+
+import uvicorn
+from mcp.server.fastmcp import FastMCP
+
+server = FastMCP("orders", json_response="json" in sys.argv[1:])
+
+
+@server.tool()
+def total(numbers: list[int]) -> int:
+    """Adds numbers up."""
+    return sum(numbers)
+
+
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+sys.stdin.readline()
+application = server.streamable_http_app()
+uvicorn.Server(uvicorn.Config(application, log_level="info")).run(sockets=[listener])
