@@ -152,15 +152,9 @@ impl Launch {
             let loadings = prepared.probes.iter().map(|found| {
                 let key = (found.component.digest.clone(), found.interfaces.clone());
                 let entry = known.entry(key).or_insert_with(|| {
-                    let (host, found) = (Arc::clone(&self.host), found.clone());
-                    let load = move || {
-                        let loaded = host.load(&found.component, &found.interfaces);
-                        loaded.map_err(|error| error.root_cause().to_string())
-                    };
-                    let task = tokio::task::spawn_blocking(load);
-                    let finished: BoxFuture<'static, _> =
-                        Box::pin(async { task.await.unwrap_or_else(|error| Err(error.to_string())) });
-                    finished.shared()
+                    let loading: BoxFuture<'static, _> =
+                        Box::pin(self.host.load_in_time(&found.component, &found.interfaces));
+                    loading.shared()
                 });
                 entry.clone()
             });

@@ -126,15 +126,9 @@ pub async fn validate_settings(host: &Arc<ProbeHost>, sidecars: &[Prepared], tur
             }
             let field = format!("{}.settings", readiness.field);
             let settings = serde_json::Value::Object(readiness.settings.clone()).to_string();
-            // On a thread of its own: compiling may take seconds, and a signal must be heard meanwhile.
-            let (compiler, probe) = (Arc::clone(host), found.clone());
-            let loading = tokio::task::spawn_blocking(move || {
-                let loaded = compiler.load(&probe.component, &probe.interfaces);
-                loaded.map_err(|error| format!("it cannot be loaded: {}", error.root_cause()))
-            });
-            let answer = match loading.await.unwrap_or_else(|error| Err(error.to_string())) {
+            let answer = match host.load_in_time(&found.component, &found.interfaces).await {
                 Ok(probe) => probe.validate(&settings, readiness.limits).await,
-                Err(error) => Err(error),
+                Err(error) => Err(format!("it cannot be loaded: {error}")),
             };
             let problem = |code, message| Problem::error(code, message).of(definition.name.clone());
             match answer {

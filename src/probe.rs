@@ -7,6 +7,7 @@ pub mod cache;
 pub mod capabilities;
 pub mod catalogue;
 pub mod compile;
+pub mod complexity;
 pub mod component;
 pub mod dialler;
 pub mod directories;

@@ -9,7 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use support::guest::{self, built, component, guest, with_imports};
+use support::guest::{self, built, component, guest, validating, with_imports};
 use support::{Layer, Scene};
 
 /// No file of this kind may cost more.
@@ -56,12 +56,8 @@ fn each_bad_file_is_one_clear_error() {
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x55;
-    let traps = with_imports("", guest::READY, VALIDATE_TRAPS);
-    let spins = with_imports(
-        "",
-        guest::READY,
-        &VALIDATE_TRAPS.replace("unreachable", "(loop $l (br $l)) unreachable"),
-    );
+    let traps = with_imports("", guest::READY, &validating(""));
+    let spins = with_imports("", guest::READY, &validating("(loop $l (br $l))"));
     let needs = with_imports(r#"(import "farrier:probe/exec@0.1.0" (instance))"#, guest::READY, "");
     let network = with_imports(r#"(import "wasi:http/outgoing-handler@0.2.0" (instance))"#, guest::READY, "");
     let huge = |folder: &Path| {
@@ -145,26 +141,6 @@ fn each_bad_file_is_one_clear_error() {
     let (exit, _) = refused(&write(flipped), "");
     assert!(matches!(exit, 2 | 125), "{exit}");
 }
-
-/// An export `validate` that traps.
-const VALIDATE_TRAPS: &str = r#"
-  (core module $validating
-    (memory (export "memory") 1)
-    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64))
-    (func (export "validate") (param i32 i32) (result i32) unreachable))
-  (core instance $v (instantiate $validating))
-  (type $a-problem (record (field "path" string) (field "message" string)))
-  (component $shim
-    (type $a-problem (record (field "path" string) (field "message" string)))
-    (import "problem" (type $problem (eq $a-problem)))
-    (import "validate" (func $validate (param "settings" string) (result (result (error (list $problem))))))
-    (export $exported "problem" (type $problem))
-    (export "validate" (func $validate) (func (param "settings" string) (result (result (error (list $exported)))))))
-  (func $validate (param "settings" string) (result (result (error (list $a-problem))))
-    (canon lift (core func $v "validate") (memory (core memory $v "memory")) (realloc (core func $v "realloc"))))
-  (instance $settings (instantiate $shim (with "problem" (type $a-problem)) (with "validate" (func $validate))))
-  (export "farrier:probe/settings@0.1.0" (instance $settings))
-"#;
 
 #[test]
 fn a_path_of_the_workspace_cannot_leave_it() {

@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use wasmparser::{Encoding, Parser, Payload};
 
+use super::complexity::{Complexity, TooComplex};
 use super::limits::COMPONENT_BYTES;
 use crate::sidecar::sha256_hex;
 
@@ -62,6 +63,9 @@ pub enum ComponentError {
     /// No `check` export at all.
     #[error("it is a component but no probe: it exports no farrier:probe/check")]
     NoCheck,
+    /// More than compiling may take.
+    #[error(transparent)]
+    TooComplex(#[from] TooComplex),
     /// A contract that this host does not speak.
     #[error("it is built for farrier:probe@{0}, and this farrier hosts {CONTRACT}")]
     UnknownVersion(String),
@@ -117,6 +121,8 @@ impl ComponentFile {
             return Err(ComponentError::UnknownVersion(found.to_owned()));
         }
         debug_assert_eq!(version, CONTRACT, "checked with the others");
+        let complexity = Complexity::of(&bytes).map_err(|error| ComponentError::Damaged(error.to_string()))?;
+        complexity.excess().map_or(Ok(()), Err)?;
         Ok(Self { digest: sha256_hex(&bytes), bytes, imports, exports })
     }
 

@@ -14,7 +14,7 @@ use super::component::ComponentFile;
 use super::interfaces::wasi::Traces;
 use super::interfaces::{self, HostState, Observed, Powers, check, log_interface, settings, types};
 use super::limits::{
-    COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, REASON_CHARACTERS, SummingLimiter, TRACE_LINES,
+    COMPILATION, COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, REASON_CHARACTERS, SummingLimiter, TRACE_LINES,
 };
 use crate::definition::model::Limits;
 use crate::elapsed::limit;
@@ -142,6 +142,30 @@ impl ProbeHost {
         let settings =
             if file.validates_settings() { Some(Arc::new(settings::GuestIndices::new(&pre)?)) } else { None };
         Ok(LoadedProbe { pre, check, settings })
+    }
+
+    /// The same, begun at once on a thread of its own: it may take seconds, and others have to run meanwhile. Not
+    /// longer than [`COMPILATION`]; what still compiles then is left behind.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded, in words.
+    pub fn load_in_time(
+        self: &Arc<Self>,
+        file: &Arc<ComponentFile>,
+        granted: &[&'static str],
+    ) -> impl Future<Output = Result<LoadedProbe, String>> + Send + use<> {
+        let (host, file, granted) = (Arc::clone(self), Arc::clone(file), granted.to_vec());
+        let loading = tokio::task::spawn_blocking(move || {
+            host.load(&file, &granted).map_err(|error| error.root_cause().to_string())
+        });
+        let loaded = tokio::time::timeout(COMPILATION, loading);
+        async {
+            match loaded.await {
+                Ok(Ok(loaded)) => loaded,
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(format!("compiling it took longer than {}", limit(COMPILATION))),
+            }
+        }
     }
 }
 

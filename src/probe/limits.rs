@@ -1,5 +1,7 @@
 //! What a poll may use up on the host's side.
 
+use std::time::Duration;
+
 use wasmtime::{Error, ResourceLimiter};
 
 /// Host memory that the arguments and results of one call may take: 1 MiB.
@@ -8,6 +10,8 @@ pub const HOSTCALL_FUEL: usize = 1 << 20;
 pub const HOST_OBJECTS: usize = 256;
 /// Handles that a component's own tables may hold.
 pub const COMPONENT_HANDLES: usize = 1_000;
+/// How long a component may take to compile: CPython's 18 MB take seconds.
+pub const COMPILATION: Duration = Duration::from_mins(2);
 /// The largest component file: Python components are 18 to 38 MB.
 pub const COMPONENT_BYTES: u64 = 64 << 20;
 /// Characters of a reason that are kept: one line for people.

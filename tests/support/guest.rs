@@ -97,6 +97,31 @@ pub const MORE_TIME: &str = "(i32.store8 (i32.const 0) (i32.const 1)) (i32.store
                              (i32.store (i32.const 8) (i32.const 23)) (i32.store8 (i32.const 20) (i32.const 1)) \
                              (i32.store (i32.const 24) (i32.const 60000)) (i32.const 0)";
 
+/// An export `validate` that traps.
+const VALIDATE_TRAPS: &str = r#"
+  (core module $validating
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64))
+    (func (export "validate") (param i32 i32) (result i32) unreachable))
+  (core instance $v (instantiate $validating))
+  (type $a-problem (record (field "path" string) (field "message" string)))
+  (component $shim
+    (type $a-problem (record (field "path" string) (field "message" string)))
+    (import "problem" (type $problem (eq $a-problem)))
+    (import "validate" (func $validate (param "settings" string) (result (result (error (list $problem))))))
+    (export $exported "problem" (type $problem))
+    (export "validate" (func $validate) (func (param "settings" string) (result (result (error (list $exported)))))))
+  (func $validate (param "settings" string) (result (result (error (list $a-problem))))
+    (canon lift (core func $v "validate") (memory (core memory $v "memory")) (realloc (core func $v "realloc"))))
+  (instance $settings (instantiate $shim (with "problem" (type $a-problem)) (with "validate" (func $validate))))
+  (export "farrier:probe/settings@0.1.0" (instance $settings))
+"#;
+
+/// An export `validate` whose body is this, and then traps.
+pub fn validating(body: &str) -> String {
+    VALIDATE_TRAPS.replace("unreachable", &format!("{body} unreachable"))
+}
+
 /// The component of a text.
 pub fn component(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))

@@ -94,15 +94,11 @@ fn expect_granted(chosen: &Chosen, granted: &Rehearsed) -> Result<(), Failure> {
     if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
 }
 
-/// Compiles it, on a thread of its own: that may take seconds, and a signal must be heard meanwhile.
 async fn load(file: &ComponentFile, granted: &Rehearsed) -> Result<LoadedProbe, Failure> {
     let (cache, state) = own_folders();
     let host = Arc::new(ProbeHost::new(cache, state));
-    let (file, interfaces) = (file.clone(), granted.interfaces());
-    let loading = tokio::task::spawn_blocking(move || {
-        host.load(&file, &interfaces).map_err(|error| error.root_cause().to_string())
-    });
-    loading.await.unwrap_or_else(|error| Err(error.to_string())).map_err(|reason| {
+    let file = Arc::new(file.clone());
+    host.load_in_time(&file, &granted.interfaces()).await.map_err(|reason| {
         let message = format!("the probe cannot be loaded: {reason}");
         Problem::error(Code::ProbeInvalid, message).hint("Build the component again.").into()
     })
