@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use farrier::definition::model::Limits;
@@ -169,4 +170,26 @@ fn an_import_that_is_not_linked_does_not_load() {
     );
     let file = ComponentFile::parse(component(&text)).expect("a probe");
     assert!(host().load(&file, &["dial", "exec", "health"]).is_err());
+}
+
+#[test]
+fn compiling_ends_when_its_time_is_up() {
+    // Loops in each other around many locals: five kilobytes, and seconds to compile.
+    let uses =
+        (0..500).map(|local| format!("(local.set {local} (i32.add (local.get {local}) (i32.const 1)))"));
+    let (begin, end) = ("(loop ".repeat(50), "(br_if 0 (i32.const 0)))".repeat(50));
+    let function =
+        format!("(func (local {}) {begin} {} {end})", "i32 ".repeat(500), uses.collect::<String>());
+    let text = guest(guest::READY)
+        .replace("(core module $code", &format!("(core module {function}) (core module $code"));
+    let file = Arc::new(ComponentFile::parse(component(&text)).expect("a probe"));
+    let host = Arc::new(host().compiling_within(Duration::from_millis(100)));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let begun = Instant::now();
+    let loaded = runtime.block_on(async { host.load_in_time(&file, &[]).await });
+    let took = begun.elapsed();
+    runtime.shutdown_background();
+    let Err(reason) = loaded else { panic!("compiled in {took:?}") };
+    assert_eq!(reason, "compiling it took longer than 100ms");
+    assert!(took < SLACK, "{took:?}");
 }

@@ -14,11 +14,11 @@ mod code;
 use code::Signature;
 
 /// Bytes of one function's body. The largest of CPython's has 427 thousand, the whole 5 million values in 13 thousand functions.
-const FUNCTION_BYTES: u64 = 2 << 20;
-/// Values that the compiler tracks in one function.
-const FUNCTION_VALUES: u64 = 2 << 20;
+const FUNCTION_BYTES: u64 = 1 << 20;
+/// Values that the compiler tracks in one function, which take it up to 400 bytes each. CPython has up to 167 thousand.
+const FUNCTION_VALUES: u64 = 512 << 10;
 /// Values that it tracks in all functions.
-const VALUES: u64 = 32 << 20;
+const VALUES: u64 = 16 << 20;
 /// Functions of all core modules.
 const FUNCTIONS: u64 = 100_000;
 /// Bytes of everything but code, data and names.
@@ -108,7 +108,8 @@ impl Complexity {
                 other => {
                     let length = other.as_section().map_or(0, |(_, range)| range.len() as u64);
                     let is_code = matches!(other, Payload::CodeSectionEntry(_));
-                    counted.declarations = counted.declarations.saturating_add(if is_code { 0 } else { length });
+                    counted.declarations =
+                        counted.declarations.saturating_add(if is_code { 0 } else { length });
                 }
             }
             match frames.last_mut() {

@@ -121,7 +121,8 @@ impl ComponentFile {
             return Err(ComponentError::UnknownVersion(found.to_owned()));
         }
         debug_assert_eq!(version, CONTRACT, "checked with the others");
-        let complexity = Complexity::of(&bytes).map_err(|error| ComponentError::Damaged(error.to_string()))?;
+        let complexity =
+            Complexity::of(&bytes).map_err(|error| ComponentError::Damaged(error.to_string()))?;
         complexity.excess().map_or(Ok(()), Err)?;
         Ok(Self { digest: sha256_hex(&bytes), bytes, imports, exports })
     }

@@ -14,7 +14,8 @@ use super::component::ComponentFile;
 use super::interfaces::wasi::Traces;
 use super::interfaces::{self, HostState, Observed, Powers, check, log_interface, settings, types};
 use super::limits::{
-    COMPILATION, COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, REASON_CHARACTERS, SummingLimiter, TRACE_LINES,
+    COMPILATION, COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, REASON_CHARACTERS, SummingLimiter,
+    TRACE_LINES,
 };
 use crate::definition::model::Limits;
 use crate::elapsed::limit;
@@ -68,6 +69,7 @@ pub struct ProbeHost {
     cache: OnceLock<Option<NativeCache>>,
     cache_folder: Option<PathBuf>,
     state_folder: Option<PathBuf>,
+    compilation: Duration,
 }
 
 /// A compiled probe, linked to what it was granted and nothing else.
@@ -98,7 +100,14 @@ impl ProbeHost {
     /// A host that keeps native code in these folders; nothing is started until the first component.
     #[must_use]
     pub fn new(cache_folder: Option<PathBuf>, state_folder: Option<PathBuf>) -> Self {
-        Self { engine: OnceLock::new(), cache: OnceLock::new(), cache_folder, state_folder }
+        let (engine, cache) = (OnceLock::new(), OnceLock::new());
+        Self { engine, cache, cache_folder, state_folder, compilation: COMPILATION }
+    }
+
+    /// Gives each component this long to compile instead of [`COMPILATION`].
+    #[must_use]
+    pub fn compiling_within(self, compilation: Duration) -> Self {
+        Self { compilation, ..self }
     }
 
     fn engine(&self) -> wasmtime::Result<&Engine> {
@@ -144,8 +153,8 @@ impl ProbeHost {
         Ok(LoadedProbe { pre, check, settings })
     }
 
-    /// The same, begun at once on a thread of its own: it may take seconds, and others have to run meanwhile. Not
-    /// longer than [`COMPILATION`]; what still compiles then is left behind.
+    /// The same, begun at once on a thread of its own: it may take seconds, and others have to run meanwhile. What
+    /// takes too long is left behind: it ends with the program.
     ///
     /// # Errors
     /// Why it cannot be loaded, in words.
@@ -158,12 +167,13 @@ impl ProbeHost {
         let loading = tokio::task::spawn_blocking(move || {
             host.load(&file, &granted).map_err(|error| error.root_cause().to_string())
         });
-        let loaded = tokio::time::timeout(COMPILATION, loading);
-        async {
+        let allowed = self.compilation;
+        let loaded = tokio::time::timeout(allowed, loading);
+        async move {
             match loaded.await {
                 Ok(Ok(loaded)) => loaded,
                 Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!("compiling it took longer than {}", limit(COMPILATION))),
+                Err(_) => Err(format!("compiling it took longer than {}", limit(allowed))),
             }
         }
     }

@@ -10,7 +10,7 @@ use wasmtime_wasi::WasiCtx;
 
 use super::dialler::Dialler;
 use super::directories::PrivateFolders;
-use super::limits::SummingLimiter;
+use super::limits::{REASON_CHARACTERS, SummingLimiter};
 use crate::engine::Engine;
 use crate::readiness::executions::Executions;
 
@@ -146,6 +146,16 @@ impl HostState {
     fn within(&self, limit: Duration) -> Duration {
         let left = self.deadline.saturating_duration_since(Instant::now());
         limit.min(left.saturating_sub(ANSWER_TIME.min(left / 10)))
+    }
+
+    /// A denial, noted for whoever explains a failure. What the guest asked for may be of any length.
+    fn not_granted(&mut self, what: &str) -> Denial {
+        let mut kept: String = what.chars().take(REASON_CHARACTERS).collect();
+        if kept.len() < what.len() {
+            kept.push('…');
+        }
+        self.observed.not_granted = Some(kept.clone());
+        Denial::NotGranted(kept)
     }
 
     fn subject(&self) -> Result<Subject, Denial> {

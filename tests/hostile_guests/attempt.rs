@@ -38,6 +38,8 @@ pub enum Expected {
     TimedOut,
     /// It is told no, and says so.
     Pending(&'static str),
+    /// It gives up, and says why.
+    Failed(&'static str),
     /// It did no harm.
     Ready,
     /// Either of both, as memory and time have it.
@@ -199,7 +201,8 @@ impl Bench {
         let before = watch_peak();
         let loaded = self.load(attempt);
         let (loading, compiler_memory) = (begun.elapsed(), peak().saturating_sub(before));
-        let mut ended = Ended { verdict: Err(String::new()), loading, late: Duration::ZERO, compiler_memory, memory: 0 };
+        let mut ended =
+            Ended { verdict: Err(String::new()), loading, late: Duration::ZERO, compiler_memory, memory: 0 };
         match loaded {
             Err(reason) => ended.verdict = Err(reason),
             Ok(probe) => {
@@ -217,12 +220,14 @@ impl Bench {
         if let Some((_, probe)) = self.loaded.iter().find(|(bytes, _)| Arc::ptr_eq(bytes, &attempt.bytes)) {
             return Ok(probe.clone());
         }
-        let file = ComponentFile::parse(attempt.bytes.to_vec()).map_err(|error| format!("refused: {error}"))?;
+        let file =
+            ComponentFile::parse(attempt.bytes.to_vec()).map_err(|error| format!("refused: {error}"))?;
         let place = Place::file(Path::new("db.toml"));
         if let Some(problem) = ungranted(&file, &attempt.granted, "mine", &place).first() {
             return Err(format!("refused: {}", problem.message));
         }
-        let loaded = self.host.load(&file, &attempt.granted).map_err(|error| error.root_cause().to_string())?;
+        let loaded =
+            self.host.load(&file, &attempt.granted).map_err(|error| error.root_cause().to_string())?;
         self.loaded.push((Arc::clone(&attempt.bytes), loaded.clone()));
         Ok(loaded)
     }
@@ -249,7 +254,12 @@ impl Bench {
         assert!(polled.trace.len() <= 101, "{}: {} lines of trace", attempt.name, polled.trace.len());
         assert!(polled.trace.iter().all(|line| line.len() <= 4 * LINE), "{}", attempt.name);
         let wanted = polled.observed.not_granted.unwrap_or_default();
-        assert!(wanted.len() <= 4 * LINE, "{}: {} bytes tell what is not granted", attempt.name, wanted.len());
+        assert!(
+            wanted.len() <= 4 * LINE,
+            "{}: {} bytes tell what is not granted",
+            attempt.name,
+            wanted.len()
+        );
         polled.verdict
     }
 }
@@ -259,10 +269,15 @@ impl Attempt {
     fn judge(&self, ended: &Ended) -> Vec<String> {
         let mut wrong = Vec::new();
         let (line, fits) = match (&self.expected, &ended.verdict) {
-            (Expected::Refused(words), Err(line)) => (line.as_str(), line.starts_with("refused: ") && line.contains(words)),
+            (Expected::Refused(words), Err(line)) => {
+                (line.as_str(), line.starts_with("refused: ") && line.contains(words))
+            }
             (Expected::NotLoaded(words), Err(line)) => (line.as_str(), line.contains(words)),
             (Expected::Crashed(words), Ok(Verdict::Crashed(line))) => (line.as_str(), line.contains(words)),
-            (Expected::Pending(words), Ok(Verdict::Pending { reason, .. })) => (reason.as_str(), reason.contains(words)),
+            (Expected::Pending(words), Ok(Verdict::Pending { reason, .. })) => {
+                (reason.as_str(), reason.contains(words))
+            }
+            (Expected::Failed(words), Ok(Verdict::Failed(line))) => (line.as_str(), line.contains(words)),
             (Expected::CrashedOrTimedOut, Ok(Verdict::Crashed(line))) => (line.as_str(), true),
             (Expected::TimedOut | Expected::CrashedOrTimedOut, Ok(Verdict::TimedOut))
             | (Expected::Ready, Ok(Verdict::Ready)) => ("", true),

@@ -16,15 +16,22 @@ use super::attempt::{Attempt, Guest};
 fn subject() -> Subject {
     let engine = MemoryEngine::new();
     let found = engine.change(|world| {
-        world.add_image("image", MemoryImage::new(|arguments| match arguments {
-            [one] if one == "floods" => Run { stdout: vec![b'x'; 8 << 20], ..Run::exit(0) },
-            _ => Run::forever(),
-        }));
+        world.add_image(
+            "image",
+            MemoryImage::new(|arguments| match arguments {
+                [one] if one == "floods" => Run { stdout: vec![b'x'; 8 << 20], ..Run::exit(0) },
+                _ => Run::forever(),
+            }),
+        );
         world.create_network("net", &BTreeMap::new());
         for name in ["other", "own"] {
             let own = || name.to_owned();
-            let spec =
-                ContainerSpec { name: own(), image: "image".to_owned(), network: "net".to_owned(), ..ContainerSpec::default() };
+            let spec = ContainerSpec {
+                name: own(),
+                image: "image".to_owned(),
+                network: "net".to_owned(),
+                ..ContainerSpec::default()
+            };
             let created = world.create(&spec).and_then(|_| world.start_now(name));
             created.expect("it starts");
             world.log(name, &format!("a secret of {name}, before"));
@@ -64,12 +71,30 @@ pub fn attempts() -> Vec<Attempt> {
         refused("no words at all", &[]),
         refused("empty words", &["", ""]),
         refused("control characters", &["\u{1b}[2J\u{202e}"]),
-        bare.tries("any command without a grant", &json!({"try": "exec", "with": ["floods"]}), Pending("NotGranted")),
+        bare.tries(
+            "any command without a grant",
+            &json!({"try": "exec", "with": ["floods"]}),
+            Pending("NotGranted"),
+        ),
         guest.tries("a word of 500 KB", &json!({"try": "exec-long", "with": 500_000}), Pending("NotGranted")),
-        guest.tries("a word of 10 MB", &json!({"try": "exec-long", "with": 10_000_000}), Crashed("too much data")),
+        guest
+            .tries(
+                "a word of 10 MB",
+                &json!({"try": "exec-long", "with": 10_000_000}),
+                Crashed("too much data"),
+            )
+            .memory(64 << 20),
         guest.tries("a million words", &json!({"try": "exec-many", "with": 1_000_000}), Crashed("")),
-        guest.tries("a command that floods", &json!({"try": "exec", "with": ["floods"]}), Pending("65536 + 0 bytes, truncated: true")),
-        Guest::hostile(powers(), None).tries("a command that never ends", &json!({"try": "exec", "with": ["sleep", "1"]}), Pending("TimedOut")),
+        guest.tries(
+            "a command that floods",
+            &json!({"try": "exec", "with": ["floods"]}),
+            Pending("65536 + 0 bytes, truncated: true"),
+        ),
+        Guest::hostile(powers(), None).tries(
+            "a command that never ends",
+            &json!({"try": "exec", "with": ["sleep", "1"]}),
+            Pending("TimedOut"),
+        ),
         guest.tries("all of the log", &json!({"try": "logs", "with": u32::MAX}), Pending("1000 lines")),
         guest.tries("a log of no lines", &json!({"try": "logs", "with": 0}), Pending("0 lines")),
     ]

@@ -17,10 +17,11 @@ fn folders() -> Arc<PrivateFolders> {
     std::fs::create_dir_all(user.join("certs")).expect("folders");
     std::fs::write(user.join("certs/ca.pem"), "a certificate").expect("a file");
     std::fs::write(user.join("secret"), "beside").expect("a file");
-    let text = "lifecycle = \"shared\"\nimage = \"x\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"tcp\"\n\
+    let text = "lifecycle = \"shared\"\nimage = \"x\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"./mine.wasm\"\n\
                 grants = { dirs = [{ host = \"certs\", guest = \"/certs\" }] }\n";
     std::fs::write(user.join("db.toml"), text).expect("a definition");
-    let directories = LayerDirectories { user: Some(user), org: None, repo: None, workspace: None, workspace_root: None };
+    let directories =
+        LayerDirectories { user: Some(user), org: None, repo: None, workspace: None, workspace_root: None };
     let loaded = farrier::definition::load(&directories);
     let definition = loaded.definitions.first().unwrap_or_else(|| panic!("{:?}", loaded.problems));
     let grant = definition.readiness[0].grants.dirs.first().expect("a grant");
@@ -38,11 +39,19 @@ pub async fn attempts() -> Vec<Attempt> {
         granted.tries(format!("reads {path}"), &json!({"try": "read-file", "with": path}), Pending("error: "))
     };
     let mut attempts = vec![
-        file("reads what is granted", json!({"try": "read-file", "with": "/certs/ca.pem"}), Pending("a certificate")),
+        file(
+            "reads what is granted",
+            json!({"try": "read-file", "with": "/certs/ca.pem"}),
+            Pending("a certificate"),
+        ),
         file("writes into a granted folder", json!({"try": "write-file", "with": "/certs/new"}), no.clone()),
         file("writes over a granted file", json!({"try": "write-file", "with": "/certs/ca.pem"}), no.clone()),
         file("removes a granted file", json!({"try": "remove-file", "with": "/certs/ca.pem"}), no.clone()),
-        file("links a granted file", json!({"try": "link", "with": ["/certs/ca.pem", "/certs/x"]}), no.clone()),
+        file(
+            "links a granted file",
+            json!({"try": "link", "with": ["/certs/ca.pem", "/certs/x"]}),
+            no.clone(),
+        ),
         file("lists the root", json!({"try": "list-folder", "with": "/"}), no.clone()),
         file("lists what is above", json!({"try": "list-folder", "with": "/certs/.."}), no.clone()),
         inert.tries("starts a thread", &json!({"try": "thread"}), no.clone()),
@@ -51,17 +60,45 @@ pub async fn attempts() -> Vec<Attempt> {
         inert.tries("reads its arguments", &json!({"try": "arguments"}), Pending("arguments: []")),
         inert.tries("reads its standard input", &json!({"try": "input"}), Pending("input: \"\"")),
         inert.tries("panics", &json!({"try": "panic"}), Crashed("on purpose")),
-        inert.tries("exits with success", &json!({"try": "exit", "with": 0}), Crashed("it exited with code 0")),
+        inert.tries(
+            "exits with success",
+            &json!({"try": "exit", "with": 0}),
+            Crashed("it exited with code 0"),
+        ),
         inert.tries("aborts", &json!({"try": "abort"}), Crashed("it trapped")),
         hostile.tries("floods the trace", &json!({"try": "trace", "with": [20_000, 100]}), Pending("traced")),
-        hostile.tries("long lines in the trace", &json!({"try": "trace", "with": [200, 500_000]}), Expected::CrashedOrTimedOut),
-        hostile.tries("a line of 8 MB in the trace", &json!({"try": "trace", "with": [1, 8_000_000]}), Crashed("too much data")),
-        hostile.tries("prints 4 MB that are no text", &json!({"try": "print-bytes", "with": 4_000_000}), Pending("printed")),
+        hostile.tries(
+            "long lines in the trace",
+            &json!({"try": "trace", "with": [200, 500_000]}),
+            Pending("traced"),
+        ),
+        hostile.tries(
+            "a line of 8 MB in the trace",
+            &json!({"try": "trace", "with": [1, 8_000_000]}),
+            Crashed("too much data"),
+        ),
+        hostile.tries(
+            "prints 4 MB that are no text",
+            &json!({"try": "print-bytes", "with": 4_000_000}),
+            Pending("printed"),
+        ),
     ];
     attempts.extend(
-        ["/certs/../secret", "/certs/../../../etc/passwd", "/etc/passwd", "/proc/self/environ", "/dev/zero", "certs/../../secret", "/certs/./../secret",
-         "/certs//../secret", "/proc/self/root/etc/passwd", "/certs/ca.pem/../../secret", "", "/certs/\0/ca.pem"]
-            .map(read),
+        [
+            "/certs/../secret",
+            "/certs/../../../etc/passwd",
+            "/etc/passwd",
+            "/proc/self/environ",
+            "/dev/zero",
+            "certs/../../secret",
+            "/certs/./../secret",
+            "/certs//../secret",
+            "/proc/self/root/etc/passwd",
+            "/certs/ca.pem/../../secret",
+            "",
+            "/certs/\0/ca.pem",
+        ]
+        .map(read),
     );
     attempts
 }

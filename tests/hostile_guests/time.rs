@@ -28,24 +28,52 @@ pub async fn attempts() -> Vec<Attempt> {
     let tail = "(func $ping (return_call $pong)) (func $pong (return_call $ping))";
     let mut attempts = vec![
         Attempt::check("check spins", &format!("{FOR_EVER} (i32.const 0)"), TimedOut),
-        Attempt::check("two loops in each other", "(loop $o (loop $i (br_if $i (i32.const 0)) (br $o))) (i32.const 0)", TimedOut),
+        Attempt::check(
+            "two loops in each other",
+            "(loop $o (loop $i (br_if $i (i32.const 0)) (br $o))) (i32.const 0)",
+            TimedOut,
+        ),
         Attempt::of("a start function spins", &extended(guest::READY, &start, ""), TimedOut),
         Attempt::of("post-return spins", &extended(guest::READY, &after, POST_RETURN), TimedOut),
         Attempt::of("realloc spins while arguments are passed", &spinning_realloc, TimedOut),
-        Attempt::of("validate spins", &with_imports("", guest::READY, &validating(FOR_EVER)), TimedOut).in_validate(),
-        Attempt::of("a start function spins before validate", &extended(guest::READY, &start, "")
-            .replacen("(export \"farrier:probe/check@0.1.0\" (instance $exported))",
-                &format!("(export \"farrier:probe/check@0.1.0\" (instance $exported)) {}", validating("")), 1), TimedOut).in_validate(),
+        Attempt::of("validate spins", &with_imports("", guest::READY, &validating(FOR_EVER)), TimedOut)
+            .in_validate(),
+        Attempt::of(
+            "a start function spins before validate",
+            &extended(guest::READY, &start, "").replacen(
+                "(export \"farrier:probe/check@0.1.0\" (instance $exported))",
+                &format!("(export \"farrier:probe/check@0.1.0\" (instance $exported)) {}", validating("")),
+                1,
+            ),
+            TimedOut,
+        )
+        .in_validate(),
         Attempt::of("tail calls without end", &extended("(call $ping) (i32.const 0)", tail, ""), TimedOut),
         Attempt::check("memory is filled without end", filling, TimedOut),
         Attempt::check("memory is copied without end", &copying, TimedOut),
         Attempt::of("a table is filled without end", &extended(table, tables, ""), TimedOut),
-        Attempt::of("memory is grown by nothing without end",
-            &guest("(loop $again (drop (memory.grow (i32.const 0))) (br $again)) (i32.const 0)"), TimedOut),
+        Attempt::of(
+            "memory is grown by nothing without end",
+            &guest("(loop $again (drop (memory.grow (i32.const 0))) (br $again)) (i32.const 0)"),
+            TimedOut,
+        ),
         Attempt::check("mutual recursion", guest::DEEP, Crashed("stack")),
-        Attempt::of("a start function that traps", &extended(guest::READY, "(func $s unreachable) (start $s)", ""), Crashed("it trapped")),
-        Attempt::of("post-return that traps", &extended(guest::READY, "(func (export \"after\") (param i32) unreachable)", POST_RETURN), CrashedOrTimedOut),
-        Attempt::of("validate that traps", &with_imports("", guest::READY, &validating("")), Crashed("it trapped")).in_validate(),
+        Attempt::of(
+            "a start function that traps",
+            &extended(guest::READY, "(func $s unreachable) (start $s)", ""),
+            Crashed("it trapped"),
+        ),
+        Attempt::of(
+            "post-return that traps",
+            &extended(guest::READY, "(func (export \"after\") (param i32) unreachable)", POST_RETURN),
+            CrashedOrTimedOut,
+        ),
+        Attempt::of(
+            "validate that traps",
+            &with_imports("", guest::READY, &validating("")),
+            Crashed("it trapped"),
+        )
+        .in_validate(),
     ];
     attempts.push(Attempt::check("a good answer", guest::READY, Ready));
     attempts.extend([
@@ -65,13 +93,15 @@ const POST_RETURN: &str = "(post-return (core func $i \"after\"))";
 fn wasi_clocks() -> Vec<Attempt> {
     let mut attempts = Vec::new();
     for version in ["0.2.0", "0.2.12"] {
-        for (name, subscribe) in [
-            ("for a duration", "subscribe-duration"),
-            ("until an instant", "subscribe-instant"),
-        ] {
+        for (name, subscribe) in
+            [("for a duration", "subscribe-duration"), ("until an instant", "subscribe-instant")]
+        {
             for (how, wait) in [("blocks", BLOCK), ("polls", POLL)] {
                 let text = clock(version, subscribe, wait);
-                attempts.push(Attempt::of(format!("{how} {name}, {version}"), &text, TimedOut).poll(Duration::from_millis(300)));
+                attempts.push(
+                    Attempt::of(format!("{how} {name}, {version}"), &text, TimedOut)
+                        .poll(Duration::from_millis(300)),
+                );
             }
         }
     }
@@ -79,7 +109,8 @@ fn wasi_clocks() -> Vec<Attempt> {
 }
 
 const BLOCK: &str = "(call $block (local.get $p))";
-const POLL: &str = "(i32.store (i32.const 256) (local.get $p)) (call $poll (i32.const 256) (i32.const 1) (i32.const 264))";
+const POLL: &str =
+    "(i32.store (i32.const 256) (local.get $p)) (call $poll (i32.const 256) (i32.const 1) (i32.const 264))";
 
 fn clock(version: &str, subscribe: &str, wait: &str) -> String {
     let imports = format!(
@@ -104,7 +135,19 @@ fn clock(version: &str, subscribe: &str, wait: &str) -> String {
                      (import "host" "block" (func $block (param i32)))
                      (import "host" "poll" (func $poll (param i32 i32 i32)))
                      (import "m" "memory" (memory 1))"#;
-    let text = with_imports(&imports, &format!("(local $p i32) (local.set $p (call $subscribe (i64.const 0x7fffffffffffff))) {wait} (i32.const 0)"), "");
-    text.replace("(core module $code\n    (memory (export \"memory\") 1)", &format!("(core module $code {poll_in} (export \"memory\" (memory 0))"))
-        .replace("(core instance $i (instantiate $code))", "(core instance $i (instantiate $code (with \"host\" (instance $host)) (with \"m\" (instance $m))))")
+    let text = with_imports(
+        &imports,
+        &format!(
+            "(local $p i32) (local.set $p (call $subscribe (i64.const 0x7fffffffffffff))) {wait} (i32.const 0)"
+        ),
+        "",
+    );
+    text.replace(
+        "(core module $code\n    (memory (export \"memory\") 1)",
+        &format!("(core module $code {poll_in} (export \"memory\" (memory 0))"),
+    )
+    .replace(
+        "(core instance $i (instantiate $code))",
+        "(core instance $i (instantiate $code (with \"host\" (instance $host)) (with \"m\" (instance $m))))",
+    )
 }

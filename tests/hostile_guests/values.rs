@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::attempt::Expected::{Crashed, CrashedOrTimedOut, Pending};
+use super::attempt::Expected::{Crashed, Failed, Pending};
 use super::attempt::{Attempt, Guest, extended};
 use super::support::guest::{self, guest};
 use farrier::probe::interfaces::Powers;
@@ -27,7 +27,11 @@ pub fn attempts() -> Vec<Attempt> {
     let mut attempts = vec![
         Attempt::check("a verdict that is none", &verdict(3, 0, 0), Crashed("discriminant")),
         Attempt::check("a verdict of case 255", &verdict(255, 0, 0), Crashed("discriminant")),
-        Attempt::check("an option that is neither", &format!("(i32.store8 (i32.const 12) (i32.const 2)) {}", verdict(1, 1024, 3)), Crashed("discriminant")),
+        Attempt::check(
+            "an option that is neither",
+            &format!("(i32.store8 (i32.const 12) (i32.const 2)) {}", verdict(1, 1024, 3)),
+            Crashed("discriminant"),
+        ),
         Attempt::check("a verdict at an odd place", "(i32.const 1)", Crashed("not aligned")),
         Attempt::check("a verdict at the end", "(i32.const 65532)", Crashed("out of bounds")),
         Attempt::check("a verdict beyond", "(i32.const -4)", Crashed("out of bounds")),
@@ -39,17 +43,49 @@ pub fn attempts() -> Vec<Attempt> {
         Attempt::of("a cut character", &reason("\\e2\\82", 2), Crashed("utf-8")),
         Attempt::of("a surrogate in UTF-8", &reason("\\ed\\a0\\80", 3), Crashed("utf-8")),
         Attempt::of("an overlong zero", &reason("\\c0\\80", 2), Crashed("utf-8")),
-        Attempt::of("a lone surrogate in UTF-16", &utf16(4).replace("a reason from the guest", "\\00\\d8\\41\\00\\00\\d8\\00\\d8"), Crashed("utf-16")),
+        Attempt::of(
+            "a lone surrogate in UTF-16",
+            &utf16(4).replace("a reason from the guest", "\\00\\d8\\41\\00\\00\\d8\\00\\d8"),
+            Crashed("unpaired surrogate"),
+        ),
         Attempt::of("2 GiB of UTF-16", &utf16(0x4000_0000), Crashed("")),
-        Attempt::of("Latin-1 or UTF-16 beyond", &extended(&verdict(2, 1024, i64::from(i32::MIN) | 0x7fff_fff0), "", "string-encoding=latin1+utf16"), Crashed("")),
-        Attempt::of("realloc gives what is outside", &outside("(i32.const 0x7ffffff8)"), Crashed("out of bounds")),
+        Attempt::of(
+            "Latin-1 or UTF-16 beyond",
+            &extended(
+                &verdict(2, 1024, i64::from(i32::MIN) | 0x7fff_fff0),
+                "",
+                "string-encoding=latin1+utf16",
+            ),
+            Crashed(""),
+        ),
+        Attempt::of(
+            "realloc gives what is outside",
+            &outside("(i32.const 0x7ffffff8)"),
+            Crashed("beyond end of memory"),
+        ),
         Attempt::of("realloc gives nothing", &outside("(i32.const -1)"), Crashed("")),
         Attempt::of("realloc traps", &outside("unreachable"), Crashed("it trapped")),
         Attempt::check("an answer of 8 MiB", guest::HUGE, Crashed("too much data")).memory(64 << 20),
-        guest_of_language.tries("a reason of 8 MB from a language", &json!({"try": "long-reason", "with": 8_000_000}), Crashed("too much data")),
-        guest_of_language.tries("a reason that is cut", &json!({"try": "long-reason", "with": 900_000}), Pending("xxxx")),
-        guest_of_language.tries("a reason of many lines", &json!({"try": "reason", "with": "a\nb\r\n\nc"}), Pending("a b c")),
-        guest_of_language.tries("deep settings", &json!({"try": "reason", "with": deep(400)}), CrashedOrTimedOut),
+        guest_of_language.tries(
+            "a reason of 8 MB from a language",
+            &json!({"try": "long-reason", "with": 8_000_000}),
+            Crashed("too much data"),
+        ),
+        guest_of_language.tries(
+            "a reason that is cut",
+            &json!({"try": "long-reason", "with": 900_000}),
+            Pending("xxxx"),
+        ),
+        guest_of_language.tries(
+            "a reason of many lines",
+            &json!({"try": "reason", "with": "a\nb\r\n\nc"}),
+            Pending("a b c"),
+        ),
+        guest_of_language.tries(
+            "deep settings",
+            &json!({"try": "reason", "with": deep(400)}),
+            Failed("recursion limit"),
+        ),
     ];
     let mut large = Attempt::check("settings of 10 MB", guest::READY, Crashed(""));
     large.settings = format!("\"{}\"", "x".repeat(10_000_000));

@@ -14,10 +14,9 @@ pub(super) struct Signature {
 impl Signature {
     pub(super) fn of(kind: &SubType) -> Self {
         match &kind.composite_type.inner {
-            CompositeInnerType::Func(function) => Self {
-                parameters: function.params().len() as u64,
-                results: function.results().len() as u64,
-            },
+            CompositeInnerType::Func(function) => {
+                Self { parameters: function.params().len() as u64, results: function.results().len() as u64 }
+            }
             _ => Self::default(),
         }
     }

@@ -1,10 +1,51 @@
 use super::*;
 
+fn of(text: &str) -> Complexity {
+    let bytes = wat::parse_str(text).expect("valid text");
+    Complexity::of(&bytes).expect("well-formed")
+}
+
 #[test]
-fn scratch() {
-    for path in std::env::var("BOMBS").unwrap_or_default().split(':') {
-        let bytes = std::fs::read(path).unwrap();
-        let begun = std::time::Instant::now();
-        println!("{path} {:?} {:?}", Complexity::of(&bytes), begun.elapsed());
+fn a_component_counts_as_often_as_it_is_instantiated() {
+    let leaf =
+        "(component $a (core module $m) (core instance (instantiate $m)) (core instance (instantiate $m)))";
+    let pair = "(component $b (alias outer 1 $a (component $c)) (instance (instantiate $c)) (instance (instantiate $c)))";
+    for (text, instances) in [
+        ("(component)".to_owned(), 1),
+        (format!("(component {leaf})"), 1),
+        (format!("(component {leaf} (instance (instantiate $a)))"), 4),
+        (format!("(component {leaf} {pair} (instance (instantiate $b)))"), 8),
+        (format!("(component {leaf} {pair} (instance (instantiate $b)) (instance (instantiate $b)))"), 15),
+        ("(component (import \"a\" (component $a)) (instance (instantiate $a)))".to_owned(), UNKNOWN + 1),
+    ] {
+        assert_eq!(of(&text).instances, instances, "{text}");
+    }
+}
+
+#[test]
+fn what_a_function_does_counts_not_its_size() {
+    for (body, values) in [
+        ("", 1),
+        ("(drop (i32.const 1))", 3),
+        ("(local i32 i32) (loop) (loop)", 9),
+        ("(call $wide)", 6),
+        ("(block (result i32) (br 0 (i32.const 1))) drop", 7),
+        ("(block (br_table 0 0 0 (i32.const 1)))", 7),
+    ] {
+        let wide = "(import \"\" \"\" (func $wide (param i32 i64) (result f32 f64)))";
+        let text = format!("(component (core module {wide} (func {body})))");
+        // Bodies need not be valid to be counted.
+        let bytes = wat::parse_str(&text).expect("text");
+        assert_eq!(Complexity::of(&bytes).expect("well-formed").function_values, values, "{body}");
+    }
+}
+
+#[test]
+fn components_of_languages_are_far_below_the_limits() {
+    for name in ["probes/built/grpc.wasm", "tests/fixtures/guests/standard.wasm"] {
+        let bytes = std::fs::read(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a component");
+        let counted = Complexity::of(&bytes).expect("well-formed");
+        assert_eq!(counted.excess(), None, "{name}: {counted:?}");
+        assert!(counted.values > 1_000 && counted.values < VALUES / 16, "{name}: {counted:?}");
     }
 }

@@ -39,9 +39,7 @@ impl dial_interface::Host for HostState {
     ) -> Answer<Resource<Connection>> {
         let Some(target) = self.powers.targets.0.get(&(host.clone(), port)) else {
             let wanted = format!("grants.dial = [\"{host}:{port}\"]");
-            let what = format!("connecting to {host}:{port} needs {wanted}");
-            self.observed.not_granted = Some(what.clone());
-            return Ok(Err(Denial::NotGranted(what)));
+            return Ok(Err(self.not_granted(&format!("connecting to {host}:{port} needs {wanted}"))));
         };
         let (Some(address), Some(dialler)) = (*target, self.powers.dialler.clone()) else {
             return Ok(Err(Denial::Unresolved));

@@ -11,9 +11,7 @@ impl Host for HostState {
     async fn run(&mut self, argv: Vec<String>) -> wasmtime::Result<Result<Output, Denial>> {
         if !self.powers.commands.contains(&argv) {
             let wanted = serde_json::to_string(&argv).unwrap_or_default();
-            let what = format!("running this needs grants.exec = [{wanted}]");
-            self.observed.not_granted = Some(what.clone());
-            return Ok(Err(Denial::NotGranted(what)));
+            return Ok(Err(self.not_granted(&format!("running this needs grants.exec = [{wanted}]"))));
         }
         let subject = match self.subject() {
             Ok(subject) => subject,
