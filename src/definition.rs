@@ -26,7 +26,7 @@ mod yaml;
 
 pub use declared::Declared;
 pub use duration::parse as parse_duration;
-pub use escape::{escape, escape_into};
+pub use escape::{escape, escape_into, escape_json};
 pub use image::{check as check_image, qualified as qualified_image};
 pub use layers::{LayerDirectories, LayerReport, Loaded, load};
 pub use model::*;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::data::print;
+use super::data::{indented, print, print_json};
 use crate::approval::question::Question;
 use crate::approval::{Approval, Approvals, ask_about, can_ask, recognise_and_tell, refuse_missing};
 use crate::cli::{self, Format, LaunchOptions};
@@ -36,7 +36,7 @@ pub fn approve(options: &cli::Approve, reporter: &Arc<Reporter>) -> Result<u8, F
     match (result, options.format) {
         (Err(failure), Format::Json) => {
             let problems: Vec<Value> = failure.problems.iter().map(problem_json).collect();
-            print(&format!("{:#}\n", json!({ "problems": problems })));
+            print_json(&json!({ "problems": problems }));
             Ok(failure.exit)
         }
         (result, _) => result,
@@ -70,7 +70,7 @@ fn list(format: Format, settings: &Settings, reporter: &Reporter) -> Result<u8, 
                     })
                 })
                 .collect();
-            print(&format!("{:#}\n", json!({ "approvals": approvals })));
+            print_json(&json!({ "approvals": approvals }));
         }
     }
     Ok(exit::SUCCESS)
@@ -86,7 +86,7 @@ fn revoke(name: &str, format: Format, settings: &Settings, reporter: &Reporter) 
     }
     print(&match format {
         Format::Human => format!("{}: revoked\n", escape(name)),
-        Format::Json => format!("{:#}\n", json!({ "revoked": name })),
+        Format::Json => indented(&json!({ "revoked": name })),
     });
     Ok(exit::SUCCESS)
 }
@@ -136,7 +136,7 @@ fn report(
     if format == Format::Json {
         let sidecars: Vec<Value> =
             questions.iter().map(|(question, given)| as_json(question, *given)).collect();
-        print(&format!("{:#}\n", json!({ "sidecars": sidecars })));
+        print_json(&json!({ "sidecars": sidecars }));
         let missing = questions.iter().any(|(_, given)| !given);
         return Ok(if missing { exit::REFUSED } else { exit::SUCCESS });
     }

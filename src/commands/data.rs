@@ -4,11 +4,21 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::{Value, json};
 
-use crate::definition::{LayerReport, escape};
+use crate::definition::{LayerReport, escape, escape_json};
 
 /// Data goes to standard output; a reader that went away is no failure.
 pub(super) fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Data for programs, as indented JSON that a terminal shows as it is.
+pub(super) fn print_json(value: &Value) {
+    print(&indented(value));
+}
+
+/// The text of that.
+pub(super) fn indented(value: &Value) -> String {
+    format!("{}\n", escape_json(&format!("{value:#}")))
 }
 
 /// Writes bytes to standard output as they are.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::data::print;
+use super::data::{print, print_json};
 use crate::cli::{self, ApprovalOptions, Format, LaunchOptions};
 use crate::definition::escape;
 use crate::doctor::{Check, examine};
@@ -21,7 +21,7 @@ pub fn doctor(options: &cli::Doctor) -> Result<u8, Failure> {
         Format::Human => print(&human(&checks)),
         Format::Json => {
             let checks: Vec<_> = checks.iter().map(Check::to_json).collect();
-            print(&format!("{:#}\n", json!({"healthy": well, "checks": checks})));
+            print_json(&json!({"healthy": well, "checks": checks}));
         }
     }
     Ok(if well { exit::SUCCESS } else { exit::UNHEALTHY })

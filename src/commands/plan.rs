@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::data::{layer_lines, layers_json, print};
+use super::data::{indented, layer_lines, layers_json, print, print_json};
 use super::launch::{assemble, check_settings};
 use crate::approval::{self, Approval};
 use crate::cli::{self, Format};
@@ -21,7 +21,7 @@ pub fn plan(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure
     match (decide(options, reporter), options.format) {
         (Err(failure), Format::Json) => {
             let problems: Vec<_> = failure.problems.iter().map(problem_json).collect();
-            print(&format!("{:#}\n", serde_json::json!({ "problems": problems })));
+            print_json(&serde_json::json!({ "problems": problems }));
             Ok(failure.exit)
         }
         (result, _) => result,
@@ -49,7 +49,7 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
             Format::Human => format!("{layers}no sidecar: the harness is executed as it is\n"),
             Format::Json => {
                 let none = serde_json::json!({"layers": layers_json, "network": null, "sidecars": []});
-                format!("{none:#}\n")
+                indented(&none)
             }
         };
         print(&text);
@@ -86,7 +86,7 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
                 let missing = launch.sidecars[plan.index].approval == Approval::Missing;
                 value["sidecars"][at]["needs_approval"] = missing.into();
             }
-            format!("{value:#}\n")
+            indented(&value)
         }
     };
     print(&text);

@@ -7,7 +7,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::data::{print, terminal_width};
+use super::data::{print, print_json, terminal_width};
 use super::managing::Desk;
 use crate::cli::{self, Format};
 use crate::definition::escape;
@@ -34,7 +34,7 @@ pub fn ps(options: &cli::Ps, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
         Stage::start()?.run_alone(async { Desk::open(&options.layers, reporter).await?.survey().await })?;
     match options.format {
         Format::Human => print(&human(&survey, terminal_width())),
-        Format::Json => print(&format!("{:#}\n", as_json(&survey))),
+        Format::Json => print_json(&as_json(&survey)),
     }
     Ok(exit::SUCCESS)
 }

@@ -5,6 +5,6 @@ use crate::exit;
 
 /// Prints it.
 pub fn schema() -> u8 {
-    super::data::print(&format!("{:#}\n", json_schema()));
+    super::data::print_json(&json_schema());
     exit::SUCCESS
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::data::{layer_lines, layers_json, print};
+use super::data::{layer_lines, layers_json, print, print_json};
 use crate::approval;
 use crate::cli::{self, Format};
 use crate::definition::render;
@@ -39,7 +39,7 @@ pub fn validate(options: &cli::Validate, color: bool) -> Result<u8, Failure> {
     preparation.problems.extend(remarks);
     match options.format {
         Format::Human => print(&human(&preparation, color)),
-        Format::Json => print(&format!("{:#}\n", as_json(&preparation))),
+        Format::Json => print_json(&as_json(&preparation)),
     }
     Ok(code_of(&preparation.problems))
 }

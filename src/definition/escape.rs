@@ -23,6 +23,24 @@ pub fn escape_into(character: char, escaped: &mut String) {
     }
 }
 
+/// The same for serialised JSON, where such characters stand in strings only: they become JSON's own escapes, so
+/// that a terminal shows them and a parser gives them back.
+#[must_use]
+pub fn escape_json(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '\u{7f}' || is_hidden(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
 /// C1 controls, and the format characters that reorder or hide the text around them (Unicode's category Cf
 /// and the line and paragraph separators, as far as terminals know them).
 const fn is_hidden(character: char) -> bool {
@@ -63,6 +81,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn json_shows_every_character_and_keeps_its_meaning(text in any::<String>()) {
+            let value = serde_json::json!({ "text": text });
+            let written = escape_json(&value.to_string());
+            prop_assert!(!written.chars().any(|c| c.is_control() || is_hidden(c)));
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&written).expect("JSON"), value);
+        }
+
         #[test]
         fn leaves_no_control_character(text in any::<String>()) {
             prop_assert!(!escape(&text).chars().any(|c| c.is_control() || is_hidden(c)));

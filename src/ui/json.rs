@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::definition::escape_json;
 use crate::elapsed::milliseconds;
 use crate::event::{Event, SCHEMA, Sink};
 
@@ -34,6 +35,6 @@ impl Sink for JsonSink {
             line.extend(data);
         }
         // A full disk must not end a launch.
-        let _ = writeln!(self.0, "{line}");
+        let _ = writeln!(self.0, "{}", escape_json(&line.to_string()));
     }
 }

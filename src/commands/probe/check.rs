@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Chosen, choose};
 use crate::cli::{Format, ProbeCheck};
-use crate::commands::data::print;
+use crate::commands::data::{print, print_json};
 use crate::definition::{Limits, escape};
 use crate::elapsed::{limit, milliseconds};
 use crate::error::{Code, Failure, Place, Problem};
@@ -54,7 +54,7 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
     let ready = verdict == Verdict::Ready;
     if options.format == Format::Json {
         let report = report(&chosen, &target, ready, &answers);
-        print(&format!("{report:#}\n"));
+        print_json(&report);
     }
     Ok(if ready { exit::SUCCESS } else { NOT_READY })
 }

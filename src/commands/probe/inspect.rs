@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Chosen, Origin, choose};
 use crate::cli::{Format, ProbeInspect};
-use crate::commands::data::print;
+use crate::commands::data::{print, print_json};
 use crate::definition::escape;
 use crate::error::Failure;
 use crate::exit;
@@ -17,7 +17,7 @@ pub fn inspect(options: &ProbeInspect) -> Result<u8, Failure> {
     let chosen = choose(&options.probe, &options.layers)?;
     match options.format {
         Format::Human => print(&human(&chosen)),
-        Format::Json => print(&format!("{:#}\n", as_json(&chosen))),
+        Format::Json => print_json(&as_json(&chosen)),
     }
     Ok(exit::SUCCESS)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Origin;
 use super::inspect::{contract, human_size};
 use crate::cli::{Format, ProbeList};
-use crate::commands::data::print;
+use crate::commands::data::{print, print_json};
 use crate::definition::escape;
 use crate::exit;
 use crate::probe::capabilities::capabilities;
@@ -31,7 +31,7 @@ pub fn list(options: &ProbeList) -> u8 {
         Format::Human => print(&human(&entries)),
         Format::Json => {
             let probes: Vec<Value> = entries.iter().map(as_json).collect();
-            print(&format!("{:#}\n", json!({ "probes": probes })));
+            print_json(&json!({ "probes": probes }));
         }
     }
     exit::SUCCESS
