@@ -37,7 +37,7 @@ async fn each_attempt_ends_in_its_verdict_in_time_and_within_its_memory() {
     attempts.extend(values::attempts());
     attempts.extend(connections::attempts().await);
     attempts.extend(container::attempts());
-    attempts.extend(system::attempts().await);
+    attempts.extend(system::attempts());
     attempts.extend(features::attempts());
     attempts.extend(compilation::attempts());
     attempt::carry_out(attempts).await;

@@ -137,7 +137,7 @@ fn what_a_probe_answers_traces_and_asks_for_reaches_people_and_programs_escaped(
                 1,
             );
         scene.define("db", &content);
-        let events = scene.path(&format!("events-{number}.jsonl"));
+        let events = scene.path(format!("events-{number}.jsonl"));
         let outcome = scene.farrier(["up", "-vv", "--events"]).arg(&events).output();
         let told = outcome.stderr();
         assert_eq!(raw(&told), [], "{attempt}: {told:?}");

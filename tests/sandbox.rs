@@ -185,9 +185,9 @@ fn compiling_ends_when_its_time_is_up() {
     let file = Arc::new(ComponentFile::parse(component(&text)).expect("a probe"));
     let host = Arc::new(host().compiling_within(Duration::from_millis(100)));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let begun = Instant::now();
+    let started = Instant::now();
     let loaded = runtime.block_on(async { host.load_in_time(&file, &[]).await });
-    let took = begun.elapsed();
+    let took = started.elapsed();
     runtime.shutdown_background();
     let Err(reason) = loaded else { panic!("compiled in {took:?}") };
     assert_eq!(reason, "compiling it took longer than 100ms");

@@ -13,9 +13,9 @@ mod code;
 
 use code::Signature;
 
-/// Bytes of one function's body. The largest of CPython's has 427 thousand, the whole 5 million values in 13 thousand functions.
+/// Bytes of one function's body. The largest of Python's has 427 thousand, the whole 5 million values in 13 thousand functions.
 const FUNCTION_BYTES: u64 = 1 << 20;
-/// Values that the compiler tracks in one function, which take it up to 400 bytes each. CPython has up to 167 thousand.
+/// Values that the compiler tracks in one function, which take it up to 400 bytes each. Python's runtime has up to 167 thousand.
 const FUNCTION_VALUES: u64 = 512 << 10;
 /// Values that it tracks in all functions.
 const VALUES: u64 = 16 << 20;
@@ -100,8 +100,10 @@ impl Complexity {
                 }
                 Payload::End(_) => close(&mut counted, &mut frames),
                 // What they hold is counted by itself.
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {}
-                Payload::CustomSection(_) | Payload::CodeSectionStart { .. } => {}
+                Payload::ModuleSection { .. }
+                | Payload::ComponentSection { .. }
+                | Payload::CustomSection(_)
+                | Payload::CodeSectionStart { .. } => {}
                 Payload::DataSection(section) => {
                     counted.data_segments = counted.data_segments.saturating_add(section.count().into());
                 }

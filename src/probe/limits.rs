@@ -10,7 +10,7 @@ pub const HOSTCALL_FUEL: usize = 1 << 20;
 pub const HOST_OBJECTS: usize = 256;
 /// Handles that a component's own tables may hold.
 pub const COMPONENT_HANDLES: usize = 1_000;
-/// How long a component may take to compile: CPython's 18 MB take seconds.
+/// How long a component may take to compile: Python's 18 MB take seconds.
 pub const COMPILATION: Duration = Duration::from_mins(2);
 /// The largest component file: Python components are 18 to 38 MB.
 pub const COMPONENT_BYTES: u64 = 64 << 20;

@@ -272,12 +272,12 @@ impl Attempt {
             (Expected::Refused(words), Err(line)) => {
                 (line.as_str(), line.starts_with("refused: ") && line.contains(words))
             }
-            (Expected::NotLoaded(words), Err(line)) => (line.as_str(), line.contains(words)),
-            (Expected::Crashed(words), Ok(Verdict::Crashed(line))) => (line.as_str(), line.contains(words)),
+            (Expected::NotLoaded(words), Err(line))
+            | (Expected::Crashed(words), Ok(Verdict::Crashed(line)))
+            | (Expected::Failed(words), Ok(Verdict::Failed(line))) => (line.as_str(), line.contains(words)),
             (Expected::Pending(words), Ok(Verdict::Pending { reason, .. })) => {
                 (reason.as_str(), reason.contains(words))
             }
-            (Expected::Failed(words), Ok(Verdict::Failed(line))) => (line.as_str(), line.contains(words)),
             (Expected::CrashedOrTimedOut, Ok(Verdict::Crashed(line))) => (line.as_str(), true),
             (Expected::TimedOut | Expected::CrashedOrTimedOut, Ok(Verdict::TimedOut))
             | (Expected::Ready, Ok(Verdict::Ready)) => ("", true),

@@ -40,7 +40,7 @@ impl Server {
         let address = listener.local_addr().expect("bound");
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move { while stream.write_all(&[0; 64 << 10]).await.is_ok() {} });
+                tokio::spawn(async move { while stream.write_all(&vec![0; 64 << 10]).await.is_ok() {} });
             }
         });
         address

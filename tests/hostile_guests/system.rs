@@ -29,7 +29,7 @@ fn folders() -> Arc<PrivateFolders> {
     Arc::new(PrivateFolders::write(&[copy]).expect("written").expect("a folder"))
 }
 
-pub async fn attempts() -> Vec<Attempt> {
+pub fn attempts() -> Vec<Attempt> {
     let inert = Guest::standard(Powers::default());
     let granted = Guest::standard(Powers { folders: Some(folders()), ..Powers::default() });
     let hostile = Guest::hostile(Powers::default(), None);
