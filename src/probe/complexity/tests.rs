@@ -29,7 +29,7 @@ fn what_a_function_does_counts_not_its_size() {
         ("(drop (i32.const 1))", 3),
         ("(local i32 i32) (loop) (loop)", 11),
         ("(call $wide)", 6),
-        ("(block (result i32) (br 0 (i32.const 1))) drop", 7),
+        ("(block (result i32) (br 0 (i32.const 1))) drop", 8),
         ("(block (br_table 0 0 0 (i32.const 1)))", 7),
     ] {
         let wide = "(import \"\" \"\" (func $wide (param i32 i64) (result f32 f64)))";
