@@ -107,6 +107,17 @@ pub struct Observed {
     pub memory_exhausted: bool,
 }
 
+impl Observed {
+    /// This poll's, after what the one before saw: that nothing listened says more than a dial that was cut short.
+    #[must_use]
+    pub fn after(mut self, earlier: Self) -> Self {
+        if self.dialled == Some(Dialled::Unanswered) && earlier.dialled == Some(Dialled::Refused) {
+            self.dialled = earlier.dialled;
+        }
+        self
+    }
+}
+
 /// How a dial ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialled {
