@@ -2,6 +2,7 @@
 //! harness's command. All problems are found, not only the first.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::approval::Approval;
@@ -65,6 +66,14 @@ pub fn prepare(settings: &Settings) -> Preparation {
 }
 
 impl Preparation {
+    /// The folder of the workspace whose sidecars take part; none where none do.
+    #[must_use]
+    pub fn workspace<'a>(&self, settings: &'a Settings) -> Option<&'a Path> {
+        let layers = self.sidecars.iter().map(|prepared| prepared.sidecar.definition.layer);
+        let folder = settings.scopes.workspace.as_deref().or(settings.directories.workspace.as_deref());
+        if layers.into_iter().all(|layer| layer.is_trusted()) { None } else { folder }
+    }
+
     /// Lets a launch go on only where nothing is wrong.
     ///
     /// # Errors

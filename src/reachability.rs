@@ -1,6 +1,7 @@
 //! Where harness and sidecars meet, and what the harness is told about it.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use crate::definition::{Definition, variable_token};
 use crate::engine::Container;
@@ -9,6 +10,7 @@ use crate::error::{Code, Problem};
 use crate::harness::argv::{Additions, Harness};
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::run::Foreground;
+use crate::sidecar::scope_token;
 
 /// The network that farrier makes where the harness names none.
 pub const OWN_NETWORK: &str = "farrier";
@@ -29,10 +31,15 @@ pub struct Meeting {
 }
 
 impl Meeting {
-    /// Reads it off the harness; without one, farrier's own network.
+    /// Reads it off the harness; without one, farrier's own network. Where sidecars of a workspace take part, that is
+    /// one of this workspace's, so that what it starts meets nobody else's sidecars there.
     #[must_use]
-    pub fn of(harness: Option<&Harness>) -> Self {
-        let mut meeting = Self { network: OWN_NETWORK.to_owned(), owns_network: true, ..Self::default() };
+    pub fn of(harness: Option<&Harness>, workspace: Option<&Path>) -> Self {
+        let own = match workspace {
+            Some(path) => format!("{OWN_NETWORK}-{}", scope_token(path)),
+            None => OWN_NETWORK.to_owned(),
+        };
+        let mut meeting = Self { network: own.clone(), owns_network: true, ..Self::default() };
         let Some(harness) = harness else { return meeting };
         let connection = harness.connection();
         meeting.choice = Choice {
@@ -48,7 +55,7 @@ impl Meeting {
             {
                 meeting.network.clone_from(name);
                 // Whoever names farrier's own network means it.
-                meeting.owns_network = name == OWN_NETWORK;
+                meeting.owns_network = *name == own || name == OWN_NETWORK;
             }
         }
         meeting

@@ -43,7 +43,7 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
         }
     };
     warn_of_detached(&harness, reporter);
-    let meeting = Meeting::of(Some(&harness));
+    let meeting = Meeting::of(Some(&harness), preparation.workspace(&settings));
     let described = describe(&options.command, Some(&harness));
     let mut launch = assemble(settings, preparation, meeting, described, reporter);
     let mut stage = Stage::start()?;
@@ -86,7 +86,8 @@ pub fn up(options: &cli::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
         return Ok(exit::SUCCESS);
     }
     let described = describe(&[], None);
-    let mut launch = assemble(settings, preparation, Meeting::of(None), described, reporter);
+    let meeting = Meeting::of(None, preparation.workspace(&settings));
+    let mut launch = assemble(settings, preparation, meeting, described, reporter);
     Stage::start()?.run(prepared_up(&mut launch)).map(|_| exit::SUCCESS)
 }
 

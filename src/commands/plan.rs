@@ -55,7 +55,7 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
         print(&text);
         return Ok(exit::SUCCESS);
     }
-    let meeting = Meeting::of(harness.as_ref());
+    let meeting = Meeting::of(harness.as_ref(), preparation.workspace(&settings));
     let described = describe(&options.command, harness.as_ref());
     let mut launch = assemble(settings, preparation, meeting, described, reporter);
     let planned = Stage::start()?.run(async {

@@ -209,3 +209,22 @@ fn an_image_that_is_pulled_is_used_by_the_id_that_came() {
     docker(["rm", "--force", &name]);
     docker(["rmi", &reference]);
 }
+
+#[test]
+fn sidecars_of_a_workspace_meet_on_a_network_of_its_own() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    declare_server(&scene);
+    approve(&scene);
+    detached(&scene, &["up"]).output().assert_code(0);
+    let names = containers(&scene);
+    let format = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
+    let networks = inspect(&names[0], format).unwrap_or_default();
+    let scope = names[0].rsplit('-').next().unwrap_or_default();
+    assert_eq!(
+        networks.trim(),
+        format!("farrier-{scope}"),
+        "the container's own scope, and no other network"
+    );
+    let plan = detached(&scene, &["plan"]).output().assert_code(0);
+    assert!(plan.stdout().contains(&format!("network farrier-{scope}: use")), "{plan}");
+}
