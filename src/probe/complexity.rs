@@ -13,9 +13,9 @@ mod code;
 
 use code::Signature;
 
-/// Bytes of one function's body. The largest of Python's has 427 thousand, the whole 5 million values in 13 thousand functions.
+/// Bytes of one function's body. The largest of CPython's has 427 thousand, the whole 5 million values in 13 thousand functions.
 const FUNCTION_BYTES: u64 = 1 << 20;
-/// Values that the compiler tracks in one function, which take it up to 400 bytes each. Python's runtime has up to 167 thousand.
+/// Values that the compiler tracks in one function, which take it up to 400 bytes each. CPython has up to 167 thousand.
 const FUNCTION_VALUES: u64 = 512 << 10;
 /// Values that it tracks in all functions.
 const VALUES: u64 = 16 << 20;
@@ -99,19 +99,18 @@ impl Complexity {
                     frames.push(Frame::Component(Nested::default()));
                 }
                 Payload::End(_) => close(&mut counted, &mut frames),
-                // What they hold is counted by itself.
+                // What modules, components and code hold is counted by itself; names cost nothing.
                 Payload::ModuleSection { .. }
                 | Payload::ComponentSection { .. }
-                | Payload::CustomSection(_)
-                | Payload::CodeSectionStart { .. } => {}
+                | Payload::CodeSectionStart { .. }
+                | Payload::CodeSectionEntry(_)
+                | Payload::CustomSection(_) => {}
                 Payload::DataSection(section) => {
                     counted.data_segments = counted.data_segments.saturating_add(section.count().into());
                 }
                 other => {
                     let length = other.as_section().map_or(0, |(_, range)| range.len() as u64);
-                    let is_code = matches!(other, Payload::CodeSectionEntry(_));
-                    counted.declarations =
-                        counted.declarations.saturating_add(if is_code { 0 } else { length });
+                    counted.declarations = counted.declarations.saturating_add(length);
                 }
             }
             match frames.last_mut() {
