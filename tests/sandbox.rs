@@ -177,9 +177,9 @@ fn compiling_ends_when_its_time_is_up() {
     // Loops in each other around many locals: five kilobytes, and seconds to compile.
     let uses =
         (0..500).map(|local| format!("(local.set {local} (i32.add (local.get {local}) (i32.const 1)))"));
-    let (begin, end) = ("(loop ".repeat(50), "(br_if 0 (i32.const 0)))".repeat(50));
+    let (loops, ends) = ("(loop ".repeat(50), "(br_if 0 (i32.const 0)))".repeat(50));
     let function =
-        format!("(func (local {}) {begin} {} {end})", "i32 ".repeat(500), uses.collect::<String>());
+        format!("(func (local {}) {loops} {} {ends})", "i32 ".repeat(500), uses.collect::<String>());
     let text = guest(guest::READY)
         .replace("(core module $code", &format!("(core module {function}) (core module $code"));
     let file = Arc::new(ComponentFile::parse(component(&text)).expect("a probe"));

@@ -13,9 +13,9 @@ mod code;
 
 use code::Signature;
 
-/// Bytes of one function's body. The largest of CPython's has 427 thousand, the whole 5 million values in 13 thousand functions.
+/// Bytes of one function's body. Python's interpreter has up to 427 thousand, and 5 million values in 13 thousand functions.
 const FUNCTION_BYTES: u64 = 1 << 20;
-/// Values that the compiler tracks in one function, which take it up to 400 bytes each. CPython has up to 167 thousand.
+/// Values that the compiler tracks in one function, which take it up to 400 bytes each. Python has up to 167 thousand.
 const FUNCTION_VALUES: u64 = 512 << 10;
 /// Values that it tracks in all functions.
 const VALUES: u64 = 16 << 20;
