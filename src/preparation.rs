@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::approval::Approval;
-use crate::definition::{self, Definition, LayerReport};
+use crate::definition::{self, Definition, Layer, LayerReport};
 use crate::error::{Code, Failure, Problem};
 use crate::harness::argv::{self, Harness};
 use crate::harness::run;
@@ -71,7 +71,7 @@ impl Preparation {
     pub fn workspace<'a>(&self, settings: &'a Settings) -> Option<&'a Path> {
         let layers = self.sidecars.iter().map(|prepared| prepared.sidecar.definition.layer);
         let folder = settings.scopes.workspace.as_deref().or(settings.directories.workspace.as_deref());
-        if layers.into_iter().all(|layer| layer.is_trusted()) { None } else { folder }
+        if layers.into_iter().all(Layer::is_trusted) { None } else { folder }
     }
 
     /// Lets a launch go on only where nothing is wrong.

@@ -110,7 +110,7 @@ pub struct Observed {
 impl Observed {
     /// This poll's, after what the one before saw: that nothing listened says more than a dial that was cut short.
     #[must_use]
-    pub fn after(mut self, earlier: Self) -> Self {
+    pub fn after(mut self, earlier: &Self) -> Self {
         if self.dialled == Some(Dialled::Unanswered) && earlier.dialled == Some(Dialled::Refused) {
             self.dialled = earlier.dialled;
         }

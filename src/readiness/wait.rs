@@ -373,8 +373,8 @@ impl Wait<'_> {
             let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
             // A poll that was cut saw less than the one before.
             if !cut || answers.attempts == 0 {
-                let earlier = std::mem::take(&mut answers.observed);
-                answers.observed = polled.observed.after(earlier);
+                let earlier = answers.observed.clone();
+                answers.observed = polled.observed.after(&earlier);
             }
             answers.note(&text, self.begun.elapsed())
         };
