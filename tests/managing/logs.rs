@@ -1,8 +1,10 @@
 //! `farrier logs`.
 
+use std::time::Duration;
+
 use super::ps::started;
 use crate::support::launching::{idler, server};
-use crate::support::{Scene, Signal, docker, fixture_image};
+use crate::support::{Scene, Signal, docker, fixture_image, wait_until};
 
 /// A server that writes these lines when it starts, and every exchange.
 fn talking(scene: &Scene, lines: &str) -> String {
@@ -68,11 +70,11 @@ fn runs_before_the_current_one_are_shown_only_when_asked_for() {
     let Some(scene) = Scene::with_docker() else { return };
     talking(&scene, "\"--log\", \"first words\"");
     docker(["restart", "--time", "0", &scene.container("db")]);
+    wait_until("both runs wrote all that they write", Duration::from_mins(1), || {
+        docker(["logs", &scene.container("db")]).matches("accepting").count() == 2
+    });
     for (options, expected) in [(&[][..], 1), (&["--all-runs"][..], 2)] {
-        let following = scene.farrier(["logs", "-f"]).args(options).arg(scene.name("db")).spawn();
-        following.wait_for_stdout("accepting");
-        following.signal(Signal::INT);
-        let outcome = following.wait();
+        let outcome = scene.farrier(["logs"]).args(options).arg(scene.name("db")).output().assert_code(0);
         assert_eq!(outcome.stdout().matches("first words").count(), expected, "{outcome}");
     }
 }
