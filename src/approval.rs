@@ -121,7 +121,10 @@ impl Approvals {
     /// When the file cannot be written.
     pub fn approve(&self, question: &Question) -> Result<Option<Problem>, Problem> {
         let mut salt = [0_u8; 16];
-        let _ = getrandom::fill(&mut salt);
+        getrandom::fill(&mut salt).map_err(|error| {
+            Problem::error(Code::StateUnusable, format!("the system gives no random numbers: {error}"))
+                .hint("Without them an approval would give away what it is for: run the command again.")
+        })?;
         let salt = hex::encode(salt);
         let entry = Entry {
             workspace: self.workspace.clone(),

@@ -290,3 +290,38 @@ fn the_committed_schema_is_what_farrier_prints() {
     let schema: serde_json::Value = serde_json::from_str(&committed).expect("JSON");
     assert!(schema["$schema"].is_string() && schema["properties"]["readiness"].is_object());
 }
+
+#[test]
+fn a_symlink_of_the_checkout_is_no_trusted_layer_whatever_option_names_it() {
+    let scene = Scene::new();
+    let elsewhere = scene.path("elsewhere/evil");
+    std::fs::create_dir_all(&elsewhere).expect("a folder");
+    std::fs::write(
+        elsewhere.join("db.toml"),
+        "lifecycle = \"shared\"\nimage = \"x\"\n[interface]\nkind = \"none\"\n",
+    )
+    .expect("a file");
+    let link = scene.workspace().join("link");
+    std::os::unix::fs::symlink(&elsewhere, &link).expect("a link");
+    for option in ["--user-dir", "--org-dir", "--repo-dir", "--workspace-dir"] {
+        let outcome = scene.farrier(["validate", option]).arg(&link).output().assert_code(2);
+        assert!(outcome.stdout().contains("[outside-workspace]"), "{option}: {outcome}");
+    }
+}
+
+#[test]
+fn the_workspace_cannot_take_a_name_over_by_disabling_it_first() {
+    let scene = Scene::new();
+    let toml = |image: &str| {
+        format!("lifecycle: shared\nimage: {image}\ninterface: {{kind: none}}\nreadiness: {{probe: skip}}\n")
+    };
+    scene.define_in(Layer::User, "db.yaml", toml("trusted"));
+    scene.define_in(Layer::Workspace, "db.yaml", "disable: true\n");
+    scene.define_in(Layer::Workspace, "db.yml", toml("evil"));
+    let outcome = scene.farrier(["validate", "--format", "json"]).output();
+    let told: serde_json::Value = serde_json::from_str(&outcome.stdout()).expect("JSON");
+    assert_eq!(told["sidecars"], serde_json::json!([]), "{told:#}");
+    let codes: Vec<_> =
+        told["problems"].as_array().into_iter().flatten().map(|problem| &problem["code"]).collect();
+    assert!(codes.iter().any(|code| **code == "workspace-override"), "{told:#}");
+}

@@ -203,7 +203,7 @@ fn approve_by_hash(
 ) -> Result<(), Problem> {
     let question = approvals.question(prepared, false)?;
     let name = &question.name;
-    if question.hash != hash {
+    if !question.hash.eq_ignore_ascii_case(hash) {
         let message = format!("`{name}` has the hash {}, and {hash} was to be approved", question.hash);
         return Err(Problem::error(Code::ApprovalMismatch, message)
             .at(prepared.sidecar.definition.place(""))

@@ -42,19 +42,27 @@ pub fn escape_json(text: &str) -> String {
 }
 
 /// C1 controls, and the format characters that reorder or hide the text around them (Unicode's category Cf
-/// and the line and paragraph separators, as far as terminals know them).
+/// and the line and paragraph separators, as far as terminals know them), and characters that look like nothing.
 const fn is_hidden(character: char) -> bool {
     matches!(
         character,
         '\u{80}'..='\u{9f}'
+            | '\u{a0}'
             | '\u{ad}'
+            | '\u{34f}'
             | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
             | '\u{180e}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3000}'
+            | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
+            | '\u{ffa0}'
             | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e01ef}'
     )

@@ -191,6 +191,7 @@ struct Holder {
 
 fn merge(candidates: &[Candidate], problems: &mut Vec<Problem>) -> Vec<Definition> {
     let mut holders: BTreeMap<String, Holder> = BTreeMap::new();
+    let mut disabled: BTreeMap<String, (Layer, PathBuf)> = BTreeMap::new();
     for candidate in candidates {
         let name = candidate.stem.as_str();
         let Some(declaration) = declaration(candidate, problems) else {
@@ -208,19 +209,19 @@ fn merge(candidates: &[Candidate], problems: &mut Vec<Problem>) -> Vec<Definitio
                 let problem = Problem::error(Code::WorkspaceOverride, message).at(place).of(name).hint(hint);
                 problems.push(problem);
             }
-            (Declaration::Disabled(_), _) => {
+            (Declaration::Disabled(_), trusted) => {
+                // The name stays the trusted layer's: disabling it is no way to take it over.
+                disabled.extend(trusted.map(|holder| (name.to_owned(), (holder.layer, holder.path.clone()))));
                 holders.remove(name);
             }
             (Declaration::Sidecar(_) | Declaration::Broken, Some(holder)) => {
-                let message = format!(
-                    "the workspace cannot redefine `{name}`, which the {} layer declares in {}; this file is ignored",
-                    holder.layer,
-                    holder.path.display()
-                );
-                let hint = "Give it another name, or disable the trusted one with a file that says `disable = true`.";
-                let place = Place::file(&candidate.path);
-                problems
-                    .push(Problem::warning(Code::WorkspaceOverride, message).at(place).of(name).hint(hint));
+                problems.push(redefined(candidate, holder.layer, &holder.path));
+            }
+            (Declaration::Sidecar(_) | Declaration::Broken, None)
+                if from_workspace && disabled.contains_key(name) =>
+            {
+                let owner = disabled.get(name);
+                problems.extend(owner.map(|(layer, path)| redefined(candidate, *layer, path)));
             }
             (Declaration::Sidecar(definition), None) => {
                 let required = definition.required;
@@ -230,6 +231,18 @@ fn merge(candidates: &[Candidate], problems: &mut Vec<Problem>) -> Vec<Definitio
         }
     }
     holders.into_values().filter_map(|holder| holder.definition).collect()
+}
+
+/// A workspace file that would take a trusted sidecar's name.
+fn redefined(candidate: &Candidate, layer: Layer, path: &Path) -> Problem {
+    let name = candidate.stem.as_str();
+    let message = format!(
+        "the workspace cannot redefine `{name}`, which the {layer} layer declares in {}; this file is ignored",
+        path.display()
+    );
+    let hint = "Give it another name, or disable the trusted one with a file that says `disable = true`.";
+    let problem = Problem::warning(Code::WorkspaceOverride, message);
+    problem.at(Place::file(&candidate.path)).of(name).hint(hint)
 }
 
 fn insert(

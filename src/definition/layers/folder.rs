@@ -69,10 +69,11 @@ pub fn open(given_as: Layer, path: &Path, workspace_root: Option<&Path>) -> Resu
     let layer = if inside.is_some() { Layer::Workspace } else { given_as };
     let mut folder =
         Folder { layer, resolved: resolved.clone(), candidates: Vec::new(), problems: Vec::new() };
+    // Whatever option named it: what a checkout's symlink points to is not trusted for being elsewhere.
+    if inside.is_none() && root.as_deref().is_some_and(|root| lies_in(path, root)) {
+        return Err(outside_workspace(path));
+    }
     let names = if layer == Layer::Workspace {
-        if inside.is_none() && root.as_deref().is_some_and(|root| lies_in(path, root)) {
-            return Err(outside_workspace(path));
-        }
         let (root_path, relative) = match (&root, inside) {
             (Some(root), Some(inside)) => (root.clone(), inside.to_owned()),
             // Named outside the workspace by an option: its own folder is what symlinks may not leave.
