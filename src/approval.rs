@@ -61,7 +61,8 @@ impl Approvals {
     /// When the file cannot be one that only this user writes to.
     pub fn open(settings: &Settings) -> Result<Self, Problem> {
         let workspace = workspace(settings);
-        let store = Store::open(settings.approvals.as_deref(), workspace.as_deref())?;
+        let named = settings.given.iter().any(|word| word == "--approvals");
+        let store = Store::open(settings.approvals.as_deref(), named, workspace.as_deref())?;
         Ok(Self { store, workspace: workspace.as_deref().map(key).unwrap_or_default() })
     }
 

@@ -139,9 +139,14 @@ fn workspace_root(layers: &LayerOptions) -> Option<PathBuf> {
     if let Some(named) = layers.workspace.as_ref().filter(|path| !path.is_empty()) {
         return Some(std::fs::canonicalize(named).unwrap_or_else(|_| PathBuf::from(named)));
     }
-    let here = std::env::current_dir().ok()?;
+    checkout_of(&std::env::current_dir().ok()?)
+}
+
+/// The checkout that a resolved folder lies in; the home directory is none.
+#[must_use]
+pub fn checkout_of(folder: &Path) -> Option<PathBuf> {
     let home = std::env::var_os("HOME").and_then(|home| std::fs::canonicalize(home).ok());
-    nearest_checkout(&here, home.as_deref())
+    nearest_checkout(folder, home.as_deref())
 }
 
 fn nearest_checkout(here: &Path, home: Option<&Path>) -> Option<PathBuf> {

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::error::{Code, Problem};
+use crate::settings::checkout_of;
 
 /// What the file says it is.
 const FORMAT: &str = "farrier-approvals";
@@ -66,11 +67,12 @@ fn unusable(message: String) -> Problem {
 }
 
 impl Store {
-    /// Names the file; it need not exist. One that lies in the workspace would let the workspace approve itself.
+    /// Names the file; it need not exist. One that lies in the workspace would let the workspace approve itself; one
+    /// that was `named` may lie in no other checkout either.
     ///
     /// # Errors
     /// When there is no place for it, or none that only this user writes to.
-    pub fn open(path: Option<&Path>, workspace: Option<&Path>) -> Result<Self, Problem> {
+    pub fn open(path: Option<&Path>, named: bool, workspace: Option<&Path>) -> Result<Self, Problem> {
         const HINT: &str = "Name a file of your own outside of any workspace with `--approvals`.";
         let Some(path) = path else {
             let message = "there is no home folder in which approvals could be kept".to_owned();
@@ -88,6 +90,11 @@ impl Store {
         {
             let message =
                 format!("the approvals file {} lies in the workspace, which it is about", path.display());
+            return Err(unusable(message).hint(HINT));
+        }
+        if let Some(checkout) = checkout_of(&folder).filter(|_| named) {
+            let message =
+                format!("the approvals file {} lies in the checkout {}", path.display(), checkout.display());
             return Err(unusable(message).hint(HINT));
         }
         let (open, sticky) = OPEN_FOLDER;

@@ -151,4 +151,7 @@ fn the_workspace_cannot_hold_it() {
         refused(&scene, &["up", "--approvals", &path.display().to_string()]);
     }
     assert!(!scene.workspace().join("new").exists());
+    let other = scene.path("other");
+    std::fs::create_dir_all(other.join(".git")).expect("a checkout");
+    refused(&scene, &["up", "--approvals", &other.join("approvals.json").display().to_string()]);
 }
