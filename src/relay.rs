@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,8 +27,9 @@ mod frame;
 const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relay"));
 /// Marks relay containers.
 pub const LABEL_RELAY: &str = "farrier.relay";
-/// Frames that wait for a reader of one connection: 1 MiB.
-const QUEUED_FRAMES: usize = 64;
+/// Bytes that wait for a reader of one connection. Frames may be as small as a server's writes, so that their number
+/// says nothing.
+const QUEUED_BYTES: usize = 1 << 20;
 /// What a tool's dial adds to the wait for its execution to begin.
 const TOOL_START: Duration = Duration::from_secs(2);
 
@@ -136,7 +137,9 @@ type Channels = Arc<Mutex<HashMap<u32, Channel>>>;
 /// One dialled connection on this side.
 struct Channel {
     opened: Option<oneshot::Sender<Result<(), DialError>>>,
-    incoming: mpsc::Sender<Vec<u8>>,
+    incoming: mpsc::UnboundedSender<Vec<u8>>,
+    /// Bytes that were handed over and not taken yet.
+    queued: Arc<AtomicUsize>,
 }
 
 /// Our own program: all dials share its standard streams.
@@ -195,7 +198,8 @@ fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) -> boo
         }
         DATA => {
             // Whoever does not read must not fill the memory: the connection ends.
-            if found.incoming.try_send(payload).is_err() {
+            let queued = found.queued.fetch_add(payload.len(), Ordering::Relaxed) + payload.len();
+            if queued > QUEUED_BYTES || found.incoming.send(payload).is_err() {
                 channels.remove(&channel);
             }
         }
@@ -230,8 +234,9 @@ impl Dialler for ProgramRelay {
     ) -> Result<Box<dyn ByteStream>, DialError> {
         let channel = self.next.fetch_add(1, Ordering::Relaxed);
         let (opened, answer) = oneshot::channel();
-        let (incoming, received) = mpsc::channel(QUEUED_FRAMES);
-        let entry = Channel { opened: Some(opened), incoming };
+        let (incoming, received) = mpsc::unbounded_channel();
+        let queued = Arc::new(AtomicUsize::new(0));
+        let entry = Channel { opened: Some(opened), incoming, queued: Arc::clone(&queued) };
         self.channels.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, entry);
         let mut forget = Forget { relay: self, channel, armed: true };
         let limit = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
@@ -241,7 +246,7 @@ impl Dialler for ProgramRelay {
         match tokio::time::timeout(timeout, answer).await {
             Ok(Ok(Ok(()))) => {
                 forget.armed = false;
-                Ok(Box::new(pump(channel, self.frames.clone(), received)))
+                Ok(Box::new(pump(channel, self.frames.clone(), received, queued)))
             }
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) => Err(gone()),
@@ -267,11 +272,17 @@ impl Drop for Forget<'_> {
 }
 
 /// Gives a channel the shape of a stream.
-fn pump(channel: u32, frames: mpsc::Sender<Vec<u8>>, mut received: mpsc::Receiver<Vec<u8>>) -> DuplexStream {
+fn pump(
+    channel: u32,
+    frames: mpsc::Sender<Vec<u8>>,
+    mut received: mpsc::UnboundedReceiver<Vec<u8>>,
+    queued: Arc<AtomicUsize>,
+) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(PAYLOAD_BYTES);
     let (mut from_guest, mut to_guest) = tokio::io::split(theirs);
     tokio::spawn(async move {
         while let Some(bytes) = received.recv().await {
+            queued.fetch_sub(bytes.len(), Ordering::Relaxed);
             if to_guest.write_all(&bytes).await.is_err() {
                 break;
             }
