@@ -69,7 +69,8 @@ async fn only_what_was_written_since_a_moment_comes(stage: &dyn Stage) {
     };
     assert_eq!(all_since(ended.log_start()).await, 1);
     let later: jiff::Timestamp = ended.finished_at.parse().expect("a moment");
-    let later = later.checked_add(jiff::SignedDuration::from_millis(1)).expect("a moment");
+    // Lines are noted when the engine gets to them, on a busy machine after the end.
+    let later = later.checked_add(jiff::SignedDuration::from_secs(10)).expect("a moment");
     assert_eq!(all_since(later.to_string()).await, 0);
 }
 
