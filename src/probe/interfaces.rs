@@ -108,11 +108,15 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// This poll's, after what the one before saw: that nothing listened says more than a dial that was cut short.
+    /// This poll's, after what the one before saw: that nothing listened says more than a dial that was cut short, and
+    /// how the health test failed more than a run of it that was.
     #[must_use]
     pub fn after(mut self, earlier: &Self) -> Self {
         if self.dialled == Some(Dialled::Unanswered) && earlier.dialled == Some(Dialled::Refused) {
             self.dialled = earlier.dialled;
+        }
+        if self.health_test.is_none() {
+            self.health_test.clone_from(&earlier.health_test);
         }
         self
     }
