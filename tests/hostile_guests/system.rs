@@ -93,7 +93,7 @@ pub fn attempts() -> Vec<Attempt> {
             "certs/../../secret",
             "/certs/./../secret",
             "/certs//../secret",
-            "/proc/self/root/etc/passwd",
+            "/proc/self/cwd/Cargo.toml",
             "/certs/ca.pem/../../secret",
             "",
             "/certs/\0/ca.pem",
