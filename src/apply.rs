@@ -174,6 +174,7 @@ impl Applier {
             let renamed = self.engine.rename(&id, &sidecar.container).await;
             renamed.map_err(|error| engine_problem(&format!("rename `{name}`"), &error))?;
         }
+        self.reporter.tell(&Event::Created { sidecar: sidecar.name(), container: &id });
         Ok(id)
     }
 
@@ -233,7 +234,10 @@ impl Applier {
             Err(error) => Err(error),
         };
         match found {
-            Ok(Some(image)) => Ok(image.id),
+            Ok(Some(found)) => {
+                self.reporter.tell(&Event::Pulled { sidecar: name, image });
+                Ok(found.id)
+            }
             Ok(None) => Err(unavailable(sidecar, "the engine pulled it but does not have it")),
             Err(error) if error.kind == EngineErrorKind::Unreachable => {
                 Err(engine_problem(&format!("pull `{image}`"), &error))

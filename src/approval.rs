@@ -330,6 +330,7 @@ pub async fn ask_about(
 ) -> Result<(), Problem> {
     let question = approvals.question(prepared, engine_was_asked)?;
     let asked = question.clone();
+    let begun = std::time::Instant::now();
     // On a thread of its own: a signal must be heard while nobody answers.
     let answer = tokio::task::spawn_blocking(move || {
         let terminal = Terminal::open()?;
@@ -337,6 +338,7 @@ pub async fn ask_about(
     });
     let name = question.name.as_str();
     let answer = answer.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    reporter.tell(&Event::Asked { sidecar: name, took: begun.elapsed() });
     let answer = answer.map_err(|error| {
         Problem::error(
             Code::ApprovalRequired,

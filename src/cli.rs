@@ -12,7 +12,7 @@ use clap_complete::ArgValueCandidates;
 
 use crate::commands::sidecar_names;
 
-pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, Ps, Shell};
+pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, New, NewLayer, Ps, Schema, Shell};
 pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
 
 /// Starts the sidecar containers that a harness needs, proves that each one is ready, then runs the harness.
@@ -30,6 +30,7 @@ pub struct Cli {
 const FIRST_STEPS: &str = "\
 First steps:
   farrier doctor                      check that this machine can launch
+  farrier new db --image postgres:16  write the definition of a sidecar
   farrier validate                    check the definitions of sidecars
   farrier plan                        see what a launch would do
   farrier launch -- docker run IMAGE  start the sidecars, then the harness
@@ -43,6 +44,8 @@ pub enum Command {
     Launch(Launch),
     /// Start what is needed and wait until all of it is ready.
     Up(Up),
+    /// Write a commented definition to begin with.
+    New(New),
     /// Print what launch would do and why; change nothing.
     Plan(Plan),
     /// Check definitions, probes and settings; no engine is needed.
@@ -62,8 +65,7 @@ pub enum Command {
     /// Explain an error code, or list all.
     Explain(Explain),
     /// Print the JSON Schema of definitions, for editors.
-    #[command(after_help = "Example:\n  farrier schema > farrier.schema.json")]
-    Schema,
+    Schema(Schema),
     /// Print the script that lets a shell complete farrier's commands, options and sidecars.
     Completions(Completions),
     /// Write the manual pages into a folder.
@@ -206,6 +208,9 @@ pub struct LaunchOptions {
     /// Write every event as a line of JSON; `-` is standard error.
     #[arg(long, value_name = "FILE", env = "FARRIER_EVENTS", allow_hyphen_values = true)]
     pub events: Option<PathBuf>,
+    /// Say where the start-up went, and how that compares with earlier launches.
+    #[arg(long, env = "FARRIER_TIMINGS", value_parser = FalseyValueParser::new())]
+    pub timings: bool,
     /// Accepted from the Python launcher: it named the shape of MCP configuration.
     #[arg(long, value_name = "NAME", hide = true, allow_hyphen_values = true, env = "FARRIER_HARNESS")]
     pub harness: Option<String>,

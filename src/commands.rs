@@ -7,11 +7,15 @@ use std::sync::Arc;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Color, Command, OutputOptions};
+use crate::cli::{Cli, Color, Command, LaunchOptions, OutputOptions};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter, Sink};
+use crate::settings::own_folders;
+use crate::timings::history::History;
 use crate::ui::json::JsonSink;
+use crate::ui::live::LiveSink;
 use crate::ui::plain::{PlainSink, Verbosity};
+use crate::ui::timings::TimingsSink;
 
 mod approve;
 mod completions;
@@ -23,6 +27,7 @@ mod launch;
 mod logs;
 mod man;
 mod managing;
+mod new;
 mod plan;
 mod probe;
 mod ps;
@@ -47,12 +52,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     trace(&cli.output);
-    let events = match &cli.command {
-        Command::Launch(options) => options.launch.events.clone(),
-        Command::Up(options) => options.launch.events.clone(),
+    let starting = match &cli.command {
+        Command::Launch(options) => Some(&options.launch),
+        Command::Up(options) => Some(&options.launch),
         _ => None,
     };
-    let (reporter, result) = match reporter(&cli.output, events.as_deref()) {
+    let (reporter, result) = match reporter(&cli.output, starting) {
         Ok(reporter) => {
             let result =
                 dispatch(cli.command, &reporter, use_color(&cli.output, std::io::stdout().is_terminal()));
@@ -84,7 +89,8 @@ fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u
         Command::Down(options) => down::down(&options, reporter),
         Command::Doctor(options) => doctor::doctor(&options),
         Command::Explain(options) => explain::explain(&options),
-        Command::Schema => Ok(schema::schema()),
+        Command::New(options) => new::new(&options),
+        Command::Schema(options) => Ok(schema::schema(&options)),
         Command::Completions(options) => completions::completions(&options),
         Command::Man(options) => man::man(&options),
     }
@@ -101,7 +107,7 @@ fn use_color(output: &OutputOptions, is_terminal: bool) -> bool {
 
 fn reporter(
     output: &OutputOptions,
-    events: Option<&Path>,
+    starting: Option<&LaunchOptions>,
 ) -> Result<Arc<Reporter>, (Arc<Reporter>, Problem)> {
     let verbosity = match (output.quiet, output.verbose) {
         (true, _) => Verbosity::Quiet,
@@ -109,6 +115,7 @@ fn reporter(
         (_, 1) => Verbosity::Answers,
         _ => Verbosity::Everything,
     };
+    let events = starting.and_then(|options| options.events.as_deref());
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     let mut refused = None;
     if let Some(path) = events {
@@ -124,7 +131,18 @@ fn reporter(
     }
     // Events on standard error are for a program: prose between them would spoil them.
     if events != Some(Path::new("-")) {
-        sinks.push(Box::new(PlainSink::new(verbosity, use_color(output, std::io::stderr().is_terminal()))));
+        let color = use_color(output, std::io::stderr().is_terminal());
+        // The host's own trace goes to standard error by itself, and would run into live lines.
+        let live = matches!(verbosity, Verbosity::Normal | Verbosity::Answers) && LiveSink::is_possible();
+        if live {
+            sinks.push(Box::new(LiveSink::new(verbosity, color)));
+        } else {
+            sinks.push(Box::new(PlainSink::new(verbosity, color)));
+        }
+    }
+    if let Some(options) = starting {
+        let history = own_folders().1.map(|state| History::of(&state));
+        sinks.push(Box::new(TimingsSink::new(history, options.timings)));
     }
     let reporter = Arc::new(Reporter::new(sinks));
     match refused {

@@ -7,6 +7,7 @@
 mod beside;
 mod declared;
 mod decode;
+pub mod draft;
 mod duration;
 mod escape;
 mod image;
@@ -25,6 +26,7 @@ mod toml;
 mod yaml;
 
 pub use declared::Declared;
+pub use decode::BUILT_IN;
 pub use duration::parse as parse_duration;
 pub use escape::{escape, escape_into, escape_json};
 pub use image::{check as check_image, qualified as qualified_image};

@@ -276,7 +276,18 @@ pub struct Container {
 /// again needs it, for the report about it: while one goes on, the end of the run before is known.
 const FIRST_WORDS: Duration = Duration::from_secs(1);
 
+/// What an exit code stands for above this number is a signal, as shells and the engine have it.
+const SIGNALLED: i64 = 128;
+
 impl Container {
+    /// The name of the signal that ended its last run, as far as the exit code tells: `SIGKILL`.
+    #[must_use]
+    pub fn signal(&self) -> Option<String> {
+        let has_ended = matches!(self.status, Status::Exited | Status::Dead);
+        let number = i32::try_from(self.exit_code - SIGNALLED).ok().filter(|_| has_ended)?;
+        Some(nix::sys::signal::Signal::try_from(number).ok()?.as_str().to_owned())
+    }
+
     /// The moment since which log lines are of the current or last run. The engine notes a start only once the
     /// process runs, which may have written, and even ended, by then; so the end of the run before bounds it.
     #[must_use]

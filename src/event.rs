@@ -5,13 +5,15 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::elapsed::milliseconds;
+use self::record::ProblemRecord;
 use crate::engine::PullProgress;
 use crate::error::Problem;
 use crate::plan::SidecarPlan;
 use crate::readiness::dossier::Dossier;
+
+pub mod record;
 
 /// The version of the JSON form. Fields are only added within one version.
 pub const SCHEMA: u32 = 1;
@@ -21,6 +23,15 @@ pub const SCHEMA: u32 = 1;
 pub enum Event<'a> {
     /// A problem was found; warnings let the launch go on.
     Problem(&'a Problem),
+    /// The engine answered.
+    Connected,
+    /// Somebody was asked about a sidecar of the workspace, and answered.
+    Asked {
+        /// Which sidecar.
+        sidecar: &'a str,
+        /// How long the answer took.
+        took: Duration,
+    },
     /// Another launch holds a lock that this one waits for.
     WaitingForLaunch {
         /// Whose container is locked.
@@ -44,12 +55,37 @@ pub enum Event<'a> {
         /// How far.
         progress: PullProgress,
     },
+    /// A pull ended, and the image is there.
+    Pulled {
+        /// For which sidecar.
+        sidecar: &'a str,
+        /// What.
+        image: &'a str,
+    },
+    /// A container was made, and has its name.
+    Created {
+        /// Whose.
+        sidecar: &'a str,
+        /// Its id.
+        container: &'a str,
+    },
     /// A container was started or resumed.
     Started {
         /// Whose.
         sidecar: &'a str,
         /// Its id.
         container: &'a str,
+    },
+    /// The wait for one readiness condition begins.
+    Waiting {
+        /// Whose.
+        sidecar: &'a str,
+        /// Which probe decides.
+        probe: &'a str,
+        /// What it waits for, in words.
+        until: &'a str,
+        /// How long it may take.
+        timeout: Duration,
     },
     /// A probe answered.
     Answered {
@@ -86,74 +122,16 @@ pub enum Event<'a> {
     },
     /// A sidecar will not be ready.
     NotReady(&'a Dossier),
+    /// Every sidecar is ready.
+    AllReady,
     /// The harness takes over.
     HarnessStarting,
-}
-
-impl Event<'_> {
-    /// The stable name and the data.
-    #[must_use]
-    pub fn to_json(&self) -> (&'static str, Value) {
-        match self {
-            Self::Problem(problem) => ("problem", problem_json(problem)),
-            Self::WaitingForLaunch { sidecar } => ("waiting-for-launch", json!({"sidecar": sidecar})),
-            Self::Planned(plan) => (
-                "planned",
-                json!({
-                    "sidecar": plan.name,
-                    "action": plan.action.to_string(),
-                    "causes": plan.causes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                }),
-            ),
-            Self::NetworkCreated(name) => ("network-created", json!({"network": name})),
-            Self::Pulling { sidecar, image } => ("pulling", json!({"sidecar": sidecar, "image": image})),
-            Self::PullProgress { sidecar, progress } => (
-                "pull-progress",
-                json!({"sidecar": sidecar, "current": progress.current, "total": progress.total}),
-            ),
-            Self::Started { sidecar, container } => {
-                ("started", json!({"sidecar": sidecar, "container": container}))
-            }
-            Self::Answered { sidecar, probe, attempt, answer, took, .. } => (
-                "answered",
-                json!({
-                    "sidecar": sidecar, "probe": probe, "attempt": attempt, "answer": answer,
-                    "took_ms": milliseconds(*took),
-                }),
-            ),
-            Self::Traced { sidecar, line } => ("traced", json!({"sidecar": sidecar, "line": line})),
-            Self::Ready { sidecar, after, attempts, last } => (
-                "ready",
-                json!({
-                    "sidecar": sidecar, "after_ms": milliseconds(*after), "attempts": attempts,
-                    "last_probe": last,
-                }),
-            ),
-            Self::NotReady(dossier) => ("not-ready", dossier.to_json()),
-            Self::HarnessStarting => ("harness-starting", json!({})),
-        }
-    }
 }
 
 /// A problem as data.
 #[must_use]
 pub fn problem_json(problem: &Problem) -> Value {
-    let place = problem.place.as_ref().map(|place| {
-        let position = place.line_column();
-        json!({
-            "file": place.source.path.display().to_string(),
-            "line": position.map(|(line, _)| line),
-            "column": position.map(|(_, column)| column),
-        })
-    });
-    json!({
-        "code": problem.code.as_str(),
-        "severity": if problem.is_error() { "error" } else { "warning" },
-        "message": problem.message,
-        "hints": problem.hints,
-        "sidecar": problem.sidecar,
-        "place": place,
-    })
+    serde_json::to_value(ProblemRecord::from(problem)).unwrap_or_default()
 }
 
 /// Something that shows or writes events.

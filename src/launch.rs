@@ -24,6 +24,7 @@ use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
 use crate::reachability::Meeting;
 use crate::readiness::powers::Neighbours;
+use crate::readiness::standing::{Standing, Standings};
 use crate::readiness::wait::{Condition, Loading, Waits};
 use crate::readiness::watch::Watch;
 use crate::reconcile::{Wish, reconcile};
@@ -113,15 +114,18 @@ impl Launch {
         // Until a container is on it, nothing else tells that the network is needed.
         let _kept = locks.keep_network(&self.meeting.network).await?;
         let plan = self.plan(engine.as_ref(), &locks).await?;
+        plan.sidecars.iter().for_each(|step| self.reporter.tell(&Event::Planned(step)));
         let waits = self.waits(&engine, &info);
         let reporter = Arc::clone(&self.reporter);
         let applier = Applier { engine: Arc::clone(&engine), reporter, docker_config };
         self.make_network(&applier, &plan, &locks).await?;
         let all = self.start_and_wait(&applier, &waits, &plan, loading, &locks, held);
-        tokio::select! {
+        let running = tokio::select! {
             result = all => result,
             never = waits.watch.run(engine.as_ref(), info.time.clone()) => match never {},
-        }
+        }?;
+        self.reporter.tell(&Event::AllReady);
+        Ok(running)
     }
 
     /// What bringing up would do now; nothing is changed.
@@ -207,6 +211,7 @@ impl Launch {
             reporter: Arc::clone(&self.reporter),
             neighbours: Neighbours::of(self.sidecars()),
             waiting: AtomicUsize::new(0),
+            standings: Standings::of(self.sidecars().map(Sidecar::name)),
         }
     }
 
@@ -279,8 +284,8 @@ impl Launch {
     ) -> Result<(Container, InUse), Option<Problem>> {
         let prepared = &self.sidecars[step.index];
         let sidecar = &prepared.sidecar;
-        self.reporter.tell(&Event::Planned(step));
-        applier.sidecar(step, sidecar, &self.meeting.network).await?;
+        let applied = applier.sidecar(step, sidecar, &self.meeting.network).await;
+        applied.inspect_err(|_| waits.standings.note(sidecar.name(), Standing::Failed))?;
         let begun = Instant::now();
         let in_use = locks.mark_in_use(&sidecar.container, &self.harness)?;
         drop(lock);

@@ -41,6 +41,7 @@ pub mod runtime;
 pub mod settings;
 pub mod sidecar;
 pub mod snapshot;
+pub mod timings;
 pub mod ui;
 
 /// Runs a command line, the program's name first, as the program itself does.

@@ -1,4 +1,6 @@
 //! What people and scripts see: one sink a form. Standard output is never used by a launch.
 
 pub mod json;
+pub mod live;
 pub mod plain;
+pub mod timings;

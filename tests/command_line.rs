@@ -5,6 +5,7 @@ mod support;
 mod command_line {
     mod completions;
     mod documents;
+    mod events;
     mod explain;
     mod help;
 }

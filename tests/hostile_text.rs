@@ -94,7 +94,7 @@ fn tells_nothing_raw(name: &str, file: &str, content: &[u8], probe: &[u8]) {
     for format in ["human", "json"] {
         let outcome = scene.farrier(["validate", "--format", format, "--events"]).arg(&events).output();
         for told in [outcome.stdout(), outcome.stderr()] {
-            assert_eq!(raw(&told), [], "{name}, {format}: {told:?}");
+            assert_eq!(raw(&told), Vec::<char>::new(), "{name}, {format}: {told:?}");
         }
         if format == "json" {
             let told: serde_json::Value = serde_json::from_str(&outcome.stdout()).expect("JSON");
@@ -103,7 +103,7 @@ fn tells_nothing_raw(name: &str, file: &str, content: &[u8], probe: &[u8]) {
     }
     if Path::new(&events).exists() {
         let told = std::fs::read_to_string(&events).expect("events");
-        assert_eq!(raw(&told), [], "{name}: {told:?}");
+        assert_eq!(raw(&told), Vec::<char>::new(), "{name}: {told:?}");
     }
 }
 
@@ -140,9 +140,9 @@ fn what_a_probe_answers_traces_and_asks_for_reaches_people_and_programs_escaped(
         let events = scene.path(format!("events-{number}.jsonl"));
         let outcome = scene.farrier(["up", "-vv", "--events"]).arg(&events).output();
         let told = outcome.stderr();
-        assert_eq!(raw(&told), [], "{attempt}: {told:?}");
+        assert_eq!(raw(&told), Vec::<char>::new(), "{attempt}: {told:?}");
         let written = std::fs::read_to_string(&events).expect("events");
-        assert_eq!(raw(&written), [], "{attempt}: {written:?}");
+        assert_eq!(raw(&written), Vec::<char>::new(), "{attempt}: {written:?}");
         if number < 3 {
             assert!(told.contains(SHOWN), "{attempt}: {told}");
             let meant = written.lines().any(|line| {
@@ -153,7 +153,7 @@ fn what_a_probe_answers_traces_and_asks_for_reaches_people_and_programs_escaped(
         }
         for options in [["ps", "--format", "human"], ["ps", "--format", "json"]] {
             let told = scene.farrier(options).output().stdout();
-            assert_eq!(raw(&told), [], "{options:?}: {told:?}");
+            assert_eq!(raw(&told), Vec::<char>::new(), "{options:?}: {told:?}");
         }
     }
 }
@@ -174,7 +174,7 @@ fn labels_of_a_container_reach_people_and_programs_escaped() {
     {
         let outcome = scene.farrier(options).output();
         for told in [outcome.stdout(), outcome.stderr()] {
-            assert_eq!(raw(&told), [], "{options:?}: {told:?}");
+            assert_eq!(raw(&told), Vec::<char>::new(), "{options:?}: {told:?}");
         }
     }
     docker(["rm", "--force", &name]);

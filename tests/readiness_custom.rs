@@ -70,5 +70,7 @@ fn a_probe_that_reports_progress_gets_more_time_up_to_the_declared_most() {
         outcome.assert_code(125);
         let waited = number(&events.one("not-ready")["waited_ms"]);
         assert!((least..most).contains(&waited), "{more}: {waited}");
+        let extended = number(&events.one("not-ready")["probes"][0]["extended_to_ms"]);
+        assert!((least - 1.0..most).contains(&extended), "{more}: {extended}");
     }
 }

@@ -4,11 +4,62 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use super::{Format, LayerOptions};
 use crate::commands::sidecar_names;
+use crate::definition::BUILT_IN;
+
+/// Options of `new`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  farrier new db --image postgres:16
+  farrier new api --image example/api:1 --port 8080 --probe http --layer user")]
+pub struct New {
+    /// The sidecar's name, by which the harness reaches it.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Its image; what is known about it (port, probe) is filled in.
+    #[arg(long, value_name = "IMAGE")]
+    pub image: String,
+    /// The port where it listens in its container.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// What proves that it is ready.
+    #[arg(long, value_name = "PROBE", value_parser = PossibleValuesParser::new(BUILT_IN))]
+    pub probe: Option<String>,
+    /// Whose definition it is [default: the workspace's, and the user's outside of a checkout].
+    #[arg(long, value_enum, value_name = "LAYER")]
+    pub layer: Option<NewLayer>,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+}
+
+/// Where a new definition goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NewLayer {
+    /// The user's definitions.
+    User,
+    /// The organisation's; needs `--org-dir`.
+    Org,
+    /// The launcher repository's; needs `--repo-dir`.
+    Repo,
+    /// The workspace's.
+    Workspace,
+}
+
+/// Options of `schema`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  farrier schema > farrier.schema.json\n  farrier schema --events")]
+pub struct Schema {
+    /// The schema of the lines that `--events` writes, instead.
+    #[arg(long)]
+    pub events: bool,
+}
 
 /// Options of `ps`.
 #[derive(Debug, Args)]

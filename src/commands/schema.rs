@@ -1,10 +1,13 @@
-//! `schema`: the JSON Schema of definitions.
+//! `schema`: the JSON Schema of definitions, or of events.
 
+use crate::cli::Schema;
 use crate::definition::json_schema;
+use crate::event::record::Line;
 use crate::exit;
 
 /// Prints it.
-pub fn schema() -> u8 {
-    super::data::print_json(&json_schema());
+pub fn schema(options: &Schema) -> u8 {
+    let schema = if options.events { schemars::schema_for!(Line).to_value() } else { json_schema() };
+    super::data::print_json(&schema);
     exit::SUCCESS
 }

@@ -15,6 +15,7 @@ mod tests;
 use std::sync::Arc;
 
 use self::reader::{Reader, Table};
+pub use self::readiness::BUILT_IN;
 use self::survey::Survey;
 use super::interpolation::has_secret;
 use super::model::{Definition, Layer, Lifecycle};

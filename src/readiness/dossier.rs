@@ -3,11 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::cause::{self, Cause, Evidence};
 use super::listeners;
-use crate::elapsed::{human, limit, milliseconds};
+use super::standing::Standing;
 use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
 use crate::probe::interfaces::{Dialled, Observed};
@@ -39,10 +37,14 @@ pub struct Answer {
 pub struct Answers {
     /// The probe.
     pub probe: String,
+    /// What it waits for, in words that follow "until".
+    pub until: String,
     /// Its answers; at most [`Answers::KEPT`].
     pub seen: Vec<Answer>,
     /// Polls in all.
     pub attempts: u32,
+    /// Until when after the wait's beginning it got time, where that is more than its timeout.
+    pub extended_to: Option<Duration>,
     /// What the last poll saw on the way to its answer.
     pub observed: Observed,
 }
@@ -95,6 +97,8 @@ pub struct Dossier {
     pub listeners: Option<Vec<SocketAddr>>,
     /// What is probably wrong.
     pub cause: Option<Cause>,
+    /// How far the launch's other sidecars were.
+    pub others: Vec<(String, Standing)>,
     /// The newest log lines since the current start.
     pub log: Vec<String>,
     /// Next steps.
@@ -226,98 +230,6 @@ impl Dossier {
         let answers = self.answers.iter().flat_map(|answers| &answers.seen);
         answers.max_by_key(|answer| answer.last).map(|answer| answer.text.as_str())
     }
-
-    /// The first line of the report.
-    #[must_use]
-    pub fn headline(&self) -> String {
-        format!("sidecar `{}` is not ready: {}", self.sidecar, self.reason)
-    }
-
-    /// The evidence, a line each.
-    #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if let Some(cause) = &self.cause {
-            lines.push(format!("likely cause: {}", cause.sentence()));
-        }
-        lines.push(format!("waited {} (timeout {})", human(self.waited), limit(self.timeout)));
-        for answers in &self.answers {
-            let word = if answers.attempts == 1 { "attempt" } else { "attempts" };
-            lines.push(format!("probe {}: {} {word}", answers.probe, answers.attempts));
-            for answer in &answers.seen {
-                let times = if answer.count == 1 {
-                    format!("at {}", human(answer.first))
-                } else {
-                    format!("{} times, {} to {}", answer.count, human(answer.first), human(answer.last))
-                };
-                lines.push(format!("  {} ({times})", answer.text));
-            }
-        }
-        match &self.container {
-            None => lines.push("container: gone".to_owned()),
-            Some(container) => lines.extend(container_lines(container)),
-        }
-        if !self.log.is_empty() {
-            lines.push("its last words:".to_owned());
-            lines.extend(self.log.iter().map(|line| format!("  {line}")));
-        }
-        lines
-    }
-
-    /// As data.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        json!({
-            "sidecar": self.sidecar,
-            "container": self.container_name,
-            "code": self.code.as_str(),
-            "message": self.headline(),
-            "cause": self.cause.as_ref().map(|cause| json!({
-                "name": cause.as_str(), "message": cause.sentence(),
-            })),
-            "waited_ms": milliseconds(self.waited),
-            "timeout_ms": milliseconds(self.timeout),
-            "probes": self.answers.iter().map(|answers| json!({
-                "probe": answers.probe,
-                "attempts": answers.attempts,
-                "answers": answers.seen.iter().map(|answer| json!({
-                    "answer": answer.text, "count": answer.count,
-                    "first_ms": milliseconds(answer.first), "last_ms": milliseconds(answer.last),
-                })).collect::<Vec<_>>(),
-            })).collect::<Vec<_>>(),
-            "state": self.container.as_ref().map(|container| json!({
-                "status": container.status.to_string(),
-                "exit_code": container.exit_code,
-                "oom_killed": container.oom_killed,
-                "error": container.error,
-                "restarts": container.restarts,
-                "health": container.health.as_ref().map(|health| &health.runs),
-            })),
-            "log": self.log,
-            "hints": self.hints,
-        })
-    }
-}
-
-fn container_lines(container: &Container) -> Vec<String> {
-    let mut state = format!("container: {}", container.status);
-    if container.status != Status::Running {
-        state.push_str(&format!(", exit code {}", container.exit_code));
-    }
-    if container.oom_killed {
-        state.push_str(&format!(", killed for memory (limit {} MiB)", container.memory >> 20));
-    }
-    if container.restarts > 0 {
-        state.push_str(&format!(", restarted {} times", container.restarts));
-    }
-    let mut lines = vec![state];
-    if !container.error.is_empty() {
-        lines.push(format!("  the engine says: {}", container.error));
-    }
-    if let Some((code, output)) = container.health.as_ref().and_then(|health| health.runs.last()) {
-        lines.push(format!("health test, last run: exit code {code}: {}", output.trim()));
-    }
-    lines
 }
 
 #[cfg(test)]

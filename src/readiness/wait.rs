@@ -12,6 +12,8 @@ use super::executions::Executions;
 use super::look::{Ended, ended, is_same_run, is_unhealthy, judge, unhealthy};
 use super::powers::{Neighbours, Way};
 use super::schedule::pause;
+use super::standing::{Standing, Standings};
+use super::until::until;
 use super::watch::Watch;
 use crate::definition::model::{DialGrant, Limits, Readiness};
 use crate::elapsed::limit;
@@ -66,6 +68,8 @@ pub struct Waits {
     pub neighbours: Neighbours,
     /// How many sidecars are waited for.
     pub waiting: AtomicUsize,
+    /// How far each sidecar is.
+    pub standings: Standings,
 }
 
 /// How one generation of the container was waited for.
@@ -99,9 +103,8 @@ impl Waits {
         known: Option<Container>,
     ) -> Result<Container, Box<Dossier>> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let name =
-            |condition: &Condition| Answers { probe: condition.found.name.clone(), ..Answers::default() };
-        let answers = conditions.iter().map(|condition| Mutex::new(name(condition))).collect();
+        self.standings.note(sidecar.name(), Standing::Waiting);
+        let answers = conditions.iter().map(|condition| Mutex::new(self.begin(sidecar, condition))).collect();
         let last = Mutex::new(None);
         let wait = Wait { shared: self, sidecar, conditions, begun, answers, last };
         let result = wait.run(known).await;
@@ -112,14 +115,31 @@ impl Waits {
                 let after = begun.elapsed();
                 let last = wait.last.lock().unwrap_or_else(PoisonError::into_inner);
                 let last = last.as_deref().filter(|_| conditions.len() > 1);
+                self.standings.note(sidecar.name(), Standing::Ready);
                 self.reporter.tell(&Event::Ready { sidecar: sidecar.name(), after, attempts, last });
                 Ok(container)
             }
             Err(ended) => {
+                self.standings.note(sidecar.name(), Standing::Failed);
                 let here = |container: &Container| self.route.is_direct(container);
                 Err(Box::new(wait.dossier(ended).collect(self.engine.as_ref(), here).await))
             }
         }
+    }
+}
+
+impl Waits {
+    /// Tells what is waited for.
+    fn begin(&self, sidecar: &Sidecar, condition: &Condition) -> Answers {
+        let (probe, until) = (condition.found.name.clone(), until(sidecar, condition));
+        let timeout = condition.readiness.timeout;
+        self.reporter.tell(&Event::Waiting {
+            sidecar: sidecar.name(),
+            probe: &probe,
+            until: &until,
+            timeout,
+        });
+        Answers { probe, until, ..Answers::default() }
     }
 }
 
@@ -146,6 +166,7 @@ impl Wait<'_> {
             by_health: self.goes_by_health(),
             listeners: None,
             cause: None,
+            others: self.shared.standings.others(self.sidecar.name()),
             log: Vec::new(),
             hints: Vec::new(),
         }
@@ -300,7 +321,12 @@ impl Wait<'_> {
             }
             let Some((asked, extend)) = verdict else { return Ok(()) };
             if let Some(extend) = extend {
-                deadline = deadline.max((Instant::now() + extend).min(latest));
+                let asked = (Instant::now() + extend).min(latest);
+                if asked > deadline {
+                    deadline = asked;
+                    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                    answers.extended_to = Some(deadline - self.begun);
+                }
             }
             let waiting = self.shared.waiting.load(Ordering::Relaxed);
             let pause = pause(polled_at.elapsed(), waiting, executes, asked);

@@ -5,10 +5,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
-
 use crate::definition::escape_json;
 use crate::elapsed::milliseconds;
+use crate::event::record::Line;
 use crate::event::{Event, SCHEMA, Sink};
 
 /// Writes each event as one line.
@@ -29,12 +28,9 @@ impl JsonSink {
 
 impl Sink for JsonSink {
     fn event(&mut self, at: Duration, event: &Event<'_>) {
-        let (kind, data) = event.to_json();
-        let mut line = json!({"schema": SCHEMA, "at_ms": milliseconds(at), "event": kind});
-        if let (Some(line), serde_json::Value::Object(data)) = (line.as_object_mut(), data) {
-            line.extend(data);
-        }
+        let line = Line { schema: SCHEMA, at_ms: milliseconds(at), record: event.into() };
+        let Ok(line) = serde_json::to_string(&line) else { return };
         // A full disk must not end a launch.
-        let _ = writeln!(self.0, "{}", escape_json(&line.to_string()));
+        let _ = writeln!(self.0, "{}", escape_json(&line));
     }
 }

@@ -42,12 +42,14 @@ impl PlainSink {
         Self { verbosity, color, pulled: HashMap::new() }
     }
 
-    fn text(&mut self, event: &Event<'_>) -> Option<String> {
+    /// What is written about an event; nothing where nothing is.
+    pub(super) fn text(&mut self, event: &Event<'_>) -> Option<String> {
         let verbosity = self.verbosity;
         let shown = |least: Verbosity| verbosity >= least;
         match event {
             Event::Problem(problem) if problem.is_error() || shown(Verbosity::Normal) => {
-                Some(render(problem, self.color, WIDTH))
+                let text = render(problem, self.color, WIDTH);
+                Some(if text.ends_with('\n') { text } else { text + "\n" })
             }
             Event::NotReady(dossier) => Some(self.dossier(dossier)),
             _ if !shown(Verbosity::Normal) => None,
@@ -75,7 +77,15 @@ impl PlainSink {
                 shown(Verbosity::Answers).then(|| line(&format!("{sidecar}: started")))
             }
             Event::PullProgress { sidecar, progress } => self.progress(sidecar, progress),
-            Event::Planned(_) | Event::HarnessStarting | Event::Problem(_) => None,
+            Event::Planned(_)
+            | Event::HarnessStarting
+            | Event::Problem(_)
+            | Event::Connected
+            | Event::Asked { .. }
+            | Event::Pulled { .. }
+            | Event::Created { .. }
+            | Event::Waiting { .. }
+            | Event::AllReady => None,
         }
     }
 
@@ -111,12 +121,8 @@ fn line(text: &str) -> String {
 impl Sink for PlainSink {
     fn event(&mut self, _: Duration, event: &Event<'_>) {
         if let Some(text) = self.text(event) {
-            let mut stderr = std::io::stderr().lock();
             // A closed standard error must not end a launch.
-            let _ = stderr.write_all(text.as_bytes());
-            if !text.ends_with('\n') {
-                let _ = stderr.write_all(b"\n");
-            }
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
         }
     }
 }

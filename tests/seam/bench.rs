@@ -11,6 +11,7 @@ use farrier::definition::LayerDirectories;
 use farrier::engine::Engine;
 use farrier::engine::memory::{MemoryEngine, MemoryImage};
 use farrier::error::Failure;
+use farrier::event::record::Record;
 use farrier::event::{Event, Reporter, Sink};
 use farrier::launch::{Connected, Launch, Running};
 use farrier::preparation::{Prepared, prepare};
@@ -40,11 +41,7 @@ struct Collector(Told);
 
 impl Sink for Collector {
     fn event(&mut self, _: Duration, event: &Event<'_>) {
-        let (kind, data) = event.to_json();
-        let mut line = serde_json::json!({"event": kind});
-        if let (Some(line), Value::Object(data)) = (line.as_object_mut(), data) {
-            line.extend(data);
-        }
+        let line = serde_json::to_value(Record::from(event)).expect("an event is JSON");
         self.0.lock().expect("events").push(line);
     }
 }

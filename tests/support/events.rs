@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use farrier::event::record::Line;
 use serde_json::Value;
 
 /// The lines of one launch, each parsed; a line that does not parse fails the test.
@@ -17,8 +18,7 @@ impl Events {
     /// Parses whole lines.
     pub fn parse(text: &str) -> Self {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
-        Self(whole.lines().map(parse).collect())
+        Self(whole.lines().map(event).collect())
     }
 
     /// All of one kind, in order.
@@ -44,6 +44,15 @@ impl Events {
         let answers = self.one("not-ready")["probes"][0]["answers"].as_array().cloned().unwrap_or_default();
         answers.iter().map(|answer| text(&answer["answer"])).collect()
     }
+}
+
+/// One line as data. One that is not what `farrier schema --events` documents, to the last field, fails the test.
+pub fn event(line: &str) -> Value {
+    let written: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let documented: Line = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let again = serde_json::to_value(&documented).expect("an event is JSON");
+    assert_eq!(written, again, "a field that is not documented");
+    written
 }
 
 /// A value that is text.

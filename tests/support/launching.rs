@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use serde_json::Value;
 
 use super::engine::{fixture_image, inspect};
+use super::events::event;
 use super::run::Run;
 use super::running::Outcome;
 use super::scene::Scene;
@@ -66,7 +67,7 @@ impl Scene {
         let text = std::fs::read_to_string(self.path(EVENTS)).unwrap_or_default();
         // A line that is being written is read the next time.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).expect("an event is JSON")).collect()
+        whole.lines().map(event).collect()
     }
 
     /// Whether such an event was written.

@@ -1,0 +1,412 @@
+//! The JSON form of events, as types. The schema (`farrier schema --events`) and `docs/events.md` are made from
+//! them, so what is documented is what is written.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Event;
+use crate::elapsed::milliseconds;
+use crate::error::Problem;
+use crate::readiness::dossier::Dossier;
+
+/// One line of `--events`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Line {
+    /// The version of this form. Within one version, events and fields are only added.
+    pub schema: u32,
+    /// Milliseconds since farrier started.
+    pub at_ms: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Record {
+    /// Something stands against the launch (`error`) or is worth knowing (`warning`).
+    Problem(ProblemRecord),
+    /// The engine answered; everything before needed none.
+    Connected,
+    /// Somebody was asked about a sidecar of the workspace, and answered.
+    Asked {
+        /// Which sidecar.
+        sidecar: String,
+        /// How long the answer took.
+        took_ms: f64,
+    },
+    /// Another launch holds a lock that this one waits for.
+    WaitingForLaunch {
+        /// Whose container is locked.
+        sidecar: String,
+    },
+    /// What will be done with a sidecar. All sidecars are planned before anything is done.
+    Planned {
+        /// Which sidecar.
+        sidecar: String,
+        /// Its container's name.
+        container: String,
+        /// `reuse`, `resume`, `create` or `recreate`.
+        action: String,
+        /// Why, in words.
+        causes: Vec<String>,
+    },
+    /// The network where harness and sidecars meet was made.
+    NetworkCreated {
+        /// Its name.
+        network: String,
+    },
+    /// A pull began.
+    Pulling {
+        /// For which sidecar.
+        sidecar: String,
+        /// What.
+        image: String,
+    },
+    /// A pull went on.
+    PullProgress {
+        /// For which sidecar.
+        sidecar: String,
+        /// Bytes so far.
+        current: u64,
+        /// Bytes in all, as far as the engine knows yet.
+        total: u64,
+    },
+    /// A pull ended, and the image is there.
+    Pulled {
+        /// For which sidecar.
+        sidecar: String,
+        /// What.
+        image: String,
+    },
+    /// A container was made, and has its name.
+    Created {
+        /// Whose.
+        sidecar: String,
+        /// Its id.
+        container: String,
+    },
+    /// A container was started or resumed.
+    Started {
+        /// Whose.
+        sidecar: String,
+        /// Its id.
+        container: String,
+    },
+    /// The wait for one readiness condition begins.
+    Waiting {
+        /// Whose.
+        sidecar: String,
+        /// Which probe decides.
+        probe: String,
+        /// What it waits for, in words.
+        until: String,
+        /// How long it may take.
+        timeout_ms: f64,
+    },
+    /// A probe answered.
+    Answered {
+        /// Whose.
+        sidecar: String,
+        /// Which probe.
+        probe: String,
+        /// The how-manieth answer, from 1.
+        attempt: u32,
+        /// In words; `ready` ends the wait.
+        answer: String,
+        /// How long the poll took.
+        took_ms: f64,
+    },
+    /// A probe wrote to the trace.
+    Traced {
+        /// Whose.
+        sidecar: String,
+        /// The line.
+        line: String,
+    },
+    /// A sidecar is ready.
+    Ready {
+        /// Which.
+        sidecar: String,
+        /// Since its start, or since the wait began for one that ran already.
+        after_ms: f64,
+        /// Polls it took, of all its probes.
+        attempts: u32,
+        /// Of several probes, the one that said ready last.
+        last_probe: Option<String>,
+    },
+    /// A sidecar will not be ready: everything known about it.
+    NotReady(DossierRecord),
+    /// Every sidecar is ready.
+    AllReady,
+    /// The harness takes over. Nothing follows.
+    HarnessStarting,
+}
+
+/// A problem.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProblemRecord {
+    /// Its stable name, which `farrier explain` knows.
+    pub code: String,
+    /// `error` or `warning`.
+    pub severity: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hints: Vec<String>,
+    /// Which sidecar it is about, where it is about one.
+    pub sidecar: Option<String>,
+    /// Where it stands, where it stands in a file.
+    pub place: Option<PlaceRecord>,
+}
+
+/// Where something stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlaceRecord {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The column, from 1.
+    pub column: Option<usize>,
+}
+
+/// Why a sidecar is not ready.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DossierRecord {
+    /// Which sidecar.
+    pub sidecar: String,
+    /// Its container's name.
+    pub container: String,
+    /// What ended the wait.
+    pub code: String,
+    /// In one sentence.
+    pub message: String,
+    /// What is probably wrong, where the evidence supports it.
+    pub cause: Option<CauseRecord>,
+    /// How long it was waited for.
+    pub waited_ms: f64,
+    /// The declared limit; of several conditions, the longest.
+    pub timeout_ms: f64,
+    /// What each probe waited for and answered.
+    pub probes: Vec<AnswersRecord>,
+    /// The container at the end; `null` where it is gone.
+    pub state: Option<StateRecord>,
+    /// How the launch's other sidecars were then.
+    pub others: Vec<OtherRecord>,
+    /// Its newest log lines since its current start, the oldest first.
+    pub log: Vec<String>,
+    /// What to do about it.
+    pub hints: Vec<String>,
+}
+
+/// What is probably wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CauseRecord {
+    /// Its stable name.
+    pub name: String,
+    /// In one sentence.
+    pub message: String,
+}
+
+/// What one probe waited for and answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AnswersRecord {
+    /// The probe.
+    pub probe: String,
+    /// What it waited for, in words.
+    pub until: String,
+    /// Polls in all.
+    pub attempts: u32,
+    /// The distinct answers, in the order of their first appearance; at most 50.
+    pub answers: Vec<AnswerRecord>,
+    /// Until when after the wait's beginning it got time, where it reported progress and so got more than
+    /// its timeout.
+    pub extended_to_ms: Option<f64>,
+}
+
+/// One distinct answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AnswerRecord {
+    /// In words.
+    pub answer: String,
+    /// How often.
+    pub count: u32,
+    /// First seen, since the wait began.
+    pub first_ms: f64,
+    /// Last seen, since the wait began.
+    pub last_ms: f64,
+}
+
+/// A container's state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StateRecord {
+    /// `running`, `exited`, …
+    pub status: String,
+    /// The exit code of its last run; of no meaning while it runs.
+    pub exit_code: i64,
+    /// The signal that ended its last run, where one did: `SIGKILL`.
+    pub signal: Option<String>,
+    /// Whether the kernel killed it for memory.
+    pub oom_killed: bool,
+    /// Why the engine could not start it; mostly empty.
+    pub error: String,
+    /// How often the engine restarted it.
+    pub restarts: i64,
+    /// The latest runs of its health test, the oldest first; `null` where it has none.
+    pub health: Option<Vec<HealthRunRecord>>,
+}
+
+/// One run of a health test.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthRunRecord {
+    /// Its exit code.
+    pub exit_code: i64,
+    /// What it printed.
+    pub output: String,
+}
+
+/// Another sidecar of the launch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherRecord {
+    /// Which.
+    pub sidecar: String,
+    /// `starting`, `waiting`, `ready` or `failed`.
+    pub state: String,
+}
+
+impl From<&Problem> for ProblemRecord {
+    fn from(problem: &Problem) -> Self {
+        let place = problem.place.as_ref().map(|place| {
+            let position = place.line_column();
+            PlaceRecord {
+                file: place.source.path.display().to_string(),
+                line: position.map(|(line, _)| line),
+                column: position.map(|(_, column)| column),
+            }
+        });
+        Self {
+            code: problem.code.as_str().to_owned(),
+            severity: if problem.is_error() { "error" } else { "warning" }.to_owned(),
+            message: problem.message.clone(),
+            hints: problem.hints.clone(),
+            sidecar: problem.sidecar.clone(),
+            place,
+        }
+    }
+}
+
+impl From<&Event<'_>> for Record {
+    fn from(event: &Event<'_>) -> Self {
+        let text = |text: &str| text.to_owned();
+        match event {
+            Event::Problem(problem) => Self::Problem((*problem).into()),
+            Event::Connected => Self::Connected,
+            Event::Asked { sidecar, took } => {
+                Self::Asked { sidecar: text(sidecar), took_ms: milliseconds(*took) }
+            }
+            Event::WaitingForLaunch { sidecar } => Self::WaitingForLaunch { sidecar: text(sidecar) },
+            Event::Planned(plan) => Self::Planned {
+                sidecar: plan.name.clone(),
+                container: plan.container.clone(),
+                action: plan.action.to_string(),
+                causes: plan.causes.iter().map(ToString::to_string).collect(),
+            },
+            Event::NetworkCreated(name) => Self::NetworkCreated { network: text(name) },
+            Event::Pulling { sidecar, image } => Self::Pulling { sidecar: text(sidecar), image: text(image) },
+            Event::PullProgress { sidecar, progress } => Self::PullProgress {
+                sidecar: text(sidecar),
+                current: progress.current,
+                total: progress.total,
+            },
+            Event::Pulled { sidecar, image } => Self::Pulled { sidecar: text(sidecar), image: text(image) },
+            Event::Created { sidecar, container } => {
+                Self::Created { sidecar: text(sidecar), container: text(container) }
+            }
+            Event::Started { sidecar, container } => {
+                Self::Started { sidecar: text(sidecar), container: text(container) }
+            }
+            Event::Waiting { sidecar, probe, until, timeout } => Self::Waiting {
+                sidecar: text(sidecar),
+                probe: text(probe),
+                until: text(until),
+                timeout_ms: milliseconds(*timeout),
+            },
+            Event::Answered { sidecar, probe, attempt, answer, took, .. } => Self::Answered {
+                sidecar: text(sidecar),
+                probe: text(probe),
+                attempt: *attempt,
+                answer: text(answer),
+                took_ms: milliseconds(*took),
+            },
+            Event::Traced { sidecar, line } => Self::Traced { sidecar: text(sidecar), line: text(line) },
+            Event::Ready { sidecar, after, attempts, last } => Self::Ready {
+                sidecar: text(sidecar),
+                after_ms: milliseconds(*after),
+                attempts: *attempts,
+                last_probe: last.map(text),
+            },
+            Event::NotReady(dossier) => Self::NotReady(DossierRecord::from(*dossier)),
+            Event::AllReady => Self::AllReady,
+            Event::HarnessStarting => Self::HarnessStarting,
+        }
+    }
+}
+
+impl From<&Dossier> for DossierRecord {
+    fn from(dossier: &Dossier) -> Self {
+        let probes = dossier.answers.iter().map(|answers| AnswersRecord {
+            probe: answers.probe.clone(),
+            until: answers.until.clone(),
+            attempts: answers.attempts,
+            answers: answers
+                .seen
+                .iter()
+                .map(|answer| AnswerRecord {
+                    answer: answer.text.clone(),
+                    count: answer.count,
+                    first_ms: milliseconds(answer.first),
+                    last_ms: milliseconds(answer.last),
+                })
+                .collect(),
+            extended_to_ms: answers.extended_to.map(milliseconds),
+        });
+        let state = dossier.container.as_ref().map(|container| StateRecord {
+            status: container.status.to_string(),
+            exit_code: container.exit_code,
+            signal: container.signal(),
+            oom_killed: container.oom_killed,
+            error: container.error.clone(),
+            restarts: container.restarts,
+            health: container.health.as_ref().map(|health| {
+                let run = |(exit_code, output): &(i64, String)| HealthRunRecord {
+                    exit_code: *exit_code,
+                    output: output.clone(),
+                };
+                health.runs.iter().map(run).collect()
+            }),
+        });
+        let others = dossier.others.iter().map(|(sidecar, standing)| OtherRecord {
+            sidecar: sidecar.clone(),
+            state: standing.as_str().to_owned(),
+        });
+        Self {
+            sidecar: dossier.sidecar.clone(),
+            container: dossier.container_name.clone(),
+            code: dossier.code.as_str().to_owned(),
+            message: dossier.headline(),
+            cause: dossier
+                .cause
+                .as_ref()
+                .map(|cause| CauseRecord { name: cause.as_str().to_owned(), message: cause.sentence() }),
+            waited_ms: milliseconds(dossier.waited),
+            timeout_ms: milliseconds(dossier.timeout),
+            probes: probes.collect(),
+            state,
+            others: others.collect(),
+            log: dossier.log.clone(),
+            hints: dossier.hints.clone(),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! How far each sidecar of a launch is, for the report about one that failed.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// How far a sidecar is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its container is being made or found.
+    Starting,
+    /// Its probes are asked.
+    Waiting,
+    /// Every probe said ready.
+    Ready,
+    /// It will not be ready.
+    Failed,
+}
+
+impl Standing {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Waiting => "waiting",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How far all are, by name.
+#[derive(Debug, Default)]
+pub struct Standings(Mutex<BTreeMap<String, Standing>>);
+
+impl Standings {
+    /// All of these are being started.
+    #[must_use]
+    pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        Self(Mutex::new(names.map(|name| (name.to_owned(), Standing::Starting)).collect()))
+    }
+
+    /// Notes how far one is.
+    pub fn note(&self, name: &str, standing: Standing) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(name.to_owned(), standing);
+    }
+
+    /// How far the others are.
+    #[must_use]
+    pub fn others(&self, name: &str) -> Vec<(String, Standing)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|(other, _)| *other != name).map(|(other, at)| (other.clone(), *at)).collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! Where a launch's start-up went: folded from events, pure.
+
+use std::time::Duration;
+
+use crate::event::Event;
+
+pub mod history;
+
+/// Where the time of a launch went, in its own terms. All moments are since farrier started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// When the engine answered.
+    pub connected: Option<Duration>,
+    /// When it was known what to do.
+    pub planned: Option<Duration>,
+    /// How long people thought about approvals.
+    pub asked: Duration,
+    /// When all were ready.
+    pub all_ready: Option<Duration>,
+    /// Each sidecar, in the order of names.
+    pub sidecars: Vec<SidecarTimings>,
+}
+
+/// Where the time of one sidecar went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SidecarTimings {
+    /// Its name.
+    pub name: String,
+    /// Its container's name, by which earlier launches of the same definition are known.
+    pub container: String,
+    /// What was done with it.
+    pub action: String,
+    planned: Duration,
+    pull_began: Option<Duration>,
+    pulled: Option<Duration>,
+    created: Option<Duration>,
+    started: Option<Duration>,
+    ready: Option<Duration>,
+}
+
+/// How long each part took; none where there was no such part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Pulling the image.
+    pub pull: Option<Duration>,
+    /// Making the container, the removal of an old one included.
+    pub create: Option<Duration>,
+    /// Joining further networks and starting it.
+    pub start: Option<Duration>,
+    /// From then on until every probe said ready.
+    pub ready: Option<Duration>,
+    /// All of it.
+    pub total: Option<Duration>,
+}
+
+impl Timings {
+    /// Takes an event in.
+    pub fn note(&mut self, at: Duration, event: &Event<'_>) {
+        match event {
+            Event::Connected => self.connected = Some(at),
+            Event::Asked { took, .. } => self.asked += *took,
+            Event::Planned(plan) => {
+                self.planned = Some(at);
+                self.sidecars.push(SidecarTimings {
+                    name: plan.name.clone(),
+                    container: plan.container.clone(),
+                    action: plan.action.to_string(),
+                    planned: at,
+                    ..SidecarTimings::default()
+                });
+            }
+            Event::Pulling { sidecar, .. } => self.mark(sidecar, |found| &mut found.pull_began, at),
+            Event::Pulled { sidecar, .. } => self.mark(sidecar, |found| &mut found.pulled, at),
+            Event::Created { sidecar, .. } => self.mark(sidecar, |found| &mut found.created, at),
+            Event::Started { sidecar, .. } => self.mark(sidecar, |found| &mut found.started, at),
+            Event::Ready { sidecar, .. } => self.mark(sidecar, |found| &mut found.ready, at),
+            Event::AllReady => self.all_ready = Some(at),
+            _ => {}
+        }
+    }
+
+    fn mark(
+        &mut self,
+        name: &str,
+        moment: impl Fn(&mut SidecarTimings) -> &mut Option<Duration>,
+        at: Duration,
+    ) {
+        if let Some(found) = self.sidecars.iter_mut().find(|sidecar| sidecar.name == name) {
+            *moment(found) = Some(at);
+        }
+    }
+
+    /// The sidecar that was ready last: what would have to be faster for the launch to be.
+    #[must_use]
+    pub fn critical(&self) -> Option<&SidecarTimings> {
+        self.sidecars.iter().filter(|sidecar| sidecar.ready.is_some()).max_by_key(|sidecar| sidecar.ready)
+    }
+}
+
+impl SidecarTimings {
+    /// How long each part took.
+    #[must_use]
+    pub fn parts(&self) -> Parts {
+        let between = |from: Option<Duration>, to: Option<Duration>| Some(to?.saturating_sub(from?));
+        let made_from = self.pulled.or(Some(self.planned));
+        let waited_from = self.started.or(Some(self.planned));
+        Parts {
+            pull: between(self.pull_began, self.pulled),
+            create: between(made_from, self.created),
+            start: between(self.created.or(Some(self.planned)), self.started),
+            ready: between(waited_from, self.ready),
+            total: between(Some(self.planned), self.ready),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `farrier new`: a first definition that is valid as it stands.
+
+#![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
+
+mod support;
+
+use support::{Layer, Scene};
+
+fn validates(scene: &Scene) {
+    let checked = scene.farrier(["validate", "--no-workspace"]).output().assert_code(0);
+    assert!(checked.stdout().contains(" 0 errors, 0 warnings"), "{checked}");
+}
+
+#[test]
+fn a_definition_of_any_image_and_probe_is_valid() {
+    let images = [
+        ("postgres:16", "port = 5432", "probe = \"postgres\""),
+        (
+            "docker.io/library/redis@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+            "port = 6379",
+            "probe = \"redis\"",
+        ),
+        ("localhost:5000/team/mariadb:11", "port = 3306", "probe = \"mysql\""),
+        ("nginx", "port = 80", "probe = \"http\""),
+        ("example/unknown:1", "kind = \"none\"", "probe = \"skip\""),
+    ];
+    for (image, port, probe) in images {
+        let scene = Scene::new();
+        scene.farrier(["new", "db", "--layer", "user", "--image", image]).output().assert_code(0);
+        let text = std::fs::read_to_string(scene.layer(Layer::User).join("db.toml")).expect("a definition");
+        assert!(text.contains(port) && text.contains(probe), "{text}");
+        validates(&scene);
+    }
+    for probe in farrier::definition::BUILT_IN {
+        let scene = Scene::new();
+        let run = scene.farrier(["new", "db", "--layer", "user", "--image", "example/server:1"]);
+        run.args(["--port", "8080", "--probe", probe]).output().assert_code(0);
+        validates(&scene);
+    }
+}
+
+#[test]
+fn it_goes_to_the_workspace_and_says_what_comes_next() {
+    let scene = Scene::new();
+    let outcome = scene.farrier(["new", "db", "--image", "postgres:16"]).output().assert_code(0);
+    let path = scene.layer(Layer::Workspace).join("db.toml");
+    let first = format!("{} declares `db`. Next:", path.display());
+    assert_eq!(outcome.stdout().lines().next(), Some(first.as_str()), "{outcome}");
+    assert!(outcome.stdout().contains("farrier approve db"), "{outcome}");
+    assert!(path.with_file_name("farrier.schema.json").is_file());
+
+    let outside = Scene::new();
+    let run = outside.farrier(["new", "db", "--image", "postgres:16"]).directory(outside.home());
+    let outcome = run.output().assert_code(0);
+    assert!(outside.layer(Layer::User).join("db.toml").is_file(), "{outcome}");
+    assert!(!outcome.stdout().contains("approve"), "{outcome}");
+}
+
+#[test]
+fn nothing_that_is_there_is_touched() {
+    let scene = Scene::new();
+    for file in ["db.toml", "db.yaml", "db.yml"] {
+        let path = scene.define_in(Layer::User, file, "mine");
+        let run = scene.farrier(["new", "db", "--layer", "user", "--image", "postgres:16"]);
+        let outcome = run.output().assert_code(2);
+        assert!(outcome.stderr().contains("error[duplicate-definition]"), "{outcome}");
+        assert_eq!(std::fs::read_to_string(&path).expect("the file"), "mine");
+        std::fs::remove_file(path).expect("it goes");
+    }
+    let schema = scene.define_in(Layer::User, "farrier.schema.json", "mine");
+    scene.farrier(["new", "db", "--layer", "user", "--image", "postgres:16"]).output().assert_code(0);
+    assert_eq!(std::fs::read_to_string(schema).expect("the file"), "mine");
+}
+
+#[test]
+fn what_cannot_be_declared_is_refused() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["new", "../db", "--image", "x"], "error[invalid-value]"),
+        (&["new", "-db", "--image", "x"], "error"),
+        (&["new", "", "--image", "x"], "error[invalid-value]"),
+        (&["new", "db", "--image", "UPPER"], "error[invalid-value]"),
+        (&["new", "db", "--image", "x\" = 1"], "error[invalid-value]"),
+        (&["new", "db", "--image", "x", "--port", "0"], "error"),
+        (&["new", "db", "--image", "x", "--probe", "mine"], "error"),
+        (&["new", "db", "--image", "x", "--layer", "org"], "error[layer-unusable]"),
+        (&["new", "db", "--image", "x", "--layer", "workspace", "--no-workspace"], "error[layer-unusable]"),
+        (&["new", "db"], "error"),
+    ];
+    for (arguments, expected) in cases {
+        let scene = Scene::new();
+        let outcome = scene.farrier(*arguments).output().assert_code(2);
+        assert!(outcome.stderr().contains(expected), "{arguments:?}: {outcome}");
+        assert_eq!(std::fs::read_dir(scene.layer(Layer::User)).expect("the folder").count(), 0);
+    }
+}
