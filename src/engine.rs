@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub mod address;
@@ -93,8 +94,31 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
 }
 
-/// An image that is present.
+/// A running container's place on a network, as the network tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// The container's id.
+    pub container: String,
+    /// What [`Endpoint::id`] says too.
+    pub endpoint: String,
+    /// Its address there.
+    pub address: Option<IpAddr>,
+}
+
+/// A container as a listing tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name, without the leading slash.
+    pub name: String,
+    /// What it was made from, as it was named then, as long as that still names the same image; else that image's
+    /// id.
+    pub image: String,
+    /// The id of the image it was made from.
+    pub image_id: String,
+}
+
+/// An image that is present.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// The digest of its configuration.
     pub id: String,
@@ -109,7 +133,7 @@ pub struct Image {
 }
 
 /// What a container or an image runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// The entrypoint.
     pub entrypoint: Vec<String>,
@@ -128,7 +152,7 @@ pub struct Process {
 }
 
 /// A HEALTHCHECK as declared.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthTest {
     /// `CMD …`, `CMD-SHELL …` or `NONE`.
     pub test: Vec<String>,
@@ -194,6 +218,9 @@ impl fmt::Display for Status {
 /// A container's place on a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
+    /// The engine's id of this very connection: another one after each start and each joining. Empty while it does
+    /// not run, and where the engine does not tell.
+    pub id: String,
     /// The network's id.
     pub network_id: String,
     /// Its address there while it runs.
@@ -445,8 +472,10 @@ pub trait Engine: Send + Sync {
     async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> EngineResult<()>;
     /// Takes a container off a network.
     async fn disconnect(&self, network: &str, container: &str) -> EngineResult<()>;
-    /// Names and ids of the containers on a network.
+    /// Ids of the containers that run on a network.
     async fn members(&self, network: &str) -> EngineResult<Vec<String>>;
+    /// The same networks as [`Engine::networks`] finds, with who runs on it where it is one.
+    async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)>;
     /// An image by reference or id; none where it is absent.
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>>;
     /// Pulls an image, reporting progress.
@@ -458,8 +487,8 @@ pub trait Engine: Send + Sync {
     ) -> EngineResult<()>;
     /// A container by name or id; none where it is absent.
     async fn container(&self, name: &str) -> EngineResult<Option<Container>>;
-    /// Names of the containers that carry this label.
-    async fn labelled(&self, label: &str) -> EngineResult<Vec<String>>;
+    /// The containers that carry this label, whatever their state.
+    async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>>;
     /// Makes a container and returns its id.
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String>;
     /// Gives a container another name.

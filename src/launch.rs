@@ -18,14 +18,16 @@ use crate::engine::{Container, Engine, EngineInfo};
 use crate::error::{Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
+use crate::image_cache::ImageCache;
 use crate::lock::{Held, InUse, LockFolder};
-use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
+use crate::plan::{Cause, NetworkPlan, Plan, SidecarPlan};
 use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
 use crate::reachability::Meeting;
+use crate::readiness::closing::{Closing, Place};
 use crate::readiness::powers::Neighbours;
 use crate::readiness::standing::{Standing, Standings};
-use crate::readiness::wait::{Condition, Loading, Waits};
+use crate::readiness::wait::{Condition, Known, Loading, Waits};
 use crate::readiness::watch::Watch;
 use crate::reconcile::{Wish, reconcile};
 use crate::route::Route;
@@ -113,7 +115,7 @@ impl Launch {
         let held = self.lock_names(&locks).await?;
         // Until a container is on it, nothing else tells that the network is needed.
         let _kept = locks.keep_network(&self.meeting.network).await?;
-        let plan = self.plan(engine.as_ref(), &locks).await?;
+        let plan = self.plan(engine.as_ref(), &info, &locks).await?;
         plan.sidecars.iter().for_each(|step| self.reporter.tell(&Event::Planned(step)));
         let waits = self.waits(&engine, &info);
         let reporter = Arc::clone(&self.reporter);
@@ -132,12 +134,32 @@ impl Launch {
     ///
     /// # Errors
     /// Everything that stands against it.
-    pub async fn plan(&self, engine: &dyn Engine, locks: &LockFolder) -> Result<Plan, Failure> {
+    pub async fn plan(
+        &self,
+        engine: &dyn Engine,
+        info: &EngineInfo,
+        locks: &LockFolder,
+    ) -> Result<Plan, Failure> {
+        let known = ImageCache::open(self.settings.cache.as_deref(), &info.architecture);
+        let plan = self.decide(engine, locks, &known).await?;
+        // What is only remembered of an image is no reason to make a container anew.
+        let drifted = |step: &SidecarPlan| step.causes.iter().any(|cause| matches!(cause, Cause::Drifted(_)));
+        if plan.sidecars.iter().any(drifted) {
+            return self.decide(engine, locks, &ImageCache::default()).await;
+        }
+        Ok(plan)
+    }
+
+    async fn decide(
+        &self,
+        engine: &dyn Engine,
+        locks: &LockFolder,
+        known: &ImageCache,
+    ) -> Result<Plan, Failure> {
         let sidecars: Vec<Sidecar> = self.sidecars().cloned().collect();
-        let holders =
-            sidecars.iter().map(|sidecar| (sidecar.container.clone(), locks.holders(&sidecar.container)));
+        let holders = locks.holders_of(sidecars.iter().map(|sidecar| sidecar.container.as_str()));
         let network = &self.meeting.network;
-        let snapshot = snapshot::take(engine, &sidecars, network, holders.collect()).await;
+        let snapshot = snapshot::take(engine, &sidecars, network, holders, known).await;
         let snapshot = snapshot.map_err(|error| engine_problem("look at what runs", &error))?;
         let wish = Wish {
             network: network.clone(),
@@ -196,6 +218,7 @@ impl Launch {
         Waits {
             engine: Arc::clone(engine),
             watch: Watch::default(),
+            closing: Closing::default(),
             executions: Arc::default(),
             route: Route {
                 engine: Arc::clone(engine),
@@ -242,9 +265,10 @@ impl Launch {
         let failed = CancellationToken::new();
         let each = plan.sidecars.iter().zip(loading).map(|(step, loading)| {
             let lock = held.remove(&step.container);
+            let place = step.is_untouched().then(|| waits.closing.place());
             let failed = &failed;
             async move {
-                let result = self.one(applier, waits, step, loading, locks, lock, failed).await;
+                let result = self.one(applier, waits, step, loading, locks, (lock, place), failed).await;
                 if result.is_err() {
                     failed.cancel();
                 }
@@ -279,7 +303,7 @@ impl Launch {
         step: &SidecarPlan,
         loading: Vec<Loading>,
         locks: &LockFolder,
-        lock: Option<Held>,
+        (lock, place): (Option<Held>, Option<Place>),
         failed: &CancellationToken,
     ) -> Result<(Container, InUse), Option<Problem>> {
         let prepared = &self.sidecars[step.index];
@@ -299,8 +323,7 @@ impl Launch {
                 loading,
             })
             .collect();
-        let untouched = step.action == Action::Reuse && step.connect.is_empty();
-        let known = step.existing.clone().filter(|_| untouched);
+        let known = step.existing.clone().zip(place).map(|(container, place)| Known { container, place });
         tokio::select! {
             result = waits.until_ready(sidecar, &conditions, begun, known) => match result {
                 Ok(container) => Ok((container, in_use)),

@@ -3,6 +3,7 @@
 //! A lock is a `flock` on a file, so the kernel releases it however the process ends. The files lie in one
 //! folder for all users of the host, because they share the engine; nothing but locks is kept there.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -183,18 +184,30 @@ impl LockFolder {
     /// Other processes that use the sidecar.
     #[must_use]
     pub fn holders(&self, container: &str) -> Vec<Holder> {
-        let prefix = format!("{}.{container}@use.", self.prefix);
-        let Ok(entries) = std::fs::read_dir(&self.path) else {
-            return Vec::new();
-        };
-        let mut holders: Vec<Holder> = entries
-            .flatten()
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
-            .filter_map(|entry| live_holder(&entry.path()))
-            .filter(|holder| holder.process != std::process::id())
-            .collect();
-        holders.sort_by_key(|holder| holder.process);
-        holders
+        self.holders_of([container]).remove(container).unwrap_or_default()
+    }
+
+    /// By container: other processes that use it. The folder is read once.
+    #[must_use]
+    pub fn holders_of<'a>(
+        &self,
+        containers: impl IntoIterator<Item = &'a str>,
+    ) -> BTreeMap<String, Vec<Holder>> {
+        let mut all: BTreeMap<String, Vec<Holder>> =
+            containers.into_iter().map(|container| (container.to_owned(), Vec::new())).collect();
+        let prefix = format!("{}.", self.prefix);
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let container =
+                name.strip_prefix(&prefix).and_then(|rest| rest.split_once("@use.")).map(|(name, _)| name);
+            if let Some(holders) = container.and_then(|container| all.get_mut(container)) {
+                let others = |holder: &Holder| holder.process != std::process::id();
+                holders.extend(live_holder(&entry.path()).filter(others));
+            }
+        }
+        all.values_mut().for_each(|holders| holders.sort_by_key(|holder| holder.process));
+        all
     }
 }
 

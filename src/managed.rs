@@ -90,9 +90,9 @@ pub async fn survey(
     declared: &[Sidecar],
     locks: &LockFolder,
 ) -> EngineResult<Survey> {
-    let names = engine.labelled(LABEL_SIDECAR).await?;
-    let found = try_join_all(names.iter().map(async |name| {
-        let Some(container) = engine.container(name).await? else { return Ok(None) };
+    let listed = engine.labelled(LABEL_SIDECAR).await?;
+    let found = try_join_all(listed.iter().map(async |listed| {
+        let Some(container) = engine.container(&listed.name).await? else { return Ok(None) };
         let image = engine.image(&container.image_id).await?;
         Ok(is_managed(&container, image.as_ref()).then_some((container, image)))
     }));

@@ -153,6 +153,14 @@ pub struct SidecarPlan {
     pub leftover: Option<String>,
 }
 
+impl SidecarPlan {
+    /// Whether its container runs and is left as it is.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.action == Action::Reuse && self.connect.is_empty()
+    }
+}
+
 /// What is done with the main network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NetworkPlan {

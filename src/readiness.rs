@@ -1,7 +1,9 @@
 //! Readiness: when to poll (`schedule`), what ends a wait (`wait`, woken by `watch`), what to tell when it
-//! fails (`dossier`), and the gate that executed commands pass (`executions`).
+//! fails (`dossier`), the gate that executed commands pass (`executions`), and the look after success that all share
+//! who ran already (`closing`).
 
 pub mod cause;
+pub mod closing;
 pub mod dossier;
 pub mod executions;
 pub mod listeners;

@@ -67,8 +67,8 @@ pub async fn sweep(engine: &dyn Engine) {
         let process = process.parse().ok().and_then(Pid::from_raw);
         process.is_some_and(|process| test_kill_process(process).is_ok())
     };
-    for name in engine.labelled(LABEL_RELAY).await.unwrap_or_default() {
-        let Ok(Some(found)) = engine.container(&name).await else { continue };
+    for relay in engine.labelled(LABEL_RELAY).await.unwrap_or_default() {
+        let Ok(Some(found)) = engine.container(&relay.name).await else { continue };
         if found.status == Status::Created && !found.labels.get(LABEL_RELAY).is_some_and(is_alive) {
             let _ = engine.remove(&found.id, true).await;
         }

@@ -225,7 +225,7 @@ impl Remover {
             return Ok(true);
         }
         for sidecar in self.engine.labelled(LABEL_SIDECAR).await? {
-            let found = self.engine.container(&sidecar).await?;
+            let found = self.engine.container(&sidecar.name).await?;
             if found.is_some_and(|found| found.networks.contains_key(name)) {
                 return Ok(true);
             }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{try_join, try_join_all, try_join3};
 
 use crate::engine::{Container, Engine, EngineResult, Image, Network};
+use crate::image_cache::ImageCache;
 use crate::lock::Holder;
 use crate::sidecar::{LABEL_SIDECAR, Sidecar};
 
@@ -34,7 +35,7 @@ pub struct Snapshot {
     pub holders: BTreeMap<String, Vec<Holder>>,
 }
 
-/// Reads it.
+/// Reads it. What images run is taken from the cache where the engine says which image is meant.
 ///
 /// # Errors
 /// When the engine does not answer one of the questions.
@@ -43,51 +44,36 @@ pub async fn take(
     sidecars: &[Sidecar],
     network: &str,
     holders: BTreeMap<String, Vec<Holder>>,
+    known: &ImageCache,
 ) -> EngineResult<Snapshot> {
-    let mut network_names: BTreeSet<&str> = BTreeSet::from([network]);
-    network_names
-        .extend(sidecars.iter().flat_map(|sidecar| sidecar.definition.networks.iter().map(String::as_str)));
-    let references: BTreeSet<&str> = sidecars.iter().map(|sidecar| sidecar.image.as_str()).collect();
-
-    let networks = try_join_all(network_names.into_iter().map(|name| async move {
-        let found = engine.networks(name).await?;
-        // Members are only wanted of the main network, and only where its name means one network.
-        let members = match found.as_slice() {
-            [one] if name == network => engine.members(&one.id).await?,
-            _ => Vec::new(),
-        };
-        Ok((name.to_owned(), found, members))
-    }));
+    let others = sidecars.iter().flat_map(|sidecar| &sidecar.definition.networks);
+    let others: BTreeSet<&str> = others.map(String::as_str).filter(|name| *name != network).collect();
+    let others = try_join_all(
+        others.into_iter().map(|name| async move { Ok((name.to_owned(), engine.networks(name).await?)) }),
+    );
+    // Members are only wanted of the main network.
+    let networks = try_join(engine.inhabited(network), others);
     let containers = try_join_all(sidecars.iter().map(|sidecar| engine.container(&sidecar.container)));
-    let containers = try_join(containers, half_made(engine, sidecars));
-    let images = try_join_all(references.into_iter().map(|reference| async move {
-        Ok(engine.image(reference).await?.map(|image| (reference.to_owned(), image)))
-    }));
-    let (networks, ((containers, half_made), images)) =
-        try_join(networks, try_join(containers, images)).await?;
+    let listed = listed(engine, sidecars, known);
+    let (networks, containers, (half_made, images)) = try_join3(networks, containers, listed).await?;
+    let ((found, members), others) = networks;
 
-    let mut snapshot = Snapshot { holders, ..Snapshot::default() };
-    snapshot.images = images.into_iter().flatten().collect();
+    let mut snapshot = Snapshot { holders, images, ..Snapshot::default() };
+    snapshot.networks.insert(network.to_owned(), found);
+    snapshot.networks.extend(others);
     let containers = containers.into_iter().chain(half_made).flatten();
     snapshot.containers = containers.map(|container| (container.name.clone(), container)).collect();
-    let ours: BTreeSet<String> = snapshot.containers.values().map(|container| container.id.clone()).collect();
-    let mut members = Vec::new();
-    for (name, found, on_it) in networks {
-        members.extend(on_it);
-        snapshot.networks.insert(name, found);
-    }
+    let ours: BTreeSet<&str> = snapshot.containers.values().map(|container| container.id.as_str()).collect();
 
-    let untagged: BTreeSet<String> = snapshot
+    let untagged: BTreeSet<&str> = snapshot
         .containers
         .values()
-        .map(|container| container.image_id.clone())
+        .map(|container| container.image_id.as_str())
         .filter(|id| !snapshot.images.values().any(|image| image.id == *id))
         .collect();
-    let untagged = try_join_all(
-        untagged.into_iter().map(|id| async move { Ok(engine.image(&id).await?.map(|image| (id, image))) }),
-    );
-    let neighbours =
-        try_join_all(members.iter().filter(|id| !ours.contains(*id)).map(|id| engine.container(id)));
+    let untagged = try_join_all(untagged.into_iter().map(|id| image(engine, id, Some(id), known)));
+    let neighbours = members.iter().filter(|member| !ours.contains(member.container.as_str()));
+    let neighbours = try_join_all(neighbours.map(|member| engine.container(&member.container)));
     let (untagged, neighbours) = try_join(untagged, neighbours).await?;
     snapshot.images.extend(untagged.into_iter().flatten());
     snapshot.neighbours =
@@ -95,12 +81,47 @@ pub async fn take(
     Ok(snapshot)
 }
 
-/// Containers that a launch made beside old ones and did not come to rename.
-async fn half_made(engine: &dyn Engine, sidecars: &[Sidecar]) -> EngineResult<Vec<Option<Container>>> {
-    let ours: BTreeSet<String> = engine.labelled(LABEL_SIDECAR).await?.into_iter().collect();
-    let names = sidecars.iter().map(Sidecar::temporary_name).filter(|name| ours.contains(name));
+type Images = BTreeMap<String, Image>;
+
+/// What one listing of our containers leads to: containers that a launch made beside old ones and did not come
+/// to rename, and the images that the definitions name.
+async fn listed(
+    engine: &dyn Engine,
+    sidecars: &[Sidecar],
+    known: &ImageCache,
+) -> EngineResult<(Vec<Option<Container>>, Images)> {
+    let listed = engine.labelled(LABEL_SIDECAR).await?;
+    let ours: BTreeSet<&str> = listed.iter().map(|container| container.name.as_str()).collect();
+    let names = sidecars.iter().map(Sidecar::temporary_name).filter(|name| ours.contains(name.as_str()));
     let names: Vec<String> = names.collect();
-    try_join_all(names.iter().map(|name| engine.container(name))).await
+    let half_made = try_join_all(names.iter().map(|name| engine.container(name)));
+    // Containers that were made from a reference tell which image it names now.
+    let ids: BTreeMap<&str, &str> =
+        listed.iter().map(|container| (container.image.as_str(), container.image_id.as_str())).collect();
+    let references: BTreeSet<&str> = sidecars.iter().map(|sidecar| sidecar.image.as_str()).collect();
+    let images = try_join_all(references.into_iter().map(|reference| {
+        let id = ids.get(reference).copied();
+        image(engine, reference, id, known)
+    }));
+    let (half_made, images) = try_join(half_made, images).await?;
+    Ok((half_made, images.into_iter().flatten().collect()))
+}
+
+/// An image under what it was asked for by: from what is known where the engine told its id, else from the engine.
+async fn image(
+    engine: &dyn Engine,
+    reference: &str,
+    id: Option<&str>,
+    known: &ImageCache,
+) -> EngineResult<Option<(String, Image)>> {
+    if let Some(image) = id.and_then(|id| known.recall(id)) {
+        return Ok(Some((reference.to_owned(), image)));
+    }
+    let found = engine.image(reference).await?;
+    if let Some(image) = &found {
+        known.keep(image);
+    }
+    Ok(found.map(|image| (reference.to_owned(), image)))
 }
 
 fn neighbour(container: Container, network: &str) -> Neighbour {

@@ -3,6 +3,8 @@
 
 #[path = "seam/bench.rs"]
 mod bench;
+#[path = "seam/calls.rs"]
+mod calls;
 #[path = "seam/decisions.rs"]
 mod decisions;
 #[path = "seam/faults.rs"]

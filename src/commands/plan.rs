@@ -64,7 +64,7 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
         check_settings(&launch, Turn::Approved).await?;
         let connected = launch.connect().await?;
         let locks = LockFolder::open(&connected.info.id)?;
-        launch.plan(connected.engine.as_ref(), &locks).await
+        launch.plan(connected.engine.as_ref(), &connected.info, &locks).await
     })?;
     let text = match options.format {
         Format::Human => {

@@ -8,6 +8,7 @@ mod new;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::cli::{LayerOptions, Probe, ProbeCommand};
 use crate::error::{Code, Failure, Problem};
@@ -78,7 +79,7 @@ fn choose(probe: &OsStr, layers: &LayerOptions) -> Result<Chosen, Failure> {
         Ok(Some((file, folder))) => {
             let origin =
                 folder.map_or(Origin::Shipped, |folder| Origin::Layer(folder.layer, folder.file(&name)));
-            Ok(Chosen { name, file, origin })
+            Ok(Chosen { name, file: Arc::unwrap_or_clone(file), origin })
         }
         Ok(None) if path.is_file() => Err(Problem::error(
             Code::ProbeNotFound,

@@ -1,6 +1,7 @@
 //! A real Docker engine. Only this module names `bollard`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -9,10 +10,10 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{
-    EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+    EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect,
 };
 use bollard::query_parameters as query;
-use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, body_full};
+use bollard::{API_DEFAULT_VERSION, Docker, body_full};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::StreamReader;
@@ -20,9 +21,12 @@ use tokio_util::io::StreamReader;
 use super::address::EngineAddress;
 use super::{
     Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
-    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Network, OutputRequest, PullProgress, Written,
+    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest,
+    PullProgress, Written,
 };
-use convert::{convert_container, convert_process};
+use convert::{
+    convert_container, convert_info, convert_listed, convert_listed_network, convert_network, convert_process,
+};
 use create::create_body;
 
 mod convert;
@@ -38,39 +42,38 @@ const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 pub struct DockerEngine {
     client: Docker,
     local: bool,
+    /// What it said of itself when it was connected to, for whoever asks first.
+    greeting: Mutex<Option<EngineInfo>>,
 }
 
 impl DockerEngine {
-    /// Connects and agrees on the version of the API.
+    /// Connects, and asks the engine what it is.
     ///
     /// # Errors
-    /// When nothing answers there, or the address is of a kind that is not supported.
+    /// When nothing answers there, or the address is of a kind that is not supported, or the engine is too old.
     pub async fn connect(address: &EngineAddress) -> EngineResult<Self> {
-        let host = address.host.as_str();
+        let (host, local) = (address.host.as_str(), address.is_local());
+        // Requests name no version, so that each engine answers in its own newest one.
         let client = if host.starts_with("unix://") {
             Docker::connect_with_unix(host, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
         } else {
             Docker::connect_with_http(host, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
         };
         let client = client.map_err(convert_error)?;
-        Ok(Self { client: negotiate(client).await?, local: address.is_local() })
+        let info = convert_info(client.info().await.map_err(convert_error)?, local);
+        if is_too_old(&info.version) {
+            return Err(EngineError::new(
+                EngineErrorKind::Refused,
+                format!("the engine is Docker {}, farrier needs Docker 20.10", info.version),
+            ));
+        }
+        Ok(Self { client, local, greeting: Mutex::new(Some(info)) })
     }
 }
 
-/// Asks for the engine's API version, and uses the lower of both.
-async fn negotiate(client: Docker) -> EngineResult<Docker> {
-    let oldest = ClientVersion { major_version: 1, minor_version: 41 };
-    let client = client.negotiate_version().await.map_err(convert_error)?;
-    if client.client_version() < oldest {
-        return Err(EngineError::new(
-            EngineErrorKind::Refused,
-            format!(
-                "the engine speaks API {}, farrier needs {oldest} (Docker 20.10)",
-                client.client_version()
-            ),
-        ));
-    }
-    Ok(client)
+/// Docker went from 1.13 by years and months to 20.10. Other engines count otherwise, and are let try.
+fn is_too_old(version: &str) -> bool {
+    matches!(version.split('.').next().and_then(|major| major.parse::<u32>().ok()), Some(1 | 17..=19))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err` everywhere")]
@@ -129,19 +132,10 @@ fn filters(pairs: &[(&str, &[&str])]) -> HashMap<String, Vec<String>> {
 #[async_trait]
 impl Engine for DockerEngine {
     async fn info(&self) -> EngineResult<EngineInfo> {
-        let info = self.client.info().await.map_err(convert_error)?;
-        let time = info
-            .system_time
-            .as_deref()
-            .and_then(|text| text.parse::<jiff::Timestamp>().ok())
-            .unwrap_or_else(jiff::Timestamp::now);
-        Ok(EngineInfo {
-            id: info.id.unwrap_or_default(),
-            time: format!("{}.{:09}", time.as_second(), time.subsec_nanosecond()),
-            version: info.server_version.unwrap_or_default(),
-            architecture: info.architecture.unwrap_or_default(),
-            local: self.local,
-        })
+        if let Some(greeting) = self.greeting.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Ok(greeting);
+        }
+        Ok(convert_info(self.client.info().await.map_err(convert_error)?, self.local))
     }
 
     async fn networks(&self, name: &str) -> EngineResult<Vec<Network>> {
@@ -150,29 +144,36 @@ impl Engine for DockerEngine {
             .filters(&filters(&[("name", &[name]), ("type", &["custom", "builtin"])]))
             .build();
         let listed = self.client.list_networks(Some(options)).await.map_err(convert_error)?;
-        let mut found: Vec<Network> = listed
-            .into_iter()
-            .filter(|network| network.name.as_deref() == Some(name))
-            .map(|network| Network {
-                id: network.id.unwrap_or_default(),
-                name: network.name.unwrap_or_default(),
-                driver: network.driver.unwrap_or_default(),
-                labels: network.labels.unwrap_or_default().into_iter().collect(),
-            })
-            .collect();
-        if found.is_empty() && name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let options = None::<query::InspectNetworkOptions>;
-            if let Some(network) = absent(self.client.inspect_network(name, options).await)? {
-                found.push(Network {
-                    id: network.id.unwrap_or_default(),
-                    name: network.name.unwrap_or_default(),
-                    driver: network.driver.unwrap_or_default(),
-                    labels: network.labels.unwrap_or_default().into_iter().collect(),
-                });
-            }
+        let listed = listed.into_iter().filter(|network| network.name.as_deref() == Some(name));
+        let mut found: Vec<Network> = listed.map(convert_listed_network).collect();
+        if found.is_empty()
+            && is_id(name)
+            && let Some(network) = self.inspect_network(name).await?
+        {
+            found.push(convert_network(network).0);
         }
         found.sort_by(|left, right| left.id.cmp(&right.id));
         Ok(found)
+    }
+
+    async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)> {
+        if !is_name(name) {
+            return Ok((self.networks(name).await?, Vec::new()));
+        }
+        match self.inspect_network(name).await {
+            Ok(None) => Ok(Default::default()),
+            Ok(Some(network)) => {
+                let (network, members) = convert_network(network);
+                // The engine also takes the beginning of an id for a name.
+                let meant = network.name == name || (is_id(name) && network.id.starts_with(name));
+                Ok(if meant { (vec![network], members) } else { Default::default() })
+            }
+            // It refuses a name that several have.
+            Err(error) if error.kind == EngineErrorKind::Refused => {
+                Ok((self.networks(name).await?, Vec::new()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<String> {
@@ -205,7 +206,7 @@ impl Engine for DockerEngine {
     async fn members(&self, network: &str) -> EngineResult<Vec<String>> {
         let options = None::<query::InspectNetworkOptions>;
         let inspected = self.client.inspect_network(network, options).await.map_err(convert_error)?;
-        Ok(inspected.containers.unwrap_or_default().into_keys().collect())
+        Ok(convert_network(inspected).1.into_iter().map(|member| member.container).collect())
     }
 
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>> {
@@ -260,14 +261,13 @@ impl Engine for DockerEngine {
         Ok(absent(self.client.inspect_container(name, options).await)?.map(convert_container))
     }
 
-    async fn labelled(&self, label: &str) -> EngineResult<Vec<String>> {
+    async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>> {
         let options = query::ListContainersOptionsBuilder::default()
             .all(true)
             .filters(&filters(&[("label", &[label])]))
             .build();
         let listed = self.client.list_containers(Some(options)).await.map_err(convert_error)?;
-        let names = listed.into_iter().filter_map(|container| container.names?.into_iter().next());
-        Ok(names.map(|name| name.trim_start_matches('/').to_owned()).collect())
+        Ok(listed.into_iter().filter_map(convert_listed).collect())
     }
 
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
@@ -389,6 +389,11 @@ type OutputStream = BoxStream<'static, Result<LogOutput, BollardError>>;
 type InputStream = std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>;
 
 impl DockerEngine {
+    async fn inspect_network(&self, name: &str) -> EngineResult<Option<NetworkInspect>> {
+        let options = None::<query::InspectNetworkOptions>;
+        absent(self.client.inspect_network(name, options).await)
+    }
+
     async fn start_exec(
         &self,
         container: &str,
@@ -424,6 +429,17 @@ fn standard_output(
     Box::pin(StreamReader::new(bytes.map_err(std::io::Error::other)))
 }
 
+/// Whether a network can have this name: others would make another request of the path that they stand in.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(plain)
+}
+
+/// Whether a name may also be the id of a network, or its beginning as tools show it.
+fn is_id(name: &str) -> bool {
+    name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// A reference without tag or digest would pull every tag.
 fn with_tag(reference: &str) -> String {
     let last = reference.rsplit('/').next().unwrap_or(reference);
@@ -431,5 +447,22 @@ fn with_tag(reference: &str) -> String {
         reference.to_owned()
     } else {
         format!("{reference}:latest")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn dockers_before_20_10_are_too_old() {
+        for (version, expected) in [
+            ("1.13.1", true),
+            ("19.03.15", true),
+            ("20.10.0", false),
+            ("29.1.3", false),
+            ("5.4.0", false),
+            ("dev", false),
+        ] {
+            assert_eq!(super::is_too_old(version), expected, "{version}");
+        }
     }
 }

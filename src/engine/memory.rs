@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
-    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Network, OutputRequest, PullProgress, Written,
+    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest,
+    PullProgress, Written,
 };
 use crate::sidecar::sha256_hex;
 
@@ -295,6 +296,10 @@ impl Engine for MemoryEngine {
         self.call(Call::Members, network, |world| world.members(network)).await
     }
 
+    async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)> {
+        self.call(Call::Inhabited, name, |world| world.inhabited(name)).await
+    }
+
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>> {
         self.call(Call::Image, reference, |world| Ok(world.image(reference))).await
     }
@@ -315,7 +320,7 @@ impl Engine for MemoryEngine {
         self.call(Call::Container, name, |world| Ok(world.container(name))).await
     }
 
-    async fn labelled(&self, label: &str) -> EngineResult<Vec<String>> {
+    async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>> {
         self.call(Call::Labelled, label, |world| Ok(world.labelled(label))).await
     }
 

@@ -4,10 +4,10 @@
 //! read, says that farrier wrote it. A bad entry is rebuilt.
 
 use std::collections::hash_map::DefaultHasher;
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::OpenOptions;
 use std::hash::{Hash, Hasher};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -17,6 +17,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::component::ComponentFile;
+use crate::private_files::{private_folder, write_atomically};
 
 type Authenticator = Hmac<Sha256>;
 
@@ -118,20 +119,6 @@ fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
     unsafe { Component::deserialize(engine, code) }.ok()
 }
 
-/// Makes a folder that only this user can enter, or checks that it is one.
-fn private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let found = std::fs::symlink_metadata(path)?;
-    let owner = rustix::process::geteuid().as_raw();
-    if !found.is_dir() || found.uid() != owner {
-        return Err(io::Error::other("it is not a folder of this user's"));
-    }
-    if found.mode() & 0o022 != 0 {
-        return Err(io::Error::other("others may write to it"));
-    }
-    Ok(())
-}
-
 fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     for _ in 0..2 {
@@ -158,18 +145,4 @@ fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
         write_atomically(path, &[&key])?;
     }
     Ok(key)
-}
-
-/// Writes beside the target and renames, so that readers see all or nothing.
-fn write_atomically(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let mut random = [0_u8; 8];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let mut beside = path.to_owned();
-    beside.as_mut_os_string().push(format!(".{:016x}.new", u64::from_ne_bytes(random)));
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-        parts.iter().try_for_each(|part| file.write_all(part))?;
-        std::fs::rename(&beside, path)
-    };
-    write().inspect_err(|_| drop(std::fs::remove_file(&beside)))
 }

@@ -1,8 +1,9 @@
 //! Finding a probe: by name among those that ship with farrier and in the folders of the layers, or by a path
 //! beside its definition.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::definition::model::{Definition, Grants, ProbeReference, Readiness};
 use crate::error::{Code, Problem};
@@ -90,7 +91,7 @@ pub fn find(
         ProbeReference::File(path) => {
             let opened = definition.open_beside(path);
             let component = ComponentFile::from_file(opened).map_err(|error| invalid(&error))?;
-            (component, false)
+            (Arc::new(component), false)
         }
     };
     let grants = effective(readiness, built_in);
@@ -134,7 +135,6 @@ pub fn find(
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
-    let component = Arc::new(component);
     Ok(FoundProbe { name, component, grants, interfaces, directories, built_in, remark })
 }
 
@@ -153,7 +153,7 @@ pub fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
 }
 
 /// A component, and the folder that it was found in; none where it ships with farrier.
-pub type Named<'f> = (ComponentFile, Option<&'f ProbeFolder>);
+pub type Named<'f> = (Arc<ComponentFile>, Option<&'f ProbeFolder>);
 
 /// Looks a name up: first among the probes that ship with farrier, then in these folders, in their order.
 ///
@@ -164,17 +164,29 @@ pub fn named<'f>(
     folders: &[&'f ProbeFolder],
 ) -> Result<Option<Named<'f>>, (PathBuf, ComponentError)> {
     if let Some(bytes) = built_in(name) {
-        let file = ComponentFile::parse(bytes.to_vec());
+        let file = read_once(name, bytes);
         return file.map(|file| Some((file, None))).map_err(|error| (PathBuf::from(name), error));
     }
     for &folder in folders {
         match folder.read(name) {
-            Ok(Some(file)) => return Ok(Some((file, Some(folder)))),
+            Ok(Some(file)) => return Ok(Some((Arc::new(file), Some(folder)))),
             Ok(None) => {}
             Err(error) => return Err((folder.file(name), error)),
         }
     }
     Ok(None)
+}
+
+/// Reading one means hashing it and counting its code, so that is done once, however many definitions name it.
+fn read_once(name: &str, bytes: &'static [u8]) -> Result<Arc<ComponentFile>, ComponentError> {
+    static READ: Mutex<BTreeMap<String, Arc<ComponentFile>>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(file) = read.get(name) {
+        return Ok(Arc::clone(file));
+    }
+    let file = Arc::new(ComponentFile::parse(bytes.to_vec())?);
+    read.insert(name.to_owned(), Arc::clone(&file));
+    Ok(file)
 }
 
 /// No probe has this name: says where it was looked for, and which names are near.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, Shared, try_join_all};
 use tokio::sync::Notify;
 
+use super::closing::{Closing, Place};
 use super::dossier::{Answers, Dossier, NO_ANSWER};
 use super::executions::Executions;
 use super::look::{Ended, ended, is_same_run, is_unhealthy, judge, unhealthy};
@@ -29,6 +30,8 @@ use crate::sidecar::Sidecar;
 
 /// How often the container is looked at where no event says that something happened.
 const SAFETY_LOOK: Duration = Duration::from_secs(1);
+/// After this time without an answer from a probe, events are read.
+const QUIET: Duration = Duration::from_millis(250);
 /// The pause before an engine that did not answer is asked again.
 const ENGINE_PAUSE: Duration = Duration::from_millis(250);
 /// How long a container that somebody stopped may be on its way to a new run, as `docker restart` has it.
@@ -56,6 +59,8 @@ pub struct Waits {
     pub engine: Arc<dyn Engine>,
     /// Wakes whoever waits for a container.
     pub watch: Watch,
+    /// The look after success at what runs already.
+    pub closing: Closing,
     /// The gate for executed commands.
     pub executions: Arc<Executions>,
     /// The way to the containers.
@@ -70,6 +75,14 @@ pub struct Waits {
     pub waiting: AtomicUsize,
     /// How far each sidecar is.
     pub standings: Standings,
+}
+
+/// What a launch looked at a moment ago, under its lock, and changed nothing at.
+pub struct Known {
+    /// The container as it was seen.
+    pub container: Container,
+    /// Its place in the shared look after success.
+    pub place: Place,
 }
 
 /// How one generation of the container was waited for.
@@ -87,11 +100,13 @@ struct Wait<'a> {
     answers: Vec<Mutex<Answers>>,
     /// The probe that said ready last.
     last: Mutex<Option<String>>,
+    /// Given back when the first answer is another one than ready.
+    place: Mutex<Option<Place>>,
 }
 
 impl Waits {
-    /// Waits until the sidecar is ready, and returns its container as it then is. A container that was looked at
-    /// a moment ago, under this launch's lock, is `known` and not looked at again first.
+    /// Waits until the sidecar is ready, and returns its container as it then is. One that is `known` is not looked
+    /// at again first.
     ///
     /// # Errors
     /// The evidence, when it will not be ready or time is up.
@@ -100,13 +115,18 @@ impl Waits {
         sidecar: &Sidecar,
         conditions: &[Condition],
         begun: Instant,
-        known: Option<Container>,
+        known: Option<Known>,
     ) -> Result<Container, Box<Dossier>> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.standings.note(sidecar.name(), Standing::Waiting);
         let answers = conditions.iter().map(|condition| Mutex::new(self.begin(sidecar, condition))).collect();
         let last = Mutex::new(None);
-        let wait = Wait { shared: self, sidecar, conditions, begun, answers, last };
+        let (known, place) = known.map(|known| (known.container, known.place)).unzip();
+        if known.is_none() {
+            self.watch.want();
+        }
+        let place = Mutex::new(place);
+        let wait = Wait { shared: self, sidecar, conditions, begun, answers, last, place };
         let result = wait.run(known).await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         match result {
@@ -223,12 +243,27 @@ impl Wait<'_> {
             if let Generation::Replaced = self.generation(&container).await? {
                 continue;
             }
+            if let Some(place) = self.take_place()
+                && place.still_runs(self.shared.engine.as_ref(), &self.shared.network, &container).await
+            {
+                return Ok(container);
+            }
             // A container that restarted meanwhile may have another address, and is not ready yet.
             let now = self.look_patiently().await?;
             if is_same_run(&container, &now, &self.shared.network) {
                 return Ok(now);
             }
         }
+    }
+
+    fn take_place(&self) -> Option<Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// It is not ready at once: nobody waits for its look, and whatever happens to it is wanted.
+    fn goes_on(&self) {
+        drop(self.take_place());
+        self.shared.watch.want();
     }
 
     /// Waits for one run of the container.
@@ -268,9 +303,15 @@ impl Wait<'_> {
                 }
             }
         };
+        let quiet = async {
+            tokio::time::sleep(QUIET).await;
+            self.goes_on();
+            std::future::pending().await
+        };
         tokio::select! {
             result = all_ready => result.map(|_| Generation::Ready),
             result = watch => result,
+            never = quiet => never,
         }
     }
 
@@ -310,6 +351,7 @@ impl Wait<'_> {
         let mut deadline = (self.begun + condition.readiness.timeout)
             .max(Instant::now() + condition.readiness.limits.poll.min(condition.readiness.timeout));
         let executes = condition.found.executes();
+        let mut before = Duration::MAX;
         loop {
             let polled_at = Instant::now();
             let powers = self.shared.powers(self.sidecar, condition, container, &way).await;
@@ -320,6 +362,7 @@ impl Wait<'_> {
                 verdict = Some((None, None));
             }
             let Some((asked, extend)) = verdict else { return Ok(()) };
+            self.goes_on();
             if let Some(extend) = extend {
                 let asked = (Instant::now() + extend).min(latest);
                 if asked > deadline {
@@ -329,7 +372,10 @@ impl Wait<'_> {
                 }
             }
             let waiting = self.shared.waiting.load(Ordering::Relaxed);
-            let pause = pause(polled_at.elapsed(), waiting, executes, asked);
+            let cost = polled_at.elapsed();
+            // One dial that was slow because the machine was busy says nothing about the next.
+            let usual = if executes { cost } else { cost.min(std::mem::replace(&mut before, cost)) };
+            let pause = pause(usual, waiting, executes, asked);
             let until = (Instant::now() + pause).min(deadline);
             tokio::select! {
                 () = tokio::time::sleep_until(until.into()) => {}

@@ -19,6 +19,7 @@ const REOPEN: Duration = Duration::from_millis(250);
 pub struct Watch {
     waiting: Mutex<HashMap<String, Vec<Arc<Notify>>>>,
     killed: Mutex<HashSet<String>>,
+    wanted: Notify,
 }
 
 impl Watch {
@@ -29,6 +30,11 @@ impl Watch {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.entry(container.to_owned()).or_default().push(Arc::clone(&notify));
         notify
+    }
+
+    /// Lets [`Watch::run`] begin. What is ready at its first poll needs no events.
+    pub fn want(&self) {
+        self.wanted.notify_one();
     }
 
     /// Whether somebody sent a signal to the container's current run: it did not end by itself.
@@ -54,9 +60,11 @@ impl Watch {
         }
     }
 
-    /// Reads events for as long as it is polled, opening the stream again whenever it breaks.
+    /// Reads events since a moment, as soon as somebody wants them and for as long as it is polled, opening the
+    /// stream again whenever it breaks.
     pub async fn run(&self, engine: &dyn Engine, since: String) -> std::convert::Infallible {
         let mut since = since;
+        self.wanted.notified().await;
         loop {
             match engine.events(LABEL_SIDECAR, &since).await {
                 Ok(mut events) => {

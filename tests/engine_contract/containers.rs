@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use farrier::engine::EngineErrorKind::{Conflict, NotFound};
-use farrier::engine::{Mounted, Status};
+use farrier::engine::{Listed, Mounted, Status};
 
 use super::stage::{Recipe, Stage, contract, kind, words};
 
@@ -15,7 +15,25 @@ contract! {
     a_container_is_found_by_its_name_its_id_and_its_short_id,
     an_absent_container_is_none_to_look_at_and_an_error_to_use,
     containers_are_listed_by_a_label_or_its_value_whatever_their_state,
+    a_listing_tells_what_the_image_was_called_as_long_as_that_names_it,
     a_running_container_can_be_removed_and_removing_it_again_does_nothing,
+}
+
+async fn a_listing_tells_what_the_image_was_called_as_long_as_that_names_it(stage: &dyn Stage) {
+    let (engine, (name, value)) = (stage.engine(), stage.label());
+    let recipe = |word: &str| Recipe { command: words(&["wait", word]), ..Recipe::default() };
+    let mut spec = stage.spec("db", &["wait"]);
+    spec.image = stage.image("moving", &recipe("1"));
+    let id = engine.create(&spec).await.expect("a container");
+    let image_id = stage.inspect(&id).await.image_id;
+    let listed = Listed { name: spec.name.clone(), image: spec.image.clone(), image_id: image_id.clone() };
+    let label = format!("{name}={value}");
+    assert_eq!(engine.labelled(&label).await.expect("a list"), [listed.clone()]);
+    let other = stage.image("other", &recipe("2"));
+    stage.tag(&other, &spec.image);
+    assert_ne!(engine.image(&spec.image).await.expect("an answer").expect("the image").id, image_id);
+    let moved = Listed { image: image_id, ..listed };
+    assert_eq!(engine.labelled(&label).await.expect("a list"), [moved]);
 }
 
 async fn what_is_made_is_what_was_asked_for(stage: &dyn Stage) {
@@ -138,14 +156,15 @@ async fn containers_are_listed_by_a_label_or_its_value_whatever_their_state(stag
     let own = format!("{name}.{value}");
     spec.labels.insert(own.clone(), String::new());
     engine.create(&spec).await.expect("a container");
-    let sorted = |mut names: Vec<String>| {
+    let sorted = |listed: Vec<Listed>| {
+        let mut names: Vec<String> = listed.into_iter().map(|listed| listed.name).collect();
         names.sort();
         names
     };
     let all = ["created", "exited", "running"].map(|stem| stage.name(stem));
     assert_eq!(sorted(engine.labelled(&format!("{name}={value}")).await.expect("names")), all);
-    assert_eq!(engine.labelled(&own).await.expect("names"), all[..1]);
-    assert_eq!(engine.labelled(&format!("{name}={value}0")).await.expect("names"), Vec::<String>::new());
+    assert_eq!(sorted(engine.labelled(&own).await.expect("names")), all[..1]);
+    assert_eq!(engine.labelled(&format!("{name}={value}0")).await.expect("names"), []);
     engine.remove(&running, true).await.expect("it goes");
     assert_eq!(sorted(engine.labelled(&format!("{name}={value}")).await.expect("names")), all[..2]);
 }

@@ -84,8 +84,18 @@ impl Stage for DockerStage {
         self.images.borrow_mut().entry(stem.to_owned()).or_insert_with(|| self.scene.image(&image)).clone()
     }
 
+    fn tag(&self, image: &str, reference: &str) {
+        // So that the image that had it goes with the scene.
+        self.scene.tag(reference);
+        docker(["tag", image, reference]);
+    }
+
     fn pause(&self, container: &str) {
         docker(["pause", container]);
+    }
+
+    async fn restart(&self, container: &str) {
+        docker(["restart", "--time", "0", container]);
     }
 
     fn has_volume(&self, name: &str) -> bool {

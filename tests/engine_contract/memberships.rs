@@ -1,12 +1,15 @@
 //! Containers on networks.
 
-use farrier::engine::Endpoint;
+use std::collections::BTreeSet;
+
 use farrier::engine::EngineErrorKind::{NotFound, Refused};
+use farrier::engine::{Endpoint, Member};
 
 use super::stage::{Stage, contract, kind, words};
 
 contract! {
     only_what_runs_is_a_member,
+    a_connection_is_another_one_after_each_start_and_each_joining,
     a_container_can_join_and_leave_a_second_network_while_it_runs,
     a_container_can_join_a_second_network_before_it_starts,
     nobody_joins_a_network_twice,
@@ -25,6 +28,32 @@ async fn only_what_runs_is_a_member(stage: &dyn Stage) {
     let ended = stage.started("ended", &["exit", "0"]).await;
     stage.exited(&ended).await;
     assert_eq!(engine.members(&net).await.expect("members"), [id]);
+}
+
+async fn a_connection_is_another_one_after_each_start_and_each_joining(stage: &dyn Stage) {
+    let (engine, net) = (stage.engine(), stage.network("net").await);
+    let id = engine.create(&stage.spec("db", &["wait"])).await.expect("a container");
+    assert_eq!(stage.inspect(&id).await.networks[&net].id, "");
+    let mut seen = BTreeSet::new();
+    for round in 0..4 {
+        match round {
+            0 => engine.start(&id).await.expect("it starts"),
+            1 => stage.restart(&id).await,
+            2 => engine.disconnect(&net, &id).await.expect("it leaves"),
+            _ => {}
+        }
+        if round == 2 {
+            assert_eq!(engine.inhabited(&net).await.expect("an answer").1, []);
+            engine.connect(&net, &id, &[]).await.expect("it joins");
+        }
+        let endpoint = stage.inspect(&id).await.networks[&net].clone();
+        let member =
+            Member { container: id.clone(), endpoint: endpoint.id.clone(), address: endpoint.address };
+        let (networks, members) = engine.inhabited(&net).await.expect("an answer");
+        assert_eq!((networks, members), (engine.networks(&net).await.expect("networks"), vec![member]));
+        assert!(!endpoint.id.is_empty() && endpoint.address.is_some(), "{endpoint:?}");
+        assert_eq!(seen.insert(endpoint.id), round < 3, "round {round}");
+    }
 }
 
 async fn a_container_can_join_and_leave_a_second_network_while_it_runs(stage: &dyn Stage) {

@@ -49,8 +49,19 @@ impl Stage for MemoryStage {
         reference
     }
 
+    fn tag(&self, image: &str, reference: &str) {
+        self.engine.change(|world| {
+            let id = world.image(image).expect("the image").id;
+            world.tag(&id, reference);
+        });
+    }
+
     fn pause(&self, container: &str) {
         self.engine.change(|world| world.pause(container));
+    }
+
+    async fn restart(&self, container: &str) {
+        self.engine.change(|world| world.restart(container));
     }
 
     fn has_volume(&self, name: &str) -> bool {

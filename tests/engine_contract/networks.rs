@@ -24,7 +24,10 @@ async fn a_network_is_found_by_exactly_its_name(stage: &dyn Stage) {
     assert_eq!(network.labels, BTreeMap::from([stage.label()]));
     assert_eq!(network.id.len(), 64);
     assert_eq!(stage.engine().networks(&stage.name("ne")).await.expect("an answer"), vec![]);
-    assert_eq!(stage.engine().networks(&name[..name.len() - 1]).await.expect("an answer"), vec![]);
+    for other in [&name[..name.len() - 1], "", "no name/of one", &found[0].id[..4]] {
+        assert_eq!(stage.engine().networks(other).await.expect("an answer"), vec![], "{other}");
+        assert_eq!(stage.engine().inhabited(other).await.expect("an answer"), (vec![], vec![]), "{other}");
+    }
     let [more] = stage.engine().networks(&longer).await.expect("networks").try_into().expect("one");
     assert_eq!(more.labels, BTreeMap::new());
 }
@@ -36,6 +39,9 @@ async fn a_network_is_found_by_its_id_and_its_short_id(stage: &dyn Stage) {
     assert_eq!(by_name[0].id, id);
     assert_eq!(stage.engine().networks(&id).await.expect("an answer"), by_name.clone());
     assert_eq!(stage.engine().networks(&id[..12]).await.expect("an answer"), by_name);
+    for id in [&id, &id[..12]] {
+        assert_eq!(stage.engine().inhabited(id).await.expect("an answer"), (by_name.clone(), vec![]));
+    }
     assert_eq!(stage.engine().members(&id[..12]).await.expect("an answer"), Vec::<String>::new());
 }
 
@@ -49,6 +55,7 @@ async fn two_networks_of_one_name_are_both_found_and_the_name_alone_is_refused(s
     let found = stage.engine().networks(&name).await.expect("networks");
     assert_eq!(found.iter().map(|network| network.id.clone()).collect::<Vec<_>>(), ids);
     assert_eq!(kind(stage.engine().members(&name).await), Refused);
+    assert_eq!(stage.engine().inhabited(&name).await.expect("an answer"), (found, vec![]));
     assert_eq!(kind(stage.engine().remove_network(&name).await), Refused);
     let id = stage.engine().create(&stage.spec("db", &["wait"])).await.expect("a container");
     assert_eq!(kind(stage.engine().start(&id).await), Refused);

@@ -34,7 +34,11 @@ pub trait Stage {
     fn label(&self) -> (String, String);
     /// Makes an image under the reference `name(stem)`.
     fn image(&self, stem: &str, recipe: &Recipe) -> String;
+    /// Gives an image one more reference, away from the image that has it.
+    fn tag(&self, image: &str, reference: &str);
     fn pause(&self, container: &str);
+    /// Restarts a container as another tool would.
+    async fn restart(&self, container: &str);
     fn has_volume(&self, name: &str) -> bool;
     /// Makes the health test `healthy-when-file /tmp/healthy` pass from now on.
     async fn heal(&self, container: &str);

@@ -52,6 +52,8 @@ pub struct Bench {
     folder: TempDir,
     pub meeting: Meeting,
     pub recreate: bool,
+    /// Whether launches keep what the engine told of images.
+    remembers: bool,
 }
 
 /// How a launch ended, and what it told.
@@ -69,7 +71,8 @@ impl Bench {
             world.add_image(IMAGE, MemoryImage::default());
         });
         let meeting = Meeting { network: NETWORK.to_owned(), ..Meeting::default() };
-        Self { engine, folder: tempfile::tempdir().expect("a folder"), meeting, recreate: false }
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { engine, folder, meeting, recreate: false, remembers: false }
     }
 
     /// The same where farrier makes the network.
@@ -78,6 +81,17 @@ impl Bench {
         "farrier".clone_into(&mut bench.meeting.network);
         bench.meeting.owns_network = true;
         bench
+    }
+
+    /// The same with a cache folder.
+    pub fn remembering(mut self) -> Self {
+        self.remembers = true;
+        self
+    }
+
+    /// What launches know of images.
+    pub fn remembered(&self) -> PathBuf {
+        self.folder.path().join("cache/images")
     }
 
     pub fn define(&self, name: &str, toml: &str) -> &Self {
@@ -117,7 +131,7 @@ impl Bench {
                 workspace_root: None,
             },
             scopes: Scopes::default(),
-            cache: None,
+            cache: self.remembers.then(|| self.folder.path().join("cache")),
             state: None,
             probe_image: None,
             dialling: Dialling::Auto,

@@ -4,11 +4,67 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, HealthConfig, HealthStatusEnum,
-    HostConfig, ImageConfig, MountPoint,
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, EndpointSettings, HealthConfig,
+    HealthStatusEnum, HostConfig, ImageConfig, MountPoint, Network as ListedNetwork, NetworkInspect,
+    SystemInfo,
 };
 
-use crate::engine::{Container, Endpoint, Health, HealthStatus, HealthTest, Mounted, Process, Status};
+use crate::engine::{
+    Container, Endpoint, EngineInfo, Health, HealthStatus, HealthTest, Listed, Member, Mounted, Network,
+    Process, Status,
+};
+
+pub(super) fn convert_info(info: SystemInfo, local: bool) -> EngineInfo {
+    let time = info
+        .system_time
+        .as_deref()
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+        .unwrap_or_else(jiff::Timestamp::now);
+    EngineInfo {
+        id: info.id.unwrap_or_default(),
+        time: format!("{}.{:09}", time.as_second(), time.subsec_nanosecond()),
+        version: info.server_version.unwrap_or_default(),
+        architecture: info.architecture.unwrap_or_default(),
+        local,
+    }
+}
+
+pub(super) fn convert_listed_network(network: ListedNetwork) -> Network {
+    Network {
+        id: network.id.unwrap_or_default(),
+        name: network.name.unwrap_or_default(),
+        driver: network.driver.unwrap_or_default(),
+        labels: network.labels.unwrap_or_default().into_iter().collect(),
+    }
+}
+
+/// The network, and who runs on it.
+pub(super) fn convert_network(network: NetworkInspect) -> (Network, Vec<Member>) {
+    let members = network.containers.unwrap_or_default().into_iter().map(|(container, endpoint)| Member {
+        container,
+        endpoint: endpoint.endpoint_id.unwrap_or_default(),
+        // With the length of the network's prefix behind it.
+        address: endpoint.ipv4_address.and_then(|text| text.split('/').next()?.parse().ok()),
+    });
+    let members = members.collect();
+    let network = Network {
+        id: network.id.unwrap_or_default(),
+        name: network.name.unwrap_or_default(),
+        driver: network.driver.unwrap_or_default(),
+        labels: network.labels.unwrap_or_default().into_iter().collect(),
+    };
+    (network, members)
+}
+
+/// None where it has no name, as while it is being removed.
+pub(super) fn convert_listed(container: ContainerSummary) -> Option<Listed> {
+    let name = container.names?.into_iter().next()?;
+    Some(Listed {
+        name: name.trim_start_matches('/').to_owned(),
+        image: container.image.unwrap_or_default(),
+        image_id: container.image_id.unwrap_or_default(),
+    })
+}
 
 pub(super) fn convert_process(config: ImageConfig) -> Process {
     Process {
@@ -94,6 +150,7 @@ fn convert_endpoint(endpoint: EndpointSettings) -> Endpoint {
     Endpoint {
         // How the engine names the bridge of a network, unless its creator named it.
         bridge: network_id.get(..12).map(|id| format!("br-{id}")).unwrap_or_default(),
+        id: endpoint.endpoint_id.unwrap_or_default(),
         network_id,
         address: endpoint.ip_address.and_then(|text| text.parse().ok()),
         gateway: endpoint.gateway.and_then(|text| text.parse().ok()),

@@ -13,7 +13,7 @@ use super::output::Line;
 use super::world::{World, carries, not_found};
 use crate::engine::{
     Attached, Container, ContainerSpec, Endpoint, EngineError, EngineErrorKind, EngineResult, Health,
-    HealthStatus, Mounted, Process, Status,
+    HealthStatus, Listed, Mounted, Process, Status,
 };
 
 /// The far ends of a process's input and output.
@@ -32,6 +32,8 @@ pub(super) fn wires() -> (Attached, Wires) {
 pub(super) struct Kept {
     pub(super) container: Container,
     image: MemoryImage,
+    /// What the image was called when it was made.
+    reference: String,
     anonymous: BTreeSet<String>,
     removed_at_end: bool,
     pub(super) log: Vec<Line>,
@@ -132,9 +134,15 @@ impl World {
         names
     }
 
-    pub(super) fn labelled(&self, label: &str) -> Vec<String> {
+    pub(super) fn labelled(&self, label: &str) -> Vec<Listed> {
         let labelled = |kept: &&Kept| carries(&kept.container.labels, label);
-        self.containers.values().filter(labelled).map(|kept| kept.container.name.clone()).collect()
+        let listed = |kept: &Kept| {
+            let Container { name, image_id, .. } = &kept.container;
+            let still = self.known_image(&kept.reference).is_some_and(|known| known.image.id == *image_id);
+            let image = if still { &kept.reference } else { image_id };
+            Listed { name: name.clone(), image: image.clone(), image_id: image_id.clone() }
+        };
+        self.containers.values().filter(labelled).map(listed).collect()
     }
 
     /// Whether a container's process exists.
@@ -195,6 +203,7 @@ impl World {
         let kept = Kept {
             container,
             image,
+            reference: spec.image.clone(),
             anonymous,
             removed_at_end: spec.helper,
             log: Vec::new(),
@@ -226,7 +235,8 @@ impl World {
         if let End::CannotRun(message) = &run.end {
             failure = Some(EngineError::new(EngineErrorKind::Refused, message.clone()));
         }
-        for (network, endpoint) in declared {
+        for (network, mut endpoint) in declared {
+            endpoint.id = self.new_id();
             match self.one_network(&network) {
                 Ok(found) => {
                     endpoints.insert(found.name.clone(), joined(endpoint, &found, address, &id));
@@ -304,6 +314,7 @@ impl World {
         kept.wires = None;
         for endpoint in kept.container.networks.values_mut() {
             (endpoint.address, endpoint.gateway) = (None, None);
+            endpoint.id.clear();
         }
         let removed = kept.removed_at_end;
         self.emit(&id, "die");

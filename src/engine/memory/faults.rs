@@ -6,7 +6,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::image::Run;
 use super::world::World;
-use crate::engine::{Container, EngineErrorKind, EngineEvent, EngineInfo, EngineResult, Image, Network};
+use crate::engine::{
+    Container, EngineErrorKind, EngineEvent, EngineInfo, EngineResult, Image, Listed, Member, Network,
+};
 
 /// A call of the trait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +21,7 @@ pub enum Call {
     Connect,
     Disconnect,
     Members,
+    Inhabited,
     Image,
     Pull,
     Container,
@@ -173,6 +176,19 @@ impl Garbled for EngineInfo {
 impl Garbled for Vec<Network> {
     fn garble(&mut self) {
         *self = vec![Network::default()];
+    }
+}
+
+impl Garbled for (Vec<Network>, Vec<Member>) {
+    fn garble(&mut self) {
+        self.0.garble();
+        self.1 = vec![Member::default()];
+    }
+}
+
+impl Garbled for Vec<Listed> {
+    fn garble(&mut self) {
+        *self = vec![Listed { name: NONSENSE.to_owned(), ..Listed::default() }, Listed::default()];
     }
 }
 

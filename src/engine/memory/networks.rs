@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::world::{World, not_found};
-use crate::engine::{Endpoint, EngineError, EngineErrorKind, EngineResult, Network};
+use crate::engine::{Endpoint, EngineError, EngineErrorKind, EngineResult, Member, Network};
 
 fn refused(message: String) -> EngineError {
     EngineError::new(EngineErrorKind::Refused, message)
@@ -65,9 +65,27 @@ impl World {
         Ok(on_it.map(|kept| kept.container.id.clone()).collect())
     }
 
+    /// All networks of this name, and who runs on it where it is one.
+    pub(super) fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)> {
+        let found = self.networks(name);
+        let [network] = found.as_slice() else { return Ok((found, Vec::new())) };
+        let endpoints = self.containers.values().filter(|kept| kept.is_up()).filter_map(|kept| {
+            let mut all = kept.container.networks.values();
+            all.find(|endpoint| endpoint.network_id == network.id).map(|found| (kept, found))
+        });
+        let members = endpoints.map(|(kept, endpoint)| Member {
+            container: kept.container.id.clone(),
+            endpoint: endpoint.id.clone(),
+            address: endpoint.address,
+        });
+        let members = members.collect();
+        Ok((found, members))
+    }
+
     /// Puts a container on a network.
     pub fn connect(&mut self, network: &str, container: &str, aliases: &[String]) -> EngineResult<()> {
         let network = self.one_network(network)?;
+        let id = self.new_id();
         let kept = self.find_mut(container)?;
         if kept.is_up() && kept.container.networks.contains_key(&network.name) {
             return Err(refused(format!(
@@ -77,7 +95,8 @@ impl World {
         }
         let up = kept.is_up();
         let address = kept.address();
-        let endpoint = Endpoint { aliases: aliases.to_vec(), ..Endpoint::default() };
+        let id = if up { id } else { String::new() };
+        let endpoint = Endpoint { id, aliases: aliases.to_vec(), ..Endpoint::default() };
         let endpoint = if up { joined(endpoint, &network, address, &kept.container.id) } else { endpoint };
         kept.container.networks.insert(network.name, endpoint);
         Ok(())

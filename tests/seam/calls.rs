@@ -1,0 +1,102 @@
+//! How often a launch asks the engine.
+
+use std::net::Ipv4Addr;
+
+use farrier::engine::memory::{At, Call, Fault, World};
+use farrier::engine::{EngineErrorKind, Status};
+
+use crate::bench::{Bench, NETWORK, dialled, listener, plain};
+
+/// A busy machine may take so long for a first answer that events are read after all; not each time.
+const TRIES: usize = 10;
+
+/// The calls of the cheapest of some launches, by kind.
+async fn cheapest(bench: &Bench) -> Vec<Call> {
+    let mut cheapest: Option<Vec<Call>> = None;
+    for _ in 0..TRIES {
+        bench.engine.calm();
+        bench.up().await;
+        let mut calls: Vec<Call> = bench.engine.calls().iter().map(|logged| logged.call).collect();
+        calls.sort_unstable();
+        if cheapest.as_ref().is_none_or(|before| calls.len() < before.len()) {
+            cheapest = Some(calls);
+        }
+    }
+    cheapest.expect("launches")
+}
+
+#[tokio::test]
+async fn what_runs_already_costs_four_calls_and_one_for_each() {
+    for count in [1, 3, 10] {
+        let bench = Bench::new().remembering();
+        let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+        for number in 0..count {
+            let more = if number % 2 == 0 { dialled(port, "probe = \"tcp\"") } else { plain("") };
+            bench.define(&format!("s{number}"), &more);
+        }
+        bench.up().await;
+        let mut expected = vec![Call::Info, Call::Inhabited, Call::Inhabited, Call::Labelled];
+        expected.extend(vec![Call::Container; count]);
+        expected.sort_unstable();
+        assert_eq!(cheapest(&bench).await, expected, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
+    let changes: [fn(&mut World); 2] = [
+        |world| world.restart("farrier-db"),
+        |world| {
+            world.disconnect(NETWORK, "farrier-db").expect("it leaves");
+            world.connect(NETWORK, "farrier-db", &["db".to_owned()]).expect("it joins");
+        },
+    ];
+    for change in changes {
+        let bench = Bench::new().remembering();
+        let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+        bench.dialled("db", port, "probe = \"tcp\"").plain("cache");
+        bench.up().await;
+        bench.engine.calm();
+        bench.engine.before(At::Nth(Call::Inhabited, 2), change);
+        let ended = bench.launch().await.ready();
+        let attempts: u64 = ended.events("ready").iter().filter_map(|event| event["attempts"].as_u64()).sum();
+        assert_eq!(attempts, 3, "{:#?}", ended.events("ready"));
+        let db = bench.container("db").expect("it runs");
+        let running = ended.result.expect("ready").containers;
+        assert!(running.contains(&db), "what is handed over is what runs now");
+    }
+}
+
+#[tokio::test]
+async fn where_the_shared_look_fails_each_looks_alone() {
+    let bench = Bench::new().remembering();
+    for name in ["a", "b", "c"] {
+        bench.plain(name);
+    }
+    bench.up().await;
+    bench.engine.calm();
+    bench.engine.fault(At::Nth(Call::Inhabited, 2), Fault::Fail(EngineErrorKind::Unreachable));
+    bench.up().await;
+    assert_eq!(bench.container("a").map(|found| found.status), Some(Status::Running));
+    bench.engine.calm();
+    bench.engine.before(At::Nth(Call::Inhabited, 2), |world| world.remove("farrier-b", false));
+    assert_eq!(bench.launch().await.codes(), ["sidecar-exited"]);
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_an_image_makes_no_container_anew() {
+    let bench = Bench::new().remembering();
+    bench.plain("db");
+    bench.up().await;
+    let before = bench.container("db");
+    for entry in std::fs::read_dir(bench.remembered()).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("an entry");
+        std::fs::write(&path, text.replace("\"user\":\"\"", "\"user\":\"7:7\"")).expect("a wrong entry");
+    }
+    bench.engine.calm();
+    bench.up().await;
+    assert_eq!(bench.engine.changes(), []);
+    assert_eq!(bench.engine.count(Call::Image), 1, "it was asked for when it looked wrong");
+    assert_eq!(bench.container("db"), before);
+}
