@@ -1,0 +1,120 @@
+//! What farrier does inside its own process: `cargo bench`. The engine's share is measured by `benches/compare`.
+#![allow(clippy::expect_used, clippy::unwrap_used, missing_docs, reason = "what fails here has no user")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::hint::black_box;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use farrier::definition::LayerDirectories;
+use farrier::definition::model::Limits;
+use farrier::probe::catalogue::built_in;
+use farrier::probe::component::ComponentFile;
+use farrier::probe::dialler::Direct;
+use farrier::probe::host::{LoadedProbe, ProbeHost, Verdict};
+use farrier::probe::interfaces::{Powers, Targets, types};
+
+const PORT: u16 = 7000;
+
+fn component(name: &str) -> ComponentFile {
+    ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component")
+}
+
+fn context() -> types::Context {
+    types::Context {
+        sidecar: "db".to_owned(),
+        host: "db".to_owned(),
+        port: Some(PORT),
+        attempt: 1,
+        elapsed_ms: 0,
+        remaining_ms: 1000,
+        settings: "{}".to_owned(),
+    }
+}
+
+fn powers(address: SocketAddr) -> Powers {
+    let targets = Targets(BTreeMap::from([(("db".to_owned(), PORT), Some(address))]));
+    Powers { targets, dialler: Some(Arc::new(Direct)), ..Powers::default() }
+}
+
+fn loading(criterion: &mut Criterion) {
+    let tcp = component("tcp");
+    let mut group = criterion.benchmark_group("load tcp");
+    group.bench_function("engine, compiled anew", |bencher| {
+        bencher.iter(|| ProbeHost::new(None, None).load(&tcp, &["dial"]).expect("it loads"));
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let host = || ProbeHost::new(Some(folder.path().join("cache")), Some(folder.path().join("state")));
+    group.bench_function("engine, from the cache", |bencher| {
+        bencher.iter(|| host().load(&tcp, &["dial"]).expect("it loads"));
+    });
+    let started = host();
+    for count in [1, 10, 1000] {
+        group.bench_function(format!("from the cache, {count} times"), |bencher| {
+            let load = || started.load(&tcp, &["dial"]).expect("it loads");
+            bencher.iter(|| (0..count).map(|_| load()).collect::<Vec<LoadedProbe>>());
+        });
+    }
+    group.bench_function("read the component", |bencher| bencher.iter(|| component("tcp")));
+    group.finish();
+}
+
+fn polling(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let host = ProbeHost::new(None, None);
+    let skip = host.load(&component("skip"), &[]).expect("it loads");
+    let tcp = host.load(&component("tcp"), &["dial"]).expect("it loads");
+    let limits = Limits { poll: Duration::from_secs(10), ..Limits::default() };
+    let mut group = criterion.benchmark_group("poll");
+    group.bench_function("skip: store, instance and call", |bencher| {
+        bencher.to_async(&runtime).iter(|| async {
+            let polled = skip.poll(context(), Powers::default(), limits).await;
+            assert_eq!(polled.verdict, Verdict::Ready);
+        });
+    });
+    group.bench_function("tcp: the same, and a dial", |bencher| {
+        bencher.to_async(&runtime).iter(|| async {
+            let polled = tcp.poll(context(), powers(address), limits).await;
+            assert_eq!(polled.verdict, Verdict::Ready);
+        });
+    });
+    group.bench_function("a bare dial", |bencher| {
+        bencher.to_async(&runtime).iter(|| async {
+            drop(tokio::net::TcpStream::connect(address).await.expect("it connects"));
+        });
+    });
+    group.finish();
+}
+
+fn reading(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("read definitions");
+    for count in [1, 10, 1000] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for number in 0..count {
+            let text = "lifecycle = \"shared\"\nimage = \"postgres:16\"\nenv = { A = \"b\" }\n[interface]\nkind = \
+                        \"port\"\nport = 5432\n[readiness]\nprobe = \"tcp\"\n";
+            std::fs::write(folder.path().join(format!("s{number}.toml")), text).expect("a definition");
+        }
+        let user = Some(folder.path().to_owned());
+        let layers = LayerDirectories { user, org: None, repo: None, workspace: None, workspace_root: None };
+        group.bench_function(count.to_string(), |bencher| {
+            bencher.iter(|| farrier::definition::load(black_box(&layers)));
+        });
+    }
+    group.finish();
+    let line = "docker run --rm -it -e A=b --name=x --network net -v /a:/b --init image:1 psql -h db";
+    let command: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+    criterion.bench_function("read the harness's command", |bencher| {
+        bencher.iter(|| farrier::harness::argv::parse(black_box(&command)).expect("a harness"));
+    });
+}
+
+criterion_group!(benches, loading, polling, reading);
+criterion_main!(benches);
