@@ -1,11 +1,13 @@
 //! Carries a plan out. It decides nothing: each step is in the plan, and each failure is told as it is.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::engine::words::{Meaning, meaning};
-use crate::engine::{Container, ContainerSpec, Engine, EngineError, EngineErrorKind, Image, Status};
+use crate::engine::{
+    Container, ContainerSpec, Engine, EngineError, EngineErrorKind, Image, PullProgress, Status,
+};
 use crate::error::{Code, Problem};
 use crate::event::{Event, Reporter};
 use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
@@ -36,6 +38,9 @@ const MAKE_ROOM: &str =
 const CHECK_PROGRAM: &str =
     "Check that the image has the program that `entrypoint` and `command` name, for this architecture.";
 
+/// What to do where something that was there a moment ago is gone.
+const RUN_AGAIN: &str = "Run the command again; the state is looked at anew each time.";
+
 /// An engine's failure in the middle of something.
 #[must_use]
 pub fn engine_problem(doing: &str, error: &EngineError) -> Problem {
@@ -47,8 +52,11 @@ pub fn engine_problem(doing: &str, error: &EngineError) -> Problem {
             .hint("Join the group that may use the socket (`docker`), or use a rootless engine."),
         EngineErrorKind::TimedOut => problem(Code::EngineFailed)
             .hint("The engine is busy or hangs: look at its own log, then run the command again."),
+        EngineErrorKind::Refused if meaning(&error.message) == Some(Meaning::DiskFull) => {
+            problem(Code::DiskFull).hint(MAKE_ROOM)
+        }
         EngineErrorKind::NotFound | EngineErrorKind::Conflict | EngineErrorKind::Refused => {
-            problem(Code::EngineFailed).hint("Run the command again; the state is looked at anew each time.")
+            problem(Code::EngineFailed).hint(RUN_AGAIN)
         }
     }
 }
@@ -94,7 +102,8 @@ impl Applier {
     /// When a step fails; nothing half-made is left behind where that can be avoided.
     pub async fn sidecar(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<(), Problem> {
         if let Some(leftover) = &plan.leftover {
-            let removed = self.engine.remove(leftover, false).await;
+            // It was never started: volumes that nothing else had before are empty.
+            let removed = self.engine.remove(leftover, true).await;
             let doing = format!("remove `{}`", sidecar.temporary_name());
             removed.map_err(|error| engine_problem(&doing, &error).of(sidecar.name()))?;
         }
@@ -111,18 +120,19 @@ impl Applier {
 
     async fn connect(&self, plan: &SidecarPlan, sidecar: &Sidecar) -> Result<(), Problem> {
         let aliases = sidecar.definition.aliases();
+        let container = looked_at(plan);
         for (network, again) in &plan.connect {
             let failed = |error| cannot_connect(sidecar, network, &error);
             if *again {
-                self.engine.disconnect(network, &plan.container).await.map_err(failed)?;
+                self.engine.disconnect(network, container).await.map_err(failed)?;
             }
-            self.engine.connect(network, &plan.container, &aliases).await.map_err(failed)?;
+            self.engine.connect(network, container, &aliases).await.map_err(failed)?;
         }
         Ok(())
     }
 
     async fn resume(&self, plan: &SidecarPlan) -> Result<(), Problem> {
-        let resumed = self.engine.resume(&plan.container).await;
+        let resumed = self.engine.resume(looked_at(plan)).await;
         resumed.map_err(|error| engine_problem(&format!("resume `{}`", plan.container), &error))?;
         self.reporter.tell(&Event::Started { sidecar: &plan.name, container: &plan.container });
         Ok(())
@@ -191,7 +201,7 @@ impl Applier {
                 None if begun.elapsed() < RESERVED => {}
                 Some(found) if found.status == Status::Created && is_same_sidecar(&found, spec) => {
                     if begun.elapsed() >= ABANDONED {
-                        self.engine.remove(&found.id, false).await?;
+                        self.engine.remove(&found.id, true).await?;
                     }
                 }
                 _ => return Err(conflict),
@@ -225,8 +235,13 @@ impl Applier {
         let name = sidecar.name();
         self.reporter.tell(&Event::Pulling { sidecar: name, image });
         let credentials = registry::credentials(&self.docker_config, image).await;
-        let progress = |progress| {
-            self.reporter.tell(&Event::PullProgress { sidecar: name, progress });
+        let told = Mutex::new(PullProgress::default());
+        let progress = |progress: PullProgress| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if *told != progress {
+                self.reporter.tell(&Event::PullProgress { sidecar: name, progress: progress.clone() });
+                *told = progress;
+            }
         };
         let pulled = self.engine.pull(image, credentials, &progress).await;
         let found: Result<Option<Image>, EngineError> = match pulled {
@@ -245,6 +260,11 @@ impl Applier {
             Err(error) => Err(unavailable(sidecar, &error.message)),
         }
     }
+}
+
+/// The very container that the plan is about: its name may be another one's by now.
+fn looked_at(plan: &SidecarPlan) -> &str {
+    plan.existing.as_ref().map_or(&plan.container, |existing| &existing.id)
 }
 
 /// An image cannot be had: what the engine's words say about why, and what to do.
@@ -287,7 +307,9 @@ fn cannot_create(sidecar: &Sidecar, error: &EngineError) -> Problem {
             format!("the name `{container}` was taken while the launch was under way"),
         )
         .hint("Run the command again; a container that matches is then reused."),
-        EngineErrorKind::Refused | EngineErrorKind::NotFound => {
+        EngineErrorKind::Refused | EngineErrorKind::NotFound
+            if meaning(&error.message) != Some(Meaning::DiskFull) =>
+        {
             Problem::error(Code::StartFailed, format!("the engine does not create `{container}`: {error}"))
                 .at(sidecar.definition.place("image"))
                 .hint("Correct the definition in the respect that the engine names.")
@@ -307,6 +329,8 @@ fn cannot_start(sidecar: &Sidecar, error: &EngineError) -> Problem {
                 Some(Meaning::DiskFull) => (Code::DiskFull, MAKE_ROOM),
                 Some(Meaning::ProgramMissing) => (Code::ProgramMissing, CHECK_PROGRAM),
                 Some(Meaning::WrongArchitecture) => (Code::WrongArchitecture, CHECK_PROGRAM),
+                // A network that the container is to be on, or the container itself.
+                _ if error.kind == EngineErrorKind::NotFound => (Code::StartFailed, RUN_AGAIN),
                 _ => (Code::StartFailed, CHECK_PROGRAM),
             };
             Problem::error(code, format!("the engine does not start `{container}`: {error}"))

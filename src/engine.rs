@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub mod address;
+pub mod bounded;
 pub mod docker;
 pub mod memory;
 pub mod words;
@@ -34,6 +35,14 @@ pub enum EngineErrorKind {
     Refused,
     /// No answer in time.
     TimedOut,
+}
+
+impl EngineErrorKind {
+    /// Whether the way to the engine failed, which says nothing about what was asked: it may do later.
+    #[must_use]
+    pub const fn is_of_the_connection(self) -> bool {
+        matches!(self, Self::Unreachable | Self::PermissionDenied | Self::TimedOut)
+    }
 }
 
 /// A failed engine call: the kind to decide on, the text to show.
@@ -478,7 +487,7 @@ pub trait Engine: Send + Sync {
     async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)>;
     /// An image by reference or id; none where it is absent.
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>>;
-    /// Pulls an image, reporting progress.
+    /// Pulls an image. `progress` is called whenever the engine says something, also where nothing changed.
     async fn pull(
         &self,
         reference: &str,

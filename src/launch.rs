@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::{Applier, engine_problem};
 use crate::approval;
 use crate::engine::address::{self, Choice};
+use crate::engine::bounded::{Bounded, Patience};
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Container, Engine, EngineInfo};
 use crate::error::{Failure, Problem};
@@ -80,6 +81,7 @@ pub async fn connect(choice: &Choice, settings: &Settings) -> Result<Connected, 
     let doing = format!("use the engine at {} ({})", address.host, address.origin);
     let failed = |error| engine_problem(&doing, &error);
     let engine = DockerEngine::connect(&address).await.map_err(failed)?;
+    let engine = Bounded::new(engine, Patience::default());
     let info = engine.info().await.map_err(failed)?;
     Ok(Connected { engine: Arc::new(engine), info, docker_config: address.config })
 }

@@ -15,6 +15,7 @@ use rustix::process::{Pid, test_kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::bounded::within;
 use crate::engine::{Attached, ContainerSpec, Engine, EngineError, EngineErrorKind, EngineResult, Status};
 use crate::probe::dialler::{ByteStream, DialError, Dialler};
 use frame::{
@@ -30,6 +31,8 @@ pub const LABEL_RELAY: &str = "farrier.relay";
 /// Bytes that wait for a reader of one connection. Frames may be as small as a server's writes, so that their number
 /// says nothing.
 const QUEUED_BYTES: usize = 1 << 20;
+/// How long finding out whether an image has a tool may take.
+const TRIAL: Duration = Duration::from_secs(10);
 /// What a tool's dial adds to the wait for its execution to begin.
 const TOOL_START: Duration = Duration::from_secs(2);
 
@@ -55,17 +58,20 @@ pub async fn start(
     if !PROGRAM.is_empty() && fits(&found.architecture, architecture) {
         match start_program(engine, network, image).await {
             Ok(relay) => return Ok(Arc::new(relay)),
+            Err(error) if error.kind.is_of_the_connection() => return Err(error),
             Err(error) => tracing::debug!("the relay program does not run in {image}: {error}"),
         }
     }
     start_tool(engine, network, image).await.map(|relay| Arc::new(relay) as Arc<dyn Dialler>)
 }
 
-/// Removes relays that a launch of this host made but was ended before it started them.
+/// Removes relays that a launch of this host made but was ended, or failed, before it started them. This launch
+/// has none yet that it will start.
 pub async fn sweep(engine: &dyn Engine) {
+    let own = rustix::process::getpid();
     let is_alive = |process: &String| {
         let process = process.parse().ok().and_then(Pid::from_raw);
-        process.is_some_and(|process| test_kill_process(process).is_ok())
+        process.is_some_and(|process| process != own && test_kill_process(process).is_ok())
     };
     for relay in engine.labelled(LABEL_RELAY).await.unwrap_or_default() {
         let Ok(Some(found)) = engine.container(&relay.name).await else { continue };
@@ -382,11 +388,12 @@ async fn start_tool(engine: &Arc<dyn Engine>, network: &str, image: &str) -> Eng
     for tool in Tool::ALL {
         let spec = helper(network, image, tool.keeper());
         match run_helper(engine, &spec, None).await {
+            Err(error) if error.kind.is_of_the_connection() => return Err(error),
             Err(error) => last = Some(error),
             Ok((container, attached)) => {
                 let arguments = tool.trial().iter().map(|&argument| argument.to_owned()).collect();
                 let request = crate::engine::ExecRequest { arguments, output_limit: 1024 };
-                match engine.exec(&container, &request).await {
+                match within(TRIAL, engine.exec(&container, &request)).await {
                     Ok(output) if output.exit_code == 0 => {
                         let attached = tokio::sync::Mutex::new(attached);
                         return Ok(ToolRelay {
@@ -396,10 +403,14 @@ async fn start_tool(engine: &Arc<dyn Engine>, network: &str, image: &str) -> Eng
                             _attached: attached,
                         });
                     }
-                    Ok(_) => {}
-                    Err(error) => last = Some(error),
+                    tried => {
+                        let _ = engine.remove(&container, true).await;
+                        match tried {
+                            Err(error) if error.kind.is_of_the_connection() => return Err(error),
+                            tried => last = tried.err().or(last),
+                        }
+                    }
                 }
-                let _ = engine.remove(&container, true).await;
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use crate::cli::Dialling;
-use crate::engine::{Container, Engine};
+use crate::engine::{Container, Engine, EngineResult};
 use crate::error::{Code, Problem};
 use crate::event::{Event, Reporter};
 use crate::probe::dialler::{Dialler, Direct};
@@ -35,8 +35,11 @@ pub struct Route {
 
 impl Route {
     /// The way to this container; none where there is none, which is said once.
-    pub async fn dialler(&self, container: &Container) -> Option<Arc<dyn Dialler>> {
-        self.decided.get_or_init(|| self.decide(container)).await.clone()
+    ///
+    /// # Errors
+    /// When the engine does not answer: that decides nothing, and may be asked again.
+    pub async fn dialler(&self, container: &Container) -> EngineResult<Option<Arc<dyn Dialler>>> {
+        self.decided.get_or_try_init(|| self.decide(container)).await.cloned()
     }
 
     /// Whether sockets that a guest opens itself lead to this container: only where dials go straight to it.
@@ -46,13 +49,13 @@ impl Route {
         if direct { Sockets::Direct } else { Sockets::Relayed }
     }
 
-    async fn decide(&self, container: &Container) -> Option<Arc<dyn Dialler>> {
+    async fn decide(&self, container: &Container) -> EngineResult<Option<Arc<dyn Dialler>>> {
         match self.choice {
-            Dialling::Auto if self.is_direct(container) => return Some(Arc::new(Direct)),
+            Dialling::Auto if self.is_direct(container) => return Ok(Some(Arc::new(Direct))),
             Dialling::Auto | Dialling::Relay => {}
             Dialling::None => {
                 self.warn("dialling is switched off", "Leave out `--dial none` to have ports dialled.");
-                return None;
+                return Ok(None);
             }
         }
         if self.local {
@@ -61,12 +64,13 @@ impl Route {
         let mut reason = "no image to relay from is present".to_owned();
         for image in &self.images {
             match relay::start(&self.engine, &self.network, image, &self.architecture).await {
-                Ok(dialler) => return Some(dialler),
+                Ok(dialler) => return Ok(Some(dialler)),
+                Err(error) if error.kind.is_of_the_connection() => return Err(error),
                 Err(error) => reason = format!("a relay cannot be made from {image}: {error}"),
             }
         }
         self.warn(&reason, "Name an image with python3, nc or bash by `--probe-image`.");
-        None
+        Ok(None)
     }
 
     fn warn(&self, reason: &str, hint: &str) {

@@ -19,6 +19,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::StreamReader;
 
 use super::address::EngineAddress;
+use super::bounded::{Patience, within};
 use super::{
     Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
     EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest,
@@ -60,7 +61,8 @@ impl DockerEngine {
             Docker::connect_with_http(host, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
         };
         let client = client.map_err(convert_error)?;
-        let info = convert_info(client.info().await.map_err(convert_error)?, local);
+        let asked = async { client.info().await.map_err(convert_error) };
+        let info = convert_info(within(Patience::default().answer, asked).await?, local);
         if is_too_old(&info.version) {
             return Err(EngineError::new(
                 EngineErrorKind::Refused,
@@ -242,16 +244,16 @@ impl Engine for DockerEngine {
         let mut layers: HashMap<String, (u64, u64)> = HashMap::new();
         let mut stream = Box::pin(self.client.create_image(Some(options), None, credentials));
         while let Some(message) = stream.try_next().await.map_err(convert_error)? {
-            let (Some(layer), Some(detail)) = (message.id, message.progress_detail) else {
-                continue;
-            };
             let count = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
-            if message.status.as_deref() == Some("Downloading") {
+            if let (Some(layer), Some(detail), Some("Downloading")) =
+                (message.id, message.progress_detail, message.status.as_deref())
+            {
                 layers.insert(layer, (count(detail.current), count(detail.total)));
-                let (current, total) =
-                    layers.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
-                progress(PullProgress { current, total });
             }
+            let (current, total) = layers.values().fold((0_u64, 0_u64), |sum, layer| {
+                (sum.0.saturating_add(layer.0), sum.1.saturating_add(layer.1))
+            });
+            progress(PullProgress { current, total });
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cause::{self, Cause, Evidence};
 use super::listeners;
 use super::standing::Standing;
+use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
 use crate::probe::interfaces::{Dialled, Observed};
@@ -16,6 +17,8 @@ const REFUSED: &str = "connection refused";
 pub(super) const NO_ANSWER: &str = "the probe did not answer";
 /// How long asking where a container listens may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long looking at the container, and reading its log, may take each: the wait is over.
+const EVIDENCE: Duration = Duration::from_secs(5);
 /// Log lines that a dossier quotes.
 const LOG_LINES: usize = 20;
 
@@ -113,8 +116,9 @@ impl Dossier {
         engine: &dyn Engine,
         is_on_this_host: impl Fn(&Container) -> bool,
     ) -> Self {
-        if let Ok(Some(container)) = engine.container(&self.container_name).await {
-            let log = engine.logs(&container.id, &container.log_start(), LOG_LINES).await;
+        if let Ok(Some(container)) = within(EVIDENCE, engine.container(&self.container_name)).await {
+            let start = container.log_start();
+            let log = within(EVIDENCE, engine.logs(&container.id, &start, LOG_LINES)).await;
             self.log = log.unwrap_or_default();
             let refused = |answers: &Answers| answers.observed.dialled == Some(Dialled::Refused);
             if container.status == Status::Running && self.answers.iter().any(refused) {

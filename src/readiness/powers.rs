@@ -13,6 +13,7 @@ use crate::probe::directories::PrivateFolders;
 use crate::probe::interfaces::{Powers, Sockets, Subject, Targets};
 use crate::sidecar::Sidecar;
 
+use super::look::find;
 use super::wait::{Condition, Waits};
 
 /// How long another sidecar's address counts as known, as long as a wait goes without a look at its own.
@@ -44,7 +45,7 @@ impl Neighbours {
                 return *address;
             }
         }
-        let found = engine.container(self.containers.get(name)?).await.ok().flatten();
+        let found = find(engine, self.containers.get(name)?).await.ok().flatten();
         let running = found.filter(|container| container.status == Status::Running);
         let address = running.and_then(|container| container.networks.get(network)?.address);
         known.insert(name.to_owned(), (Instant::now(), address));

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::closing::{Closing, Place};
 use super::dossier::{Answers, Dossier, NO_ANSWER};
 use super::executions::Executions;
-use super::look::{Ended, ended, is_same_run, is_unhealthy, judge, unhealthy};
+use super::look::{Ended, ended, find, is_same_run, is_unhealthy, judge, unhealthy};
 use super::powers::{Neighbours, Way};
 use super::schedule::pause;
 use super::standing::{Standing, Standings};
@@ -22,6 +22,7 @@ use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
 use crate::event::{Event, Reporter};
 use crate::probe::catalogue::FoundProbe;
+use crate::probe::dialler::Dialler;
 use crate::probe::directories::PrivateFolders;
 use crate::probe::host::{LoadedProbe, Verdict};
 use crate::probe::interfaces::{Powers, Targets, types};
@@ -201,7 +202,8 @@ impl Wait<'_> {
 
     /// Looks at the container; it must run.
     async fn look(&self) -> Result<Container, Ended> {
-        judge(self.shared.engine.container(&self.sidecar.container).await, &self.shared.watch)
+        let found = find(self.shared.engine.as_ref(), &self.sidecar.container).await;
+        judge(found, self.sidecar, &self.shared.watch)
     }
 
     /// Looks at a container that was signalled from outside. A restart ends it first: it is given a moment to run
@@ -209,13 +211,13 @@ impl Wait<'_> {
     async fn look_after_kill(&self, woken: &Notify) -> Result<Container, Ended> {
         let until = tokio::time::Instant::now() + RESTART;
         loop {
-            let found = self.shared.engine.container(&self.sidecar.container).await;
+            let found = find(self.shared.engine.as_ref(), &self.sidecar.container).await;
             let stopped = |container: &Container| {
                 matches!(container.status, Status::Exited | Status::Removing | Status::Dead)
             };
             let undecided = matches!(&found, Ok(Some(container)) if stopped(container));
             if !undecided || tokio::time::timeout_at(until, woken.notified()).await.is_err() {
-                return judge(found, &self.shared.watch);
+                return judge(found, self.sidecar, &self.shared.watch);
             }
         }
     }
@@ -315,6 +317,24 @@ impl Wait<'_> {
         }
     }
 
+    /// The way to the container, asked for again while the engine does not answer, as long as there is time.
+    async fn dialler(
+        &self,
+        condition: &Condition,
+        container: &Container,
+    ) -> Result<Option<Arc<dyn Dialler>>, Ended> {
+        let deadline = self.begun + condition.readiness.timeout;
+        loop {
+            match self.shared.route.dialler(container).await {
+                Ok(dialler) => return Ok(dialler),
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(ended(Code::EngineFailed, format!("the engine failed: {error}")));
+                }
+                Err(_) => tokio::time::sleep(ENGINE_PAUSE).await,
+            }
+        }
+    }
+
     /// Polls one condition until it is ready.
     async fn condition(
         &self,
@@ -328,7 +348,7 @@ impl Wait<'_> {
         // The way is decided once for the launch, so only on a container that tells where it is.
         let mut way = Way::default();
         if has_address && condition.found.interfaces.contains(&"dial") {
-            way.dialler = self.shared.route.dialler(container).await;
+            way.dialler = self.dialler(condition, container).await?;
             if way.dialler.is_none() && condition.found.built_in {
                 // That it runs is then the check, as the route has said.
                 return Ok(());
