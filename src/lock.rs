@@ -59,8 +59,13 @@ impl LockFolder {
     /// Opens the folder for this engine, making it where it is absent.
     ///
     /// # Errors
-    /// When the folder cannot be made, or is not a folder that every user may make files in.
+    /// When the engine has no id, the folder cannot be made, or it is not one that every user may make files in.
     pub fn open(engine_id: &str) -> Result<Self, Problem> {
+        if engine_id.is_empty() {
+            let message = "the engine does not tell its id, by which launches keep out of each other's way";
+            return Err(Problem::error(Code::EngineFailed, message)
+                .hint("See whether `docker info` shows an ID, and run the command again."));
+        }
         Self::open_at(Path::new(FOLDER), engine_id)
     }
 

@@ -46,7 +46,10 @@ impl Scope {
         if let Some(age) = older_than {
             chosen.retain(|managed| {
                 let since = managed.container.since();
-                since.is_some_and(|since| survey.now.duration_since(since).unsigned_abs() > age)
+                // A moment that is still to come, because a clock was set back, is not long ago.
+                since.is_some_and(|since| {
+                    Duration::try_from(survey.now.duration_since(since)).is_ok_and(|past| past > age)
+                })
             });
         }
         Ok(chosen)

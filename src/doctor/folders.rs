@@ -111,7 +111,7 @@ pub(super) fn locks(engine: Option<&str>) -> Check {
     if matches!(std::fs::symlink_metadata(folder), Err(error) if error.kind() == io::ErrorKind::NotFound) {
         return Check::well(NAME, format!("{} is made by the first launch", folder.display()));
     }
-    match LockFolder::open(engine.unwrap_or_default()) {
+    match LockFolder::open(engine.filter(|id| !id.is_empty()).unwrap_or("unknown")) {
         Err(problem) => Check::problem(NAME, &problem),
         Ok(_) if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() => Check::broken(
             NAME,

@@ -72,7 +72,11 @@ impl Watch {
                     self.wake(None);
                     while let Some(Ok(event)) = events.next().await {
                         tracing::debug!(container = event.container, action = event.action, "event");
-                        since = format!("{}.{:09}", event.time / 1_000_000_000, event.time % 1_000_000_000);
+                        // One without a moment leaves the last one as it is.
+                        if event.time > 0 {
+                            since =
+                                format!("{}.{:09}", event.time / 1_000_000_000, event.time % 1_000_000_000);
+                        }
                         self.note(&event.container, &event.action);
                         self.wake(Some(&event.container));
                     }
