@@ -11,5 +11,11 @@ mod decisions;
 mod faults;
 #[path = "seam/managing.rs"]
 mod managing;
+#[path = "seam/meddling.rs"]
+mod meddling;
+#[path = "seam/outages.rs"]
+mod outages;
+#[path = "seam/scenario.rs"]
+mod scenario;
 #[path = "seam/waits.rs"]
 mod waits;

@@ -12,7 +12,8 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
-    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Network, OutputRequest, PullProgress, Written,
+    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest, PullProgress,
+    Written,
 };
 use crate::elapsed::limit;
 
@@ -131,7 +132,11 @@ impl<E: Engine> Engine for Bounded<E> {
         self.answer(self.engine.container(name)).await
     }
 
-    async fn labelled(&self, label: &str) -> EngineResult<Vec<String>> {
+    async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)> {
+        self.answer(self.engine.inhabited(name)).await
+    }
+
+    async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>> {
         self.answer(self.engine.labelled(label)).await
     }
 

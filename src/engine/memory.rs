@@ -29,15 +29,18 @@ mod events;
 mod faults;
 mod image;
 mod networks;
+mod nonsense;
 mod output;
 mod world;
 
 pub use faults::{At, Call, Fault, Logged};
 pub use image::{End, MemoryImage, Run};
+pub use nonsense::Nonsense;
 pub use world::World;
 
 use containers::{Begun, Wires};
-use faults::{Garbled, Ledger};
+use faults::Ledger;
+use nonsense::Garbled;
 
 /// An engine in memory. Clones are the same engine.
 #[derive(Clone)]
@@ -85,6 +88,11 @@ impl MemoryEngine {
         self.shared.change(work)
     }
 
+    /// Looks at the state; whoever waits for a change is not woken.
+    pub fn look<T>(&self, work: impl FnOnce(&World) -> T) -> T {
+        work(&self.state().world)
+    }
+
     /// Makes a call fail, hang, come late or answer nonsense. Several faults of one call add up.
     pub fn fault(&self, at: At, fault: Fault) {
         self.state().ledger.fault(at, fault);
@@ -98,6 +106,17 @@ impl MemoryEngine {
     /// Takes back all faults and hooks, and forgets the calls so far.
     pub fn calm(&self) {
         self.state().ledger = Ledger::default();
+    }
+
+    /// Stops the engine, or lets it run again: while it is stopped no call succeeds, and streams of events break.
+    /// What its containers do meanwhile is for [`MemoryEngine::change`].
+    pub fn stop(&self, stopped: bool) {
+        self.state().ledger.down = stopped;
+        self.change(|world| {
+            if stopped {
+                world.break_events(true)
+            }
+        });
     }
 
     /// Every call so far, in order.
@@ -152,9 +171,10 @@ impl MemoryEngine {
         for fault in &faults {
             match fault {
                 Fault::Fail(kind) => return Err(injected(*kind, call)),
+                Fault::Refuse(words) => return Err(EngineError::new(EngineErrorKind::Refused, *words)),
                 Fault::Hang => self.stall().await,
                 Fault::Late(delay) => tokio::time::sleep(*delay).await,
-                Fault::FailAfter(_) | Fault::HangAfter | Fault::Garbage => {}
+                Fault::FailAfter(_) | Fault::HangAfter | Fault::Garbage(_) => {}
             }
         }
         let mut result = self.change(work);
@@ -162,8 +182,8 @@ impl MemoryEngine {
             match fault {
                 Fault::FailAfter(kind) => result = Err(injected(*kind, call)),
                 Fault::HangAfter => self.stall().await,
-                Fault::Garbage => result.iter_mut().for_each(Garbled::garble),
-                Fault::Fail(_) | Fault::Hang | Fault::Late(_) => {}
+                Fault::Garbage(nonsense) => result.iter_mut().for_each(|answer| answer.garble(*nonsense)),
+                Fault::Fail(_) | Fault::Refuse(_) | Fault::Hang | Fault::Late(_) => {}
             }
         }
         result

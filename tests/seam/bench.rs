@@ -9,6 +9,7 @@ use std::time::Duration;
 use farrier::cli::Dialling;
 use farrier::definition::LayerDirectories;
 use farrier::engine::Engine;
+use farrier::engine::bounded::{Bounded, Patience};
 use farrier::engine::memory::{MemoryEngine, MemoryImage};
 use farrier::error::Failure;
 use farrier::event::record::Record;
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 /// No launch of these tests takes longer, whatever goes wrong.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 pub const NETWORK: &str = "net";
 pub const IMAGE: &str = "image:1";
 
@@ -54,6 +55,8 @@ pub struct Bench {
     pub recreate: bool,
     /// Whether launches keep what the engine told of images.
     remembers: bool,
+    pub dialling: Dialling,
+    pub patience: Patience,
 }
 
 /// How a launch ended, and what it told.
@@ -71,8 +74,15 @@ impl Bench {
             world.add_image(IMAGE, MemoryImage::default());
         });
         let meeting = Meeting { network: NETWORK.to_owned(), ..Meeting::default() };
-        let folder = tempfile::tempdir().expect("a folder");
-        Self { engine, folder, meeting, recreate: false, remembers: false }
+        Self {
+            engine,
+            folder: tempfile::tempdir().expect("a folder"),
+            meeting,
+            recreate: false,
+            dialling: Dialling::Auto,
+            patience: Patience::default(),
+            remembers: false,
+        }
     }
 
     /// The same where farrier makes the network.
@@ -134,7 +144,7 @@ impl Bench {
             cache: self.remembers.then(|| self.folder.path().join("cache")),
             state: None,
             probe_image: None,
-            dialling: Dialling::Auto,
+            dialling: self.dialling,
             recreate: self.recreate,
             approvals: None,
             no_prompt: true,
@@ -158,7 +168,7 @@ impl Bench {
 
     /// As the program does it: the engine tells who it is, then everything is brought up.
     pub async fn bring_up(&self, launch: &Launch) -> Result<Running, Failure> {
-        let engine: Arc<dyn Engine> = Arc::new(self.engine.clone());
+        let engine: Arc<dyn Engine> = Arc::new(Bounded::new(self.engine.clone(), self.patience));
         let info = engine
             .info()
             .await

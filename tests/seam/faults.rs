@@ -1,126 +1,145 @@
-//! Every engine call fails, or is the last one of a killed launch: the next launch works.
+//! Every engine call fails, hangs, comes late, answers nonsense, or is the last one of a killed launch: the launch
+//! says why it ended, and the next one works.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use farrier::engine::memory::{At, Call, Fault, MemoryImage};
-use farrier::engine::{EngineErrorKind, Status};
+use farrier::engine::EngineErrorKind;
+use farrier::engine::bounded::Patience;
+use farrier::engine::memory::{At, Call, Fault, Nonsense};
 
-use crate::bench::{Bench, listener, plain};
+use crate::bench::{Bench, listener};
+use crate::scenario::{Kind, Scenario, at_each_call, each, lengths, thinned};
 
-/// A launch with all that a launch can do: it makes its network, pulls, joins another network, dials; and with
-/// a stale container that is made anew.
-struct Scenario {
-    bench: Bench,
-    _listener: tokio::net::TcpListener,
+/// Every kind of failure that a call can end in.
+const KINDS: [EngineErrorKind; 6] = [
+    EngineErrorKind::Unreachable,
+    EngineErrorKind::PermissionDenied,
+    EngineErrorKind::NotFound,
+    EngineErrorKind::Conflict,
+    EngineErrorKind::Refused,
+    EngineErrorKind::TimedOut,
+];
+
+fn what(scenario: &Scenario, index: usize, fault: Fault) -> String {
+    let call = scenario.bench.engine.calls().get(index).cloned();
+    format!("{:?}: {fault:?} at {index}: {call:?}", scenario.kind)
 }
 
-async fn scenario() -> Scenario {
-    let bench = Bench::with_own_network();
-    let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    bench.engine.change(|world| {
-        world.create_network("other", &BTreeMap::new());
-        world.publish("pulled:1", Ok(MemoryImage::default()), Vec::new());
-        let mut image = MemoryImage::default();
-        image.image.volumes = vec!["/data".to_owned()];
-        world.add_image("stateful:1", image);
-    });
-    let stale = |level: u8| {
-        plain(&format!("networks = [\"other\"]\nenv = {{ LEVEL = \"{level}\" }}"))
-            .replace("image:1", "stateful:1")
-    };
-    bench.define("stale", &stale(1));
-    bench.up().await;
-    bench.engine.calm();
-    bench.define("stale", &stale(2));
-    bench.define("pulled", &plain("").replace("image:1", "pulled:1"));
-    bench.dialled("served", port, "probe = \"tcp\"");
-    Scenario { bench, _listener: listener }
-}
-
-/// The next launch on what is left brings up one container of each name, all running.
-async fn recovers(bench: &Bench, what: &str) {
-    bench.engine.calm();
-    bench.up().await;
-    assert_eq!(bench.names(), ["farrier-pulled", "farrier-served", "farrier-stale"], "{what}");
-    for name in ["pulled", "served", "stale"] {
-        assert_eq!(bench.container(name).map(|found| found.status), Some(Status::Running), "{what}: {name}");
+/// Launches with one fault: it is ready, or says why not, with a next step. Then the next launch works.
+async fn survives(kind: Kind, index: usize, fault: Fault, patience: Patience) {
+    let mut scenario = Scenario::new(kind).await;
+    let data = scenario.data();
+    scenario.bench.patience = patience;
+    if !matches!(fault, Fault::Late(_)) {
+        scenario.wait_for("2s");
     }
-    bench.engine.calm();
-    bench.up().await;
-    assert_eq!(bench.engine.changes(), [], "{what}: the launch after that has nothing to do");
+    scenario.bench.engine.fault(At::Index(index), fault);
+    let ended = scenario.bench.launch().await;
+    let what = what(&scenario, index, fault);
+    if ended.result.is_err() {
+        assert!(!ended.codes().is_empty(), "{what}");
+    } else if matches!(fault, Fault::Late(_)) {
+        assert_eq!(scenario.bench.engine.change(|world| world.networks("farrier").len()), 1, "{what}");
+    }
+    assert!(ended.result.is_ok() || !matches!(fault, Fault::Late(_)), "{what}: {:#?}", ended.told);
+    drop(ended);
+    scenario.recovers(&what).await;
+    assert_eq!(scenario.data(), data.or_else(|| scenario.data()), "{what}: the volume is carried over");
 }
 
-async fn length_of_a_launch() -> usize {
-    let scenario = scenario().await;
-    scenario.bench.up().await;
-    scenario.bench.engine.calls().len()
-}
-
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_call_fails_the_launch_says_why_and_the_next_one_works() {
-    let length = length_of_a_launch().await;
-    assert!(length > 20, "{length} calls");
-    for kind in [EngineErrorKind::Refused, EngineErrorKind::Unreachable, EngineErrorKind::Conflict] {
-        for fault in [Fault::Fail(kind), Fault::FailAfter(kind)] {
-            for index in 0..length {
-                let scenario = scenario().await;
-                scenario.bench.engine.fault(At::Index(index), fault);
-                let ended = scenario.bench.launch().await;
-                let call = scenario.bench.engine.calls().get(index).cloned();
-                let what = format!("{fault:?} at {index}: {call:?}");
-                if ended.result.is_err() {
-                    assert!(!ended.codes().is_empty(), "{what}");
-                }
-                drop(ended);
-                recovers(&scenario.bench, &what).await;
-            }
-        }
+    let lengths = lengths().await;
+    for (kind, length) in &lengths {
+        assert!(*length > 10, "{kind:?}: {length} calls");
     }
+    let faults: Vec<Fault> =
+        KINDS.into_iter().flat_map(|kind| [Fault::Fail(kind), Fault::FailAfter(kind)]).collect();
+    let cases = thinned("failing calls", 11, at_each_call(&lengths, &faults));
+    each(cases, |(kind, index, fault)| survives(kind, index, fault, Patience::default())).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whichever_call_comes_late_the_launch_is_ready() {
+    let late = [Fault::Late(Duration::from_millis(150))];
+    let cases = thinned("late calls", 5, at_each_call(&lengths().await, &late));
+    each(cases, |(kind, index, fault)| survives(kind, index, fault, Patience::default())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whichever_call_hangs_the_launch_ends_by_itself_and_the_next_one_works() {
+    let patience = Patience { answer: Duration::from_millis(300), silence: Duration::from_millis(300) };
+    let cases = thinned("hanging calls", 9, at_each_call(&lengths().await, &[Fault::Hang, Fault::HangAfter]));
+    each(cases, |(kind, index, fault)| survives(kind, index, fault, patience)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wherever_a_launch_is_killed_the_next_one_works_and_keeps_the_data() {
-    let length = length_of_a_launch().await;
-    for fault in [Fault::Hang, Fault::HangAfter] {
-        for index in 0..length {
-            let scenario = scenario().await;
-            let bench = &scenario.bench;
-            let data = bench.container("stale").expect("made before").mounts[0].source.clone();
-            bench.engine.fault(At::Index(index), fault);
-            let (launch, _) = bench.launch_of();
-            tokio::select! {
-                _ = bench.bring_up(&launch) => {}
-                () = bench.engine.stalled() => {}
-            }
-            drop(launch);
-            let what = format!("{fault:?} at {index}: {:?}", bench.engine.calls().get(index));
-            recovers(bench, &what).await;
-            let kept = bench.container("stale").expect("it runs").mounts[0].source.clone();
-            assert_eq!(kept, data, "{what}: the volume is carried over");
+    let cases =
+        thinned("killed launches", 5, at_each_call(&lengths().await, &[Fault::Hang, Fault::HangAfter]));
+    each(cases, async |(kind, index, fault)| {
+        let scenario = Scenario::new(kind).await;
+        let data = scenario.data();
+        let bench = &scenario.bench;
+        bench.engine.fault(At::Index(index), fault);
+        let (launch, _) = bench.launch_of();
+        tokio::select! {
+            _ = bench.bring_up(&launch) => {}
+            () = bench.engine.stalled() => {}
         }
-    }
+        drop(launch);
+        let what = what(&scenario, index, fault);
+        scenario.recovers(&what).await;
+        if kind == Kind::Making {
+            assert_eq!(scenario.data(), data, "{what}: the volume is carried over");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nonsense_answers_end_in_words_not_in_a_panic() {
+    let faults = Nonsense::ALL.map(Fault::Garbage);
+    let cases = thinned("nonsense answers", 9, at_each_call(&lengths().await, &faults));
+    each(cases, async |(kind, index, fault)| {
+        let scenario = Scenario::new(kind).await;
+        let data = scenario.data();
+        scenario.wait_for("2s");
+        scenario.bench.engine.fault(At::Index(index), fault);
+        let ended = scenario.bench.launch().await;
+        if ended.result.is_err() {
+            ended.codes();
+        }
+        let what = what(&scenario, index, fault);
+        drop(ended);
+        // An image that says that it has no volumes any more makes the new container go without them.
+        scenario.forget_unused_volumes(data.as_ref(), &what);
+        scenario.recovers(&what).await;
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn nonsense_answers_end_in_words_not_in_a_panic() {
-    let length = length_of_a_launch().await;
-    for index in 0..length {
-        let scenario = scenario().await;
-        scenario.bench.engine.fault(At::Index(index), Fault::Garbage);
-        scenario.bench.launch().await.codes_or_ready();
-        let removed = |name: &str| scenario.bench.engine.change(|world| world.remove(name, false));
-        ["farrier-pulled", "farrier-served", "farrier-stale"].into_iter().for_each(removed);
-        recovers(&scenario.bench, &format!("nonsense at {index}")).await;
-    }
-}
-
-impl crate::bench::Ended {
-    fn codes_or_ready(&self) {
-        if self.result.is_err() {
-            self.codes();
+async fn a_full_disk_is_told_as_one() {
+    let full = Fault::Refuse("mkdir /var/lib/docker/overlay2/x: no space left on device");
+    let calls = Scenario::calls(Kind::Making).await;
+    let mut told = 0;
+    for (index, logged) in calls.iter().enumerate() {
+        if !matches!(logged.call, Call::Create | Call::Start | Call::Pull | Call::CreateNetwork) {
+            continue;
         }
+        let scenario = Scenario::new(Kind::Making).await;
+        scenario.bench.engine.fault(At::Nth(logged.call, 1), full);
+        let ended = scenario.bench.launch().await;
+        let what = what(&scenario, index, full);
+        assert_eq!(ended.codes(), ["disk-full"], "{what}");
+        drop(ended);
+        scenario.recovers(&what).await;
+        told += 1;
     }
+    assert!(told >= 4, "{told}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use farrier::engine::memory::{At, Call, End, Fault};
+use farrier::engine::memory::{At, Call, End, Fault, Nonsense};
 use farrier::engine::{Engine, EngineErrorKind};
 use farrier::error::{Code, Failure};
 use farrier::event::Reporter;
@@ -124,6 +124,11 @@ async fn only_what_is_old_enough_is_meant() {
     let survey = bench.survey().await;
     let count = |age| Scope::All.select(&survey, Some(age)).expect("a selection").len();
     assert_eq!((count(Duration::ZERO), count(Duration::from_hours(1))), (3, 0));
+    // A clock that was set back makes nothing old.
+    bench.engine.change(|world| world.step_clock(-7_200_000_000_000));
+    let survey = bench.survey().await;
+    let count = |age| Scope::All.select(&survey, Some(age)).expect("a selection").len();
+    assert_eq!(count(Duration::from_hours(1)), 0);
 }
 
 #[tokio::test]
@@ -197,7 +202,7 @@ async fn whichever_call_fails_it_is_told_and_the_rest_is_done() {
     for fault in [EngineErrorKind::Refused, EngineErrorKind::Unreachable]
         .map(Fault::Fail)
         .into_iter()
-        .chain([Fault::FailAfter(EngineErrorKind::Refused), Fault::Garbage])
+        .chain([Fault::FailAfter(EngineErrorKind::Refused), Fault::Garbage(Nonsense::Unreadable)])
     {
         for index in 0..length {
             let bench = three().await;

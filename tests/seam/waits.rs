@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use farrier::engine::memory::{At, Call, End, Fault, MemoryImage, Run, World};
+use farrier::engine::memory::{At, Call, End, Fault, MemoryImage, Nonsense, Run, World};
 use farrier::engine::{EngineErrorKind, HealthStatus, HealthTest};
 
 use crate::bench::{Bench, IMAGE, closed_port, listener};
@@ -108,7 +108,7 @@ async fn without_events_the_look_each_second_still_ends_the_wait() {
     let breaks: [fn(&Bench); 4] = [
         |bench| bench.engine.fault(At::Every(Call::Events), Fault::Fail(EngineErrorKind::Unreachable)),
         |bench| bench.engine.fault(At::Every(Call::Events), Fault::Hang),
-        |bench| bench.engine.fault(At::Every(Call::Events), Fault::Garbage),
+        |bench| bench.engine.fault(At::Every(Call::Events), Fault::Garbage(Nonsense::Unreadable)),
         |bench| bench.engine.change(|world| world.hold_events(true)),
     ];
     for (index, broken) in breaks.into_iter().enumerate() {

@@ -344,7 +344,8 @@ impl World {
         }
     }
 
-    pub(super) fn rename(&mut self, id: &str, name: &str) -> EngineResult<()> {
+    /// Gives a container another name.
+    pub fn rename(&mut self, id: &str, name: &str) -> EngineResult<()> {
         if self.containers.values().any(|kept| kept.container.name == name) {
             return Err(conflict(format!("The container name \"/{name}\" is already in use")));
         }

@@ -62,6 +62,11 @@ impl World {
         }
     }
 
+    /// Tells everybody who listens this, whether it happened or not.
+    pub fn tell(&mut self, event: &EngineEvent) {
+        self.events.listeners.retain(|(_, listener)| listener.send(Ok(event.clone())).is_ok());
+    }
+
     /// Keeps events back until they are let go.
     pub fn hold_events(&mut self, held: bool) {
         self.events.held = held;

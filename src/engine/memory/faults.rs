@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedReceiver;
-
-use super::image::Run;
+use super::nonsense::Nonsense;
 use super::world::World;
-use crate::engine::{
-    Container, EngineErrorKind, EngineEvent, EngineInfo, EngineResult, Image, Listed, Member, Network,
-};
+use crate::engine::EngineErrorKind;
 
 /// A call of the trait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,6 +84,8 @@ pub enum At {
 pub enum Fault {
     /// It fails, and nothing happens.
     Fail(EngineErrorKind),
+    /// It fails in these words of an engine, and nothing happens.
+    Refuse(&'static str),
     /// It happens, but the answer is a failure: as when the connection breaks.
     FailAfter(EngineErrorKind),
     /// Nothing happens, and no answer comes.
@@ -96,8 +94,8 @@ pub enum Fault {
     HangAfter,
     /// It happens and is answered only after this long.
     Late(Duration),
-    /// It happens, but the answer makes no sense.
-    Garbage,
+    /// It happens, but the answer makes no sense, in this way.
+    Garbage(Nonsense),
 }
 
 /// A change of the state before a call.
@@ -108,6 +106,8 @@ pub(super) type Hook = Box<dyn FnOnce(&mut World) + Send>;
 pub(super) struct Ledger {
     pub(super) log: Vec<Logged>,
     pub(super) stalled: usize,
+    /// Nothing answers at all.
+    pub(super) down: bool,
     faults: Vec<(At, Fault)>,
     hooks: Vec<(At, Hook)>,
 }
@@ -128,6 +128,10 @@ impl Ledger {
     /// Logs a call; gives what was asked for it.
     pub(super) fn admit(&mut self, call: Call, subject: &str) -> (Vec<Hook>, Vec<Fault>) {
         let index = self.log.len();
+        if self.down {
+            self.log.push(Logged { call, subject: subject.to_owned() });
+            return (Vec::new(), vec![Fault::Fail(EngineErrorKind::Unreachable)]);
+        }
         self.log.push(Logged { call, subject: subject.to_owned() });
         let count = self.count(call);
         let meant = |at: &At| match *at {
@@ -138,90 +142,5 @@ impl Ledger {
         let hooks = self.hooks.extract_if(.., |(at, _)| meant(at)).map(|(_, hook)| hook).collect();
         let faults = self.faults.iter().filter(|(at, _)| meant(at)).map(|(_, fault)| *fault).collect();
         (hooks, faults)
-    }
-}
-
-/// What an answer looks like that makes no sense.
-pub(super) trait Garbled {
-    /// Takes the sense out.
-    fn garble(&mut self);
-}
-
-const NONSENSE: &str = "\u{1b}[31m\0?";
-
-impl Garbled for () {
-    fn garble(&mut self) {}
-}
-
-impl Garbled for String {
-    fn garble(&mut self) {
-        NONSENSE.clone_into(self);
-    }
-}
-
-impl Garbled for Vec<String> {
-    fn garble(&mut self) {
-        *self = vec![NONSENSE.to_owned(), String::new()];
-    }
-}
-
-impl Garbled for EngineInfo {
-    fn garble(&mut self) {
-        self.id.clear();
-        NONSENSE.clone_into(&mut self.time);
-        NONSENSE.clone_into(&mut self.architecture);
-    }
-}
-
-impl Garbled for Vec<Network> {
-    fn garble(&mut self) {
-        *self = vec![Network::default()];
-    }
-}
-
-impl Garbled for (Vec<Network>, Vec<Member>) {
-    fn garble(&mut self) {
-        self.0.garble();
-        self.1 = vec![Member::default()];
-    }
-}
-
-impl Garbled for Vec<Listed> {
-    fn garble(&mut self) {
-        *self = vec![Listed { name: NONSENSE.to_owned(), ..Listed::default() }, Listed::default()];
-    }
-}
-
-impl Garbled for Option<Image> {
-    fn garble(&mut self) {
-        *self = Some(Image::default());
-    }
-}
-
-impl Garbled for Option<Container> {
-    fn garble(&mut self) {
-        if let Some(container) = self {
-            container.id.clear();
-            container.labels.clear();
-            container.networks.clear();
-            NONSENSE.clone_into(&mut container.started_at);
-            container.exit_code = i64::MIN;
-        }
-    }
-}
-
-impl Garbled for Run {
-    fn garble(&mut self) {
-        *self = Run { stdout: vec![0xff, 0, 0x1b], stderr: vec![0xc3], ..Run::exit(i64::MIN) };
-    }
-}
-
-/// Its events are nobody's.
-impl Garbled for UnboundedReceiver<EngineResult<EngineEvent>> {
-    fn garble(&mut self) {
-        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        let event = EngineEvent { container: String::new(), action: NONSENSE.to_owned(), time: i64::MIN };
-        let _ = sender.send(Ok(event));
-        *self = receiver;
     }
 }

@@ -3,8 +3,8 @@
 use futures_util::stream::{self, Stream};
 
 use super::MemoryEngine;
-use super::faults::Garbled;
 use super::image::Run;
+use super::nonsense::{Garbled, Nonsense};
 use super::world::World;
 use crate::engine::{EngineResult, OutputRequest, Written};
 
@@ -23,7 +23,7 @@ pub(super) struct Reader {
 }
 
 impl Garbled for Reader {
-    fn garble(&mut self) {
+    fn garble(&mut self, _: Nonsense) {
         self.next = usize::MAX;
     }
 }

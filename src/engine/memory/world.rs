@@ -1,5 +1,5 @@
-//! What the engine holds. Everything happens at once and under one lock; time is the host's, never twice the
-//! same.
+//! What the engine holds. Everything happens at once and under one lock; time is the host's unless
+//! it is set, never twice the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +25,7 @@ pub struct World {
     seed: String,
     ids: u64,
     clock: i64,
+    ahead: i64,
 }
 
 /// What a registry holds under a reference.
@@ -63,14 +64,21 @@ impl World {
             seed: seed.to_owned(),
             ids: 0,
             clock: 0,
+            ahead: 0,
         }
     }
 
     /// Nanoseconds since 1970, more at each call.
     pub(super) fn now(&mut self) -> i64 {
         let host = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-        self.clock = host.max(self.clock + 1);
+        self.clock = host.saturating_add(self.ahead).max(self.clock.saturating_add(1));
         self.clock
+    }
+
+    /// Sets its clock by so many nanoseconds, back where they are negative.
+    pub fn step_clock(&mut self, nanoseconds: i64) {
+        self.ahead = self.ahead.saturating_add(nanoseconds);
+        self.clock = self.clock.saturating_add(nanoseconds.min(0));
     }
 
     /// 64 hex digits that were never given before.
@@ -149,7 +157,8 @@ impl World {
         self.known_image(reference).map(|known| Image { labels: known.labels.clone(), ..known.image.clone() })
     }
 
-    pub(super) fn remove_volume(&mut self, name: &str) -> EngineResult<()> {
+    /// Removes a volume that no container has.
+    pub fn remove_volume(&mut self, name: &str) -> EngineResult<()> {
         let used = |kept: &Kept| kept.container.mounts.iter().any(|mount| mount.source == name);
         if self.containers.values().any(used) {
             return Err(EngineError::new(EngineErrorKind::Conflict, "volume is in use"));
