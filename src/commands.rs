@@ -154,7 +154,12 @@ fn reporter(
 /// The trace of farrier itself, where it was asked for.
 fn trace(output: &OutputOptions) {
     if output.verbose >= 2 {
+        // Where nothing can be written, that cannot be told either: it must not end the launch.
         let filter = tracing_subscriber::EnvFilter::new("warn,farrier=debug");
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+        let _ = tracing_subscriber::fmt()
+            .log_internal_errors(false)
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .try_init();
     }
 }

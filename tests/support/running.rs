@@ -84,6 +84,14 @@ impl Running {
         }
     }
 
+    /// Its terminal, which can be asked for its settings also after the program's end.
+    pub fn terminal(&self) -> File {
+        match &self.input {
+            Input::Terminal(file) => file.try_clone().expect("a file descriptor is free"),
+            Input::Pipe(_) | Input::Closed => panic!("{} has no terminal", self.line),
+        }
+    }
+
     /// Waits until stdout, or what a terminal shows, contains the text.
     pub fn wait_for_stdout(&self, text: &str) {
         self.wait_for("stdout", &self.stdout, text);
