@@ -22,6 +22,8 @@ mod container;
 mod features;
 #[path = "hostile_guests/space.rs"]
 mod space;
+#[path = "hostile_guests/swaps.rs"]
+mod swaps;
 #[path = "hostile_guests/system.rs"]
 mod system;
 #[path = "hostile_guests/time.rs"]
