@@ -114,8 +114,8 @@ impl Garbled for Vec<Network> {
 impl Garbled for (Vec<Network>, Vec<Member>) {
     fn garble(&mut self, nonsense: Nonsense) {
         self.0.garble(nonsense);
-        let id = if nonsense == Nonsense::Enormous { "enormous".to_owned() } else { nonsense.text() };
-        self.1 = nonsense.list(Member { id, ..Member::default() });
+        let container = if nonsense == Nonsense::Enormous { "enormous".to_owned() } else { nonsense.text() };
+        self.1 = nonsense.list(Member { container, ..Member::default() });
     }
 }
 
