@@ -27,6 +27,8 @@ const DECLARATIONS: u64 = 4 << 20;
 const DATA_SEGMENTS: u64 = 100_000;
 /// Instances and functions that pass between components, each as often as its component is instantiated.
 const INSTANCES: u64 = 20_000;
+/// Modules and components in each other. Tools write three.
+const NESTING: u64 = 100;
 /// What a component comes to that is handed over as a value, which no tool writes: more than is allowed.
 const UNKNOWN: u64 = INSTANCES + 1;
 
@@ -54,6 +56,8 @@ pub struct Complexity {
     pub declarations: u64,
     /// Segments of data.
     pub data_segments: u64,
+    /// Modules and components in each other.
+    pub nesting: u64,
     /// Instances that the whole comes to.
     pub instances: u64,
 }
@@ -82,7 +86,7 @@ struct Nested {
 }
 
 impl Complexity {
-    /// Counts.
+    /// Counts, at most to the first excess: reading must not take much either.
     ///
     /// # Errors
     /// When the bytes are not WebAssembly. What is well-formed may still be invalid.
@@ -113,6 +117,10 @@ impl Complexity {
                     counted.declarations = counted.declarations.saturating_add(length);
                 }
             }
+            counted.nesting = counted.nesting.max(frames.len() as u64);
+            if counted.excess().is_some() {
+                break;
+            }
             match frames.last_mut() {
                 Some(Frame::Module(module)) => module.read(&mut counted, payload)?,
                 Some(Frame::Component(_)) => Nested::read(&mut frames, payload)?,
@@ -132,6 +140,7 @@ impl Complexity {
             ("functions", self.functions, FUNCTIONS),
             ("bytes of declarations", self.declarations, DECLARATIONS),
             ("segments of data", self.data_segments, DATA_SEGMENTS),
+            ("modules and components in each other", self.nesting, NESTING),
             ("instances and functions between components", self.instances, INSTANCES),
         ];
         let above = counted.into_iter().find(|(_, found, limit)| found > limit)?;

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::OFlags;
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{Parser, Payload};
 
 use super::complexity::{Complexity, TooComplex};
 use super::limits::COMPONENT_BYTES;
@@ -17,6 +17,8 @@ use crate::sidecar::sha256_hex;
 pub const CONTRACT: &str = "0.1.0";
 /// The export that makes a component a probe.
 const CHECK: &str = "farrier:probe/check@";
+/// What follows the first four bytes of a core module.
+const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
 /// The export with `validate`.
 const SETTINGS: &str = "farrier:probe/settings@";
 
@@ -111,19 +113,23 @@ impl ComponentFile {
         if !bytes.starts_with(b"\0asm") {
             return Err(ComponentError::NotWebAssembly);
         }
-        let (imports, exports) = outside(&bytes)?;
-        let Some(version) = exports.iter().find_map(|name| name.strip_prefix(CHECK)) else {
-            return Err(ComponentError::NoCheck);
-        };
-        let versions = imports.iter().chain(&exports).filter(|name| name.starts_with("farrier:probe/"));
-        let other = versions.filter_map(|name| name.rsplit_once('@')).find(|(_, found)| *found != CONTRACT);
-        if let Some((_, found)) = other {
-            return Err(ComponentError::UnknownVersion(found.to_owned()));
+        if bytes.get(4..8) == Some(&CORE_MODULE) {
+            return Err(ComponentError::CoreModule);
         }
-        debug_assert_eq!(version, CONTRACT, "checked with the others");
+        // First, because it bounds what reading may take.
         let complexity =
             Complexity::of(&bytes).map_err(|error| ComponentError::Damaged(error.to_string()))?;
         complexity.excess().map_or(Ok(()), Err)?;
+        let (imports, exports) = outside(&bytes)?;
+        if !exports.iter().any(|name| name.starts_with(CHECK)) {
+            return Err(ComponentError::NoCheck);
+        }
+        let versions = imports.iter().chain(&exports).filter(|name| name.starts_with("farrier:probe/"));
+        // Names are not checked yet: one may have several of these signs, and all behind the first is the version.
+        let other = versions.filter_map(|name| name.split_once('@')).find(|(_, found)| *found != CONTRACT);
+        if let Some((_, found)) = other {
+            return Err(ComponentError::UnknownVersion(found.to_owned()));
+        }
         Ok(Self { digest: sha256_hex(&bytes), bytes, imports, exports })
     }
 
@@ -148,9 +154,6 @@ fn outside(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), ComponentError> {
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(damaged)? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(ComponentError::CoreModule);
-            }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
@@ -185,6 +188,13 @@ mod tests {
                 "a later contract",
                 component(r#"(component (instance $i) (export "farrier:probe/check@0.2.0" (instance $i)))"#),
                 ComponentError::UnknownVersion("0.2.0".to_owned()),
+            ),
+            (
+                "a version that ends as the contract's",
+                component(
+                    r#"(component (instance $i) (export "farrier:probe/check@0.2.0@0.1.0" (instance $i)))"#,
+                ),
+                ComponentError::UnknownVersion("0.2.0@0.1.0".to_owned()),
             ),
         ];
         for (name, bytes, expected) in table {

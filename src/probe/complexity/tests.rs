@@ -49,3 +49,31 @@ fn components_of_languages_are_far_below_the_limits() {
         assert!(counted.values > 1_000 && counted.values < VALUES / 16, "{name}: {counted:?}");
     }
 }
+
+/// Components in each other, as bytes: the text format does not go as deep.
+fn nested(levels: usize) -> Vec<u8> {
+    const PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
+    (1..levels).fold(PREAMBLE.to_vec(), |inner, _| {
+        let mut bytes = [PREAMBLE, &[4]].concat();
+        let mut length = inner.len();
+        while length > 0x7f {
+            bytes.push(0x80 | u8::try_from(length & 0x7f).expect("seven bits"));
+            length >>= 7;
+        }
+        bytes.push(u8::try_from(length).expect("seven bits"));
+        bytes.extend(inner);
+        bytes
+    })
+}
+
+#[test]
+fn what_is_nested_too_deeply_is_not_read_to_its_end() {
+    let count = |levels: usize| Complexity::of(&nested(levels)).expect("well-formed");
+    assert_eq!(count(100).excess(), None);
+    for levels in [101, 5_000] {
+        let counted = count(levels);
+        assert_eq!(counted.nesting, 101, "{levels}");
+        let excess = counted.excess().expect("too much").to_string();
+        assert!(excess.contains("101 modules and components in each other"), "{excess}");
+    }
+}
