@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::definition::escape;
 use crate::engine::{Container, Mounted, Status};
 
 /// Why an action is taken.
@@ -223,8 +224,8 @@ fn sidecar_json(plan: &SidecarPlan) -> serde_json::Value {
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.network_plan {
-            NetworkPlan::Use { .. } => writeln!(formatter, "network {}: use", self.network)?,
-            NetworkPlan::Create => writeln!(formatter, "network {}: create", self.network)?,
+            NetworkPlan::Use { .. } => writeln!(formatter, "network {}: use", escape(&self.network))?,
+            NetworkPlan::Create => writeln!(formatter, "network {}: create", escape(&self.network))?,
         }
         for plan in &self.sidecars {
             writeln!(formatter, "{plan}")?;
@@ -233,27 +234,58 @@ impl fmt::Display for Plan {
     }
 }
 
+/// Lines whose names are escaped, so that none of them begins a line.
 impl fmt::Display for SidecarPlan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let causes: Vec<String> = self.causes.iter().map(ToString::to_string).collect();
-        write!(formatter, "{}: {}, because {}", self.name, self.action, causes.join("; "))?;
+        let causes: Vec<String> = self.causes.iter().map(|cause| escape(&cause.to_string())).collect();
+        write!(formatter, "{}: {}, because {}", escape(&self.name), self.action, causes.join("; "))?;
         if self.pull {
             write!(formatter, "\n  its image is pulled")?;
         }
         for (network, again) in &self.connect {
             let word = if *again { "reconnected" } else { "connected" };
-            write!(formatter, "\n  {word} to network {network}")?;
+            write!(formatter, "\n  {word} to network {}", escape(network))?;
         }
         if self.leftover.is_some() {
             write!(formatter, "\n  what an interrupted recreation left behind is removed")?;
         }
         for volume in &self.carried {
-            write!(formatter, "\n  the anonymous volume at {} is carried over", volume.target)?;
+            write!(formatter, "\n  the anonymous volume at {} is carried over", escape(&volume.target))?;
         }
         for volume in &self.orphaned {
-            let name = short(&volume.source);
-            write!(formatter, "\n  the anonymous volume {name} at {} is left unused", volume.target)?;
+            let (name, target) = (escape(short(&volume.source)), escape(&volume.target));
+            write!(formatter, "\n  the anonymous volume {name} at {target} is left unused")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_begins_a_line_of_a_plan() {
+        let forged = || "x\nnetwork y: use\u{1b}[2J".to_owned();
+        let volume =
+            || Mounted { kind: "volume".to_owned(), source: forged(), target: forged(), writable: true };
+        let sidecar = SidecarPlan {
+            index: 0,
+            name: forged(),
+            container: forged(),
+            action: Action::Recreate,
+            causes: vec![Cause::Drifted(vec![forged()]), Cause::Configuration(vec![forged()])],
+            pull: true,
+            connect: vec![(forged(), false)],
+            carried: vec![volume()],
+            orphaned: vec![volume()],
+            existing: None,
+            leftover: None,
+        };
+        let plan = Plan { network: forged(), network_plan: NetworkPlan::Create, sidecars: vec![sidecar] };
+        let text = plan.to_string();
+        assert_eq!(text.lines().count(), 6, "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("network ")).count(), 1, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 }

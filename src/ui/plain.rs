@@ -57,7 +57,8 @@ impl PlainSink {
                 Some(line(&format!("waiting for another launch that is starting {sidecar}")))
             }
             Event::Planned(plan) if plan.action != Action::Reuse || !plan.connect.is_empty() => {
-                Some(line(&plan.to_string()))
+                // It escapes its names itself, and has lines of its own.
+                Some(format!("farrier: {plan}\n"))
             }
             Event::NetworkCreated(name) => Some(line(&format!("network {name}: created"))),
             Event::Pulling { sidecar, image } => Some(line(&format!("{sidecar}: pulling {image}"))),
@@ -114,8 +115,9 @@ impl PlainSink {
     }
 }
 
+/// One line, whatever stands in it: what a probe says begins none.
 fn line(text: &str) -> String {
-    format!("farrier: {}\n", text.split('\n').map(escape).collect::<Vec<_>>().join("\n"))
+    format!("farrier: {}\n", escape(text))
 }
 
 impl Sink for PlainSink {
@@ -123,6 +125,25 @@ impl Sink for PlainSink {
         if let Some(text) = self.text(event) {
             // A closed standard error must not end a launch.
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_probe_says_begins_no_line() {
+        let (sidecar, probe, said) = ("db", "mine", "x\nfarrier: db: ready after 1 ms (1 poll)");
+        let took = Duration::from_millis(1);
+        for event in [
+            Event::Answered { sidecar, probe, attempt: 1, answer: said, took, changed: true },
+            Event::Traced { sidecar, line: said },
+        ] {
+            let text = PlainSink::new(Verbosity::Everything, false).text(&event).expect("it is told");
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(text.contains("x\\nfarrier: db: ready"), "{text}");
         }
     }
 }
