@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::statement::Statement;
-use crate::definition::{escape, escape_into};
+use crate::definition::escape;
 
 /// How many changed lines are named at once.
 const MOST_CHANGES: usize = 10;
@@ -53,21 +53,18 @@ impl Question {
     /// Everything that would be started, for a terminal of this width; lines that changed are marked.
     #[must_use]
     pub fn statement(&self, columns: usize) -> String {
-        let mut text = format!(
-            "The workspace {} declares the sidecar `{}` in {}.\n",
-            escape(&self.workspace),
-            escape(&self.name),
-            escape(&self.file)
+        let declared = format!(
+            "The workspace {} declares the sidecar `{}` in {}.",
+            self.workspace, self.name, self.file
         );
+        let mut text = format!("{}\n", wrapped(&declared, columns));
         match &self.earlier {
             None => text.push_str("Nobody has approved it. It is:\n"),
             Some(earlier) => {
-                let changes = escape(&earlier.in_words());
-                let _ = writeln!(
-                    text,
-                    "It has changed since it was approved on {}: {changes}. It is now:",
-                    escape(&earlier.approved_at)
-                );
+                let (approved_at, changes) = (&earlier.approved_at, earlier.in_words());
+                let changed =
+                    format!("It has changed since it was approved on {approved_at}: {changes}. It is now:");
+                let _ = writeln!(text, "{}", wrapped(&changed, columns));
             }
         }
         let lines = &self.statement.lines;
@@ -114,18 +111,18 @@ fn cells(text: &str) -> usize {
     text.chars().map(|character| if character.is_ascii() { 1 } else { 2 }).sum()
 }
 
-/// Breaks a line before the terminal does, so that no content stands at the beginning of a line.
+/// Escapes a line, and breaks it before the terminal does, so that no content stands at the beginning of a line.
 fn wrapped(line: &str, columns: usize) -> String {
     const FURTHER: &str = "\n  |     ";
     let columns = columns.max(20);
     let (mut text, mut used) = (String::new(), 0);
-    for character in line.chars() {
+    for character in escape(line).chars() {
         let width = if character.is_ascii() { 1 } else { 2 };
         if used + width >= columns {
             text.push_str(FURTHER);
             used = FURTHER.len() - 1;
         }
-        escape_into(character, &mut text);
+        text.push(character);
         used += width;
     }
     text
@@ -152,14 +149,18 @@ mod tests {
     #[test]
     fn no_content_begins_a_line_or_moves_the_cursor() {
         let hostile = format!("\x1b[2J\u{202e}\n  image  good\r{}image  good", " ".repeat(200));
-        let text = question(&hostile, false).statement(40);
-        assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text}");
-        for line in text.lines().skip(2).filter(|line| !line.starts_with("  hash  ")) {
-            assert!(line.len() < 40, "{line}");
-            let ours = ["  image", "  env A", "  |     "];
-            assert!(ours.iter().any(|begin| line.starts_with(begin)), "{line}");
+        let plain = question(&hostile, false);
+        let earlier = Earlier { approved_at: hostile.clone(), changes: vec![hostile.clone()] };
+        let changed = Question { earlier: Some(earlier), file: hostile.clone(), ..plain.clone() };
+        for text in [plain.statement(40), changed.statement(40)] {
+            assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text}");
+            for line in text.lines().filter(|line| !line.starts_with("  hash  ")) {
+                assert!(line.len() < 40, "{line}");
+                let ours = ["The workspace", "Nobody", "It has changed", "  image", "  env A", "  |     "];
+                assert!(ours.iter().any(|begin| line.starts_with(begin)), "{line}");
+            }
+            assert_eq!(text.lines().filter(|line| line.starts_with("  image")).count(), 1, "{text}");
         }
-        assert_eq!(text.lines().filter(|line| line.starts_with("  image")).count(), 1, "{text}");
     }
 
     #[test]
