@@ -38,27 +38,34 @@ pub fn check(image: &str) -> Result<(), String> {
 /// What an engine takes for the id of an image is left as it is.
 #[must_use]
 pub fn qualified(image: &str) -> String {
-    const REGISTRY: &str = "docker.io";
     let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hex(image) || image.strip_prefix("sha256:").is_some_and(is_hex) {
         return image.to_owned();
     }
+    let path = image.split_once('/').filter(|(first, _)| is_registry(first)).map_or(image, |(_, path)| path);
+    let tag = if path.contains([':', '@']) { "" } else { ":latest" };
+    format!("{}{tag}", completed(image))
+}
+
+/// The reference with its registry, whatever stands behind its name.
+fn completed(image: &str) -> String {
+    const REGISTRY: &str = "docker.io";
     let (registry, path) = match image.split_once('/') {
         Some(("index.docker.io", path)) => (REGISTRY, path),
         Some((first, path)) if is_registry(first) => (first, path),
         _ => (REGISTRY, image),
     };
     let library = if registry == REGISTRY && !path.contains('/') { "library/" } else { "" };
-    let tag = if path.contains([':', '@']) { "" } else { ":latest" };
-    format!("{registry}/{library}{path}{tag}")
+    format!("{registry}/{library}{path}")
 }
 
 fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("the repository's name is missing".to_owned());
     }
-    if name.len() > 255 {
-        return Err("the repository's name is longer than 255 characters".to_owned());
+    // Engines count what they complete it with.
+    if completed(name).len() > 255 {
+        return Err("the repository's name and its registry are longer than 255 characters".to_owned());
     }
     let path = match name.split_once('/') {
         Some((first, rest)) if is_registry(first) => {
@@ -159,6 +166,8 @@ mod tests {
             &format!("sha256:{digest}"),
             &format!("postgres@sha256:{digest}"),
             &format!("postgres:16@sha256:{digest}"),
+            // With `docker.io/library/`.
+            &"a".repeat(237),
         ] {
             assert_eq!(check(image), Ok(()), "{image}");
         }
@@ -187,7 +196,7 @@ mod tests {
 
     #[test]
     fn says_why_not() {
-        let long = "a".repeat(256);
+        let long = "a".repeat(255);
         for (image, why) in [
             ("", "empty"),
             ("Postgres", "lower case"),
@@ -213,6 +222,7 @@ mod tests {
             ("pöstgres", "character"),
             ("x\0", "character"),
             (long.as_str(), "255"),
+            ("a".repeat(238).as_str(), "255"),
         ] {
             let reason = check(image).expect_err(image);
             assert!(reason.contains(why), "{image}: {reason}");
