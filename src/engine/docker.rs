@@ -26,7 +26,8 @@ use super::{
     PullProgress, Written,
 };
 use convert::{
-    convert_container, convert_info, convert_listed, convert_listed_network, convert_network, convert_process,
+    Layers, convert_container, convert_event, convert_image, convert_info, convert_listed,
+    convert_listed_network, convert_network,
 };
 use create::create_body;
 
@@ -212,20 +213,7 @@ impl Engine for DockerEngine {
     }
 
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>> {
-        let Some(image) = absent(self.client.inspect_image(reference).await)? else {
-            return Ok(None);
-        };
-        let config = image.config.unwrap_or_default();
-        let mut volumes = config.volumes.clone().unwrap_or_default();
-        volumes.sort();
-        let labels = config.labels.clone().unwrap_or_default().into_iter().collect();
-        Ok(Some(Image {
-            id: image.id.unwrap_or_default(),
-            process: convert_process(config),
-            volumes,
-            architecture: image.architecture.unwrap_or_default(),
-            labels,
-        }))
+        Ok(absent(self.client.inspect_image(reference).await)?.map(convert_image))
     }
 
     async fn pull(
@@ -241,19 +229,12 @@ impl Engine for DockerEngine {
             identitytoken: credentials.token,
             ..Default::default()
         });
-        let mut layers: HashMap<String, (u64, u64)> = HashMap::new();
+        let mut layers = Layers::default();
         let mut stream = Box::pin(self.client.create_image(Some(options), None, credentials));
         while let Some(message) = stream.try_next().await.map_err(convert_error)? {
-            let count = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
-            if let (Some(layer), Some(detail), Some("Downloading")) =
-                (message.id, message.progress_detail, message.status.as_deref())
-            {
-                layers.insert(layer, (count(detail.current), count(detail.total)));
+            if let Some(found) = layers.note(message) {
+                progress(found);
             }
-            let (current, total) = layers.values().fold((0_u64, 0_u64), |sum, layer| {
-                (sum.0.saturating_add(layer.0), sum.1.saturating_add(layer.1))
-            });
-            progress(PullProgress { current, total });
         }
         Ok(())
     }
@@ -319,14 +300,8 @@ impl Engine for DockerEngine {
             .build();
         // A clone, because the stream outlives this borrow; clones share one connection pool.
         let client = self.client.clone();
-        let stream = client.events(Some(options)).map(|message| {
-            let message = message.map_err(convert_error)?;
-            Ok(EngineEvent {
-                container: message.actor.and_then(|actor| actor.id).unwrap_or_default(),
-                action: message.action.unwrap_or_default(),
-                time: message.time_nano.unwrap_or_default(),
-            })
-        });
+        let stream =
+            client.events(Some(options)).map(|message| message.map(convert_event).map_err(convert_error));
         Ok(stream.boxed())
     }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, EndpointSettings, HealthConfig,
-    HealthStatusEnum, HostConfig, ImageConfig, MountPoint, Network as ListedNetwork, NetworkInspect,
-    SystemInfo,
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, CreateImageInfo, EndpointSettings,
+    EventMessage, HealthConfig, HealthStatusEnum, HostConfig, ImageConfig, ImageInspect, MountPoint,
+    Network as ListedNetwork, NetworkInspect, SystemInfo,
 };
 
 use crate::engine::{
-    Container, Endpoint, EngineInfo, Health, HealthStatus, HealthTest, Listed, Member, Mounted, Network,
-    Process, Status,
+    Container, Endpoint, EngineEvent, EngineInfo, Health, HealthStatus, HealthTest, Image, Listed, Member,
+    Mounted, Network, Process, PullProgress, Status,
 };
 
 pub(super) fn convert_info(info: SystemInfo, local: bool) -> EngineInfo {
@@ -66,7 +66,55 @@ pub(super) fn convert_listed(container: ContainerSummary) -> Option<Listed> {
     })
 }
 
-pub(super) fn convert_process(config: ImageConfig) -> Process {
+/// More bytes than any image has: what an engine says beyond them is not counted on.
+const MOST_PULLED: u64 = 1 << 50;
+
+pub(super) fn convert_image(image: ImageInspect) -> Image {
+    let config = image.config.unwrap_or_default();
+    let mut volumes = config.volumes.clone().unwrap_or_default();
+    volumes.sort();
+    let labels = config.labels.clone().unwrap_or_default().into_iter().collect();
+    Image {
+        id: image.id.unwrap_or_default(),
+        process: convert_process(config),
+        volumes,
+        architecture: image.architecture.unwrap_or_default(),
+        labels,
+    }
+}
+
+pub(super) fn convert_event(message: EventMessage) -> EngineEvent {
+    EngineEvent {
+        container: message.actor.and_then(|actor| actor.id).unwrap_or_default(),
+        action: message.action.unwrap_or_default(),
+        time: message.time_nano.unwrap_or_default(),
+    }
+}
+
+/// How far a pull is, layer by layer.
+#[derive(Default)]
+pub(super) struct Layers(BTreeMap<String, (u64, u64)>);
+
+impl Layers {
+    /// Takes one message; gives the whole where it changed.
+    pub(super) fn note(&mut self, message: CreateImageInfo) -> Option<PullProgress> {
+        let (layer, detail) = (message.id?, message.progress_detail?);
+        if message.status.as_deref() != Some("Downloading") {
+            return None;
+        }
+        let count = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
+        self.0.insert(layer, (count(detail.current), count(detail.total)));
+        let sum = |counts: &mut dyn Iterator<Item = u64>| {
+            counts.fold(0, |sum: u64, one| sum.saturating_add(one)).min(MOST_PULLED)
+        };
+        Some(PullProgress {
+            current: sum(&mut self.0.values().map(|(current, _)| *current)),
+            total: sum(&mut self.0.values().map(|(_, total)| *total)),
+        })
+    }
+}
+
+fn convert_process(config: ImageConfig) -> Process {
     Process {
         entrypoint: config.entrypoint.unwrap_or_default(),
         command: config.cmd.unwrap_or_default(),
@@ -215,4 +263,29 @@ fn is_engine_default(name: &str, value: &serde_json::Value) -> bool {
         || (name == "RestartPolicy"
             && matches!(value.get("Name").and_then(Value::as_str), None | Some("" | "no")))
         || (name == "PidsLimit" && value.as_i64() == Some(-1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pull_that_claims_the_impossible_stays_countable() {
+        let mut layers = Layers::default();
+        let message = |layer: &str, status: &str, current: i64| CreateImageInfo {
+            id: Some(layer.to_owned()),
+            status: Some(status.to_owned()),
+            progress_detail: Some(bollard::models::ProgressDetail {
+                current: Some(current),
+                total: Some(i64::MAX),
+            }),
+            ..Default::default()
+        };
+        assert_eq!(layers.note(message("a", "Pulling fs layer", 1)), None);
+        assert_eq!(layers.note(message("a", "Downloading", -7)).map(|found| found.current), Some(0));
+        for layer in ["a", "b", "c"] {
+            let found = layers.note(message(layer, "Downloading", i64::MAX)).expect("progress");
+            assert_eq!((found.current, found.total), (MOST_PULLED, MOST_PULLED));
+        }
+    }
 }
