@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rustix::process::{Pid, test_kill_process};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::bounded::within;
@@ -173,23 +173,30 @@ async fn start_program(engine: &Arc<dyn Engine>, network: &str, image: &str) -> 
     let receiving = Arc::clone(&channels);
     // Weak, because the relay ends when the last sender is gone.
     let answers = frames.downgrade();
-    tokio::spawn(async move {
-        let mut head = [0_u8; HEAD_BYTES];
-        while output.read_exact(&mut head).await.is_ok() {
-            let (channel, kind, length) = take_head(head);
-            let mut payload = vec![0; length.min(PAYLOAD_BYTES)];
-            if length > PAYLOAD_BYTES || output.read_exact(&mut payload).await.is_err() {
-                break;
-            }
-            let is_known = receive(&receiving, channel, kind, payload);
-            if let (false, OPENED, Some(answers)) = (is_known, kind, answers.upgrade()) {
-                let _ = answers.try_send(frame(channel, CLOSE, &[]));
-            }
-        }
-        // The relay is gone: every connection through it ends.
-        receiving.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    });
+    tokio::spawn(async move { take_answers(&mut output, &receiving, &answers).await });
     Ok(ProgramRelay { frames, channels, next: AtomicU32::new(1) })
+}
+
+/// Hands what the relay says to its connections, to its end or to the first frame that is none.
+async fn take_answers(
+    output: &mut (impl AsyncRead + Unpin),
+    channels: &Channels,
+    answers: &mpsc::WeakSender<Vec<u8>>,
+) {
+    let mut head = [0_u8; HEAD_BYTES];
+    while output.read_exact(&mut head).await.is_ok() {
+        let (channel, kind, length) = take_head(head);
+        let mut payload = vec![0; length.min(PAYLOAD_BYTES)];
+        if length > PAYLOAD_BYTES || output.read_exact(&mut payload).await.is_err() {
+            break;
+        }
+        let is_known = receive(channels, channel, kind, payload);
+        if let (false, OPENED, Some(answers)) = (is_known, kind, answers.upgrade()) {
+            let _ = answers.try_send(frame(channel, CLOSE, &[]));
+        }
+    }
+    // The relay is gone: every connection through it ends.
+    channels.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
 /// Hands a frame to its connection; false where nobody waits for it any more.
@@ -202,6 +209,8 @@ fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) -> boo
                 let _ = opened.send(Ok(()));
             }
         }
+        // Nothing is handed over for nothing, however often it is said.
+        DATA if payload.is_empty() => {}
         DATA => {
             // Whoever does not read must not fill the memory: the connection ends.
             let queued = found.queued.fetch_add(payload.len(), Ordering::Relaxed) + payload.len();
