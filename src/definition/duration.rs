@@ -20,6 +20,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         None if !text.starts_with(|first: char| first.is_ascii_digit()) => {
             return Err("it is not a number with a unit".to_owned());
         }
+        // humantime 2.4 panics where parts come to just beyond what a duration holds.
+        None if parts(text).into_iter().any(is_too_long) => {
+            return Err("it is longer than 24 hours".to_owned());
+        }
         None => humantime::parse_duration(text).map_err(|error| error.to_string())?,
     };
     checked(duration)
@@ -51,6 +55,24 @@ fn checked(duration: Duration) -> Result<Duration, String> {
     } else {
         Ok(duration)
     }
+}
+
+/// The parts of a compound form, each a number with its unit: one begins where a digit follows a letter.
+fn parts(text: &str) -> Vec<&str> {
+    let mut starts = vec![0];
+    let mut last = ' ';
+    for (at, character) in text.char_indices().filter(|(_, character)| !character.is_whitespace()) {
+        if character.is_ascii_digit() && last.is_alphabetic() {
+            starts.push(at);
+        }
+        last = character;
+    }
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    starts.iter().zip(ends).filter_map(|(start, end)| text.get(*start..end)).collect()
+}
+
+fn is_too_long(part: &str) -> bool {
+    humantime::parse_duration(part).is_ok_and(|duration| duration > LONGEST)
 }
 
 /// Digits, an optional fraction, an optional unit; in seconds.
@@ -121,6 +143,10 @@ mod tests {
             "30 x",
             "1.2.3s",
             "0.0000000001ms",
+            // What humantime cannot add up.
+            "18446744073709551615s 999ms 1ms",
+            "584542046090y 7615 s999ms1ms",
+            "18446744073709551615s 0.999s 1\u{2003}ms",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
