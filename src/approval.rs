@@ -10,6 +10,8 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 pub mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod question;
 pub mod statement;
 pub mod store;

@@ -23,6 +23,8 @@ mod data;
 mod doctor;
 mod down;
 mod explain;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod launch;
 mod logs;
 mod man;

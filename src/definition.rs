@@ -10,6 +10,8 @@ mod decode;
 pub mod draft;
 mod duration;
 mod escape;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod image;
 mod interpolation;
 mod layers;

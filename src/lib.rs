@@ -23,6 +23,10 @@ pub mod error;
 pub mod event;
 pub mod exit;
 pub mod explanation;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[expect(clippy::panic, reason = "a target says by a panic that a promise is broken")]
+pub mod fuzzing;
 pub mod harness;
 pub mod image_cache;
 pub mod launch;

@@ -13,6 +13,8 @@ pub mod dialler;
 pub mod directories;
 pub mod encode;
 pub mod folders;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod grants;
 pub mod host;
 pub mod interfaces;

@@ -23,6 +23,8 @@ use frame::{
 };
 
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 
 /// The relay program; empty where it could not be built.
 const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relay"));

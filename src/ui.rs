@@ -1,5 +1,7 @@
 //! What people and scripts see: one sink a form. Standard output is never used by a launch.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod json;
 pub mod live;
 pub mod plain;

@@ -51,8 +51,11 @@ struct Document {
 }
 
 /// What the file holds.
-enum Content {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Approvals.
     Approvals(Vec<Entry>),
+    /// Something else, for this reason.
     Damaged(String),
 }
 
@@ -190,18 +193,11 @@ impl Store {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    fn write(&self, mut approvals: Vec<Entry>) -> io::Result<()> {
+    fn write(&self, approvals: Vec<Entry>) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
-        approvals.sort_by(|one, other| {
-            let key =
-                |entry: &Entry| (entry.workspace.clone(), entry.sidecar.clone(), entry.approved_at.clone());
-            key(one).cmp(&key(other))
-        });
-        let document = Document { format: FORMAT.to_owned(), version: VERSION, approvals };
         // 0600, as temporary files are.
         let mut file = NamedTempFile::new_in(folder)?;
-        serde_json::to_writer_pretty(&mut file, &document)?;
-        file.write_all(b"\n")?;
+        file.write_all(&written(approvals)?)?;
         file.as_file().sync_all()?;
         file.persist(&self.path)?;
         File::open(folder)?.sync_all()
@@ -243,7 +239,7 @@ impl Store {
         self.parse(&bytes)
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Content, Problem> {
+    pub(super) fn parse(&self, bytes: &[u8]) -> Result<Content, Problem> {
         let shown = self.path.display();
         let value: Value = match serde_json::from_slice(bytes) {
             Ok(value) => value,
@@ -270,6 +266,18 @@ impl Store {
             Err(error) => Content::Damaged(error.to_string()),
         })
     }
+}
+
+/// The file's bytes with these approvals.
+pub(super) fn written(mut approvals: Vec<Entry>) -> io::Result<Vec<u8>> {
+    approvals.sort_by(|one, other| {
+        let key = |entry: &Entry| (entry.workspace.clone(), entry.sidecar.clone(), entry.approved_at.clone());
+        key(one).cmp(&key(other))
+    });
+    let document = Document { format: FORMAT.to_owned(), version: VERSION, approvals };
+    let mut bytes = serde_json::to_vec_pretty(&document)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// The Python launcher kept an object of objects: workspace, name, hash.

@@ -20,7 +20,7 @@ pub fn explain(options: &cli::Explain) -> Result<u8, Failure> {
 }
 
 /// The code as a user copies it, with or without what stands around it in a message.
-fn one(text: &str) -> Result<String, Problem> {
+pub(super) fn one(text: &str) -> Result<String, Problem> {
     let inner = text.rsplit('[').next().unwrap_or(text).trim_end_matches([']', ':']).to_lowercase();
     let known = Code::ALL.iter().find(|code| code.as_str() == inner);
     if let Some(found) = known.and_then(|code| explanation::of(*code)) {

@@ -53,7 +53,7 @@ fn forward(written: &Written, (stdout, stderr): (bool, bool)) -> io::Result<()> 
 }
 
 /// A terminal must not act on what a container wrote; tabs and ends of lines stay.
-fn for_terminal(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn for_terminal(bytes: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(bytes);
     let mut shown = String::new();
     for line in text.split_inclusive('\n') {

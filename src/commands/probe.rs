@@ -65,6 +65,14 @@ impl Origin {
     }
 }
 
+/// What `inspect` says of a file, in both forms.
+#[cfg(any(test, fuzzing))]
+pub(super) fn inspected(file: &ComponentFile) -> (String, serde_json::Value) {
+    let origin = Origin::File(PathBuf::from("./mine.wasm"));
+    let chosen = Chosen { name: "./mine.wasm".to_owned(), file: file.clone(), origin };
+    (inspect::human(&chosen), inspect::as_json(&chosen))
+}
+
 /// Reads the file, or looks the name up as a definition of the workspace, of the others, of the user would.
 fn choose(probe: &OsStr, layers: &LayerOptions) -> Result<Chosen, Failure> {
     let name = probe.to_string_lossy().into_owned();

@@ -39,7 +39,7 @@ pub fn ps(options: &cli::Ps, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     Ok(exit::SUCCESS)
 }
 
-fn human(survey: &Survey, width: Option<u16>) -> String {
+pub(super) fn human(survey: &Survey, width: Option<u16>) -> String {
     let mut text = if survey.sidecars.is_empty() { "no sidecars\n".to_owned() } else { table(survey, width) };
     if !survey.absent.is_empty() {
         text.push_str(&format!("declared, without a container: {}\n", escape(&survey.absent.join(", "))));
@@ -165,7 +165,7 @@ fn short_path(path: &Path) -> String {
     }
 }
 
-fn as_json(survey: &Survey) -> Value {
+pub(super) fn as_json(survey: &Survey) -> Value {
     let sidecars: Vec<Value> =
         survey.sidecars.iter().map(|managed| sidecar_json(managed, survey.now)).collect();
     json!({ "sidecars": sidecars, "absent": survey.absent })

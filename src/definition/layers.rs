@@ -6,12 +6,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use self::folder::{Candidate, Folder};
 use super::decode::{Declaration, decode};
 use super::model::{Definition, Layer};
 use super::{read, rules};
-use crate::error::{Code, Place, Problem};
+use crate::error::{Code, Place, Problem, Source};
 
 /// How many problems of one file are kept.
 const MOST_PROBLEMS: usize = 100;
@@ -107,12 +108,33 @@ pub fn load(directories: &LayerDirectories) -> Loaded {
         loaded.definitions = merge(&candidates, &mut loaded.problems);
         rules::check(&loaded.definitions, &mut loaded.problems);
     }
-    if !loaded.problems.is_empty() {
-        loaded.problems.sort_by_cached_key(position);
-        loaded.problems.dedup();
-        loaded.problems = limited(&loaded.problems);
-    }
+    loaded.problems = told(loaded.problems);
     loaded
+}
+
+/// What one source says alone, read as a file of a layer.
+#[cfg(any(test, fuzzing))]
+pub fn of_source(source: &Arc<Source>, layer: Layer) -> Loaded {
+    let (path, access) = (source.path.clone(), read::Access::default());
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let candidate = Candidate { path, stem, layer, access };
+    let mut loaded = Loaded::default();
+    if let Some(Declaration::Sidecar(definition)) = declared(&candidate, source, &mut loaded.problems) {
+        loaded.definitions = vec![*definition];
+    }
+    rules::check(&loaded.definitions, &mut loaded.problems);
+    loaded.problems = told(loaded.problems);
+    loaded
+}
+
+/// In order, each once, and no more than anybody reads.
+fn told(mut problems: Vec<Problem>) -> Vec<Problem> {
+    if problems.is_empty() {
+        return problems;
+    }
+    problems.sort_by_cached_key(position);
+    problems.dedup();
+    limited(&problems)
 }
 
 /// Keeps what a reader can use of each file, and says how much more there is: a hostile file could hold a
@@ -264,6 +286,11 @@ fn declaration(candidate: &Candidate, problems: &mut Vec<Problem>) -> Option<Dec
             return None;
         }
     };
+    declared(candidate, &source, problems)
+}
+
+/// Parses and decodes what was read of a file.
+fn declared(candidate: &Candidate, source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<Declaration> {
     let parsed = if candidate.is_toml() {
         super::toml::parse(&source.text)
     } else {
@@ -271,7 +298,7 @@ fn declaration(candidate: &Candidate, problems: &mut Vec<Problem>) -> Option<Dec
     };
     match parsed {
         Ok(root) => {
-            let (mut declaration, found) = decode(&root, &source, &candidate.stem, candidate.layer);
+            let (mut declaration, found) = decode(&root, source, &candidate.stem, candidate.layer);
             if let Declaration::Sidecar(definition) = &mut declaration {
                 definition.access = candidate.access.clone();
             }
@@ -281,7 +308,7 @@ fn declaration(candidate: &Candidate, problems: &mut Vec<Problem>) -> Option<Dec
         Err(errors) => {
             problems.extend(errors.into_iter().map(|error| {
                 Problem::error(Code::DefinitionSyntax, error.message)
-                    .at(Place { source: source.clone(), span: error.span })
+                    .at(Place { source: Arc::clone(source), span: error.span })
                     .of(&candidate.stem)
                     .hint(error.hint)
             }));

@@ -156,7 +156,11 @@ fn kind_problem(path: &Path) -> Problem {
         .hint("Rename it so that it does not end in .toml, .yaml or .yml, or move it away.")
 }
 
-fn text(path: &Path, bytes: Vec<u8>) -> Result<Arc<Source>, Problem> {
+/// The text of a file's bytes.
+///
+/// # Errors
+/// When they are not UTF-8, or hold a NUL.
+pub fn text(path: &Path, bytes: Vec<u8>) -> Result<Arc<Source>, Problem> {
     let at = |text: String, span: std::ops::Range<usize>| Place {
         source: Arc::new(Source { path: path.to_owned(), text }),
         span,

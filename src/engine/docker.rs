@@ -33,6 +33,8 @@ use create::create_body;
 
 mod convert;
 mod create;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod output;
 
 /// How long the engine may take to begin an answer; creating a container on a busy disk takes tens of seconds.

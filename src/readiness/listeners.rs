@@ -39,7 +39,8 @@ pub async fn of(engine: &dyn Engine, container: &Container, of_this_host: bool) 
     Some(found)
 }
 
-fn listening(table: impl Read) -> Option<Vec<SocketAddr>> {
+/// What a table of the kernel's says; none where it is no such table.
+pub(crate) fn listening(table: impl Read) -> Option<Vec<SocketAddr>> {
     let system = ExplicitSystemInfo {
         boot_time_secs: 0,
         ticks_per_second: 0,

@@ -28,9 +28,13 @@ impl JsonSink {
 
 impl Sink for JsonSink {
     fn event(&mut self, at: Duration, event: &Event<'_>) {
-        let line = Line { schema: SCHEMA, at_ms: milliseconds(at), record: event.into() };
-        let Ok(line) = serde_json::to_string(&line) else { return };
         // A full disk must not end a launch.
-        let _ = writeln!(self.0, "{}", escape_json(&line));
+        let _ = writeln!(self.0, "{}", line(at, event));
     }
+}
+
+/// An event as a line, without its end.
+pub(super) fn line(at: Duration, event: &Event<'_>) -> String {
+    let line = Line { schema: SCHEMA, at_ms: milliseconds(at), record: event.into() };
+    serde_json::to_string(&line).map(|line| escape_json(&line)).unwrap_or_default()
 }

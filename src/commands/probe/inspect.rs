@@ -49,7 +49,7 @@ pub fn definition_lines(file: &ComponentFile, probe: &str) -> String {
     lines
 }
 
-fn human(chosen: &Chosen) -> String {
+pub(super) fn human(chosen: &Chosen) -> String {
     let Chosen { name, file, origin } = chosen;
     let mut text = format!("{}: {}\n\n", escape(name), escape(&origin.human()));
     let mut line = |label: &str, value: &str| text.push_str(&format!("{label:<12} {}\n", escape(value)));
@@ -82,7 +82,7 @@ fn human(chosen: &Chosen) -> String {
     text
 }
 
-fn as_json(chosen: &Chosen) -> Value {
+pub(super) fn as_json(chosen: &Chosen) -> Value {
     let Chosen { name, file, origin } = chosen;
     let producers = Producers::of(file);
     let fields: serde_json::Map<String, Value> = producers

@@ -63,7 +63,7 @@ fn stamped(
 }
 
 /// Splits the engine's stamp off; none where there is no stamp.
-fn take_stamp(part: LogOutput) -> Option<(Timestamp, Written)> {
+pub(super) fn take_stamp(part: LogOutput) -> Option<(Timestamp, Written)> {
     let is_error = matches!(part, LogOutput::StdErr { .. });
     let bytes = part.into_bytes();
     let end = bytes.iter().position(|byte| *byte == b' ')?;

@@ -1,0 +1,129 @@
+//! The file of approvals, and questions about any definition.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use super::Approval;
+use super::fingerprint::fingerprint_of;
+use super::question::{Earlier, Question};
+use super::statement::Statement;
+use super::store::{Content, Entry, Store, written};
+use crate::definition::model::{Definition, ProbeReference, Readiness};
+use crate::fuzzing::{assert_shown, assert_told};
+use crate::preparation::Prepared;
+use crate::probe::catalogue::{FoundProbe, built_in};
+use crate::probe::component::ComponentFile;
+use crate::probe::grants::{effective, interfaces};
+use crate::sidecar::{Scopes, Sidecar};
+
+/// As narrow as terminals get, where breaking lines matters most.
+const COLUMNS: usize = 40;
+
+/// Any bytes as the file, and as the texts of an approval that is kept and read again.
+pub fn approval_store(data: &[u8]) {
+    let file = Path::new("/nowhere/approvals.json");
+    let store = match Store::open(Some(file), false, None) {
+        Ok(store) => store,
+        Err(problem) => return assert_told(&problem),
+    };
+    match store.parse(data) {
+        Ok(Content::Approvals(entries)) => kept(&store, entries),
+        Ok(Content::Damaged(reason)) => assert!(!reason.is_empty()),
+        Err(problem) => assert_told(&problem),
+    }
+    let mut texts = data.split(|byte| *byte == b'|').map(|part| String::from_utf8_lossy(part).into_owned());
+    let mut next = || texts.next().unwrap_or_default();
+    kept(&store, vec![entry(&mut next), entry(&mut next)]);
+}
+
+fn entry(next: &mut impl FnMut() -> String) -> Entry {
+    Entry {
+        workspace: next(),
+        sidecar: next(),
+        hash: next(),
+        approved_at: next(),
+        salt: next(),
+        statement: vec![(next(), next()), (next(), next())],
+    }
+}
+
+/// What is written is what is read.
+fn kept(store: &Store, mut entries: Vec<Entry>) {
+    let bytes = written(entries.clone()).unwrap_or_default();
+    let read = store.parse(&bytes).map(|content| match content {
+        Content::Approvals(mut read) => {
+            sort(&mut read);
+            Content::Approvals(read)
+        }
+        damaged @ Content::Damaged(_) => damaged,
+    });
+    sort(&mut entries);
+    assert_eq!(read, Ok(Content::Approvals(entries)));
+}
+
+fn sort(entries: &mut [Entry]) {
+    entries.sort_by_cached_key(|entry| format!("{entry:?}"));
+}
+
+/// A small component, in place of any.
+static COMPONENT: LazyLock<Option<Arc<ComponentFile>>> = LazyLock::new(|| {
+    let bytes = built_in("skip").unwrap_or_default().to_vec();
+    ComponentFile::parse(bytes).ok().map(Arc::new)
+});
+
+/// What is asked about a definition shows all of it, and nothing of it stands where farrier's own words do.
+pub(crate) fn assert_asked(definition: Definition) {
+    let Some(component) = COMPONENT.as_ref() else { panic!("a probe that ships is a component") };
+    let found = |readiness: &Readiness| {
+        let built_in = matches!(&readiness.probe, ProbeReference::Named(name) if built_in(name).is_some());
+        let grants = effective(readiness, built_in);
+        FoundProbe {
+            name: readiness.probe.to_string(),
+            component: Arc::clone(component),
+            interfaces: interfaces(&grants),
+            grants,
+            directories: Vec::new(),
+            built_in,
+            remark: None,
+        }
+    };
+    let probes = definition.readiness.iter().map(found).collect();
+    let sidecar = Sidecar::new(definition, &Scopes::default());
+    let prepared = Prepared { sidecar, probes, approval: Approval::Missing };
+    let statement = Statement::of(&prepared, true);
+    let record = statement.record("salt");
+    assert_eq!(statement.changes("salt", &record), Vec::<String>::new());
+    let changes = statement.changes("salt", record.get(1..).unwrap_or_default());
+    let question = Question {
+        name: prepared.sidecar.name().to_owned(),
+        workspace: "/w".to_owned(),
+        file: "/w/db.toml".to_owned(),
+        hash: fingerprint_of(&prepared),
+        statement,
+        earlier: Some(Earlier { approved_at: "2026-01-01T00:00:00Z".to_owned(), changes }),
+    };
+    assert_eq!(question.hash, fingerprint_of(&prepared));
+    assert_question(&question);
+}
+
+/// A question in which nothing begins a line that is not farrier's own.
+pub(crate) fn assert_question(question: &Question) {
+    let text = question.statement(COLUMNS);
+    assert_shown(&text);
+    assert_shown(&question.prompt());
+    assert!(!question.prompt().contains('\n'));
+    let own = ["The workspace ", "Nobody has approved it. It is:", "It has changed since"];
+    let expected = question.statement.lines.len();
+    let mut begun = 0;
+    for line in text.lines() {
+        if line.starts_with("  |     ") || own.iter().any(|own| line.starts_with(own)) {
+            continue;
+        }
+        begun += 1;
+        let cells: usize = line.chars().map(|character| if character.is_ascii() { 1 } else { 2 }).sum();
+        assert!(cells < COLUMNS || line.starts_with("  hash  "), "{line:?} in {text}");
+        let is_mark = line.starts_with("  ") || line.starts_with("* ");
+        assert!(is_mark, "{line:?} in {text}");
+    }
+    assert_eq!(begun, expected + 1, "a line each, and one for the hash: {text}");
+}
