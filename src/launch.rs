@@ -26,8 +26,8 @@ use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
 use crate::reachability::Meeting;
 use crate::readiness::closing::{Closing, Place};
+use crate::readiness::phase::{Phase, Phases};
 use crate::readiness::powers::Neighbours;
-use crate::readiness::standing::{Standing, Standings};
 use crate::readiness::wait::{Condition, Known, Loading, Waits};
 use crate::readiness::watch::Watch;
 use crate::reconcile::{Wish, reconcile};
@@ -236,7 +236,7 @@ impl Launch {
             reporter: Arc::clone(&self.reporter),
             neighbours: Neighbours::of(self.sidecars()),
             waiting: AtomicUsize::new(0),
-            standings: Standings::of(self.sidecars().map(Sidecar::name)),
+            phases: Phases::of(self.sidecars().map(Sidecar::name)),
         }
     }
 
@@ -311,7 +311,7 @@ impl Launch {
         let prepared = &self.sidecars[step.index];
         let sidecar = &prepared.sidecar;
         let applied = applier.sidecar(step, sidecar, &self.meeting.network).await;
-        applied.inspect_err(|_| waits.standings.note(sidecar.name(), Standing::Failed))?;
+        applied.inspect_err(|_| waits.phases.note(sidecar.name(), Phase::Failed))?;
         let begun = Instant::now();
         let in_use = locks.mark_in_use(&sidecar.container, &self.harness)?;
         drop(lock);

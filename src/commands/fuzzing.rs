@@ -13,6 +13,7 @@ use crate::approval::statement::{Kept, Line, Statement};
 use crate::engine::{Container, Endpoint, Health, HealthStatus, Mounted, Process, PullProgress, Status};
 use crate::error::{Code, Place, Problem, Source};
 use crate::event::Event;
+use crate::event::record::DossierRecord;
 use crate::fuzzing::{assert_json, assert_shown, assert_told};
 use crate::lock::Holder;
 use crate::managed::{Managed, Standing, Survey};
@@ -21,6 +22,7 @@ use crate::probe::component::ComponentFile;
 use crate::probe::interfaces::Observed;
 use crate::readiness::cause;
 use crate::readiness::dossier::{Answer, Answers, Dossier};
+use crate::readiness::phase::Phase;
 use crate::ui::fuzzing::assert_event;
 
 /// Stands between texts; no text has it.
@@ -150,7 +152,7 @@ fn container(texts: &mut Texts) -> Container {
 fn dossier(texts: &mut Texts) {
     let container = container(texts);
     let observed = Observed { not_granted: Some(texts.next()), ..Observed::default() };
-    let mut answers = Answers { probe: texts.next(), observed, ..Answers::default() };
+    let mut answers = Answers { probe: texts.next(), until: texts.next(), observed, ..Answers::default() };
     answers.note(&texts.next(), Duration::from_secs(1));
     answers.seen.push(Answer { text: texts.next(), first: Duration::ZERO, last: Duration::ZERO, count: 2 });
     let (code, output) = (1, texts.next());
@@ -167,10 +169,11 @@ fn dossier(texts: &mut Texts) {
         by_health: true,
         listeners: None,
         cause: Some(cause::Cause::HealthTestFails { code, output }),
+        others: vec![(texts.next(), Phase::Ready)],
         log: vec![texts.next(), texts.next()],
         hints: vec![format!("See it with `docker logs {}`.", texts.next())],
     };
-    printed(&dossier.to_json());
+    printed(&serde_json::to_value(DossierRecord::from(&dossier)).unwrap_or_default());
     assert_event(&Event::NotReady(&dossier));
 }
 

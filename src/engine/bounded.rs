@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
-    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest, PullProgress,
-    Written,
+    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest,
+    PullProgress, Written,
 };
 use crate::elapsed::limit;
 

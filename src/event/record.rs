@@ -387,9 +387,9 @@ impl From<&Dossier> for DossierRecord {
                 health.runs.iter().map(run).collect()
             }),
         });
-        let others = dossier.others.iter().map(|(sidecar, standing)| OtherRecord {
+        let others = dossier.others.iter().map(|(sidecar, phase)| OtherRecord {
             sidecar: sidecar.clone(),
-            state: standing.as_str().to_owned(),
+            state: phase.as_str().to_owned(),
         });
         Self {
             sidecar: dossier.sidecar.clone(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cause::{self, Cause, Evidence};
 use super::listeners;
-use super::standing::Standing;
+use super::phase::Phase;
 use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
@@ -101,7 +101,7 @@ pub struct Dossier {
     /// What is probably wrong.
     pub cause: Option<Cause>,
     /// How far the launch's other sidecars were.
-    pub others: Vec<(String, Standing)>,
+    pub others: Vec<(String, Phase)>,
     /// The newest log lines since the current start.
     pub log: Vec<String>,
     /// Next steps.

@@ -28,7 +28,7 @@ impl Dossier {
             Some(container) => lines.extend(container_lines(container)),
         }
         if !self.others.is_empty() {
-            let others = self.others.iter().map(|(name, standing)| format!("{name} {}", standing.as_str()));
+            let others = self.others.iter().map(|(name, phase)| format!("{name} {}", phase.as_str()));
             lines.push(format!("other sidecars: {}", others.collect::<Vec<_>>().join(", ")));
         }
         if !self.log.is_empty() {

@@ -11,9 +11,9 @@ use super::closing::{Closing, Place};
 use super::dossier::{Answers, Dossier, NO_ANSWER};
 use super::executions::Executions;
 use super::look::{Ended, ended, find, is_same_run, is_unhealthy, judge, unhealthy};
+use super::phase::{Phase, Phases};
 use super::powers::{Neighbours, Way};
 use super::schedule::pause;
-use super::standing::{Standing, Standings};
 use super::until::until;
 use super::watch::Watch;
 use crate::definition::model::{DialGrant, Limits, Readiness};
@@ -75,7 +75,7 @@ pub struct Waits {
     /// How many sidecars are waited for.
     pub waiting: AtomicUsize,
     /// How far each sidecar is.
-    pub standings: Standings,
+    pub phases: Phases,
 }
 
 /// What a launch looked at a moment ago, under its lock, and changed nothing at.
@@ -119,7 +119,7 @@ impl Waits {
         known: Option<Known>,
     ) -> Result<Container, Box<Dossier>> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.standings.note(sidecar.name(), Standing::Waiting);
+        self.phases.note(sidecar.name(), Phase::Waiting);
         let answers = conditions.iter().map(|condition| Mutex::new(self.begin(sidecar, condition))).collect();
         let last = Mutex::new(None);
         let (known, place) = known.map(|known| (known.container, known.place)).unzip();
@@ -136,12 +136,12 @@ impl Waits {
                 let after = begun.elapsed();
                 let last = wait.last.lock().unwrap_or_else(PoisonError::into_inner);
                 let last = last.as_deref().filter(|_| conditions.len() > 1);
-                self.standings.note(sidecar.name(), Standing::Ready);
+                self.phases.note(sidecar.name(), Phase::Ready);
                 self.reporter.tell(&Event::Ready { sidecar: sidecar.name(), after, attempts, last });
                 Ok(container)
             }
             Err(ended) => {
-                self.standings.note(sidecar.name(), Standing::Failed);
+                self.phases.note(sidecar.name(), Phase::Failed);
                 let here = |container: &Container| self.route.is_direct(container);
                 Err(Box::new(wait.dossier(ended).collect(self.engine.as_ref(), here).await))
             }
@@ -187,7 +187,7 @@ impl Wait<'_> {
             by_health: self.goes_by_health(),
             listeners: None,
             cause: None,
-            others: self.shared.standings.others(self.sidecar.name()),
+            others: self.shared.phases.others(self.sidecar.name()),
             log: Vec::new(),
             hints: Vec::new(),
         }

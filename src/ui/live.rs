@@ -136,3 +136,17 @@ fn draw(shared: &Arc<Mutex<Shared>>, begun: Duration) -> Option<Drawing> {
     });
     Some(Drawing { stop, thread: thread.ok()? })
 }
+
+/// What live lines say of an event holds nothing that a terminal would act on, and is no wider than the terminal.
+#[cfg(any(test, fuzzing))]
+pub(super) fn assert_lines(event: &Event<'_>) {
+    for columns in [10, 40, 80] {
+        let mut progress = Progress::default();
+        progress.note(Duration::ZERO, event);
+        let now = Duration::from_secs(4);
+        for line in progress.lines(now, columns, 24).iter().chain([&progress.summary(now, columns)]) {
+            assert!(console::measure_text_width(line) <= columns, "{line:?}");
+            crate::fuzzing::assert_shown(line);
+        }
+    }
+}

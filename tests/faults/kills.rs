@@ -57,5 +57,5 @@ fn between_any_two_requests_of_a_launch_that_relays() {
 
 #[test]
 fn between_any_two_requests_of_a_launch_that_resumes() {
-    kill_at_each_request(Form::Resume, step(5));
+    kill_at_each_request(Form::Resume, step(3));
 }

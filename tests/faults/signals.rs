@@ -14,9 +14,8 @@ const SIGNALS: [(Signal, i32); 4] =
     [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)];
 
 /// Where a launch is when the signal comes: the request that hangs then.
-const STAGES: [(&str, Form, &str); 8] = [
-    ("connecting", Form::Create, "/version"),
-    ("asking for the engine", Form::Create, "/info"),
+const STAGES: [(&str, Form, &str); 7] = [
+    ("connecting", Form::Create, "/info"),
     ("looking at what runs", Form::Create, "/networks"),
     ("creating", Form::Create, "/containers/create"),
     ("starting", Form::Create, "/start"),

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// How far a sidecar is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Phase {
     /// Its container is being made or found.
     Starting,
     /// Its probes are asked.
@@ -16,7 +16,7 @@ pub enum Standing {
     Failed,
 }
 
-impl Standing {
+impl Phase {
     /// The stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -31,24 +31,24 @@ impl Standing {
 
 /// How far all are, by name.
 #[derive(Debug, Default)]
-pub struct Standings(Mutex<BTreeMap<String, Standing>>);
+pub struct Phases(Mutex<BTreeMap<String, Phase>>);
 
-impl Standings {
+impl Phases {
     /// All of these are being started.
     #[must_use]
     pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        Self(Mutex::new(names.map(|name| (name.to_owned(), Standing::Starting)).collect()))
+        Self(Mutex::new(names.map(|name| (name.to_owned(), Phase::Starting)).collect()))
     }
 
     /// Notes how far one is.
-    pub fn note(&self, name: &str, standing: Standing) {
+    pub fn note(&self, name: &str, phase: Phase) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(name.to_owned(), standing);
+        all.insert(name.to_owned(), phase);
     }
 
     /// How far the others are.
     #[must_use]
-    pub fn others(&self, name: &str) -> Vec<(String, Standing)> {
+    pub fn others(&self, name: &str) -> Vec<(String, Phase)> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().filter(|(other, _)| *other != name).map(|(other, at)| (other.clone(), *at)).collect()
     }
