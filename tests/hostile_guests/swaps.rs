@@ -54,7 +54,7 @@ fn a_folder_or_file_that_is_swapped_for_a_link_while_it_is_read_gives_nothing_fr
             let (path, link) = (user.join(granted_part), layer.path().join("link"));
             let stop = &stop;
             scope.spawn(move || swap(&path, &link, stop));
-            for _ in 0..3_000 {
+            for _ in 0..1_000 {
                 match DirectoryCopy::read(definition, grant) {
                     Err(_) => refused += 1,
                     Ok(copy) => {
@@ -66,8 +66,8 @@ fn a_folder_or_file_that_is_swapped_for_a_link_while_it_is_read_gives_nothing_fr
             stop.store(true, Ordering::Relaxed);
         });
         println!("{granted_part}: {read} read, {refused} refused, none from elsewhere");
-        assert_eq!(read + refused, 3_000);
-        assert!(read > 0 && refused > 0, "{granted_part}: {read} read, {refused} refused: nothing was met");
+        assert!(refused > 0, "{granted_part}: {read} read, {refused} refused: nothing was met");
+        holds_no_secret(&DirectoryCopy::read(definition, grant).expect("nobody swaps it any more"));
     }
 }
 
