@@ -232,11 +232,12 @@ impl Engine for DockerEngine {
             ..Default::default()
         });
         let mut layers = Layers::default();
+        let mut pulled = PullProgress::default();
         let mut stream = Box::pin(self.client.create_image(Some(options), None, credentials));
         while let Some(message) = stream.try_next().await.map_err(convert_error)? {
-            if let Some(found) = layers.note(message) {
-                progress(found);
-            }
+            // Told of every message, also of one that changes nothing: silence is what ends a pull.
+            pulled = layers.note(message).unwrap_or(pulled);
+            progress(pulled.clone());
         }
         Ok(())
     }
