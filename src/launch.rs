@@ -310,8 +310,8 @@ impl Launch {
     ) -> Result<(Container, InUse), Option<Problem>> {
         let prepared = &self.sidecars[step.index];
         let sidecar = &prepared.sidecar;
-        let applied = applier.sidecar(step, sidecar, &self.meeting.network).await;
-        applied.inspect_err(|_| waits.phases.note(sidecar.name(), Phase::Failed))?;
+        let result = applier.sidecar(step, sidecar, &self.meeting.network).await;
+        result.inspect_err(|_| waits.phases.note(sidecar.name(), Phase::Failed))?;
         let begun = Instant::now();
         let in_use = locks.mark_in_use(&sidecar.container, &self.harness)?;
         drop(lock);

@@ -211,7 +211,9 @@ impl LockFolder {
                 holders.extend(live_holder(&entry.path()).filter(others));
             }
         }
-        all.values_mut().for_each(|holders| holders.sort_by_key(|holder| holder.process));
+        for holders in all.values_mut() {
+            holders.sort_by_key(|holder| holder.process);
+        }
         all
     }
 }

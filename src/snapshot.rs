@@ -58,7 +58,7 @@ pub async fn take(
     let (networks, containers, (half_made, images)) = try_join3(networks, containers, listed).await?;
     let ((found, members), others) = networks;
 
-    let mut snapshot = Snapshot { holders, images, ..Snapshot::default() };
+    let mut snapshot = Snapshot { images, holders, ..Snapshot::default() };
     snapshot.networks.insert(network.to_owned(), found);
     snapshot.networks.extend(others);
     let containers = containers.into_iter().chain(half_made).flatten();

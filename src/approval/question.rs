@@ -62,9 +62,9 @@ impl Question {
             None => text.push_str("Nobody has approved it. It is:\n"),
             Some(earlier) => {
                 let (approved_at, changes) = (&earlier.approved_at, earlier.in_words());
-                let changed =
+                let told =
                     format!("It has changed since it was approved on {approved_at}: {changes}. It is now:");
-                let _ = writeln!(text, "{}", wrapped(&changed, columns));
+                let _ = writeln!(text, "{}", wrapped(&told, columns));
             }
         }
         let lines = &self.statement.lines;

@@ -114,7 +114,7 @@ impl MemoryEngine {
         self.state().ledger.down = stopped;
         self.change(|world| {
             if stopped {
-                world.break_events(true)
+                world.break_events(true);
             }
         });
     }
@@ -317,7 +317,7 @@ impl Engine for MemoryEngine {
     }
 
     async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)> {
-        self.call(Call::Inhabited, name, |world| world.inhabited(name)).await
+        self.call(Call::Inhabited, name, |world| Ok(world.inhabited(name))).await
     }
 
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>> {

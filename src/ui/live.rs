@@ -94,10 +94,8 @@ impl Sink for LiveSink {
     fn event(&mut self, at: Duration, event: &Event<'_>) {
         self.shared().progress.note(at, event);
         match event {
-            Event::Planned(_) | Event::WaitingForLaunch { .. } => {
-                if self.drawing.is_none() {
-                    self.drawing = draw(&self.shared, at);
-                }
+            Event::Planned(_) | Event::WaitingForLaunch { .. } if self.drawing.is_none() => {
+                self.drawing = draw(&self.shared, at);
             }
             Event::AllReady => {
                 self.clear();

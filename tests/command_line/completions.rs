@@ -1,7 +1,9 @@
 //! `farrier completions`, and what its script then asks.
 
+use std::time::Duration;
+
 use crate::support::launching::idler;
-use crate::support::{Run, Scene, fixture_image};
+use crate::support::{Run, Scene, fixture_image, wait_until};
 
 /// What completes the last of these words.
 fn candidates(scene: &Scene, words: &[&str]) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Launches that are killed between any two requests to the engine.
 
 use crate::faults::stage::{Form, Stage, step};
+use crate::support::proxy::Request;
 use crate::support::{Signal, Trouble};
 
 /// Kills a launch at each request in turn: before the engine has it, and when it was carried out.
@@ -27,7 +28,7 @@ fn kill_at_each_request(form: Form, every: usize) {
             let process = launch.id();
             launch.signal(Signal::KILL);
             assert_eq!(launch.wait().code(), None, "it was killed");
-            let request = stage.proxy.requests().get(index).map(|request| request.line()).unwrap_or_default();
+            let request = stage.proxy.requests().get(index).map(Request::line).unwrap_or_default();
             stage.proxy.release();
             kills += 1;
             let what = format!("{form:?}: killed, {trouble:?} at {index}: {request}");

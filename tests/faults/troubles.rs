@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::faults::stage::{Form, Stage, ended_in_words, step};
+use crate::support::proxy::Request;
 use crate::support::{Signal, Trouble};
 
 const REFUSED: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n\
@@ -52,7 +53,7 @@ fn at_each_request(form: Form, every: usize) {
         let launch = stage.proxied().spawn();
         let process = launch.id();
         let outcome = launch.wait();
-        let request = stage.proxy.requests().get(index).map(|request| request.line()).unwrap_or_default();
+        let request = stage.proxy.requests().get(index).map(Request::line).unwrap_or_default();
         let what = format!("{form:?}: {trouble:?} at {index}: {request}");
         ended_in_words(&stage.scene, &outcome, &what);
         stage.recovers(&what, process);

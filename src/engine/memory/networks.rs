@@ -66,9 +66,9 @@ impl World {
     }
 
     /// All networks of this name, and who runs on it where it is one.
-    pub(super) fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)> {
+    pub(super) fn inhabited(&self, name: &str) -> (Vec<Network>, Vec<Member>) {
         let found = self.networks(name);
-        let [network] = found.as_slice() else { return Ok((found, Vec::new())) };
+        let [network] = found.as_slice() else { return (found, Vec::new()) };
         let endpoints = self.containers.values().filter(|kept| kept.is_up()).filter_map(|kept| {
             let mut all = kept.container.networks.values();
             all.find(|endpoint| endpoint.network_id == network.id).map(|found| (kept, found))
@@ -79,7 +79,7 @@ impl World {
             address: endpoint.address,
         });
         let members = members.collect();
-        Ok((found, members))
+        (found, members)
     }
 
     /// Puts a container on a network.
