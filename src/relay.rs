@@ -35,6 +35,8 @@ pub const LABEL_RELAY: &str = "farrier.relay";
 const QUEUED_BYTES: usize = 1 << 20;
 /// How long finding out whether an image has a tool may take.
 const TRIAL: Duration = Duration::from_secs(10);
+/// How long clearing up behind other launches may hold this one up; what is left is for the next one.
+const SWEEPING: Duration = Duration::from_secs(2);
 /// What a tool's dial adds to the wait for its execution to begin.
 const TOOL_START: Duration = Duration::from_secs(2);
 
@@ -70,6 +72,11 @@ pub async fn start(
 /// Removes relays that a launch of this host made but was ended, or failed, before it started them. This launch
 /// has none yet that it will start.
 pub async fn sweep(engine: &dyn Engine) {
+    // Docker can be stuck at one of them for minutes, where a launch was killed just before it started its relay.
+    let _ = tokio::time::timeout(SWEEPING, remove_abandoned(engine)).await;
+}
+
+async fn remove_abandoned(engine: &dyn Engine) {
     let own = rustix::process::getpid();
     let is_alive = |process: &String| {
         let process = process.parse().ok().and_then(Pid::from_raw);

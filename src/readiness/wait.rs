@@ -18,6 +18,7 @@ use super::until::until;
 use super::watch::Watch;
 use crate::definition::model::{DialGrant, Limits, Readiness};
 use crate::elapsed::limit;
+use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
 use crate::event::{Event, Reporter};
@@ -37,6 +38,8 @@ const QUIET: Duration = Duration::from_millis(250);
 const ENGINE_PAUSE: Duration = Duration::from_millis(250);
 /// How long a container that somebody stopped may be on its way to a new run, as `docker restart` has it.
 const RESTART: Duration = Duration::from_secs(2);
+/// What making the way to the containers may take at least, however short a sidecar's own limit is.
+const LEAST_FOR_THE_WAY: Duration = Duration::from_secs(10);
 /// What a built-in probe that executes commands may take for one poll: Docker's default for health tests.
 const EXECUTING_POLL: Duration = Duration::from_secs(30);
 
@@ -325,7 +328,8 @@ impl Wait<'_> {
     ) -> Result<Option<Arc<dyn Dialler>>, Ended> {
         let deadline = self.begun + condition.readiness.timeout;
         loop {
-            match self.shared.route.dialler(container).await {
+            let left = deadline.saturating_duration_since(Instant::now()).max(LEAST_FOR_THE_WAY);
+            match within(left, self.shared.route.dialler(container)).await {
                 Ok(dialler) => return Ok(dialler),
                 Err(error) if Instant::now() >= deadline => {
                     return Err(ended(Code::EngineFailed, format!("the engine failed: {error}")));

@@ -57,6 +57,14 @@ fn stateful(level: u8) -> String {
     text.replace(IMAGE, "stateful:1")
 }
 
+/// Runs for ever, but as a relay, which it may become where nonsense hides the way to it, until it is let go.
+fn ordinary() -> MemoryImage {
+    MemoryImage::new(|arguments| match arguments {
+        [program] if program == "/farrier-relay" => Run::ending(End::Copies),
+        _ => Run::forever(),
+    })
+}
+
 /// Its health test passes; as a relay it copies what it is sent, where python is asked to.
 fn scripted() -> MemoryImage {
     let mut image = MemoryImage::new(|arguments| {
@@ -81,8 +89,9 @@ impl Scenario {
         let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
         let bystander = bench.engine.change(|world| {
             world.create_network("other", &BTreeMap::new());
-            world.publish("pulled:1", Ok(MemoryImage::default()), Vec::new());
-            let mut image = MemoryImage::default();
+            world.publish("pulled:1", Ok(ordinary()), Vec::new());
+            world.add_image(IMAGE, ordinary());
+            let mut image = ordinary();
             image.image.volumes = vec!["/data".to_owned()];
             world.add_image("stateful:1", image);
             world.add_image("scripted:1", scripted());
