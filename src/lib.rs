@@ -10,6 +10,10 @@
     clippy::unwrap_used,
     missing_docs
 )]
+#![cfg_attr(
+    any(test, fuzzing),
+    allow(clippy::missing_panics_doc, reason = "a fuzzing target says by a panic that a promise is broken")
+)]
 
 pub mod apply;
 pub mod approval;
@@ -25,7 +29,6 @@ pub mod exit;
 pub mod explanation;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-#[expect(clippy::panic, reason = "a target says by a panic that a promise is broken")]
 pub mod fuzzing;
 pub mod harness;
 pub mod image_cache;

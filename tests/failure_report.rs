@@ -63,7 +63,7 @@ fn every_part_of_the_evidence_is_there() {
     assert_eq!(log.len(), 20, "{told:#}");
     assert!(log.contains(&json!("line 30 \u{1b}[2J")), "{told:#}");
     assert!(!told["hints"].as_array().expect("hints").is_empty());
-    let text = outcome.stderr();
+    let written = outcome.stderr();
     for part in [
         "likely cause: ",
         "probe healthcheck, until its health test passes: ",
@@ -73,7 +73,7 @@ fn every_part_of_the_evidence_is_there() {
         "line 30 \\x1b[2J",
         "help: ",
     ] {
-        assert!(text.contains(part), "{part}: {outcome}");
+        assert!(written.contains(part), "{part}: {outcome}");
     }
 }
 

@@ -53,7 +53,7 @@ fn relay(client: &UnixStream, noted: &Mutex<Vec<String>>) {
         let _ = back.shutdown(std::net::Shutdown::Both);
     });
     let (mut client, mut engine) = (client, &engine);
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = vec![0; 64 << 10];
     while let Ok(count @ 1..) = client.read(&mut buffer) {
         let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
         let first = text.lines().filter(|line| line.ends_with("HTTP/1.1"));

@@ -249,7 +249,8 @@ fn every_event_is_a_line_of_json_with_schema_time_and_name() {
     let mut names: Vec<_> = events.iter().map(|event| text(&event["event"])).collect();
     names.retain(|name| name != "network-created");
     names.dedup();
-    assert_eq!(names, ["planned", "started", "answered", "ready"]);
+    let expected = ["connected", "planned", "created", "started", "waiting", "answered", "ready", "all-ready"];
+    assert_eq!(names, expected);
     let container = container_id(&scene.container("db")).expect("it runs");
     assert_eq!(Events(events).one("started")["container"], container.as_str());
 }
@@ -296,7 +297,7 @@ fn a_failure_reads_as_a_whole() {
     error[not-ready]: sidecar `db-[TOKEN]` is not ready: the probe `tcp` did not say ready within 1s: connection refused
       likely cause: it does not listen on port 7000, but on 7001
       waited [TIME] (timeout 1s)
-      probe tcp: [COUNT] attempts
+      probe tcp, until port 7000 accepts: [COUNT] attempts
         connection refused ([COUNT] times, [TIME] to [TIME])
       container: running
       its last words:

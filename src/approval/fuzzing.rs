@@ -73,7 +73,7 @@ static COMPONENT: LazyLock<Option<Arc<ComponentFile>>> = LazyLock::new(|| {
 
 /// What is asked about a definition shows all of it, and nothing of it stands where farrier's own words do.
 pub(crate) fn assert_asked(definition: Definition) {
-    let Some(component) = COMPONENT.as_ref() else { panic!("a probe that ships is a component") };
+    let Some(component) = COMPONENT.as_ref() else { unreachable!("a probe that ships is a component") };
     let found = |readiness: &Readiness| {
         let built_in = matches!(&readiness.probe, ProbeReference::Named(name) if built_in(name).is_some());
         let grants = effective(readiness, built_in);

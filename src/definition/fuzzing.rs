@@ -145,14 +145,11 @@ fn assert_duration(parsed: Result<Duration, String>, text: &str) {
 /// References of images.
 pub fn image_references(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    match check_image(&text) {
-        Err(reason) => assert_shown(&reason),
-        Ok(()) => {
-            let whole = qualified_image(&text);
-            assert_eq!(qualified_image(&whole), whole, "{text:?} is whole once it is completed");
-            let is_id =
-                whole.rsplit(':').next().is_some_and(|hex| hex.len() == 64) && !whole.contains(['/', '@']);
-            assert!(is_id || check_image(&whole).is_ok(), "{text:?} became {whole:?}");
-        }
+    if let Err(reason) = check_image(&text) {
+        return assert_shown(&reason);
     }
+    let whole = qualified_image(&text);
+    assert_eq!(qualified_image(&whole), whole, "{text:?} is whole once it is completed");
+    let is_id = whole.rsplit(':').next().is_some_and(|hex| hex.len() == 64) && !whole.contains(['/', '@']);
+    assert!(is_id || check_image(&whole).is_ok(), "{text:?} became {whole:?}");
 }

@@ -52,7 +52,7 @@ fn rewritten(command: &[OsString], run: &DockerRun) {
 /// Docker, which reads as we do, sees the same container with what was added.
 fn read_again(run: &DockerRun, injected: &[OsString], added: usize) {
     let Ok(Harness::Docker(again)) = parse(injected) else {
-        panic!("no container harness any more: {injected:?}");
+        unreachable!("no container harness any more: {injected:?}");
     };
     assert_eq!(again.image_index(), run.image_index() + added);
     assert_eq!(again.image(), run.image());

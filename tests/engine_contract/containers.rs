@@ -28,7 +28,7 @@ async fn a_listing_tells_what_the_image_was_called_as_long_as_that_names_it(stag
     let image_id = stage.inspect(&id).await.image_id;
     let listed = Listed { name: spec.name.clone(), image: spec.image.clone(), image_id: image_id.clone() };
     let label = format!("{name}={value}");
-    assert_eq!(engine.labelled(&label).await.expect("a list"), [listed.clone()]);
+    assert_eq!(engine.labelled(&label).await.expect("a list"), std::slice::from_ref(&listed));
     let other = stage.image("other", &recipe("2"));
     stage.tag(&other, &spec.image);
     assert_ne!(engine.image(&spec.image).await.expect("an answer").expect("the image").id, image_id);

@@ -45,7 +45,8 @@ async fn what_runs_already_costs_four_calls_and_one_for_each() {
 #[tokio::test]
 async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
     // One that only left and came back, to the same address, is looked at alone and found to be the same run.
-    let changes: [(u64, fn(&mut World)); 2] = [
+    type Change = fn(&mut World);
+    let changes: [(u64, Change); 2] = [
         (3, |world| world.restart("farrier-db")),
         (2, |world| {
             world.disconnect(NETWORK, "farrier-db").expect("it leaves");

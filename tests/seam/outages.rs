@@ -23,14 +23,13 @@ impl Fate {
                 continue;
             }
             match self {
-                Self::GoOn => {}
                 Self::End => world.end(&name, &End::Exit(0)),
                 Self::Restart
                     if world.container(&name).is_some_and(|found| found.status == Status::Running) =>
                 {
                     world.restart(&name);
                 }
-                Self::Restart => {}
+                Self::Restart | Self::GoOn => {}
             }
         }
     }
