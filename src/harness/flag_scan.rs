@@ -233,7 +233,10 @@ fn unknown(grammar: Grammar, spelling: &str, is_it: impl Fn(&Flag) -> bool) -> P
 /// The known long name that a mistyped one most likely stands for.
 fn nearest(grammar: Grammar, spelling: &str) -> Option<&'static str> {
     let name = spelling.strip_prefix("--")?;
-    let candidates = grammar.table().iter().map(|flag| (strsim::osa_distance(flag.long, name), flag.long));
+    let length = name.chars().count();
+    // Comparing takes time by both lengths, and the distance is at least their difference.
+    let flags = grammar.table().iter().filter(|flag| length.abs_diff(flag.long.len()) <= 2);
+    let candidates = flags.map(|flag| (strsim::osa_distance(flag.long, name), flag.long));
     let (distance, long) = candidates.min()?;
     (distance <= 2 && distance * 3 <= name.chars().count()).then_some(long)
 }

@@ -203,7 +203,10 @@ impl<'a> Reader<'a> {
 pub fn nearest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
     let allowed = (key.chars().count() / 3).clamp(1, 3);
     let lower = key.to_lowercase().replace('-', "_");
+    let length = lower.chars().count();
     keys.iter()
+        // Comparing takes time by both lengths, and the distance is at least their difference.
+        .filter(|known| length.abs_diff(known.len()) <= allowed || lower.starts_with(*known))
         .map(|known| (strsim::osa_distance(&lower, known), *known))
         .filter(|(distance, known)| *distance <= allowed || (lower.len() > 3 && lower.starts_with(known)))
         .min_by_key(|(distance, _)| *distance)
