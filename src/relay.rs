@@ -72,7 +72,7 @@ pub async fn start(
 /// Removes relays that a launch of this host made but was ended, or failed, before it started them. This launch
 /// has none yet that it will start.
 pub async fn sweep(engine: &dyn Engine) {
-    // Docker can be stuck at one of them for minutes, where a launch was killed just before it started its relay.
+    // An engine waits for the rest of an upload that nobody finishes, and answers nothing about that container.
     let _ = tokio::time::timeout(SWEEPING, remove_abandoned(engine)).await;
 }
 
