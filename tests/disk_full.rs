@@ -4,71 +4,82 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use support::docker::{self, Trouble};
-use support::engine::skip;
+use support::docker;
+use support::engine::say_skipped;
 use support::launching::codes;
-use support::{Events, Scene, fixture_image, registry, wait_until};
+use support::registry::{self, Registry};
+use support::{Events, Scene, fixture_image, wait_until};
 
-/// Smaller than the image of the fixture, and large enough for an engine's own files.
-const SIZE: &str = "size=1m";
+/// A second engine, and a registry, in namespaces of their own: an engine changes the network and the mounts of the host
+/// it runs on. The file system is smaller than the image of the fixture, and large enough for an engine's own files.
+const SCRIPT: &str = "\
+mount -t tmpfs -o size=1m tmpfs \"$ENGINE/data\" && ip link set lo up || exit 77
+\"$@\" &
+until (exec 3<>\"/dev/tcp/${ADDRESS/://}\"); do sleep 0.1; done 2>/dev/null
+exec dockerd --config-file \"$ENGINE/daemon.json\" --data-root \"$ENGINE/data\" --exec-root \"$ENGINE/exec\" \
+  --pidfile \"$ENGINE/pid\" --host \"unix://$ENGINE/socket\" --bridge none --iptables=false --storage-driver vfs
+";
 
-/// A second engine. It ends, and its file system goes, when it is dropped.
+/// The engine; everything in its namespaces ends when it is dropped.
 struct SmallEngine {
     process: Child,
-    data: PathBuf,
     host: String,
 }
 
 impl SmallEngine {
-    /// None, and a loud message, where this user may not mount or there is no `dockerd`.
-    fn start(scene: &Scene) -> Option<Self> {
-        let data = scene.path("engine/data");
-        std::fs::create_dir_all(&data).expect("a folder");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "tmpfs"]).arg(&data).output();
-        if !mounted.is_ok_and(|mounted| mounted.status.success()) {
-            skip(&Trouble::new("a small file system cannot be mounted", "Run the tests as root."));
-            return None;
-        }
-        let path = |name: &str| scene.path("engine").join(name);
-        std::fs::write(path("daemon.json"), "{}").expect("a configuration");
-        let host = format!("unix://{}", path("socket").display());
-        let started = Command::new("dockerd")
-            .arg("--config-file")
-            .arg(path("daemon.json"))
-            .arg("--data-root")
-            .arg(&data)
-            .arg("--exec-root")
-            .arg(path("exec"))
-            .arg("--pidfile")
-            .arg(path("pid"))
-            .args(["--host", &host, "--bridge", "none", "--iptables=false", "--storage-driver", "vfs"])
+    /// None, and a loud message, where this user may not make namespaces or there is no `dockerd`.
+    fn start(scene: &Scene, registry: Registry) -> Option<Self> {
+        let folder = scene.path("engine");
+        std::fs::create_dir_all(folder.join("data")).expect("a folder");
+        std::fs::write(folder.join("daemon.json"), "{}").expect("a configuration");
+        let host = format!("unix://{}", folder.join("socket").display());
+        let address = registry.address.clone();
+        let process = Command::new("unshare")
+            .args([
+                "--net",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+                "bash",
+                "-c",
+                SCRIPT,
+                "bash",
+            ])
+            .args(registry.moved())
+            .env("ENGINE", &folder)
+            .env("ADDRESS", address)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
-        match started {
-            Ok(process) => Some(Self { process, data, host }),
-            Err(error) => {
-                drop(Command::new("umount").arg(&data).output());
-                skip(&Trouble::new(format!("dockerd does not start: {error}"), "Install Docker's engine."));
-                None
-            }
+            .spawn()
+            .expect("util-linux is there");
+        let mut engine = Self { process, host };
+        wait_until("the engine answers", Duration::from_mins(1), || {
+            engine.ended() || docker::run(["--host", &engine.host, "version"]).is_ok()
+        });
+        if engine.ended() {
+            say_skipped(
+                "a full disk: an engine of its own does not start. Run the tests as root, with dockerd installed.",
+            );
+            return None;
         }
+        Some(engine)
+    }
+
+    fn ended(&mut self) -> bool {
+        self.process.try_wait().is_ok_and(|status| status.is_some())
     }
 }
 
 impl Drop for SmallEngine {
     fn drop(&mut self) {
-        // Its bridge would stay on this host.
-        drop(docker::run(["--host", &self.host, "network", "rm", "farrier"]));
-        let process = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+        drop(self.process.kill());
         drop(self.process.wait());
-        drop(Command::new("umount").arg(&self.data).output());
     }
 }
 
@@ -76,15 +87,12 @@ impl Drop for SmallEngine {
 fn an_image_for_which_the_engine_has_no_room() {
     let Some(scene) = Scene::with_docker() else { return };
     let Some(registry) = registry::start(&scene) else { return };
-    let Some(engine) = SmallEngine::start(&scene) else { return };
-    wait_until("the engine answers", Duration::from_mins(1), || {
-        docker::run(["--host", &engine.host, "version"]).is_ok()
-    });
     let reference = registry.publish(&fixture_image(), &format!("{}:1", scene.token()));
     let folder = scene.home().join(".docker");
     std::fs::create_dir_all(&folder).expect("a folder");
     let configuration = registry::client_configuration(&registry.address, true);
     std::fs::write(folder.join("config.json"), configuration).expect("a file");
+    let Some(engine) = SmallEngine::start(&scene, registry) else { return };
     scene.define(
         "db",
         &format!(

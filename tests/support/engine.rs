@@ -28,8 +28,12 @@ pub fn skip(trouble: &Trouble) {
         std::env::var_os(REQUIRE_DOCKER).is_none_or(|value| value != "1"),
         "{test} needs Docker, and {REQUIRE_DOCKER}=1 forbids to skip it: {trouble}"
     );
-    let line = format!("\nSKIPPED {test}: {trouble}\n({REQUIRE_DOCKER}=1 makes this a failure.)\n");
-    drop(std::io::stderr().write_all(line.as_bytes()));
+    say_skipped(&format!("{test}: {trouble}\n({REQUIRE_DOCKER}=1 makes this a failure.)"));
+}
+
+/// Says so loudly where a test needs more than Docker, and is no failure without it.
+pub fn say_skipped(what: &str) {
+    drop(std::io::stderr().write_all(format!("\nSKIPPED {what}\n").as_bytes()));
 }
 
 /// Where the things are kept that every test of this checkout shares.

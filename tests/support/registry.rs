@@ -22,6 +22,7 @@ pub struct Registry {
     /// Its address as it stands in image references.
     pub address: String,
     folder: PathBuf,
+    program: PathBuf,
 }
 
 impl Drop for Registry {
@@ -78,7 +79,14 @@ impl Registry {
         wait_until("the registry accepts", Duration::from_secs(30), || TcpStream::connect(&address).is_ok());
         let client = client_configuration(&address, true);
         std::fs::write(folder.join("client/config.json"), client).expect("client configuration");
-        Self { process, address, folder }
+        Self { process, address, folder, program: program.to_owned() }
+    }
+
+    /// Ends it, and gives the command that serves the same again, for where this host's loopback is another one.
+    pub fn moved(mut self) -> [PathBuf; 3] {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        [self.program.clone(), "serve".into(), self.folder.join("config.yml")]
     }
 
     /// Puts a copy of a local image under this name into the registry, and leaves none on the engine.
