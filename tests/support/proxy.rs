@@ -229,8 +229,18 @@ fn engine_socket() -> Option<PathBuf> {
     host.strip_prefix("unix://").map(PathBuf::from)
 }
 
-fn serve(shared: &Arc<Shared>, mut client: UnixStream, engine: &Path) -> io::Result<()> {
-    let mut upstream = UnixStream::connect(engine)?;
+fn serve(shared: &Arc<Shared>, client: UnixStream, engine: &Path) -> io::Result<()> {
+    let upstream = UnixStream::connect(engine)?;
+    let engine = upstream.try_clone()?;
+    let result = pass_requests(shared, client, upstream);
+    if result.is_err() {
+        // A request that its client did not finish must not keep the engine waiting for the rest.
+        engine.shutdown(Shutdown::Both)?;
+    }
+    result
+}
+
+fn pass_requests(shared: &Arc<Shared>, mut client: UnixStream, mut upstream: UnixStream) -> io::Result<()> {
     {
         let mut state = shared.state();
         if state.down {
