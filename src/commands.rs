@@ -135,8 +135,9 @@ fn reporter(
     if events != Some(Path::new("-")) {
         let color = use_color(output, std::io::stderr().is_terminal());
         // The host's own trace goes to standard error by itself, and would run into live lines.
-        let live = matches!(verbosity, Verbosity::Normal | Verbosity::Answers) && LiveSink::is_possible();
-        if live {
+        let is_live = matches!(verbosity, Verbosity::Normal | Verbosity::Answers);
+        // Other commands print on the same terminal themselves.
+        if starting.is_some() && is_live && LiveSink::is_possible() {
             sinks.push(Box::new(LiveSink::new(verbosity, color)));
         } else {
             sinks.push(Box::new(PlainSink::new(verbosity, color)));

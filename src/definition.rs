@@ -35,7 +35,7 @@ pub use image::{check as check_image, qualified as qualified_image};
 pub use layers::{LayerDirectories, LayerReport, Loaded, load};
 pub use model::*;
 pub use names::{container_token, variable_token};
-pub use read::Access;
+pub use read::{Access, is_escape, outside_workspace};
 pub use refusals::refusals;
 pub use schema::json_schema;
 pub use size::parse as parse_size;

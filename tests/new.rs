@@ -73,6 +73,18 @@ fn nothing_that_is_there_is_touched() {
 }
 
 #[test]
+fn a_workspace_cannot_lead_it_elsewhere() {
+    let scene = Scene::new();
+    let elsewhere = scene.path("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("a folder");
+    std::fs::create_dir(scene.workspace().join(".farrier")).expect("a folder");
+    std::os::unix::fs::symlink(&elsewhere, scene.workspace().join(".farrier/sidecars")).expect("a link");
+    let outcome = scene.farrier(["new", "db", "--image", "redis:7"]).output().assert_code(2);
+    assert!(outcome.stderr().contains("error[outside-workspace]"), "{outcome}");
+    assert_eq!(std::fs::read_dir(&elsewhere).expect("the folder").count(), 0, "{outcome}");
+}
+
+#[test]
 fn what_cannot_be_declared_is_refused() {
     let cases: &[(&[&str], &str)] = &[
         (&["new", "../db", "--image", "x"], "error[invalid-value]"),
@@ -85,11 +97,17 @@ fn what_cannot_be_declared_is_refused() {
         (&["new", "db", "--image", "x", "--layer", "org"], "error[layer-unusable]"),
         (&["new", "db", "--image", "x", "--layer", "workspace", "--no-workspace"], "error[layer-unusable]"),
         (&["new", "db"], "error"),
+        // What options put together may be wrong, too.
+        (&["new", "db", "--image", "x", "--probe", "tcp", "--layer", "user"], "error[conflicting-fields]"),
+        (&["new", "db.prod", "--image", "redis:7"], "error[invalid-value]"),
     ];
     for (arguments, expected) in cases {
         let scene = Scene::new();
         let outcome = scene.farrier(*arguments).output().assert_code(2);
         assert!(outcome.stderr().contains(expected), "{arguments:?}: {outcome}");
-        assert_eq!(std::fs::read_dir(scene.layer(Layer::User)).expect("the folder").count(), 0);
+        for layer in [Layer::User, Layer::Workspace] {
+            let left = std::fs::read_dir(scene.layer(layer)).expect("the folder").count();
+            assert_eq!(left, 0, "{arguments:?}: {outcome}");
+        }
     }
 }

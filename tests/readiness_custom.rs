@@ -67,7 +67,8 @@ fn a_probe_that_reports_progress_gets_more_time_up_to_the_declared_most() {
         let scene_of_its_own = Scene::with_docker().unwrap_or_else(Scene::new);
         let (outcome, events) =
             launch(&scene_of_its_own, guest::MORE_TIME, &format!("timeout = \"1s\"\n{more}"));
-        outcome.assert_code(125);
+        let outcome = outcome.assert_code(125);
+        assert!(outcome.stderr().contains(" because it reported progress"), "{outcome}");
         let waited = number(&events.one("not-ready")["waited_ms"]);
         assert!((least..most).contains(&waited), "{more}: {waited}");
         let extended = number(&events.one("not-ready")["probes"][0]["extended_to_ms"]);

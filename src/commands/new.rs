@@ -1,21 +1,23 @@
 //! `new`: a commented definition to begin with.
 
-use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 
 use super::data::{indented, print};
 use crate::cli::{New, NewLayer};
 use crate::definition::draft::{Draft, SCHEMA_FILE, check_name};
-use crate::definition::{check_image, escape, json_schema};
+use crate::definition::{
+    LayerDirectories, check_image, escape, is_escape, json_schema, load, outside_workspace,
+};
 use crate::error::{Code, Failure, Problem};
 use crate::exit;
 use crate::settings::layer_directories;
 
 /// Others may read a definition, and only its owner write it.
 const MODE: u32 = 0o644;
-const FOLDER_MODE: u32 = 0o755;
 
 /// Writes the file; an existing one is never touched.
 pub fn new(options: &New) -> Result<u8, Failure> {
@@ -36,8 +38,14 @@ pub fn new(options: &New) -> Result<u8, Failure> {
     if let Some(probe) = &options.probe {
         draft.probe.clone_from(probe);
     }
-    let (layer, folder) = folder(options)?;
-    let path = write(&folder, name, &draft.to_toml())?;
+    let directories = layer_directories(&options.layers);
+    let (layer, folder) = folder(options, &directories)?;
+    let before = errors(&directories);
+    let target = Target::open(&folder, directories.workspace_root.as_deref())?;
+    let file = target.write(name, &draft.to_toml())?;
+    target.refuse_wrong(&file, errors(&directories), &before)?;
+    target.write_schema()?;
+    let path = folder.join(file);
     let mut text = format!("{} declares `{name}`. Next:\n", escape(&path.display().to_string()));
     text.push_str("  edit it, then check it with `farrier validate`\n");
     if layer == NewLayer::Workspace {
@@ -51,54 +59,108 @@ pub fn new(options: &New) -> Result<u8, Failure> {
 }
 
 /// The layer and its folder.
-fn folder(options: &New) -> Result<(NewLayer, PathBuf), Problem> {
-    let directories = layer_directories(&options.layers);
+fn folder(options: &New, directories: &LayerDirectories) -> Result<(NewLayer, PathBuf), Problem> {
     let layer = options.layer.unwrap_or(if directories.workspace.is_some() {
         NewLayer::Workspace
     } else {
         NewLayer::User
     });
     let (folder, hint) = match layer {
-        NewLayer::User => (directories.user, "Set HOME, or name a folder with `--user-dir`."),
-        NewLayer::Org => (directories.org, "Name its folder with `--org-dir`."),
-        NewLayer::Repo => (directories.repo, "Name its folder with `--repo-dir`."),
+        NewLayer::User => (&directories.user, "Set HOME, or name a folder with `--user-dir`."),
+        NewLayer::Org => (&directories.org, "Name its folder with `--org-dir`."),
+        NewLayer::Repo => (&directories.repo, "Name its folder with `--repo-dir`."),
         NewLayer::Workspace => {
-            (directories.workspace, "Go into a checkout, or name a folder with `--workspace-dir`.")
+            (&directories.workspace, "Go into a checkout, or name a folder with `--workspace-dir`.")
         }
     };
     let none = || Problem::error(Code::LayerUnusable, "that layer has no folder here").hint(hint);
-    folder.map(|folder| (layer, folder)).ok_or_else(none)
+    folder.clone().map(|folder| (layer, folder)).ok_or_else(none)
 }
 
-/// Writes the definition, and beside it the schema where there is none yet.
-fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Problem> {
-    let failed = |path: &Path, error: &io::Error| {
-        Problem::error(Code::LayerUnusable, format!("{} cannot be written: {error}", path.display()))
-            .hint("Check the permissions of its folder, or name another layer with `--layer`.")
-    };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(FOLDER_MODE)
-        .create(folder)
-        .map_err(|error| failed(folder, &error))?;
-    for ending in ["toml", "yaml", "yml"] {
-        let path = folder.join(format!("{name}.{ending}"));
-        if path.symlink_metadata().is_ok() {
-            let message = format!("{} exists already", path.display());
-            return Err(Problem::error(Code::DuplicateDefinition, message)
-                .hint("Nothing was changed. Edit that file, or choose another name."));
+/// What stands against the definitions of all layers.
+fn errors(directories: &LayerDirectories) -> Vec<Problem> {
+    load(directories).problems.into_iter().filter(Problem::is_error).collect()
+}
+
+/// The folder that is written to. One in a checkout is reached beneath the checkout's root: no symlink of the checkout
+/// leads to where definitions are trusted.
+struct Target {
+    path: PathBuf,
+    folder: Dir,
+}
+
+impl Target {
+    fn open(path: &Path, root: Option<&Path>) -> Result<Self, Problem> {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let beneath = root.and_then(|root| Some((root, absolute.strip_prefix(root).ok()?)));
+        let opened = match beneath {
+            Some((root, relative)) => Dir::open_ambient_dir(root, ambient_authority()).and_then(|root| {
+                match root.open_dir(relative) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        root.create_dir_all(relative)?;
+                        root.open_dir(relative)
+                    }
+                    opened => opened,
+                }
+            }),
+            None => {
+                std::fs::create_dir_all(path).and_then(|()| Dir::open_ambient_dir(path, ambient_authority()))
+            }
+        };
+        match opened {
+            Ok(folder) => Ok(Self { path: path.to_owned(), folder }),
+            Err(error) if is_escape(&error) => Err(outside_workspace(path)),
+            Err(error) => Err(failed(path, &error)),
         }
     }
-    let path = folder.join(format!("{name}.toml"));
-    create(&path, text).map_err(|error| failed(&path, &error))?;
-    let schema = folder.join(SCHEMA_FILE);
-    match create(&schema, &indented(&json_schema())) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(&schema, &error)),
-        _ => Ok(path),
+
+    /// Writes the definition, and gives its file's name.
+    fn write(&self, name: &str, text: &str) -> Result<String, Problem> {
+        for ending in ["toml", "yaml", "yml"] {
+            let file = format!("{name}.{ending}");
+            if self.folder.symlink_metadata(&file).is_ok() {
+                let message = format!("{} exists already", self.path.join(file).display());
+                return Err(Problem::error(Code::DuplicateDefinition, message)
+                    .hint("Nothing was changed. Edit that file, or choose another name."));
+            }
+        }
+        let file = format!("{name}.toml");
+        self.create(&file, text).map_err(|error| failed(&self.path.join(&file), &error))?;
+        Ok(file)
+    }
+
+    /// Takes the file back where it brought errors that were not there before: what options put together may
+    /// contradict itself, its layer's rules or another definition.
+    fn refuse_wrong(&self, file: &str, after: Vec<Problem>, before: &[Problem]) -> Result<(), Failure> {
+        let is_known = |problem: &Problem| before.iter().any(|known| known.message == problem.message);
+        let added: Vec<Problem> = after.into_iter().filter(|problem| !is_known(problem)).collect();
+        if added.is_empty() {
+            return Ok(());
+        }
+        // That it stays is no harm: the next command says what is wrong with it.
+        let _ = self.folder.remove_file(file);
+        let hint = "Nothing was written: choose other options, as `farrier new --help` lists them.";
+        Err(Failure::of(added.into_iter().map(|problem| problem.hint(hint)).collect()))
+    }
+
+    /// Writes the schema beside it, for editors, where there is none yet.
+    fn write_schema(&self) -> Result<(), Problem> {
+        match self.create(SCHEMA_FILE, &indented(&json_schema())) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(failed(&self.path.join(SCHEMA_FILE), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn create(&self, file: &str, text: &str) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(MODE);
+        self.folder.open_with(file, &options)?.write_all(text.as_bytes())
     }
 }
 
-fn create(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
-    file.write_all(text.as_bytes())
+fn failed(path: &Path, error: &io::Error) -> Problem {
+    Problem::error(Code::LayerUnusable, format!("{} cannot be written: {error}", path.display()))
+        .hint("Check the permissions of its folder, or name another layer with `--layer`.")
 }

@@ -38,17 +38,11 @@ impl History {
         Self(state.join("timings.jsonl"))
     }
 
-    /// The middle one of the last launches' times in which the same was done with this container, and how many
-    /// they are.
+    /// All earlier launches that are known; none where the file cannot be read.
     #[must_use]
-    pub fn median(&self, container: &str, action: &str) -> Option<(Duration, usize)> {
-        let text = self.read().ok()?;
-        let entries = text.lines().rev().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
-        let same = entries.filter(|entry| entry.container == container && entry.action == action);
-        let mut times: Vec<f64> = same.map(|entry| entry.total_ms).take(COMPARED).collect();
-        times.sort_by(f64::total_cmp);
-        let middle = times.get(times.len() / 2)?;
-        Some((Duration::try_from_secs_f64(middle / 1_000.0).ok()?, times.len()))
+    pub fn past(&self) -> Past {
+        let text = self.read().unwrap_or_default();
+        Past(text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// Adds a launch whose sidecars were all ready.
@@ -111,6 +105,23 @@ impl History {
     }
 }
 
+/// Earlier launches, the newest first.
+#[derive(Debug, Default)]
+pub struct Past(Vec<Entry>);
+
+impl Past {
+    /// The middle one of the last launches' times in which the same was done with this container, and how many
+    /// they are.
+    #[must_use]
+    pub fn median(&self, container: &str, action: &str) -> Option<(Duration, usize)> {
+        let same = self.0.iter().filter(|entry| entry.container == container && entry.action == action);
+        let mut times: Vec<f64> = same.map(|entry| entry.total_ms).take(COMPARED).collect();
+        times.sort_by(f64::total_cmp);
+        let middle = times.get(times.len() / 2)?;
+        Some((Duration::try_from_secs_f64(middle / 1_000.0).ok()?, times.len()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,13 +141,13 @@ mod tests {
     fn the_last_launches_of_the_same_kind_are_compared() {
         let folder = tempfile::tempdir().expect("folder");
         let history = History::of(&folder.path().join("deep/er"));
-        assert_eq!(history.median("farrier-db", "reuse"), None);
+        assert_eq!(history.past().median("farrier-db", "reuse"), None);
         for total in [9_000, 9_000, 9_000, 10, 30, 20, 50, 40] {
             history.add(&launch(total)).expect("written");
         }
-        assert_eq!(history.median("farrier-db", "reuse"), Some((Duration::from_millis(30), 5)));
-        assert_eq!(history.median("farrier-db", "create"), None);
-        assert_eq!(history.median("farrier-other", "reuse"), None);
+        assert_eq!(history.past().median("farrier-db", "reuse"), Some((Duration::from_millis(30), 5)));
+        assert_eq!(history.past().median("farrier-db", "create"), None);
+        assert_eq!(history.past().median("farrier-other", "reuse"), None);
     }
 
     #[test]
@@ -153,7 +164,7 @@ mod tests {
             .expect("written");
         history.add(&launch(8)).expect("written");
         assert!(std::fs::metadata(&history.0).expect("file").len() < MOST_BYTES);
-        assert_eq!(history.median("farrier-db", "reuse"), Some((Duration::from_millis(8), 1)));
+        assert_eq!(history.past().median("farrier-db", "reuse"), Some((Duration::from_millis(8), 1)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use crate::definition::escape;
 use crate::elapsed::human;
 use crate::event::{Event, Sink};
-use crate::timings::history::History;
+use crate::timings::history::{History, Past};
 use crate::timings::{SidecarTimings, Timings};
 
 /// Keeps the times of launches, and shows them where that was asked for.
@@ -33,7 +33,7 @@ impl Sink for TimingsSink {
             return;
         }
         if self.shown {
-            let text = report(&self.timings, self.history.as_ref());
+            let text = report(&self.timings, &self.history.as_ref().map(History::past).unwrap_or_default());
             // A closed standard error must not end a launch.
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
         }
@@ -44,9 +44,10 @@ impl Sink for TimingsSink {
 }
 
 /// The table and what stands around it.
-fn report(timings: &Timings, history: Option<&History>) -> String {
+fn report(timings: &Timings, past: &Past) -> String {
     let all = timings.all_ready.unwrap_or_default();
     let critical = timings.critical();
+    let mut is_compared = false;
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
         "  sidecar",
@@ -61,7 +62,8 @@ fn report(timings: &Timings, history: Option<&History>) -> String {
     for sidecar in &timings.sidecars {
         let parts = sidecar.parts();
         let shown = |part: Option<Duration>| part.map_or_else(|| "-".to_owned(), human);
-        let before = history.and_then(|history| history.median(&sidecar.container, &sidecar.action));
+        let before = past.median(&sidecar.container, &sidecar.action);
+        is_compared |= before.is_some();
         let before = before.map_or_else(
             || "-".to_owned(),
             |(median, launches)| format!("{} (of {launches})", human(median)),
@@ -84,14 +86,10 @@ fn report(timings: &Timings, history: Option<&History>) -> String {
     if let Some(critical) = critical {
         text.push_str(&format!("  * the last to be ready: {}\n", path(critical)));
     }
-    if timings.sidecars.iter().any(|sidecar| before_is_known(sidecar, history)) {
+    if is_compared {
         text.push_str("  before: the median total of the last launches that did the same with it\n");
     }
     text
-}
-
-fn before_is_known(sidecar: &SidecarTimings, history: Option<&History>) -> bool {
-    history.is_some_and(|history| history.median(&sidecar.container, &sidecar.action).is_some())
 }
 
 /// What comes before the first sidecar.

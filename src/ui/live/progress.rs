@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug, Default)]
 pub struct Progress {
     sidecars: Vec<Sidecar>,
+    /// How long people thought about approvals, which is not the launch's time.
+    asked: Duration,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ impl Progress {
             Event::WaitingForLaunch { sidecar } => {
                 self.sidecar(sidecar, at).stage = Stage::Locked;
             }
+            Event::Asked { took, .. } => self.asked += *took,
             Event::Planned(plan) => self.planned(at, plan),
             Event::Pulling { sidecar, image } => {
                 let image = (*image).to_owned();
@@ -108,7 +111,7 @@ impl Progress {
     /// What remains of them in one line, when all are ready: the longest form that fits.
     #[must_use]
     pub fn summary(&self, now: Duration, columns: usize) -> String {
-        let took = human(now);
+        let took = human(now.saturating_sub(self.asked));
         let subject = match self.sidecars.as_slice() {
             [only] => escape(&only.name),
             all => format!("{} sidecars", all.len()),

@@ -95,6 +95,13 @@ fn one_line_remains_in_the_longest_form_that_fits() {
 }
 
 #[test]
+fn the_time_in_which_somebody_thought_is_not_the_launch_s() {
+    let mut progress = launch(at(6_000));
+    progress.note(at(2), &Event::Asked { sidecar: "db", took: at(4_000) });
+    assert!(progress.summary(at(5_012), 39).ends_with("ready after 1.0 s"));
+}
+
+#[test]
 fn no_line_is_wider_than_the_terminal_or_holds_a_control_character() {
     let wide =
         plan("d\u{1b}[2Jb\u{65e5}\u{672c}", Action::Create, Cause::Drifted(vec!["\u{202e}".to_owned()]));
