@@ -1,9 +1,11 @@
 //! Folders that only this user can change, and files in them that are replaced whole.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::DirBuilder;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 /// Makes a folder that only this user can enter, or checks that it is one.
 ///
@@ -27,14 +29,9 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 /// When it cannot be written; nothing is left behind then.
 pub fn write_atomically(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let mut random = [0_u8; 8];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let mut beside = path.to_owned();
-    beside.as_mut_os_string().push(format!(".{:016x}.new", u64::from_ne_bytes(random)));
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-        parts.iter().try_for_each(|part| file.write_all(part))?;
-        std::fs::rename(&beside, path)
-    };
-    write().inspect_err(|_| drop(std::fs::remove_file(&beside)))
+    // 0600, as temporary files are.
+    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
+    parts.iter().try_for_each(|part| file.write_all(part))?;
+    file.persist(path)?;
+    Ok(())
 }

@@ -1,18 +1,18 @@
 //! How long earlier launches took, a line of JSON each, in the state folder. It is for people to compare with:
 //! nothing depends on it, so what cannot be read or written is left out.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 use super::Timings;
 use crate::elapsed::milliseconds;
+use crate::private_files::{private_folder, write_atomically};
 
 /// Above this size the older half is dropped: some thousand launches of a few sidecars.
 const MOST_BYTES: u64 = 1 << 20;
@@ -60,7 +60,7 @@ impl History {
         }
         let mut file = match self.open(OpenOptions::new().append(true).create(true)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                DirBuilder::new().recursive(true).mode(0o700).create(self.folder())?;
+                private_folder(self.folder())?;
                 self.open(OpenOptions::new().append(true).create(true))?
             }
             opened => opened?,
@@ -80,10 +80,7 @@ impl History {
         let half = text.len() / 2;
         let cut =
             text.bytes().skip(half).position(|byte| byte == b'\n').map_or(text.len(), |at| half + at + 1);
-        let mut file = NamedTempFile::new_in(self.folder())?;
-        file.write_all(&text.as_bytes()[cut..])?;
-        file.persist(&self.0)?;
-        Ok(())
+        write_atomically(&self.0, &[&text.as_bytes()[cut..]])
     }
 
     fn read(&self) -> io::Result<String> {
