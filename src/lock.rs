@@ -1,7 +1,9 @@
 //! Locks between launches on one host, keyed by engine: who may change a container, and who uses it.
 //!
 //! A lock is a `flock` on a file, so the kernel releases it however the process ends. The files lie in one
-//! folder for all users of the host, because they share the engine; nothing but locks is kept there.
+//! folder for all users of the host, because they share the engine; nothing but locks is kept there. Who holds a
+//! lock alone removes its file with it, so that the folder does not grow with every container that ever was; a
+//! lock therefore counts only while its file is the one that has the name.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -37,9 +39,22 @@ pub struct LockFolder {
     prefix: String,
 }
 
-/// An exclusive lock; released when dropped.
+/// A lock; released when dropped.
 #[derive(Debug)]
-pub struct Held(#[expect(dead_code, reason = "the open file is the lock")] File);
+pub struct Held {
+    path: PathBuf,
+    file: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Nobody else has it, also not shared: whoever has the file open finds out that it is gone and takes
+        // another. One of another user's cannot be removed, and stays.
+        if self.file.try_lock().is_ok() && has_name(&self.file, &self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
 
 /// The mark that this launch uses a sidecar; taken away when dropped.
 #[derive(Debug)]
@@ -104,11 +119,14 @@ impl LockFolder {
     /// When the lock file cannot be opened.
     pub fn try_lock(&self, name: &str) -> Result<Option<Held>, Problem> {
         let path = self.file(&format!("{name}@lock"));
-        let file = open_lock_file(&path).map_err(|error| cannot_lock(&path, &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Held(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(cannot_lock(&path, &error)),
+        loop {
+            let file = open_lock_file(&path).map_err(|error| cannot_lock(&path, &error))?;
+            match file.try_lock() {
+                Ok(()) if has_name(&file, &path) => return Ok(Some(Held { path, file })),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(cannot_lock(&path, &error)),
+            }
         }
     }
 
@@ -124,9 +142,13 @@ impl LockFolder {
         let path = self.file(&format!("{name}@lock"));
         let waited = path.clone();
         let locked = tokio::task::spawn_blocking(move || {
-            let file = open_lock_file(&waited)?;
-            lock(&file)?;
-            Ok(Held(file))
+            loop {
+                let file = open_lock_file(&waited)?;
+                lock(&file)?;
+                if has_name(&file, &waited) {
+                    return Ok(Held { path: waited, file });
+                }
+            }
         });
         match locked.await {
             Ok(result) => result.map_err(|error: io::Error| cannot_lock(&path, &error)),
@@ -254,22 +276,30 @@ fn open_to_all(file: &File) -> io::Result<()> {
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
+/// Whether the open file is still the one of this name: its last holder, or who cleans the folder, may have
+/// removed it while this process waited for the lock.
+fn has_name(file: &File, path: &Path) -> bool {
+    let identity = |found: std::fs::Metadata| (found.dev(), found.ino());
+    let named = std::fs::symlink_metadata(path).map(identity);
+    named.is_ok_and(|named| file.metadata().is_ok_and(|found| identity(found) == named))
+}
+
 /// Opens for reading, which suffices for `flock`, so that another user's file serves as well.
 fn open_lock_file(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let open = || OpenOptions::new().read(true).custom_flags(flags).open(path);
-    match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let created =
-                OpenOptions::new().write(true).create_new(true).mode(0o644).custom_flags(flags).open(path);
-            match created {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                Err(_) => {}
-                Ok(file) => open_to_all(&file)?,
-            }
-            open()
+    loop {
+        match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
         }
-        other => other,
+        let created =
+            OpenOptions::new().write(true).create_new(true).mode(0o644).custom_flags(flags).open(path);
+        match created {
+            // Somebody else made it, who may have removed it by now.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(file) => return open_to_all(&file).map(|()| file),
+        }
     }
 }
 
@@ -293,6 +323,56 @@ mod tests {
         assert!(elsewhere.try_lock("name").expect("no error").is_some());
         drop(held);
         assert!(locks.try_lock("name").expect("no error").is_some());
+    }
+
+    #[test]
+    fn nothing_stays_in_the_folder() {
+        let folder = tempfile::tempdir().expect("folder");
+        let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+        let files = || std::fs::read_dir(folder.path()).expect("folder").count();
+        let held = locks.try_lock("name").expect("no error").expect("free");
+        let mark = locks.mark_in_use("name", "docker run x").expect("mark");
+        assert_eq!(files(), 2);
+        drop(mark);
+        drop(held);
+        assert_eq!(files(), 0);
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_removed_is_not_taken_for_the_present_one() {
+        let folder = tempfile::tempdir().expect("folder");
+        let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+        let swept = locks.try_lock("name").expect("no error").expect("free");
+        std::fs::remove_file(locks.file("name@lock")).expect("as a cleaner of old files does");
+        let present = locks.try_lock("name").expect("no error").expect("free");
+        drop(swept);
+        assert!(
+            locks.try_lock("name").expect("no error").is_none(),
+            "its release took the other's file away"
+        );
+        drop(present);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0);
+    }
+
+    /// The same as files go and come all the time.
+    #[test]
+    fn one_at_a_time_holds_a_lock() {
+        let folder = tempfile::tempdir().expect("folder");
+        let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+        let inside = std::sync::atomic::AtomicU32::new(0);
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+        let work = async || {
+            for _ in 0..200 {
+                let held = locks.lock("name").await.expect("no error");
+                assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                tokio::task::yield_now().await;
+                inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                drop(held);
+            }
+        };
+        runtime.block_on(async { futures_util::future::join_all((0..8).map(|_| work())).await });
+        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0);
     }
 
     #[tokio::test]

@@ -187,8 +187,14 @@ fn whoever_waits_for_another_launch_says_so() {
     };
     let path = format!("/tmp/farrier-locks/{digest}.{}@lock", scene.container("db"));
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
-    let lock = std::fs::File::open(&path).expect("the lock that the launch before made");
-    lock.lock().expect("it is free");
+    assert!(!std::path::Path::new(&path).exists(), "the launch before left its lock behind");
+    let taken = || {
+        let lock = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let lock = lock.expect("the lock's file");
+        lock.lock().expect("it is free");
+        lock
+    };
+    let lock = taken();
     scene.take_events();
     let launch = scene.launch(scene.asking(&network, "db")).spawn();
     launch.wait_for_stderr(&format!("waiting for another launch that is starting {}", scene.name("db")));
@@ -197,8 +203,7 @@ fn whoever_waits_for_another_launch_says_so() {
     assert_answered(launch.wait());
 
     // And can be interrupted while it waits.
-    let lock = std::fs::File::open(&path).expect("the lock");
-    lock.lock().expect("it is free");
+    let lock = taken();
     let launch = scene.launch(scene.asking(&network, "db")).spawn();
     launch.wait_for_stderr("waiting for another launch");
     launch.signal(Signal::INT);
