@@ -179,7 +179,10 @@ fn dossier(texts: &mut Texts) {
 
 fn question(texts: &mut Texts) {
     let kept = Kept::Words;
-    let lines = (0..3).map(|_| Line { label: texts.next(), text: texts.next(), kept }).collect();
+    // Every label begins with a word of farrier's own.
+    let mut label = || format!("env {}", texts.next());
+    let labels = [label(), label(), label()];
+    let lines = labels.into_iter().map(|label| Line { label, text: texts.next(), kept }).collect();
     let question = Question {
         name: texts.next(),
         workspace: texts.next(),

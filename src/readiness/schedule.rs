@@ -4,8 +4,10 @@ use std::time::Duration;
 
 /// No pause is shorter.
 const SHORTEST: Duration = Duration::from_millis(1);
-/// No pause between dials is longer.
+/// No pause between dials is longer, until very many sidecars are waited for.
 const LONGEST_DIAL: Duration = Duration::from_millis(250);
+/// Times the number of sidecars, the pause may grow to this: 500 dials a second in all, what a twentieth of a core does.
+const LEAST_APART: Duration = Duration::from_millis(2);
 /// A poll's cost times this is the pause, so that polling takes at most a twentieth of the time.
 const COST_FACTOR: u32 = 20;
 /// A probe may not put its next poll off further than this.
@@ -13,15 +15,17 @@ const LONGEST_ASKED: Duration = Duration::from_secs(10);
 
 /// The pause after a poll that cost this much.
 ///
-/// Dials: 20 × cost × waiting, between 1 ms and 250 ms. Polls that execute commands: as long as they took, so
-/// that the engine is busy with them at most half of the time. A probe may ask for a longer pause.
+/// Dials: 20 × cost × waiting, between 1 ms and 250 ms, or 2 ms × waiting where that is more. Polls that execute
+/// commands: as long as they took, so that the engine is busy with them at most half of the time. A probe may ask
+/// for a longer pause.
 #[must_use]
 pub fn pause(cost: Duration, waiting: usize, executes: bool, asked: Option<Duration>) -> Duration {
     let own = if executes {
         cost.max(SHORTEST)
     } else {
         let waiting = u32::try_from(waiting.max(1)).unwrap_or(u32::MAX);
-        cost.saturating_mul(COST_FACTOR).saturating_mul(waiting).clamp(SHORTEST, LONGEST_DIAL)
+        let longest = LONGEST_DIAL.max(LEAST_APART.saturating_mul(waiting));
+        cost.saturating_mul(COST_FACTOR).saturating_mul(waiting).clamp(SHORTEST, longest)
     };
     own.max(asked.unwrap_or_default().min(LONGEST_ASKED))
 }
@@ -38,7 +42,8 @@ mod tests {
             ("an ordinary dial", Duration::from_micros(150), 1, false, None, milliseconds(3)),
             ("ten of them", Duration::from_micros(150), 10, false, None, milliseconds(30)),
             ("a slow dial", milliseconds(900), 1, false, None, milliseconds(250)),
-            ("a thousand", milliseconds(1), 1000, false, None, milliseconds(250)),
+            ("a hundred slow ones", milliseconds(1), 100, false, None, milliseconds(250)),
+            ("a thousand", milliseconds(1), 1000, false, None, milliseconds(2000)),
             ("an execution", milliseconds(70), 1, true, None, milliseconds(70)),
             ("a long execution", milliseconds(900), 4, true, None, milliseconds(900)),
             ("asked for more", milliseconds(1), 1, false, Some(milliseconds(500)), milliseconds(500)),

@@ -1,0 +1,98 @@
+//! Many sidecars in one launch, on the engine in memory: `cargo bench --bench scale`.
+//!
+//! For 1, 10, 100 and 1,000 sidecars under `tcp`: how long a launch takes whose sidecars all accept at once, then what
+//! it takes of a processor while none of them accepts, and the memory of both. Each launch is a process of its own, so
+//! that none pays for another. The engine's own share is in the numbers: containers in memory are cheap, not free.
+#![allow(clippy::expect_used, clippy::unwrap_used, missing_docs, reason = "what fails here has no user")]
+
+#[allow(dead_code, unreachable_pub, reason = "the tests use more of it")]
+#[path = "../tests/seam/bench.rs"]
+mod bench;
+
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bench::{Bench, closed_port, listener};
+
+const COUNTS: [usize; 4] = [1, 10, 100, 1000];
+/// Behind the first polls, which come quickly, and their compilation.
+const SETTLED: Duration = Duration::from_secs(3);
+const OBSERVED: Duration = Duration::from_secs(10);
+
+fn main() {
+    // `cargo bench` passes options of its own, which are none of ours.
+    let count = std::env::var("FARRIER_SCALE_COUNT").ok().map(|count| count.parse().expect("a number"));
+    if let Some(count) = count {
+        return one(count);
+    }
+    println!("{:>8}  {:>12}  {:>12}  {:>16}", "sidecars", "to ready", "most memory", "while waiting");
+    for count in COUNTS {
+        let own = std::env::current_exe().expect("a path");
+        let ended = Command::new(own).env("FARRIER_SCALE_COUNT", count.to_string()).status();
+        assert!(ended.expect("it runs").success());
+    }
+}
+
+fn one(count: usize) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let (ready, memory) = to_ready(count).await;
+        let (share, waiting) = waiting(count).await;
+        println!(
+            "{count:>8}  {:>9.1} ms  {memory:>8.1} MiB  {share:>5.2} % of a core, {waiting:.1} MiB",
+            ready.as_secs_f64() * 1000.0
+        );
+    });
+}
+
+async fn to_ready(count: usize) -> (Duration, f64) {
+    let bench = Bench::new();
+    let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    tokio::spawn(async move {
+        while let Ok(accepted) = listener.accept().await {
+            drop(accepted);
+        }
+    });
+    for number in 0..count {
+        bench.dialled(&format!("s{number}"), port, "probe = \"tcp\"");
+    }
+    let begun = Instant::now();
+    let ended = bench.launch().await.ready();
+    drop(ended);
+    (begun.elapsed(), status("VmHWM:"))
+}
+
+async fn waiting(count: usize) -> (f64, f64) {
+    let bench = Bench::new();
+    let port = closed_port().await;
+    for number in 0..count {
+        bench.dialled(&format!("s{number}"), port, "probe = \"tcp\"\ntimeout = \"2m\"");
+    }
+    let observed = async {
+        tokio::time::sleep(SETTLED).await;
+        let before = processor_time();
+        tokio::time::sleep(OBSERVED).await;
+        (processor_time() - before) / OBSERVED.as_secs_f64() * 100.0
+    };
+    tokio::select! {
+        share = observed => (share, status("VmRSS:")),
+        ended = bench.launch() => panic!("nothing accepts, and yet: {:?}", ended.codes()),
+    }
+}
+
+/// Of this process, in MiB.
+fn status(field: &str) -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = text.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
+    line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
+}
+
+/// Of this process, in seconds. The kernel tells it in hundredths, on all architectures.
+fn processor_time() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let (_, behind) = stat.rsplit_once(") ").expect("a name in brackets");
+    // utime and stime, fields 14 and 15; the state, first behind the name, is field 3.
+    behind.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>()
+        / 100.0
+}
