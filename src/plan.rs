@@ -29,6 +29,8 @@ pub enum Cause {
     Drifted(Vec<String>),
     /// It was created but never started.
     HalfMade,
+    /// It was started under the name that it was to have only until the one before it was gone.
+    Misnamed,
     /// `--recreate`.
     Asked,
 }
@@ -53,6 +55,7 @@ impl Cause {
             Self::Image { .. } => "image",
             Self::Drifted(_) => "drifted",
             Self::HalfMade => "half-made",
+            Self::Misnamed => "misnamed",
             Self::Asked => "asked",
         }
     }
@@ -75,7 +78,7 @@ impl Cause {
                 value["state"] = serde_json::json!(status.to_string());
                 value["exit_code"] = serde_json::json!(exit_code);
             }
-            Self::Matches | Self::Paused | Self::Absent | Self::HalfMade | Self::Asked => {}
+            Self::Matches | Self::Paused | Self::Absent | Self::HalfMade | Self::Misnamed | Self::Asked => {}
         }
         value
     }
@@ -97,6 +100,7 @@ impl fmt::Display for Cause {
             }
             Self::Drifted(what) => write!(formatter, "it drifted from its labels: {}", what.join(", ")),
             Self::HalfMade => write!(formatter, "it was created but never started"),
+            Self::Misnamed => write!(formatter, "it still has its temporary name"),
             Self::Asked => write!(formatter, "--recreate was given"),
         }
     }

@@ -116,18 +116,18 @@ fn decide_sidecar(
         existing: None,
         leftover: None,
     };
-    let temporary = snapshot
-        .containers
-        .get(&sidecar.temporary_name())
-        .filter(|container| container.status == Status::Created && is_of(sidecar, container));
-    // A launch that was killed after it removed the old container left the new one under its temporary name.
+    let temporary = snapshot.containers.get(&sidecar.temporary_name());
+    let temporary = temporary.filter(|container| is_of(sidecar, container));
+    // A launch that was killed after it removed the old container left the new one under its temporary name. So did
+    // one whose engine confirmed a renaming that it had not done; that one was started then.
     let Some(container) = snapshot.containers.get(&sidecar.container).or(temporary) else {
         return Ok(plan);
     };
     if !is_of(sidecar, container) {
         return Err(name_taken(sidecar, container));
     }
-    plan.leftover = temporary.filter(|other| other.id != container.id).map(|other| other.id.clone());
+    let never_started = temporary.filter(|other| other.status == Status::Created);
+    plan.leftover = never_started.filter(|other| other.id != container.id).map(|other| other.id.clone());
     plan.existing = Some(container.clone());
     let causes = staleness(sidecar, container, snapshot, wish);
     if causes.is_empty() {
@@ -191,6 +191,9 @@ pub fn staleness(sidecar: &Sidecar, container: &Container, snapshot: &Snapshot, 
         Status::Created => causes.push(Cause::HalfMade),
         Status::Running | Status::Paused => {}
         status => causes.push(Cause::Stopped(status, container.exit_code)),
+    }
+    if container.status != Status::Created && container.name == sidecar.temporary_name() {
+        causes.push(Cause::Misnamed);
     }
     if container.labels.get(LABEL_HASH) != Some(&sidecar.hash) {
         let before = container.labels.get(LABEL_CONFIGURATION).map(String::as_str).unwrap_or_default();

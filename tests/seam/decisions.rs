@@ -56,6 +56,10 @@ async fn every_difference_is_seen_and_told() {
         ("half-made", "recreate db: it was created but never started", |world| {
             found(world).status = Status::Created;
         }),
+        ("misnamed", "recreate db: it still has its temporary name", |world| {
+            let id = found(world).id.clone();
+            world.rename(&id, "farrier-db_").expect("the name is free");
+        }),
         ("paused", "resume db: it matches but is paused", |world| world.pause("farrier-db")),
         ("entrypoint", "recreate db: it drifted from its labels: entrypoint", |world| {
             found(world).process.entrypoint.push("x".to_owned());
