@@ -1,8 +1,9 @@
 //! Many sidecars in one launch, on the engine in memory: `cargo bench --bench scale`.
 //!
 //! For 1, 10, 100 and 1,000 sidecars under `tcp`: how long a launch takes whose sidecars all accept at once, then what
-//! it takes of a processor while none of them accepts, and the memory of both. Each launch is a process of its own, so
-//! that none pays for another. The engine's own share is in the numbers: containers in memory are cheap, not free.
+//! it takes of a processor while none of them accepts, and the memory of both; at last what as many loaded components
+//! take where each is loaded for itself (those of one launch share equal ones). Each number of sidecars has a process of
+//! its own, so that none pays for another. The engine's share is in the numbers: containers in memory are cheap, not free.
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs, reason = "what fails here has no user")]
 
 #[allow(dead_code, unreachable_pub, reason = "the tests use more of it")]
@@ -14,6 +15,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bench::{Bench, closed_port, listener};
+use farrier::probe::catalogue::built_in;
+use farrier::probe::component::ComponentFile;
+use farrier::probe::host::{LoadedProbe, ProbeHost};
 
 const COUNTS: [usize; 4] = [1, 10, 100, 1000];
 /// Behind the first polls, which come quickly, and their compilation.
@@ -26,7 +30,10 @@ fn main() {
     if let Some(count) = count {
         return one(count);
     }
-    println!("{:>8}  {:>12}  {:>12}  {:>16}", "sidecars", "to ready", "most memory", "while waiting");
+    println!(
+        "{:>8}  {:>12}  {:>12}  {:<28}  components",
+        "sidecars", "to ready", "most memory", "while waiting"
+    );
     for count in COUNTS {
         let own = std::env::current_exe().expect("a path");
         let ended = Command::new(own).env("FARRIER_SCALE_COUNT", count.to_string()).status();
@@ -37,13 +44,32 @@ fn main() {
 fn one(count: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async {
+        // Compiles what later launches take from the cache.
+        drop(to_ready(1).await);
         let (ready, memory) = to_ready(count).await;
         let (share, waiting) = waiting(count).await;
+        let (loading, components) = components(count);
         println!(
-            "{count:>8}  {:>9.1} ms  {memory:>8.1} MiB  {share:>5.2} % of a core, {waiting:.1} MiB",
-            ready.as_secs_f64() * 1000.0
+            "{count:>8}  {:>9.1} ms  {memory:>8.1} MiB  {share:>5.2} % of a core, {waiting:>5.1} MiB  {:.2} ms, {components:.1} MiB",
+            ready.as_secs_f64() * 1000.0,
+            loading.as_secs_f64() * 1000.0
         );
     });
+}
+
+/// How long loading that many takes, from the cache, and the memory that they then have.
+fn components(count: usize) -> (Duration, f64) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let host = ProbeHost::new(Some(folder.path().join("cache")), Some(folder.path().join("state")));
+    let file = ComponentFile::parse(built_in("tcp").expect("a probe").to_vec()).expect("a component");
+    let load = || host.load(&file, &["dial"]).expect("it loads");
+    drop(load());
+    let (before, begun) = (status("VmRSS:"), Instant::now());
+    let loaded: Vec<LoadedProbe> = (0..count).map(|_| load()).collect();
+    let took = begun.elapsed();
+    let memory = status("VmRSS:") - before;
+    drop(loaded);
+    (took, memory)
 }
 
 async fn to_ready(count: usize) -> (Duration, f64) {

@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use tempfile::NamedTempFile;
 
 use crate::error::{Code, Problem};
 use crate::sidecar::sha256_hex;
@@ -22,6 +23,8 @@ pub const FOLDER: &str = "/tmp/farrier-locks";
 const NETWORK_LOCK: &str = "network:";
 /// The same for the lock that launches share while they rely on a network that nothing may be on yet.
 const NETWORK_USE_LOCK: &str = "network-use:";
+/// So often at most is a lock's file opened anew because it was removed meanwhile. Each time somebody else had the lock.
+const MOST_TRIES: usize = 10_000;
 
 /// Another launch that uses a sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,15 +122,17 @@ impl LockFolder {
     /// When the lock file cannot be opened.
     pub fn try_lock(&self, name: &str) -> Result<Option<Held>, Problem> {
         let path = self.file(&format!("{name}@lock"));
-        loop {
+        for _ in 0..MOST_TRIES {
             let file = open_lock_file(&path).map_err(|error| cannot_lock(&path, &error))?;
-            match file.try_lock() {
-                Ok(()) if has_name(&file, &path) => return Ok(Some(Held { path, file })),
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(cannot_lock(&path, &error)),
+            let tried = file.try_lock();
+            if let Err(TryLockError::Error(error)) = &tried {
+                return Err(cannot_lock(&path, error));
+            }
+            if has_name(&file, &path) {
+                return Ok(tried.is_ok().then(|| Held { path, file }));
             }
         }
+        Err(cannot_lock(&path, &replaced()))
     }
 
     /// Waits for the lock; the wait itself is on a thread of its own.
@@ -142,13 +147,14 @@ impl LockFolder {
         let path = self.file(&format!("{name}@lock"));
         let waited = path.clone();
         let locked = tokio::task::spawn_blocking(move || {
-            loop {
+            for _ in 0..MOST_TRIES {
                 let file = open_lock_file(&waited)?;
                 lock(&file)?;
                 if has_name(&file, &waited) {
                     return Ok(Held { path: waited, file });
                 }
             }
+            Err(replaced())
         });
         match locked.await {
             Ok(result) => result.map_err(|error: io::Error| cannot_lock(&path, &error)),
@@ -189,20 +195,11 @@ impl LockFolder {
         let _ = getrandom::fill(&mut random);
         let process = std::process::id();
         let path = self.file(&format!("{container}@use.{process}.{:08x}", u32::from_ne_bytes(random)));
-        let write = || -> io::Result<File> {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .mode(0o644)
-                .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-                .open(&path)?;
-            open_to_all(&file)?;
-            file.lock()?;
-            write!(file, "{process}\n{}", command.chars().take(200).collect::<String>())?;
-            Ok(file)
-        };
-        match write() {
+        let file = make(&path, |file| {
+            file.try_lock()?;
+            write!(file, "{process}\n{}", command.chars().take(200).collect::<String>())
+        });
+        match file {
             Ok(file) => Ok(InUse { path, _file: file }),
             Err(error) => Err(cannot_lock(&path, &error)),
         }
@@ -259,10 +256,7 @@ fn live_holder(path: &Path) -> Option<Holder> {
         Err(_) => return None,
     };
     if file.try_lock_shared().is_ok() {
-        // An empty one is just being made: its owner locks it before writing.
-        if file.metadata().is_ok_and(|found| found.len() > 0) {
-            let _ = std::fs::remove_file(path);
-        }
+        let _ = std::fs::remove_file(path);
         return None;
     }
     let mut text = String::new();
@@ -271,9 +265,13 @@ fn live_holder(path: &Path) -> Option<Holder> {
     Some(Holder { process: process.parse().ok()?, command: command.to_owned() })
 }
 
-/// Whatever the umask took away: other users' launches must be able to look at the lock.
-fn open_to_all(file: &File) -> io::Result<()> {
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+/// Makes a file that has its mode, its content and its lock before it has its name: nobody finds it without them.
+fn make(path: &Path, prepare: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
+    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
+    // Other users' launches must be able to look at it.
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    prepare(file.as_file_mut())?;
+    file.persist_noclobber(path).map_err(|error| error.error)
 }
 
 /// Whether the open file is still the one of this name: its last holder, or who cleans the folder, may have
@@ -287,20 +285,22 @@ fn has_name(file: &File, path: &Path) -> bool {
 /// Opens for reading, which suffices for `flock`, so that another user's file serves as well.
 fn open_lock_file(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    loop {
+    for _ in 0..MOST_TRIES {
         match OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
-        let created =
-            OpenOptions::new().write(true).create_new(true).mode(0o644).custom_flags(flags).open(path);
-        match created {
+        match make(path, |_| Ok(())) {
             // Somebody else made it, who may have removed it by now.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-            Ok(file) => return open_to_all(&file).map(|()| file),
+            made => return made,
         }
     }
+    Err(replaced())
+}
+
+fn replaced() -> io::Error {
+    io::Error::other("it is replaced again and again")
 }
 
 fn cannot_lock(path: &Path, error: &io::Error) -> Problem {

@@ -137,7 +137,8 @@ fn foreign(scene: &Scene, image: &str) -> String {
     let layer = Command::new("docker").args(["export", &container]).output().expect("docker runs").stdout;
     let digest = farrier::sidecar::sha256_hex(&layer);
     let configuration = serde_json::json!({
-        "architecture": architecture, "os": "linux", "config": {},
+        // An image of this scene's own: what is removed with it must not be another scene's.
+        "architecture": architecture, "os": "linux", "config": {"Labels": {"scene": scene.token()}},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
     });
     let manifest = serde_json::json!([{"Config": "config.json", "Layers": ["layer.tar"]}]);

@@ -56,8 +56,9 @@ fn serve(port: u16, control: u16) -> ExitCode {
         }
         (&stream).write_all(b"closed\n").expect("a reader");
         thread::sleep(Duration::from_millis(pause.parse().expect("milliseconds")));
-        let listener = listen(port);
+        // Before it is so, so that no lag comes out shorter than it was.
         let at = now();
+        let listener = listen(port);
         println!("accepting {word}");
         open = Some(Open::new(listener, port));
         (&stream).write_all(format!("opened {at:.6}\n").as_bytes()).expect("a reader");
