@@ -45,7 +45,7 @@ fn one(count: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async {
         // Compiles what later launches take from the cache.
-        drop(to_ready(1).await);
+        let _ = to_ready(1).await;
         let (ready, memory) = to_ready(count).await;
         let (share, waiting) = waiting(count).await;
         let (loading, components) = components(count);
