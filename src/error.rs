@@ -139,6 +139,8 @@ codes! {
     ProbeFailed = "probe-failed",
     /// No way to dial: the check is "the container runs" (a warning).
     CannotDial = "cannot-dial",
+    /// The container that dials went through is gone, and was replaced if that was possible (a warning).
+    RelayEnded = "relay-ended",
 
     // The harness and the command line.
     /// The command line is not understood.

@@ -1,15 +1,10 @@
 //! What images run by default, kept between launches: an image's id is the digest of exactly that, so an entry
 //! never grows old. What is recalled only spares a question; no container is made anew because of it.
 
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-
 use crate::engine::Image;
-use crate::private_files::{private_folder, write_atomically};
+use crate::private_files::{private_folder, read_private, write_atomically};
 
 /// Changes with the form of the entries, and with what the engine's answers are converted to.
 const FORMAT: u32 = 1;
@@ -48,15 +43,7 @@ impl ImageCache {
     /// The image of this id, as the engine once told it.
     #[must_use]
     pub fn recall(&self, id: &str) -> Option<Image> {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(self.entry(id)?).ok()?;
-        let found = file.metadata().ok()?;
-        let own = found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0;
-        if !found.is_file() || !own {
-            return None;
-        }
-        let mut text = Vec::new();
-        file.take(ENTRY_BYTES).read_to_end(&mut text).ok()?;
+        let text = read_private(&self.entry(id)?, ENTRY_BYTES)?;
         serde_json::from_slice(&text).ok().filter(|image: &Image| image.id == id)
     }
 

@@ -1,27 +1,24 @@
 //! The launch, told from top to bottom.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applier, engine_problem};
 use crate::approval;
-use crate::engine::address::{self, Choice};
-use crate::engine::bounded::{Bounded, Patience};
-use crate::engine::docker::DockerEngine;
-use crate::engine::{Container, Engine, EngineInfo};
+use crate::connection::{Connected, Identity, connect_to_remembered};
+use crate::engine::{Container, Engine};
 use crate::error::{Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::image_cache::ImageCache;
 use crate::lock::{Held, InUse, LockFolder};
-use crate::plan::{Cause, NetworkPlan, Plan, SidecarPlan};
+use crate::plan::{Cause, Plan, SidecarPlan};
 use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
 use crate::reachability::Meeting;
@@ -31,7 +28,7 @@ use crate::readiness::powers::Neighbours;
 use crate::readiness::wait::{Condition, Known, Loading, Waits};
 use crate::readiness::watch::Watch;
 use crate::reconcile::{Wish, reconcile};
-use crate::route::Route;
+use crate::route::{Bridges, Route};
 use crate::settings::Settings;
 use crate::sidecar::Sidecar;
 use crate::snapshot;
@@ -62,30 +59,6 @@ pub struct Running {
     pub in_use: Vec<InUse>,
 }
 
-/// An engine that answered.
-pub struct Connected {
-    /// The engine.
-    pub engine: Arc<dyn Engine>,
-    /// What it said of itself.
-    pub info: EngineInfo,
-    /// The folder of docker's client configuration, for credentials.
-    pub docker_config: PathBuf,
-}
-
-/// Connects to the engine that this choice and the environment name.
-///
-/// # Errors
-/// When there is no such address, or no engine answers there.
-pub async fn connect(choice: &Choice, settings: &Settings) -> Result<Connected, Problem> {
-    let address = address::resolve(choice, &settings.environment)?;
-    let doing = format!("use the engine at {} ({})", address.host, address.origin);
-    let failed = |error| engine_problem(&doing, &error);
-    let engine = DockerEngine::connect(&address).await.map_err(failed)?;
-    let engine = Bounded::new(engine, Patience::default());
-    let info = engine.info().await.map_err(failed)?;
-    Ok(Connected { engine: Arc::new(engine), info, docker_config: address.config })
-}
-
 impl Launch {
     /// Connects to the engine that the harness's own docker would use. A network that the harness names by its
     /// id goes by its name from then on, as it does in everything that the engine says of containers.
@@ -93,7 +66,7 @@ impl Launch {
     /// # Errors
     /// When no engine answers.
     pub async fn connect(&mut self) -> Result<Connected, Problem> {
-        let connected = connect(&self.meeting.choice, &self.settings).await?;
+        let connected = connect_to_remembered(&self.meeting.choice, &self.settings).await?;
         let network = &mut self.meeting.network;
         if !self.meeting.owns_network && network.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let found = connected.engine.networks(network).await;
@@ -111,25 +84,49 @@ impl Launch {
     /// Everything that stands against it; sidecars that run are left running.
     pub async fn bring_up(&self, connected: Connected) -> Result<Running, Failure> {
         approval::refuse_missing(&self.settings, &self.sidecars)?;
-        let Connected { engine, info, docker_config } = connected;
         let loading = self.load_probes();
-        let locks = LockFolder::open(&info.id)?;
+        let tried = self.bring_up_on(&connected, loading.clone()).await;
+        // Whatever came of it: an engine that does not answer, or is another one, is the reason.
+        let info = connected.answer().await?;
+        let running = if connected.identity.is_of(&info) {
+            tried?
+        } else {
+            drop(tried);
+            self.bring_up_on(&connected.corrected(&info), loading).await?
+        };
+        self.reporter.tell(&Event::AllReady);
+        Ok(running)
+    }
+
+    /// The same on the engine that it is, or is remembered to be; then nothing is changed before it said so itself.
+    async fn bring_up_on(
+        &self,
+        connected: &Connected,
+        loading: Vec<Vec<Loading>>,
+    ) -> Result<Running, Failure> {
+        let Connected { engine, identity, .. } = connected;
+        let locks = LockFolder::open(&identity.id)?;
         let held = self.lock_names(&locks).await?;
         // Until a container is on it, nothing else tells that the network is needed.
         let _kept = locks.keep_network(&self.meeting.network).await?;
-        let plan = self.plan(engine.as_ref(), &info, &locks).await?;
+        let plan = self.plan(engine.as_ref(), identity, &locks).await?;
+        if connected.is_remembered {
+            if !plan.changes_nothing() && !identity.is_of(&connected.answer().await?) {
+                return Err(Failure { exit: exit::REFUSED, problems: Vec::new() });
+            }
+            self.reporter.tell(&Event::Connected);
+        }
         plan.sidecars.iter().for_each(|step| self.reporter.tell(&Event::Planned(step)));
-        let waits = self.waits(&engine, &info);
+        let waits = self.waits(engine, identity);
         let reporter = Arc::clone(&self.reporter);
-        let applier = Applier { engine: Arc::clone(&engine), reporter, docker_config };
+        let docker_config = connected.docker_config.clone();
+        let applier = Applier { engine: Arc::clone(engine), reporter, docker_config };
         self.make_network(&applier, &plan, &locks).await?;
         let all = self.start_and_wait(&applier, &waits, &plan, loading, &locks, held);
-        let running = tokio::select! {
+        tokio::select! {
             result = all => result,
-            never = waits.watch.run(engine.as_ref(), info.time.clone()) => match never {},
-        }?;
-        self.reporter.tell(&Event::AllReady);
-        Ok(running)
+            never = waits.watch.run(engine.as_ref(), connected.moment()) => match never {},
+        }
     }
 
     /// What bringing up would do now; nothing is changed.
@@ -139,10 +136,10 @@ impl Launch {
     pub async fn plan(
         &self,
         engine: &dyn Engine,
-        info: &EngineInfo,
+        identity: &Identity,
         locks: &LockFolder,
     ) -> Result<Plan, Failure> {
-        let known = ImageCache::open(self.settings.cache.as_deref(), &info.architecture);
+        let known = ImageCache::open(self.settings.cache.as_deref(), &identity.architecture);
         let plan = self.decide(engine, locks, &known).await?;
         // What is only remembered of an image is no reason to make a container anew.
         let drifted = |step: &SidecarPlan| step.causes.iter().any(|cause| matches!(cause, Cause::Drifted(_)));
@@ -213,7 +210,7 @@ impl Launch {
         self.sidecars.iter().map(|prepared| &prepared.sidecar)
     }
 
-    fn waits(&self, engine: &Arc<dyn Engine>, info: &EngineInfo) -> Waits {
+    fn waits(&self, engine: &Arc<dyn Engine>, identity: &Identity) -> Waits {
         let images = self.settings.probe_image.iter().chain(&self.meeting.image).cloned();
         // Our own program runs in any image, so a sidecar's serves where no other was named.
         let own = self.sidecars().map(|sidecar| sidecar.image.clone());
@@ -226,11 +223,12 @@ impl Launch {
                 engine: Arc::clone(engine),
                 reporter: Arc::clone(&self.reporter),
                 choice: self.settings.dialling,
-                local: info.local,
-                architecture: info.architecture.clone(),
+                local: identity.local,
+                architecture: identity.architecture.clone(),
                 network: self.meeting.network.clone(),
                 images: images.chain(own).collect(),
-                decided: OnceCell::new(),
+                decided: Mutex::default(),
+                bridges: Bridges::default(),
             },
             network: self.meeting.network.clone(),
             reporter: Arc::clone(&self.reporter),
@@ -241,7 +239,7 @@ impl Launch {
     }
 
     async fn make_network(&self, applier: &Applier, plan: &Plan, locks: &LockFolder) -> Result<(), Failure> {
-        if matches!(&plan.network_plan, NetworkPlan::Use { surplus, .. } if surplus.is_empty()) {
+        if plan.network_plan.is_untouched() {
             return Ok(());
         }
         let _held = locks.lock_network(&plan.network).await?;

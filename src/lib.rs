@@ -19,6 +19,7 @@ pub mod apply;
 pub mod approval;
 pub mod cli;
 pub mod commands;
+pub mod connection;
 pub mod definition;
 pub mod doctor;
 pub mod elapsed;

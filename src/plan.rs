@@ -180,6 +180,14 @@ pub enum NetworkPlan {
     Create,
 }
 
+impl NetworkPlan {
+    /// Whether it is there, and is left as it is.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        matches!(self, Self::Use { surplus, .. } if surplus.is_empty())
+    }
+}
+
 /// Everything that will be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -192,6 +200,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether the engine is as it should be.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        let is_kept =
+            |step: &SidecarPlan| step.is_untouched() && step.leftover.is_none() && step.orphaned.is_empty();
+        self.network_plan.is_untouched() && self.sidecars.iter().all(is_kept)
+    }
+
     /// As data for scripts.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {

@@ -1,9 +1,10 @@
 //! How probes reach containers: straight from this host where that is proven to be right, else by a relay.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::cli::Dialling;
 use crate::engine::{Container, Engine, EngineResult};
@@ -12,6 +13,13 @@ use crate::event::{Event, Reporter};
 use crate::probe::dialler::{Dialler, Direct};
 use crate::probe::interfaces::Sockets;
 use crate::relay;
+
+const NAME_AN_IMAGE: &str = "Name an image with python3, nc or bash by `--probe-image`.";
+const LEAVE_RELAYS: &str =
+    "Leave containers named `farrier-relay-…` alone: they go by themselves with the launch.";
+/// How many relays of one launch are replaced when they ended. Somebody who tidies up removes one or two; one that
+/// ends by itself would end each time.
+const REPLACED: usize = 3;
 
 /// The way to the containers of one launch, decided at the first dial.
 pub struct Route {
@@ -29,17 +37,41 @@ pub struct Route {
     pub network: String,
     /// Images that a relay may be made from, the preferred one first.
     pub images: Vec<String>,
-    /// The decision.
-    pub decided: OnceCell<Option<Arc<dyn Dialler>>>,
+    /// The decision, once there is one.
+    pub decided: Mutex<Option<Decided>>,
+    /// Which bridges, with which address, are this host's: asked for once, since asking reads every interface.
+    pub bridges: Bridges,
+}
+
+/// What is known of bridges: by name and address, whether they are of this host.
+pub type Bridges = std::sync::Mutex<HashMap<(String, IpAddr), bool>>;
+
+/// How containers are reached.
+pub struct Decided {
+    dialler: Option<Arc<dyn Dialler>>,
+    /// Relays that ended, and were replaced or could not be.
+    ended: usize,
 }
 
 impl Route {
-    /// The way to this container; none where there is none, which is said once.
+    /// The way to this container; none where there is none, which is said once. A relay that ended is replaced.
     ///
     /// # Errors
     /// When the engine does not answer: that decides nothing, and may be asked again.
     pub async fn dialler(&self, container: &Container) -> EngineResult<Option<Arc<dyn Dialler>>> {
-        self.decided.get_or_try_init(|| self.decide(container)).await.cloned()
+        let mut decided = self.decided.lock().await;
+        if let Some(found) = decided.as_mut() {
+            if found.dialler.as_ref().is_some_and(|dialler| dialler.has_ended()) && found.ended < REPLACED {
+                let relay = self.relay().await?;
+                found.ended += 1;
+                self.warn_of_end(relay.as_ref().err().map(String::as_str));
+                found.dialler = relay.ok().or(found.dialler.take());
+            }
+            return Ok(found.dialler.clone());
+        }
+        let dialler = self.decide(container).await?;
+        *decided = Some(Decided { dialler: dialler.clone(), ended: 0 });
+        Ok(dialler)
     }
 
     /// Whether sockets that a guest opens itself lead to this container: only where dials go straight to it.
@@ -58,19 +90,39 @@ impl Route {
                 return Ok(None);
             }
         }
+        match self.relay().await? {
+            Ok(dialler) => Ok(Some(dialler)),
+            Err(reason) => {
+                self.warn(&reason, NAME_AN_IMAGE);
+                Ok(None)
+            }
+        }
+    }
+
+    /// A relay, or why there can be none.
+    async fn relay(&self) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
         if self.local {
             relay::sweep(self.engine.as_ref()).await;
         }
         let mut reason = "no image to relay from is present".to_owned();
         for image in &self.images {
             match relay::start(&self.engine, &self.network, image, &self.architecture).await {
-                Ok(dialler) => return Ok(Some(dialler)),
+                Ok(dialler) => return Ok(Ok(dialler)),
                 Err(error) if error.kind.is_of_the_connection() => return Err(error),
                 Err(error) => reason = format!("a relay cannot be made from {image}: {error}"),
             }
         }
-        self.warn(&reason, "Name an image with python3, nc or bash by `--probe-image`.");
-        Ok(None)
+        Ok(Err(reason))
+    }
+
+    fn warn_of_end(&self, why_none: Option<&str>) {
+        let then = why_none.map_or_else(
+            || "sidecars are dialled through a new one".to_owned(),
+            |reason| format!("there is no new one: {reason}"),
+        );
+        let message = format!("the relay container was removed or ended; {then}");
+        let problem = Problem::warning(Code::RelayEnded, message).hint(LEAVE_RELAYS);
+        self.reporter.tell(&Event::Problem(&problem));
     }
 
     fn warn(&self, reason: &str, hint: &str) {
@@ -86,7 +138,10 @@ impl Route {
     #[must_use]
     pub fn is_direct(&self, container: &Container) -> bool {
         let Some(endpoint) = container.networks.get(&self.network) else { return false };
-        self.local && endpoint.gateway.is_some_and(|gateway| is_of_this_host(&endpoint.bridge, gateway))
+        let Some(gateway) = endpoint.gateway.filter(|_| self.local) else { return false };
+        let mut bridges = self.bridges.lock().unwrap_or_else(PoisonError::into_inner);
+        let bridge = (endpoint.bridge.clone(), gateway);
+        *bridges.entry(bridge).or_insert_with_key(|(name, gateway)| is_of_this_host(name, *gateway))
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::task::Poll;
 
 use futures_util::FutureExt;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Code, Failure, Problem};
@@ -97,7 +97,6 @@ const fn name_of(signal: u8) -> &'static str {
 pub struct Stage {
     /// Taken when it ends.
     runtime: Option<Runtime>,
-    handle: Handle,
     /// The signals.
     pub signals: Signals,
 }
@@ -113,10 +112,10 @@ impl Stage {
             let problem = Problem::error(Code::StateUnusable, message);
             Failure::from(problem.hint("Raise the limits on threads and open files (`ulimit -a`)."))
         };
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(unusable)?;
+        // One thread that waits and works: what it waits for would otherwise wake one thread by another, each time.
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(unusable)?;
         let signals = runtime.block_on(async { Signals::listen() }).map_err(unusable)?;
-        let handle = runtime.handle().clone();
-        Ok(Self { runtime: Some(runtime), handle, signals })
+        Ok(Self { runtime: Some(runtime), signals })
     }
 
     /// Runs to the end, or to the first signal.
@@ -153,7 +152,11 @@ impl Stage {
         &mut self,
         work: impl AsyncFnOnce(&mut Signals) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.handle.block_on(work(&mut self.signals))
+        // It is taken only when the stage ends.
+        let Some(runtime) = &self.runtime else {
+            return Err(Failure { exit: exit::REFUSED, problems: Vec::new() });
+        };
+        runtime.block_on(work(&mut self.signals))
     }
 }
 

@@ -94,6 +94,59 @@ fn the_relay_ends_when_farrier_is_killed() {
     wait_until_gone(process);
 }
 
+/// Removes the relay of a launch that waits, and waits until the launch says so.
+fn remove_relay(scene: &Scene, running: &Running, times: usize) {
+    docker(["rm", "--force", &only_relay(running)]);
+    wait_until("the end is told", PATIENT, || read(scene).of("problem").len() == times);
+    for event in read(scene).of("problem") {
+        assert_eq!(event["code"], "relay-ended");
+    }
+}
+
+fn goes_on_without_its_first_relay(image: impl FnOnce(&Scene) -> String) {
+    let Some(scene) = Scene::with_docker() else { return };
+    let image = image(&scene);
+    define(&scene, "db", "wait");
+    let running = up(&scene, "relay").args(["--probe-image", &image]).spawn();
+    wait_for_refusal(&scene);
+    remove_relay(&scene, &running, 1);
+    listen(&scene, "db");
+    let process = running.id();
+    let outcome = running.wait().assert_code(0);
+    let said = "the relay container was removed or ended; sidecars are dialled through a new one";
+    assert!(outcome.stderr().contains(said), "{outcome}");
+    wait_until_gone(process);
+}
+
+#[test]
+fn a_relay_that_somebody_removes_is_made_anew() {
+    goes_on_without_its_first_relay(|_| fixture_image());
+}
+
+#[test]
+fn so_is_one_that_runs_a_tool() {
+    goes_on_without_its_first_relay(|scene| foreign(scene, &bash_image(scene)));
+}
+
+#[test]
+fn relays_that_always_end_are_not_made_for_ever() {
+    let Some(scene) = Scene::with_docker() else { return };
+    define(&scene, "db", "wait");
+    let running = up(&scene, "relay").spawn();
+    wait_for_refusal(&scene);
+    for times in 1..=3 {
+        remove_relay(&scene, &running, times);
+    }
+    docker(["rm", "--force", &only_relay(&running)]);
+    wait_until("that there is none is the answer", PATIENT, || {
+        let answers = read(&scene);
+        answers.of("answered").iter().any(|event| event["answer"] == "the relay container ended")
+    });
+    assert_eq!(relays(running.id()), Vec::<String>::new());
+    running.signal(Signal::TERM);
+    running.wait().assert_code(143);
+}
+
 #[test]
 fn one_relay_made_from_the_named_image_serves_all_sidecars() {
     let Some(scene) = Scene::with_docker() else { return };
@@ -239,7 +292,7 @@ async fn exchange(scene: &Scene, image: &str) {
     };
     let found = resolve(&Choice::default(), &environment).unwrap_or_else(|problem| panic!("{problem}"));
     let engine: std::sync::Arc<dyn Engine> =
-        std::sync::Arc::new(DockerEngine::connect(&found).await.expect("an engine"));
+        std::sync::Arc::new(DockerEngine::open(&found).expect("an engine"));
     let architecture = engine.info().await.expect("an engine").architecture;
     let relay = farrier::relay::start(&engine, &network, image, &architecture).await.expect("a relay");
 

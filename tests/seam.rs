@@ -15,6 +15,8 @@ mod managing;
 mod meddling;
 #[path = "seam/outages.rs"]
 mod outages;
+#[path = "seam/remembered.rs"]
+mod remembered;
 #[path = "seam/scenario.rs"]
 mod scenario;
 #[path = "seam/waits.rs"]

@@ -117,7 +117,9 @@ async fn prepared_up(launch: &mut Launch) -> Result<Running, Failure> {
     check_settings(launch, Turn::Trusted).await?;
     approval::before_engine(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
     let connected = launch.connect().await?;
-    launch.reporter.tell(&Event::Connected);
+    if !connected.is_remembered {
+        launch.reporter.tell(&Event::Connected);
+    }
     let Launch { settings, sidecars, reporter, .. } = &mut *launch;
     approval::ask(settings, sidecars, connected.engine.as_ref(), reporter).await?;
     check_settings(launch, Turn::Approved).await?;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::apply::engine_problem;
 use crate::cli::{LaunchOptions, LayerOptions};
+use crate::connection::connect;
 use crate::definition;
 use crate::engine::address::Choice;
 use crate::engine::{Engine, EngineInfo};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
-use crate::launch::connect;
 use crate::lock::LockFolder;
 use crate::managed::{Survey, survey};
 use crate::settings::Settings;
@@ -37,8 +37,9 @@ impl Desk {
         let declared = loaded.definitions.into_iter();
         let declared = declared.map(|definition| Sidecar::new(definition, &settings.scopes)).collect();
         let connected = connect(&Choice::default(), &settings).await?;
-        let locks = LockFolder::open(&connected.info.id)?;
-        Ok(Self { engine: connected.engine, locks, info: connected.info, declared })
+        let info = connected.answer().await?;
+        let locks = LockFolder::open(&info.id)?;
+        Ok(Self { engine: connected.engine, locks, info, declared })
     }
 
     /// What is there now.

@@ -6,6 +6,7 @@ use super::data::{indented, layer_lines, layers_json, print, print_json};
 use super::launch::{assemble, check_settings};
 use crate::approval::{self, Approval};
 use crate::cli::{self, Format};
+use crate::connection::Identity;
 use crate::definition::escape;
 use crate::error::Failure;
 use crate::event::{Reporter, problem_json};
@@ -63,8 +64,9 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
         approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
         check_settings(&launch, Turn::Approved).await?;
         let connected = launch.connect().await?;
-        let locks = LockFolder::open(&connected.info.id)?;
-        launch.plan(connected.engine.as_ref(), &connected.info, &locks).await
+        let identity = Identity::from(&connected.answer().await?);
+        let locks = LockFolder::open(&identity.id)?;
+        launch.plan(connected.engine.as_ref(), &identity, &locks).await
     })?;
     let text = match options.format {
         Format::Human => {

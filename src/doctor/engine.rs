@@ -49,7 +49,7 @@ pub(super) async fn examine(settings: &Settings) -> (Option<EngineInfo>, Vec<Che
 }
 
 async fn connect(address: &EngineAddress) -> EngineResult<(DockerEngine, EngineInfo)> {
-    let engine = DockerEngine::connect(address).await?;
+    let engine = DockerEngine::open(address)?;
     let info = engine.info().await?;
     Ok((engine, info))
 }

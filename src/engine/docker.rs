@@ -1,7 +1,6 @@
 //! A real Docker engine. Only this module names `bollard`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -19,7 +18,6 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::StreamReader;
 
 use super::address::EngineAddress;
-use super::bounded::{Patience, within};
 use super::{
     Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
     EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest,
@@ -46,16 +44,14 @@ const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 pub struct DockerEngine {
     client: Docker,
     local: bool,
-    /// What it said of itself when it was connected to, for whoever asks first.
-    greeting: Mutex<Option<EngineInfo>>,
 }
 
 impl DockerEngine {
-    /// Connects, and asks the engine what it is.
+    /// Makes ready to ask; nothing is asked yet.
     ///
     /// # Errors
-    /// When nothing answers there, or the address is of a kind that is not supported, or the engine is too old.
-    pub async fn connect(address: &EngineAddress) -> EngineResult<Self> {
+    /// When the address is of a kind that is not supported.
+    pub fn open(address: &EngineAddress) -> EngineResult<Self> {
         let (host, local) = (address.host.as_str(), address.is_local());
         // Requests name no version, so that each engine answers in its own newest one.
         let client = if host.starts_with("unix://") {
@@ -63,16 +59,7 @@ impl DockerEngine {
         } else {
             Docker::connect_with_http(host, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
         };
-        let client = client.map_err(convert_error)?;
-        let asked = async { client.info().await.map_err(convert_error) };
-        let info = convert_info(within(Patience::default().answer, asked).await?, local);
-        if is_too_old(&info.version) {
-            return Err(EngineError::new(
-                EngineErrorKind::Refused,
-                format!("the engine is Docker {}, farrier needs Docker 20.10", info.version),
-            ));
-        }
-        Ok(Self { client, local, greeting: Mutex::new(Some(info)) })
+        Ok(Self { client: client.map_err(convert_error)?, local })
     }
 }
 
@@ -137,10 +124,14 @@ fn filters(pairs: &[(&str, &[&str])]) -> HashMap<String, Vec<String>> {
 #[async_trait]
 impl Engine for DockerEngine {
     async fn info(&self) -> EngineResult<EngineInfo> {
-        if let Some(greeting) = self.greeting.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Ok(greeting);
+        let info = convert_info(self.client.info().await.map_err(convert_error)?, self.local);
+        if is_too_old(&info.version) {
+            return Err(EngineError::new(
+                EngineErrorKind::Refused,
+                format!("the engine is Docker {}, farrier needs Docker 20.10", info.version),
+            ));
         }
-        Ok(convert_info(self.client.info().await.map_err(convert_error)?, self.local))
+        Ok(info)
     }
 
     async fn networks(&self, name: &str) -> EngineResult<Vec<Network>> {

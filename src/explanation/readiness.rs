@@ -61,4 +61,14 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "See the routes with `farrier doctor`.",
         ],
     },
+    Explanation {
+        code: Code::RelayEnded,
+        meaning: "The container through which sidecars are dialled went away during a launch. A new one was made where \
+                  that was possible, up to three times. This is a warning.",
+        causes: &[
+            "Somebody removed it, or a tool that clears away what it does not know.",
+            "It was killed for want of memory on the engine's machine.",
+        ],
+        steps: &["Leave containers named `farrier-relay-…` alone: they go by themselves with the launch."],
+    },
 ];

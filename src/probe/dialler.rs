@@ -33,6 +33,11 @@ pub trait Dialler: Send + Sync {
     /// When the connection is not made.
     async fn connect(&self, address: SocketAddr, timeout: Duration)
     -> Result<Box<dyn ByteStream>, DialError>;
+
+    /// Whether it will never connect again, since what it goes through is gone.
+    fn has_ended(&self) -> bool {
+        false
+    }
 }
 
 /// From this host straight to the address.

@@ -10,6 +10,8 @@ const LONGEST_DIAL: Duration = Duration::from_millis(250);
 const LEAST_APART: Duration = Duration::from_millis(2);
 /// A poll's cost times this is the pause, so that polling takes at most a twentieth of the time.
 const COST_FACTOR: u32 = 20;
+/// A last poll begins this long before the end, or twice what one costs.
+const LAST_POLL: Duration = Duration::from_millis(10);
 /// A probe may not put its next poll off further than this.
 const LONGEST_ASKED: Duration = Duration::from_secs(10);
 
@@ -30,9 +32,46 @@ pub fn pause(cost: Duration, waiting: usize, executes: bool, asked: Option<Durat
     own.max(asked.unwrap_or_default().min(LONGEST_ASKED))
 }
 
+/// The time to the next poll, where `left` is left of the wait.
+///
+/// What would come too late comes shortly before the end instead, so that a server that opened meanwhile is found. A
+/// pause that the probe asked for is not cut short: then, and where the last poll has been, it is the end.
+#[must_use]
+pub fn until_next(pause: Duration, asked: Option<Duration>, cost: Duration, left: Duration) -> Duration {
+    let last = left.saturating_sub(cost.saturating_mul(2).max(LAST_POLL));
+    let may_come_early = last >= SHORTEST && asked.is_none_or(|asked| asked <= last);
+    if pause <= last {
+        pause
+    } else if may_come_early {
+        last
+    } else {
+        left
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_poll_comes_before_the_end() {
+        let milliseconds = Duration::from_millis;
+        let asked = |pause| Some(milliseconds(pause));
+        let table = [
+            ("time enough", 250, None, 1, 1000, 250),
+            ("just enough", 250, None, 1, 260, 250),
+            ("the next would be too late", 250, None, 1, 200, 190),
+            ("after the last", 250, None, 1, 9, 9),
+            ("a slow one", 40, None, 40, 100, 20),
+            ("after a slow one", 40, None, 40, 60, 60),
+            ("asked for more than is left", 500, asked(500), 1, 200, 200),
+            ("asked for less than is left", 250, asked(100), 1, 200, 190),
+        ];
+        for (name, pause, asked, cost, left, expected) in table {
+            let found = until_next(milliseconds(pause), asked, milliseconds(cost), milliseconds(left));
+            assert_eq!(found, milliseconds(expected), "{name}");
+        }
+    }
 
     #[test]
     fn pauses() {

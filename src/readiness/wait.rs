@@ -8,27 +8,23 @@ use futures_util::future::{BoxFuture, Shared, try_join_all};
 use tokio::sync::Notify;
 
 use super::closing::{Closing, Place};
-use super::dossier::{Answers, Dossier, NO_ANSWER};
+use super::dossier::{Answers, Dossier};
 use super::executions::Executions;
-use super::look::{Ended, ended, find, is_same_run, is_unhealthy, judge, unhealthy};
+use super::look::{Ended, find, is_same_run, is_unhealthy, judge, unhealthy};
 use super::phase::{Phase, Phases};
-use super::powers::{Neighbours, Way};
-use super::schedule::pause;
+use super::powers::Neighbours;
 use super::until::until;
 use super::watch::Watch;
-use crate::definition::model::{DialGrant, Limits, Readiness};
-use crate::elapsed::limit;
-use crate::engine::bounded::within;
+use crate::definition::model::Readiness;
 use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
 use crate::event::{Event, Reporter};
 use crate::probe::catalogue::FoundProbe;
-use crate::probe::dialler::Dialler;
-use crate::probe::directories::PrivateFolders;
-use crate::probe::host::{LoadedProbe, Verdict};
-use crate::probe::interfaces::{Powers, Targets, types};
+use crate::probe::host::LoadedProbe;
 use crate::route::Route;
 use crate::sidecar::Sidecar;
+
+mod polling;
 
 /// How often the container is looked at where no event says that something happened.
 const SAFETY_LOOK: Duration = Duration::from_secs(1);
@@ -38,10 +34,6 @@ const QUIET: Duration = Duration::from_millis(250);
 const ENGINE_PAUSE: Duration = Duration::from_millis(250);
 /// How long a container that somebody stopped may be on its way to a new run, as `docker restart` has it.
 const RESTART: Duration = Duration::from_secs(2);
-/// What making the way to the containers may take at least, however short a sidecar's own limit is.
-const LEAST_FOR_THE_WAY: Duration = Duration::from_secs(10);
-/// What a built-in probe that executes commands may take for one poll: Docker's default for health tests.
-const EXECUTING_POLL: Duration = Duration::from_secs(30);
 
 /// A component that is being compiled while containers start.
 pub type Loading = Shared<BoxFuture<'static, Result<LoadedProbe, String>>>;
@@ -319,196 +311,4 @@ impl Wait<'_> {
             never = quiet => never,
         }
     }
-
-    /// The way to the container, asked for again while the engine does not answer, as long as there is time.
-    async fn dialler(
-        &self,
-        condition: &Condition,
-        container: &Container,
-    ) -> Result<Option<Arc<dyn Dialler>>, Ended> {
-        let deadline = self.begun + condition.readiness.timeout;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now()).max(LEAST_FOR_THE_WAY);
-            match within(left, self.shared.route.dialler(container)).await {
-                Ok(dialler) => return Ok(dialler),
-                Err(error) if Instant::now() >= deadline => {
-                    return Err(ended(Code::EngineFailed, format!("the engine failed: {error}")));
-                }
-                Err(_) => tokio::time::sleep(ENGINE_PAUSE).await,
-            }
-        }
-    }
-
-    /// Polls one condition until it is ready.
-    async fn condition(
-        &self,
-        condition: &Condition,
-        answers: &Mutex<Answers>,
-        container: &Container,
-        again: &Notify,
-    ) -> Result<(), Ended> {
-        let endpoint = container.networks.get(&self.shared.network);
-        let has_address = endpoint.is_some_and(|endpoint| endpoint.address.is_some());
-        // The way is decided once for the launch, so only on a container that tells where it is.
-        let mut way = Way::default();
-        if has_address && condition.found.interfaces.contains(&"dial") {
-            way.dialler = self.dialler(condition, container).await?;
-            if way.dialler.is_none() && condition.found.built_in {
-                // That it runs is then the check, as the route has said.
-                return Ok(());
-            }
-            way.sockets = self.shared.route.sockets(container);
-        }
-        let folders = PrivateFolders::write(&condition.found.directories).map_err(|error| {
-            let reason = format!("the granted folders cannot be copied: {error}");
-            ended(Code::StateUnusable, reason)
-        })?;
-        way.folders = folders.map(Arc::new);
-        let probe = condition.loading.clone().await.map_err(|error| {
-            ended(
-                Code::ProbeInvalid,
-                format!("the probe `{}` cannot be loaded: {error}", condition.found.name),
-            )
-        })?;
-        let latest = self.begun + condition.readiness.max_timeout.max(condition.readiness.timeout);
-        // What farrier itself took does not count against the sidecar: one whole poll is due to it.
-        let mut deadline = (self.begun + condition.readiness.timeout)
-            .max(Instant::now() + condition.readiness.limits.poll.min(condition.readiness.timeout));
-        let executes = condition.found.executes();
-        let mut before = Duration::MAX;
-        loop {
-            let polled_at = Instant::now();
-            let powers = self.shared.powers(self.sidecar, condition, container, &way).await;
-            let dialled = powers.targets.clone();
-            let mut verdict = self.poll(condition, &probe, powers, answers, deadline).await?;
-            if verdict.is_none() && !self.still_there(condition, container, &dialled).await {
-                // Another sidecar moved meanwhile: what answered was perhaps somebody else.
-                verdict = Some((None, None));
-            }
-            let Some((asked, extend)) = verdict else { return Ok(()) };
-            self.goes_on();
-            if let Some(extend) = extend {
-                let asked = (Instant::now() + extend).min(latest);
-                if asked > deadline {
-                    deadline = asked;
-                    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                    answers.extended_to = Some(deadline - self.begun);
-                }
-            }
-            let waiting = self.shared.waiting.load(Ordering::Relaxed);
-            let cost = polled_at.elapsed();
-            // One dial that was slow because the machine was busy says nothing about the next.
-            let usual = if executes { cost } else { cost.min(std::mem::replace(&mut before, cost)) };
-            let pause = pause(usual, waiting, executes, asked);
-            let until = (Instant::now() + pause).min(deadline);
-            tokio::select! {
-                () = tokio::time::sleep_until(until.into()) => {}
-                () = again.notified() => {}
-            }
-            if Instant::now() >= deadline {
-                let timeout = limit(condition.readiness.timeout);
-                let last = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                let last = last.seen.iter().max_by_key(|answer| answer.last);
-                let last = last.map(|answer| format!(": {}", answer.text)).unwrap_or_default();
-                let reason =
-                    format!("the probe `{}` did not say ready within {timeout}{last}", condition.found.name);
-                return Err(ended(Code::NotReady, reason));
-            }
-        }
-    }
-
-    /// Whether the other sidecars that a probe dialled are where they were when it began.
-    async fn still_there(&self, condition: &Condition, container: &Container, dialled: &Targets) -> bool {
-        let grants = &condition.found.grants;
-        let others = grants.dial.iter().any(|dial| matches!(dial, DialGrant::Sidecar { .. }));
-        !others || self.shared.targets(self.sidecar, container, grants, true).await == *dialled
-    }
-
-    /// Polls once. None is ready; else the pause and the extension that the probe asks for.
-    async fn poll(
-        &self,
-        condition: &Condition,
-        probe: &LoadedProbe,
-        powers: Powers,
-        answers: &Mutex<Answers>,
-        deadline: Instant,
-    ) -> Result<Option<(Option<Duration>, Option<Duration>)>, Ended> {
-        let polled_at = Instant::now();
-        let left = deadline.saturating_duration_since(polled_at).max(Duration::from_millis(1));
-        let attempt = answers.lock().unwrap_or_else(PoisonError::into_inner).attempts + 1;
-        let context = types::Context {
-            sidecar: self.sidecar.name().to_owned(),
-            host: self.sidecar.name().to_owned(),
-            port: self.sidecar.definition.port(),
-            attempt,
-            elapsed_ms: self.begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
-            remaining_ms: left.as_millis().try_into().unwrap_or(u64::MAX),
-            settings: serde_json::Value::Object(condition.readiness.settings.clone()).to_string(),
-        };
-        let limits = poll_limits(condition, left);
-        let polled = probe.poll(context, powers, limits).await;
-        let cut = polled.verdict == Verdict::TimedOut;
-        let name = &condition.found.name;
-        let (text, outcome) = match polled.verdict {
-            Verdict::Ready => ("ready".to_owned(), Ok(None)),
-            Verdict::Pending { reason, retry_after, extend } => (reason, Ok(Some((retry_after, extend)))),
-            Verdict::TimedOut => (no_answer(condition, limits), Ok(Some((None, None)))),
-            Verdict::Failed(reason) => {
-                // A container that cannot be looked at is the watch's business, which ends the wait.
-                let Ok(now) = self.look().await else { return Ok(Some((None, None))) };
-                let by_health = condition.found.interfaces.contains(&"health") && is_unhealthy(&now);
-                let why = if by_health { unhealthy(&now) } else { ended(Code::ProbeFailed, reason.clone()) };
-                (reason, Err(why))
-            }
-            Verdict::Crashed(reason) => {
-                let reason = format!("the probe `{name}` crashed: {reason}");
-                (reason.clone(), Err(ended(Code::ProbeCrashed, reason)))
-            }
-        };
-        let changed = {
-            let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-            // A poll that was cut saw less than the one before.
-            if !cut || answers.attempts == 0 {
-                let earlier = answers.observed.clone();
-                answers.observed = polled.observed.after(&earlier);
-            }
-            answers.note(&text, self.begun.elapsed())
-        };
-        let sidecar = self.sidecar.name();
-        for line in &polled.trace {
-            self.shared.reporter.tell(&Event::Traced { sidecar, line });
-        }
-        let took = polled_at.elapsed();
-        self.shared.reporter.tell(&Event::Answered {
-            sidecar,
-            probe: name,
-            attempt,
-            answer: &text,
-            took,
-            changed,
-        });
-        outcome
-    }
-}
-
-/// What stands for an answer where a poll was cut: by its own limit, or by the end of the wait.
-fn no_answer(condition: &Condition, limits: Limits) -> String {
-    let whole = poll_limits(condition, Duration::MAX).poll;
-    if limits.poll < whole {
-        return format!("{NO_ANSWER} before the wait was over");
-    }
-    format!("{NO_ANSWER} within {}", limit(whole))
-}
-
-fn poll_limits(condition: &Condition, left: Duration) -> Limits {
-    let declared = condition.readiness.limits;
-    let poll = if condition.found.built_in
-        && condition.found.executes()
-        && declared.poll == Limits::default().poll
-    {
-        EXECUTING_POLL
-    } else {
-        declared.poll
-    };
-    Limits { poll: poll.min(left), ..declared }
 }

@@ -62,9 +62,14 @@ impl Watch {
 
     /// Reads events since a moment, as soon as somebody wants them and for as long as it is polled, opening the
     /// stream again whenever it breaks.
-    pub async fn run(&self, engine: &dyn Engine, since: String) -> std::convert::Infallible {
-        let mut since = since;
+    pub async fn run(
+        &self,
+        engine: &dyn Engine,
+        since: impl Future<Output = Option<String>>,
+    ) -> std::convert::Infallible {
         self.wanted.notified().await;
+        // An engine that does not say when it is ends the launch elsewhere.
+        let Some(mut since) = since.await else { return std::future::pending().await };
         loop {
             match engine.events(LABEL_SIDECAR, &since).await {
                 Ok(mut events) => {

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::frame::{
     CLOSE, DATA, FAILED, HEAD_BYTES, OPENED, PAYLOAD_BYTES, REFUSED, TIMED_OUT, frame, take_head,
 };
-use super::{Channel, Channels, QUEUED_BYTES, take_answers};
+use super::multiplexed::{Channel, Channels, QUEUED_BYTES, take_answers};
 use crate::probe::dialler::DialError;
 
 /// Connections that are waited for: channels 1 to this.

@@ -31,7 +31,7 @@ impl DockerStage {
             home: std::env::var_os("HOME").map(Into::into),
         };
         let address = resolve(&Choice::default(), &environment).expect("the address of the engine");
-        let engine = DockerEngine::connect(&address).await.expect("the engine");
+        let engine = DockerEngine::open(&address).expect("the engine");
         Some(Self { volumes: RefCell::default(), images: RefCell::default(), engine, scene })
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use farrier::cli::Dialling;
+use farrier::connection::{Connected, Identity};
 use farrier::definition::LayerDirectories;
 use farrier::engine::Engine;
 use farrier::engine::bounded::{Bounded, Patience};
@@ -14,7 +15,7 @@ use farrier::engine::memory::{MemoryEngine, MemoryImage};
 use farrier::error::Failure;
 use farrier::event::record::Record;
 use farrier::event::{Event, Reporter, Sink};
-use farrier::launch::{Connected, Launch, Running};
+use farrier::launch::{Launch, Running};
 use farrier::preparation::{Prepared, prepare};
 use farrier::probe::host::ProbeHost;
 use farrier::reachability::Meeting;
@@ -55,6 +56,8 @@ pub struct Bench {
     pub recreate: bool,
     /// Whether launches keep what the engine told of images.
     remembers: bool,
+    /// What launches remember the engine to be.
+    pub expected: Option<Identity>,
     pub dialling: Dialling,
     pub patience: Patience,
 }
@@ -82,6 +85,7 @@ impl Bench {
             dialling: Dialling::Auto,
             patience: Patience::default(),
             remembers: false,
+            expected: None,
         }
     }
 
@@ -169,11 +173,15 @@ impl Bench {
     /// As the program does it: the engine tells who it is, then everything is brought up.
     pub async fn bring_up(&self, launch: &Launch) -> Result<Running, Failure> {
         let engine: Arc<dyn Engine> = Arc::new(Bounded::new(self.engine.clone(), self.patience));
+        let docker_config = self.folder.path().join("docker");
+        if let Some(identity) = &self.expected {
+            return launch.bring_up(Connected::remembered(engine, identity.clone(), docker_config)).await;
+        }
         let info = engine
             .info()
             .await
             .map_err(|error| Failure::from(farrier::apply::engine_problem("use the engine", &error)))?;
-        launch.bring_up(Connected { engine, info, docker_config: self.folder.path().join("docker") }).await
+        launch.bring_up(Connected::known(engine, info, docker_config)).await
     }
 
     pub async fn launch(&self) -> Ended {
