@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::hint::black_box;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
 use farrier::definition::LayerDirectories;
 use farrier::definition::model::Limits;
 use farrier::probe::catalogue::built_in;
@@ -18,6 +20,8 @@ use farrier::probe::host::{LoadedProbe, ProbeHost, Verdict};
 use farrier::probe::interfaces::{Powers, Targets, types};
 
 const PORT: u16 = 7000;
+/// Set where this program is the server that is dialled.
+const SERVER: &str = "FARRIER_MACHINERY_SERVER";
 
 fn component(name: &str) -> ComponentFile {
     ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component")
@@ -63,11 +67,9 @@ fn loading(criterion: &mut Criterion) {
 }
 
 fn polling(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let address = listener.local_addr().expect("an address");
-    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let (mut server, address) = server();
     let host = ProbeHost::new(None, None);
     let skip = host.load(&component("skip"), &[]).expect("it loads");
     let tcp = host.load(&component("tcp"), &["dial"]).expect("it loads");
@@ -91,6 +93,25 @@ fn polling(criterion: &mut Criterion) {
         });
     });
     group.finish();
+    server.kill().and_then(|()| server.wait()).expect("it ends");
+}
+
+/// What accepts, as a process of its own: each thread here that runs makes it dearer to give memory back.
+fn server() -> (Child, SocketAddr) {
+    let own = std::env::current_exe().expect("a path");
+    let server = Command::new(own).env(SERVER, "1").stdout(Stdio::piped()).spawn();
+    let mut server = server.expect("it starts");
+    let mut line = String::new();
+    let output = server.stdout.take().expect("a pipe");
+    BufReader::new(output).read_line(&mut line).expect("it tells where it is");
+    let address = line.trim().parse().expect("an address");
+    (server, address)
+}
+
+fn serve() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    println!("{}", listener.local_addr().expect("an address"));
+    listener.incoming().for_each(drop);
 }
 
 fn reading(criterion: &mut Criterion) {
@@ -117,4 +138,11 @@ fn reading(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, loading, polling, reading);
-criterion_main!(benches);
+
+fn main() {
+    if std::env::var_os(SERVER).is_some() {
+        return serve();
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -42,7 +42,7 @@ fn main() {
 }
 
 fn one(count: usize) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         // Compiles what later launches take from the cache.
         let _ = to_ready(1).await;

@@ -1,8 +1,8 @@
 //! The launch, told from top to bottom.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
@@ -17,7 +17,7 @@ use crate::error::{Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::image_cache::ImageCache;
-use crate::lock::{Held, InUse, LockFolder};
+use crate::lock::{Held, InUse, LockFolder, Released};
 use crate::plan::{Cause, Plan, SidecarPlan};
 use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
@@ -57,6 +57,15 @@ pub struct Running {
     pub direct: bool,
     /// Marks them as used until dropped.
     pub in_use: Vec<InUse>,
+}
+
+/// What the sidecars of one launch share while they start.
+#[derive(Clone, Copy)]
+struct Common<'a> {
+    /// That one of them failed, which ends the waits of all.
+    failed: &'a CancellationToken,
+    /// Locks that they need no more, whose files go in the end.
+    released: &'a std::sync::Mutex<Vec<Released>>,
 }
 
 impl Launch {
@@ -263,12 +272,14 @@ impl Launch {
         mut held: BTreeMap<String, Held>,
     ) -> Result<Running, Failure> {
         let failed = CancellationToken::new();
+        let released = std::sync::Mutex::new(Vec::new());
         let each = plan.sidecars.iter().zip(loading).map(|(step, loading)| {
             let lock = held.remove(&step.container);
             let place = step.is_untouched().then(|| waits.closing.place());
-            let failed = &failed;
+            let common = Common { failed: &failed, released: &released };
             async move {
-                let result = self.one(applier, waits, step, loading, locks, (lock, place), failed).await;
+                let failed = common.failed;
+                let result = self.one(applier, waits, step, loading, locks, (lock, place), common).await;
                 if result.is_err() {
                     failed.cancel();
                 }
@@ -304,7 +315,7 @@ impl Launch {
         loading: Vec<Loading>,
         locks: &LockFolder,
         (lock, place): (Option<Held>, Option<Place>),
-        failed: &CancellationToken,
+        common: Common<'_>,
     ) -> Result<(Container, InUse), Option<Problem>> {
         let prepared = &self.sidecars[step.index];
         let sidecar = &prepared.sidecar;
@@ -312,7 +323,7 @@ impl Launch {
         result.inspect_err(|_| waits.phases.note(sidecar.name(), Phase::Failed))?;
         let begun = Instant::now();
         let in_use = locks.mark_in_use(&sidecar.container, &self.harness)?;
-        drop(lock);
+        common.released.lock().unwrap_or_else(PoisonError::into_inner).extend(lock.map(Held::release));
         let readiness = sidecar.definition.readiness.iter();
         let conditions: Vec<Condition> = readiness
             .zip(&prepared.probes)
@@ -332,7 +343,7 @@ impl Launch {
                     Err(None)
                 }
             },
-            () = failed.cancelled() => Err(None),
+            () = common.failed.cancelled() => Err(None),
         }
     }
 }

@@ -47,14 +47,43 @@ pub struct LockFolder {
 pub struct Held {
     path: PathBuf,
     file: File,
+    keeps_file: bool,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         // Nobody else has it, also not shared: whoever has the file open finds out that it is gone and takes
         // another. One of another user's cannot be removed, and stays.
-        if self.file.try_lock().is_ok() && has_name(&self.file, &self.path) {
+        if !self.keeps_file && self.file.try_lock().is_ok() && has_name(&self.file, &self.path) {
             let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A lock that was released, whose file goes when this is dropped, if nobody has taken it meanwhile.
+///
+/// A file system may search long for room for a new file where others were just removed, so a launch that makes marks
+/// removes its locks' files when all marks are made.
+#[derive(Debug)]
+pub struct Released(PathBuf);
+
+impl Held {
+    fn of(path: &Path, file: File) -> Self {
+        Self { path: path.to_owned(), file, keeps_file: false }
+    }
+
+    /// Lets others take the lock at once, and removes its file later.
+    #[must_use]
+    pub fn release(mut self) -> Released {
+        self.keeps_file = true;
+        Released(self.path.clone())
+    }
+}
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        if let Ok(file) = open_existing(&self.0) {
+            drop(Held::of(&self.0, file));
         }
     }
 }
@@ -129,7 +158,7 @@ impl LockFolder {
                 return Err(cannot_lock(&path, error));
             }
             if has_name(&file, &path) {
-                return Ok(tried.is_ok().then(|| Held { path, file }));
+                return Ok(tried.is_ok().then(|| Held::of(&path, file)));
             }
         }
         Err(cannot_lock(&path, &replaced()))
@@ -151,7 +180,7 @@ impl LockFolder {
                 let file = open_lock_file(&waited)?;
                 lock(&file)?;
                 if has_name(&file, &waited) {
-                    return Ok(Held { path: waited, file });
+                    return Ok(Held::of(&waited, file));
                 }
             }
             Err(replaced())
@@ -282,11 +311,15 @@ fn has_name(file: &File, path: &Path) -> bool {
     named.is_ok_and(|named| file.metadata().is_ok_and(|found| identity(found) == named))
 }
 
+fn open_existing(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
 /// Opens for reading, which suffices for `flock`, so that another user's file serves as well.
 fn open_lock_file(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     for _ in 0..MOST_TRIES {
-        match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        match open_existing(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
@@ -309,105 +342,4 @@ fn cannot_lock(path: &Path, error: &io::Error) -> Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_excludes_until_dropped() {
-        let folder = tempfile::tempdir().expect("folder");
-        let locks = LockFolder::open_at(&folder.path().join("locks"), "engine").expect("locks");
-        let held = locks.try_lock("name").expect("no error").expect("free");
-        assert!(locks.try_lock("name").expect("no error").is_none());
-        assert!(locks.try_lock("other").expect("no error").is_some());
-        let elsewhere = LockFolder::open_at(&folder.path().join("locks"), "engine 2").expect("locks");
-        assert!(elsewhere.try_lock("name").expect("no error").is_some());
-        drop(held);
-        assert!(locks.try_lock("name").expect("no error").is_some());
-    }
-
-    #[test]
-    fn nothing_stays_in_the_folder() {
-        let folder = tempfile::tempdir().expect("folder");
-        let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
-        let files = || std::fs::read_dir(folder.path()).expect("folder").count();
-        let held = locks.try_lock("name").expect("no error").expect("free");
-        let mark = locks.mark_in_use("name", "docker run x").expect("mark");
-        assert_eq!(files(), 2);
-        drop(mark);
-        drop(held);
-        assert_eq!(files(), 0);
-    }
-
-    #[test]
-    fn a_lock_whose_file_was_removed_is_not_taken_for_the_present_one() {
-        let folder = tempfile::tempdir().expect("folder");
-        let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
-        let swept = locks.try_lock("name").expect("no error").expect("free");
-        std::fs::remove_file(locks.file("name@lock")).expect("as a cleaner of old files does");
-        let present = locks.try_lock("name").expect("no error").expect("free");
-        drop(swept);
-        assert!(
-            locks.try_lock("name").expect("no error").is_none(),
-            "its release took the other's file away"
-        );
-        drop(present);
-        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0);
-    }
-
-    /// The same as files go and come all the time.
-    #[test]
-    fn one_at_a_time_holds_a_lock() {
-        let folder = tempfile::tempdir().expect("folder");
-        let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
-        let inside = std::sync::atomic::AtomicU32::new(0);
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
-        let work = async || {
-            for _ in 0..200 {
-                let held = locks.lock("name").await.expect("no error");
-                assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
-                tokio::task::yield_now().await;
-                inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-                drop(held);
-            }
-        };
-        runtime.block_on(async { futures_util::future::join_all((0..8).map(|_| work())).await });
-        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_network_is_claimed_only_when_no_launch_relies_on_it() {
-        let folder = tempfile::tempdir().expect("folder");
-        let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
-        let one = locks.keep_network("../any/net").await.expect("no error");
-        let other = locks.keep_network("../any/net").await.expect("no error");
-        drop(one);
-        assert!(locks.try_claim_network("../any/net").expect("no error").is_none());
-        drop(other);
-        assert!(locks.try_claim_network("../any/net").expect("no error").is_some());
-    }
-
-    #[test]
-    fn marks_of_dead_processes_are_cleared() {
-        let folder = tempfile::tempdir().expect("folder");
-        let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
-        let stale = locks.file("db@use.4194304.00000000");
-        std::fs::write(&stale, "4194304\ndocker run x").expect("mark");
-        assert_eq!(locks.holders("db"), Vec::new());
-        assert!(!stale.exists());
-        let own = locks.mark_in_use("db", "docker run y").expect("mark");
-        let path = own.path.clone();
-        assert_eq!(locks.holders("db"), Vec::new(), "this process is not another one");
-        assert_eq!(live_holder(&path).map(|holder| holder.command), Some("docker run y".to_owned()));
-        drop(own);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_folder_without_the_sticky_bit_is_refused() {
-        let folder = tempfile::tempdir().expect("folder");
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("mode");
-        let problem = LockFolder::open_at(folder.path(), "engine").expect_err("refused");
-        assert_eq!(problem.code, Code::StateUnusable);
-    }
-}
+mod tests;

@@ -6,10 +6,14 @@ use std::time::Duration;
 const SHORTEST: Duration = Duration::from_millis(1);
 /// No pause between dials is longer, until very many sidecars are waited for.
 const LONGEST_DIAL: Duration = Duration::from_millis(250);
-/// Times the number of sidecars, the pause may grow to this: 500 dials a second in all, what a twentieth of a core does.
-const LEAST_APART: Duration = Duration::from_millis(2);
-/// A poll's cost times this is the pause, so that polling takes at most a twentieth of the time.
-const COST_FACTOR: u32 = 20;
+/// Times the number of sidecars, the pause may grow to this: 200 dials a second in all, what a twentieth of a slow core
+/// does.
+const LEAST_APART: Duration = Duration::from_millis(5);
+/// A poll's cost by the clock times this is the pause, so that polling takes at most a twentieth of a core: it is more than
+/// 20 because what wakes a poll, and what it tells, comes around it.
+const COST_FACTOR: u32 = 24;
+/// The same where several are waited for, whose polls come while others are still answered.
+const COST_FACTOR_OF_MANY: u32 = 30;
 /// A last poll begins this long before the end, or twice what one costs.
 const LAST_POLL: Duration = Duration::from_millis(10);
 /// A probe may not put its next poll off further than this.
@@ -17,7 +21,7 @@ const LONGEST_ASKED: Duration = Duration::from_secs(10);
 
 /// The pause after a poll that cost this much.
 ///
-/// Dials: 20 × cost × waiting, between 1 ms and 250 ms, or 2 ms × waiting where that is more. Polls that execute
+/// Dials: 24 × cost, or 30 × cost × waiting, between 1 ms and 250 ms, or 5 ms × waiting where that is more. Polls that execute
 /// commands: as long as they took, so that the engine is busy with them at most half of the time. A probe may ask
 /// for a longer pause.
 #[must_use]
@@ -27,7 +31,8 @@ pub fn pause(cost: Duration, waiting: usize, executes: bool, asked: Option<Durat
     } else {
         let waiting = u32::try_from(waiting.max(1)).unwrap_or(u32::MAX);
         let longest = LONGEST_DIAL.max(LEAST_APART.saturating_mul(waiting));
-        cost.saturating_mul(COST_FACTOR).saturating_mul(waiting).clamp(SHORTEST, longest)
+        let factor = if waiting > 1 { COST_FACTOR_OF_MANY } else { COST_FACTOR };
+        cost.saturating_mul(factor).saturating_mul(waiting).clamp(SHORTEST, longest)
     };
     own.max(asked.unwrap_or_default().min(LONGEST_ASKED))
 }
@@ -40,7 +45,7 @@ pub fn pause(cost: Duration, waiting: usize, executes: bool, asked: Option<Durat
 pub fn until_next(pause: Duration, asked: Option<Duration>, cost: Duration, left: Duration) -> Duration {
     let last = left.saturating_sub(cost.saturating_mul(2).max(LAST_POLL));
     let may_come_early = last >= SHORTEST && asked.is_none_or(|asked| asked <= last);
-    if pause <= last {
+    if pause < left {
         pause
     } else if may_come_early {
         last
@@ -59,11 +64,12 @@ mod tests {
         let asked = |pause| Some(milliseconds(pause));
         let table = [
             ("time enough", 250, None, 1, 1000, 250),
-            ("just enough", 250, None, 1, 260, 250),
+            ("just enough", 250, None, 1, 251, 250),
             ("the next would be too late", 250, None, 1, 200, 190),
             ("after the last", 250, None, 1, 9, 9),
-            ("a slow one", 40, None, 40, 100, 20),
-            ("after a slow one", 40, None, 40, 60, 60),
+            ("a slow one", 40, None, 40, 100, 40),
+            ("a slow one that would be too late", 120, None, 40, 110, 30),
+            ("after a slow one", 40, None, 40, 30, 30),
             ("asked for more than is left", 500, asked(500), 1, 200, 200),
             ("asked for less than is left", 250, asked(100), 1, 200, 190),
         ];
@@ -78,11 +84,12 @@ mod tests {
         let milliseconds = Duration::from_millis;
         let table = [
             ("a cheap dial", Duration::from_micros(20), 1, false, None, milliseconds(1)),
-            ("an ordinary dial", Duration::from_micros(150), 1, false, None, milliseconds(3)),
-            ("ten of them", Duration::from_micros(150), 10, false, None, milliseconds(30)),
+            ("an ordinary dial", Duration::from_micros(150), 1, false, None, Duration::from_micros(3600)),
+            ("ten of them", Duration::from_micros(150), 10, false, None, milliseconds(45)),
             ("a slow dial", milliseconds(900), 1, false, None, milliseconds(250)),
-            ("a hundred slow ones", milliseconds(1), 100, false, None, milliseconds(250)),
-            ("a thousand", milliseconds(1), 1000, false, None, milliseconds(2000)),
+            ("fifty slow ones", milliseconds(1), 50, false, None, milliseconds(250)),
+            ("a hundred slow ones", milliseconds(1), 100, false, None, milliseconds(500)),
+            ("a thousand", milliseconds(1), 1000, false, None, milliseconds(5000)),
             ("an execution", milliseconds(70), 1, true, None, milliseconds(70)),
             ("a long execution", milliseconds(900), 4, true, None, milliseconds(900)),
             ("asked for more", milliseconds(1), 1, false, Some(milliseconds(500)), milliseconds(500)),

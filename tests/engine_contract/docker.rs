@@ -21,7 +21,7 @@ pub struct DockerStage {
 
 impl DockerStage {
     /// None where there is no engine, which it then says.
-    pub async fn open() -> Option<Self> {
+    pub fn open() -> Option<Self> {
         let scene = Scene::with_docker()?;
         let environment = Environment {
             host: std::env::var("DOCKER_HOST").ok(),

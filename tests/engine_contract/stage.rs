@@ -51,7 +51,7 @@ macro_rules! contract {
             $(#[test]
             fn $case() {
                 super::super::stage::run(async {
-                    let Some(stage) = super::super::docker::DockerStage::open().await else { return };
+                    let Some(stage) = super::super::docker::DockerStage::open() else { return };
                     super::$case(&stage).await;
                 });
             })*

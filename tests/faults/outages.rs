@@ -49,12 +49,18 @@ fn without_a_stream_of_events_launches_are_ready_and_ends_are_noticed() {
         stage.define(Duration::from_secs(30));
         stage.proxy.everywhere("/events", trouble);
         let launch = stage.proxied().spawn();
-        wait_until("it is waited for", PATIENT, || stage.scene.has_event("answered"));
+        let mut launch = launch;
+        wait_until("it is waited for", PATIENT, || stage.scene.has_event("answered") || launch.has_ended());
+        if launch.has_ended() {
+            panic!("{trouble:?}: it ended before it waited:\n{}", launch.wait());
+        }
         docker(["kill", &stage.scene.container("db")]);
         let outcome = launch.wait();
         assert_eq!(outcome.code(), Some(125), "{trouble:?}:\n{outcome}");
         assert!(outcome.stderr().contains("sidecar-exited"), "{trouble:?}:\n{outcome}");
-        assert!(outcome.elapsed < Duration::from_secs(25), "not only at the timeout: {:?}", outcome.elapsed);
+        let told = std::fs::read_to_string(stage.scene.path("events.jsonl")).unwrap_or_default();
+        let took = outcome.elapsed;
+        assert!(took < Duration::from_secs(25), "{trouble:?}: not only at the timeout: {took:?}:\n{told}");
     }
 }
 

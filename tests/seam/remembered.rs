@@ -67,10 +67,8 @@ async fn another_engine_than_the_remembered_one_is_used_under_its_own_locks() {
 
 #[tokio::test]
 async fn nothing_is_changed_before_the_engine_says_what_it_is() {
-    let faults = [
-        (Fault::Hang, "engine-failed"),
-        (Fault::Fail(EngineErrorKind::Unreachable), "engine-unreachable"),
-    ];
+    let faults =
+        [(Fault::Hang, "engine-failed"), (Fault::Fail(EngineErrorKind::Unreachable), "engine-unreachable")];
     for (fault, code) in faults {
         for expected in [true, false] {
             let mut bench = Bench::new();

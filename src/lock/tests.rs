@@ -1,0 +1,114 @@
+//! Locks between processes, played by several holders in one.
+
+use super::*;
+
+#[test]
+fn a_lock_excludes_until_dropped() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(&folder.path().join("locks"), "engine").expect("locks");
+    let held = locks.try_lock("name").expect("no error").expect("free");
+    assert!(locks.try_lock("name").expect("no error").is_none());
+    assert!(locks.try_lock("other").expect("no error").is_some());
+    let elsewhere = LockFolder::open_at(&folder.path().join("locks"), "engine 2").expect("locks");
+    assert!(elsewhere.try_lock("name").expect("no error").is_some());
+    drop(held);
+    assert!(locks.try_lock("name").expect("no error").is_some());
+}
+
+#[test]
+fn a_released_lock_is_free_at_once_and_its_file_goes_later() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(&folder.path().join("locks"), "engine").expect("locks");
+    let files = || std::fs::read_dir(folder.path().join("locks")).expect("the folder").count();
+    let take = || locks.try_lock("name").expect("no error").expect("free");
+    let released = take().release();
+    assert_eq!(files(), 1);
+    let taken = take();
+    drop(released);
+    assert_eq!(files(), 1, "somebody else has it");
+    let released = taken.release();
+    drop(released);
+    assert_eq!(files(), 0);
+}
+
+#[test]
+fn nothing_stays_in_the_folder() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+    let files = || std::fs::read_dir(folder.path()).expect("folder").count();
+    let held = locks.try_lock("name").expect("no error").expect("free");
+    let mark = locks.mark_in_use("name", "docker run x").expect("mark");
+    assert_eq!(files(), 2);
+    drop(mark);
+    drop(held);
+    assert_eq!(files(), 0);
+}
+
+#[test]
+fn a_lock_whose_file_was_removed_is_not_taken_for_the_present_one() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+    let swept = locks.try_lock("name").expect("no error").expect("free");
+    std::fs::remove_file(locks.file("name@lock")).expect("as a cleaner of old files does");
+    let present = locks.try_lock("name").expect("no error").expect("free");
+    drop(swept);
+    assert!(locks.try_lock("name").expect("no error").is_none(), "its release took the other's file away");
+    drop(present);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0);
+}
+
+/// The same as files go and come all the time.
+#[test]
+fn one_at_a_time_holds_a_lock() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+    let inside = std::sync::atomic::AtomicU32::new(0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    let work = async || {
+        for _ in 0..200 {
+            let held = locks.lock("name").await.expect("no error");
+            assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+            tokio::task::yield_now().await;
+            inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            drop(held);
+        }
+    };
+    runtime.block_on(async { futures_util::future::join_all((0..8).map(|_| work())).await });
+    assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0);
+}
+
+#[tokio::test]
+async fn a_network_is_claimed_only_when_no_launch_relies_on_it() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+    let one = locks.keep_network("../any/net").await.expect("no error");
+    let other = locks.keep_network("../any/net").await.expect("no error");
+    drop(one);
+    assert!(locks.try_claim_network("../any/net").expect("no error").is_none());
+    drop(other);
+    assert!(locks.try_claim_network("../any/net").expect("no error").is_some());
+}
+
+#[test]
+fn marks_of_dead_processes_are_cleared() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+    let stale = locks.file("db@use.4194304.00000000");
+    std::fs::write(&stale, "4194304\ndocker run x").expect("mark");
+    assert_eq!(locks.holders("db"), Vec::new());
+    assert!(!stale.exists());
+    let own = locks.mark_in_use("db", "docker run y").expect("mark");
+    let path = own.path.clone();
+    assert_eq!(locks.holders("db"), Vec::new(), "this process is not another one");
+    assert_eq!(live_holder(&path).map(|holder| holder.command), Some("docker run y".to_owned()));
+    drop(own);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_folder_without_the_sticky_bit_is_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("mode");
+    let problem = LockFolder::open_at(folder.path(), "engine").expect_err("refused");
+    assert_eq!(problem.code, Code::StateUnusable);
+}
