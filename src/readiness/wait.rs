@@ -28,6 +28,8 @@ mod polling;
 
 /// How often the container is looked at where no event says that something happened.
 const SAFETY_LOOK: Duration = Duration::from_secs(1);
+/// The same for very many of them, times their number: a hundred looks a second in all.
+const LOOKS_APART: Duration = Duration::from_millis(10);
 /// After this time without an answer from a probe, events are read.
 const QUIET: Duration = Duration::from_millis(250);
 /// The pause before an engine that did not answer is asked again.
@@ -145,6 +147,11 @@ impl Waits {
 }
 
 impl Waits {
+    fn safety_look(&self) -> Duration {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        SAFETY_LOOK.max(LOOKS_APART.saturating_mul(waiting.try_into().unwrap_or(u32::MAX)))
+    }
+
     /// Tells what is waited for.
     fn begin(&self, sidecar: &Sidecar, condition: &Condition) -> Answers {
         let (probe, until) = (condition.found.name.clone(), until(sidecar, condition));
@@ -276,7 +283,7 @@ impl Wait<'_> {
         }));
         let watch = async {
             loop {
-                let _ = tokio::time::timeout(SAFETY_LOOK, woken.notified()).await;
+                let _ = tokio::time::timeout(self.shared.safety_look(), woken.notified()).await;
                 let now = match self.look().await {
                     // An engine that does not answer may answer again; the deadline holds meanwhile.
                     Err(ended) if ended.code == Code::EngineFailed => continue,
