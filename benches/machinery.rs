@@ -27,6 +27,14 @@ fn component(name: &str) -> ComponentFile {
     ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component")
 }
 
+/// The same as somebody else would ship it: its memory does not come from the pool of farrier's own probes.
+fn of_somebody_else(name: &str) -> ComponentFile {
+    let mut bytes = built_in(name).expect("a probe").to_vec();
+    // A custom section without content, named `x`.
+    bytes.extend([0, 2, 1, b'x']);
+    ComponentFile::parse(bytes).expect("a component")
+}
+
 fn context() -> types::Context {
     types::Context {
         sidecar: "db".to_owned(),
@@ -71,22 +79,26 @@ fn polling(criterion: &mut Criterion) {
     let runtime = runtime.expect("a runtime");
     let (mut server, address) = server();
     let host = ProbeHost::new(None, None);
-    let skip = host.load(&component("skip"), &[]).expect("it loads");
-    let tcp = host.load(&component("tcp"), &["dial"]).expect("it loads");
     let limits = Limits { poll: Duration::from_secs(10), ..Limits::default() };
     let mut group = criterion.benchmark_group("poll");
-    group.bench_function("skip: store, instance and call", |bencher| {
-        bencher.to_async(&runtime).iter(|| async {
-            let polled = skip.poll(context(), Powers::default(), limits).await;
-            assert_eq!(polled.verdict, Verdict::Ready);
+    for (whose, component) in
+        [("farrier's own", component as fn(&str) -> _), ("somebody else's", of_somebody_else)]
+    {
+        let skip = host.load(&component("skip"), &[]).expect("it loads");
+        let tcp = host.load(&component("tcp"), &["dial"]).expect("it loads");
+        group.bench_function(format!("skip, {whose}: store, instance and call"), |bencher| {
+            bencher.to_async(&runtime).iter(|| async {
+                let polled = skip.poll(context(), Powers::default(), limits).await;
+                assert_eq!(polled.verdict, Verdict::Ready);
+            });
         });
-    });
-    group.bench_function("tcp: the same, and a dial", |bencher| {
-        bencher.to_async(&runtime).iter(|| async {
-            let polled = tcp.poll(context(), powers(address), limits).await;
-            assert_eq!(polled.verdict, Verdict::Ready);
+        group.bench_function(format!("tcp, {whose}: the same, and a dial"), |bencher| {
+            bencher.to_async(&runtime).iter(|| async {
+                let polled = tcp.poll(context(), powers(address), limits).await;
+                assert_eq!(polled.verdict, Verdict::Ready);
+            });
         });
-    });
+    }
     group.bench_function("a bare dial", |bencher| {
         bencher.to_async(&runtime).iter(|| async {
             drop(tokio::net::TcpStream::connect(address).await.expect("it connects"));

@@ -1,5 +1,6 @@
 //! The command line: clap's types only. What commands do is in `commands`.
 
+mod deferred;
 mod managing;
 mod probe;
 
@@ -12,6 +13,7 @@ use clap_complete::ArgValueCandidates;
 
 use crate::commands::sidecar_names;
 
+pub use deferred::Deferred;
 pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, New, NewLayer, Ps, Schema, Shell};
 pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
 
@@ -41,36 +43,36 @@ First steps:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start what is needed, wait until all of it is ready, run the command.
-    Launch(Launch),
+    Launch(Deferred<Launch>),
     /// Start what is needed and wait until all of it is ready.
-    Up(Up),
+    Up(Deferred<Up>),
     /// Write a commented definition to begin with.
-    New(New),
+    New(Deferred<New>),
     /// Print what launch would do and why; change nothing.
-    Plan(Plan),
+    Plan(Deferred<Plan>),
     /// Check definitions, probes and settings; no engine is needed.
-    Validate(Validate),
+    Validate(Deferred<Validate>),
     /// Approve definitions of the workspace, which are not trusted; list and revoke approvals.
-    Approve(Approve),
+    Approve(Deferred<Approve>),
     /// Write, build, look at and try probes; no engine is needed.
-    Probe(Probe),
+    Probe(Deferred<Probe>),
     /// List the sidecars that farrier manages.
-    Ps(Ps),
+    Ps(Deferred<Ps>),
     /// Print what a sidecar wrote.
-    Logs(Logs),
+    Logs(Deferred<Logs>),
     /// Remove sidecars.
-    Down(Down),
+    Down(Deferred<Down>),
     /// Check that this machine can launch, and say how to repair what is not right.
-    Doctor(Doctor),
+    Doctor(Deferred<Doctor>),
     /// Explain an error code, or list all.
-    Explain(Explain),
+    Explain(Deferred<Explain>),
     /// Print the JSON Schema of definitions, for editors.
-    Schema(Schema),
+    Schema(Deferred<Schema>),
     /// Print the script that lets a shell complete farrier's commands, options and sidecars.
-    Completions(Completions),
+    Completions(Deferred<Completions>),
     /// Write the manual pages into a folder.
     #[command(hide = true)]
-    Man(Man),
+    Man(Deferred<Man>),
 }
 
 /// How to say it.

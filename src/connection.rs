@@ -1,30 +1,27 @@
 //! The way to an engine, and what it is.
 //!
 //! Saying what it is takes an engine longer than all else that a launch asks whose sidecars run: Docker starts two
-//! programs for it. So what it said is kept, and a launch begins with that, under the locks that go with it, while the
-//! engine is asked again. Nothing is changed, and no harness starts, before the answer is the same.
+//! programs for it. So what it said is kept, and a launch begins with that, under the locks that go with it. Nothing is
+//! changed, and no harness starts, before it is certain that the engine is still the same one: a network is on it that
+//! can be on no other one, or it has said so once more, asked beside everything else.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use serde::{Deserialize, Serialize};
 
+use self::remembered::Remembered;
 use crate::apply::engine_problem;
 use crate::engine::address::{self, Choice};
 use crate::engine::bounded::{Bounded, Patience};
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineInfo, EngineResult};
 use crate::error::Problem;
-use crate::private_files::{private_folder, read_private, write_atomically};
 use crate::settings::Settings;
-use crate::sidecar::sha256_hex;
 
-/// Changes with the form of the entries.
-const FORMAT: u32 = 1;
-/// An entry has a tenth of it.
-const ENTRY_BYTES: u64 = 4096;
+mod remembered;
 
 /// What an engine is, for as long as another one does not take its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +41,18 @@ impl From<&EngineInfo> for Identity {
     }
 }
 
+impl Identity {
+    /// Whether this is the engine that says this of itself.
+    #[must_use]
+    pub fn is_of(&self, info: &EngineInfo) -> bool {
+        self.id == info.id && self.architecture == info.architecture
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.architecture == other.architecture
+    }
+}
+
 type Answer = Shared<BoxFuture<'static, EngineResult<EngineInfo>>>;
 
 /// An engine, and what it says or is expected to say of itself.
@@ -56,6 +65,11 @@ pub struct Connected {
     pub identity: Identity,
     /// Whether it is the remembered one.
     pub is_remembered: bool,
+    remembered: Option<Arc<Remembered>>,
+    /// The id by which the launch's network proves that it is the remembered one.
+    proof: Option<String>,
+    /// Name and id of the launch's network.
+    seen: OnceLock<(String, String)>,
     answer: Answer,
     doing: String,
 }
@@ -65,32 +79,53 @@ impl Connected {
     #[must_use]
     pub fn known(engine: Arc<dyn Engine>, info: EngineInfo, docker_config: PathBuf) -> Self {
         let identity = Identity::from(&info);
-        let answer = async move { Ok(info) }.boxed().shared();
+        Self::new(engine, identity, docker_config, async move { Ok(info) }.boxed().shared())
+    }
+
+    /// One that is remembered to be this: what proves it is the id of the launch's network, or else its word.
+    ///
+    /// # Panics
+    /// Without a proof, outside of a runtime.
+    #[must_use]
+    pub fn remembered(
+        engine: Arc<dyn Engine>,
+        identity: Identity,
+        docker_config: PathBuf,
+        proof: Option<String>,
+    ) -> Self {
+        let asked = Arc::clone(&engine);
+        let answer = async move { asked.info().await }.boxed().shared();
+        let connected = Self::new(engine, identity, docker_config, answer);
+        Self { is_remembered: true, proof, ..connected }.asked_where_nothing_proves_it()
+    }
+
+    fn new(engine: Arc<dyn Engine>, identity: Identity, docker_config: PathBuf, answer: Answer) -> Self {
         Self {
             engine,
             docker_config,
             identity,
             is_remembered: false,
+            remembered: None,
+            proof: None,
+            seen: OnceLock::new(),
             answer,
             doing: "use the engine".to_owned(),
         }
     }
 
-    /// One that is remembered to be this, and is asked from now on, whatever else it is asked.
+    fn asked_where_nothing_proves_it(self) -> Self {
+        if self.proof.is_none() {
+            self.ask();
+        }
+        self
+    }
+
+    /// Asks the engine what it is, and does not wait for the answer.
     ///
     /// # Panics
     /// Outside of a runtime.
-    #[must_use]
-    pub fn remembered(engine: Arc<dyn Engine>, identity: Identity, docker_config: PathBuf) -> Self {
-        let asked = Arc::clone(&engine);
-        let answer = async move { asked.info().await }.boxed().shared();
-        let doing = "use the engine".to_owned();
-        Self { engine, docker_config, identity, is_remembered: true, answer, doing }.asked()
-    }
-
-    fn asked(self) -> Self {
+    pub fn ask(&self) {
         tokio::spawn(self.answer.clone());
-        self
     }
 
     /// What the engine says that it is, now.
@@ -106,17 +141,34 @@ impl Connected {
         self.answer.clone().await.ok().map(|info| info.time)
     }
 
+    /// Takes note of the launch's network, which may prove that the engine is the remembered one.
+    pub fn saw_network(&self, name: &str, id: &str) {
+        self.seen.get_or_init(|| (name.to_owned(), id.to_owned()));
+    }
+
+    /// Whether the engine is what it is taken for. Only what its network does not prove waits for its answer; with that,
+    /// the network is a proof for later launches.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn is_certain(&self) -> Result<bool, Problem> {
+        let seen = self.seen.get();
+        if seen.is_some_and(|(_, id)| self.proof.as_ref() == Some(id)) {
+            return Ok(true);
+        }
+        let is_it = self.identity.is_of(&self.answer().await?);
+        if let (true, Some((name, id)), Some(remembered)) = (is_it, seen, &self.remembered) {
+            remembered.keep_network(name, id);
+        }
+        Ok(is_it)
+    }
+
     /// The same engine, when it has said what it is.
     #[must_use]
     pub fn corrected(&self, info: &EngineInfo) -> Self {
-        Self {
-            engine: Arc::clone(&self.engine),
-            docker_config: self.docker_config.clone(),
-            identity: Identity::from(info),
-            is_remembered: false,
-            answer: self.answer.clone(),
-            doing: self.doing.clone(),
-        }
+        let (engine, config) = (Arc::clone(&self.engine), self.docker_config.clone());
+        let corrected = Self::new(engine, Identity::from(info), config, self.answer.clone());
+        Self { remembered: self.remembered.clone(), doing: self.doing.clone(), ..corrected }
     }
 }
 
@@ -125,72 +177,50 @@ impl Connected {
 /// # Errors
 /// When there is no such address, or no engine answers there.
 pub async fn connect(choice: &Choice, settings: &Settings) -> Result<Connected, Problem> {
-    let connected = begin(choice, settings, None)?;
+    let connected = begin(choice, settings)?;
     let info = connected.answer().await?;
     Ok(connected.corrected(&info))
 }
 
-/// The same, but an engine that is remembered at this address is not waited for.
+/// The same, but an engine that is remembered at this address is not waited for, and not even asked where this network
+/// may prove that it is the same one.
 ///
 /// # Errors
 /// When there is no such address, or no engine answers there.
-pub async fn connect_to_remembered(choice: &Choice, settings: &Settings) -> Result<Connected, Problem> {
-    let connected = begin(choice, settings, settings.cache.as_deref())?;
-    if connected.is_remembered {
-        return Ok(connected.asked());
+pub async fn connect_to_remembered(
+    choice: &Choice,
+    settings: &Settings,
+    network: &str,
+) -> Result<Connected, Problem> {
+    let connected = begin(choice, settings)?;
+    let remembered = connected.remembered.as_ref();
+    if let Some(identity) = remembered.and_then(|remembered| remembered.identity()) {
+        let identity = Identity { local: connected.identity.local, ..identity };
+        let proof = remembered.and_then(|remembered| remembered.network(network));
+        let connected = Connected { identity, is_remembered: true, proof, ..connected };
+        return Ok(connected.asked_where_nothing_proves_it());
     }
     let info = connected.answer().await?;
     Ok(connected.corrected(&info))
 }
 
-fn begin(choice: &Choice, settings: &Settings, cache: Option<&Path>) -> Result<Connected, Problem> {
+/// An engine of which nothing is said or remembered yet but where it is.
+fn begin(choice: &Choice, settings: &Settings) -> Result<Connected, Problem> {
     let address = address::resolve(choice, &settings.environment)?;
     let doing = format!("use the engine at {} ({})", address.host, address.origin);
     let engine = DockerEngine::open(&address).map_err(|error| engine_problem(&doing, &error))?;
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine, Patience::default()));
-    let entry = cache.and_then(|cache| entry(cache, &address.host));
-    let remembered = entry.as_deref().and_then(recall);
-    let is_remembered = remembered.is_some();
-    let identity = Identity { local: address.is_local(), ..remembered.clone().unwrap_or(Identity::none()) };
-    let asked = Arc::clone(&engine);
+    let remembered = settings.cache.as_deref().and_then(|cache| Remembered::of(cache, &address.host));
+    let remembered = remembered.map(Arc::new);
+    let identity = Identity { id: String::new(), architecture: String::new(), local: address.is_local() };
+    let (asked, keeps) = (Arc::clone(&engine), remembered.clone());
     let answer = async move {
         let info = asked.info().await?;
-        if let Some(entry) = entry.filter(|_| remembered.is_none_or(|before| !before.is_of(&info))) {
-            keep(&entry, &Identity::from(&info));
+        if let Some(remembered) = keeps {
+            remembered.keep_identity(&Identity::from(&info));
         }
         Ok(info)
     };
-    let (answer, docker_config) = (answer.boxed().shared(), address.config);
-    Ok(Connected { engine, docker_config, identity, is_remembered, answer, doing })
-}
-
-impl Identity {
-    fn none() -> Self {
-        Self { id: String::new(), architecture: String::new(), local: false }
-    }
-
-    /// Whether this is the engine that says this of itself.
-    #[must_use]
-    pub fn is_of(&self, info: &EngineInfo) -> bool {
-        self.id == info.id && self.architecture == info.architecture
-    }
-}
-
-fn entry(cache: &Path, host: &str) -> Option<PathBuf> {
-    let folder = cache.join("engines");
-    private_folder(cache).and_then(|()| private_folder(&folder)).ok()?;
-    Some(folder.join(format!("{}.{FORMAT}.json", &sha256_hex(host)[..16])))
-}
-
-fn recall(entry: &Path) -> Option<Identity> {
-    let text = read_private(entry, ENTRY_BYTES)?;
-    serde_json::from_slice(&text).ok().filter(|identity: &Identity| !identity.id.is_empty())
-}
-
-/// That it cannot be kept makes the next launch wait, nothing else.
-fn keep(entry: &Path, identity: &Identity) {
-    let written = serde_json::to_vec(identity).map_err(std::io::Error::other);
-    if let Err(error) = written.and_then(|text| write_atomically(entry, &[&text])) {
-        tracing::debug!("what the engine is is not kept: {error}");
-    }
+    let connected = Connected::new(engine, identity, address.config, answer.boxed().shared());
+    Ok(Connected { remembered, doing, ..connected })
 }

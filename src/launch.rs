@@ -18,7 +18,7 @@ use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::image_cache::ImageCache;
 use crate::lock::{Held, InUse, LockFolder, Released};
-use crate::plan::{Cause, Plan, SidecarPlan};
+use crate::plan::{Cause, NetworkPlan, Plan, SidecarPlan};
 use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
 use crate::reachability::Meeting;
@@ -75,7 +75,8 @@ impl Launch {
     /// # Errors
     /// When no engine answers.
     pub async fn connect(&mut self) -> Result<Connected, Problem> {
-        let connected = connect_to_remembered(&self.meeting.choice, &self.settings).await?;
+        let connected = connect_to_remembered(&self.meeting.choice, &self.settings, &self.meeting.network);
+        let connected = connected.await?;
         let network = &mut self.meeting.network;
         if !self.meeting.owns_network && network.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let found = connected.engine.networks(network).await;
@@ -96,12 +97,12 @@ impl Launch {
         let loading = self.load_probes();
         let tried = self.bring_up_on(&connected, loading.clone()).await;
         // Whatever came of it: an engine that does not answer, or is another one, is the reason.
-        let info = connected.answer().await?;
-        let running = if connected.identity.is_of(&info) {
+        let running = if connected.is_certain().await? {
             tried?
         } else {
             drop(tried);
-            self.bring_up_on(&connected.corrected(&info), loading).await?
+            let connected = connected.corrected(&connected.answer().await?);
+            self.bring_up_on(&connected, loading).await?
         };
         self.reporter.tell(&Event::AllReady);
         Ok(running)
@@ -119,11 +120,18 @@ impl Launch {
         // Until a container is on it, nothing else tells that the network is needed.
         let _kept = locks.keep_network(&self.meeting.network).await?;
         let plan = self.plan(engine.as_ref(), identity, &locks).await?;
+        if let NetworkPlan::Use { id, .. } = &plan.network_plan {
+            connected.saw_network(&plan.network, id);
+        }
         if connected.is_remembered {
-            if !plan.changes_nothing() && !identity.is_of(&connected.answer().await?) {
+            if !plan.changes_nothing() && !connected.is_certain().await? {
                 return Err(Failure { exit: exit::REFUSED, problems: Vec::new() });
             }
             self.reporter.tell(&Event::Connected);
+        }
+        if !plan.changes_nothing() {
+            // What is started now will be waited for, with events since this moment.
+            connected.ask();
         }
         plan.sidecars.iter().for_each(|step| self.reporter.tell(&Event::Planned(step)));
         let waits = self.waits(engine, identity);

@@ -12,6 +12,7 @@ pub mod component;
 pub mod dialler;
 pub mod directories;
 pub mod encode;
+pub mod engines;
 pub mod folders;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

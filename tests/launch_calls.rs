@@ -69,7 +69,7 @@ fn relay(client: &UnixStream, noted: &Mutex<Vec<String>>) {
 }
 
 #[test]
-fn what_runs_already_costs_four_requests_and_one_for_each() {
+fn what_runs_already_costs_three_requests_and_one_for_each() {
     let Some(scene) = Scene::with_docker() else { return };
     if std::env::var("DOCKER_HOST").is_ok_and(|host| !host.starts_with("unix://")) {
         return;
@@ -103,5 +103,5 @@ fn what_runs_already_costs_four_requests_and_one_for_each() {
         counter.take()
     });
     let requests = requests.min_by_key(Vec::len).expect("launches");
-    assert_eq!(requests.len(), 4 + names.len(), "{requests:#?}");
+    assert_eq!(requests.len(), 3 + names.len(), "{requests:#?}");
 }

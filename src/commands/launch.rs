@@ -102,14 +102,15 @@ pub(super) fn assemble(
     for problem in &preparation.problems {
         reporter.tell(&Event::Problem(problem));
     }
-    let host = Arc::new(ProbeHost::new(settings.cache.clone(), settings.state.clone()));
+    let polls = preparation.sidecars.iter().map(|prepared| prepared.probes.len()).sum();
+    let host = ProbeHost::new(settings.cache.clone(), settings.state.clone()).for_polls(polls);
     Launch {
         settings,
         sidecars: preparation.sidecars,
         meeting,
         harness,
         reporter: Arc::clone(reporter),
-        host,
+        host: Arc::new(host),
     }
 }
 

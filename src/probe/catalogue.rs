@@ -61,6 +61,12 @@ pub fn built_in(name: &str) -> Option<&'static [u8]> {
     BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
 }
 
+/// Whether these are the bytes of a probe that ships with farrier, wherever they were read.
+#[must_use]
+pub fn is_built_in(bytes: &[u8]) -> bool {
+    BUILT_IN.iter().any(|(_, known)| *known == bytes)
+}
+
 /// The names of the probes that ship with farrier.
 pub fn built_in_names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)

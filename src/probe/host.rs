@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
-use wasmtime::{Config, Engine, Store, Trap, UpdateDeadline};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use super::cache::NativeCache;
 use super::component::ComponentFile;
+use super::engines::{Engines, Runner};
 use super::interfaces::wasi::Traces;
 use super::interfaces::{self, HostState, Observed, Powers, check, log_interface, settings, types};
 use super::limits::{
@@ -19,9 +21,6 @@ use super::limits::{
 };
 use crate::definition::model::Limits;
 use crate::elapsed::limit;
-
-/// How often a running guest is interrupted to let others run and to look at its deadline.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Why a guest's own sockets lead nowhere.
 const SOCKETS_RELAYED: &str = "it uses sockets of its own (wasi:sockets), and here sidecars are reached through a \
@@ -63,9 +62,9 @@ pub struct Polled {
     pub observed: Observed,
 }
 
-/// Compiles components and keeps the clock that interrupts them.
+/// Compiles components, and links them to what they may import.
 pub struct ProbeHost {
-    engine: OnceLock<Engine>,
+    engines: Engines,
     cache: OnceLock<Option<NativeCache>>,
     cache_folder: Option<PathBuf>,
     state_folder: Option<PathBuf>,
@@ -78,53 +77,28 @@ pub struct LoadedProbe {
     pre: InstancePre<HostState>,
     check: Arc<check::GuestIndices>,
     settings: Option<Arc<settings::GuestIndices>>,
-}
-
-/// What guests may use. Threads, shared memories and garbage collection are not even compiled in.
-fn configuration() -> Config {
-    let mut config = Config::new();
-    config
-        .epoch_interruption(true)
-        .concurrency_support(false)
-        .wasm_memory64(false)
-        .wasm_relaxed_simd(false)
-        .wasm_backtrace_max_frames(None)
-        .native_unwind_info(false)
-        .generate_address_map(false)
-        .max_wasm_stack(512 << 10)
-        .async_stack_size(1 << 20);
-    config
+    /// A permit for each poll at once, where their number is bounded.
+    room: Option<Arc<Semaphore>>,
 }
 
 impl ProbeHost {
     /// A host that keeps native code in these folders; nothing is started until the first component.
     #[must_use]
     pub fn new(cache_folder: Option<PathBuf>, state_folder: Option<PathBuf>) -> Self {
-        let (engine, cache) = (OnceLock::new(), OnceLock::new());
-        Self { engine, cache, cache_folder, state_folder, compilation: COMPILATION }
+        let engines = Engines::for_polls(1);
+        Self { engines, cache: OnceLock::new(), cache_folder, state_folder, compilation: COMPILATION }
+    }
+
+    /// Has room for this many polls of farrier's own probes at once; more wait for their turn.
+    #[must_use]
+    pub fn for_polls(self, polls: usize) -> Self {
+        Self { engines: Engines::for_polls(polls), ..self }
     }
 
     /// Gives each component this long to compile instead of [`COMPILATION`].
     #[must_use]
     pub fn compiling_within(self, compilation: Duration) -> Self {
         Self { compilation, ..self }
-    }
-
-    fn engine(&self) -> wasmtime::Result<&Engine> {
-        if let Some(engine) = self.engine.get() {
-            return Ok(engine);
-        }
-        let engine = Engine::new(&configuration())?;
-        let weak = engine.weak();
-        // A thread of the system's, not a task: a guest that keeps every worker busy must not stop the clock.
-        std::thread::Builder::new().name("probe-clock".to_owned()).spawn(move || {
-            while let Some(engine) = weak.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(TICK);
-            }
-        })?;
-        Ok(self.engine.get_or_init(|| engine))
     }
 
     fn cache(&self) -> Option<&NativeCache> {
@@ -137,7 +111,7 @@ impl ProbeHost {
     /// # Errors
     /// When it is not valid, or imports something else.
     pub fn load(&self, file: &ComponentFile, granted: &[&str]) -> wasmtime::Result<LoadedProbe> {
-        let engine = self.engine()?;
+        let Runner { engine, room } = self.engines.for_component(file)?;
         let component = match self.cache() {
             Some(cache) => cache.load(engine, file)?,
             None => Component::new(engine, &file.bytes)?,
@@ -150,7 +124,7 @@ impl ProbeHost {
         let check = Arc::new(check::GuestIndices::new(&pre)?);
         let settings =
             if file.validates_settings() { Some(Arc::new(settings::GuestIndices::new(&pre)?)) } else { None };
-        Ok(LoadedProbe { pre, check, settings })
+        Ok(LoadedProbe { pre, check, settings, room: room.clone() })
     }
 
     /// The same, begun at once on a thread of its own: it may take seconds, and others have to run meanwhile. What
@@ -227,8 +201,15 @@ impl LoadedProbe {
         store
     }
 
-    /// Asks once, within the limits, with fresh memory.
+    /// Waits until there is room for a poll.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(self.room.as_ref()?).acquire_owned().await.ok()
+    }
+
+    /// Asks once, within the limits, with memory as it was when the component was compiled.
     pub async fn poll(&self, context: types::Context, powers: Powers, limits: Limits) -> Polled {
+        // Given back when the store is gone.
+        let _room = self.room().await;
         let mut store = self.store(powers, limits);
         let call = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
@@ -255,6 +236,7 @@ impl LoadedProbe {
         let Some(indices) = &self.settings else {
             return Ok(Vec::new());
         };
+        let _room = self.room().await;
         let mut store = self.store(Powers::default(), limits);
         let call = async {
             let instance = self.pre.instantiate_async(&mut store).await?;

@@ -68,7 +68,7 @@ impl Watch {
         since: impl Future<Output = Option<String>>,
     ) -> std::convert::Infallible {
         self.wanted.notified().await;
-        // An engine that does not say when it is ends the launch elsewhere.
+        // Without its moment there are no events; containers are looked at all the same.
         let Some(mut since) = since.await else { return std::future::pending().await };
         loop {
             match engine.events(LABEL_SIDECAR, &since).await {

@@ -30,10 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub const NETWORK: &str = "net";
 pub const IMAGE: &str = "image:1";
 
+/// Polls at once in all launches together.
+const POLLS: usize = 2_000;
 /// All launches share compiled probes.
 static HOST: LazyLock<Arc<ProbeHost>> = LazyLock::new(|| {
     let folder = |name: &str| Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name));
-    Arc::new(ProbeHost::new(folder("seam-cache"), folder("seam-state")))
+    Arc::new(ProbeHost::new(folder("seam-cache"), folder("seam-state")).for_polls(POLLS))
 });
 
 /// What a launch told, as the JSON that users get.
@@ -58,6 +60,8 @@ pub struct Bench {
     remembers: bool,
     /// What launches remember the engine to be.
     pub expected: Option<Identity>,
+    /// The id of the network that proves it.
+    pub proof: Option<String>,
     pub dialling: Dialling,
     pub patience: Patience,
 }
@@ -86,6 +90,7 @@ impl Bench {
             patience: Patience::default(),
             remembers: false,
             expected: None,
+            proof: None,
         }
     }
 
@@ -175,7 +180,8 @@ impl Bench {
         let engine: Arc<dyn Engine> = Arc::new(Bounded::new(self.engine.clone(), self.patience));
         let docker_config = self.folder.path().join("docker");
         if let Some(identity) = &self.expected {
-            return launch.bring_up(Connected::remembered(engine, identity.clone(), docker_config)).await;
+            let (identity, proof) = (identity.clone(), self.proof.clone());
+            return launch.bring_up(Connected::remembered(engine, identity, docker_config, proof)).await;
         }
         let info = engine
             .info()

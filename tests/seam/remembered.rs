@@ -10,7 +10,7 @@ use farrier::engine::{Engine, EngineErrorKind};
 use farrier::lock::FOLDER;
 use farrier::sidecar::sha256_hex;
 
-use crate::bench::{Bench, Ended, listener};
+use crate::bench::{Bench, Ended, NETWORK, closed_port, listener};
 
 async fn identity(bench: &Bench) -> Identity {
     Identity::from(&bench.engine.info().await.expect("it tells"))
@@ -94,4 +94,79 @@ async fn no_harness_starts_before_the_engine_says_what_it_is() {
     let ended = bench.launch().await;
     assert_eq!(ended.codes(), ["engine-failed"]);
     assert_eq!(ended.events("all-ready").len(), 0);
+}
+
+/// The id of the network that the launches are on.
+fn network(bench: &Bench) -> Option<String> {
+    bench.engine.change(|world| world.networks(NETWORK).first().map(|network| network.id.clone()))
+}
+
+#[tokio::test]
+async fn an_engine_that_its_network_proves_is_not_asked_for_what_runs() {
+    let mut bench = Bench::new();
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    bench.dialled("db", port, "probe = \"tcp\"");
+    bench.up().await;
+    bench.expected = Some(identity(&bench).await);
+    bench.proof = network(&bench);
+    bench.engine.calm();
+    let ended = bench.launch().await.ready();
+    assert_eq!(ended.planned(), ["reuse db: it runs and matches"]);
+    assert_eq!(bench.engine.count(Call::Info), 0);
+    assert_eq!(ended.events("connected").len(), 1);
+    assert!(is_marked(&bench, &ended));
+}
+
+#[tokio::test]
+async fn what_is_started_on_it_does_not_wait_for_its_word() {
+    let mut bench = Bench::new();
+    bench.patience = Patience { answer: Duration::from_millis(200), ..Patience::default() };
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    bench.dialled("db", port, "probe = \"tcp\"");
+    bench.expected = Some(identity(&bench).await);
+    bench.proof = network(&bench);
+    bench.engine.fault(At::Every(Call::Info), Fault::Hang);
+    let ended = bench.launch().await.ready();
+    assert_eq!(ended.planned(), ["create db: it does not exist"]);
+    assert!(is_marked(&bench, &ended));
+}
+
+#[tokio::test]
+async fn without_events_what_opens_later_is_found_all_the_same() {
+    let mut bench = Bench::new();
+    bench.patience = Patience { answer: Duration::from_millis(200), ..Patience::default() };
+    let port = closed_port().await;
+    bench.dialled("db", port, "probe = \"tcp\"");
+    bench.expected = Some(identity(&bench).await);
+    bench.proof = network(&bench);
+    bench.engine.fault(At::Every(Call::Info), Fault::Hang);
+    let opens = async {
+        // When it exists, when its first polls have failed, and a second later.
+        bench.engine.called(Call::Container, 4).await;
+        tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("the port")
+    };
+    let (ended, _listener) = tokio::join!(bench.launch(), opens);
+    ended.ready();
+}
+
+#[tokio::test]
+async fn another_network_of_its_name_proves_nothing() {
+    let mut bench = Bench::new();
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    bench.dialled("db", port, "probe = \"tcp\"");
+    bench.expected = Some(another(&bench).await);
+    bench.proof = Some("of another engine".to_owned());
+    let ended = bench.launch().await.ready();
+    assert_eq!(ended.planned(), ["create db: it does not exist"], "nothing was planned for the other one");
+    assert!(is_marked(&bench, &ended));
+    drop(ended);
+    bench.expected = Some(identity(&bench).await);
+    for fault in [Fault::Hang, Fault::Fail(EngineErrorKind::Unreachable)] {
+        bench.patience = Patience { answer: Duration::from_millis(200), ..Patience::default() };
+        bench.engine.fault(At::Every(Call::Info), fault);
+        let ended = bench.launch().await;
+        assert_eq!(ended.codes().len(), 1, "{fault:?}");
+        assert_eq!(ended.events("all-ready").len(), 0);
+        bench.engine.calm();
+    }
 }

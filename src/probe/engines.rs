@@ -1,0 +1,175 @@
+//! The engines that guests run on, and the clock that interrupts them.
+//!
+//! Mapping a guest's memory and stack, and taking them back, is more than half of what a poll costs. Guests that came with
+//! farrier therefore share a pool of both, which is put back to its first state after each poll. Nobody else's guest
+//! takes part: theirs have memory that no guest had before them, whatever a mistake in a pool may leave behind.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
+
+use super::catalogue::is_built_in;
+use super::component::ComponentFile;
+
+/// How often a running guest is interrupted to let others run and to look at its deadline.
+const TICK: Duration = Duration::from_millis(10);
+/// Core instances and tables of one of farrier's own probes at most: the guest, and what binds its imports.
+const PARTS: u32 = 8;
+/// Elements of one of their tables at most.
+const TABLE_ELEMENTS: usize = 1_000;
+/// Of what a guest wrote to, so many bytes of its memory and of each table are put back by copying, which is cheaper than
+/// the page faults of the next poll. Where the kernel does not tell what that is (before Linux 6.7), nothing is.
+const KEPT_RESIDENT: usize = 1 << 20;
+
+/// What guests may use. Threads, shared memories and garbage collection are not even compiled in.
+fn configuration() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_memory64(false)
+        .wasm_relaxed_simd(false)
+        .wasm_backtrace_max_frames(None)
+        .native_unwind_info(false)
+        .generate_address_map(false)
+        .max_wasm_stack(512 << 10)
+        .async_stack_size(1 << 20);
+    config
+}
+
+/// The same with a pool for this many polls at once. What it compiles is the same code.
+fn pooling(polls: u32) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(polls)
+        .total_core_instances(polls.saturating_mul(PARTS))
+        .max_core_instances_per_component(PARTS)
+        .total_tables(polls.saturating_mul(PARTS))
+        .max_tables_per_component(PARTS)
+        .table_elements(TABLE_ELEMENTS)
+        .total_memories(polls)
+        .max_memories_per_component(1)
+        .total_stacks(polls);
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.pagemap_scan(Enabled::Yes);
+        pool.linear_memory_keep_resident(KEPT_RESIDENT).table_keep_resident(KEPT_RESIDENT);
+    }
+    let mut config = configuration();
+    config.allocation_strategy(pool);
+    config
+}
+
+/// An engine, and how many polls it has room for.
+#[derive(Clone)]
+pub struct Runner {
+    /// The engine.
+    pub engine: Engine,
+    /// A permit for each poll at once; none where there is no bound.
+    pub room: Option<Arc<Semaphore>>,
+}
+
+/// Both engines; each is started by the first component that needs it.
+pub struct Engines {
+    polls: u32,
+    /// None where it cannot be started.
+    pooled: OnceLock<Option<Runner>>,
+    fresh: OnceLock<Runner>,
+}
+
+impl Engines {
+    /// With room for this many polls of farrier's own probes at once; more wait for their turn.
+    #[must_use]
+    pub fn for_polls(polls: usize) -> Self {
+        let polls = u32::try_from(polls).unwrap_or(u32::MAX).max(1);
+        Self { polls, pooled: OnceLock::new(), fresh: OnceLock::new() }
+    }
+
+    /// The engine for this component.
+    ///
+    /// # Errors
+    /// When the system has no memory or threads left.
+    pub fn for_component(&self, file: &ComponentFile) -> wasmtime::Result<&Runner> {
+        let pooled = is_built_in(&file.bytes).then(|| self.pooled()).flatten();
+        pooled.map_or_else(|| self.fresh(), Ok)
+    }
+
+    fn pooled(&self) -> Option<&Runner> {
+        let start = || {
+            let room = Some(Arc::new(Semaphore::new(self.polls as usize)));
+            // A pool wants much address space, of which a limit (`ulimit -v`) may leave too little.
+            let engine = start(&pooling(self.polls));
+            let engine = engine.inspect_err(|error| tracing::debug!("polls have no pool: {error}")).ok()?;
+            Some(Runner { engine, room })
+        };
+        self.pooled.get_or_init(start).as_ref()
+    }
+
+    fn fresh(&self) -> wasmtime::Result<&Runner> {
+        if let Some(runner) = self.fresh.get() {
+            return Ok(runner);
+        }
+        let engine = start(&configuration())?;
+        Ok(self.fresh.get_or_init(|| Runner { engine, room: None }))
+    }
+}
+
+/// Starts an engine, and a clock that ticks as long as it is used. That is a thread of the system's, not a task: a guest
+/// that keeps every worker busy must not stop the clock.
+fn start(config: &Config) -> wasmtime::Result<Engine> {
+    let engine = Engine::new(config)?;
+    let weak = engine.weak();
+    std::thread::Builder::new().name("probe-clock".to_owned()).spawn(move || {
+        while let Some(engine) = weak.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    })?;
+    Ok(engine)
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use crate::probe::catalogue::{built_in, built_in_names};
+
+    fn own(name: &str) -> ComponentFile {
+        ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component")
+    }
+
+    /// The same component with a custom section behind it, which changes nothing but its bytes.
+    fn of_somebody_else(name: &str) -> ComponentFile {
+        let mut bytes = built_in(name).expect("a probe").to_vec();
+        bytes.extend([0, 2, 1, b'x']);
+        ComponentFile::parse(bytes).expect("a component")
+    }
+
+    #[test]
+    fn every_probe_of_our_own_fits_into_the_pool() {
+        let engines = Engines::for_polls(2);
+        for name in built_in_names() {
+            let file = own(name);
+            let runner = engines.for_component(&file).expect("an engine");
+            assert!(runner.room.is_some(), "{name} has no pool");
+            let compiled = wasmtime::component::Component::new(&runner.engine, &file.bytes);
+            assert!(compiled.is_ok(), "{name} does not fit: {:?}", compiled.err());
+        }
+    }
+
+    #[test]
+    fn nobody_else_shares_it() {
+        let engines = Engines::for_polls(2);
+        let ours = engines.for_component(&own("tcp")).expect("an engine").clone();
+        let theirs = engines.for_component(&of_somebody_else("tcp")).expect("an engine");
+        assert!(theirs.room.is_none());
+        assert!(!Engine::same(&ours.engine, &theirs.engine));
+    }
+
+    #[test]
+    fn without_the_address_space_there_is_no_pool() {
+        let engines = Engines::for_polls(10_000_000);
+        assert!(engines.for_component(&own("tcp")).expect("an engine").room.is_none());
+    }
+}
