@@ -1,6 +1,5 @@
 //! The command line: clap's types only. What commands do is in `commands`.
 
-mod deferred;
 mod managing;
 mod probe;
 
@@ -13,7 +12,6 @@ use clap_complete::ArgValueCandidates;
 
 use crate::commands::sidecar_names;
 
-pub use deferred::Deferred;
 pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, New, NewLayer, Ps, Schema, Shell};
 pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
 
@@ -43,36 +41,36 @@ First steps:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start what is needed, wait until all of it is ready, run the command.
-    Launch(Deferred<Launch>),
+    Launch(Launch),
     /// Start what is needed and wait until all of it is ready.
-    Up(Deferred<Up>),
+    Up(Up),
     /// Write a commented definition to begin with.
-    New(Deferred<New>),
+    New(New),
     /// Print what launch would do and why; change nothing.
-    Plan(Deferred<Plan>),
+    Plan(Plan),
     /// Check definitions, probes and settings; no engine is needed.
-    Validate(Deferred<Validate>),
+    Validate(Validate),
     /// Approve definitions of the workspace, which are not trusted; list and revoke approvals.
-    Approve(Deferred<Approve>),
+    Approve(Approve),
     /// Write, build, look at and try probes; no engine is needed.
-    Probe(Deferred<Probe>),
+    Probe(Probe),
     /// List the sidecars that farrier manages.
-    Ps(Deferred<Ps>),
+    Ps(Ps),
     /// Print what a sidecar wrote.
-    Logs(Deferred<Logs>),
+    Logs(Logs),
     /// Remove sidecars.
-    Down(Deferred<Down>),
+    Down(Down),
     /// Check that this machine can launch, and say how to repair what is not right.
-    Doctor(Deferred<Doctor>),
+    Doctor(Doctor),
     /// Explain an error code, or list all.
-    Explain(Deferred<Explain>),
+    Explain(Explain),
     /// Print the JSON Schema of definitions, for editors.
-    Schema(Deferred<Schema>),
+    Schema(Schema),
     /// Print the script that lets a shell complete farrier's commands, options and sidecars.
-    Completions(Deferred<Completions>),
+    Completions(Completions),
     /// Write the manual pages into a folder.
     #[command(hide = true)]
-    Man(Deferred<Man>),
+    Man(Man),
 }
 
 /// How to say it.
