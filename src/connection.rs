@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -70,6 +71,8 @@ pub struct Connected {
     proof: Option<String>,
     /// Name and id of the launch's network.
     seen: OnceLock<(String, String)>,
+    /// When all of this began.
+    begun: Instant,
     answer: Answer,
     doing: String,
 }
@@ -108,24 +111,18 @@ impl Connected {
             remembered: None,
             proof: None,
             seen: OnceLock::new(),
+            begun: Instant::now(),
             answer,
             doing: "use the engine".to_owned(),
         }
     }
 
+    /// Asks without waiting for the answer.
     fn asked_where_nothing_proves_it(self) -> Self {
         if self.proof.is_none() {
-            self.ask();
+            tokio::spawn(self.answer.clone());
         }
         self
-    }
-
-    /// Asks the engine what it is, and does not wait for the answer.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    pub fn ask(&self) {
-        tokio::spawn(self.answer.clone());
     }
 
     /// What the engine says that it is, now.
@@ -136,9 +133,11 @@ impl Connected {
         self.answer.clone().await.map_err(|error| engine_problem(&self.doing, &error))
     }
 
-    /// The moment of its answer by its own clock; none where it does not answer.
+    /// The moment at which the launch began, or an earlier one, by the engine's clock; none where it does not answer.
     pub async fn moment(&self) -> Option<String> {
-        self.answer.clone().await.ok().map(|info| info.time)
+        let answered = self.answer.clone().await.ok()?.moment()?;
+        let began = answered.checked_sub(self.begun.elapsed()).ok()?;
+        Some(format!("{}.{:09}", began.as_second(), began.subsec_nanosecond()))
     }
 
     /// Takes note of the launch's network, which may prove that the engine is the remembered one.
@@ -147,20 +146,29 @@ impl Connected {
     }
 
     /// Whether the engine is what it is taken for. Only what its network does not prove waits for its answer; with that,
-    /// the network is a proof for later launches.
+    /// the network is a proof for later launches. An answer that came all the same counts more than any proof.
     ///
     /// # Errors
     /// When it does not answer.
     pub async fn is_certain(&self) -> Result<bool, Problem> {
         let seen = self.seen.get();
-        if seen.is_some_and(|(_, id)| self.proof.as_ref() == Some(id)) {
+        let is_proven = seen.is_some_and(|(_, id)| self.proof.as_ref() == Some(id));
+        if is_proven && !matches!(self.answer.peek(), Some(Ok(_))) {
             return Ok(true);
         }
         let is_it = self.identity.is_of(&self.answer().await?);
         if let (true, Some((name, id)), Some(remembered)) = (is_it, seen, &self.remembered) {
-            remembered.keep_network(name, id);
+            remembered.keep_network(&self.identity, name, id);
         }
         Ok(is_it)
+    }
+
+    /// Asks the engine what it is, and comes back only if that is something else than it is taken for.
+    pub async fn contradicted(&self) {
+        let is_another = |info: EngineInfo| !self.identity.is_of(&info);
+        if !self.answer.clone().await.is_ok_and(is_another) {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The same engine, when it has said what it is.
@@ -168,7 +176,8 @@ impl Connected {
     pub fn corrected(&self, info: &EngineInfo) -> Self {
         let (engine, config) = (Arc::clone(&self.engine), self.docker_config.clone());
         let corrected = Self::new(engine, Identity::from(info), config, self.answer.clone());
-        Self { remembered: self.remembered.clone(), doing: self.doing.clone(), ..corrected }
+        let (remembered, doing) = (self.remembered.clone(), self.doing.clone());
+        Self { remembered, doing, begun: self.begun, ..corrected }
     }
 }
 

@@ -129,10 +129,6 @@ impl Launch {
             }
             self.reporter.tell(&Event::Connected);
         }
-        if !plan.changes_nothing() {
-            // What is started now will be waited for, with events since this moment.
-            connected.ask();
-        }
         plan.sidecars.iter().for_each(|step| self.reporter.tell(&Event::Planned(step)));
         let waits = self.waits(engine, identity);
         let reporter = Arc::clone(&self.reporter);
@@ -140,9 +136,14 @@ impl Launch {
         let applier = Applier { engine: Arc::clone(engine), reporter, docker_config };
         self.make_network(&applier, &plan, &locks).await?;
         let all = self.start_and_wait(&applier, &waits, &plan, loading, &locks, held);
+        // Where its network was taken as a proof, the engine's own word still ends what it contradicts.
+        let contradicted = async {
+            if plan.changes_nothing() { std::future::pending().await } else { connected.contradicted().await }
+        };
         tokio::select! {
             result = all => result,
             never = waits.watch.run(engine.as_ref(), connected.moment()) => match never {},
+            () = contradicted => Err(Failure { exit: exit::REFUSED, problems: Vec::new() }),
         }
     }
 

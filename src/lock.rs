@@ -11,20 +11,38 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, StatVfsMountFlags};
 use tempfile::NamedTempFile;
 
 use crate::error::{Code, Problem};
 use crate::sidecar::sha256_hex;
 
-/// The folder, the same for all users of the host.
-pub const FOLDER: &str = "/tmp/farrier-locks";
+/// The folder where the system has a place for locks of all users, as Debian and its like do: in memory, so that making and
+/// removing several files for each sidecar costs little, and without a cleaner that takes what is old.
+const AMONG_LOCKS: &str = "/run/lock/farrier-locks";
+/// The folder elsewhere.
+const AMONG_TEMPORARY_FILES: &str = "/tmp/farrier-locks";
 /// The name under which the lock of whoever makes a network is taken; no container's can be the same.
 const NETWORK_LOCK: &str = "network:";
 /// The same for the lock that launches share while they rely on a network that nothing may be on yet.
 const NETWORK_USE_LOCK: &str = "network-use:";
 /// So often at most is a lock's file opened anew because it was removed meanwhile. Each time somebody else had the lock.
 const MOST_TRIES: usize = 10_000;
+
+/// The folder, the same for all users of the host: decided by what is the same for all of them.
+#[must_use]
+pub fn folder() -> &'static Path {
+    let among_locks = Path::new(AMONG_LOCKS);
+    if among_locks.parent().is_some_and(is_for_all) { among_locks } else { Path::new(AMONG_TEMPORARY_FILES) }
+}
+
+/// Whether every user may make folders in it, and nobody may take away another's.
+fn is_for_all(path: &Path) -> bool {
+    let is_writable = |mode: u32| mode & 0o1003 == 0o1003;
+    let is_open =
+        std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && is_writable(found.mode()));
+    is_open && rustix::fs::statvfs(path).is_ok_and(|found| !found.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
 
 /// Another launch that uses a sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +131,7 @@ impl LockFolder {
             return Err(Problem::error(Code::EngineFailed, message)
                 .hint("See whether `docker info` shows an ID, and run the command again."));
         }
-        Self::open_at(Path::new(FOLDER), engine_id)
+        Self::open_at(folder(), engine_id)
     }
 
     fn open_at(path: &Path, engine_id: &str) -> Result<Self, Problem> {

@@ -185,9 +185,9 @@ fn whoever_waits_for_another_launch_says_so() {
         let hash = sha2::Sha256::digest(engine);
         hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>()
     };
-    let path = format!("/tmp/farrier-locks/{digest}.{}@lock", scene.container("db"));
+    let path = farrier::lock::folder().join(format!("{digest}.{}@lock", scene.container("db")));
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
-    assert!(!std::path::Path::new(&path).exists(), "the launch before left its lock behind");
+    assert!(!path.exists(), "the launch before left its lock behind");
     let taken = || {
         let lock = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.expect("the lock's file");

@@ -4,13 +4,19 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use farrier::definition::model::Limits;
+use farrier::probe::catalogue::built_in;
 use farrier::probe::component::ComponentFile;
+use farrier::probe::dialler::{ByteStream, DialError, Dialler};
 use farrier::probe::host::{LoadedProbe, Polled, ProbeHost, Verdict};
-use farrier::probe::interfaces::{Powers, types};
+use farrier::probe::interfaces::{Powers, Targets, types};
+use futures_util::poll as poll_once;
 use support::guest::{self, component, guest};
 
 /// What a poll may take in these tests, and how much longer it may seem.
@@ -192,4 +198,36 @@ fn compiling_ends_when_its_time_is_up() {
     let Err(reason) = loaded else { panic!("compiled in {took:?}") };
     assert_eq!(reason, "compiling it took longer than 100ms");
     assert!(took < SLACK, "{took:?}");
+}
+
+/// Never comes to an end.
+struct Endless;
+
+#[async_trait]
+impl Dialler for Endless {
+    async fn connect(&self, _: SocketAddr, _: Duration) -> Result<Box<dyn ByteStream>, DialError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn our_own_probes_wait_for_room_and_one_that_is_given_up_makes_some() {
+    let host = host().for_polls(1);
+    let load = |name, granted| {
+        let file = ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component");
+        host.load(&file, granted).unwrap_or_else(|error| panic!("{error:?}"))
+    };
+    let (tcp, skip) = (load("tcp", &["dial"]), load("skip", &[]));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
+    let targets = Targets(BTreeMap::from([(("db".to_owned(), 7000), Some(address))]));
+    let powers = Powers { targets, dialler: Some(Arc::new(Endless)), ..Powers::default() };
+    let limits = Limits { poll: Duration::from_secs(60), ..limits() };
+    for _ in 0..3 {
+        let mut endless = Box::pin(tcp.poll(context(1), powers.clone(), limits));
+        assert!(poll_once!(&mut endless).is_pending());
+        let mut waiting = Box::pin(skip.poll(context(1), Powers::default(), limits));
+        assert!(poll_once!(&mut waiting).is_pending(), "there is room for one");
+        drop(endless);
+        assert_eq!(waiting.await.verdict, Verdict::Ready);
+    }
 }

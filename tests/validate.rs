@@ -325,3 +325,19 @@ fn the_workspace_cannot_take_a_name_over_by_disabling_it_first() {
         told["problems"].as_array().into_iter().flatten().map(|problem| &problem["code"]).collect();
     assert!(codes.iter().any(|code| **code == "workspace-override"), "{told:#}");
 }
+
+#[test]
+fn probes_check_their_settings_where_address_space_is_limited() {
+    let scene = Scene::new();
+    scene.define(
+        "web",
+        "lifecycle = \"shared\"\nimage = \"web:1\"\n[interface]\nkind = \"port\"\nport = 80\n[readiness]\nprobe = \
+         \"http\"\nsettings = { pathh = \"/\" }\n",
+    );
+    // Room for the memory of one guest at a time, and for none of a pool beside it.
+    let script = "ulimit -v 12582912; exec \"$@\"";
+    let farrier = env!("CARGO_BIN_EXE_farrier");
+    let run = Run::program(&scene, "sh").args(["-c", script, "sh", farrier, "validate"]);
+    let outcome = run.output().assert_code(2);
+    assert!(outcome.stdout().contains("[probe-settings]") && outcome.stdout().contains("pathh"), "{outcome}");
+}

@@ -107,7 +107,7 @@ pub(super) fn approvals(file: Option<&Path>) -> Check {
 /// The folder with locks, which all users of the host share.
 pub(super) fn locks(engine: Option<&str>) -> Check {
     const NAME: &str = "locks";
-    let folder = Path::new(lock::FOLDER);
+    let folder = lock::folder();
     if matches!(std::fs::symlink_metadata(folder), Err(error) if error.kind() == io::ErrorKind::NotFound) {
         return Check::well(NAME, format!("{} is made by the first launch", folder.display()));
     }

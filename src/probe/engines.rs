@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
@@ -15,6 +16,8 @@ use super::component::ComponentFile;
 
 /// How often a running guest is interrupted to let others run and to look at its deadline.
 const TICK: Duration = Duration::from_millis(10);
+/// Polls at once that a pool has room for at most; each takes 4 GiB of address space, whether or not it runs.
+const MOST_POLLS: u32 = 1_000;
 /// Core instances and tables of one of farrier's own probes at most: the guest, and what binds its imports.
 const PARTS: u32 = 8;
 /// Elements of one of their tables at most.
@@ -81,7 +84,7 @@ impl Engines {
     /// With room for this many polls of farrier's own probes at once; more wait for their turn.
     #[must_use]
     pub fn for_polls(polls: usize) -> Self {
-        let polls = u32::try_from(polls).unwrap_or(u32::MAX).max(1);
+        let polls = u32::try_from(polls).unwrap_or(u32::MAX).clamp(1, MOST_POLLS);
         Self { polls, pooled: OnceLock::new(), fresh: OnceLock::new() }
     }
 
@@ -96,8 +99,9 @@ impl Engines {
 
     fn pooled(&self) -> Option<&Runner> {
         let start = || {
+            // Of a limited address space (`ulimit -v`), a pool would leave too little to others.
+            getrlimit(Resource::As).current.is_none().then_some(())?;
             let room = Some(Arc::new(Semaphore::new(self.polls as usize)));
-            // A pool wants much address space, of which a limit (`ulimit -v`) may leave too little.
             let engine = start(&pooling(self.polls));
             let engine = engine.inspect_err(|error| tracing::debug!("polls have no pool: {error}")).ok()?;
             Some(Runner { engine, room })
@@ -168,8 +172,9 @@ mod tests {
     }
 
     #[test]
-    fn without_the_address_space_there_is_no_pool() {
+    fn a_pool_has_room_for_a_thousand_polls_at_most() {
         let engines = Engines::for_polls(10_000_000);
-        assert!(engines.for_component(&own("tcp")).expect("an engine").room.is_none());
+        let room = engines.for_component(&own("tcp")).expect("an engine").room.clone();
+        assert_eq!(room.expect("a pool").available_permits(), 1_000);
     }
 }

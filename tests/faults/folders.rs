@@ -50,9 +50,10 @@ fn without_room_for_locks_the_folder_is_named_with_a_way_out() {
     let Some(scene) = scene() else { return };
     // It exists from here on.
     assert_answered(launch(&scene).output());
-    let Some(outcome) = with_full_disk(&scene, "/tmp/farrier-locks") else { return };
+    let folder = farrier::lock::folder().display().to_string();
+    let Some(outcome) = with_full_disk(&scene, &folder) else { return };
     let outcome = outcome.assert_code(125);
-    for part in ["error[state-unusable]", "/tmp/farrier-locks", "disk"] {
+    for part in ["error[state-unusable]", folder.as_str(), "disk"] {
         assert!(outcome.stderr().contains(part), "{part}: {outcome}");
     }
 }

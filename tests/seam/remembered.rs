@@ -7,7 +7,7 @@ use farrier::connection::Identity;
 use farrier::engine::bounded::Patience;
 use farrier::engine::memory::{At, Call, Fault};
 use farrier::engine::{Engine, EngineErrorKind};
-use farrier::lock::FOLDER;
+use farrier::lock::folder;
 use farrier::sidecar::sha256_hex;
 
 use crate::bench::{Bench, Ended, NETWORK, closed_port, listener};
@@ -23,7 +23,7 @@ async fn another(bench: &Bench) -> Identity {
 /// The marks of one container's users, under the locks of one engine.
 fn marks(engine: &str, container: &str) -> usize {
     let begin = format!("{}.{container}@use.", &sha256_hex(engine)[..12]);
-    let names = std::fs::read_dir(FOLDER).expect("the folder of locks").flatten();
+    let names = std::fs::read_dir(folder()).expect("the folder of locks").flatten();
     names.filter(|entry| entry.file_name().to_string_lossy().starts_with(&begin)).count()
 }
 
@@ -145,8 +145,26 @@ async fn without_events_what_opens_later_is_found_all_the_same() {
         bench.engine.called(Call::Container, 4).await;
         tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("the port")
     };
-    let (ended, _listener) = tokio::join!(bench.launch(), opens);
-    ended.ready();
+    let launch = bench.launch();
+    tokio::pin!(launch);
+    let _listener = tokio::select! {
+        listener = opens => listener,
+        ended = &mut launch => panic!("nothing accepted, and yet: {:?}", ended.codes()),
+    };
+    launch.await.ready();
+}
+
+#[tokio::test]
+async fn its_word_counts_more_than_a_network_where_something_is_made() {
+    let mut bench = Bench::new();
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    bench.dialled("db", port, "probe = \"tcp\"");
+    bench.expected = Some(another(&bench).await);
+    bench.proof = network(&bench);
+    let ended = bench.launch().await.ready();
+    assert!(is_marked(&bench, &ended));
+    assert_eq!(ended.events("all-ready").len(), 1);
+    assert_eq!(bench.names(), ["farrier-db"]);
 }
 
 #[tokio::test]
