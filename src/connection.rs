@@ -46,7 +46,7 @@ impl Identity {
     /// Whether this is the engine that says this of itself.
     #[must_use]
     pub fn is_of(&self, info: &EngineInfo) -> bool {
-        self.id == info.id && self.architecture == info.architecture
+        self.is_same(&Self::from(info))
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -232,4 +232,22 @@ fn begin(choice: &Choice, settings: &Settings) -> Result<Connected, Problem> {
     };
     let connected = Connected::new(engine, identity, address.config, answer.boxed().shared());
     Ok(Connected { remembered, doing, ..connected })
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use crate::engine::memory::MemoryEngine;
+
+    #[tokio::test]
+    async fn events_are_wanted_since_the_launch_began_however_late_the_answer_comes() {
+        let engine = Arc::new(MemoryEngine::new());
+        let info = engine.info().await.expect("it tells");
+        let answered = info.moment().expect("a moment");
+        let connected = Connected::known(engine, info.clone(), PathBuf::new());
+        let since = connected.moment().await.expect("a moment");
+        let since = EngineInfo { time: since, ..info }.moment().expect("a moment");
+        assert!(since < answered, "{since} {answered}");
+    }
 }

@@ -12,7 +12,7 @@ use crate::sidecar::sha256_hex;
 
 /// Changes with the form of the entries.
 const FORMAT: u32 = 2;
-/// An entry has a tenth of it.
+/// An entry has half of it at most, unless names are very long.
 const ENTRY_BYTES: u64 = 32 << 10;
 /// As many networks are kept of one engine; with more, all are forgotten.
 const NETWORKS: usize = 64;
@@ -140,7 +140,6 @@ mod tests {
     use super::*;
 
     const ID: &str = "f0371487ada2cc5d45435c56940fe3302eeea128104f5f143d29cbbc9a818f9a";
-
     const OTHER_ID: &str = "6bf8daa6e1e25207efb2002bcc696c64f94bd6fce57e6416853ae4f27ea8ab13";
 
     fn identity(id: &str) -> Identity {

@@ -112,3 +112,25 @@ fn a_folder_without_the_sticky_bit_is_refused() {
     let problem = LockFolder::open_at(folder.path(), "engine").expect_err("refused");
     assert_eq!(problem.code, Code::StateUnusable);
 }
+
+#[test]
+fn only_a_folder_that_is_open_to_all_and_sticky_is_one_for_all() {
+    let folder = tempfile::tempdir().expect("folder");
+    for (name, mode, expected) in [
+        ("open and sticky", 0o1777, true),
+        ("not sticky", 0o777, false),
+        ("of root alone", 0o755, false),
+        ("sticky, of root alone", 0o1755, false),
+        ("not to be entered", 0o1776, false),
+    ] {
+        let path = folder.path().join(name);
+        DirBuilder::new().create(&path).expect("a folder");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+        assert_eq!(is_for_all(&path), expected, "{name}");
+    }
+    let open = folder.path().join("open and sticky");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&open, &link).expect("a link");
+    assert!(!is_for_all(&link), "a link may be another one tomorrow");
+    assert!(!is_for_all(&folder.path().join("absent")));
+}
