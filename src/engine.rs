@@ -103,11 +103,19 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Whether it has the form of the ids that Docker makes by chance for containers, networks and endpoints.
+#[must_use]
+pub fn is_whole_id(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// A running container's place on a network, as the network tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Member {
     /// The container's id.
     pub container: String,
+    /// The container's name.
+    pub name: String,
     /// What [`Endpoint::id`] says too.
     pub endpoint: String,
     /// Its address there.

@@ -13,10 +13,10 @@ use crate::apply::{Applier, engine_problem};
 use crate::approval;
 use crate::connection::{Connected, Identity, connect_to_remembered};
 use crate::engine::{Container, Engine};
-use crate::error::{Failure, Problem};
+use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
-use crate::image_cache::ImageCache;
+use crate::kept::Kept;
 use crate::lock::{Held, InUse, LockFolder, Released};
 use crate::plan::{Cause, NetworkPlan, Plan, SidecarPlan};
 use crate::preparation::Prepared;
@@ -157,26 +157,27 @@ impl Launch {
         identity: &Identity,
         locks: &LockFolder,
     ) -> Result<Plan, Failure> {
-        let known = ImageCache::open(self.settings.cache.as_deref(), &identity.architecture);
-        let plan = self.decide(engine, locks, &known).await?;
-        // What is only remembered of an image is no reason to make a container anew.
+        let kept = Kept::open(self.settings.cache.as_deref(), &identity.architecture);
+        let decided = self.decide(engine, locks, &kept).await;
+        // What is only remembered is no reason to make a container anew, nor to refuse one.
         let drifted = |step: &SidecarPlan| step.causes.iter().any(|cause| matches!(cause, Cause::Drifted(_)));
-        if plan.sidecars.iter().any(drifted) {
-            return self.decide(engine, locks, &ImageCache::default()).await;
-        }
-        Ok(plan)
+        let by_memory = match &decided {
+            Ok(plan) => plan.sidecars.iter().any(drifted),
+            Err(failure) => failure.problems.iter().any(|problem| problem.code == Code::AliasTaken),
+        };
+        if by_memory { self.decide(engine, locks, &Kept::default()).await } else { decided }
     }
 
     async fn decide(
         &self,
         engine: &dyn Engine,
         locks: &LockFolder,
-        known: &ImageCache,
+        kept: &Kept,
     ) -> Result<Plan, Failure> {
         let sidecars: Vec<Sidecar> = self.sidecars().cloned().collect();
         let holders = locks.holders_of(sidecars.iter().map(|sidecar| sidecar.container.as_str()));
         let network = &self.meeting.network;
-        let snapshot = snapshot::take(engine, &sidecars, network, holders, known).await;
+        let snapshot = snapshot::take(engine, &sidecars, network, holders, kept).await;
         let snapshot = snapshot.map_err(|error| engine_problem("look at what runs", &error))?;
         let wish = Wish {
             network: network.clone(),

@@ -32,7 +32,7 @@ pub mod explanation;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod harness;
-pub mod image_cache;
+pub mod kept;
 pub mod launch;
 pub mod lock;
 pub mod managed;

@@ -2,6 +2,7 @@
 //! fails (`dossier`), the gate that executed commands pass (`executions`), and the look after success that all share
 //! who ran already (`closing`).
 
+mod busy;
 pub mod cause;
 pub mod closing;
 pub mod dossier;

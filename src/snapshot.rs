@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{try_join, try_join_all, try_join3};
 
-use crate::engine::{Container, Engine, EngineResult, Image, Network};
-use crate::image_cache::ImageCache;
+use crate::engine::{Container, Engine, EngineResult, Image, Member, Network};
+use crate::kept::Kept;
+use crate::kept::endpoints::EndpointCache;
+use crate::kept::images::ImageCache;
 use crate::lock::Holder;
 use crate::sidecar::{LABEL_SIDECAR, Sidecar};
 
@@ -44,7 +46,7 @@ pub async fn take(
     sidecars: &[Sidecar],
     network: &str,
     holders: BTreeMap<String, Vec<Holder>>,
-    known: &ImageCache,
+    kept: &Kept,
 ) -> EngineResult<Snapshot> {
     let others = sidecars.iter().flat_map(|sidecar| &sidecar.definition.networks);
     let others: BTreeSet<&str> = others.map(String::as_str).filter(|name| *name != network).collect();
@@ -54,7 +56,7 @@ pub async fn take(
     // Members are only wanted of the main network.
     let networks = try_join(engine.inhabited(network), others);
     let containers = try_join_all(sidecars.iter().map(|sidecar| engine.container(&sidecar.container)));
-    let listed = listed(engine, sidecars, known);
+    let listed = listed(engine, sidecars, &kept.images);
     let (networks, containers, (half_made, images)) = try_join3(networks, containers, listed).await?;
     let ((found, members), others) = networks;
 
@@ -71,13 +73,12 @@ pub async fn take(
         .map(|container| container.image_id.as_str())
         .filter(|id| !snapshot.images.values().any(|image| image.id == *id))
         .collect();
-    let untagged = try_join_all(untagged.into_iter().map(|id| image(engine, id, Some(id), known)));
-    let neighbours = members.iter().filter(|member| !ours.contains(member.container.as_str()));
-    let neighbours = try_join_all(neighbours.map(|member| engine.container(&member.container)));
+    let untagged = try_join_all(untagged.into_iter().map(|id| image(engine, id, Some(id), &kept.images)));
+    let others = members.iter().filter(|member| !ours.contains(member.container.as_str()));
+    let neighbours = neighbours(engine, network, others.collect(), &kept.endpoints);
     let (untagged, neighbours) = try_join(untagged, neighbours).await?;
     snapshot.images.extend(untagged.into_iter().flatten());
-    snapshot.neighbours =
-        neighbours.into_iter().flatten().map(|container| neighbour(container, network)).collect();
+    snapshot.neighbours = neighbours;
     Ok(snapshot)
 }
 
@@ -124,9 +125,42 @@ async fn image(
     Ok(found.map(|image| (reference.to_owned(), image)))
 }
 
-fn neighbour(container: Container, network: &str) -> Neighbour {
-    let mut aliases =
-        container.networks.get(network).map(|endpoint| endpoint.aliases.clone()).unwrap_or_default();
-    aliases.push(container.name.clone());
-    Neighbour { id: container.id, name: container.name, aliases }
+/// Who else is on the network. The engine is asked about those that were not seen there before.
+async fn neighbours(
+    engine: &dyn Engine,
+    network: &str,
+    members: Vec<&Member>,
+    known: &EndpointCache,
+) -> EngineResult<Vec<Neighbour>> {
+    if members.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut aliases = known.recall(network);
+    aliases.retain(|endpoint, _| members.iter().any(|member| member.endpoint == *endpoint));
+    let new = members.iter().filter(|member| !aliases.contains_key(&member.endpoint));
+    let new = try_join_all(new.map(|member| engine.container(&member.container))).await?;
+    let mut found = Vec::new();
+    let mut is_new = false;
+    for mut container in new.into_iter().flatten() {
+        let endpoint = container.networks.remove(network).unwrap_or_default();
+        found.push(neighbour(container.id, container.name, endpoint.aliases.clone()));
+        aliases.insert(endpoint.id, endpoint.aliases);
+        is_new = true;
+    }
+    for member in members {
+        if let Some(aliases) = aliases.get(&member.endpoint)
+            && !found.iter().any(|neighbour| neighbour.id == member.container)
+        {
+            found.push(neighbour(member.container.clone(), member.name.clone(), aliases.clone()));
+        }
+    }
+    if is_new {
+        known.keep(network, aliases);
+    }
+    Ok(found)
+}
+
+fn neighbour(id: String, name: String, mut aliases: Vec<String>) -> Neighbour {
+    aliases.push(name.clone());
+    Neighbour { id, name, aliases }
 }

@@ -96,6 +96,8 @@ fn what_runs_already_costs_three_requests_and_one_for_each() {
     };
     std::fs::create_dir_all(scene.path("bin")).expect("a folder");
     std::os::unix::fs::symlink("/bin/true", scene.path("bin/docker")).expect("a link");
+    // Somebody else on the network is looked at once.
+    scene.docker_run(["--network", &network, &fixture_image(), "serve", "--port", "7000"]);
     launch().assert_code(0);
     counter.take();
     let requests = (0..TRIES).map(|_| {

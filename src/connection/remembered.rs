@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
+use crate::engine::is_whole_id;
 use crate::private_files::{private_folder, read_private, write_atomically};
 use crate::sidecar::sha256_hex;
 
@@ -18,8 +19,6 @@ const ENTRY_BYTES: u64 = 32 << 10;
 const NETWORKS: usize = 64;
 /// After this time an engine is asked what it is, whatever is on it: an update may have given it another id.
 const FRESH: Duration = Duration::from_hours(24);
-/// Hexadecimal digits of an id that an engine made by chance.
-const ID_DIGITS: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
@@ -122,7 +121,7 @@ fn read(path: &Path) -> Option<Entry> {
 /// and have shorter ids; Podman's default network, and once all of its networks, have ids that are made from names.
 fn is_unique(name: &str, id: &str) -> bool {
     let is_digest = [name, "podman"].iter().any(|name| id == sha256_hex(name));
-    id.len() == ID_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit()) && !is_digest
+    is_whole_id(id) && !is_digest
 }
 
 fn now() -> u64 {

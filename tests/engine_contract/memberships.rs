@@ -46,9 +46,14 @@ async fn a_connection_is_another_one_after_each_start_and_each_joining(stage: &d
             assert_eq!(engine.inhabited(&net).await.expect("an answer").1, []);
             engine.connect(&net, &id, &[]).await.expect("it joins");
         }
-        let endpoint = stage.inspect(&id).await.networks[&net].clone();
-        let member =
-            Member { container: id.clone(), endpoint: endpoint.id.clone(), address: endpoint.address };
+        let found = stage.inspect(&id).await;
+        let endpoint = found.networks[&net].clone();
+        let member = Member {
+            container: id.clone(),
+            name: found.name,
+            endpoint: endpoint.id.clone(),
+            address: endpoint.address,
+        };
         let (networks, members) = engine.inhabited(&net).await.expect("an answer");
         assert_eq!((networks, members), (engine.networks(&net).await.expect("networks"), vec![member]));
         assert!(!endpoint.id.is_empty() && endpoint.address.is_some(), "{endpoint:?}");

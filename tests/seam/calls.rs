@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 
 use farrier::engine::memory::{At, Call, Fault, World};
-use farrier::engine::{EngineErrorKind, Status};
+use farrier::engine::{ContainerSpec, EngineErrorKind, Status};
 
-use crate::bench::{Bench, NETWORK, dialled, listener, plain};
+use crate::bench::{Bench, IMAGE, NETWORK, dialled, listener, plain};
 
 /// A busy machine may take so long for a first answer that events are read after all; not each time.
 const TRIES: usize = 10;
@@ -101,4 +101,53 @@ async fn what_is_remembered_of_an_image_makes_no_container_anew() {
     assert_eq!(bench.engine.changes(), []);
     assert_eq!(bench.engine.count(Call::Image), 1, "it was asked for when it looked wrong");
     assert_eq!(bench.container("db"), before);
+}
+
+/// A container of somebody else's that runs on the network.
+fn neighbour(world: &mut World, name: &str, aliases: &[&str]) {
+    let spec = ContainerSpec {
+        name: name.to_owned(),
+        image: IMAGE.to_owned(),
+        network: NETWORK.to_owned(),
+        aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+        ..ContainerSpec::default()
+    };
+    world.create(&spec).expect("made");
+    world.start_now(name).expect("started");
+}
+
+#[tokio::test]
+async fn others_on_the_network_are_asked_about_once() {
+    let bench = Bench::new().remembering();
+    bench.plain("db");
+    bench.up().await;
+    let alone = cheapest(&bench).await.len();
+    bench.engine.change(|world| ["x", "y"].into_iter().for_each(|name| neighbour(world, name, &["cache"])));
+    bench.engine.calm();
+    bench.up().await;
+    assert!(bench.engine.calls().len() >= alone + 2, "both are new");
+    assert_eq!(cheapest(&bench).await.len(), alone);
+    bench.engine.change(|world| neighbour(world, "z", &[]));
+    bench.engine.calm();
+    bench.up().await;
+    assert_eq!(bench.engine.calls().iter().filter(|logged| logged.call == Call::Container).count(), 2);
+
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_others_refuses_nothing_by_itself() {
+    let bench = Bench::new().remembering();
+    bench.engine.change(|world| neighbour(world, "x", &["cache"]));
+    bench.define("cache", &dialled(1, "probe = \"skip\""));
+    for remembered in [false, true] {
+        assert_eq!(bench.launch().await.codes(), ["alias-taken"], "{remembered}");
+    }
+    std::fs::remove_file(bench.file("cache")).expect("its definition");
+    bench.define("db", &dialled(1, "probe = \"skip\""));
+    for entry in std::fs::read_dir(bench.remembered().with_file_name("endpoints")).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("an entry");
+        std::fs::write(&path, text.replace("\"cache\"", "\"db\"")).expect("a wrong entry");
+    }
+    bench.up().await;
 }

@@ -42,6 +42,7 @@ pub(super) fn convert_listed_network(network: ListedNetwork) -> Network {
 pub(super) fn convert_network(network: NetworkInspect) -> (Network, Vec<Member>) {
     let members = network.containers.unwrap_or_default().into_iter().map(|(container, endpoint)| Member {
         container,
+        name: endpoint.name.unwrap_or_default(),
         endpoint: endpoint.endpoint_id.unwrap_or_default(),
         // With the length of the network's prefix behind it.
         address: endpoint.ipv4_address.and_then(|text| text.split('/').next()?.parse().ok()),

@@ -75,6 +75,7 @@ impl World {
         });
         let members = endpoints.map(|(kept, endpoint)| Member {
             container: kept.container.id.clone(),
+            name: kept.container.name.clone(),
             endpoint: endpoint.id.clone(),
             address: endpoint.address,
         });

@@ -16,7 +16,8 @@ use crate::event::Event;
 use crate::probe::dialler::Dialler;
 use crate::probe::directories::PrivateFolders;
 use crate::probe::host::{LoadedProbe, Verdict};
-use crate::probe::interfaces::{Powers, Targets, types};
+use crate::probe::interfaces::{Dialled, Observed, Powers, Sockets, Targets, types};
+use crate::readiness::busy::busy;
 use crate::readiness::dossier::{Answers, NO_ANSWER};
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
 use crate::readiness::powers::Way;
@@ -26,6 +27,17 @@ use crate::readiness::schedule::{pause, until_next};
 const LEAST_FOR_THE_WAY: Duration = Duration::from_secs(10);
 /// What a built-in probe that executes commands may take for one poll: Docker's default for health tests.
 const EXECUTING_POLL: Duration = Duration::from_secs(30);
+
+/// A poll that did not say ready.
+#[derive(Default)]
+struct NotYet {
+    /// The pause that the probe asks for.
+    pause: Option<Duration>,
+    /// How far away the deadline is to be at least.
+    extend: Option<Duration>,
+    /// What it saw.
+    observed: Observed,
+}
 
 impl Wait<'_> {
     /// Polls one condition until it is ready.
@@ -56,14 +68,15 @@ impl Wait<'_> {
             let polled_at = Instant::now();
             let powers = self.shared.powers(self.sidecar, condition, container, &way).await;
             let dialled = powers.targets.clone();
-            let mut verdict = self.poll(condition, &probe, powers, answers, deadline).await?;
-            if verdict.is_none() && !self.still_there(condition, container, &dialled).await {
+            let (polled, worked) = busy(self.poll(condition, &probe, powers, answers, deadline)).await;
+            let mut polled = polled?;
+            if polled.is_none() && !self.still_there(condition, container, &dialled).await {
                 // Another sidecar moved meanwhile: what answered was perhaps somebody else.
-                verdict = Some((None, None));
+                polled = Some(NotYet::default());
             }
-            let Some((asked, extend)) = verdict else { return Ok(()) };
+            let Some(not_yet) = polled else { return Ok(()) };
             self.goes_on();
-            if let Some(extend) = extend {
+            if let Some(extend) = not_yet.extend {
                 let asked = (Instant::now() + extend).min(latest);
                 if asked > deadline {
                     deadline = asked;
@@ -72,10 +85,12 @@ impl Wait<'_> {
                 }
             }
             let waiting = self.shared.waiting.load(Ordering::Relaxed);
-            let cost = polled_at.elapsed();
+            let alone = only_this_host_worked(condition, &way, &not_yet.observed);
+            let cost = if alone { worked } else { polled_at.elapsed() };
             // One dial that was slow because the machine was busy says nothing about the next.
             let usual = if executes { cost } else { cost.min(std::mem::replace(&mut before, cost)) };
             let left = deadline.saturating_duration_since(Instant::now());
+            let asked = not_yet.pause;
             let pause = until_next(pause(usual, waiting, executes, asked), asked, usual, left);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -134,7 +149,7 @@ impl Wait<'_> {
         !others || self.shared.targets(self.sidecar, container, grants, true).await == *dialled
     }
 
-    /// Polls once. None is ready; else the pause and the extension that the probe asks for.
+    /// Polls once. None is ready.
     async fn poll(
         &self,
         condition: &Condition,
@@ -142,7 +157,7 @@ impl Wait<'_> {
         powers: Powers,
         answers: &Mutex<Answers>,
         deadline: Instant,
-    ) -> Result<Option<(Option<Duration>, Option<Duration>)>, Ended> {
+    ) -> Result<Option<NotYet>, Ended> {
         let polled_at = Instant::now();
         let left = deadline.saturating_duration_since(polled_at).max(Duration::from_millis(1));
         let attempt = answers.lock().unwrap_or_else(PoisonError::into_inner).attempts + 1;
@@ -161,11 +176,14 @@ impl Wait<'_> {
         let name = &condition.found.name;
         let (text, outcome) = match polled.verdict {
             Verdict::Ready => ("ready".to_owned(), Ok(None)),
-            Verdict::Pending { reason, retry_after, extend } => (reason, Ok(Some((retry_after, extend)))),
-            Verdict::TimedOut => (no_answer(condition, limits), Ok(Some((None, None)))),
+            Verdict::Pending { reason, retry_after, extend } => {
+                let observed = polled.observed.clone();
+                (reason, Ok(Some(NotYet { pause: retry_after, extend, observed })))
+            }
+            Verdict::TimedOut => (no_answer(condition, limits), Ok(Some(NotYet::default()))),
             Verdict::Failed(reason) => {
                 // A container that cannot be looked at is the watch's business, which ends the wait.
-                let Ok(now) = self.look().await else { return Ok(Some((None, None))) };
+                let Ok(now) = self.look().await else { return Ok(Some(NotYet::default())) };
                 let by_health = condition.found.interfaces.contains(&"health") && is_unhealthy(&now);
                 let why = if by_health { unhealthy(&now) } else { ended(Code::ProbeFailed, reason.clone()) };
                 (reason, Err(why))
@@ -199,6 +217,15 @@ impl Wait<'_> {
         });
         outcome
     }
+}
+
+/// Whether a poll took nobody's time but this program's: it asked nothing but to dial, and no server answered. What
+/// else it took by the clock was waiting, which slows nobody down.
+fn only_this_host_worked(condition: &Condition, way: &Way, observed: &Observed) -> bool {
+    let direct = way.dialler.is_some() && way.sockets == Sockets::Direct;
+    let refused = observed.dialled == Some(Dialled::Refused) && !observed.met_server;
+    let own_sockets = condition.found.component.imports_wasi();
+    direct && refused && !own_sockets && condition.found.interfaces.iter().all(|interface| *interface == "dial")
 }
 
 /// The end of a wait whose time is up, with the newest answer.

@@ -1,82 +1,61 @@
 //! What images run by default, kept between launches: an image's id is the digest of exactly that, so an entry
 //! never grows old. What is recalled only spares a question; no container is made anew because of it.
 
-use std::path::{Path, PathBuf};
-
+use super::folder::CacheFolder;
 use crate::engine::Image;
-use crate::private_files::{private_folder, read_private, write_atomically};
 
 /// Changes with the form of the entries, and with what the engine's answers are converted to.
 const FORMAT: u32 = 1;
-/// No image's configuration is nearly as large.
-const ENTRY_BYTES: u64 = 1 << 20;
-/// So many are kept; where images are built all day long, the folder is emptied then.
-const ENTRIES: usize = 1000;
 
 /// The folder with what is known of images; without one, nothing is.
 #[derive(Clone, Debug, Default)]
 pub struct ImageCache {
-    folder: Option<PathBuf>,
+    folder: Option<CacheFolder>,
     /// Of the engine: one id may name images of several architectures.
     architecture: String,
 }
 
 impl ImageCache {
-    /// Opens the cache below this folder; one that keeps nothing where that cannot be trusted or made.
-    #[must_use]
-    pub fn open(cache: Option<&Path>, architecture: &str) -> Self {
-        let folder = cache.and_then(|cache| {
-            let folder = cache.join("images");
-            let usable = private_folder(cache).and_then(|()| private_folder(&folder));
-            usable.is_ok().then_some(folder)
-        });
+    pub(super) fn new(folder: Option<CacheFolder>, architecture: &str) -> Self {
         Self { folder, architecture: architecture.to_owned() }
     }
 
-    fn entry(&self, id: &str) -> Option<PathBuf> {
+    fn entry(&self, id: &str) -> Option<(&CacheFolder, String)> {
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let digest = id.strip_prefix("sha256:").filter(|digest| digest.len() == 64 && plain(digest))?;
         let folder = self.folder.as_ref().filter(|_| plain(&self.architecture))?;
-        Some(folder.join(format!("{digest}-{}.{FORMAT}.json", self.architecture)))
+        Some((folder, format!("{digest}-{}.{FORMAT}.json", self.architecture)))
     }
 
     /// The image of this id, as the engine once told it.
     #[must_use]
     pub fn recall(&self, id: &str) -> Option<Image> {
-        let text = read_private(&self.entry(id)?, ENTRY_BYTES)?;
-        serde_json::from_slice(&text).ok().filter(|image: &Image| image.id == id)
+        let (folder, entry) = self.entry(id)?;
+        folder.read(&entry).filter(|image: &Image| image.id == id)
     }
 
-    /// Keeps what the engine told. That it cannot be kept costs the next launch a question, nothing else.
+    /// Keeps what the engine told.
     pub fn keep(&self, image: &Image) {
-        let Some(path) = self.entry(&image.id) else { return };
-        if path.exists() {
-            return;
-        }
-        self.make_room();
-        let written = serde_json::to_vec(image).map_err(std::io::Error::other);
-        if let Err(error) = written.and_then(|text| write_atomically(&path, &[&text])) {
-            tracing::debug!("what {} runs is not kept: {error}", image.id);
-        }
-    }
-
-    fn make_room(&self) {
-        let Some(entries) = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok()) else {
-            return;
-        };
-        let all: Vec<_> = entries.flatten().collect();
-        if all.len() >= ENTRIES {
-            for entry in all {
-                let _ = std::fs::remove_file(entry.path());
-            }
+        if let Some((folder, entry)) = self.entry(&image.id)
+            && !folder.path(&entry).exists()
+        {
+            folder.write(&entry, image);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::engine::{HealthTest, Process};
+    use crate::kept::Kept;
+    use crate::kept::folder::ENTRIES;
+
+    fn open(cache: &Path, architecture: &str) -> ImageCache {
+        Kept::open(Some(cache), architecture).images
+    }
 
     fn image(digit: char) -> Image {
         let health = HealthTest { test: vec!["CMD".to_owned(), "test".to_owned()], ..HealthTest::default() };
@@ -91,12 +70,12 @@ mod tests {
     #[test]
     fn what_was_kept_is_recalled_by_its_id_and_for_its_architecture_only() {
         let folder = tempfile::tempdir().expect("a folder");
-        let cache = ImageCache::open(Some(folder.path()), "x86_64");
+        let cache = open(folder.path(), "x86_64");
         assert_eq!(cache.recall(&image('a').id), None);
         cache.keep(&image('a'));
         assert_eq!(cache.recall(&image('a').id), Some(image('a')));
         assert_eq!(cache.recall(&image('b').id), None);
-        assert_eq!(ImageCache::open(Some(folder.path()), "aarch64").recall(&image('a').id), None);
+        assert_eq!(open(folder.path(), "aarch64").recall(&image('a').id), None);
         for id in ["", "sha256:", "image:1", "sha256:../../a"] {
             cache.keep(&Image { id: id.to_owned(), ..image('a') });
             assert_eq!(cache.recall(id), None, "{id}");
@@ -107,8 +86,9 @@ mod tests {
     fn an_entry_that_says_something_else_or_that_others_could_write_is_not_believed() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a folder");
-        let cache = ImageCache::open(Some(folder.path()), "x86_64");
-        let path = cache.entry(&image('a').id).expect("a place");
+        let cache = open(folder.path(), "x86_64");
+        let (folder_of_images, entry) = cache.entry(&image('a').id).expect("a place");
+        let path = folder_of_images.path(&entry);
         for text in ["", "{}", "null", &serde_json::to_string(&image('b')).expect("text")] {
             std::fs::write(&path, text).expect("an entry");
             assert_eq!(cache.recall(&image('a').id), None, "{text}");
@@ -117,9 +97,9 @@ mod tests {
         cache.keep(&image('a'));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("a mode");
         assert_eq!(cache.recall(&image('a').id), None);
-        let open = std::fs::Permissions::from_mode(0o777);
-        std::fs::set_permissions(folder.path().join("images"), open).expect("a mode");
-        let cache = ImageCache::open(Some(folder.path()), "x86_64");
+        let for_everybody = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder.path().join("images"), for_everybody).expect("a mode");
+        let cache = open(folder.path(), "x86_64");
         cache.keep(&image('c'));
         assert_eq!(cache.recall(&image('c').id), None, "a folder of everybody's is not used");
     }
@@ -127,7 +107,7 @@ mod tests {
     #[test]
     fn the_folder_does_not_grow_for_ever() {
         let folder = tempfile::tempdir().expect("a folder");
-        let cache = ImageCache::open(Some(folder.path()), "x86_64");
+        let cache = open(folder.path(), "x86_64");
         for number in 0..ENTRIES {
             std::fs::write(folder.path().join(format!("images/{number}")), "").expect("an entry");
         }
