@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applier, engine_problem};
 use crate::approval;
+use crate::caches::Caches;
 use crate::connection::{Connected, Identity, connect_to_remembered};
 use crate::engine::{Container, Engine};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
-use crate::kept::Kept;
 use crate::lock::{Held, InUse, LockFolder, Released};
-use crate::plan::{Cause, NetworkPlan, Plan, SidecarPlan};
+use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
 use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
 use crate::reachability::Meeting;
@@ -157,27 +157,31 @@ impl Launch {
         identity: &Identity,
         locks: &LockFolder,
     ) -> Result<Plan, Failure> {
-        let kept = Kept::open(self.settings.cache.as_deref(), &identity.architecture);
-        let decided = self.decide(engine, locks, &kept).await;
+        let (cache, architecture) = (self.settings.cache.as_deref(), &identity.architecture);
+        let decided = self.decide(engine, locks, &Caches::open(cache, architecture)).await;
         // What is only remembered is no reason to make a container anew, nor to refuse one.
-        let drifted = |step: &SidecarPlan| step.causes.iter().any(|cause| matches!(cause, Cause::Drifted(_)));
-        let by_memory = match &decided {
-            Ok(plan) => plan.sidecars.iter().any(drifted),
-            Err(failure) => failure.problems.iter().any(|problem| problem.code == Code::AliasTaken),
+        let anew = |step: &SidecarPlan| step.action == Action::Recreate;
+        let refusal = |problem: &Problem| matches!(problem.code, Code::AliasTaken | Code::SidecarInUse);
+        let is_certain = match &decided {
+            Ok(plan) => !plan.sidecars.iter().any(anew),
+            Err(failure) => !failure.problems.iter().any(refusal),
         };
-        if by_memory { self.decide(engine, locks, &Kept::default()).await } else { decided }
+        if is_certain {
+            return decided;
+        }
+        self.decide(engine, locks, &Caches::asking_anew(cache, architecture)).await
     }
 
     async fn decide(
         &self,
         engine: &dyn Engine,
         locks: &LockFolder,
-        kept: &Kept,
+        caches: &Caches,
     ) -> Result<Plan, Failure> {
         let sidecars: Vec<Sidecar> = self.sidecars().cloned().collect();
         let holders = locks.holders_of(sidecars.iter().map(|sidecar| sidecar.container.as_str()));
         let network = &self.meeting.network;
-        let snapshot = snapshot::take(engine, &sidecars, network, holders, kept).await;
+        let snapshot = snapshot::take(engine, &sidecars, network, holders, caches).await;
         let snapshot = snapshot.map_err(|error| engine_problem("look at what runs", &error))?;
         let wish = Wish {
             network: network.clone(),

@@ -17,6 +17,7 @@
 
 pub mod apply;
 pub mod approval;
+pub mod caches;
 pub mod cli;
 pub mod commands;
 pub mod connection;
@@ -32,7 +33,7 @@ pub mod explanation;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod harness;
-pub mod kept;
+
 pub mod launch;
 pub mod lock;
 pub mod managed;

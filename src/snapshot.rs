@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{try_join, try_join_all, try_join3};
 
-use crate::engine::{Container, Engine, EngineResult, Image, Member, Network};
-use crate::kept::Kept;
-use crate::kept::endpoints::EndpointCache;
-use crate::kept::images::ImageCache;
+use crate::caches::Caches;
+use crate::caches::endpoints::{Aliases, EndpointCache};
+use crate::caches::images::ImageCache;
+use crate::engine::{Container, Engine, EngineResult, Image, Member, Network, is_whole_id};
 use crate::lock::Holder;
 use crate::sidecar::{LABEL_SIDECAR, Sidecar};
 
@@ -37,7 +37,8 @@ pub struct Snapshot {
     pub holders: BTreeMap<String, Vec<Holder>>,
 }
 
-/// Reads it. What images run is taken from the cache where the engine says which image is meant.
+/// Reads it. What images run, and who is found on the network by which aliases, is taken from the caches where the
+/// engine says which image and whose place is meant.
 ///
 /// # Errors
 /// When the engine does not answer one of the questions.
@@ -46,7 +47,7 @@ pub async fn take(
     sidecars: &[Sidecar],
     network: &str,
     holders: BTreeMap<String, Vec<Holder>>,
-    kept: &Kept,
+    caches: &Caches,
 ) -> EngineResult<Snapshot> {
     let others = sidecars.iter().flat_map(|sidecar| &sidecar.definition.networks);
     let others: BTreeSet<&str> = others.map(String::as_str).filter(|name| *name != network).collect();
@@ -56,7 +57,7 @@ pub async fn take(
     // Members are only wanted of the main network.
     let networks = try_join(engine.inhabited(network), others);
     let containers = try_join_all(sidecars.iter().map(|sidecar| engine.container(&sidecar.container)));
-    let listed = listed(engine, sidecars, &kept.images);
+    let listed = listed(engine, sidecars, &caches.images);
     let (networks, containers, (half_made, images)) = try_join3(networks, containers, listed).await?;
     let ((found, members), others) = networks;
 
@@ -73,9 +74,16 @@ pub async fn take(
         .map(|container| container.image_id.as_str())
         .filter(|id| !snapshot.images.values().any(|image| image.id == *id))
         .collect();
-    let untagged = try_join_all(untagged.into_iter().map(|id| image(engine, id, Some(id), &kept.images)));
+    let untagged = try_join_all(untagged.into_iter().map(|id| image(engine, id, Some(id), &caches.images)));
     let others = members.iter().filter(|member| !ours.contains(member.container.as_str()));
-    let neighbours = neighbours(engine, network, others.collect(), &kept.endpoints);
+    let others: Vec<&Member> = others.collect();
+    let neighbours = async {
+        match snapshot.networks.get(network).map(Vec::as_slice) {
+            Some([network]) => neighbours(engine, network, &others, &caches.endpoints).await,
+            // Two of one name have no members that could be told apart.
+            _ => Ok(Vec::new()),
+        }
+    };
     let (untagged, neighbours) = try_join(untagged, neighbours).await?;
     snapshot.images.extend(untagged.into_iter().flatten());
     snapshot.neighbours = neighbours;
@@ -128,34 +136,32 @@ async fn image(
 /// Who else is on the network. The engine is asked about those that were not seen there before.
 async fn neighbours(
     engine: &dyn Engine,
-    network: &str,
-    members: Vec<&Member>,
+    network: &Network,
+    members: &[&Member],
     known: &EndpointCache,
 ) -> EngineResult<Vec<Neighbour>> {
-    if members.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut aliases = known.recall(network);
-    aliases.retain(|endpoint, _| members.iter().any(|member| member.endpoint == *endpoint));
-    let new = members.iter().filter(|member| !aliases.contains_key(&member.endpoint));
-    let new = try_join_all(new.map(|member| engine.container(&member.container))).await?;
-    let mut found = Vec::new();
-    let mut is_new = false;
-    for mut container in new.into_iter().flatten() {
-        let endpoint = container.networks.remove(network).unwrap_or_default();
-        found.push(neighbour(container.id, container.name, endpoint.aliases.clone()));
-        aliases.insert(endpoint.id, endpoint.aliases);
-        is_new = true;
-    }
+    let mut recalled = known.recall(&network.id);
+    let (mut kept, mut found, mut new) = (Aliases::new(), Vec::new(), Vec::new());
     for member in members {
-        if let Some(aliases) = aliases.get(&member.endpoint)
-            && !found.iter().any(|neighbour| neighbour.id == member.container)
-        {
-            found.push(neighbour(member.container.clone(), member.name.clone(), aliases.clone()));
+        match recalled.remove(&member.endpoint) {
+            Some(aliases) => {
+                found.push(neighbour(member.container.clone(), member.name.clone(), aliases.clone()));
+                kept.insert(member.endpoint.clone(), aliases);
+            }
+            None => new.push(engine.container(&member.container)),
         }
     }
-    if is_new {
-        known.keep(network, aliases);
+    let recalled_count = kept.len();
+    for mut container in try_join_all(new).await?.into_iter().flatten() {
+        let endpoint = container.networks.remove(&network.name).unwrap_or_default();
+        found.push(neighbour(container.id, container.name, endpoint.aliases.clone()));
+        // Other engines than Docker may tell none, or one that is not made by chance.
+        if is_whole_id(&endpoint.id) {
+            kept.insert(endpoint.id, endpoint.aliases);
+        }
+    }
+    if kept.len() > recalled_count {
+        known.keep(&network.id, &kept);
     }
     Ok(found)
 }

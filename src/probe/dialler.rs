@@ -34,6 +34,11 @@ pub trait Dialler: Send + Sync {
     async fn connect(&self, address: SocketAddr, timeout: Duration)
     -> Result<Box<dyn ByteStream>, DialError>;
 
+    /// Whether nobody but the kernel of this host has work by a dial that is refused.
+    fn is_direct(&self) -> bool {
+        false
+    }
+
     /// Whether it will never connect again, since what it goes through is gone.
     fn has_ended(&self) -> bool {
         false
@@ -46,6 +51,10 @@ pub struct Direct;
 
 #[async_trait]
 impl Dialler for Direct {
+    fn is_direct(&self) -> bool {
+        true
+    }
+
     async fn connect(
         &self,
         address: SocketAddr,

@@ -95,8 +95,8 @@ pub enum Sockets {
 pub struct Observed {
     /// How the last dial ended.
     pub dialled: Option<Dialled>,
-    /// Whether a server answered any of its dials.
-    pub met_server: bool,
+    /// Whether any of its dials ended otherwise than by being refused.
+    pub not_only_refused: bool,
     /// What it asked for without a grant.
     pub not_granted: Option<String>,
     /// The container has no health test.

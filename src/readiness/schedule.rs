@@ -9,19 +9,63 @@ const LONGEST_DIAL: Duration = Duration::from_millis(250);
 /// Times the number of sidecars, the pause may grow to this: 200 dials a second in all, what a twentieth of a slow core
 /// does.
 const LEAST_APART: Duration = Duration::from_millis(5);
-/// A poll's cost by the clock times this is the pause, so that polling takes at most a twentieth of a core: it is more than
-/// 20 because what wakes a poll, and what it tells, comes around it.
-const COST_FACTOR: u32 = 24;
-/// The same where several are waited for, whose polls come while others are still answered.
-const COST_FACTOR_OF_MANY: u32 = 30;
+/// A poll's cost times this is the pause, so that polling takes at most a twentieth of a core.
+const COST_FACTOR: u32 = 20;
+/// The same where several are waited for: it is more because the looks at each of them come beside their polls.
+const COST_FACTOR_OF_MANY: u32 = 32;
+/// What this program works around a poll: the timer, its wake-up, the pause.
+const AROUND: Duration = Duration::from_micros(30);
+/// Of the time by the clock, this part counts as work even where no other was seen.
+const CLOCK_PART: u32 = 4;
 /// A last poll begins this long before the end, or twice what one costs.
 const LAST_POLL: Duration = Duration::from_millis(10);
 /// A probe may not put its next poll off further than this.
 const LONGEST_ASKED: Duration = Duration::from_secs(10);
 
+/// What a poll took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Took {
+    /// By the clock.
+    pub clock: Duration,
+    /// Of a processor, by this program alone.
+    pub worked: Duration,
+    /// Whether nobody else worked for it.
+    pub alone: bool,
+}
+
+/// The cost of polls, one after the other.
+#[derive(Debug)]
+pub struct Pace {
+    before: Duration,
+    alone: bool,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { before: Duration::MAX, alone: false }
+    }
+}
+
+impl Pace {
+    /// What a poll costs, after it took this.
+    ///
+    /// Where others worked for it, their time is what it took by the clock. Where nobody did, it is what this program
+    /// worked, and what comes around that; of the clock then a part only counts, since most of it is a processor that wakes
+    /// up, unless the machine is busy. One poll that was slow says nothing about the next: the smaller of two counts.
+    /// Polls that execute commands always count.
+    pub fn cost(&mut self, took: Took, executes: bool) -> Duration {
+        let cost = if took.alone { (took.worked + AROUND).max(took.clock / CLOCK_PART) } else { took.clock };
+        if executes {
+            return cost;
+        }
+        let before = std::mem::replace(&mut self.before, cost);
+        if std::mem::replace(&mut self.alone, took.alone) == took.alone { cost.min(before) } else { cost }
+    }
+}
+
 /// The pause after a poll that cost this much.
 ///
-/// Dials: 24 × cost, or 30 × cost × waiting, between 1 ms and 250 ms, or 5 ms × waiting where that is more. Polls that execute
+/// Dials: 20 × cost, or 32 × cost × waiting, between 1 ms and 250 ms, or 5 ms × waiting where that is more. Polls that execute
 /// commands: as long as they took, so that the engine is busy with them at most half of the time. A probe may ask
 /// for a longer pause.
 #[must_use]
@@ -80,12 +124,40 @@ mod tests {
     }
 
     #[test]
+    fn costs() {
+        let took = |clock, worked, alone| {
+            let (clock, worked) = (Duration::from_micros(clock), Duration::from_micros(worked));
+            Took { clock, worked, alone }
+        };
+        let alone = |clock, worked| took(clock, worked, true);
+        let served = |clock| took(clock, 50, false);
+        let table: [(&str, &[Took], u64); 8] = [
+            ("a refused dial", &[alone(500, 170)], 200),
+            ("on a busy machine", &[alone(20_000, 170)], 5_000),
+            ("busy for a moment", &[alone(500, 170), alone(20_000, 170)], 200),
+            ("a clock that stands still", &[alone(20, 0)], 30),
+            ("a server that answers", &[served(900)], 900),
+            ("slow once", &[served(900), served(80_000)], 900),
+            ("refused, then a slow server", &[alone(500, 170), served(300_000)], 300_000),
+            ("a slow server, then refused", &[served(300_000), alone(500, 170)], 200),
+        ];
+        for (name, polls, expected) in table {
+            let mut pace = Pace::default();
+            let costs: Vec<Duration> = polls.iter().map(|took| pace.cost(*took, false)).collect();
+            assert_eq!(costs.last(), Some(&Duration::from_micros(expected)), "{name}");
+        }
+        let mut pace = Pace::default();
+        assert_eq!(pace.cost(served(80_000), true), pace.cost(served(80_000), true));
+        assert_eq!(pace.cost(served(90_000), true), Duration::from_micros(90_000), "each execution counts");
+    }
+
+    #[test]
     fn pauses() {
         let milliseconds = Duration::from_millis;
         let table = [
             ("a cheap dial", Duration::from_micros(20), 1, false, None, milliseconds(1)),
-            ("an ordinary dial", Duration::from_micros(150), 1, false, None, Duration::from_micros(3600)),
-            ("ten of them", Duration::from_micros(150), 10, false, None, milliseconds(45)),
+            ("an ordinary dial", Duration::from_micros(150), 1, false, None, milliseconds(3)),
+            ("ten of them", Duration::from_micros(150), 10, false, None, milliseconds(48)),
             ("a slow dial", milliseconds(900), 1, false, None, milliseconds(250)),
             ("fifty slow ones", milliseconds(1), 50, false, None, milliseconds(250)),
             ("a hundred slow ones", milliseconds(1), 100, false, None, milliseconds(500)),

@@ -12,7 +12,7 @@ const HEAD: &str = "\
 # Events
 
 `farrier launch --events FILE` and `farrier up --events FILE` append everything that happens to a file, one JSON object
-a line, written in one piece, so that launches beside each other may share a file; `-` is standard error, which then holds
+a line, written in one piece, so that launches beside each other may share a file of this machine; `-` is standard error, which then holds
 nothing else. `farrier schema --events` prints the JSON Schema, from which this page is made.
 
 Each line has `schema`, the version of this form (1), `at_ms`, the milliseconds since farrier started, and `event`, its

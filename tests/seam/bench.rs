@@ -56,7 +56,7 @@ pub struct Bench {
     folder: TempDir,
     pub meeting: Meeting,
     pub recreate: bool,
-    /// Whether launches keep what the engine told of images.
+    /// Whether launches keep what the engine told.
     remembers: bool,
     /// What launches remember the engine to be.
     pub expected: Option<Identity>,
@@ -108,7 +108,7 @@ impl Bench {
         self
     }
 
-    /// What launches know of images.
+    /// What launches know of images; `endpoints` beside it is what they know of networks.
     pub fn remembered(&self) -> PathBuf {
         self.folder.path().join("cache/images")
     }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use farrier::engine::memory::{At, Call, Fault, World};
 use farrier::engine::{ContainerSpec, EngineErrorKind, Status};
+use farrier::lock::LockFolder;
 
 use crate::bench::{Bench, IMAGE, NETWORK, dialled, listener, plain};
 
@@ -85,22 +86,50 @@ async fn where_the_shared_look_fails_each_looks_alone() {
     assert_eq!(bench.launch().await.codes(), ["sidecar-exited"]);
 }
 
+/// Makes what is remembered of each image wrong.
+fn spoil(bench: &Bench) {
+    for entry in std::fs::read_dir(bench.remembered()).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("an entry");
+        let spoilt = text.replace("\"user\":\"\"", "\"user\":\"7:7\"");
+        assert_ne!(spoilt, text);
+        std::fs::write(&path, spoilt).expect("a wrong entry");
+    }
+}
+
 #[tokio::test]
 async fn what_is_remembered_of_an_image_makes_no_container_anew() {
     let bench = Bench::new().remembering();
     bench.plain("db");
     bench.up().await;
     let before = bench.container("db");
-    for entry in std::fs::read_dir(bench.remembered()).expect("the folder") {
-        let path = entry.expect("an entry").path();
-        let text = std::fs::read_to_string(&path).expect("an entry");
-        std::fs::write(&path, text.replace("\"user\":\"\"", "\"user\":\"7:7\"")).expect("a wrong entry");
+    spoil(&bench);
+    for expected in [1, 0] {
+        bench.engine.calm();
+        bench.up().await;
+        assert_eq!(bench.engine.changes(), []);
+        assert_eq!(bench.engine.count(Call::Image), expected, "asked once, when it looked wrong");
+        assert_eq!(bench.container("db"), before);
     }
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_an_image_refuses_no_launch() {
+    let bench = Bench::new().remembering();
+    bench.plain("held-by-another");
+    bench.up().await;
+    let container = "farrier-held-by-another";
+    let locks = LockFolder::open(bench.engine.id()).expect("locks");
+    let _mark = locks.mark_in_use(container, "a command").expect("a mark");
+    let entries = std::fs::read_dir(farrier::lock::folder()).expect("the folder").flatten();
+    let mut marks = entries.filter(|entry| entry.file_name().to_string_lossy().contains(container));
+    // As if another process had made it.
+    std::fs::write(marks.next().expect("the mark").path(), "1\na command").expect("it is ours");
+    assert_eq!(locks.holders(container).len(), 1);
+    spoil(&bench);
     bench.engine.calm();
     bench.up().await;
     assert_eq!(bench.engine.changes(), []);
-    assert_eq!(bench.engine.count(Call::Image), 1, "it was asked for when it looked wrong");
-    assert_eq!(bench.container("db"), before);
 }
 
 /// A container of somebody else's that runs on the network.
@@ -122,16 +151,21 @@ async fn others_on_the_network_are_asked_about_once() {
     bench.plain("db");
     bench.up().await;
     let alone = cheapest(&bench).await.len();
-    bench.engine.change(|world| ["x", "y"].into_iter().for_each(|name| neighbour(world, name, &["cache"])));
-    bench.engine.calm();
-    bench.up().await;
-    assert!(bench.engine.calls().len() >= alone + 2, "both are new");
+    let names = ["x", "y", "z"];
+    for name in names {
+        bench.engine.change(|world| neighbour(world, name, &["cache"]));
+        bench.engine.calm();
+        bench.up().await;
+    }
+    let ids = names.map(|name| bench.engine.look(|world| world.container(name).expect("it runs").id.clone()));
     assert_eq!(cheapest(&bench).await.len(), alone);
-    bench.engine.change(|world| neighbour(world, "z", &[]));
+    bench.engine.change(|world| neighbour(world, "late", &[]));
     bench.engine.calm();
     bench.up().await;
-    assert_eq!(bench.engine.calls().iter().filter(|logged| logged.call == Call::Container).count(), 2);
-
+    let asked: Vec<String> = bench.engine.calls().iter().map(|logged| logged.subject.clone()).collect();
+    assert!(ids.iter().all(|id| !asked.contains(id)), "{asked:?}");
+    let late = bench.engine.look(|world| world.container("late").expect("it runs").id.clone());
+    assert!(asked.contains(&late), "{asked:?}");
 }
 
 #[tokio::test]
@@ -147,6 +181,7 @@ async fn what_is_remembered_of_others_refuses_nothing_by_itself() {
     for entry in std::fs::read_dir(bench.remembered().with_file_name("endpoints")).expect("the folder") {
         let path = entry.expect("an entry").path();
         let text = std::fs::read_to_string(&path).expect("an entry");
+        assert!(text.contains("\"cache\""), "{text}");
         std::fs::write(&path, text.replace("\"cache\"", "\"db\"")).expect("a wrong entry");
     }
     bench.up().await;

@@ -16,12 +16,12 @@ use crate::event::Event;
 use crate::probe::dialler::Dialler;
 use crate::probe::directories::PrivateFolders;
 use crate::probe::host::{LoadedProbe, Verdict};
-use crate::probe::interfaces::{Dialled, Observed, Powers, Sockets, Targets, types};
+use crate::probe::interfaces::{Dialled, Observed, Powers, Targets, types};
 use crate::readiness::busy::busy;
 use crate::readiness::dossier::{Answers, NO_ANSWER};
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
 use crate::readiness::powers::Way;
-use crate::readiness::schedule::{pause, until_next};
+use crate::readiness::schedule::{Pace, Took, pause, until_next};
 
 /// What making the way to the containers may take at least, however short a sidecar's own limit is.
 const LEAST_FOR_THE_WAY: Duration = Duration::from_secs(10);
@@ -35,8 +35,8 @@ struct NotYet {
     pause: Option<Duration>,
     /// How far away the deadline is to be at least.
     extend: Option<Duration>,
-    /// What it saw.
-    observed: Observed,
+    /// Whether nobody but this program worked for it.
+    alone: bool,
 }
 
 impl Wait<'_> {
@@ -60,15 +60,18 @@ impl Wait<'_> {
         let mut deadline = (self.begun + condition.readiness.timeout)
             .max(Instant::now() + condition.readiness.limits.poll.min(condition.readiness.timeout));
         let executes = condition.found.executes();
-        let mut before = Duration::MAX;
+        let mut pace = Pace::default();
         loop {
             if way.dialler.as_ref().is_some_and(|dialler| dialler.has_ended()) {
                 way.dialler = self.dialler(condition, container).await?;
             }
             let polled_at = Instant::now();
-            let powers = self.shared.powers(self.sidecar, condition, container, &way).await;
-            let dialled = powers.targets.clone();
-            let (polled, worked) = busy(self.poll(condition, &probe, powers, answers, deadline)).await;
+            let poll = async {
+                let powers = self.shared.powers(self.sidecar, condition, container, &way).await;
+                let dialled = powers.targets.clone();
+                (self.poll(condition, &probe, powers, answers, deadline).await, dialled)
+            };
+            let ((polled, dialled), worked) = busy(poll).await;
             let mut polled = polled?;
             if polled.is_none() && !self.still_there(condition, container, &dialled).await {
                 // Another sidecar moved meanwhile: what answered was perhaps somebody else.
@@ -85,13 +88,11 @@ impl Wait<'_> {
                 }
             }
             let waiting = self.shared.waiting.load(Ordering::Relaxed);
-            let alone = only_this_host_worked(condition, &way, &not_yet.observed);
-            let cost = if alone { worked } else { polled_at.elapsed() };
-            // One dial that was slow because the machine was busy says nothing about the next.
-            let usual = if executes { cost } else { cost.min(std::mem::replace(&mut before, cost)) };
+            let took = Took { clock: polled_at.elapsed(), worked, alone: not_yet.alone };
+            let cost = pace.cost(took, executes);
             let left = deadline.saturating_duration_since(Instant::now());
             let asked = not_yet.pause;
-            let pause = until_next(pause(usual, waiting, executes, asked), asked, usual, left);
+            let pause = until_next(pause(cost, waiting, executes, asked), asked, cost, left);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = again.notified() => {}
@@ -171,14 +172,15 @@ impl Wait<'_> {
             settings: serde_json::Value::Object(condition.readiness.settings.clone()).to_string(),
         };
         let limits = poll_limits(condition, left);
+        let is_alone = only_dials(condition, &powers);
         let polled = probe.poll(context, powers, limits).await;
         let cut = polled.verdict == Verdict::TimedOut;
         let name = &condition.found.name;
         let (text, outcome) = match polled.verdict {
             Verdict::Ready => ("ready".to_owned(), Ok(None)),
             Verdict::Pending { reason, retry_after, extend } => {
-                let observed = polled.observed.clone();
-                (reason, Ok(Some(NotYet { pause: retry_after, extend, observed })))
+                let alone = is_alone && only_refused(&polled.observed);
+                (reason, Ok(Some(NotYet { pause: retry_after, extend, alone })))
             }
             Verdict::TimedOut => (no_answer(condition, limits), Ok(Some(NotYet::default()))),
             Verdict::Failed(reason) => {
@@ -219,13 +221,17 @@ impl Wait<'_> {
     }
 }
 
-/// Whether a poll took nobody's time but this program's: it asked nothing but to dial, and no server answered. What
-/// else it took by the clock was waiting, which slows nobody down.
-fn only_this_host_worked(condition: &Condition, way: &Way, observed: &Observed) -> bool {
-    let direct = way.dialler.is_some() && way.sockets == Sockets::Direct;
-    let refused = observed.dialled == Some(Dialled::Refused) && !observed.met_server;
-    let own_sockets = condition.found.component.imports_wasi();
-    direct && refused && !own_sockets && condition.found.interfaces.iter().all(|interface| *interface == "dial")
+/// Whether a probe can do nothing but dial from this host.
+fn only_dials(condition: &Condition, powers: &Powers) -> bool {
+    let found = &condition.found;
+    let only = found.interfaces.iter().all(|interface| *interface == "dial");
+    let direct = powers.dialler.as_ref().is_some_and(|dialler| dialler.is_direct());
+    only && direct && !found.component.imports_wasi()
+}
+
+/// Whether no server was asked anything: each dial was refused.
+fn only_refused(observed: &Observed) -> bool {
+    observed.dialled == Some(Dialled::Refused) && !observed.not_only_refused
 }
 
 /// The end of a wait whose time is up, with the newest answer.

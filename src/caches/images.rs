@@ -37,7 +37,7 @@ impl ImageCache {
     /// Keeps what the engine told.
     pub fn keep(&self, image: &Image) {
         if let Some((folder, entry)) = self.entry(&image.id)
-            && !folder.path(&entry).exists()
+            && !folder.has(&entry)
         {
             folder.write(&entry, image);
         }
@@ -49,12 +49,12 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::caches::Caches;
+    use crate::caches::folder::ENTRIES;
     use crate::engine::{HealthTest, Process};
-    use crate::kept::Kept;
-    use crate::kept::folder::ENTRIES;
 
     fn open(cache: &Path, architecture: &str) -> ImageCache {
-        Kept::open(Some(cache), architecture).images
+        Caches::open(Some(cache), architecture).images
     }
 
     fn image(digit: char) -> Image {
