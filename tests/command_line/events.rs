@@ -12,8 +12,8 @@ const HEAD: &str = "\
 # Events
 
 `farrier launch --events FILE` and `farrier up --events FILE` append everything that happens to a file, one JSON object
-a line, written in one piece, so that launches beside each other may share a file of this machine; `-` is standard error, which then holds
-nothing else. `farrier schema --events` prints the JSON Schema, from which this page is made.
+a line, written in one piece, so that launches beside each other may share a file of this machine; `-` is standard error,
+which then holds nothing else. `farrier schema --events` prints the JSON Schema, from which this page is made.
 
 Each line has `schema`, the version of this form (1), `at_ms`, the milliseconds since farrier started, and `event`, its
 kind. Within one version, kinds and fields are only added: pass over what you do not know. Text of others (names, answers,
