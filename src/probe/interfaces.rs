@@ -95,8 +95,10 @@ pub enum Sockets {
 pub struct Observed {
     /// How the last dial ended.
     pub dialled: Option<Dialled>,
-    /// Whether any of its dials ended otherwise than by being refused.
-    pub not_only_refused: bool,
+    /// How many dials there were.
+    pub dials: u32,
+    /// How many of them were refused.
+    pub refused: u32,
     /// What it asked for without a grant.
     pub not_granted: Option<String>,
     /// The container has no health test.
@@ -110,6 +112,12 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Whether it dialled, and nothing listened anywhere.
+    #[must_use]
+    pub fn was_only_refused(&self) -> bool {
+        self.dials > 0 && self.refused == self.dials
+    }
+
     /// This poll's, after what the one before saw: that nothing listened says more than a dial that was cut short, and
     /// how the health test failed more than a run of it that was.
     #[must_use]

@@ -47,7 +47,8 @@ impl dial_interface::Host for HostState {
         let asked = timeout_ms.map_or(DIAL_TIMEOUT, |limit| Duration::from_millis(limit.into()));
         let timeout = self.within(asked.min(DIAL_TIMEOUT));
         let connected = dialler.connect(address, timeout).await;
-        self.observed.not_only_refused |= !matches!(connected, Err(DialError::Refused));
+        self.observed.dials += 1;
+        self.observed.refused += u32::from(matches!(connected, Err(DialError::Refused)));
         self.observed.dialled = Some(match &connected {
             Ok(_) => Dialled::Connected,
             Err(DialError::Refused) => Dialled::Refused,

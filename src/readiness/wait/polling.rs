@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::probe::dialler::Dialler;
 use crate::probe::directories::PrivateFolders;
 use crate::probe::host::{LoadedProbe, Verdict};
-use crate::probe::interfaces::{Dialled, Observed, Powers, Targets, types};
+use crate::probe::interfaces::{Powers, Targets, types};
 use crate::readiness::busy::busy;
 use crate::readiness::dossier::{Answers, NO_ANSWER};
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
@@ -179,7 +179,7 @@ impl Wait<'_> {
         let (text, outcome) = match polled.verdict {
             Verdict::Ready => ("ready".to_owned(), Ok(None)),
             Verdict::Pending { reason, retry_after, extend } => {
-                let alone = is_alone && only_refused(&polled.observed);
+                let alone = is_alone && polled.observed.was_only_refused();
                 (reason, Ok(Some(NotYet { pause: retry_after, extend, alone })))
             }
             Verdict::TimedOut => (no_answer(condition, limits), Ok(Some(NotYet::default()))),
@@ -227,11 +227,6 @@ fn only_dials(condition: &Condition, powers: &Powers) -> bool {
     let only = found.interfaces.iter().all(|interface| *interface == "dial");
     let direct = powers.dialler.as_ref().is_some_and(|dialler| dialler.is_direct());
     only && direct && !found.component.imports_wasi()
-}
-
-/// Whether no server was asked anything: each dial was refused.
-fn only_refused(observed: &Observed) -> bool {
-    observed.dialled == Some(Dialled::Refused) && !observed.not_only_refused
 }
 
 /// The end of a wait whose time is up, with the newest answer.
