@@ -155,7 +155,8 @@ impl Run {
     fn command(&self, before: &[&str]) -> Command {
         let mut words: Vec<&OsStr> = before.iter().map(OsStr::new).collect();
         if ignores_signals() {
-            words.extend(["env", "--default-signal=HUP,INT,QUIT"].map(OsStr::new));
+            // By its path: a test may give the program a PATH of its own.
+            words.extend(["/usr/bin/env", "--default-signal=HUP,INT,QUIT"].map(OsStr::new));
         }
         words.push(self.program.as_os_str());
         words.extend(self.arguments.iter().map(OsString::as_os_str));
