@@ -39,6 +39,13 @@ struct NotYet {
     alone: bool,
 }
 
+impl NotYet {
+    /// The deadline that the probe asks for, at the latest this one.
+    fn later(&self, latest: Instant) -> Option<Instant> {
+        self.extend.map(|extend| (Instant::now() + extend).min(latest))
+    }
+}
+
 impl Wait<'_> {
     /// Polls one condition until it is ready.
     pub(super) async fn condition(
@@ -79,13 +86,10 @@ impl Wait<'_> {
             }
             let Some(not_yet) = polled else { return Ok(()) };
             self.goes_on();
-            if let Some(extend) = not_yet.extend {
-                let asked = (Instant::now() + extend).min(latest);
-                if asked > deadline {
-                    deadline = asked;
-                    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                    answers.extended_to = Some(deadline - self.begun);
-                }
+            if let Some(later) = not_yet.later(latest).filter(|later| *later > deadline) {
+                deadline = later;
+                let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                answers.extended_to = Some(deadline - self.begun);
             }
             let waiting = self.shared.waiting.load(Ordering::Relaxed);
             let took = Took { clock: polled_at.elapsed(), worked, alone: not_yet.alone };
