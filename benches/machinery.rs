@@ -122,6 +122,8 @@ fn server() -> (Child, SocketAddr) {
 
 fn serve() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    // It may not get its turn for as long as a hundred dials take, which is as many as usually may wait.
+    rustix::net::listen(&listener, 4096).expect("room for more that wait");
     println!("{}", listener.local_addr().expect("an address"));
     listener.incoming().for_each(drop);
 }
