@@ -11,8 +11,8 @@ pub mod endpoints;
 mod folder;
 pub mod images;
 
-/// Everything that is kept; by default nothing.
-#[derive(Clone, Debug, Default)]
+/// Everything that is kept.
+#[derive(Clone, Debug)]
 pub struct Caches {
     /// Of images.
     pub images: ImageCache,

@@ -200,3 +200,16 @@ fn no_turn() -> Denial {
 fn engine_denial(_: &crate::engine::EngineError) -> Denial {
     Denial::Closed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_dial_that_was_not_refused_reached_somebody() {
+        for (dials, refused, expected) in [(0, 0, false), (1, 1, true), (3, 3, true), (2, 1, false)] {
+            let observed = Observed { dials, refused, ..Observed::default() };
+            assert_eq!(observed.was_only_refused(), expected, "{refused} of {dials}");
+        }
+    }
+}

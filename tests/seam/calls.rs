@@ -169,6 +169,17 @@ async fn others_on_the_network_are_asked_about_once() {
 }
 
 #[tokio::test]
+async fn one_that_was_seen_before_is_known_by_the_name_that_it_has_now() {
+    let bench = Bench::new().remembering();
+    bench.plain("other");
+    bench.engine.change(|world| neighbour(world, "x", &[]));
+    bench.up().await;
+    bench.engine.change(|world| world.rename("x", "db").expect("renamed"));
+    bench.define("db", &dialled(1, "probe = \"skip\""));
+    assert_eq!(bench.launch().await.codes(), ["alias-taken"]);
+}
+
+#[tokio::test]
 async fn what_is_remembered_of_others_refuses_nothing_by_itself() {
     let bench = Bench::new().remembering();
     bench.engine.change(|world| neighbour(world, "x", &["cache"]));
