@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod compile;
 pub mod complexity;
 pub mod component;
+mod deadline;
 pub mod dialler;
 pub mod directories;
 pub mod encode;

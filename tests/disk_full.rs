@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use support::docker;
-use support::engine::say_skipped;
+use support::skipping::say_skipped;
 use support::launching::codes;
 use support::registry::{self, Registry};
 use support::{Events, Scene, fixture_image, wait_until};

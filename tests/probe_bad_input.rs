@@ -7,13 +7,9 @@ mod support;
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use support::guest::{self, built, component, guest, validating, with_imports};
 use support::{Layer, Scene};
-
-/// No file of this kind may cost more.
-const AT_MOST: Duration = Duration::from_secs(20);
 
 /// What `farrier up` says of a definition with this probe, where there is no engine to ask.
 fn refused(prepare: &dyn Fn(&Path), readiness: &str) -> (i32, Vec<(String, String)>) {
@@ -29,12 +25,10 @@ fn refused(prepare: &dyn Fn(&Path), readiness: &str) -> (i32, Vec<(String, Strin
         ),
     );
     let path = scene.path("events.jsonl");
-    let begun = Instant::now();
     // An engine that would be asked is not there, which would be told instead.
     let run =
         scene.farrier(["up", "--events"]).arg(&path).env("DOCKER_HOST", "unix:///nonexistent/engine.sock");
     let code = run.output().code().unwrap_or(-1);
-    assert!(begun.elapsed() < AT_MOST, "{:?}", begun.elapsed());
     let events = support::Events::read(&path);
     let problem = |told: &serde_json::Value| {
         (

@@ -19,9 +19,10 @@ use farrier::probe::interfaces::{Powers, Targets, types};
 use futures_util::poll as poll_once;
 use support::guest::{self, component, guest};
 
-/// What a poll may take in these tests, and how much longer it may seem.
-const POLL: Duration = Duration::from_millis(300);
-const SLACK: Duration = Duration::from_millis(700);
+/// The limit of a poll that ends by itself: never reached, however busy the machine is.
+const POLL: Duration = Duration::from_secs(60);
+/// The limit of a poll that only its limit ends.
+const SHORT: Duration = Duration::from_millis(300);
 const MEMORY: u64 = 4 << 20;
 
 fn limits() -> Limits {
@@ -51,6 +52,11 @@ fn host() -> ProbeHost {
 
 async fn poll(probe: &LoadedProbe, attempt: u32) -> Polled {
     probe.poll(context(attempt), Powers::default(), limits()).await
+}
+
+/// Polls a probe that never answers.
+async fn poll_endless(probe: &LoadedProbe) -> Verdict {
+    probe.poll(context(1), Powers::default(), Limits { poll: SHORT, ..limits() }).await.verdict
 }
 
 fn crashed(polled: &Polled) -> &str {
@@ -89,7 +95,7 @@ async fn each_way_to_misbehave_is_one_clear_error_and_the_next_poll_is_unharmed(
 async fn a_huge_answer_is_refused_before_the_host_copies_it() {
     let host = host();
     let probe = load(&host, &guest(guest::HUGE));
-    let allowed = Limits { memory: 64 << 20, poll: Duration::from_secs(10) };
+    let allowed = Limits { memory: 64 << 20, ..limits() };
     let polled = probe.poll(context(1), Powers::default(), allowed).await;
     insta::assert_snapshot!(crashed(&polled), @"too much data is being copied between the host and the guest: fuel allocated for hostcalls has been exhausted");
 }
@@ -99,23 +105,18 @@ async fn a_guest_that_never_answers_is_interrupted_and_others_run_meanwhile() {
     let host = host();
     let probe = load(&host, &guest(guest::SPIN));
     let begun = Instant::now();
-    // The only worker is shared with the guest: a ticking task proves that it yields.
-    let ticks = tokio::spawn(async {
-        let mut ticks = 0_u32;
-        loop {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            ticks += 1;
-            if ticks == 5 {
-                return Instant::now();
-            }
-        }
-    });
-    let spinning = tokio::spawn(async move { poll(&probe, 1).await.verdict });
-    assert_eq!(spinning.await.expect("no panic"), Verdict::TimedOut);
-    let took = begun.elapsed();
-    assert!((POLL..POLL + SLACK).contains(&took), "{took:?}");
-    let ticked = ticks.await.expect("no panic") - begun;
-    assert!(ticked < POLL + SLACK, "{ticked:?}");
+    let spinning = tokio::spawn(async move { poll(&probe, 1).await });
+    // The only worker is shared with the guest: it has to yield before this task gets a turn, and once more for each
+    // of the next ones. The guest itself would spin for a minute.
+    for _ in 0..5 {
+        tokio::spawn(tokio::task::yield_now()).await.expect("no panic");
+    }
+    assert!(begun.elapsed() < POLL && !spinning.is_finished(), "the guest did not yield");
+    spinning.abort();
+    let probe = load(&host, &guest(guest::SPIN));
+    let begun = Instant::now();
+    assert_eq!(poll_endless(&probe).await, Verdict::TimedOut);
+    assert!(begun.elapsed() >= SHORT);
 }
 
 #[tokio::test]
@@ -128,7 +129,7 @@ async fn a_poll_that_is_dropped_midway_leaves_the_probe_usable() {
         assert!(dropped.is_err(), "{milliseconds} ms");
         assert_eq!(poll(&ready, 1).await.verdict, Verdict::Ready);
     }
-    assert_eq!(poll(&spinning, 1).await.verdict, Verdict::TimedOut);
+    assert_eq!(poll_endless(&spinning).await, Verdict::TimedOut);
 }
 
 #[tokio::test]
@@ -136,10 +137,10 @@ async fn many_hostile_polls_at_once_do_not_disturb_a_good_one() {
     let host = host();
     let hostile = [guest::SPIN, guest::BOMB, guest::TRAP].map(|body| load(&host, &guest(body)));
     let good = load(&host, &guest(guest::READY));
-    let polls = (0..30).map(|number| poll(&hostile[number % 3], 1));
+    let polls = (0..30).map(|number| poll_endless(&hostile[number % 3]));
     let (verdicts, ready) = tokio::join!(futures_util::future::join_all(polls), poll(&good, 1));
     assert_eq!(ready.verdict, Verdict::Ready);
-    assert!(verdicts.iter().all(|polled| !matches!(polled.verdict, Verdict::Ready)));
+    assert!(verdicts.iter().all(|verdict| *verdict != Verdict::Ready));
 }
 
 #[tokio::test]
@@ -191,13 +192,10 @@ fn compiling_ends_when_its_time_is_up() {
     let file = Arc::new(ComponentFile::parse(component(&text)).expect("a probe"));
     let host = Arc::new(host().compiling_within(Duration::from_millis(100)));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let started = Instant::now();
     let loaded = runtime.block_on(async { host.load_in_time(&file, &[]).await });
-    let took = started.elapsed();
     runtime.shutdown_background();
-    let Err(reason) = loaded else { panic!("compiled in {took:?}") };
+    let Err(reason) = loaded else { panic!("it was compiled") };
     assert_eq!(reason, "compiling it took longer than 100ms");
-    assert!(took < SLACK, "{took:?}");
 }
 
 /// Never comes to an end.
@@ -221,7 +219,7 @@ async fn our_own_probes_wait_for_room_and_one_that_is_given_up_makes_some() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
     let targets = Targets(BTreeMap::from([(("db".to_owned(), 7000), Some(address))]));
     let powers = Powers { targets, dialler: Some(Arc::new(Endless)), ..Powers::default() };
-    let limits = Limits { poll: Duration::from_secs(60), ..limits() };
+    let limits = limits();
     for _ in 0..3 {
         let mut endless = Box::pin(tcp.poll(context(1), powers.clone(), limits));
         assert!(poll_once!(&mut endless).is_pending());

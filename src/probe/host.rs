@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
@@ -12,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::cache::NativeCache;
 use super::component::ComponentFile;
+use super::deadline::Deadline;
 use super::engines::{Engines, Runner};
 use super::interfaces::wasi::Traces;
 use super::interfaces::{self, HostState, Observed, Powers, check, log_interface, settings, types};
@@ -182,7 +183,7 @@ impl LoadedProbe {
     fn store(&self, powers: Powers, limits: Limits) -> Store<HostState> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_OBJECTS);
-        let deadline = Instant::now() + limits.poll;
+        let deadline = Deadline::after(limits.poll);
         let limiter = SummingLimiter::new(limits.memory);
         let (trace, observed, traces) = (Vec::new(), Observed::default(), Traces::default());
         let state = HostState { table, limiter, powers, trace, observed, wasi: None, traces, deadline };
@@ -193,7 +194,7 @@ impl LoadedProbe {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
             // Interrupted even where the timeout around the call gets no turn.
-            if Instant::now() >= context.data().deadline {
+            if context.data().deadline.has_passed() {
                 return Ok(UpdateDeadline::Interrupt);
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -211,16 +212,16 @@ impl LoadedProbe {
         // Given back when the store is gone.
         let _room = self.room().await;
         let mut store = self.store(powers, limits);
+        let deadline = store.data().deadline.clone();
         let call = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             let guest = self.check.load(&mut store, &instance)?;
             guest.call_check(&mut store, &context).await
         };
-        let answer = tokio::time::timeout(limits.poll, call).await;
-        let verdict = match answer {
-            Ok(Ok(verdict)) => convert_verdict(verdict),
-            Ok(Err(error)) => crash(&error, &store, limits),
-            Err(_) => Verdict::TimedOut,
+        let verdict = match before(&deadline, call).await {
+            Some(Ok(verdict)) => convert_verdict(verdict),
+            Some(Err(error)) => crash(&error, &store, limits),
+            None => Verdict::TimedOut,
         };
         let state = store.into_data();
         let (verdict, trace) = (judged(verdict, &state.traces), trace_lines(&state));
@@ -238,19 +239,29 @@ impl LoadedProbe {
         };
         let _room = self.room().await;
         let mut store = self.store(Powers::default(), limits);
+        let deadline = store.data().deadline.clone();
         let call = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             let guest = indices.load(&mut store, &instance)?;
             guest.call_validate(&mut store, settings).await
         };
-        match tokio::time::timeout(limits.poll, call).await {
-            Ok(Ok(answer)) => Ok(answer.err().unwrap_or_default()),
-            Ok(Err(error)) => match crash(&error, &store, limits) {
+        match before(&deadline, call).await {
+            Some(Ok(answer)) => Ok(answer.err().unwrap_or_default()),
+            Some(Err(error)) => match crash(&error, &store, limits) {
                 Verdict::Crashed(text) => Err(text),
                 _ => Err(took_too_long(limits)),
             },
-            Err(_) => Err(took_too_long(limits)),
+            None => Err(took_too_long(limits)),
         }
+    }
+}
+
+/// What the call of a guest gives, or `None` if it did not end before the deadline.
+async fn before<T>(deadline: &Deadline, call: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = call => Some(answer),
+        () = deadline.passed() => None,
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
+use super::deadline::Deadline;
 use super::dialler::Dialler;
 use super::directories::PrivateFolders;
 use super::limits::{REASON_CHARACTERS, SummingLimiter};
@@ -143,9 +143,6 @@ pub enum Dialled {
     Unanswered,
 }
 
-/// What a guest keeps of its poll, at most, for its answer after it waited in vain.
-const ANSWER_TIME: Duration = Duration::from_millis(50);
-
 /// What a store holds.
 pub struct HostState {
     /// Host objects that the guest has handles to.
@@ -163,16 +160,10 @@ pub struct HostState {
     /// What it wrote and tried through WASI.
     pub traces: wasi::Traces,
     /// When the poll must be over.
-    pub deadline: Instant,
+    pub deadline: Deadline,
 }
 
 impl HostState {
-    /// The time that is left, at most this long. Some of it stays with the guest, to say what it waited for.
-    fn within(&self, limit: Duration) -> Duration {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        limit.min(left.saturating_sub(ANSWER_TIME.min(left / 10)))
-    }
-
     /// A denial, noted for whoever explains a failure. What the guest asked for may be of any length.
     fn not_granted(&mut self, what: &str) -> Denial {
         let mut kept: String = what.chars().take(REASON_CHARACTERS).collect();

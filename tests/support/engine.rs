@@ -1,16 +1,13 @@
 //! What the real engine says: tests assert its state, through the `docker` client, not farrier's words.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::docker::Trouble;
 use super::fixture::{self, Image};
-
-/// With the value 1, a test that cannot have its engine or its images fails instead of being skipped.
-pub const REQUIRE_DOCKER: &str = "FARRIER_REQUIRE_DOCKER";
+use super::skipping::{REQUIRE_DOCKER, skip_unless_required};
 
 /// How long `wait_until` waits before it looks again.
 const LOOK: Duration = Duration::from_millis(10);
@@ -21,19 +18,9 @@ pub fn docker_available() -> bool {
     AVAILABLE.as_ref().map_err(skip).is_ok()
 }
 
-/// Says why the current test is skipped, past the test harness, which would swallow it; or fails it.
+/// Says why the current test is skipped, or fails it under `FARRIER_REQUIRE_DOCKER=1`.
 pub fn skip(trouble: &Trouble) {
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    assert!(
-        std::env::var_os(REQUIRE_DOCKER).is_none_or(|value| value != "1"),
-        "{test} needs Docker, and {REQUIRE_DOCKER}=1 forbids to skip it: {trouble}"
-    );
-    say_skipped(&format!("{test}: {trouble}\n({REQUIRE_DOCKER}=1 makes this a failure.)"));
-}
-
-/// Says so loudly where a test needs more than Docker, and is no failure without it.
-pub fn say_skipped(what: &str) {
-    drop(std::io::stderr().write_all(format!("\nSKIPPED {what}\n").as_bytes()));
+    skip_unless_required(REQUIRE_DOCKER, &trouble.to_string());
 }
 
 /// Where the things are kept that every test of this checkout shares.

@@ -25,6 +25,7 @@ pub mod run;
 pub mod running;
 pub mod scene;
 pub mod servers;
+pub mod skipping;
 pub mod snapshot;
 
 pub use engine::{containers_named, docker, docker_available, fixture_image, fixture_program, wait_until};

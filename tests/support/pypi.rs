@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::skipping::{REQUIRE_PYPI, skip_unless_required};
 use super::{engine, fixture};
 
 /// A Python that has these packages, made once in a folder of this name. None, and a loud message, where it cannot be
@@ -16,8 +17,7 @@ pub fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
         && let Err(why) = make(&made, packages)
     {
         let _ = std::fs::remove_dir_all(&made);
-        assert!(std::env::var_os("FARRIER_REQUIRE_PYPI").is_none_or(|value| value != "1"), "{why}");
-        eprintln!("NOT TESTED: {packages:?} cannot be had here: {why}");
+        skip_unless_required(REQUIRE_PYPI, &format!("{packages:?} cannot be had here: {why}"));
         return None;
     }
     Some(made.join("bin/python"))

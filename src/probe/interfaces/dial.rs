@@ -45,7 +45,7 @@ impl dial_interface::Host for HostState {
             return Ok(Err(Denial::Unresolved));
         };
         let asked = timeout_ms.map_or(DIAL_TIMEOUT, |limit| Duration::from_millis(limit.into()));
-        let timeout = self.within(asked.min(DIAL_TIMEOUT));
+        let timeout = self.deadline.left().min(asked).min(DIAL_TIMEOUT);
         let connected = dialler.connect(address, timeout).await;
         self.observed.dials += 1;
         self.observed.refused += u32::from(matches!(connected, Err(DialError::Refused)));
@@ -57,7 +57,10 @@ impl dial_interface::Host for HostState {
         let stream = match connected {
             Ok(stream) => stream,
             Err(DialError::Refused) => return Ok(Err(Denial::Refused)),
-            Err(DialError::TimedOut) => return Ok(Err(Denial::TimedOut)),
+            Err(DialError::TimedOut) => {
+                self.deadline.let_answer();
+                return Ok(Err(Denial::TimedOut));
+            }
             Err(DialError::Other(text)) => return Ok(Err(Denial::Other(text))),
         };
         Ok(match self.table.push(Connection(stream)) {
@@ -69,7 +72,7 @@ impl dial_interface::Host for HostState {
 
 impl HostConnection for HostState {
     async fn read(&mut self, connection: Resource<Connection>, max: u32) -> Answer<Vec<u8>> {
-        let limit = self.within(Duration::MAX);
+        let limit = self.deadline.left();
         let stream = &mut self.table.get_mut(&connection)?.0;
         let mut buffer = vec![0; max.clamp(1, READ_BYTES) as usize];
         Ok(match tokio::time::timeout(limit, stream.read(&mut buffer)).await {
@@ -78,12 +81,15 @@ impl HostConnection for HostState {
                 Ok(buffer)
             }
             Ok(Err(error)) => Err(denial(&error)),
-            Err(_) => Err(Denial::TimedOut),
+            Err(_) => {
+                self.deadline.let_answer();
+                Err(Denial::TimedOut)
+            }
         })
     }
 
     async fn write(&mut self, connection: Resource<Connection>, bytes: Vec<u8>) -> Answer<()> {
-        let limit = self.within(Duration::MAX);
+        let limit = self.deadline.left();
         let stream = &mut self.table.get_mut(&connection)?.0;
         let write = async {
             stream.write_all(&bytes).await?;
@@ -91,7 +97,10 @@ impl HostConnection for HostState {
         };
         Ok(match tokio::time::timeout(limit, write).await {
             Ok(result) => result.map_err(|error| denial(&error)),
-            Err(_) => Err(Denial::TimedOut),
+            Err(_) => {
+                self.deadline.let_answer();
+                Err(Denial::TimedOut)
+            }
         })
     }
 

@@ -1,7 +1,5 @@
 //! `exec`: granted commands, whole argument lists, inside the sidecar's container.
 
-use std::time::Duration;
-
 use super::exec_interface::{Host, Output};
 use super::types::Denial;
 use super::{HostState, engine_denial, no_turn};
@@ -17,7 +15,7 @@ impl Host for HostState {
             Ok(subject) => subject,
             Err(denial) => return Ok(Err(denial)),
         };
-        let limit = self.within(Duration::MAX);
+        let limit = self.deadline.left();
         let ended = subject.executions.run(&subject.engine, &subject.container, argv, limit).await;
         Ok(match ended {
             Outcome::Ended(output) => Ok(Output {
@@ -31,7 +29,10 @@ impl Host for HostState {
                 Err(Denial::Other(text))
             }
             Outcome::Failed(error) => Err(engine_denial(&error)),
-            Outcome::StillRunning => Err(Denial::TimedOut),
+            Outcome::StillRunning => {
+                self.deadline.let_answer();
+                Err(Denial::TimedOut)
+            }
             Outcome::NoTurn => Err(no_turn()),
         })
     }

@@ -88,10 +88,11 @@ impl Host for HostState {
     }
 
     async fn run_test(&mut self) -> wasmtime::Result<Result<Option<TestResult>, Denial>> {
-        let (subject, left) = (self.subject(), self.within(Duration::MAX));
+        let (subject, left) = (self.subject(), self.deadline.left());
         let found = run_test(subject, left).await;
         match &found {
             Ok(None) => self.observed.no_health_test = true,
+            Err(Denial::TimedOut) => self.deadline.let_answer(),
             Ok(Some(result)) if result.exit_code != 0 => {
                 self.observed.health_test = Some((result.exit_code.into(), result.output.clone()));
             }

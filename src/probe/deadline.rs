@@ -1,0 +1,88 @@
+//! When a poll must be over, and the moment that a guest has left to say what it waited for in vain.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a guest keeps of its poll, at most, for its answer after it waited in vain.
+const ANSWER_TIME: Duration = Duration::from_millis(50);
+
+/// The end of one poll, shared by the host's calls and the clock around the poll.
+#[derive(Clone, Debug)]
+pub struct Deadline(Arc<Mutex<End>>);
+
+#[derive(Debug)]
+struct End {
+    at: Instant,
+    /// Whether the guest was given its moment to answer, which happens once.
+    answering: bool,
+}
+
+impl Deadline {
+    /// The end of a poll that begins now and may take this long.
+    #[must_use]
+    pub fn after(limit: Duration) -> Self {
+        Self(Arc::new(Mutex::new(End { at: Instant::now() + limit, answering: false })))
+    }
+
+    /// Whether the poll must be over.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        Instant::now() >= self.end().at
+    }
+
+    /// How long a call of the guest may take. The rest stays with the guest for its answer.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        let left = self.end().at.saturating_duration_since(Instant::now());
+        left.saturating_sub(ANSWER_TIME.min(left / 10))
+    }
+
+    /// Leaves the guest its moment to answer after a call that took all that was left, however late a busy machine ended
+    /// the call. Once: a guest that goes on to wait is ended.
+    pub fn let_answer(&self) {
+        let mut end = self.end();
+        let answered = Instant::now() + ANSWER_TIME;
+        if !end.answering && answered > end.at {
+            (end.answering, end.at) = (true, answered);
+        }
+    }
+
+    /// Waits until the poll must be over.
+    pub async fn passed(&self) {
+        loop {
+            let at = self.end().at;
+            if Instant::now() >= at {
+                return;
+            }
+            tokio::time::sleep_until(at.into()).await;
+        }
+    }
+
+    fn end(&self) -> MutexGuard<'_, End> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_has_its_moment_once_however_late_its_call_ended() {
+        let deadline = Deadline::after(Duration::ZERO);
+        assert!(deadline.has_passed());
+        deadline.let_answer();
+        let first = deadline.end().at;
+        assert!(first > Instant::now() - ANSWER_TIME);
+        deadline.let_answer();
+        assert_eq!(deadline.end().at, first);
+    }
+
+    #[test]
+    fn a_call_leaves_the_guest_a_tenth_of_a_short_poll_and_no_more_than_its_moment_of_a_long_one() {
+        let short = Deadline::after(Duration::from_millis(100)).left();
+        assert!(short <= Duration::from_millis(90), "{short:?}");
+        let long = Deadline::after(Duration::from_secs(600)).left();
+        assert!(long <= Duration::from_secs(600) - ANSWER_TIME && long > Duration::from_secs(500), "{long:?}");
+    }
+}

@@ -1,0 +1,36 @@
+//! Tests that cannot run here say so loudly; where the machine promises to have everything, they fail.
+
+use std::io::Write;
+
+/// With the value 1, a test that cannot have its engine, or the images of real servers, fails.
+pub const REQUIRE_DOCKER: &str = "FARRIER_REQUIRE_DOCKER";
+/// The same for packages of Python's index.
+pub const REQUIRE_PYPI: &str = "FARRIER_REQUIRE_PYPI";
+/// The same for a compiler with a WebAssembly target.
+pub const REQUIRE_WASM: &str = "FARRIER_REQUIRE_WASM";
+
+/// Says why the current test is skipped, past the test harness, which would swallow it.
+///
+/// # Panics
+/// If the variable `switch` is 1.
+pub fn skip_unless_required(switch: &str, why: &str) {
+    let test = current_test();
+    assert!(
+        std::env::var_os(switch).is_none_or(|value| value != "1"),
+        "{test} cannot run, and {switch}=1 forbids to skip it: {why}"
+    );
+    say(&format!("SKIPPED {test}: {why}\n({switch}=1 makes this a failure.)"));
+}
+
+/// Says so loudly where a test needs more than the switches promise, and is no failure without it.
+pub fn say_skipped(why: &str) {
+    say(&format!("NOT COVERED {}: {why}", current_test()));
+}
+
+fn current_test() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
+}
+
+fn say(text: &str) {
+    drop(std::io::stderr().write_all(format!("\n{text}\n").as_bytes()));
+}
