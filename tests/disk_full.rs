@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use support::docker;
-use support::skipping::say_skipped;
 use support::launching::codes;
 use support::registry::{self, Registry};
+use support::skipping::say_skipped;
 use support::{Events, Scene, fixture_image, wait_until};
 
 /// A second engine, and a registry, in namespaces of their own: an engine changes the network and the mounts of the host

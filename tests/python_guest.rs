@@ -8,8 +8,8 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::skipping::{REQUIRE_PYPI, skip_unless_required};
 use support::events::text;
+use support::skipping::{REQUIRE_PYPI, skip_unless_required};
 use support::{Events, Layer, Scene, fixture_image};
 
 /// The release whose components were tried.

@@ -83,6 +83,9 @@ mod tests {
         let short = Deadline::after(Duration::from_millis(100)).left();
         assert!(short <= Duration::from_millis(90), "{short:?}");
         let long = Deadline::after(Duration::from_secs(600)).left();
-        assert!(long <= Duration::from_secs(600) - ANSWER_TIME && long > Duration::from_secs(500), "{long:?}");
+        assert!(
+            long <= Duration::from_secs(600) - ANSWER_TIME && long > Duration::from_secs(500),
+            "{long:?}"
+        );
     }
 }

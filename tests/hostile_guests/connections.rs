@@ -133,11 +133,7 @@ pub async fn attempts() -> Vec<Attempt> {
         held.tries("leaks some and ends", &json!({"try": "leak", "with": 200}), Pending("leaked 200")),
         held.tries("opens and closes", &json!({"try": "open-and-close", "with": 500}), Pending("opened 500")),
         held.tries("waits for a silent server", &json!({"try": "read-for-ever"}), Told),
-        held.tries(
-            "sends to a server that does not read",
-            &json!({"try": "write-for-ever"}),
-            Told,
-        ),
+        held.tries("sends to a server that does not read", &json!({"try": "write-for-ever"}), Told),
         held.tries(
             "sends 8 MiB at once",
             &json!({"try": "write-at-once", "with": 8 << 20}),
