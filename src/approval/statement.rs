@@ -173,7 +173,12 @@ impl Statement {
             self.line(label("settings"), quoted(&readiness.settings), Kept::Digest);
         }
         let (timeout, most) = (limit(readiness.timeout), limit(readiness.max_timeout));
-        self.add(label("time"), format!("{timeout} from the start, at most {most}"));
+        let in_a_row = match (readiness.successes, readiness.interval) {
+            (1, _) => String::new(),
+            (count, interval) if interval.is_zero() => format!(", ready {count} times in a row"),
+            (count, interval) => format!(", ready {count} times in a row, each {} apart", limit(interval)),
+        };
+        self.add(label("time"), format!("{timeout} from the start, at most {most}{in_a_row}"));
         if !found.built_in {
             let limits = &readiness.limits;
             self.add(

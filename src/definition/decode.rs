@@ -8,6 +8,7 @@ mod quantity;
 mod reader;
 mod readiness;
 mod settings;
+mod successes;
 mod survey;
 #[cfg(test)]
 mod tests;

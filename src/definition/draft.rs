@@ -99,7 +99,7 @@ impl Draft {
              # What proves that it is ready: tcp, healthcheck, exec, http, log, postgres, redis, mysql, grpc, mcp, skip,\n\
              # or a component of your own: \"./NAME.wasm\" (`farrier probe new NAME` begins one).\n\
              probe = {probe}\n{settings}{command}\n\
-             timeout = \"30s\"  # from the container's start, pulls excluded\n",
+             timeout = \"30s\"  # from the container's start, pulls excluded; if it runs already, from the first poll\n",
             image = quoted(&self.image),
             probe = quoted(&self.probe),
         )

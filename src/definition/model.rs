@@ -230,10 +230,14 @@ pub struct SecretReference {
 pub struct Readiness {
     /// The component that decides.
     pub probe: ProbeReference,
-    /// From the container's start, pulls excluded.
+    /// From the container's start, pulls excluded; for a container that runs already, from the beginning of the wait.
     pub timeout: Duration,
     /// How far a probe that reports progress may extend it; at least `timeout`.
     pub max_timeout: Duration,
+    /// How many polls in a row, of one run, have to say ready; from 1 to [`Readiness::MOST_SUCCESSES`].
+    pub successes: u32,
+    /// How far apart these polls are at least.
+    pub interval: Duration,
     /// The declared command; what `exec` runs.
     pub command: Option<Vec<String>>,
     /// The pinned digest of a custom component: 64 lower-case hex digits.
@@ -246,6 +250,11 @@ pub struct Readiness {
     pub limits: Limits,
     /// Its path in the definition: `readiness` or `readiness[1]`.
     pub field: String,
+}
+
+impl Readiness {
+    /// No declaration may ask for more successes in a row.
+    pub const MOST_SUCCESSES: u32 = 1_000;
 }
 
 /// Which component.

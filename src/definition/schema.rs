@@ -144,12 +144,18 @@ table! {
         /// Another spelling of `probe`.
         #[schemars(length(min = 1))]
         mode: Option<String>,
-        /// How long to wait, from the container's start (30 s).
+        /// How long to wait (30 s): from the container's start, or from the beginning of the wait if it runs already.
         #[schemars(schema_with = "duration")]
         timeout: Option<String>,
         /// How far a probe that reports progress may extend the wait (twice the timeout).
         #[schemars(schema_with = "duration")]
         max_timeout: Option<String>,
+        /// How many polls in a row have to say ready (1).
+        #[schemars(range(min = 1, max = 1000))]
+        successes: Option<u32>,
+        /// How far apart these polls are at least (0 s). Needs `successes`.
+        #[schemars(schema_with = "interval")]
+        interval: Option<String>,
         /// For `exec`: what is run in the container; exit code 0 is ready.
         #[schemars(length(min = 1))]
         command: Option<Vec<String>>,
@@ -239,6 +245,16 @@ fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "oneOf": [
             { "type": "number", "exclusiveMinimum": 0, "maximum": 86400 },
+            { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s*[a-z]*(\\s*[0-9]+\\s*[a-z]+)*\\s*$" },
+        ]
+    })
+}
+
+/// A duration that may be none at all.
+fn interval(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "number", "minimum": 0, "maximum": 86400 },
             { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s*[a-z]*(\\s*[0-9]+\\s*[a-z]+)*\\s*$" },
         ]
     })

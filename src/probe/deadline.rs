@@ -47,6 +47,12 @@ impl Deadline {
         }
     }
 
+    /// Whether a call of the guest took all that was left.
+    #[must_use]
+    pub fn has_cut(&self) -> bool {
+        self.end().answering
+    }
+
     /// Waits until the poll must be over.
     pub async fn passed(&self) {
         loop {

@@ -225,7 +225,8 @@ impl LoadedProbe {
         };
         let state = store.into_data();
         let (verdict, trace) = (judged(verdict, &state.traces), trace_lines(&state));
-        let observed = Observed { memory_exhausted: state.limiter.exhausted, ..state.observed };
+        let cut = state.deadline.has_cut();
+        let observed = Observed { memory_exhausted: state.limiter.exhausted, cut, ..state.observed };
         Polled { verdict, trace, observed }
     }
 

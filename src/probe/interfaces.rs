@@ -109,6 +109,8 @@ pub struct Observed {
     pub command_missing: bool,
     /// It wanted more memory than it may have.
     pub memory_exhausted: bool,
+    /// The poll's end cut short what it waited for.
+    pub cut: bool,
 }
 
 impl Observed {

@@ -140,6 +140,109 @@ async fn a_health_test_is_run_at_once_and_only_its_success_counts() {
 }
 
 #[tokio::test]
+async fn the_poll_that_the_end_of_the_wait_cuts_is_no_answer() {
+    for timeout in [450, 500, 550, 600, 650, 700] {
+        let bench = Bench::new();
+        let image = MemoryImage::new(|arguments| match arguments {
+            [check] if check == "check" => {
+                Run::exit(3).says("final: db locked").takes(Duration::from_millis(100))
+            }
+            _ => Run::forever(),
+        });
+        bench.engine.change(|world| world.add_image(IMAGE, image));
+        let readiness = format!("probe = \"exec\"\ncommand = [\"check\"]\ntimeout = \"{timeout}ms\"");
+        bench.dialled("db", 1, &readiness);
+        let ended = bench.launch().await;
+        assert_eq!(ended.codes(), ["not-ready"]);
+        assert!(ended.message().ends_with("`check` exited 3: final: db locked"), "{}", ended.message());
+        let answers = ended.events("not-ready")[0]["probes"][0]["answers"].as_array().map(Vec::len);
+        assert_eq!(answers, Some(1), "{:#}", ended.events("not-ready")[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_is_shorter_than_its_first_poll_says_so() {
+    let bench = Bench::new();
+    let image = MemoryImage::new(|arguments| match arguments {
+        [check] if check == "check" => Run::exit(0).takes(Duration::from_secs(60)),
+        _ => Run::forever(),
+    });
+    bench.engine.change(|world| world.add_image(IMAGE, image));
+    bench.dialled("db", 1, "probe = \"exec\"\ncommand = [\"check\"]\ntimeout = \"300ms\"");
+    let ended = bench.launch().await;
+    assert_eq!(ended.codes(), ["not-ready"]);
+    assert!(ended.message().contains("did not end in time"), "{}", ended.message());
+    assert_ne!(ended.events("not-ready")[0]["cause"]["name"], "probe-time");
+}
+
+/// A sidecar whose health command succeeds or fails as these letters say, poll by poll, and goes on as the last one.
+async fn in_a_row(polls: &'static str, readiness: &str) -> (crate::bench::Ended, usize, Vec<Instant>) {
+    let bench = Bench::new();
+    let at = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = Arc::clone(&at);
+    let image = MemoryImage::new(move |arguments| match arguments {
+        [check] if check == "check" => {
+            let mut noted = noted.lock().expect("moments");
+            let letter = polls.as_bytes()[noted.len().min(polls.len() - 1)];
+            noted.push(Instant::now());
+            Run::exit(i64::from(letter == b'-'))
+        }
+        _ => Run::forever(),
+    });
+    bench.engine.change(|world| world.add_image(IMAGE, image));
+    bench.dialled("db", 1, &format!("probe = \"exec\"\ncommand = [\"check\"]\n{readiness}"));
+    let ended = bench.launch().await;
+    let at = at.lock().expect("moments").clone();
+    (ended, at.len(), at)
+}
+
+#[tokio::test]
+async fn successes_count_in_a_row_and_an_interval_apart() {
+    for (polls, successes, expected) in
+        [("+", 1, 1), ("+", 3, 3), ("-+", 2, 3), ("+-++", 2, 4), ("++-+-+++", 3, 8)]
+    {
+        let (ended, count, _) = in_a_row(polls, &format!("successes = {successes}")).await;
+        ended.ready();
+        assert_eq!(count, expected, "{polls}");
+    }
+    let (ended, _, at) = in_a_row("+-++", "successes = 2\ninterval = \"200ms\"").await;
+    ended.ready();
+    let apart = |first: usize| at[first + 1] - at[first];
+    let interval = Duration::from_millis(200);
+    assert!(apart(0) >= interval && apart(2) >= interval, "{:?}", [apart(0), apart(1), apart(2)]);
+    let (ended, ..) = in_a_row("+-", "successes = 2\ntimeout = \"400ms\"").await;
+    assert_eq!(ended.codes(), ["not-ready"]);
+    let answers: Vec<&serde_json::Value> =
+        ended.events("answered").iter().map(|event| &event["answer"]).collect();
+    assert_eq!(answers[0], "ready, 1 of 2 times in a row");
+    assert!(answers.iter().all(|answer| *answer != "ready"), "{answers:?}");
+}
+
+#[tokio::test]
+async fn successes_of_different_runs_do_not_add_up() {
+    let bench = Bench::new();
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&polls);
+    let image = MemoryImage::new(move |arguments| match arguments {
+        [check] if check == "check" => {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Run::exit(0)
+        }
+        _ => Run::forever(),
+    });
+    bench.engine.change(|world| world.add_image(IMAGE, image));
+    let readiness = "probe = \"exec\"\ncommand = [\"check\"]\nsuccesses = 2\ninterval = \"1s\"";
+    bench.dialled("db", 1, readiness);
+    let restarted = async {
+        bench.engine.called(Call::Exec, 1).await;
+        bench.engine.change(|world| world.restart("farrier-db"));
+    };
+    let (ended, ()) = tokio::join!(bench.launch(), restarted);
+    ended.ready();
+    assert_eq!(polls.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn many_are_waited_for_together_and_the_first_failure_ends_all() {
     let bench = Bench::new();
     let mut listeners = Vec::new();

@@ -23,6 +23,20 @@ impl Reader<'_> {
         self.usable(parsed, node, field, "duration", hint)
     }
 
+    /// A duration that may also be 0.
+    pub fn interval(&mut self, node: &Node, field: &str) -> Option<Duration> {
+        let is_zero = |text: &str| {
+            let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
+            ["", "ms", "s", "m", "h"].contains(&&text[digits.len()..])
+                && digits.trim_end().parse::<f64>().is_ok_and(|number| number == 0.0)
+        };
+        if node.scalar().is_some_and(|scalar| is_zero(scalar.text.trim())) {
+            Some(Duration::ZERO)
+        } else {
+            self.duration(node, field)
+        }
+    }
+
     /// An amount of memory in bytes.
     pub fn size(&mut self, node: &Node, field: &str) -> Option<u64> {
         let scalar = node.scalar();

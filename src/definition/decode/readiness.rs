@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::grants;
 use super::interface;
 use super::reader::{Reader, Table, nearest};
+use super::successes;
 use crate::definition::model::{Layer, Limits, ProbeReference, Readiness};
 use crate::definition::node::{Node, Value};
 use crate::definition::schema;
@@ -52,6 +53,8 @@ pub fn decode(
             probe: ProbeReference::Named("tcp".to_owned()),
             timeout: DEFAULT_TIMEOUT,
             max_timeout: DEFAULT_TIMEOUT * 2,
+            successes: 1,
+            interval: Duration::ZERO,
             command: None,
             sha256: None,
             settings: serde_json::Map::new(),
@@ -92,6 +95,7 @@ fn one(
     let timeout = table.get("timeout").map(|node| reader.duration(node, &format!("{field}.timeout")));
     let timeout = timeout.unwrap_or(Some(DEFAULT_TIMEOUT));
     let max_timeout = max_timeout(table, field, timeout, reader);
+    let in_a_row = successes::decode(table, field, timeout, reader);
     let limits = limits(table, field, reader);
     let sha256 = sha256(table, field, reader);
     let settings = settings(table, field, reader);
@@ -107,6 +111,8 @@ fn one(
         probe,
         timeout: timeout?,
         max_timeout: max_timeout?,
+        successes: in_a_row.as_ref()?.successes,
+        interval: in_a_row?.interval,
         command: command.flatten(),
         sha256: sha256?,
         settings: settings?,

@@ -161,6 +161,20 @@ fn synonyms_and_defaults() {
         assert_eq!(readiness[0].timeout, Duration::from_secs(30));
         assert_eq!(readiness[0].max_timeout, Duration::from_secs(60));
     }
+    for (text, successes, interval) in [
+        ("", 1, 0),
+        ("readiness.successes = 1000", 1000, 0),
+        ("readiness = { successes = 2, interval = 1 }", 2, 1_000),
+        ("readiness = { successes = 5, interval = '7s' }", 5, 7_000),
+        ("readiness = { successes = 3, interval = '250ms', timeout = '501ms' }", 3, 250),
+        ("readiness = { successes = 1, interval = '0s' }", 1, 0),
+        ("readiness = { successes = 2, interval = 0 }", 2, 0),
+        ("readiness.interval = '0 ms'", 1, 0),
+    ] {
+        let readiness = &of(text)[0];
+        let found = (readiness.successes, readiness.interval);
+        assert_eq!(found, (successes, Duration::from_millis(interval)), "{text}");
+    }
     let several = of("[[readiness]]\nprobe = 'tcp'\n[[readiness]]\nprobe = './x.wasm'\n");
     assert_eq!(several[1].probe, ProbeReference::File(PathBuf::from("./x.wasm")));
     assert_eq!(several[1].field, "readiness[1]");
@@ -174,7 +188,7 @@ fn a_file_with_every_property_is_understood() {
          mounts = ['docker-socket', 'workspace:/w:ro', 'volume:v:/v']\nrequired = true\ndisable = false\n\
          env = {{ A = 1, B = true, C = 2020-01-01, D = 0x1f }}\nresources = {{ memory = '64MiB', gpus = 'all' }}\n\
          [interface]\nkind = 'mcp'\nport = 80\nname = 'm'\ntransport = 'http'\npath = 'x'\nprotocol = 'p'\naliases = ['a']\n\
-         [[readiness]]\nprobe = 'mine'\ntimeout = '1m 30s'\nmax_timeout = '2m'\nsha256 = '{}'\n\
+         [[readiness]]\nprobe = 'mine'\ntimeout = '1m 30s'\nmax_timeout = '2m'\nsuccesses = 3\ninterval = '5s'\nsha256 = '{}'\n\
          settings = {{ a = [1, 2.5, {{ b = true }}], 'd' = 'x' }}\nlimits = {{ memory = '1MiB', poll = '60s' }}\n\
          [readiness.grants]\ndial = ['self', 'self:81', 'other:82']\nexec = [['a', 'b']]\nhealth = true\nlogs = true\n\
          dirs = [{{ host = 'certs/x', guest = '/certs' }}]\nenv = ['A']\n\

@@ -33,7 +33,10 @@ impl Host for HostState {
                 self.deadline.let_answer();
                 Err(Denial::TimedOut)
             }
-            Outcome::NoTurn => Err(no_turn()),
+            Outcome::NoTurn => {
+                self.deadline.let_answer();
+                Err(no_turn())
+            }
         })
     }
 

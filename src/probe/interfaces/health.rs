@@ -92,7 +92,7 @@ impl Host for HostState {
         let found = run_test(subject, left).await;
         match &found {
             Ok(None) => self.observed.no_health_test = true,
-            Err(Denial::TimedOut) => self.deadline.let_answer(),
+            Err(Denial::TimedOut | Denial::Limit(_)) => self.deadline.let_answer(),
             Ok(Some(result)) if result.exit_code != 0 => {
                 self.observed.health_test = Some((result.exit_code.into(), result.output.clone()));
             }

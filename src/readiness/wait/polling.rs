@@ -68,6 +68,7 @@ impl Wait<'_> {
             .max(Instant::now() + condition.readiness.limits.poll.min(condition.readiness.timeout));
         let executes = condition.found.executes();
         let mut pace = Pace::default();
+        let mut in_a_row = 0;
         loop {
             if way.dialler.as_ref().is_some_and(|dialler| dialler.has_ended()) {
                 way.dialler = self.dialler(condition, container).await?;
@@ -76,7 +77,7 @@ impl Wait<'_> {
             let poll = async {
                 let powers = self.shared.powers(self.sidecar, condition, container, &way).await;
                 let dialled = powers.targets.clone();
-                (self.poll(condition, &probe, powers, answers, deadline).await, dialled)
+                (self.poll(condition, &probe, powers, answers, (in_a_row, deadline)).await, dialled)
             };
             let ((polled, dialled), worked) = busy(poll).await;
             let mut polled = polled?;
@@ -84,8 +85,14 @@ impl Wait<'_> {
                 // Another sidecar moved meanwhile: what answered was perhaps somebody else.
                 polled = Some(NotYet::default());
             }
-            let Some(not_yet) = polled else { return Ok(()) };
-            self.goes_on();
+            in_a_row = if polled.is_none() { in_a_row + 1 } else { 0 };
+            let readiness = &condition.readiness;
+            let not_yet = match polled {
+                None if in_a_row >= readiness.successes => return Ok(()),
+                None => NotYet { pause: Some(readiness.interval), ..NotYet::default() },
+                Some(not_yet) => not_yet,
+            };
+            self.shared.watch.want();
             if let Some(later) = not_yet.later(latest).filter(|later| *later > deadline) {
                 deadline = later;
                 let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,10 +103,15 @@ impl Wait<'_> {
             let cost = pace.cost(took, executes);
             let left = deadline.saturating_duration_since(Instant::now());
             let asked = not_yet.pause;
-            let pause = until_next(pause(cost, waiting, executes, asked), asked, cost, left);
+            let mut pause = pause(cost, waiting, executes, asked);
+            if in_a_row > 0 {
+                pause = pause.max(readiness.interval);
+            }
+            let pause = until_next(pause, asked, cost, left);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = again.notified() => {}
+                // Successes are an interval apart, whatever happens between them.
+                () = again.notified(), if in_a_row == 0 => {}
             }
             if Instant::now() >= deadline {
                 return Err(too_late(condition, answers));
@@ -154,14 +166,14 @@ impl Wait<'_> {
         !others || self.shared.targets(self.sidecar, container, grants, true).await == *dialled
     }
 
-    /// Polls once. None is ready.
+    /// Polls once, after so many successes in a row. `None` is ready.
     async fn poll(
         &self,
         condition: &Condition,
         probe: &LoadedProbe,
         powers: Powers,
         answers: &Mutex<Answers>,
-        deadline: Instant,
+        (in_a_row, deadline): (u32, Instant),
     ) -> Result<Option<NotYet>, Ended> {
         let polled_at = Instant::now();
         let left = deadline.saturating_duration_since(polled_at).max(Duration::from_millis(1));
@@ -178,10 +190,21 @@ impl Wait<'_> {
         let limits = poll_limits(condition, left);
         let is_alone = only_dials(condition, &powers);
         let polled = probe.poll(context, powers, limits).await;
-        let cut = polled.verdict == Verdict::TimedOut;
+        let sidecar = self.sidecar.name();
+        for line in &polled.trace {
+            self.shared.reporter.tell(&Event::Traced { sidecar, line });
+        }
+        let timed_out = polled.verdict == Verdict::TimedOut;
+        let waited_in_vain =
+            timed_out || (polled.observed.cut && matches!(polled.verdict, Verdict::Pending { .. }));
+        if waited_in_vain && limits.poll < poll_limits(condition, Duration::MAX).poll && attempt > 1 {
+            // It was the end of the wait that ended this poll: what it says is about that, not about the sidecar.
+            answers.lock().unwrap_or_else(PoisonError::into_inner).attempts = attempt;
+            return Ok(Some(NotYet::default()));
+        }
         let name = &condition.found.name;
         let (text, outcome) = match polled.verdict {
-            Verdict::Ready => ("ready".to_owned(), Ok(None)),
+            Verdict::Ready => (success(in_a_row + 1, condition.readiness.successes), Ok(None)),
             Verdict::Pending { reason, retry_after, extend } => {
                 let alone = is_alone && polled.observed.was_only_refused();
                 (reason, Ok(Some(NotYet { pause: retry_after, extend, alone })))
@@ -202,16 +225,12 @@ impl Wait<'_> {
         let changed = {
             let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
             // A poll that was cut saw less than the one before.
-            if !cut || answers.attempts == 0 {
+            if !timed_out || answers.attempts == 0 {
                 let earlier = answers.observed.clone();
                 answers.observed = polled.observed.after(&earlier);
             }
             answers.note(&text, self.begun.elapsed())
         };
-        let sidecar = self.sidecar.name();
-        for line in &polled.trace {
-            self.shared.reporter.tell(&Event::Traced { sidecar, line });
-        }
         let took = polled_at.elapsed();
         self.shared.reporter.tell(&Event::Answered {
             sidecar,
@@ -231,6 +250,11 @@ fn only_dials(condition: &Condition, powers: &Powers) -> bool {
     let only = found.interfaces.iter().all(|interface| *interface == "dial");
     let direct = powers.dialler.as_ref().is_some_and(|dialler| dialler.is_direct());
     only && direct && !found.component.imports_wasi()
+}
+
+/// The answer of a successful poll, the how-manieth in a row.
+fn success(count: u32, wanted: u32) -> String {
+    if count >= wanted { "ready".to_owned() } else { format!("ready, {count} of {wanted} times in a row") }
 }
 
 /// The end of a wait whose time is up, with the newest answer.
