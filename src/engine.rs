@@ -125,8 +125,16 @@ pub struct Member {
 /// A container as a listing tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
+    /// The engine's id.
+    pub id: String,
     /// Its name, without the leading slash.
     pub name: String,
+    /// Its state; `None` if the engine does not tell it.
+    pub status: Option<Status>,
+    /// Whether its health test has failed as often as the image allows.
+    pub is_unhealthy: bool,
+    /// Its connections by the network's name: [`Endpoint::id`] and address.
+    pub places: BTreeMap<String, (String, Option<IpAddr>)>,
     /// What it was made from, as it was named then, as long as that still names the same image; else that image's
     /// id.
     pub image: String,

@@ -120,6 +120,11 @@ pub enum Event<'a> {
         /// Of several probes, the one that said ready last.
         last: Option<&'a str>,
     },
+    /// A sidecar that was ready is waited for again: its container restarted before all others were ready.
+    NoLongerReady {
+        /// Which.
+        sidecar: &'a str,
+    },
     /// A sidecar will not be ready.
     NotReady(&'a Dossier),
     /// Every sidecar is ready.

@@ -22,10 +22,10 @@ use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
 use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
 use crate::reachability::Meeting;
-use crate::readiness::closing::{Closing, Place};
+use crate::readiness::barrier::{self, Ready, Together};
 use crate::readiness::phase::{Phase, Phases};
 use crate::readiness::powers::Neighbours;
-use crate::readiness::wait::{Condition, Known, Loading, Waits};
+use crate::readiness::wait::{Condition, Loading, Waits};
 use crate::readiness::watch::Watch;
 use crate::reconcile::{Wish, reconcile};
 use crate::route::{Bridges, Route};
@@ -66,6 +66,8 @@ struct Common<'a> {
     failed: &'a CancellationToken,
     /// Locks that they need no more, whose files go in the end.
     released: &'a std::sync::Mutex<Vec<Released>>,
+    /// How many of them are not ready yet.
+    together: &'a Together,
 }
 
 impl Launch {
@@ -240,7 +242,6 @@ impl Launch {
         Waits {
             engine: Arc::clone(engine),
             watch: Watch::default(),
-            closing: Closing::default(),
             executions: Arc::default(),
             route: Route {
                 engine: Arc::clone(engine),
@@ -275,7 +276,8 @@ impl Launch {
         Ok(())
     }
 
-    /// All sidecars at once; the first failure ends every wait, but nothing that is being started.
+    /// All sidecars at once, until all are ready at the same time; the first failure ends every wait, but nothing that is
+    /// being started.
     async fn start_and_wait(
         &self,
         applier: &Applier,
@@ -287,50 +289,56 @@ impl Launch {
     ) -> Result<Running, Failure> {
         let failed = CancellationToken::new();
         let released = std::sync::Mutex::new(Vec::new());
+        let together = Together::of(plan.sidecars.len());
         let each = plan.sidecars.iter().zip(loading).map(|(step, loading)| {
             let lock = held.remove(&step.container);
-            let place = step.is_untouched().then(|| waits.closing.place());
-            let common = Common { failed: &failed, released: &released };
+            let common = Common { failed: &failed, released: &released, together: &together };
             async move {
-                let failed = common.failed;
-                let result = self.one(applier, waits, step, loading, locks, (lock, place), common).await;
+                let result = self.one(applier, waits, step, loading, locks, lock, common).await;
                 if result.is_err() {
-                    failed.cancel();
+                    common.failed.cancel();
                 }
                 result
             }
         });
-        let mut running = Running { containers: Vec::new(), direct: false, in_use: Vec::new() };
-        let mut problems = Vec::new();
-        let mut failures = 0;
+        let (mut all, mut in_use, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let mut has_failed = false;
         for result in join_all(each.collect::<Vec<_>>()).await {
             match result {
-                Ok((container, in_use)) => {
-                    running.direct |= waits.route.is_direct(&container);
-                    running.containers.push(container);
-                    running.in_use.push(in_use);
+                Ok((ready, mark)) => {
+                    all.push(ready);
+                    in_use.push(mark);
                 }
                 Err(found) => {
-                    failures += 1;
+                    has_failed = true;
                     problems.extend(found);
                 }
             }
         }
-        if failures == 0 { Ok(running) } else { Err(Failure { exit: exit::REFUSED, problems }) }
+        if !has_failed && let Err(dossier) = barrier::pass(waits, &mut all).await {
+            self.reporter.tell(&Event::NotReady(&dossier));
+            has_failed = true;
+        }
+        if has_failed {
+            return Err(Failure { exit: exit::REFUSED, problems });
+        }
+        let containers: Vec<Container> = all.into_iter().map(|ready| ready.container).collect();
+        let direct = containers.iter().any(|container| waits.route.is_direct(container));
+        Ok(Running { containers, direct, in_use })
     }
 
     /// One sidecar: what the plan says, then the wait. No problem in an error means that it was told already.
     #[expect(clippy::too_many_arguments, reason = "the parts of one launch, each used once")]
-    async fn one(
-        &self,
+    async fn one<'a>(
+        &'a self,
         applier: &Applier,
-        waits: &Waits,
+        waits: &'a Waits,
         step: &SidecarPlan,
         loading: Vec<Loading>,
         locks: &LockFolder,
-        (lock, place): (Option<Held>, Option<Place>),
+        lock: Option<Held>,
         common: Common<'_>,
-    ) -> Result<(Container, InUse), Option<Problem>> {
+    ) -> Result<(Ready<'a>, InUse), Option<Problem>> {
         let prepared = &self.sidecars[step.index];
         let sidecar = &prepared.sidecar;
         let result = applier.sidecar(step, sidecar, &self.meeting.network).await;
@@ -348,16 +356,18 @@ impl Launch {
                 loading,
             })
             .collect();
-        let known = step.existing.clone().zip(place).map(|(container, place)| Known { container, place });
-        tokio::select! {
-            result = waits.until_ready(sidecar, &conditions, begun, known) => match result {
-                Ok(container) => Ok((container, in_use)),
-                Err(dossier) => {
-                    self.reporter.tell(&Event::NotReady(&dossier));
-                    Err(None)
-                }
-            },
-            () = common.failed.cancelled() => Err(None),
+        let wait = waits.begin(sidecar, conditions, begun);
+        let known = step.existing.clone().filter(|_| step.is_untouched());
+        let result = tokio::select! {
+            result = common.together.ready(&wait, None, known) => result,
+            () = common.failed.cancelled() => return Err(None),
+        };
+        match result {
+            Ok(container) => Ok((Ready { wait, container }, in_use)),
+            Err(dossier) => {
+                self.reporter.tell(&Event::NotReady(&dossier));
+                Err(None)
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Readiness: when to poll (`schedule`), what ends a wait (`wait`, woken by `watch`), what to tell when it
-//! fails (`dossier`), the gate that executed commands pass (`executions`), and the look after success that all share
-//! who ran already (`closing`).
+//! fails (`dossier`), the gate that executed commands pass (`executions`), and the last look at all sidecars before the
+//! harness starts (`barrier`).
 
+pub mod barrier;
 mod busy;
 pub mod cause;
-pub mod closing;
 pub mod dossier;
 pub mod executions;
 pub mod listeners;

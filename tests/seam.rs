@@ -1,6 +1,8 @@
 //! Launches on the engine in memory: real probes, real listeners, and every fault that an engine can have.
 #![allow(clippy::indexing_slicing, reason = "where an index is wrong, the test has failed")]
 
+#[path = "seam/barrier.rs"]
+mod barrier;
 #[path = "seam/bench.rs"]
 mod bench;
 #[path = "seam/calls.rs"]

@@ -136,6 +136,11 @@ pub enum Record {
         /// Of several probes, the one that said ready last.
         last_probe: Option<String>,
     },
+    /// A sidecar that was ready is waited for again: its container restarted before all others were ready.
+    NoLongerReady {
+        /// Which.
+        sidecar: String,
+    },
     /// A sidecar will not be ready: everything known about it.
     NotReady(DossierRecord),
     /// Every sidecar is ready.
@@ -347,6 +352,7 @@ impl From<&Event<'_>> for Record {
                 attempts: *attempts,
                 last_probe: last.map(text),
             },
+            Event::NoLongerReady { sidecar } => Self::NoLongerReady { sidecar: text(sidecar) },
             Event::NotReady(dossier) => Self::NotReady(DossierRecord::from(*dossier)),
             Event::AllReady => Self::AllReady,
             Event::HarnessStarting => Self::HarnessStarting,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cause::{self, Cause, Evidence};
 use super::listeners;
 use super::phase::Phase;
+use super::watch::Watch;
 use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
@@ -114,9 +115,11 @@ impl Dossier {
     pub async fn collect(
         mut self,
         engine: &dyn Engine,
+        watch: &Watch,
         is_on_this_host: impl Fn(&Container) -> bool,
     ) -> Self {
-        if let Ok(Some(container)) = within(EVIDENCE, engine.container(&self.container_name)).await {
+        if let Ok(Some(mut container)) = within(EVIDENCE, engine.container(&self.container_name)).await {
+            container.oom_killed |= watch.was_killed_for_memory(&container.id);
             let start = container.log_start();
             let log = within(EVIDENCE, engine.logs(&container.id, &start, LOG_LINES)).await;
             self.log = log.unwrap_or_default();

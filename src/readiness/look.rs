@@ -9,7 +9,15 @@ use crate::error::Code;
 use crate::sidecar::{LABEL_HASH, LABEL_SIDECAR, Sidecar};
 
 /// How long one look may take: the connection may be one that a restart of the engine left dead.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// How long the engine may take to say that the kernel killed a container for memory. The engine learns that by another way
+/// than the end, on a busy machine seconds later; or never, if something else killed the container.
+const CAUSE_OF_END: Duration = Duration::from_secs(3);
+/// How often the engine is asked meanwhile, beside its events.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+
+/// The exit code of a process that SIGKILL ended, which is how the kernel kills for memory.
+const KILLED: i64 = 137;
 
 /// Why a wait ended without success, before the evidence is collected.
 pub(super) struct Ended {
@@ -26,6 +34,35 @@ pub(super) fn ended(code: Code, reason: impl Into<String>) -> Ended {
 /// Asks for a container; whoever waits for it asks again rather than wait long for one answer.
 pub(super) async fn find(engine: &dyn Engine, name: &str) -> EngineResult<Option<Container>> {
     within(ANSWER, engine.container(name)).await
+}
+
+/// Like [`find`], but if memory may be what ended the container, returns it only once the engine has said so, or had the
+/// time to.
+pub(super) async fn find_with_cause(
+    engine: &dyn Engine,
+    watch: &Watch,
+    name: &str,
+) -> EngineResult<Option<Container>> {
+    let until = tokio::time::Instant::now() + CAUSE_OF_END;
+    let mut woken = None;
+    loop {
+        let mut found = find(engine, name).await;
+        let Ok(Some(container)) = &mut found else { return found };
+        container.oom_killed |= watch.was_killed_for_memory(&container.id);
+        let now = tokio::time::Instant::now();
+        if !is_unexplained(container) || watch.was_killed(&container.id) || now >= until {
+            return found;
+        }
+        watch.want();
+        let woken = woken.get_or_insert_with(|| watch.subscribe(&container.id));
+        let _ = tokio::time::timeout_at(until.min(now + ASK_AGAIN), woken.notified()).await;
+    }
+}
+
+/// Whether a container with a memory limit was killed, and the engine has not said by what.
+fn is_unexplained(container: &Container) -> bool {
+    let has_ended = matches!(container.status, Status::Exited | Status::Dead | Status::Restarting);
+    has_ended && container.exit_code == KILLED && container.memory > 0 && !container.oom_killed
 }
 
 /// The container runs, or why the wait is over.
@@ -69,8 +106,11 @@ pub(super) fn unhealthy(container: &Container) -> Ended {
     ended(Code::SidecarUnhealthy, format!("the engine reports it unhealthy{}", said.unwrap_or_default()))
 }
 
-/// Whether both looks saw the same run of the same container at the same address.
+/// Whether both looks saw the same run of the same container at the same address, and the run goes on.
 pub(super) fn is_same_run(before: &Container, now: &Container, network: &str) -> bool {
     let address = |container: &Container| container.networks.get(network).and_then(|found| found.address);
-    before.id == now.id && before.started_at == now.started_at && address(before) == address(now)
+    now.status == Status::Running
+        && before.id == now.id
+        && before.started_at == now.started_at
+        && address(before) == address(now)
 }

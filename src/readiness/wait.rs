@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, Shared, try_join_all};
 use tokio::sync::Notify;
 
-use super::closing::{Closing, Place};
 use super::dossier::{Answers, Dossier};
 use super::executions::Executions;
-use super::look::{Ended, find, is_same_run, is_unhealthy, judge, unhealthy};
+use super::look::{Ended, ended, find_with_cause, is_same_run, is_unhealthy, judge, unhealthy};
 use super::phase::{Phase, Phases};
 use super::powers::Neighbours;
 use super::until::until;
@@ -57,8 +56,6 @@ pub struct Waits {
     pub engine: Arc<dyn Engine>,
     /// Wakes whoever waits for a container.
     pub watch: Watch,
-    /// The look after success at what runs already.
-    pub closing: Closing,
     /// The gate for executed commands.
     pub executions: Arc<Executions>,
     /// The way to the containers.
@@ -75,74 +72,126 @@ pub struct Waits {
     pub phases: Phases,
 }
 
-/// What a launch looked at a moment ago, under its lock, and changed nothing at.
-pub struct Known {
-    /// The container as it was seen.
-    pub container: Container,
-    /// Its place in the shared look after success.
-    pub place: Place,
-}
-
 /// How one generation of the container was waited for.
 enum Generation {
     Ready,
     Replaced,
 }
 
-/// One wait.
-struct Wait<'a> {
+/// The wait for one sidecar. It outlives the first time that the sidecar is ready: others may not be.
+pub struct Wait<'a> {
     shared: &'a Waits,
     sidecar: &'a Sidecar,
-    conditions: &'a [Condition],
+    conditions: Vec<Condition>,
     begun: Instant,
     answers: Vec<Mutex<Answers>>,
     /// The probe that said ready last.
     last: Mutex<Option<String>>,
-    /// Given back when the first answer is another one than ready.
-    place: Mutex<Option<Place>>,
 }
 
 impl Waits {
-    /// Waits until the sidecar is ready, and returns its container as it then is. One that is `known` is not looked
-    /// at again first.
+    /// Begins to wait for a sidecar; its time counts from `begun`.
+    pub fn begin<'a>(&'a self, sidecar: &'a Sidecar, conditions: Vec<Condition>, begun: Instant) -> Wait<'a> {
+        self.phases.note(sidecar.name(), Phase::Waiting);
+        let answers = conditions.iter().map(|condition| Mutex::new(self.begin_condition(sidecar, condition)));
+        let answers = answers.collect();
+        Wait { shared: self, sidecar, conditions, begun, answers, last: Mutex::new(None) }
+    }
+}
+
+impl Wait<'_> {
+    /// Waits until the sidecar is ready, and returns the run that is. A container that is `known` is not inspected again
+    /// first.
     ///
     /// # Errors
-    /// The evidence, when it will not be ready or time is up.
-    pub async fn until_ready(
-        &self,
-        sidecar: &Sidecar,
-        conditions: &[Condition],
-        begun: Instant,
-        known: Option<Known>,
-    ) -> Result<Container, Box<Dossier>> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.phases.note(sidecar.name(), Phase::Waiting);
-        let answers = conditions.iter().map(|condition| Mutex::new(self.begin(sidecar, condition))).collect();
-        let last = Mutex::new(None);
-        let (known, place) = known.map(|known| (known.container, known.place)).unzip();
+    /// The evidence, if the sidecar will not be ready or its time is up.
+    pub async fn until_ready(&self, known: Option<Container>) -> Result<Container, Box<Dossier>> {
+        let shared = self.shared;
+        shared.waiting.fetch_add(1, Ordering::Relaxed);
         if known.is_none() {
-            self.watch.want();
+            shared.watch.want();
         }
-        let place = Mutex::new(place);
-        let wait = Wait { shared: self, sidecar, conditions, begun, answers, last, place };
-        let result = wait.run(known).await;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let result = self.run(known).await;
+        shared.waiting.fetch_sub(1, Ordering::Relaxed);
         match result {
             Ok(container) => {
-                let attempts = wait.collected().iter().map(|answers| answers.attempts).sum();
-                let after = begun.elapsed();
-                let last = wait.last.lock().unwrap_or_else(PoisonError::into_inner);
-                let last = last.as_deref().filter(|_| conditions.len() > 1);
-                self.phases.note(sidecar.name(), Phase::Ready);
-                self.reporter.tell(&Event::Ready { sidecar: sidecar.name(), after, attempts, last });
+                let attempts = self.collected().iter().map(|answers| answers.attempts).sum();
+                let after = self.begun.elapsed();
+                let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+                let last = last.as_deref().filter(|_| self.conditions.len() > 1);
+                shared.phases.note(self.sidecar.name(), Phase::Ready);
+                shared.reporter.tell(&Event::Ready { sidecar: self.sidecar.name(), after, attempts, last });
                 Ok(container)
             }
-            Err(ended) => {
-                self.phases.note(sidecar.name(), Phase::Failed);
-                let here = |container: &Container| self.route.is_direct(container);
-                Err(Box::new(wait.dossier(ended).collect(self.engine.as_ref(), here).await))
+            Err(ended) => Err(self.failed(ended).await),
+        }
+    }
+
+    /// Waits, once the sidecar is ready, until the engine tells that its run does not go on. An event that is lost costs
+    /// nothing: before the harness starts, all are looked at once more.
+    ///
+    /// # Errors
+    /// The evidence, if the sidecar will not be ready again.
+    pub async fn until_lost(&self, container: &Container) -> Result<(), Box<Dossier>> {
+        let woken = self.shared.watch.subscribe(&container.id);
+        let lost = async {
+            // A launch of running sidecars only is over by then, and needs no events.
+            let _ = tokio::time::timeout(QUIET, woken.notified()).await;
+            self.shared.watch.want();
+            loop {
+                match self.look_again(container, &woken).await {
+                    Ok(Some(_)) => woken.notified().await,
+                    Ok(None) => return Ok(()),
+                    Err(ended) if ended.code == Code::EngineFailed => tokio::time::sleep(ENGINE_PAUSE).await,
+                    Err(ended) => return Err(ended),
+                }
+            }
+        };
+        match lost.await {
+            Ok(()) => self.lose().await,
+            Err(ended) => Err(self.failed(ended).await),
+        }
+    }
+
+    /// Looks whether the run that was ready goes on, and returns its container as it is now; `None` if the sidecar has
+    /// to be waited for again.
+    ///
+    /// # Errors
+    /// The evidence, if the sidecar will not be ready again.
+    pub async fn still_ready(&self, container: &Container) -> Result<Option<Container>, Box<Dossier>> {
+        let woken = self.shared.watch.subscribe(&container.id);
+        loop {
+            match self.look_again(container, &woken).await {
+                Ok(Some(now)) => return Ok(Some(now)),
+                Ok(None) => {
+                    self.lose().await?;
+                    return Ok(None);
+                }
+                Err(ended) if ended.code == Code::EngineFailed && Instant::now() < self.deadline() => {
+                    tokio::time::sleep(ENGINE_PAUSE).await;
+                }
+                Err(ended) => return Err(self.failed(ended).await),
             }
         }
+    }
+
+    /// Goes back to waiting, if there is time left.
+    async fn lose(&self) -> Result<(), Box<Dossier>> {
+        if Instant::now() >= self.deadline() {
+            let reason = "it was ready, but its container restarted while others were waited for, and its own time is up";
+            return Err(self.failed(ended(Code::NotReady, reason)).await);
+        }
+        self.shared.phases.note(self.sidecar.name(), Phase::Waiting);
+        self.shared.reporter.tell(&Event::NoLongerReady { sidecar: self.sidecar.name() });
+        Ok(())
+    }
+
+    /// The evidence of a failure.
+    async fn failed(&self, ended: Ended) -> Box<Dossier> {
+        let shared = self.shared;
+        shared.phases.note(self.sidecar.name(), Phase::Failed);
+        let here = |container: &Container| shared.route.is_direct(container);
+        Box::new(self.dossier(ended).collect(shared.engine.as_ref(), &shared.watch, here).await)
     }
 }
 
@@ -153,7 +202,7 @@ impl Waits {
     }
 
     /// Tells what is waited for.
-    fn begin(&self, sidecar: &Sidecar, condition: &Condition) -> Answers {
+    fn begin_condition(&self, sidecar: &Sidecar, condition: &Condition) -> Answers {
         let (probe, until) = (condition.found.name.clone(), until(sidecar, condition));
         let timeout = condition.readiness.timeout;
         self.reporter.tell(&Event::Waiting {
@@ -195,8 +244,16 @@ impl Wait<'_> {
         }
     }
 
+    /// When the sidecar has to be ready.
+    fn deadline(&self) -> Instant {
+        let extended = |answers: Answers| answers.extended_to.unwrap_or_default();
+        let each = self.conditions.iter().zip(self.collected());
+        let each = each.map(|(condition, answers)| condition.readiness.timeout.max(extended(answers)));
+        self.begun + each.max().unwrap_or_default()
+    }
+
     /// Whether a condition is the engine's own word, which then ends the wait at once.
-    fn goes_by_health(&self) -> bool {
+    pub(super) fn goes_by_health(&self) -> bool {
         self.conditions
             .iter()
             .any(|condition| condition.found.built_in && condition.found.name == "healthcheck")
@@ -204,8 +261,23 @@ impl Wait<'_> {
 
     /// Looks at the container; it must run.
     async fn look(&self) -> Result<Container, Ended> {
-        let found = find(self.shared.engine.as_ref(), &self.sidecar.container).await;
-        judge(found, self.sidecar, &self.shared.watch)
+        let shared = self.shared;
+        let found = find_with_cause(shared.engine.as_ref(), &shared.watch, &self.sidecar.container).await;
+        judge(found, self.sidecar, &shared.watch)
+    }
+
+    /// Looks at a container again: as it is now, or `None` if what was seen of it counts no more.
+    async fn look_again(&self, seen: &Container, woken: &Notify) -> Result<Option<Container>, Ended> {
+        let now = match self.look().await {
+            Err(ended) if ended.code == Code::SidecarExited && self.shared.watch.was_killed(&seen.id) => {
+                self.look_after_kill(woken).await?
+            }
+            look => look?,
+        };
+        if self.goes_by_health() && is_unhealthy(&now) {
+            return Err(unhealthy(&now));
+        }
+        Ok(is_same_run(seen, &now, &self.shared.network).then_some(now))
     }
 
     /// Looks at a container that was signalled from outside. A restart ends it first: it is given a moment to run
@@ -213,7 +285,8 @@ impl Wait<'_> {
     async fn look_after_kill(&self, woken: &Notify) -> Result<Container, Ended> {
         let until = tokio::time::Instant::now() + RESTART;
         loop {
-            let found = find(self.shared.engine.as_ref(), &self.sidecar.container).await;
+            let shared = self.shared;
+            let found = find_with_cause(shared.engine.as_ref(), &shared.watch, &self.sidecar.container).await;
             let stopped = |container: &Container| {
                 matches!(container.status, Status::Exited | Status::Removing | Status::Dead)
             };
@@ -226,8 +299,7 @@ impl Wait<'_> {
 
     /// Looks again while the engine does not answer, as long as the sidecar has time.
     async fn look_patiently(&self) -> Result<Container, Ended> {
-        let timeouts = self.conditions.iter().map(|condition| condition.readiness.timeout);
-        let deadline = self.begun + timeouts.max().unwrap_or_default();
+        let deadline = self.deadline();
         loop {
             match self.look().await {
                 Err(ended) if ended.code == Code::EngineFailed && Instant::now() < deadline => {
@@ -244,30 +316,26 @@ impl Wait<'_> {
                 Some(container) => container,
                 None => self.look_patiently().await?,
             };
-            if let Generation::Replaced = self.generation(&container).await? {
-                continue;
-            }
-            if let Some(place) = self.take_place()
-                && place.still_runs(self.shared.engine.as_ref(), &self.shared.network, &container).await
-            {
+            if container.status == Status::Restarting {
+                self.between_runs(&container).await?;
+            } else if let Generation::Ready = self.generation(&container).await? {
                 return Ok(container);
-            }
-            // A container that restarted meanwhile may have another address, and is not ready yet.
-            let now = self.look_patiently().await?;
-            if is_same_run(&container, &now, &self.shared.network) {
-                return Ok(now);
             }
         }
     }
 
-    fn take_place(&self) -> Option<Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// It is not ready at once: nobody waits for its look, and whatever happens to it is wanted.
-    fn goes_on(&self) {
-        drop(self.take_place());
-        self.shared.watch.want();
+    /// Waits for something to happen to a container that the engine is restarting.
+    async fn between_runs(&self, container: &Container) -> Result<(), Ended> {
+        if Instant::now() >= self.deadline() {
+            let reason = format!(
+                "its container restarts again and again; it exited with code {}",
+                container.exit_code
+            );
+            return Err(ended(Code::NotReady, reason));
+        }
+        let woken = self.shared.watch.subscribe(&container.id);
+        let _ = tokio::time::timeout(self.shared.safety_look(), woken.notified()).await;
+        Ok(())
     }
 
     /// Waits for one run of the container.
@@ -284,23 +352,12 @@ impl Wait<'_> {
         let watch = async {
             loop {
                 let _ = tokio::time::timeout(self.shared.safety_look(), woken.notified()).await;
-                let now = match self.look().await {
+                let now = match self.look_again(container, &woken).await {
                     // An engine that does not answer may answer again; the deadline holds meanwhile.
                     Err(ended) if ended.code == Code::EngineFailed => continue,
-                    Err(ended)
-                        if ended.code == Code::SidecarExited
-                            && self.shared.watch.was_killed(&container.id) =>
-                    {
-                        self.look_after_kill(&woken).await?
-                    }
                     look => look?,
                 };
-                if !is_same_run(container, &now, &self.shared.network) {
-                    return Ok(Generation::Replaced);
-                }
-                if self.goes_by_health() && is_unhealthy(&now) {
-                    return Err(unhealthy(&now));
-                }
+                let Some(now) = now else { return Ok(Generation::Replaced) };
                 let status = |container: &Container| container.health.as_ref().map(|health| health.status);
                 if status(&now) != status(container) {
                     poll_again.iter().for_each(Notify::notify_one);
@@ -309,7 +366,7 @@ impl Wait<'_> {
         };
         let quiet = async {
             tokio::time::sleep(QUIET).await;
-            self.goes_on();
+            self.shared.watch.want();
             std::future::pending().await
         };
         tokio::select! {

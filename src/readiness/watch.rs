@@ -19,6 +19,7 @@ const REOPEN: Duration = Duration::from_millis(250);
 pub struct Watch {
     waiting: Mutex<HashMap<String, Vec<Arc<Notify>>>>,
     killed: Mutex<HashSet<String>>,
+    killed_for_memory: Mutex<HashSet<String>>,
     wanted: Notify,
 }
 
@@ -43,11 +44,23 @@ impl Watch {
         self.killed.lock().unwrap_or_else(PoisonError::into_inner).contains(container)
     }
 
+    /// Whether the engine said that the kernel killed the container's current run for memory. Docker 20.10 shows that
+    /// at the container only if it learnt it before the end.
+    #[must_use]
+    pub fn was_killed_for_memory(&self, container: &str) -> bool {
+        self.killed_for_memory.lock().unwrap_or_else(PoisonError::into_inner).contains(container)
+    }
+
     fn note(&self, container: &str, action: &str) {
         let mut killed = self.killed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut for_memory = self.killed_for_memory.lock().unwrap_or_else(PoisonError::into_inner);
         match action {
             "kill" => drop(killed.insert(container.to_owned())),
-            "start" => drop(killed.remove(container)),
+            "oom" => drop(for_memory.insert(container.to_owned())),
+            "start" => {
+                killed.remove(container);
+                for_memory.remove(container);
+            }
             _ => {}
         }
     }

@@ -67,6 +67,9 @@ impl PlainSink {
                 let last = last.map(|probe| format!(", last {probe}")).unwrap_or_default();
                 Some(line(&format!("{sidecar}: ready after {} ({polls}{last})", human(*after))))
             }
+            Event::NoLongerReady { sidecar } => {
+                Some(line(&format!("{sidecar}: no longer ready, its container restarted; waiting again")))
+            }
             Event::Answered { sidecar, probe, attempt, answer, took, changed } => {
                 (shown(Verbosity::Everything) || (shown(Verbosity::Answers) && *changed))
                     .then(|| line(&format!("{sidecar}: {probe} #{attempt}: {answer} ({})", human(*took))))

@@ -16,6 +16,7 @@ contract! {
     an_absent_container_is_none_to_look_at_and_an_error_to_use,
     containers_are_listed_by_a_label_or_its_value_whatever_their_state,
     a_listing_tells_what_the_image_was_called_as_long_as_that_names_it,
+    a_listing_tells_what_an_inspection_tells_of_a_run,
     a_running_container_can_be_removed_and_removing_it_again_does_nothing,
 }
 
@@ -26,14 +27,37 @@ async fn a_listing_tells_what_the_image_was_called_as_long_as_that_names_it(stag
     spec.image = stage.image("moving", &recipe("1"));
     let id = engine.create(&spec).await.expect("a container");
     let image_id = stage.inspect(&id).await.image_id;
-    let listed = Listed { name: spec.name.clone(), image: spec.image.clone(), image_id: image_id.clone() };
     let label = format!("{name}={value}");
-    assert_eq!(engine.labelled(&label).await.expect("a list"), std::slice::from_ref(&listed));
+    let listed = engine.labelled(&label).await.expect("a list");
+    let [listed] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((&listed.id, &listed.name), (&id, &spec.name));
+    assert_eq!((&listed.image, &listed.image_id), (&spec.image, &image_id));
+    let listed = listed.clone();
     let other = stage.image("other", &recipe("2"));
     stage.tag(&other, &spec.image);
     assert_ne!(engine.image(&spec.image).await.expect("an answer").expect("the image").id, image_id);
     let moved = Listed { image: image_id, ..listed };
     assert_eq!(engine.labelled(&label).await.expect("a list"), [moved]);
+}
+
+async fn a_listing_tells_what_an_inspection_tells_of_a_run(stage: &dyn Stage) {
+    stage.network("net").await;
+    let (engine, (name, value)) = (stage.engine(), stage.label());
+    let id = stage.started("db", &["wait"]).await;
+    let label = format!("{name}={value}");
+    for _ in 0..2 {
+        let listed = engine.labelled(&label).await.expect("a list");
+        let [told] = listed.as_slice() else { panic!("{listed:?}") };
+        let seen = stage.inspect(&id).await;
+        assert_eq!((&told.id, told.status, told.is_unhealthy), (&seen.id, Some(Status::Running), false));
+        let places = seen.networks.into_iter().map(|(name, place)| (name, (place.id, place.address)));
+        assert_eq!(told.places, places.collect());
+        assert!(told.places.values().all(|(id, address)| !id.is_empty() && address.is_some()), "{told:?}");
+        stage.restart(&id).await;
+    }
+    stage.pause(&id);
+    let listed = engine.labelled(&label).await.expect("a list");
+    assert_eq!(listed.first().and_then(|told| told.status), Some(Status::Paused));
 }
 
 async fn what_is_made_is_what_was_asked_for(stage: &dyn Stage) {

@@ -36,7 +36,7 @@ async fn what_runs_already_costs_four_calls_and_one_for_each() {
             bench.define(&format!("s{number}"), &more);
         }
         bench.up().await;
-        let mut expected = vec![Call::Info, Call::Inhabited, Call::Inhabited, Call::Labelled];
+        let mut expected = vec![Call::Info, Call::Inhabited, Call::Labelled, Call::Labelled];
         expected.extend(vec![Call::Container; count]);
         expected.sort_unstable();
         assert_eq!(cheapest(&bench).await, expected, "{count}");
@@ -60,9 +60,13 @@ async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
         bench.dialled("db", port, "probe = \"tcp\"").plain("cache");
         bench.up().await;
         bench.engine.calm();
-        bench.engine.before(At::Nth(Call::Inhabited, 2), change);
+        bench.engine.before(At::Nth(Call::Labelled, 2), change);
         let ended = bench.launch().await.ready();
-        let attempts: u64 = ended.events("ready").iter().filter_map(|event| event["attempts"].as_u64()).sum();
+        let attempts = |name: &str| {
+            let ready = ended.events("ready").into_iter().rfind(|event| event["sidecar"] == name);
+            ready.and_then(|event| event["attempts"].as_u64()).unwrap_or_default()
+        };
+        let attempts = attempts("db") + attempts("cache");
         assert_eq!(attempts, expected, "{:#?}", ended.events("ready"));
         let db = bench.container("db").expect("it runs");
         let running = ended.result.expect("ready").containers;
@@ -71,18 +75,18 @@ async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
 }
 
 #[tokio::test]
-async fn where_the_shared_look_fails_each_looks_alone() {
+async fn where_the_last_listing_fails_each_is_inspected() {
     let bench = Bench::new().remembering();
     for name in ["a", "b", "c"] {
         bench.plain(name);
     }
     bench.up().await;
     bench.engine.calm();
-    bench.engine.fault(At::Nth(Call::Inhabited, 2), Fault::Fail(EngineErrorKind::Unreachable));
+    bench.engine.fault(At::Nth(Call::Labelled, 2), Fault::Fail(EngineErrorKind::Unreachable));
     bench.up().await;
     assert_eq!(bench.container("a").map(|found| found.status), Some(Status::Running));
     bench.engine.calm();
-    bench.engine.before(At::Nth(Call::Inhabited, 2), |world| world.remove("farrier-b", false));
+    bench.engine.before(At::Nth(Call::Labelled, 2), |world| world.remove("farrier-b", false));
     assert_eq!(bench.launch().await.codes(), ["sidecar-exited"]);
 }
 

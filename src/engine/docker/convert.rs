@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, CreateImageInfo, EndpointSettings,
-    EventMessage, HealthConfig, HealthStatusEnum, HostConfig, ImageConfig, ImageInspect, MountPoint,
-    Network as ListedNetwork, NetworkInspect, SystemInfo,
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum,
+    CreateImageInfo, EndpointSettings, EventMessage, HealthConfig, HealthStatusEnum, HostConfig, ImageConfig,
+    ImageInspect, MountPoint, Network as ListedNetwork, NetworkInspect, SystemInfo,
 };
 
 use crate::engine::{
@@ -60,11 +60,33 @@ pub(super) fn convert_network(network: NetworkInspect) -> (Network, Vec<Member>)
 /// None where it has no name, as while it is being removed.
 pub(super) fn convert_listed(container: ContainerSummary) -> Option<Listed> {
     let name = container.names?.into_iter().next()?;
+    let networks = container.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let place = |(network, endpoint): (String, EndpointSettings)| {
+        let address = endpoint.ip_address.and_then(|text| text.parse().ok());
+        (network, (endpoint.endpoint_id.unwrap_or_default(), address))
+    };
     Some(Listed {
+        id: container.id.unwrap_or_default(),
         name: name.trim_start_matches('/').to_owned(),
+        status: container.state.map(convert_listed_state),
+        // The engine writes the health behind the time that it runs: `Up 2 minutes (unhealthy)`.
+        is_unhealthy: container.status.is_some_and(|text| text.ends_with("(unhealthy)")),
+        places: networks.into_iter().map(place).collect(),
         image: container.image.unwrap_or_default(),
         image_id: container.image_id.unwrap_or_default(),
     })
+}
+
+const fn convert_listed_state(state: ContainerSummaryStateEnum) -> Status {
+    match state {
+        ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::STOPPING => Status::Running,
+        ContainerSummaryStateEnum::PAUSED => Status::Paused,
+        ContainerSummaryStateEnum::RESTARTING => Status::Restarting,
+        ContainerSummaryStateEnum::REMOVING => Status::Removing,
+        ContainerSummaryStateEnum::EXITED => Status::Exited,
+        ContainerSummaryStateEnum::DEAD => Status::Dead,
+        ContainerSummaryStateEnum::EMPTY | ContainerSummaryStateEnum::CREATED => Status::Created,
+    }
 }
 
 /// More bytes than any image has: what an engine says beyond them is not counted on.

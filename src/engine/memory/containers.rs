@@ -140,7 +140,20 @@ impl World {
             let Container { name, image_id, .. } = &kept.container;
             let still = self.known_image(&kept.reference).is_some_and(|known| known.image.id == *image_id);
             let image = if still { &kept.reference } else { image_id };
-            Listed { name: name.clone(), image: image.clone(), image_id: image_id.clone() }
+            let Container { id, status, health, networks, .. } = &kept.container;
+            let place = |(network, endpoint): (&String, &Endpoint)| {
+                (network.clone(), (endpoint.id.clone(), endpoint.address))
+            };
+            let unhealthy = |health: &Health| health.status == HealthStatus::Unhealthy;
+            Listed {
+                id: id.clone(),
+                name: name.clone(),
+                status: Some(*status),
+                is_unhealthy: health.as_ref().is_some_and(unhealthy),
+                places: networks.iter().map(place).collect(),
+                image: image.clone(),
+                image_id: image_id.clone(),
+            }
         };
         self.containers.values().filter(labelled).map(listed).collect()
     }

@@ -82,6 +82,9 @@ impl Progress {
                     found.answer = Some((*answer).to_owned());
                 }
             }
+            Event::NoLongerReady { sidecar } => {
+                self.sidecar(sidecar, at).stage = Stage::Waiting { since: at };
+            }
             Event::Ready { sidecar, after, .. } => {
                 self.sidecar(sidecar, at).stage = Stage::Ready { after: *after };
             }
