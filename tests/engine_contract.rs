@@ -8,6 +8,7 @@ mod support;
 mod engine_contract {
     mod containers;
     mod docker;
+    mod endless;
     mod events;
     mod exec;
     mod helper;

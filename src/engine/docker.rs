@@ -1,6 +1,7 @@
 //! A real Docker engine. Only this module names `bollard`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,37 +13,42 @@ use bollard::models::{
     EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect,
 };
 use bollard::query_parameters as query;
-use bollard::{API_DEFAULT_VERSION, Docker, body_full};
+use bollard::{Docker, body_full};
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio_util::io::StreamReader;
 
 use super::address::EngineAddress;
 use super::{
     Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
     EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest,
-    PullProgress, Written,
+    PullProgress, Written, whole_seconds,
 };
 use convert::{
     Layers, convert_container, convert_event, convert_image, convert_info, convert_listed,
     convert_listed_network, convert_network,
 };
 use create::create_body;
+use transport::{Endless, Meter, Target};
 
 mod convert;
 mod create;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod output;
+mod transport;
 
 /// How long the engine may take to begin an answer; creating a container on a busy disk takes tens of seconds.
 const ANSWER_TIMEOUT_SECONDS: u64 = 120;
+/// So much an engine may say about one pull: at some thirty messages a second, that is days.
+const MOST_PULL_MESSAGES: u64 = 10_000_000;
 /// The pause before a container whose removal is under way is looked at again.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection to an engine.
 pub struct DockerEngine {
     client: Docker,
+    target: Target,
     local: bool,
 }
 
@@ -52,14 +58,10 @@ impl DockerEngine {
     /// # Errors
     /// When the address is of a kind that is not supported.
     pub fn open(address: &EngineAddress) -> EngineResult<Self> {
-        let (host, local) = (address.host.as_str(), address.is_local());
+        let target = Target::of(address);
         // Requests name no version, so that each engine answers in its own newest one.
-        let client = if host.starts_with("unix://") {
-            Docker::connect_with_unix(host, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
-        } else {
-            Docker::connect_with_http(host, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
-        };
-        Ok(Self { client: client.map_err(convert_error)?, local })
+        let client = transport::client(target.clone()).map_err(convert_error)?;
+        Ok(Self { client, target, local: address.is_local() })
     }
 }
 
@@ -78,6 +80,8 @@ fn convert_error(error: BollardError) -> EngineError {
         },
         BollardError::DockerStreamError { .. } => EngineErrorKind::Refused,
         BollardError::RequestTimeoutError => EngineErrorKind::TimedOut,
+        // No whole answer in the bytes that it may have is as good as none in time.
+        _ if is_endless(&error) => EngineErrorKind::TimedOut,
         _ if is_permission_denied(&error) => EngineErrorKind::PermissionDenied,
         _ => EngineErrorKind::Unreachable,
     };
@@ -94,7 +98,41 @@ fn chain(error: &BollardError) -> impl Iterator<Item = &(dyn std::error::Error +
     std::iter::successors(Some(first), |current| current.source())
 }
 
+/// An item of a stream, or the end of a stream whose item does not end.
+fn metered<T: 'static>(
+    stream: impl Stream<Item = Result<T, BollardError>> + Send + 'static,
+    meter: Arc<Meter>,
+) -> BoxStream<'static, EngineResult<T>> {
+    let note = move |item| match item {
+        Ok(item) => {
+            meter.note_item();
+            Ok(item)
+        }
+        Err(error) => Err(convert_stream_error(error, &meter)),
+    };
+    stream.map(note).boxed()
+}
+
+/// `bollard` keeps no more than the words of what ended a stream.
+fn convert_stream_error(error: BollardError, meter: &Meter) -> EngineError {
+    if meter.is_exceeded() {
+        return EngineError::new(EngineErrorKind::TimedOut, meter.error().to_string());
+    }
+    convert_error(error)
+}
+
+fn is_endless(error: &BollardError) -> bool {
+    let is_endless = |cause: &(dyn std::error::Error + 'static)| {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause.is::<Endless>() || inner.is_some_and(|inner| inner.is::<Endless>())
+    };
+    chain(error).any(is_endless)
+}
+
 fn is_permission_denied(error: &BollardError) -> bool {
+    if let BollardError::IOError { err } = error {
+        return err.kind() == std::io::ErrorKind::PermissionDenied;
+    }
     chain(error).any(|cause| {
         cause
             .downcast_ref::<std::io::Error>()
@@ -172,6 +210,13 @@ impl Engine for DockerEngine {
         }
     }
 
+    async fn labelled_networks(&self, label: &str) -> EngineResult<Vec<Network>> {
+        let options =
+            query::ListNetworksOptionsBuilder::default().filters(&filters(&[("label", &[label])])).build();
+        let listed = self.client.list_networks(Some(options)).await.map_err(convert_error)?;
+        Ok(listed.into_iter().map(convert_listed_network).collect())
+    }
+
     async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<String> {
         let request = NetworkCreateRequest {
             name: name.to_owned(),
@@ -224,8 +269,15 @@ impl Engine for DockerEngine {
         });
         let mut layers = Layers::default();
         let mut pulled = PullProgress::default();
-        let mut stream = Box::pin(self.client.create_image(Some(options), None, credentials));
-        while let Some(message) = stream.try_next().await.map_err(convert_error)? {
+        let (client, meter) = self.stream_client()?;
+        let mut stream = metered(client.create_image(Some(options), None, credentials), meter);
+        let mut messages = 0;
+        while let Some(message) = stream.try_next().await? {
+            messages += 1;
+            if messages > MOST_PULL_MESSAGES {
+                let message = "the engine tells of the pull without end";
+                return Err(EngineError::new(EngineErrorKind::TimedOut, message));
+            }
             // Told of every message, also of one that changes nothing: silence is what ends a pull.
             pulled = layers.note(message).unwrap_or(pulled);
             progress(pulled.clone());
@@ -267,6 +319,14 @@ impl Engine for DockerEngine {
         self.client.unpause_container(id).await.map_err(convert_error)
     }
 
+    async fn stop(&self, id: &str, grace: Duration) -> EngineResult<()> {
+        let seconds = i32::try_from(whole_seconds(grace)).unwrap_or(i32::MAX);
+        let options = query::StopContainerOptionsBuilder::default().t(seconds).build();
+        let answered = Duration::from_secs(ANSWER_TIMEOUT_SECONDS).saturating_add(grace);
+        let client = self.client.clone().with_timeout(answered);
+        client.stop_container(id, Some(options)).await.map_err(convert_error)
+    }
+
     async fn remove(&self, id: &str, volumes: bool) -> EngineResult<()> {
         let options = query::RemoveContainerOptionsBuilder::default().force(true).v(volumes).build();
         let deadline = Instant::now() + Duration::from_secs(ANSWER_TIMEOUT_SECONDS);
@@ -292,17 +352,14 @@ impl Engine for DockerEngine {
             .since(since)
             .filters(&filters(&[("type", &["container"]), ("label", &[label]), ("event", &wanted)]))
             .build();
-        // A clone, because the stream outlives this borrow; clones share one connection pool.
-        let client = self.client.clone();
-        let stream =
-            client.events(Some(options)).map(|message| message.map(convert_event).map_err(convert_error));
-        Ok(stream.boxed())
+        let (client, meter) = self.stream_client()?;
+        Ok(metered(client.events(Some(options)), meter).map_ok(convert_event).boxed())
     }
 
     async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
         let (exec, mut attached) = self.start_exec(container, &request.arguments, false).await?;
         let mut output = ExecOutput::default();
-        while let Some(part) = attached.0.try_next().await.map_err(convert_error)? {
+        while let Some(part) = attached.0.try_next().await? {
             let kept = if matches!(part, LogOutput::StdErr { .. }) {
                 &mut output.stderr
             } else {
@@ -324,7 +381,8 @@ impl Engine for DockerEngine {
     }
 
     async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
-        output::newest_lines(&self.client, container, since, lines).await
+        let (client, meter) = transport::collecting_client(self.target.clone()).map_err(convert_error)?;
+        output::newest_lines(&client, &meter, container, since, lines).await
     }
 
     async fn output(
@@ -332,7 +390,8 @@ impl Engine for DockerEngine {
         container: &str,
         request: &OutputRequest,
     ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
-        Ok(output::stream(&self.client, container, request))
+        let (client, meter) = self.stream_client()?;
+        Ok(output::stream(&client, meter, container, request))
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {
@@ -351,15 +410,20 @@ impl Engine for DockerEngine {
     async fn attach(&self, container: &str) -> EngineResult<Attached> {
         let options =
             query::AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stream(true).build();
-        let attached = self.client.attach_container(container, Some(options)).await.map_err(convert_error)?;
-        Ok(Attached { input: attached.input, output: standard_output(attached.output) })
+        let (client, meter) = self.stream_client()?;
+        let attached = client.attach_container(container, Some(options)).await.map_err(convert_error)?;
+        Ok(Attached { input: attached.input, output: standard_output(metered(attached.output, meter)) })
     }
 }
 
-type OutputStream = BoxStream<'static, Result<LogOutput, BollardError>>;
+type OutputStream = BoxStream<'static, EngineResult<LogOutput>>;
 type InputStream = std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>;
 
 impl DockerEngine {
+    fn stream_client(&self) -> EngineResult<(Docker, Arc<Meter>)> {
+        transport::stream_client(self.target.clone()).map_err(convert_error)
+    }
+
     async fn inspect_network(&self, name: &str) -> EngineResult<Option<NetworkInspect>> {
         let options = None::<query::InspectNetworkOptions>;
         absent(self.client.inspect_network(name, options).await)
@@ -379,8 +443,9 @@ impl DockerEngine {
             ..Default::default()
         };
         let exec = self.client.create_exec(container, options).await.map_err(convert_error)?.id;
-        match self.client.start_exec(&exec, None).await.map_err(convert_error)? {
-            StartExecResults::Attached { output, input } => Ok((exec, (output, input))),
+        let (client, meter) = self.stream_client()?;
+        match client.start_exec(&exec, None).await.map_err(convert_error)? {
+            StartExecResults::Attached { output, input } => Ok((exec, (metered(output, meter), input))),
             StartExecResults::Detached => {
                 Err(EngineError::new(EngineErrorKind::Refused, "the engine detached an attached command"))
             }
@@ -388,9 +453,7 @@ impl DockerEngine {
     }
 }
 
-fn standard_output(
-    stream: BoxStream<'static, Result<LogOutput, BollardError>>,
-) -> std::pin::Pin<Box<dyn tokio::io::AsyncRead + Send>> {
+fn standard_output(stream: OutputStream) -> std::pin::Pin<Box<dyn tokio::io::AsyncRead + Send>> {
     let bytes = stream.try_filter_map(|part| {
         std::future::ready(Ok(match part {
             LogOutput::StdOut { message } | LogOutput::Console { message } => Some(message),

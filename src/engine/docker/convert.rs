@@ -91,6 +91,8 @@ const fn convert_listed_state(state: ContainerSummaryStateEnum) -> Status {
 
 /// More bytes than any image has: what an engine says beyond them is not counted on.
 const MOST_PULLED: u64 = 1 << 50;
+/// The same for its layers.
+const MOST_LAYERS: usize = 1_000;
 
 pub(super) fn convert_image(image: ImageInspect) -> Image {
     let config = image.config.unwrap_or_default();
@@ -126,6 +128,10 @@ impl Layers {
             return None;
         }
         let count = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
+        // More layers than any image has (docker allows 127) are not counted on either.
+        if self.0.len() >= MOST_LAYERS && !self.0.contains_key(&layer) {
+            return None;
+        }
         self.0.insert(layer, (count(detail.current), count(detail.total)));
         let sum = |counts: &mut dyn Iterator<Item = u64>| {
             counts.fold(0, |sum: u64, one| sum.saturating_add(one)).min(MOST_PULLED)
@@ -146,6 +152,7 @@ fn convert_process(config: ImageConfig) -> Process {
         directory: config.working_dir.unwrap_or_default(),
         shell: config.shell.unwrap_or_default(),
         health: config.healthcheck.map(convert_health_test),
+        stop_signal: config.stop_signal.unwrap_or_default(),
     }
 }
 
@@ -189,6 +196,7 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
             working_dir: config.working_dir,
             entrypoint: config.entrypoint,
             shell: config.shell,
+            stop_signal: config.stop_signal,
             ..Default::default()
         }),
         status: match state.status {
@@ -209,6 +217,10 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
         restarts: inspected.restart_count.unwrap_or_default(),
         health,
         mounts: inspected.mounts.unwrap_or_default().into_iter().map(convert_mount).collect(),
+        stop_timeout: config
+            .stop_timeout
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Duration::from_secs),
         memory: u64::try_from(host.memory.unwrap_or_default()).unwrap_or_default(),
         network_mode: host.network_mode.clone().unwrap_or_default(),
         privileges: privileges(host),

@@ -1,24 +1,38 @@
 //! What containers wrote. The engine's own filter counts whole seconds, so each line is asked for with its stamp.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use bollard::Docker;
 use bollard::container::LogOutput;
-use bollard::query_parameters::LogsOptionsBuilder;
+use bollard::query_parameters::{LogsOptions, LogsOptionsBuilder};
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use super::convert_error;
+use super::transport::Meter;
+use super::{convert_stream_error, metered};
 use crate::engine::{EngineResult, OutputRequest, Written};
 
 /// The newest lines since a moment, oldest first.
 pub(super) async fn newest_lines(
     client: &Docker,
+    meter: &Meter,
     container: &str,
     since: &str,
     lines: usize,
 ) -> EngineResult<Vec<String>> {
     let request = OutputRequest { since: since.to_owned(), lines: Some(lines), follow: false };
-    let mut kept: Vec<(Timestamp, Written)> = stamped(client, container, &request).try_collect().await?;
+    let mut stream = stamped(client.logs(container, Some(options(&request))), &request);
+    // More than it was asked for an engine may send, but not make anybody keep.
+    let mut newest = VecDeque::new();
+    while let Some(line) = stream.try_next().await.map_err(|error| convert_stream_error(error, meter))? {
+        if newest.len() >= lines {
+            newest.pop_front();
+        }
+        newest.push_back(line);
+    }
+    let mut kept = Vec::from(newest);
     kept.sort_by_key(|(stamp, _)| *stamp);
     let text = |(_, written): (Timestamp, Written)| {
         String::from_utf8_lossy(&written.bytes).trim_end_matches(['\n', '\r']).to_owned()
@@ -29,37 +43,42 @@ pub(super) async fn newest_lines(
 /// What was written since a moment, and from then on where that is asked for.
 pub(super) fn stream(
     client: &Docker,
+    meter: Arc<Meter>,
     container: &str,
     request: &OutputRequest,
 ) -> BoxStream<'static, EngineResult<Written>> {
-    stamped(client, container, request).map_ok(|(_, written)| written).boxed()
+    // A clone, because the stream outlives this borrow.
+    let parts = metered(client.clone().logs(container, Some(options(request))), meter);
+    stamped(parts, request).map_ok(|(_, written)| written).boxed()
 }
 
-fn stamped(
-    client: &Docker,
-    container: &str,
-    request: &OutputRequest,
-) -> BoxStream<'static, EngineResult<(Timestamp, Written)>> {
-    let since: Timestamp = request.since.parse().unwrap_or_default();
+fn options(request: &OutputRequest) -> LogsOptions {
     let lines = request.lines.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
-    let options = LogsOptionsBuilder::default()
+    LogsOptionsBuilder::default()
         .stdout(true)
         .stderr(true)
         .timestamps(true)
         .follow(request.follow)
-        .since(i32::try_from(since.as_second()).unwrap_or(0))
+        .since(i32::try_from(moment(request).as_second()).unwrap_or(0))
         .tail(&lines)
-        .build();
-    // A clone, because the stream outlives this borrow; clones share one connection pool.
-    let client = client.clone();
-    client
-        .logs(container, Some(options))
-        .map_err(convert_error)
-        .try_filter_map(move |part| {
-            let found = take_stamp(part).filter(|(stamp, _)| *stamp >= since);
-            std::future::ready(Ok(found))
-        })
-        .boxed()
+        .build()
+}
+
+fn moment(request: &OutputRequest) -> Timestamp {
+    request.since.parse().unwrap_or_default()
+}
+
+/// The parts since the moment that was asked for, with the engine's stamps.
+fn stamped<E: Send + 'static>(
+    parts: impl Stream<Item = Result<LogOutput, E>> + Send + 'static,
+    request: &OutputRequest,
+) -> BoxStream<'static, Result<(Timestamp, Written), E>> {
+    let since = moment(request);
+    let parts = parts.try_filter_map(move |part| {
+        let found = take_stamp(part).filter(|(stamp, _)| *stamp >= since);
+        std::future::ready(Ok(found))
+    });
+    parts.boxed()
 }
 
 /// Splits the engine's stamp off; none where there is no stamp.
