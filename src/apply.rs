@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::OnceCell;
+
 use crate::engine::words::{Meaning, meaning};
 use crate::engine::{
     Container, ContainerSpec, Engine, EngineError, EngineErrorKind, Image, PullProgress, Status,
 };
 use crate::error::{Code, Problem};
 use crate::event::{Event, Reporter};
-use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
+use crate::lock::LockFolder;
+use crate::plan::{Action, NetworkPlan, SidecarPlan};
 use crate::registry;
 use crate::sidecar::{LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
+use crate::stopping::stop_and_remove;
 
 /// How long the engine may take to finish or give up a creation whose launch was killed.
 const RESERVED: Duration = Duration::from_secs(10);
@@ -29,11 +33,32 @@ pub struct Applier {
     pub reporter: Arc<Reporter>,
     /// The folder of docker's client configuration, for credentials.
     pub docker_config: std::path::PathBuf,
+    /// The launch's network, created only when something is about to join it.
+    pub network: LaunchNetwork,
+}
+
+/// The network of a launch.
+pub struct LaunchNetwork {
+    /// Its name.
+    pub name: String,
+    /// What is done with it.
+    pub plan: NetworkPlan,
+    /// Locks between launches: two must not create it at once.
+    pub locks: LockFolder,
+    /// Set once it is as planned.
+    pub done: OnceCell<()>,
 }
 
 /// What to do where the engine's disk is full.
 const MAKE_ROOM: &str =
     "Make room: `docker system df` tells what takes it, and `docker system prune` removes what is unused.";
+/// What to do if the engine has no range of addresses left.
+const FREE_ADDRESS_RANGES: [&str; 2] = [
+    "Remove unused networks with `docker network prune`.",
+    "Or give the engine more ranges: set `default-address-pools` in its `daemon.json`, and restart it.",
+];
+/// What to do if a network has no address left.
+const FREE_ADDRESSES: &str = "Remove containers from the network, or create it with a larger `--subnet`: `docker network inspect` lists both.";
 /// What to do where a container's program does not start.
 const CHECK_PROGRAM: &str =
     "Check that the image has the program that `entrypoint` and `command` name, for this architecture.";
@@ -41,10 +66,22 @@ const CHECK_PROGRAM: &str =
 /// What to do where something that was there a moment ago is gone.
 const RUN_AGAIN: &str = "Run the command again; the state is looked at anew each time.";
 
+/// What to do, if the engine's words are about addresses.
+fn about_addresses(message: &str) -> Option<&'static [&'static str]> {
+    match meaning(message)? {
+        Meaning::NoAddressRange => Some(&FREE_ADDRESS_RANGES),
+        Meaning::NoAddress => Some(&[FREE_ADDRESSES]),
+        _ => None,
+    }
+}
+
 /// An engine's failure in the middle of something.
 #[must_use]
 pub fn engine_problem(doing: &str, error: &EngineError) -> Problem {
     let problem = |code| Problem::error(code, format!("cannot {doing}: {error}"));
+    if let Some(hints) = about_addresses(&error.message) {
+        return hints.iter().fold(problem(Code::AddressPoolsExhausted), |problem, hint| problem.hint(*hint));
+    }
     match error.kind {
         EngineErrorKind::Unreachable => problem(Code::EngineUnreachable)
             .hint("Check that the engine runs, for example with `docker info`."),
@@ -62,16 +99,31 @@ pub fn engine_problem(doing: &str, error: &EngineError) -> Problem {
 }
 
 impl Applier {
-    /// Makes the network if the plan says so, and leaves one of its name: Docker accepts two, and is then
-    /// ambiguous. The lowest id stays, on which all launches agree.
+    /// Makes the network if the plan says so and no sidecar of this launch did before.
     ///
     /// # Errors
-    /// When the engine refuses.
-    pub async fn network(&self, plan: &Plan) -> Result<(), Problem> {
-        let name = &plan.network;
+    /// When the engine refuses, or the lock cannot be taken.
+    pub async fn network(&self) -> Result<(), Problem> {
+        if self.network.plan.is_untouched() {
+            return Ok(());
+        }
+        let make = async {
+            let _held = self.network.locks.lock_network(&self.network.name).await?;
+            // Another launch may have made it while this one waited for the lock.
+            let found = self.engine.networks(&self.network.name).await;
+            let found = found.map_err(|error| engine_problem("look for the network", &error))?;
+            if found.len() == 1 { Ok(()) } else { self.make_network().await }
+        };
+        self.network.done.get_or_try_init(|| make).await.map(|&()| ())
+    }
+
+    /// Leaves one network of the name: Docker accepts two, and is then ambiguous. The lowest id stays, on which all
+    /// launches agree.
+    async fn make_network(&self) -> Result<(), Problem> {
+        let name = &self.network.name;
         let doing = format!("make the network `{name}` ready");
         let failed = |error: EngineError| engine_problem(&doing, &error);
-        let surplus = match &plan.network_plan {
+        let surplus = match &self.network.plan {
             NetworkPlan::Use { surplus, .. } => surplus.clone(),
             NetworkPlan::Create => {
                 let labels = BTreeMap::from([(LABEL_NETWORK.to_owned(), "1".to_owned())]);
@@ -121,6 +173,9 @@ impl Applier {
     async fn connect(&self, plan: &SidecarPlan, sidecar: &Sidecar) -> Result<(), Problem> {
         let aliases = sidecar.definition.aliases();
         let container = looked_at(plan);
+        if !plan.connect.is_empty() {
+            self.network().await?;
+        }
         for (network, again) in &plan.connect {
             let failed = |error| cannot_connect(sidecar, network, &error);
             if *again {
@@ -140,6 +195,7 @@ impl Applier {
 
     async fn make(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<(), Problem> {
         let image = self.image(plan, sidecar).await?;
+        self.network().await?;
         let id = self.replace(plan, sidecar, network, image).await?;
         let start = async {
             let aliases = sidecar.definition.aliases();
@@ -173,11 +229,14 @@ impl Applier {
         let salt = format!("{:032x}", u128::from_ne_bytes(salt));
         let is_taken = plan.existing.as_ref().is_some_and(|existing| existing.name == sidecar.container);
         let name = if is_taken { sidecar.temporary_name() } else { sidecar.container.clone() };
-        let spec = ContainerSpec { image, ..sidecar.spec(&name, network, &plan.carried, &salt) };
+        let spec = ContainerSpec {
+            image,
+            ..sidecar.spec(&name, network, (&plan.carried, &plan.changed_since_data), &salt)
+        };
         let created = self.create(&spec).await;
         let id = created.map_err(|error| cannot_create(sidecar, &error))?;
         if let Some(existing) = &plan.existing {
-            let removed = self.engine.remove(&existing.id, false).await;
+            let removed = self.stop_and_remove(sidecar, existing).await;
             removed.map_err(|error| engine_problem(&format!("remove `{}`", existing.name), &error))?;
         }
         if is_taken {
@@ -186,6 +245,15 @@ impl Applier {
         }
         self.reporter.tell(&Event::Created { sidecar: sidecar.name(), container: &id });
         Ok(id)
+    }
+
+    /// The new container must not start, nor get the old one's volumes, before the old one has ended by itself.
+    async fn stop_and_remove(&self, sidecar: &Sidecar, existing: &Container) -> Result<(), EngineError> {
+        if matches!(existing.status, Status::Running | Status::Paused | Status::Restarting) {
+            let (sidecar, container) = (sidecar.name(), existing.id.as_str());
+            self.reporter.tell(&Event::Stopping { sidecar, container, grace: existing.grace() });
+        }
+        stop_and_remove(self.engine.as_ref(), existing, false).await
     }
 
     /// Creates a container. A launch that was killed may have left the engine at it: the name is then reserved
@@ -308,7 +376,10 @@ fn cannot_create(sidecar: &Sidecar, error: &EngineError) -> Problem {
         )
         .hint("Run the command again; a container that matches is then reused."),
         EngineErrorKind::Refused | EngineErrorKind::NotFound
-            if meaning(&error.message) != Some(Meaning::DiskFull) =>
+            if !matches!(
+                meaning(&error.message),
+                Some(Meaning::DiskFull | Meaning::NoAddressRange | Meaning::NoAddress)
+            ) =>
         {
             Problem::error(Code::StartFailed, format!("the engine does not create `{container}`: {error}"))
                 .at(sidecar.definition.place("image"))
@@ -322,6 +393,9 @@ fn cannot_start(sidecar: &Sidecar, error: &EngineError) -> Problem {
     let container = &sidecar.container;
     match error.kind {
         EngineErrorKind::Unreachable | EngineErrorKind::PermissionDenied | EngineErrorKind::TimedOut => {
+            engine_problem(&format!("start `{container}`"), error)
+        }
+        _ if about_addresses(&error.message).is_some() => {
             engine_problem(&format!("start `{container}`"), error)
         }
         _ => {

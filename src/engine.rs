@@ -174,6 +174,8 @@ pub struct Process {
     pub shell: Vec<String>,
     /// The health test.
     pub health: Option<HealthTest>,
+    /// The signal that asks it to end, by name or number; empty is SIGTERM.
+    pub stop_signal: String,
 }
 
 /// A HEALTHCHECK as declared.
@@ -281,6 +283,12 @@ impl Mounted {
     }
 }
 
+/// Seconds as engines count a grace period, rounded up: it is never shortened.
+#[must_use]
+pub fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
 /// A container as inspected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
@@ -316,6 +324,8 @@ pub struct Container {
     pub mounts: Vec<Mounted>,
     /// Settings of the host part that are not the engine's defaults, by their API name, except `Memory`.
     pub privileges: BTreeMap<String, String>,
+    /// How long it may take to end after its stop signal, if it was created with such a time.
+    pub stop_timeout: Option<Duration>,
     /// Memory limit in bytes; 0 is none.
     pub memory: u64,
     /// `bridge`, `host`, a network's name, `container:…`.
@@ -327,6 +337,9 @@ pub struct Container {
 /// How much earlier than the noted start a process may have written, on a busy machine. Only a run that ended
 /// again needs it, for the report about it: while one goes on, the end of the run before is known.
 const FIRST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long a container may take to end after its stop signal, where nothing else was declared: docker's default.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// What an exit code stands for above this number is a signal, as shells and the engine have it.
 const SIGNALLED: i64 = 128;
@@ -359,6 +372,12 @@ impl Container {
 }
 
 impl Container {
+    /// How long it may take to end after its stop signal, before the engine kills it.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.stop_timeout.unwrap_or(DEFAULT_GRACE)
+    }
+
     /// Since when it is in its state: the start of a run that goes on, or the end of the last one; none where it
     /// was never started.
     #[must_use]
@@ -389,6 +408,10 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mounted>,
     /// Memory limit in bytes.
     pub memory: Option<u64>,
+    /// Replaces the image's stop signal.
+    pub stop_signal: Option<String>,
+    /// How long it may take to end after its stop signal; the engine takes whole seconds.
+    pub stop_timeout: Option<Duration>,
     /// The network it starts on, by name, and its names there.
     pub network: String,
     /// Names on that network.
@@ -489,6 +512,8 @@ pub trait Engine: Send + Sync {
     async fn info(&self) -> EngineResult<EngineInfo>;
     /// All networks with exactly this name, or the one with this id.
     async fn networks(&self, name: &str) -> EngineResult<Vec<Network>>;
+    /// The networks that carry this label.
+    async fn labelled_networks(&self, label: &str) -> EngineResult<Vec<Network>>;
     /// Makes a bridge network and returns its id.
     async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<String>;
     /// Removes a network that nothing uses.
@@ -522,6 +547,9 @@ pub trait Engine: Send + Sync {
     async fn start(&self, id: &str) -> EngineResult<()>;
     /// Resumes a paused container.
     async fn resume(&self, id: &str) -> EngineResult<()>;
+    /// Sends a container its stop signal, waits for its end, and kills it after the grace period. One that does not
+    /// run is left as it is.
+    async fn stop(&self, id: &str, grace: Duration) -> EngineResult<()>;
     /// Kills and removes a container; its anonymous volumes stay unless told.
     async fn remove(&self, id: &str, volumes: bool) -> EngineResult<()>;
     /// What happens to containers with this label, from this moment of the engine's clock.

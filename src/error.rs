@@ -107,6 +107,8 @@ codes! {
     ImageNotFound = "image-not-found",
     /// The engine's disk is full.
     DiskFull = "disk-full",
+    /// The engine has no addresses left for another network, or a network none for another container.
+    AddressPoolsExhausted = "address-pools-exhausted",
 
     // Reconciling.
     /// A container or network of our name is somebody else's.

@@ -62,6 +62,15 @@ pub enum Event<'a> {
         /// What.
         image: &'a str,
     },
+    /// A container that is recreated was asked to end.
+    Stopping {
+        /// Whose.
+        sidecar: &'a str,
+        /// Its id.
+        container: &'a str,
+        /// How long it may take before it is killed.
+        grace: Duration,
+    },
     /// A container was made, and has its name.
     Created {
         /// Whose.

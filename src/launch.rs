@@ -6,14 +6,15 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Applier, engine_problem};
+use crate::apply::{Applier, LaunchNetwork, engine_problem};
 use crate::approval;
 use crate::caches::Caches;
 use crate::connection::{Connected, Identity, connect_to_remembered};
-use crate::engine::{Container, Engine};
+use crate::departure::Departure;
+use crate::engine::{Container, Engine, address};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
@@ -21,6 +22,7 @@ use crate::lock::{Held, InUse, LockFolder, Released};
 use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
 use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
+use crate::proxies::Proxies;
 use crate::reachability::Meeting;
 use crate::readiness::barrier::{self, Ready, Together};
 use crate::readiness::phase::{Phase, Phases};
@@ -28,6 +30,7 @@ use crate::readiness::powers::Neighbours;
 use crate::readiness::wait::{Condition, Loading, Waits};
 use crate::readiness::watch::Watch;
 use crate::reconcile::{Wish, reconcile};
+use crate::removal::networks::remove_unused;
 use crate::route::{Bridges, Route};
 use crate::settings::Settings;
 use crate::sidecar::Sidecar;
@@ -57,6 +60,8 @@ pub struct Running {
     pub direct: bool,
     /// Marks them as used until dropped.
     pub in_use: Vec<InUse>,
+    /// How they leave the harness's network; `None` on farrier's own, which they stay on.
+    pub departure: Option<Departure>,
 }
 
 /// What the sidecars of one launch share while they start.
@@ -79,6 +84,8 @@ impl Launch {
     pub async fn connect(&mut self) -> Result<Connected, Problem> {
         let connected = connect_to_remembered(&self.meeting.choice, &self.settings, &self.meeting.network);
         let connected = connected.await?;
+        let proxies = Proxies::of(&address::resolve(&self.meeting.choice, &self.settings.environment)?);
+        self.sidecars.iter_mut().for_each(|prepared| prepared.sidecar.add_client_env(&proxies));
         let network = &mut self.meeting.network;
         if !self.meeting.owns_network && network.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let found = connected.engine.networks(network).await;
@@ -120,7 +127,7 @@ impl Launch {
         let locks = LockFolder::open(&identity.id)?;
         let held = self.lock_names(&locks).await?;
         // Until a container is on it, nothing else tells that the network is needed.
-        let _kept = locks.keep_network(&self.meeting.network).await?;
+        let kept = locks.keep_network(&self.meeting.network).await?;
         let plan = self.plan(engine.as_ref(), identity, &locks).await?;
         if let NetworkPlan::Use { id, .. } = &plan.network_plan {
             connected.saw_network(&plan.network, id);
@@ -135,17 +142,44 @@ impl Launch {
         let waits = self.waits(engine, identity);
         let reporter = Arc::clone(&self.reporter);
         let docker_config = connected.docker_config.clone();
-        let applier = Applier { engine: Arc::clone(engine), reporter, docker_config };
-        self.make_network(&applier, &plan, &locks).await?;
+        let network = LaunchNetwork {
+            name: plan.network.clone(),
+            plan: plan.network_plan.clone(),
+            locks: locks.clone(),
+            done: OnceCell::new(),
+        };
+        let applier = Applier { engine: Arc::clone(engine), reporter, docker_config, network };
+        let departure = if self.meeting.owns_network {
+            None
+        } else {
+            let networks = (plan.network.as_str(), self.meeting.own_network.as_str());
+            Some(Departure::begin(engine, &locks, networks, &self.harness, self.sidecars())?)
+        };
+        if plan.network_plan != NetworkPlan::Create {
+            applier.network().await?;
+        }
         let all = self.start_and_wait(&applier, &waits, &plan, loading, &locks, held);
         // Where its network was taken as a proof, the engine's own word still ends what it contradicts.
         let contradicted = async {
             if plan.changes_nothing() { std::future::pending().await } else { connected.contradicted().await }
         };
-        tokio::select! {
+        let result = tokio::select! {
             result = all => result,
             never = waits.watch.run(engine.as_ref(), connected.moment()) => match never {},
             () = contradicted => Err(Failure { exit: exit::REFUSED, problems: Vec::new() }),
+        };
+        if result.is_err() && applier.network.done.initialized() {
+            // Nothing may have joined it. What cannot be removed now is left to `down`.
+            drop(kept);
+            let _ = remove_unused(engine.as_ref(), &locks, &plan.network).await;
+        }
+        match (result, departure) {
+            (Ok(running), departure) => Ok(Running { departure, ..running }),
+            (Err(failure), Some(departure)) => {
+                departure.leave().await;
+                Err(failure)
+            }
+            (failure, None) => failure,
         }
     }
 
@@ -262,20 +296,6 @@ impl Launch {
         }
     }
 
-    async fn make_network(&self, applier: &Applier, plan: &Plan, locks: &LockFolder) -> Result<(), Failure> {
-        if plan.network_plan.is_untouched() {
-            return Ok(());
-        }
-        let _held = locks.lock_network(&plan.network).await?;
-        // Another launch may have made it while this one waited for the lock.
-        let found = applier.engine.networks(&plan.network).await;
-        let found = found.map_err(|error| engine_problem("look for the network", &error))?;
-        if found.len() != 1 {
-            applier.network(plan).await?;
-        }
-        Ok(())
-    }
-
     /// All sidecars at once, until all are ready at the same time; the first failure ends every wait, but nothing that is
     /// being started.
     async fn start_and_wait(
@@ -324,7 +344,7 @@ impl Launch {
         }
         let containers: Vec<Container> = all.into_iter().map(|ready| ready.container).collect();
         let direct = containers.iter().any(|container| waits.route.is_direct(container));
-        Ok(Running { containers, direct, in_use })
+        Ok(Running { containers, direct, in_use, departure: None })
     }
 
     /// One sidecar: what the plan says, then the wait. No problem in an error means that it was told already.

@@ -12,7 +12,9 @@ use crate::error::{Code, Problem};
 use crate::lock::{Holder, LockFolder};
 use crate::plan::Cause;
 use crate::reconcile::{Wish, staleness};
-use crate::sidecar::{LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_HASH, LABEL_SIDECAR, Sidecar};
+use crate::sidecar::{
+    LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_FOLDER, LABEL_HASH, LABEL_SIDECAR, Sidecar, folder_identity,
+};
 use crate::snapshot::Snapshot;
 
 /// How a container stands to what is declared now.
@@ -22,7 +24,7 @@ pub enum Standing {
     Fresh,
     /// The current layers declare it otherwise.
     Stale(Vec<Cause>),
-    /// The file that it was made from is gone.
+    /// The file that it was made from is provably gone.
     Orphan,
     /// The current layers do not declare it; another user's or another workspace's may.
     Undeclared,
@@ -166,7 +168,12 @@ fn standing(
 ) -> Standing {
     let Some(sidecar) = declared.iter().find(|sidecar| is_of(sidecar, container)) else {
         // On an engine elsewhere, the file may be another machine's.
-        return if local && is_gone(definition) { Standing::Orphan } else { Standing::Undeclared };
+        let folder = container.labels.get(LABEL_FOLDER);
+        return if local && is_proven_gone(definition, folder) {
+            Standing::Orphan
+        } else {
+            Standing::Undeclared
+        };
     };
     let mut causes = staleness(sidecar, container, snapshot, &Wish::default());
     // These are about its state, not about its configuration.
@@ -174,10 +181,15 @@ fn standing(
     if causes.is_empty() { Standing::Fresh } else { Standing::Stale(causes) }
 }
 
-/// Whether a file is certainly not there; one that may not be looked at counts as there.
-fn is_gone(file: &Path) -> bool {
+/// Whether the very folder that a container was made from is here, and the file is not in it. In a container, another
+/// mount namespace or a new checkout, a path says nothing about the file that was meant.
+fn is_proven_gone(file: &Path, folder: Option<&String>) -> bool {
+    let here = file.parent().and_then(folder_identity);
     let found = std::fs::symlink_metadata(file);
-    file.is_absolute() && found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    file.is_absolute()
+        && here.is_some()
+        && here.as_ref() == folder
+        && found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 impl Survey {

@@ -152,6 +152,8 @@ pub struct SidecarPlan {
     pub carried: Vec<Mounted>,
     /// Anonymous volumes that nothing uses any more.
     pub orphaned: Vec<Mounted>,
+    /// Fields of the environment that changed since the carried volumes were first written.
+    pub changed_since_data: Vec<String>,
     /// The container there is.
     pub existing: Option<Container>,
     /// The id of a container that a launch began to make beside it, and that is removed.
@@ -237,6 +239,7 @@ fn sidecar_json(plan: &SidecarPlan) -> serde_json::Value {
         "reconnect": networks(true),
         "removes_leftover": plan.leftover.is_some(),
         "unused_volumes": plan.orphaned.iter().map(|volume| &volume.source).collect::<Vec<_>>(),
+        "changed_since_data": plan.changed_since_data,
         "carried_volumes": plan.carried.iter().map(|volume| &volume.target).collect::<Vec<_>>(),
     })
 }
@@ -272,9 +275,17 @@ impl fmt::Display for SidecarPlan {
         for volume in &self.carried {
             write!(formatter, "\n  the anonymous volume at {} is carried over", escape(&volume.target))?;
         }
+        if !self.changed_since_data.is_empty() {
+            let fields = escape(&self.changed_since_data.join(", "));
+            write!(formatter, "\n  the carried data is older than the change of {fields}")?;
+        }
         for volume in &self.orphaned {
             let (name, target) = (escape(short(&volume.source)), escape(&volume.target));
-            write!(formatter, "\n  the anonymous volume {name} at {target} is left unused")?;
+            let whole = escape(&volume.source);
+            write!(
+                formatter,
+                "\n  the anonymous volume {name} at {target} is left unused; `docker volume rm {whole}` removes it"
+            )?;
         }
         Ok(())
     }
@@ -299,12 +310,13 @@ mod tests {
             connect: vec![(forged(), false)],
             carried: vec![volume()],
             orphaned: vec![volume()],
+            changed_since_data: vec![forged()],
             existing: None,
             leftover: None,
         };
         let plan = Plan { network: forged(), network_plan: NetworkPlan::Create, sidecars: vec![sidecar] };
         let text = plan.to_string();
-        assert_eq!(text.lines().count(), 6, "{text}");
+        assert_eq!(text.lines().count(), 7, "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("network ")).count(), 1, "{text}");
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }

@@ -24,6 +24,8 @@ pub struct Meeting {
     pub network: String,
     /// Whether farrier makes it.
     pub owns_network: bool,
+    /// farrier's own network, also where the harness names another one.
+    pub own_network: String,
     /// What the command says about the engine.
     pub choice: Choice,
     /// The harness's image.
@@ -39,7 +41,8 @@ impl Meeting {
             Some(path) => format!("{OWN_NETWORK}-{}", scope_token(path)),
             None => OWN_NETWORK.to_owned(),
         };
-        let mut meeting = Self { network: own.clone(), owns_network: true, ..Self::default() };
+        let mut meeting =
+            Self { network: own.clone(), owns_network: true, own_network: own.clone(), ..Self::default() };
         let Some(harness) = harness else { return meeting };
         let connection = harness.connection();
         meeting.choice = Choice {

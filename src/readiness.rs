@@ -9,6 +9,7 @@ pub mod dossier;
 pub mod executions;
 pub mod listeners;
 mod look;
+mod older_data;
 pub mod phase;
 pub mod powers;
 mod report;

@@ -1,11 +1,13 @@
 //! The decision: a pure function from what is declared and what runs to a plan, or to every reason against it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use crate::engine::{Container, Image, Mounted, Network, Process, Status};
+use crate::definition::canonical_signal;
+use crate::engine::{Container, DEFAULT_GRACE, Image, Mounted, Network, Process, Status, whole_seconds};
 use crate::error::{Code, Problem};
 use crate::plan::{Action, Cause, NetworkPlan, Plan, SidecarPlan};
-use crate::sidecar::{LABEL_CONFIGURATION, LABEL_HASH, LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
+use crate::sidecar::{LABEL_CONFIGURATION, LABEL_HASH, LABEL_NETWORK, LABEL_SIDECAR, Sidecar, older_data};
 use crate::snapshot::Snapshot;
 
 /// What the user asked for beside the definitions.
@@ -113,6 +115,7 @@ fn decide_sidecar(
         connect: Vec::new(),
         carried: Vec::new(),
         orphaned: Vec::new(),
+        changed_since_data: Vec::new(),
         existing: None,
         leftover: None,
     };
@@ -161,6 +164,9 @@ fn decide_sidecar(
     plan.action = Action::Recreate;
     plan.causes = causes;
     (plan.carried, plan.orphaned) = anonymous_volumes(container, image);
+    if !plan.carried.is_empty() {
+        plan.changed_since_data = changed_since_data(container, &plan.causes);
+    }
     Ok(plan)
 }
 
@@ -230,6 +236,8 @@ fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> Vec<String>
     note("user", expected.user != actual.user);
     note("working directory", expected.directory != actual.directory);
     note("health test", expected.health != actual.health);
+    note("stop signal", stop_signal(&expected) != stop_signal(actual));
+    note("stop timeout", container.grace() != grace(sidecar.definition.stop_timeout));
     note("mounts", !mounts_match(sidecar, container, image));
     note("memory", container.memory != sidecar.definition.memory.unwrap_or(0));
     let mode = container.network_mode.as_str();
@@ -252,8 +260,22 @@ fn expected_process(sidecar: &Sidecar, image: &Image) -> Process {
     } else if !command.is_empty() {
         process.command = command;
     }
-    process.env.extend(sidecar.definition.env.iter().map(|(name, value)| format!("{name}={value}")));
+    if let Some(signal) = &sidecar.definition.stop_signal {
+        process.stop_signal.clone_from(signal);
+    }
+    process.env.extend(sidecar.env().iter().map(|(name, value)| format!("{name}={value}")));
     process
+}
+
+/// Under its one name; without a declared one it is SIGTERM.
+fn stop_signal(process: &Process) -> Option<String> {
+    let declared = Some(process.stop_signal.as_str()).filter(|signal| !signal.is_empty());
+    canonical_signal(declared.unwrap_or("SIGTERM"))
+}
+
+/// As an engine keeps it, in whole seconds.
+fn grace(declared: Option<Duration>) -> Duration {
+    declared.map_or(DEFAULT_GRACE, |grace| Duration::from_secs(whole_seconds(grace)))
 }
 
 fn env_map(env: &[String]) -> BTreeMap<&str, &str> {
@@ -287,6 +309,17 @@ fn anonymous_volumes(container: &Container, image: Option<&Image>) -> (Vec<Mount
     })
 }
 
+/// The fields of the environment that changed while the data stayed: now, or in earlier recreations.
+fn changed_since_data(container: &Container, causes: &[Cause]) -> Vec<String> {
+    let changed = causes.iter().flat_map(|cause| match cause {
+        Cause::Configuration(fields) => fields.as_slice(),
+        _ => &[],
+    });
+    let changed = changed.filter(|field| field.starts_with("env."));
+    let fields: BTreeSet<String> = older_data(container).into_iter().chain(changed.cloned()).collect();
+    fields.into_iter().collect()
+}
+
 /// The networks that a running container is to be connected to.
 fn missing_networks(sidecar: &Sidecar, container: &Container, wish: &Wish) -> Vec<(String, bool)> {
     let aliases = sidecar.definition.aliases();
@@ -311,6 +344,18 @@ fn aliases_taken(sidecar: &Sidecar, plan: &SidecarPlan, snapshot: &Snapshot, wis
             .iter()
             .find(|other| Some(other.id.as_str()) != own && other.aliases.contains(&alias));
         if let Some(holder) = holder {
+            let way_out = if holder.is_sidecar {
+                format!(
+                    "It is a sidecar of farrier's: if its definition was renamed or removed, remove it with \
+                     `farrier down --orphans`, or with `farrier down {}`.",
+                    holder.name
+                )
+            } else {
+                format!(
+                    "Stop that container, or take it off with `docker network disconnect {} {}`.",
+                    wish.network, holder.name
+                )
+            };
             problems.push(
                 Problem::error(
                     Code::AliasTaken,
@@ -320,10 +365,7 @@ fn aliases_taken(sidecar: &Sidecar, plan: &SidecarPlan, snapshot: &Snapshot, wis
                     ),
                 )
                 .of(sidecar.name())
-                .hint(format!(
-                    "Stop that container, or take it off with `docker network disconnect {} {}`.",
-                    wish.network, holder.name
-                )),
+                .hint(way_out),
             );
         }
     }

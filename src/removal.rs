@@ -1,18 +1,25 @@
-//! Removing sidecars: under their locks, never under a launch that uses them, and farrier's own network with
-//! the last of them.
+//! Removing sidecars: under their locks, never under a launch that uses them, and farrier's own networks that
+//! nothing is on any more.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::apply::engine_problem;
-use crate::engine::{Engine, EngineErrorKind, EngineResult, Status};
+use crate::engine::{Container, Engine, EngineErrorKind, EngineResult, Status};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::lock::LockFolder;
 use crate::managed::{Managed, Standing, Survey};
-use crate::sidecar::{LABEL_NETWORK, LABEL_SIDECAR};
+use crate::sidecar::LABEL_SIDECAR;
+use crate::stopping::stop_and_remove;
+
+use networks::{own_networks, remove_unused};
+
+pub mod networks;
 
 /// Which sidecars are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +103,8 @@ pub struct Removed {
     pub volumes: Vec<String>,
     /// Anonymous volumes that stay.
     pub kept_volumes: Vec<String>,
+    /// Those of them that no container of farrier's has any more.
+    pub unused_volumes: Vec<String>,
     /// Networks that are gone.
     pub networks: Vec<String>,
     /// What failed; the rest was done.
@@ -127,12 +136,12 @@ impl Remover {
             return Err(Failure { exit: exit::REFUSED, problems: in_use });
         }
         let mut removed = Removed::default();
-        let mut networks = BTreeSet::new();
-        for managed in chosen {
-            match self.one(managed).await {
+        // Beside each other: each may take its whole grace period.
+        let ended = join_all(chosen.iter().map(|managed| self.one(managed))).await;
+        for (managed, ended) in chosen.into_iter().zip(ended) {
+            match ended {
                 Ok(true) => {
                     removed.containers.push(managed.container.name.clone());
-                    networks.extend(managed.container.networks.keys().cloned());
                     self.anonymous_volumes(managed, &mut removed).await;
                 }
                 Ok(false) => removed.changed.push(managed.container.name.clone()),
@@ -142,14 +151,24 @@ impl Remover {
                 ),
             }
         }
-        for network in networks {
-            match self.network(&network).await {
-                Ok(true) => removed.networks.push(network),
+        self.networks(&mut removed).await;
+        Ok(removed)
+    }
+
+    /// Those of farrier's that nothing is on; also of launches that were killed before they made a sidecar.
+    async fn networks(&self, removed: &mut Removed) {
+        let engine = self.engine.as_ref();
+        let names = own_networks(engine).await.unwrap_or_else(|problem| {
+            removed.problems.push(problem);
+            BTreeSet::new()
+        });
+        for name in names {
+            match remove_unused(engine, &self.locks, &name).await {
+                Ok(true) => removed.networks.push(name),
                 Ok(false) => {}
                 Err(problem) => removed.problems.push(problem),
             }
         }
-        Ok(removed)
     }
 
     fn in_use(&self, managed: &Managed) -> Option<Problem> {
@@ -173,12 +192,18 @@ impl Remover {
         if now.is_some_and(|now| now.id != managed.container.id) {
             return Ok(false);
         }
-        self.engine.remove(&managed.container.id, false).await?;
+        let Container { id, status, .. } = &managed.container;
+        if matches!(status, Status::Running | Status::Paused | Status::Restarting) {
+            let grace = managed.container.grace();
+            self.reporter.tell(&Event::Stopping { sidecar: &managed.name, container: id, grace });
+        }
+        stop_and_remove(self.engine.as_ref(), &managed.container, false).await?;
         if let Some(beside) = self.engine.container(&format!("{name}_")).await?
             && beside.status == Status::Created
             && beside.labels.get(LABEL_SIDECAR) == Some(&managed.name)
         {
-            self.engine.remove(&beside.id, false).await?;
+            // It was never started: volumes that nothing else had before are empty.
+            self.engine.remove(&beside.id, true).await?;
         }
         Ok(true)
     }
@@ -187,6 +212,7 @@ impl Remover {
         for volume in managed.anonymous_volumes() {
             if !self.volumes {
                 removed.kept_volumes.push(volume.source.clone());
+                removed.unused_volumes.push(volume.source.clone());
                 continue;
             }
             match self.engine.remove_volume(&volume.source).await {
@@ -201,38 +227,5 @@ impl Remover {
                 ),
             }
         }
-    }
-
-    /// Removes a network that farrier made and nothing is on any more.
-    async fn network(&self, name: &str) -> Result<bool, Problem> {
-        let Some(_claimed) = self.locks.try_claim_network(name)? else { return Ok(false) };
-        let removing = async {
-            let found = self.engine.networks(name).await?;
-            let [network] = found.as_slice() else { return Ok(false) };
-            if !network.labels.contains_key(LABEL_NETWORK) || self.is_used(&network.id, name).await? {
-                return Ok(false);
-            }
-            match self.engine.remove_network(&network.id).await {
-                Ok(()) => Ok(true),
-                // Somebody joined or removed it meanwhile.
-                Err(error) if error.kind != EngineErrorKind::Unreachable => Ok(false),
-                Err(error) => Err(error),
-            }
-        };
-        removing.await.map_err(|error| engine_problem(&format!("remove the network `{name}`"), &error))
-    }
-
-    /// Whether something runs on it, or a sidecar that does not run would miss it at its next start.
-    async fn is_used(&self, id: &str, name: &str) -> EngineResult<bool> {
-        if !self.engine.members(id).await?.is_empty() {
-            return Ok(true);
-        }
-        for sidecar in self.engine.labelled(LABEL_SIDECAR).await? {
-            let found = self.engine.container(&sidecar.name).await?;
-            if found.is_some_and(|found| found.networks.contains_key(name)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }

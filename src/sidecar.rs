@@ -1,14 +1,17 @@
 //! What a definition means on an engine: the container's name, labels, configuration and hash.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::definition::container_token;
 use crate::definition::model::{Definition, Layer, Mount};
-use crate::engine::{ContainerSpec, Mounted};
+use crate::engine::{Container, ContainerSpec, Mounted};
+use crate::proxies::Proxies;
 
 /// The label that names the sidecar; also what events are filtered by.
 pub const LABEL_SIDECAR: &str = "farrier.sidecar";
@@ -18,6 +21,10 @@ pub const LABEL_HASH: &str = "farrier.config-hash";
 pub const LABEL_DEFINITION: &str = "farrier.definition";
 /// The label with the configuration itself, environment values as salted digests.
 pub const LABEL_CONFIGURATION: &str = "farrier.configuration";
+/// The label with the fields of the environment that changed while a container's data was carried over, as JSON.
+pub const LABEL_OLDER_DATA: &str = "farrier.changed-since-data";
+/// The label with the identity of the folder that the definition's file lies in.
+pub const LABEL_FOLDER: &str = "farrier.definition-folder";
 /// The label on networks that farrier made.
 pub const LABEL_NETWORK: &str = "farrier.network";
 
@@ -55,6 +62,10 @@ pub struct Configuration {
     mounts: Vec<String>,
     networks: Vec<String>,
     memory: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stop_signal: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stop_timeout: Option<Duration>,
     aliases: Vec<String>,
 }
 
@@ -105,6 +116,20 @@ impl Sidecar {
         &self.definition.name
     }
 
+    /// The environment that its container gets beside the image's.
+    #[must_use]
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.configuration.env
+    }
+
+    /// Adds what docker's client adds to the environment of each container. The definition's own variables win.
+    pub fn add_client_env(&mut self, proxies: &Proxies) {
+        for (name, value) in proxies.variables() {
+            self.configuration.env.entry(name).or_insert(value);
+        }
+        self.hash = self.configuration.hash();
+    }
+
     /// The mounts that the definition declares.
     #[must_use]
     pub fn declared_mounts(&self) -> Vec<Mounted> {
@@ -131,32 +156,63 @@ impl Sidecar {
         format!("{}_", self.container)
     }
 
-    /// The container to make under this name on this network, with these volumes carried over.
+    /// The container to make under this name on this network, with these volumes carried over from before these
+    /// fields changed.
     #[must_use]
-    pub fn spec(&self, name: &str, network: &str, carried: &[Mounted], salt: &str) -> ContainerSpec {
+    pub fn spec(
+        &self,
+        name: &str,
+        network: &str,
+        (carried, changed_since): (&[Mounted], &[String]),
+        salt: &str,
+    ) -> ContainerSpec {
         let definition = &self.definition;
         let mut mounts = self.declared_mounts();
         mounts.extend(carried.iter().cloned());
         let file = std::path::absolute(definition.file()).unwrap_or_else(|_| definition.file().clone());
+        let mut labels = BTreeMap::from([
+            (LABEL_SIDECAR.to_owned(), definition.name.clone()),
+            (LABEL_HASH.to_owned(), self.hash.clone()),
+            (LABEL_DEFINITION.to_owned(), file.display().to_string()),
+            (LABEL_CONFIGURATION.to_owned(), self.configuration.record(salt)),
+        ]);
+        if let Some(folder) = file.parent().and_then(folder_identity) {
+            labels.insert(LABEL_FOLDER.to_owned(), folder);
+        }
+        if !changed_since.is_empty() {
+            labels.insert(LABEL_OLDER_DATA.to_owned(), serde_json::json!(changed_since).to_string());
+        }
         ContainerSpec {
             name: name.to_owned(),
             image: self.image.clone(),
             entrypoint: self.configuration.entrypoint.clone(),
             command: self.configuration.command.clone(),
-            env: definition.env.clone(),
-            labels: BTreeMap::from([
-                (LABEL_SIDECAR.to_owned(), definition.name.clone()),
-                (LABEL_HASH.to_owned(), self.hash.clone()),
-                (LABEL_DEFINITION.to_owned(), file.display().to_string()),
-                (LABEL_CONFIGURATION.to_owned(), self.configuration.record(salt)),
-            ]),
+            env: self.configuration.env.clone(),
+            labels,
             mounts,
             memory: definition.memory,
+            stop_signal: definition.stop_signal.clone(),
+            stop_timeout: definition.stop_timeout,
             network: network.to_owned(),
             aliases: definition.aliases(),
             helper: false,
         }
     }
+}
+
+/// What tells a folder from every other one that this process could find at its path, as in another mount
+/// namespace: its device and inode. `None` if it cannot be looked at.
+#[must_use]
+pub fn folder_identity(folder: &Path) -> Option<String> {
+    let found = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
+    Some(format!("{}:{}", found.dev(), found.ino()))
+}
+
+/// The fields of the environment that changed since a container's data was first written, as its label says.
+#[must_use]
+pub fn older_data(container: &Container) -> Vec<String> {
+    let label = container.labels.get(LABEL_OLDER_DATA);
+    label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default()
 }
 
 impl Configuration {
@@ -169,6 +225,8 @@ impl Configuration {
             mounts: definition.mounts.iter().map(|mount| format!("{mount:?}")).collect(),
             networks: definition.networks.clone(),
             memory: definition.memory,
+            stop_signal: definition.stop_signal.clone(),
+            stop_timeout: definition.stop_timeout,
             aliases: definition.aliases(),
         }
     }
@@ -210,6 +268,8 @@ impl Configuration {
         note("mounts", before.mounts != self.mounts);
         note("networks", before.networks != self.networks);
         note("resources.memory", before.memory != self.memory);
+        note("stop_signal", before.stop_signal != self.stop_signal);
+        note("stop_timeout", before.stop_timeout != self.stop_timeout);
         note("interface.aliases", before.aliases != self.aliases);
         Some(fields)
     }

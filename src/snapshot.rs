@@ -20,6 +20,8 @@ pub struct Neighbour {
     pub name: String,
     /// Every name by which it is found there.
     pub aliases: Vec<String>,
+    /// Whether it carries the label of a sidecar.
+    pub is_sidecar: bool,
 }
 
 /// The engine at one moment.
@@ -58,7 +60,8 @@ pub async fn take(
     let networks = try_join(engine.inhabited(network), others);
     let containers = try_join_all(sidecars.iter().map(|sidecar| engine.container(&sidecar.container)));
     let listed = listed(engine, sidecars, &caches.images);
-    let (networks, containers, (half_made, images)) = try_join3(networks, containers, listed).await?;
+    let (networks, containers, (half_made, images, labelled)) =
+        try_join3(networks, containers, listed).await?;
     let ((found, members), others) = networks;
 
     let mut snapshot = Snapshot { images, holders, ..Snapshot::default() };
@@ -87,18 +90,21 @@ pub async fn take(
     let (untagged, neighbours) = try_join(untagged, neighbours).await?;
     snapshot.images.extend(untagged.into_iter().flatten());
     snapshot.neighbours = neighbours;
+    for neighbour in &mut snapshot.neighbours {
+        neighbour.is_sidecar = labelled.contains(&neighbour.name);
+    }
     Ok(snapshot)
 }
 
 type Images = BTreeMap<String, Image>;
 
 /// What one listing of our containers leads to: containers that a launch made beside old ones and did not come
-/// to rename, and the images that the definitions name.
+/// to rename, the images that the definitions name, and the names of all our containers.
 async fn listed(
     engine: &dyn Engine,
     sidecars: &[Sidecar],
     known: &ImageCache,
-) -> EngineResult<(Vec<Option<Container>>, Images)> {
+) -> EngineResult<(Vec<Option<Container>>, Images, BTreeSet<String>)> {
     let listed = engine.labelled(LABEL_SIDECAR).await?;
     let ours: BTreeSet<&str> = listed.iter().map(|container| container.name.as_str()).collect();
     let names = sidecars.iter().map(Sidecar::temporary_name).filter(|name| ours.contains(name.as_str()));
@@ -113,7 +119,8 @@ async fn listed(
         image(engine, reference, id, known)
     }));
     let (half_made, images) = try_join(half_made, images).await?;
-    Ok((half_made, images.into_iter().flatten().collect()))
+    let labelled = listed.iter().map(|container| container.name.clone()).collect();
+    Ok((half_made, images.into_iter().flatten().collect(), labelled))
 }
 
 /// An image under what it was asked for by: from what is known where the engine told its id, else from the engine.
@@ -168,5 +175,5 @@ async fn neighbours(
 
 fn neighbour(id: String, name: String, mut aliases: Vec<String>) -> Neighbour {
     aliases.push(name.clone());
-    Neighbour { id, name, aliases }
+    Neighbour { id, name, aliases, is_sidecar: false }
 }

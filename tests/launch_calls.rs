@@ -88,8 +88,10 @@ fn what_runs_already_costs_three_requests_and_one_for_each() {
         scene.define(name, &definition(readiness));
     }
     let launch = || {
-        // The harness is `docker` by its name only: it names the network, and talks to nobody.
-        let run = scene.farrier(["launch", "--", "docker", "run", "--network", &network, "image"]);
+        // The harness is `docker` by its name only: it names the network, and talks to nobody. As it is detached, the
+        // sidecars stay on its network.
+        let harness = ["docker", "run", "--detach", "--network", &network, "image"];
+        let run = scene.farrier(["launch", "--"]).args(harness);
         run.env("DOCKER_HOST", format!("unix://{}", counter.socket.display()))
             .env("PATH", scene.path("bin"))
             .output()

@@ -55,6 +55,7 @@ fn an_edit_recreates_with_the_field_as_the_cause_and_the_plan_says_so_before() {
         ("resources = { memory = \"64m\" }", "recreate: entrypoint, command, resources.memory changed"),
         ("mounts = [\"docker-socket\"]", "recreate: mounts, resources.memory changed"),
         (&backend_line, "recreate: mounts, networks changed"),
+        ("stop_signal = \"kill\"\nstop_timeout = 5", "recreate: networks, stop_signal, stop_timeout changed"),
     ];
     let container = scene.container("db");
     for (top, expected) in cases {
@@ -177,6 +178,9 @@ const DRIFT: &[(&[&str], &[&str], &str)] = &[
     (&["--volume", "/var/run/docker.sock:/var/run/docker.sock"], SERVE, "mounts"),
     (&["--tmpfs", "/scratch"], SERVE, "Tmpfs"),
     (&["--memory", "64m"], SERVE, "memory"),
+    (&["--stop-signal", "INT"], SERVE, "stop signal"),
+    (&["--stop-signal", "15"], SERVE, ""),
+    (&["--stop-timeout", "77"], SERVE, "stop timeout"),
     (&["--privileged"], SERVE, "Privileged, SecurityOpt"),
     (&["--cap-add", "SYS_ADMIN"], SERVE, "CapAdd"),
     (&["--device", "/dev/null"], SERVE, "Devices"),
@@ -387,15 +391,13 @@ fn memory_the_docker_socket_and_additional_networks_reach_the_container() {
         Some("bind /var/run/docker.sock /var/run/docker.sock false")
     );
     let name = scene.name("db");
-    for place in [&network, &backend] {
-        let answer = docker(["run", "--rm", "--network", place, &fixture_image(), "ask", &name, "7000"]);
-        assert_eq!(answer, "pong");
-    }
+    let answer = docker(["run", "--rm", "--network", &backend, &fixture_image(), "ask", &name, "7000"]);
+    assert_eq!(answer, "pong");
     scene.take_events();
     docker(["network", "disconnect", &backend, &container]);
     let first = identity(&container);
     let plan = scene.plan(scene.asking(&network, "db"));
-    assert_eq!(plan["sidecars"][0]["connect"], serde_json::json!([backend]));
+    assert_eq!(plan["sidecars"][0]["connect"], serde_json::json!([network, backend]));
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
     assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
     assert_eq!(identity(&container), first);
@@ -457,4 +459,116 @@ fn what_a_label_says_reaches_the_terminal_escaped() {
     let plan = scene.farrier(["plan", "--"]).args(scene.asking(&network, "db")).output().assert_code(0);
     assert!(plan.stdout().contains("A\\x1b[31mB changed"), "{plan}");
     assert!(!plan.stdout().contains('\u{1b}'), "{plan}");
+}
+
+/// The signals that a container was sent, and the exit code that it ended with, by the engine's events.
+fn signals_of(container: &str, since: &str) -> (Vec<String>, Option<String>) {
+    let filter = format!("container={container}");
+    let until = docker(["info", "--format", "{{.SystemTime}}"]);
+    let format = "{{.Action}} {{.Actor.Attributes.signal}} {{.Actor.Attributes.exitCode}}";
+    let events = ["events", "--since", since, "--until", &until, "--filter", &filter, "--format", format];
+    let (mut signals, mut exit_code) = (Vec::new(), None);
+    for line in docker(events).lines() {
+        match line.split(' ').collect::<Vec<_>>().as_slice() {
+            // What an event does not have is `<no value>`.
+            ["kill", signal, ..] => signals.push((*signal).to_owned()),
+            ["die", .., code] => exit_code = Some((*code).to_owned()),
+            _ => {}
+        }
+    }
+    (signals, exit_code)
+}
+
+#[test]
+fn a_sidecar_is_asked_to_end_and_killed_only_after_its_grace_period() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let network = scene.network("net");
+    let image = fixture_image();
+    let deaf = "command = [\"sleep\", \"100000000\"]\n";
+    let rows = [
+        // It ends at once: nothing waits for the ten seconds.
+        ("command = [\"wait\"]\n".to_owned(), &["15"][..], "143"),
+        (format!("{deaf}stop_timeout = \"500ms\"\n"), &["15", "9"], "137"),
+        (format!("{deaf}stop_signal = \"SIGUSR1\"\nstop_timeout = 1\n"), &["10", "9"], "137"),
+        ("command = [\"wait\"]\nstop_signal = \"kill\"\n".to_owned(), &["9"], "137"),
+    ];
+    for (top, signals, code) in rows {
+        scene.define("db", &idler(&image, &top));
+        scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+        for remove in [false, true] {
+            let old = container_id(&scene.container("db")).expect("it runs");
+            let since = docker(["info", "--format", "{{.SystemTime}}"]);
+            if remove {
+                scene.farrier(["down", "--yes"]).output().assert_code(0);
+            } else {
+                scene.define("db", &idler(&image, &format!("{top}env = {{ LEVEL = \"2\" }}\n")));
+                scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+                assert_ne!(container_id(&scene.container("db")), Some(old.clone()), "{top}");
+            }
+            let found = signals_of(&old, &since);
+            let expected: Vec<String> = signals.iter().map(|&signal| signal.to_owned()).collect();
+            assert_eq!(found, (expected, Some(code.to_owned())), "{top} {remove}");
+        }
+    }
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_sidecar_that_takes_its_time_to_end() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let network = scene.network("net");
+    let deaf = "command = [\"sleep\", \"100000000\"]\nstop_timeout = \"60s\"\n";
+    scene.define("db", &idler(&fixture_image(), deaf));
+    scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+    scene.take_events();
+    scene.define("db", &idler(&fixture_image(), "command = [\"wait\"]\n"));
+    let launch = scene.launch(scene.in_container(&network, &["exit", "0"])).spawn();
+    wait_until("it is asked to end", PATIENT, || scene.has_event("stopping"));
+    launch.signal(support::Signal::INT);
+    launch.wait().assert_code(130);
+    docker(["kill", &scene.container("db")]);
+    wait_until("it ended", PATIENT, || !is_running(&scene.container("db")));
+    scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+    assert!(is_running(&scene.container("db")));
+}
+
+#[test]
+fn proxies_of_dockers_client_configuration_reach_a_sidecar_as_with_docker_run() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let network = scene.network("net");
+    let folder = scene.home().join(".docker");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let configure = |proxy: &str| {
+        let text = format!(
+            "{{\"proxies\": {{\"default\": {{\"httpProxy\": \"{proxy}\", \"noProxy\": \"localhost\"}}}}}}"
+        );
+        std::fs::write(folder.join("config.json"), text).expect("a configuration");
+    };
+    configure("http://user:hunter2@proxy:3128");
+    scene.define("db", &server(&fixture_image(), "env = { no_proxy = \"own\" }"));
+    let mut said = scene.launch(scene.asking(&network, "db")).output().to_string();
+    let env = inspect(&scene.container("db"), "{{json .Config.Env}}").expect("an environment");
+    for expected in [
+        "\"HTTP_PROXY=http://user:hunter2@proxy:3128\"",
+        "\"http_proxy=http://user:hunter2@proxy:3128\"",
+        "\"NO_PROXY=localhost\"",
+        "\"no_proxy=own\"",
+    ] {
+        assert!(env.contains(expected), "{expected}: {env}");
+    }
+    scene.take_events();
+    said += &scene.launch(scene.asking(&network, "db")).output().to_string();
+    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    let listed = scene.farrier(["ps", "--format", "json"]).output().assert_code(0);
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout()).expect("JSON");
+    let own = listed["sidecars"].as_array().expect("a list").iter();
+    let own: Vec<_> = own.filter(|sidecar| sidecar["name"] == scene.name("db").as_str()).collect();
+    assert_eq!(own[0]["match"], "fresh");
+    configure("http://user:hunter3@proxy:3128");
+    said += &scene.launch(scene.asking(&network, "db")).output().to_string();
+    let decided = scene.events();
+    assert_eq!(scene.take_decisions(), ["recreate: env.HTTP_PROXY, env.http_proxy changed"]);
+    let labels = inspect(&scene.container("db"), "{{json .Config.Labels}}").expect("labels");
+    for text in [said, format!("{decided:?}"), labels] {
+        assert!(!text.contains("hunter"), "{text}");
+    }
 }

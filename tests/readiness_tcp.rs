@@ -306,6 +306,6 @@ fn a_failure_reads_as_a_whole() {
         accepting 0.0.0.0:7001 at [UNIX TIME]
     help: Write the port that it listens on under [interface], or let it listen on that one.
     help: If it only needs longer, raise `timeout` under [readiness].
-    help: See all it wrote with `docker logs farrier-db-[TOKEN]`.
+    help: See all it wrote with `farrier logs db-[TOKEN]`.
     "));
 }

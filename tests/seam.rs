@@ -9,6 +9,8 @@ mod bench;
 mod calls;
 #[path = "seam/decisions.rs"]
 mod decisions;
+#[path = "seam/departures.rs"]
+mod departures;
 #[path = "seam/faults.rs"]
 mod faults;
 #[path = "seam/managing.rs"]

@@ -109,6 +109,8 @@ mod tests {
             ("[interface]", "mounts = [\"docker-socket\"]\n[interface]"),
             ("[interface]", "mounts = [\"docker-socket:ro\"]\n[interface]"),
             ("[interface]", "resources.memory = \"64m\"\n[interface]"),
+            ("[interface]", "stop_signal = \"SIGINT\"\n[interface]"),
+            ("[interface]", "stop_timeout = \"1m\"\n[interface]"),
             ("[interface]", "required = false\n[interface]"),
             ("[interface]", "unknown = 1\n[interface]"),
             ("[interface]", "unknown = 2\n[interface]"),

@@ -101,6 +101,12 @@ impl Statement {
             .memory
             .map_or_else(|| "no limit".to_owned(), |most| format!("at most {}", bytes(most)));
         self.add("memory", memory);
+        if let Some(signal) = &definition.stop_signal {
+            self.add("stop signal", signal.clone());
+        }
+        if let Some(grace) = definition.stop_timeout {
+            self.add("stop timeout", limit(grace));
+        }
     }
 
     fn surroundings(&mut self, definition: &Definition) {
@@ -307,6 +313,8 @@ mod tests {
             ("env = { A = 1.0 }", TCP, "env A", "\"1.0\""),
             ("resources.memory = \"64m\"", TCP, "memory", "at most 64 MiB"),
             ("resources.memory = 6291457", TCP, "memory", "at most 6291457 bytes"),
+            ("stop_signal = 2", TCP, "stop signal", "SIGINT"),
+            ("stop_timeout = \"90s\"", TCP, "stop timeout", "1m 30s"),
             (
                 "mounts = [\"docker-socket:ro\"]",
                 TCP,

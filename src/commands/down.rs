@@ -23,23 +23,24 @@ pub fn down(options: &cli::Down, reporter: &Arc<Reporter>) -> Result<u8, Failure
         let desk = Desk::open(&options.layers, reporter).await?;
         let survey = desk.survey().await?;
         let chosen = scope(options).select(&survey, options.older_than)?;
-        if chosen.is_empty() {
-            print("nothing to remove\n");
-            return Ok(exit::SUCCESS);
-        }
-        if !options.yes && !confirmed(&describe(&chosen, &survey, options.volumes), chosen.len()).await? {
-            print("nothing was removed\n");
-            return Ok(exit::SUCCESS);
+        let mut volumes = options.volumes;
+        if !chosen.is_empty() && !options.yes {
+            if !confirmed(&describe(&chosen, &survey, volumes), chosen.len()).await? {
+                print("nothing was removed\n");
+                return Ok(exit::SUCCESS);
+            }
+            volumes = volumes || wants_volumes_removed(&chosen).await;
         }
         let remover = Remover {
             engine: desk.engine,
             locks: desk.locks,
             reporter: Arc::clone(reporter),
             force: options.force,
-            volumes: options.volumes,
+            volumes,
         };
         let done = remover.remove(&chosen).await?;
-        print(&report(&done));
+        let text = report(&done);
+        print(if text.is_empty() && done.problems.is_empty() { "nothing to remove\n" } else { &text });
         if done.problems.is_empty() { Ok(exit::SUCCESS) } else { Err(Failure::of(done.problems)) }
     })
 }
@@ -62,7 +63,7 @@ fn describe(chosen: &[Managed], survey: &Survey, volumes: bool) -> String {
         let name = escape(&container.name);
         text.push_str(&format!("{name}: {}{}\n", container.status, since.unwrap_or_default()));
         for volume in managed.anonymous_volumes() {
-            let word = if volumes { "removed with its data" } else { "kept" };
+            let word = if volumes { "removed with its data" } else { "kept, and nothing attaches it again" };
             let (source, target) = (short(&volume.source), escape(&volume.target));
             text.push_str(&format!("  the anonymous volume {source} at {target} is {word}\n"));
         }
@@ -92,7 +93,21 @@ async fn confirmed(description: &str, count: usize) -> Result<bool, Failure> {
             .hint("See with `farrier ps` what is there.")
             .into());
     }
-    let question = format!("{description}Remove {sidecars}? [y/N] ");
+    Ok(says_yes(&format!("{description}Remove {sidecars}? [y/N] ")).await)
+}
+
+/// Offers what would otherwise be left with nothing that ever uses it.
+async fn wants_volumes_removed(chosen: &[Managed]) -> bool {
+    let count: usize = chosen.iter().map(|managed| managed.anonymous_volumes().count()).sum();
+    let volumes = match count {
+        0 => return false,
+        1 => "the anonymous volume".to_owned(),
+        count => format!("the {count} anonymous volumes"),
+    };
+    says_yes(&format!("Remove {volumes} too, with all data? [y/N] ")).await
+}
+
+async fn says_yes(question: &str) -> bool {
     let _ = std::io::stderr().lock().write_all(question.as_bytes());
     // On a thread of its own: a signal must be heard meanwhile.
     let answer = tokio::task::spawn_blocking(|| {
@@ -100,7 +115,7 @@ async fn confirmed(description: &str, count: usize) -> Result<bool, Failure> {
         std::io::stdin().read_line(&mut line).map(|_| line)
     });
     let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
 fn report(removed: &Removed) -> String {
@@ -117,5 +132,11 @@ fn report(removed: &Removed) -> String {
     note("removed the anonymous volume", &short_names(&removed.volumes));
     note("kept the anonymous volume", &short_names(&removed.kept_volumes));
     note("removed the network", &removed.networks);
+    if !removed.unused_volumes.is_empty() {
+        let names = removed.unused_volumes.join(" ");
+        text.push_str(&format!(
+            "nothing attaches the kept volumes again; remove them with `docker volume rm {names}`\n"
+        ));
+    }
     text
 }

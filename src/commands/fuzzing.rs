@@ -111,6 +111,7 @@ fn events(texts: &mut Texts) {
     for event in [
         Event::WaitingForLaunch { sidecar },
         Event::NetworkCreated(sidecar),
+        Event::Stopping { sidecar, container: image, grace: Duration::from_secs(10) },
         Event::Pulling { sidecar, image },
         Event::PullProgress { sidecar, progress },
         Event::Started { sidecar, container: image },
@@ -143,6 +144,7 @@ fn container(texts: &mut Texts) -> Container {
         health: Some(Health { status: HealthStatus::Unhealthy, runs: vec![(1, texts.next())] }),
         mounts: Vec::new(),
         privileges: [texts.pair()].into(),
+        stop_timeout: None,
         memory: 1 << 20,
         network_mode: texts.next(),
         networks: [(texts.next(), endpoint)].into(),
@@ -171,7 +173,7 @@ fn dossier(texts: &mut Texts) {
         cause: Some(cause::Cause::HealthTestFails { code, output }),
         others: vec![(texts.next(), Phase::Ready)],
         log: vec![texts.next(), texts.next()],
-        hints: vec![format!("See it with `docker logs {}`.", texts.next())],
+        hints: vec![format!("See it with `farrier logs {}`.", texts.next())],
     };
     printed(&serde_json::to_value(DossierRecord::from(&dossier)).unwrap_or_default());
     assert_event(&Event::NotReady(&dossier));
@@ -217,6 +219,7 @@ fn plan(texts: &mut Texts) {
         connect: vec![(texts.next(), false), (texts.next(), true)],
         carried: vec![volume(texts)],
         orphaned: vec![volume(texts)],
+        changed_since_data: Vec::new(),
         existing: Some(container),
         leftover: Some(texts.next()),
     };

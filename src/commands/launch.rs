@@ -42,6 +42,7 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
             return Err(failure);
         }
     };
+    let is_detached = matches!(&harness, Harness::Docker(run) if run.is_detached());
     warn_of_detached(&harness, reporter);
     let meeting = Meeting::of(Some(&harness), preparation.workspace(&settings));
     let described = describe(&options.command, Some(&harness));
@@ -52,12 +53,17 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let sidecars: Vec<(&Definition, &Container)> = definitions.zip(&running.containers).collect();
     let harness = foreground(&options.command, &harness, &sidecars, running.direct, &launch.meeting)?;
     let in_use = running.in_use;
+    // A detached harness goes on, and needs its sidecars where they are.
+    let departure = running.departure.filter(|_| !is_detached);
     // Compiled probes, definitions and connections are not kept while the harness runs.
     drop(launch);
     stage.signals.check()?;
     reporter.tell(&Event::HarnessStarting);
     let code = stage.block_on(async |signals| in_foreground(&harness, signals).await);
     drop(in_use);
+    if let Some(departure) = departure {
+        stage.block_on(async |_| Ok(departure.leave().await))?;
+    }
     code
 }
 

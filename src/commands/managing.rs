@@ -6,12 +6,13 @@ use crate::apply::engine_problem;
 use crate::cli::{LaunchOptions, LayerOptions};
 use crate::connection::connect;
 use crate::definition;
-use crate::engine::address::Choice;
+use crate::engine::address::{self, Choice};
 use crate::engine::{Engine, EngineInfo};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::lock::LockFolder;
 use crate::managed::{Survey, survey};
+use crate::proxies::Proxies;
 use crate::settings::Settings;
 use crate::sidecar::Sidecar;
 
@@ -34,9 +35,15 @@ impl Desk {
                 .hint("See what is wrong with `farrier validate`.");
             reporter.tell(&Event::Problem(&problem));
         }
-        let declared = loaded.definitions.into_iter();
-        let declared = declared.map(|definition| Sidecar::new(definition, &settings.scopes)).collect();
-        let connected = connect(&Choice::default(), &settings).await?;
+        let choice = Choice::default();
+        let proxies = Proxies::of(&address::resolve(&choice, &settings.environment)?);
+        let declared = loaded.definitions.into_iter().map(|definition| {
+            let mut sidecar = Sidecar::new(definition, &settings.scopes);
+            sidecar.add_client_env(&proxies);
+            sidecar
+        });
+        let declared = declared.collect();
+        let connected = connect(&choice, &settings).await?;
         let info = connected.answer().await?;
         let locks = LockFolder::open(&info.id)?;
         Ok(Self { engine: connected.engine, locks, info, declared })

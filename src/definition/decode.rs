@@ -99,6 +99,8 @@ fn sidecar(
     let mounts = mounts::decode(table, &mut survey.places, reader);
     let networks = container::networks(table, reader);
     let memory = container::memory(table, reader);
+    let stop_signal = container::stop_signal(table, reader);
+    let stop_timeout = table.get("stop_timeout").and_then(|node| reader.duration(node, "stop_timeout"));
     let interface = interface::decode(table, reader);
     let readiness = readiness::decode(table, &interface, &env, layer, reader);
     let required = table.get("required").and_then(|node| reader.boolean(node, "required")).unwrap_or(false);
@@ -118,6 +120,8 @@ fn sidecar(
         mounts,
         networks,
         memory,
+        stop_signal,
+        stop_timeout,
         interface: interface.value?,
         readiness: readiness?,
         required,

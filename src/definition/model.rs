@@ -84,6 +84,10 @@ pub struct Definition {
     pub networks: Vec<String>,
     /// Memory limit in bytes.
     pub memory: Option<u64>,
+    /// Replaces the image's stop signal: its name, `SIGINT`.
+    pub stop_signal: Option<String>,
+    /// How long it may take to end after its stop signal; 10 s if nothing is declared.
+    pub stop_timeout: Option<Duration>,
     /// How the harness reaches it.
     pub interface: Interface,
     /// How its readiness is decided; all must be ready; never empty.

@@ -78,6 +78,12 @@ table! {
         networks: Option<Vec<String>>,
         /// Limits of the container.
         resources: Option<Resources>,
+        /// The signal that asks the container to end, by name or number (the image's own, else `SIGTERM`).
+        #[schemars(schema_with = "signal")]
+        stop_signal: Option<String>,
+        /// How long the container may take to end after that signal, before it is killed (10 s).
+        #[schemars(schema_with = "duration")]
+        stop_timeout: Option<String>,
         /// How the harness reaches the sidecar.
         interface: Option<Interface>,
         /// How the sidecar proves that it is ready: one table, or several of which all must be ready.
@@ -265,6 +271,15 @@ fn size(_: &mut SchemaGenerator) -> Schema {
         "oneOf": [
             { "type": "integer", "minimum": 1 },
             { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]+)? *([kKmMgGtT]?[iI]?[bB]?)\\s*$" },
+        ]
+    })
+}
+
+fn signal(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "integer", "minimum": 1, "maximum": 64 },
+            { "type": "string", "pattern": "^[0-9A-Za-z+-]+$" },
         ]
     })
 }

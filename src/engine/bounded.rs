@@ -74,6 +74,10 @@ impl<E: Engine> Engine for Bounded<E> {
         self.answer(self.engine.networks(name)).await
     }
 
+    async fn labelled_networks(&self, label: &str) -> EngineResult<Vec<Network>> {
+        self.answer(self.engine.labelled_networks(label)).await
+    }
+
     async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<String> {
         self.answer(self.engine.create_network(name, labels)).await
     }
@@ -154,6 +158,11 @@ impl<E: Engine> Engine for Bounded<E> {
 
     async fn resume(&self, id: &str) -> EngineResult<()> {
         self.answer(self.engine.resume(id)).await
+    }
+
+    /// The grace period is the container's own time.
+    async fn stop(&self, id: &str, grace: Duration) -> EngineResult<()> {
+        within(self.patience.answer.saturating_add(grace), self.engine.stop(id, grace)).await
     }
 
     async fn remove(&self, id: &str, volumes: bool) -> EngineResult<()> {

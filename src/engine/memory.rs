@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -296,6 +297,10 @@ impl Engine for MemoryEngine {
         self.call(Call::Networks, name, |world| Ok(world.networks(name))).await
     }
 
+    async fn labelled_networks(&self, label: &str) -> EngineResult<Vec<Network>> {
+        self.call(Call::LabelledNetworks, label, |world| Ok(world.labelled_networks(label))).await
+    }
+
     async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<String> {
         self.call(Call::CreateNetwork, name, |world| Ok(world.create_network(name, labels))).await
     }
@@ -365,6 +370,10 @@ impl Engine for MemoryEngine {
 
     async fn resume(&self, id: &str) -> EngineResult<()> {
         self.call(Call::Resume, id, |world| world.resume(id)).await
+    }
+
+    async fn stop(&self, id: &str, _: Duration) -> EngineResult<()> {
+        self.call(Call::Stop, id, |world| world.stop(id)).await
     }
 
     async fn remove(&self, id: &str, volumes: bool) -> EngineResult<()> {

@@ -10,6 +10,10 @@ pub enum Meaning {
     NotFound,
     /// The engine's disk is full.
     DiskFull,
+    /// The engine has no range of addresses left for another network.
+    NoAddressRange,
+    /// The network has no address left for another container.
+    NoAddress,
     /// The program is not in the image, or may not be executed.
     ProgramMissing,
     /// The program is made for another machine, or is no program.
@@ -18,9 +22,15 @@ pub enum Meaning {
 
 /// Parts of messages of Docker 20.10 to 29, containerd, runc and the reference registry, in lower case; earlier rows
 /// come first where several fit.
-const WORDS: [(&str, Meaning); 16] = [
+const WORDS: [(&str, Meaning); 21] = [
     ("no space left on device", Meaning::DiskFull),
     ("disk quota exceeded", Meaning::DiskFull),
+    // Docker before and from 28, Docker Swarm, and Podman.
+    ("could not find an available, non-overlapping ipv4 address pool", Meaning::NoAddressRange),
+    ("all predefined address pools have been fully subnetted", Meaning::NoAddressRange),
+    ("failed to find free address pool", Meaning::NoAddressRange),
+    ("could not find free subnet from subnet pools", Meaning::NoAddressRange),
+    ("no available ipv4 addresses on this network", Meaning::NoAddress),
     ("exec format error", Meaning::WrongArchitecture),
     ("no matching manifest for", Meaning::WrongArchitecture),
     ("does not match the detected host platform", Meaning::WrongArchitecture),
@@ -78,6 +88,16 @@ mod tests {
                 "OCI runtime create failed: runc create failed: unable to start container process: exec: \"x\": \
                  executable file not found in $PATH: unknown",
                 Some(Meaning::ProgramMissing),
+            ),
+            (
+                "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the \
+                 network",
+                Some(Meaning::NoAddressRange),
+            ),
+            ("all predefined address pools have been fully subnetted", Some(Meaning::NoAddressRange)),
+            (
+                "no available IPv4 addresses on this network's address pools: net (3f2b)",
+                Some(Meaning::NoAddress),
             ),
             ("exec /server: exec format error", Some(Meaning::WrongArchitecture)),
             (

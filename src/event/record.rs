@@ -80,6 +80,15 @@ pub enum Record {
         /// What.
         image: String,
     },
+    /// A container that is recreated was asked to end.
+    Stopping {
+        /// Whose.
+        sidecar: String,
+        /// Its id.
+        container: String,
+        /// How long it may take before it is killed.
+        grace_ms: f64,
+    },
     /// A container was made, and has its name.
     Created {
         /// Whose.
@@ -326,6 +335,11 @@ impl From<&Event<'_>> for Record {
                 total: progress.total,
             },
             Event::Pulled { sidecar, image } => Self::Pulled { sidecar: text(sidecar), image: text(image) },
+            Event::Stopping { sidecar, container, grace } => Self::Stopping {
+                sidecar: text(sidecar),
+                container: text(container),
+                grace_ms: milliseconds(*grace),
+            },
             Event::Created { sidecar, container } => {
                 Self::Created { sidecar: text(sidecar), container: text(container) }
             }

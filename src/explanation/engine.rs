@@ -76,6 +76,21 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
     },
     Explanation {
+        code: Code::AddressPoolsExhausted,
+        meaning: "The engine has no range of addresses left for another network, or a network has no address left for \
+                  another container.",
+        causes: &[
+            "Networks of projects that ended are still there. Docker's own ranges are enough for about 30 networks.",
+            "A VPN or another network of the host overlaps the engine's ranges.",
+            "The network was created with a small subnet.",
+        ],
+        steps: &[
+            "Remove unused networks with `docker network prune`, or only farrier's with `farrier down`.",
+            "Give the engine more and smaller ranges: set `default-address-pools` in its `daemon.json` \
+             (`[{\"base\": \"10.200.0.0/16\", \"size\": 24}]`), and restart it.",
+        ],
+    },
+    Explanation {
         code: Code::ProgramMissing,
         meaning: "The program that the container is to run is not in its image, or may not be executed.",
         causes: &[
@@ -144,8 +159,12 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::AliasTaken,
         meaning: "Another container has a name of the sidecar on the network.",
-        causes: &["A container of another tool, or of a former set-up, is still on the network."],
+        causes: &[
+            "The sidecar was renamed, and the container of its former name still runs.",
+            "A container of another tool, or of a former set-up, is still on the network.",
+        ],
         steps: &[
+            "Remove sidecars whose definition is gone with `farrier down --orphans`.",
             "Stop that container, or take it off with `docker network disconnect`.",
             "Or change `aliases` in `[interface]`.",
         ],

@@ -74,6 +74,11 @@ pub enum Cause {
     ProbeMemory,
     /// The probe used up its time, in each poll.
     ProbeTime,
+    /// The data is older than the environment that the container has now.
+    OlderData {
+        /// The fields that changed since.
+        fields: Vec<String>,
+    },
 }
 
 /// What is known when a wait has failed.
@@ -120,6 +125,7 @@ impl Cause {
             Self::ProbeBroken => "probe-broken",
             Self::ProbeMemory => "probe-memory",
             Self::ProbeTime => "probe-time",
+            Self::OlderData { .. } => "older-data",
         }
     }
 
@@ -169,6 +175,11 @@ impl Cause {
             Self::NotGranted { what } => format!("the probe was not granted what it asked for: {what}"),
             Self::ProbeBroken => "the probe itself is broken".to_owned(),
             Self::ProbeMemory => "the probe needs more memory than `limits.memory`".to_owned(),
+            Self::OlderData { fields } => format!(
+                "its data was carried over from before {} changed, and servers read such values only when they first \
+                 create their data",
+                fields.join(", ")
+            ),
             Self::ProbeTime => "one poll of the probe takes longer than `limits.poll`".to_owned(),
         }
     }

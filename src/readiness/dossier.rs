@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::cause::{self, Cause, Evidence};
 use super::listeners;
+use super::older_data;
 use super::phase::Phase;
 use super::watch::Watch;
 use crate::engine::bounded::within;
@@ -130,9 +131,18 @@ impl Dossier {
             }
             self.container = Some(container);
         }
-        self.cause = self.likely_cause();
+        self.cause = self.older_data().or_else(|| self.likely_cause());
         self.hints = self.next_steps();
         self
+    }
+
+    /// Whether it refuses credentials or names that it may have had before its environment changed.
+    fn older_data(&self) -> Option<Cause> {
+        let is_told = matches!(self.code, Code::NotReady | Code::ProbeFailed | Code::SidecarUnhealthy);
+        let container = self.container.as_ref().filter(|_| is_told)?;
+        let answers =
+            self.answers.iter().flat_map(|answers| &answers.seen).map(|answer| answer.text.as_str());
+        older_data::cause(container, answers.chain(self.log.iter().map(String::as_str)))
     }
 
     fn likely_cause(&self) -> Option<Cause> {
@@ -153,9 +163,21 @@ impl Dossier {
     /// What to do about it, from the evidence.
     fn next_steps(&self) -> Vec<String> {
         let name = &self.container_name;
-        let logs = format!("See all it wrote with `docker logs {name}`.");
+        let quoted = shlex::try_quote(&self.sidecar).unwrap_or_default();
+        let logs = format!("See all it wrote with `farrier logs {quoted}`.");
         let mut steps = Vec::new();
         let mut say = |step: &str| steps.push(step.to_owned());
+        if let Some(Cause::OlderData { fields }) = &self.cause {
+            say(&format!(
+                "Write the old value of {} again, or change it in the server itself.",
+                fields.join(", ")
+            ));
+            say(&format!(
+                "Or remove it with all its data, and launch again: `farrier down --volumes {quoted}`."
+            ));
+            steps.push(logs);
+            return steps;
+        }
         match (self.code, &self.container) {
             (Code::SidecarExited | Code::NotReady, None) => {
                 say("Launch again: it is then made anew.");

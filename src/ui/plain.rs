@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::definition::{escape, render};
-use crate::elapsed::human;
+use crate::elapsed::{human, limit};
 use crate::engine::PullProgress;
 use crate::event::{Event, Sink};
 use crate::plan::Action;
@@ -80,6 +80,9 @@ impl PlainSink {
             Event::Started { sidecar, .. } => {
                 shown(Verbosity::Answers).then(|| line(&format!("{sidecar}: started")))
             }
+            Event::Stopping { sidecar, grace, .. } => shown(Verbosity::Answers).then(|| {
+                line(&format!("{sidecar}: stopping; it is killed if it runs for {} more", limit(*grace)))
+            }),
             Event::PullProgress { sidecar, progress } => self.progress(sidecar, progress),
             Event::Planned(_)
             | Event::HarnessStarting

@@ -87,6 +87,7 @@ fn process(recipe: &Recipe) -> Process {
             timeout: Duration::from_secs(7),
             start_period: Duration::from_secs(60),
         }),
+        stop_signal: String::new(),
     }
 }
 

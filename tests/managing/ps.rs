@@ -23,8 +23,10 @@ pub fn started(scene: &Scene) -> String {
 #[test]
 fn a_sidecar_is_listed_with_its_state_and_how_it_stands_to_its_definition() {
     let Some(scene) = Scene::with_docker() else { return };
-    let file = scene.define("db", &server(&fixture_image(), ""));
-    let network = started(&scene);
+    let network = scene.network("net");
+    let declared = format!("networks = [\"{network}\"]");
+    let file = scene.define("db", &server(&fixture_image(), &declared));
+    started(&scene);
     let fresh = listed(&scene, "db").expect("it is listed");
     assert_eq!(fresh["container"], scene.container("db").as_str());
     assert_eq!((&fresh["state"], &fresh["match"]), (&"running".into(), &"fresh".into()), "{fresh:#}");

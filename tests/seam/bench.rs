@@ -80,7 +80,8 @@ impl Bench {
             world.create_network(NETWORK, &BTreeMap::new());
             world.add_image(IMAGE, MemoryImage::default());
         });
-        let meeting = Meeting { network: NETWORK.to_owned(), ..Meeting::default() };
+        let meeting =
+            Meeting { network: NETWORK.to_owned(), own_network: "farrier".to_owned(), ..Meeting::default() };
         Self {
             engine,
             folder: tempfile::tempdir().expect("a folder"),

@@ -88,6 +88,15 @@ async fn every_difference_is_seen_and_told() {
             });
         }),
         ("memory", "recreate db: it drifted from its labels: memory", |world| found(world).memory = 1 << 20),
+        ("stop signal", "recreate db: it drifted from its labels: stop signal", |world| {
+            found(world).process.stop_signal = "SIGINT".to_owned();
+        }),
+        ("the same stop signal", "reuse db: it runs and matches", |world| {
+            found(world).process.stop_signal = "15".to_owned();
+        }),
+        ("stop timeout", "recreate db: it drifted from its labels: stop timeout", |world| {
+            found(world).stop_timeout = Some(std::time::Duration::from_hours(1));
+        }),
         ("network mode", "recreate db: it drifted from its labels: network mode", |world| {
             found(world).network_mode = "host".to_owned();
         }),

@@ -21,7 +21,15 @@ impl Bench {
     }
 
     async fn try_survey(&self) -> farrier::engine::EngineResult<Survey> {
-        let declared: Vec<Sidecar> = self.sidecars().into_iter().map(|prepared| prepared.sidecar).collect();
+        let declared = self.sidecars().into_iter().map(|prepared| prepared.sidecar).collect();
+        self.try_survey_of(declared).await
+    }
+
+    async fn survey_of(&self, declared: Vec<Sidecar>) -> Survey {
+        self.try_survey_of(declared).await.expect("an answer")
+    }
+
+    async fn try_survey_of(&self, declared: Vec<Sidecar>) -> farrier::engine::EngineResult<Survey> {
         let info = self.engine.info().await?;
         survey(&self.engine, &info, &declared, &self.locks()).await
     }
@@ -40,7 +48,7 @@ impl Bench {
         }
     }
 
-    async fn down(&self, scope: Scope) -> Result<Removed, Failure> {
+    pub async fn down(&self, scope: Scope) -> Result<Removed, Failure> {
         let chosen = scope.select(&self.survey().await, None)?;
         self.remover().remove(&chosen).await
     }
@@ -84,6 +92,20 @@ async fn each_stands_to_its_definition_as_it_is() {
     );
     bench.define("new", &crate::bench::plain(""));
     assert_eq!(bench.survey().await.absent, ["new"]);
+}
+
+#[tokio::test]
+async fn a_missing_file_in_another_folder_of_that_path_proves_nothing() {
+    let bench = three().await;
+    let folder = bench.file("orphan").parent().expect("a folder").to_owned();
+    let away = folder.with_extension("away");
+    std::fs::rename(&folder, &away).expect("it goes");
+    assert_eq!(standings(&bench.survey_of(Vec::new()).await)[1], "orphan: undeclared", "no folder");
+    std::fs::create_dir(&folder).expect("another folder");
+    assert_eq!(standings(&bench.survey_of(Vec::new()).await)[1], "orphan: undeclared", "another folder");
+    std::fs::remove_dir(&folder).expect("it goes");
+    std::fs::rename(&away, &folder).expect("it is back");
+    assert_eq!(standings(&bench.survey().await)[1], "orphan: orphan");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
-//! What the container gets: environment, networks, memory.
+//! What the container gets: environment, networks, memory, stop signal.
 
 use std::collections::BTreeMap;
 
 use super::reader::{Reader, Table};
-use crate::definition::node::{Node, Value};
+use crate::definition::canonical_signal;
+use crate::definition::node::{Node, ScalarKind, Value};
 use crate::definition::schema::Resources;
 use crate::error::{Code, Problem};
 
@@ -82,6 +83,24 @@ fn network_problem(name: &str) -> Option<(&'static str, &'static str)> {
         "it is not a network's name",
         "Use letters, digits, `_`, `.` and `-`, as `docker network ls` shows them.",
     ))
+}
+
+/// The signal that asks it to end, under its one name.
+pub fn stop_signal(table: Table<'_>, reader: &mut Reader<'_>) -> Option<String> {
+    let node = table.get("stop_signal")?;
+    let scalar = node.scalar();
+    let kind = scalar.map(|scalar| scalar.kind);
+    let text = scalar.filter(|_| matches!(kind, Some(ScalarKind::String | ScalarKind::Integer(_))));
+    let signal = text.and_then(|scalar| canonical_signal(&scalar.text));
+    if signal.is_none() {
+        reader.wrong(
+            "stop_signal",
+            "a signal",
+            node,
+            "Write its name or number, for example \"SIGINT\"; without the key it is the image's own, else SIGTERM.",
+        );
+    }
+    signal
 }
 
 /// The memory limit in bytes.

@@ -187,6 +187,7 @@ fn a_file_with_every_property_is_understood() {
         "{TOML}description = 'd'\nentrypoint = ['a']\ncommand = ['sh', '-c', 'echo ${{HOME}}']\nnetworks = ['n']\n\
          mounts = ['docker-socket', 'workspace:/w:ro', 'volume:v:/v']\nrequired = true\ndisable = false\n\
          env = {{ A = 1, B = true, C = 2020-01-01, D = 0x1f }}\nresources = {{ memory = '64MiB', gpus = 'all' }}\n\
+         stop_signal = 'int'\nstop_timeout = '1m'\n\
          [interface]\nkind = 'mcp'\nport = 80\nname = 'm'\ntransport = 'http'\npath = 'x'\nprotocol = 'p'\naliases = ['a']\n\
          [[readiness]]\nprobe = 'mine'\ntimeout = '1m 30s'\nmax_timeout = '2m'\nsuccesses = 3\ninterval = '5s'\nsha256 = '{}'\n\
          settings = {{ a = [1, 2.5, {{ b = true }}], 'd' = 'x' }}\nlimits = {{ memory = '1MiB', poll = '60s' }}\n\
@@ -218,6 +219,8 @@ fn a_file_with_every_property_is_understood() {
     }
     let env: Vec<_> = definition.env.values().map(String::as_str).collect();
     assert_eq!(env, ["1", "true", "2020-01-01", "0x1f"]);
+    let stop = (definition.stop_signal.as_deref(), definition.stop_timeout);
+    assert_eq!(stop, (Some("SIGINT"), Some(Duration::from_mins(1))));
     let Interface::Mcp { path, .. } = &definition.interface else { panic!("{:?}", definition.interface) };
     assert_eq!(path, "/x");
     let readiness = &definition.readiness[0];

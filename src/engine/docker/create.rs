@@ -6,7 +6,7 @@ use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, NetworkingConfig,
 };
 
-use crate::engine::{ContainerSpec, Mounted};
+use crate::engine::{ContainerSpec, Mounted, whole_seconds};
 
 /// Bytes that a helper may use: its program needs few, python3 some 20 MiB.
 const HELPER_MEMORY: i64 = 128 << 20;
@@ -38,6 +38,8 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         cmd: some_unless_empty(&spec.command),
         env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some(spec.labels.clone().into_iter().collect()),
+        stop_signal: spec.stop_signal.clone(),
+        stop_timeout: spec.stop_timeout.and_then(|grace| i64::try_from(whole_seconds(grace)).ok()),
         open_stdin: Some(spec.helper),
         stdin_once: Some(spec.helper),
         attach_stdin: Some(spec.helper),

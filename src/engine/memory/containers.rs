@@ -13,7 +13,7 @@ use super::output::Line;
 use super::world::{World, carries, not_found};
 use crate::engine::{
     Attached, Container, ContainerSpec, Endpoint, EngineError, EngineErrorKind, EngineResult, Health,
-    HealthStatus, Listed, Mounted, Process, Status,
+    HealthStatus, Listed, Mounted, Process, Status, whole_seconds,
 };
 
 /// The far ends of a process's input and output.
@@ -77,6 +77,9 @@ fn merged(image: &Process, spec: &ContainerSpec) -> Process {
     let own: Vec<String> = spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let inherited =
         image.env.iter().filter(|pair| !spec.env.contains_key(pair.split('=').next().unwrap_or_default()));
+    if let Some(signal) = &spec.stop_signal {
+        process.stop_signal.clone_from(signal);
+    }
     process.env = own.iter().chain(inherited).cloned().collect();
     if spec.helper {
         "65534:65534".clone_into(&mut process.user);
@@ -209,6 +212,7 @@ impl World {
             health: None,
             mounts,
             privileges: if spec.helper { helper_privileges() } else { BTreeMap::new() },
+            stop_timeout: spec.stop_timeout.map(|grace| Duration::from_secs(whole_seconds(grace))),
             memory: spec.memory.unwrap_or(0),
             network_mode: spec.network.clone(),
             networks: BTreeMap::from([(spec.network.clone(), endpoint)]),
@@ -392,6 +396,17 @@ impl World {
             HealthStatus::Unhealthy => "unhealthy",
         };
         self.emit(&id, &format!("health_status: {word}"));
+    }
+
+    /// Lets a container end by itself, as one that heeds its stop signal does.
+    pub fn stop(&mut self, name: &str) -> EngineResult<()> {
+        let kept = self.find_mut(name)?;
+        if kept.is_up() {
+            let id = kept.container.id.clone();
+            self.emit(&id, "kill");
+            self.end(&id, &End::Exit(0));
+        }
+        Ok(())
     }
 
     /// Kills and removes a container; nothing happens where it is absent.

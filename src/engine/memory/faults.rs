@@ -12,6 +12,7 @@ use crate::engine::EngineErrorKind;
 pub enum Call {
     Info,
     Networks,
+    LabelledNetworks,
     CreateNetwork,
     RemoveNetwork,
     Connect,
@@ -26,6 +27,7 @@ pub enum Call {
     Rename,
     Start,
     Resume,
+    Stop,
     Remove,
     Events,
     Exec,
@@ -52,6 +54,7 @@ impl Call {
                 | Self::Rename
                 | Self::Start
                 | Self::Resume
+                | Self::Stop
                 | Self::Remove
                 | Self::RemoveVolume
                 | Self::Upload

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::world::{World, not_found};
+use super::world::{World, carries, not_found};
 use crate::engine::{Endpoint, EngineError, EngineErrorKind, EngineResult, Member, Network};
 
 fn refused(message: String) -> EngineError {
@@ -21,6 +21,10 @@ impl World {
         }
         found.sort_by(|left, right| left.id.cmp(&right.id));
         found
+    }
+
+    pub(super) fn labelled_networks(&self, label: &str) -> Vec<Network> {
+        self.networks.iter().filter(|network| carries(&network.labels, label)).cloned().collect()
     }
 
     /// Makes a network, whether or not there is one of that name. Gives its id.

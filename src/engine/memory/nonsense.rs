@@ -138,7 +138,8 @@ fn process(nonsense: Nonsense) -> Process {
         user: text.clone(),
         directory: text.clone(),
         shell: vec![text.clone()],
-        health: Some(HealthTest { test: vec![text], ..HealthTest::default() }),
+        health: Some(HealthTest { test: vec![text.clone()], ..HealthTest::default() }),
+        stop_signal: text,
     }
 }
 

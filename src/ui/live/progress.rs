@@ -5,7 +5,7 @@ use std::time::Duration;
 use console::{measure_text_width, truncate_str};
 
 use crate::definition::escape;
-use crate::elapsed::human;
+use crate::elapsed::{human, limit};
 use crate::event::Event;
 use crate::plan::{Action, SidecarPlan};
 
@@ -34,6 +34,7 @@ struct Sidecar {
 enum Stage {
     Locked,
     Planned,
+    Stopping { grace: Duration },
     Pulling { image: String, current: u64, total: u64 },
     Made,
     Waiting { since: Duration },
@@ -67,6 +68,9 @@ impl Progress {
                 }
             }
             Event::Pulled { sidecar, .. } => self.sidecar(sidecar, at).stage = Stage::Planned,
+            Event::Stopping { sidecar, grace, .. } => {
+                self.sidecar(sidecar, at).stage = Stage::Stopping { grace: *grace };
+            }
             Event::Created { sidecar, .. } | Event::Started { sidecar, .. } => {
                 self.sidecar(sidecar, at).stage = Stage::Made;
             }
@@ -201,6 +205,10 @@ impl Sidecar {
                 ]
             }
             Stage::Planned => because(self.action.map_or("planning", doing)),
+            Stage::Stopping { grace } => {
+                let stopping = "stopping the old container".to_owned();
+                vec![format!("{stopping}, for at most {}", limit(*grace)), stopping, "stopping".to_owned()]
+            }
             Stage::Pulling { image, current, total } => {
                 let image = escape(image);
                 let far = match (current >> 20, total >> 20) {

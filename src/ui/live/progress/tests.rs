@@ -19,6 +19,7 @@ fn plan(name: &str, action: Action, cause: Cause) -> SidecarPlan {
         connect: Vec::new(),
         carried: Vec::new(),
         orphaned: Vec::new(),
+        changed_since_data: Vec::new(),
         existing: None,
         leftover: None,
     }
