@@ -10,6 +10,7 @@ use serde_json::Value;
 use self::record::ProblemRecord;
 use crate::engine::PullProgress;
 use crate::error::Problem;
+use crate::harness::watch::SidecarEnd;
 use crate::plan::SidecarPlan;
 use crate::readiness::dossier::Dossier;
 
@@ -140,6 +141,13 @@ pub enum Event<'a> {
     AllReady,
     /// The harness takes over.
     HarnessStarting,
+    /// A sidecar ended while the harness ran.
+    SidecarEnded(&'a SidecarEnd),
+    /// The harness has ended.
+    HarnessEnded {
+        /// Its exit code, which is farrier's too.
+        exit_code: u8,
+    },
 }
 
 /// A problem as data.

@@ -1,4 +1,5 @@
-//! The harness: the command after `--`. `argv` reads and rewrites it, `run` runs it.
+//! The harness: the command after `--`. `argv` reads and rewrites it, `run` runs it, `signals` says what becomes of
+//! signals meanwhile, and `watch` what becomes of sidecars.
 
 pub mod argv;
 mod docker_flags;
@@ -7,4 +8,6 @@ mod flag_scan;
 pub(crate) mod fuzzing;
 pub mod network_mode;
 pub mod run;
+pub mod signals;
+pub mod watch;
 mod wrappers;

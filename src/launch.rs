@@ -62,6 +62,8 @@ pub struct Running {
     pub in_use: Vec<InUse>,
     /// How they leave the harness's network; `None` on farrier's own, which they stay on.
     pub departure: Option<Departure>,
+    /// Where they run.
+    pub engine: Arc<dyn Engine>,
 }
 
 /// What the sidecars of one launch share while they start.
@@ -344,7 +346,8 @@ impl Launch {
         }
         let containers: Vec<Container> = all.into_iter().map(|ready| ready.container).collect();
         let direct = containers.iter().any(|container| waits.route.is_direct(container));
-        Ok(Running { containers, direct, in_use, departure: None })
+        let engine = Arc::clone(&applier.engine);
+        Ok(Running { containers, direct, in_use, departure: None, engine })
     }
 
     /// One sidecar: what the plan says, then the wait. No problem in an error means that it was told already.

@@ -34,7 +34,7 @@ pub mod explanation;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod harness;
-
+pub mod job_control;
 pub mod launch;
 pub mod lock;
 pub mod managed;

@@ -11,13 +11,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Code, Failure, Problem};
 use crate::exit;
+use crate::harness::signals::CaughtSignals;
 
 /// The numbers, the same on all systems that are supported.
-pub const HANGUP: u8 = 1;
+const HANGUP: u8 = 1;
 const INTERRUPT: u8 = 2;
 const QUIT: u8 = 3;
-/// What asks a process to end.
-pub const TERMINATE: u8 = 15;
+const TERMINATE: u8 = 15;
 
 /// The signals that a command listens to.
 pub struct Signals {
@@ -53,17 +53,16 @@ impl Signals {
         .await
     }
 
-    /// A signal that arrived already.
-    ///
-    /// # Errors
-    /// The end that it asks for.
-    pub fn check(&mut self) -> Result<(), Failure> {
+    /// Fails if a signal has arrived.
+    async fn check(&mut self) -> Result<(), Failure> {
+        // Signals come through the runtime's own input and output, which gets its turn first.
+        tokio::task::yield_now().await;
         self.next().now_or_never().map_or(Ok(()), |signal| Err(interrupted(signal)))
     }
 }
 
 /// The mask of signals that this process was started to ignore; empty where the system does not tell.
-fn ignored_signals() -> u64 {
+pub(crate) fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
@@ -97,8 +96,14 @@ const fn name_of(signal: u8) -> &'static str {
 pub struct Stage {
     /// Taken when it ends.
     runtime: Option<Runtime>,
-    /// The signals.
-    pub signals: Signals,
+    signals: Signals,
+}
+
+/// Why a command cannot run at all.
+fn unusable(error: &io::Error) -> Failure {
+    let message = format!("the asynchronous runtime does not start: {error}");
+    let problem = Problem::error(Code::StateUnusable, message);
+    Failure::from(problem.hint("Raise the limits on threads and open files (`ulimit -a`)."))
 }
 
 impl Stage {
@@ -107,14 +112,9 @@ impl Stage {
     /// # Errors
     /// When the system has no threads or files left.
     pub fn start() -> Result<Self, Failure> {
-        let unusable = |error: io::Error| {
-            let message = format!("the asynchronous runtime does not start: {error}");
-            let problem = Problem::error(Code::StateUnusable, message);
-            Failure::from(problem.hint("Raise the limits on threads and open files (`ulimit -a`)."))
-        };
         // One thread that waits and works: what it waits for would otherwise wake one thread by another, each time.
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(unusable)?;
-        let signals = runtime.block_on(async { Signals::listen() }).map_err(unusable)?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| unusable(&error))?;
+        let signals = runtime.block_on(async { Signals::listen() }).map_err(|error| unusable(&error))?;
         Ok(Self { runtime: Some(runtime), signals })
     }
 
@@ -129,6 +129,17 @@ impl Stage {
                 signal = signals.next() => Err(interrupted(signal)),
             }
         })
+    }
+
+    /// Catches every signal from now on, for the harness that starts next.
+    ///
+    /// # Errors
+    /// If a signal has asked for the end already, or the system has no threads or files left.
+    pub fn catch_signals(&mut self) -> Result<CaughtSignals, Failure> {
+        // In this order no signal falls between the two.
+        let caught = CaughtSignals::catch().map_err(|error| unusable(&error))?;
+        self.block_on(async |signals| signals.check().await)?;
+        Ok(caught)
     }
 
     /// The same for a command that runs no harness.

@@ -2,6 +2,11 @@
 
 mod support;
 
+#[path = "launch_harness/signals.rs"]
+mod signals;
+#[path = "launch_harness/watch.rs"]
+mod watch;
+
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
@@ -184,18 +189,6 @@ fn an_interrupt_while_the_harness_runs_is_the_harness_s_business() {
     launch.wait_for_stdout("got");
     launch.wait().assert_code(5);
     assert!(is_running(&scene.container("db")));
-
-    // A signal to farrier alone does not end the harness either.
-    let launch = scene.launch([&program, "cat"]).open_stdin().spawn();
-    wait_until("the harness runs", PATIENT, || children(launch.id()).len() == 1);
-    wait_until("the harness is told", PATIENT, || scene.has_event("harness-starting"));
-    launch.signal(Signal::INT);
-    launch.signal(Signal::QUIT);
-    let mut launch = launch;
-    launch.type_text("still here\n");
-    launch.wait_for_stdout("still here");
-    launch.close_stdin();
-    launch.wait().assert_code(0);
 }
 
 #[test]

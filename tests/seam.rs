@@ -25,3 +25,5 @@ mod remembered;
 mod scenario;
 #[path = "seam/waits.rs"]
 mod waits;
+#[path = "seam/watch.rs"]
+mod watch;

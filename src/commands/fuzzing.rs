@@ -15,6 +15,7 @@ use crate::error::{Code, Place, Problem, Source};
 use crate::event::Event;
 use crate::event::record::DossierRecord;
 use crate::fuzzing::{assert_json, assert_shown, assert_told};
+use crate::harness::watch::SidecarEnd;
 use crate::lock::Holder;
 use crate::managed::{Managed, Standing, Survey};
 use crate::plan::{Action, Cause, NetworkPlan, Plan, SidecarPlan};
@@ -58,7 +59,10 @@ pub fn rendered_text(data: &[u8]) {
     let texts = &mut Texts::of(data);
     match kind % 7 {
         0 => problems(texts),
-        1 => events(texts),
+        1 => {
+            events(texts);
+            sidecar_end(texts);
+        }
         2 => dossier(texts),
         3 => question(texts),
         4 => plan(texts),
@@ -119,6 +123,7 @@ fn events(texts: &mut Texts) {
         Event::Traced { sidecar, line: answer },
         Event::Ready { sidecar, after: took, attempts: 2, last: Some(probe) },
         Event::HarnessStarting,
+        Event::HarnessEnded { exit_code: 0 },
     ] {
         assert_event(&event);
     }
@@ -177,6 +182,19 @@ fn dossier(texts: &mut Texts) {
     };
     printed(&serde_json::to_value(DossierRecord::from(&dossier)).unwrap_or_default());
     assert_event(&Event::NotReady(&dossier));
+}
+
+fn sidecar_end(texts: &mut Texts) {
+    let end = SidecarEnd {
+        sidecar: texts.next(),
+        container: texts.next(),
+        exit_code: Some(3),
+        signal: None,
+        runs_again: true,
+        cause: Some(cause::Cause::Exited { code: 3 }),
+        log: vec![texts.next(), texts.next()],
+    };
+    assert_event(&Event::SidecarEnded(&end));
 }
 
 fn question(texts: &mut Texts) {

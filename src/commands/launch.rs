@@ -11,6 +11,7 @@ use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::harness::argv::Harness;
 use crate::harness::run::{become_command, in_foreground};
+use crate::harness::watch::SidecarWatch;
 use crate::launch::{Launch, Running};
 use crate::preparation::{self, Preparation, Turn, validate_settings};
 use crate::probe::host::ProbeHost;
@@ -52,15 +53,27 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
     let sidecars: Vec<(&Definition, &Container)> = definitions.zip(&running.containers).collect();
     let harness = foreground(&options.command, &harness, &sidecars, running.direct, &launch.meeting)?;
-    let in_use = running.in_use;
+    let names = launch.sidecars.iter().map(|prepared| prepared.sidecar.name().to_owned());
+    let watched: Vec<_> = names.zip(running.containers).collect();
     // A detached harness goes on, and needs its sidecars where they are.
     let departure = running.departure.filter(|_| !is_detached);
-    // Compiled probes, definitions and connections are not kept while the harness runs.
+    // Compiled probes and definitions are not kept while the harness runs.
     drop(launch);
-    stage.signals.check()?;
+    let watch = SidecarWatch::new(running.engine, Arc::clone(reporter), watched);
+    let mut signals = stage.catch_signals()?;
     reporter.tell(&Event::HarnessStarting);
-    let code = stage.block_on(async |signals| in_foreground(&harness, signals).await);
-    drop(in_use);
+    let code = stage.block_on(async |_| {
+        let code = tokio::select! {
+            code = in_foreground(&harness, &mut signals) => code,
+            never = watch.run() => match never {},
+        };
+        watch.finish().await;
+        code
+    });
+    drop((signals, running.in_use));
+    if let Ok(exit_code) = code {
+        reporter.tell(&Event::HarnessEnded { exit_code });
+    }
     if let Some(departure) = departure {
         stage.block_on(async |_| Ok(departure.leave().await))?;
     }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::Event;
 use crate::elapsed::milliseconds;
 use crate::error::Problem;
+use crate::harness::watch::SidecarEnd;
+use crate::readiness::cause::Cause;
 use crate::readiness::dossier::Dossier;
 
 /// One line of `--events`.
@@ -154,8 +156,36 @@ pub enum Record {
     NotReady(DossierRecord),
     /// Every sidecar is ready.
     AllReady,
-    /// The harness takes over. Nothing follows.
+    /// The harness takes over.
     HarnessStarting,
+    /// A sidecar ended while the harness ran; written at once.
+    SidecarEnded(SidecarEndRecord),
+    /// The harness has ended. Nothing follows.
+    HarnessEnded {
+        /// Its exit code, which is farrier's too; 128 + N if signal N ended it.
+        exit_code: u8,
+    },
+}
+
+/// How a sidecar ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SidecarEndRecord {
+    /// Which sidecar.
+    pub sidecar: String,
+    /// Its container's name.
+    pub container: String,
+    /// In one sentence.
+    pub message: String,
+    /// Its exit code; `null` if the container is gone, or runs again already.
+    pub exit_code: Option<i64>,
+    /// The signal that ended it, as far as the exit code tells: `SIGKILL`.
+    pub signal: Option<String>,
+    /// Whether it runs again.
+    pub runs_again: bool,
+    /// Why it ended; `null` if the engine did not tell.
+    pub cause: Option<CauseRecord>,
+    /// Its newest log lines, the oldest first, each shortened to 1000 characters.
+    pub log: Vec<String>,
 }
 
 /// A problem.
@@ -370,7 +400,30 @@ impl From<&Event<'_>> for Record {
             Event::NotReady(dossier) => Self::NotReady(DossierRecord::from(*dossier)),
             Event::AllReady => Self::AllReady,
             Event::HarnessStarting => Self::HarnessStarting,
+            Event::SidecarEnded(end) => Self::SidecarEnded(SidecarEndRecord::from(*end)),
+            Event::HarnessEnded { exit_code } => Self::HarnessEnded { exit_code: *exit_code },
         }
+    }
+}
+
+impl From<&SidecarEnd> for SidecarEndRecord {
+    fn from(end: &SidecarEnd) -> Self {
+        Self {
+            sidecar: end.sidecar.clone(),
+            container: end.container.clone(),
+            message: end.sentence(),
+            exit_code: end.exit_code,
+            signal: end.signal.clone(),
+            runs_again: end.runs_again,
+            cause: end.cause.as_ref().map(CauseRecord::from),
+            log: end.log.clone(),
+        }
+    }
+}
+
+impl From<&Cause> for CauseRecord {
+    fn from(cause: &Cause) -> Self {
+        Self { name: cause.as_str().to_owned(), message: cause.sentence() }
     }
 }
 
@@ -416,10 +469,7 @@ impl From<&Dossier> for DossierRecord {
             container: dossier.container_name.clone(),
             code: dossier.code.as_str().to_owned(),
             message: dossier.headline(),
-            cause: dossier
-                .cause
-                .as_ref()
-                .map(|cause| CauseRecord { name: cause.as_str().to_owned(), message: cause.sentence() }),
+            cause: dossier.cause.as_ref().map(CauseRecord::from),
             waited_ms: milliseconds(dossier.waited),
             timeout_ms: milliseconds(dossier.timeout),
             probes: probes.collect(),

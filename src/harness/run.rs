@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use rustix::fs::Access;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 
+use super::signals::{CaughtSignals, Job};
 use crate::error::{Code, Failure, Problem};
-use crate::runtime::{HANGUP, Signals, TERMINATE};
 
 /// The exit code where the command cannot be run, and where it is not found: the shell's.
 const NOT_EXECUTABLE: u8 = 126;
@@ -82,20 +82,19 @@ pub struct Foreground {
     pub remove: Vec<&'static str>,
 }
 
-/// Runs the command in the foreground and returns its exit code, 128 + N where signal N ended it.
+/// Runs the command in the foreground and returns its exit code, 128 + N if signal N ended it.
 ///
-/// The terminal's own signals reach the command by themselves, since it is in the same process group; farrier
-/// ignores them. SIGTERM and SIGHUP are passed on. A child gets the default for what is handled here, and
-/// ignores what farrier was started to ignore.
+/// The command is in farrier's process group, so the terminal signals both. A child gets the default for every signal
+/// that is caught here, and ignores the signals that farrier was started to ignore.
 ///
 /// # Errors
-/// When the command cannot be run.
-pub async fn in_foreground(harness: &Foreground, signals: &mut Signals) -> Result<u8, Failure> {
+/// If the command cannot be run.
+pub async fn in_foreground(harness: &Foreground, signals: &mut CaughtSignals) -> Result<u8, Failure> {
     let program = harness.command.first().cloned().unwrap_or_default();
     run(harness, signals).await.map(exit_code).map_err(|error| cannot_run(&program, &error))
 }
 
-async fn run(harness: &Foreground, signals: &mut Signals) -> io::Result<ExitStatus> {
+async fn run(harness: &Foreground, signals: &mut CaughtSignals) -> io::Result<ExitStatus> {
     let Some((program, arguments)) = harness.command.split_first() else {
         return Err(io::Error::from(io::ErrorKind::NotFound));
     };
@@ -108,19 +107,12 @@ async fn run(harness: &Foreground, signals: &mut Signals) -> io::Result<ExitStat
     }
     command.envs(harness.set.iter().map(|(name, value)| (name, value)));
     let mut child = tokio::process::Command::from(command).spawn()?;
+    let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let mut job = process.map(Job::new);
     loop {
-        let passed_on = tokio::select! {
+        tokio::select! {
             status = child.wait() => return status,
-            signal = signals.next() => match signal {
-                TERMINATE => Some(Signal::TERM),
-                HANGUP => Some(Signal::HUP),
-                _ => None,
-            },
-        };
-        let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let (Some(signal), Some(process)) = (passed_on, process) {
-            // It may have ended just now; its status tells.
-            let _ = kill_process(process, signal);
+            origin = signals.next() => if let Some(job) = &mut job { job.take(&origin) },
         }
     }
 }

@@ -33,13 +33,15 @@ pub struct PlainSink {
     color: bool,
     /// By sidecar: how many tenths of its pull were told.
     pulled: HashMap<String, u64>,
+    /// Lines about sidecars that ended while the harness had the terminal.
+    held_back: String,
 }
 
 impl PlainSink {
     /// A sink of this verbosity.
     #[must_use]
     pub fn new(verbosity: Verbosity, color: bool) -> Self {
-        Self { verbosity, color, pulled: HashMap::new() }
+        Self { verbosity, color, pulled: HashMap::new(), held_back: String::new() }
     }
 
     /// What is written about an event; nothing where nothing is.
@@ -84,6 +86,13 @@ impl PlainSink {
                 line(&format!("{sidecar}: stopping; it is killed if it runs for {} more", limit(*grace)))
             }),
             Event::PullProgress { sidecar, progress } => self.progress(sidecar, progress),
+            Event::SidecarEnded(end) => {
+                self.held_back.push_str(&line(&end.sentence()));
+                None
+            }
+            Event::HarnessEnded { .. } => {
+                Some(std::mem::take(&mut self.held_back)).filter(|lines| !lines.is_empty())
+            }
             Event::Planned(_)
             | Event::HarnessStarting
             | Event::Problem(_)

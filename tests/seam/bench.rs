@@ -41,7 +41,8 @@ static HOST: LazyLock<Arc<ProbeHost>> = LazyLock::new(|| {
 /// What a launch told, as the JSON that users get.
 pub type Told = Arc<Mutex<Vec<Value>>>;
 
-struct Collector(Told);
+/// Keeps everything that is told.
+pub struct Collector(pub Told);
 
 impl Sink for Collector {
     fn event(&mut self, _: Duration, event: &Event<'_>) {

@@ -1,0 +1,314 @@
+//! Watches the sidecars while the harness runs. An end is an event at once; the terminal is the harness's, so people
+//! read of it afterwards.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt, future};
+use jiff::Timestamp;
+use rustix::process::Pid;
+
+use crate::engine::bounded::within;
+use crate::engine::{Container, Engine, EngineEvent, Status};
+use crate::event::{Event, Reporter};
+use crate::job_control;
+use crate::readiness::cause::Cause;
+use crate::sidecar::LABEL_SIDECAR;
+
+/// How long the engine may take for an answer about a sidecar that ended.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long farrier waits after the harness for the engine to tell of sidecars that are known to have ended.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+/// Between the first two looks at a container that has ended and that the engine still takes for running.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause between two such looks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How late the engine may note that a container ran out of memory.
+const LATE: Duration = Duration::from_millis(500);
+/// Before a broken event stream is opened again: nothing waits for it.
+const REOPEN: Duration = Duration::from_secs(1);
+/// How long after a signal an end is taken for its effect, in nanoseconds: longer than most grace periods.
+const EFFECT: i64 = 60_000_000_000;
+/// Log lines that are kept of a sidecar that ended.
+const LOG_LINES: usize = 20;
+/// Characters that are kept of a log line.
+const LINE_LENGTH: usize = 1_000;
+/// The exit code of a program that was killed, for memory or by anybody.
+const KILLED: i64 = 137;
+
+/// A sidecar that ended while the harness ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SidecarEnd {
+    /// Its name.
+    pub sidecar: String,
+    /// Its container's name.
+    pub container: String,
+    /// Its exit code; `None` if the container is gone, or runs again already.
+    pub exit_code: Option<i64>,
+    /// The signal that ended it, as far as the exit code tells: `SIGKILL`.
+    pub signal: Option<String>,
+    /// Whether it runs again.
+    pub runs_again: bool,
+    /// Why it ended; `None` if the engine did not tell.
+    pub cause: Option<Cause>,
+    /// Its newest log lines, the oldest first, shortened.
+    pub log: Vec<String>,
+}
+
+impl SidecarEnd {
+    /// Everything in one sentence, which may hold text of others.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let mut text = format!("{} ended while the harness ran", self.sidecar);
+        match (&self.cause, self.exit_code) {
+            (Some(cause @ Cause::Exited { .. }), _) | (Some(cause), None) => {
+                text.push_str(&format!(": {}", cause.sentence()));
+            }
+            (Some(cause), Some(code)) => text.push_str(&format!(": {} (exit code {code})", cause.sentence())),
+            (None, Some(code)) => text.push_str(&format!(" (exit code {code})")),
+            (None, None) => {}
+        }
+        if self.runs_again {
+            text.push_str("; it runs again");
+        }
+        if let Some(words) = self.log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty()) {
+            text.push_str(&format!("; its last words: {}", shortened(words, 200)));
+        }
+        text
+    }
+}
+
+/// The sidecars of one launch, from the moment when all were ready.
+pub struct SidecarWatch {
+    engine: Arc<dyn Engine>,
+    reporter: Arc<Reporter>,
+    sidecars: Mutex<Vec<Watched>>,
+}
+
+struct Watched {
+    sidecar: String,
+    /// As it was handed over.
+    container: Container,
+    /// When its run began, in nanoseconds since 1970 by the engine's clock.
+    started: i64,
+    /// Its process, if this host sees it.
+    process: Option<Pid>,
+    /// When somebody last sent it a signal.
+    signalled: Option<i64>,
+    out_of_memory: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// When it ended.
+    Ended(i64),
+    Told,
+}
+
+impl SidecarWatch {
+    /// Watches these containers, as they were when they were ready.
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        reporter: Arc<Reporter>,
+        sidecars: impl IntoIterator<Item = (String, Container)>,
+    ) -> Self {
+        let watched = sidecars.into_iter().map(|(sidecar, container)| Watched {
+            sidecar,
+            started: nanoseconds(&container.started_at),
+            process: visible_process(&container),
+            container,
+            signalled: None,
+            out_of_memory: false,
+            stage: Stage::Running,
+        });
+        Self { engine, reporter, sidecars: Mutex::new(watched.collect()) }
+    }
+
+    /// Tells of every end, for as long as it is polled. Without an engine that answers there is nothing to tell.
+    pub async fn run(&self) -> Infallible {
+        // Nothing is missed: all that matters happened after the newest run began, and the engine keeps that long.
+        let newest = self.with(|sidecars| sidecars.iter().map(|watched| watched.started).max());
+        let Some(mut since) = newest else { return future::pending().await };
+        let mut looks = FuturesUnordered::new();
+        let mut is_first = true;
+        loop {
+            let moment = format!("{}.{:09}", since / 1_000_000_000, since % 1_000_000_000);
+            if let Ok(mut events) = self.engine.events(LABEL_SIDECAR, &moment).await {
+                if !std::mem::take(&mut is_first) {
+                    // An engine that was started again has forgotten its events.
+                    let all = self.with(|sidecars| sidecars.len());
+                    looks.extend((0..all).map(|index| self.tell(index).boxed()));
+                }
+                loop {
+                    tokio::select! {
+                        event = events.next() => {
+                            let Some(Ok(event)) = event else { break };
+                            since = since.max(event.time);
+                            looks.extend(self.note(&event).map(|index| self.tell_surely(index).boxed()));
+                        }
+                        Some(()) = looks.next() => {}
+                    }
+                }
+            }
+            is_first = false;
+            tokio::time::sleep(REOPEN).await;
+        }
+    }
+
+    /// Tells of what ended in the last moments: the harness may have ended because of it.
+    pub async fn finish(&self) {
+        let ended: Vec<usize> = self.with(|sidecars| {
+            let has_ended = |watched: &Watched| match watched.stage {
+                Stage::Running => watched.process.is_some_and(job_control::has_ended),
+                Stage::Ended(_) => true,
+                Stage::Told => false,
+            };
+            (0..sidecars.len()).filter(|index| has_ended(&sidecars[*index])).collect()
+        });
+        let all = future::join_all(ended.into_iter().map(|index| self.tell_surely(index)));
+        if tokio::time::timeout(LAST_ANSWER, all).await.is_err() {
+            tracing::debug!("the engine does not tell how sidecars ended");
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<Watched>) -> T) -> T {
+        work(&mut self.sidecars.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes an event in, and returns which sidecar ended by it.
+    fn note(&self, event: &EngineEvent) -> Option<usize> {
+        self.with(|sidecars| {
+            let is_meant =
+                |watched: &Watched| watched.container.id == event.container && event.time > watched.started;
+            let index = sidecars.iter().position(is_meant)?;
+            let watched = sidecars.get_mut(index)?;
+            match event.action.as_str() {
+                "kill" => watched.signalled = Some(event.time),
+                "oom" => watched.out_of_memory = true,
+                "die" | "destroy" if watched.stage == Stage::Running => {
+                    watched.stage = Stage::Ended(event.time);
+                    return Some(index);
+                }
+                _ => {}
+            }
+            None
+        })
+    }
+
+    /// Tells of a sidecar that has ended, as soon as the engine says how.
+    async fn tell_surely(&self, index: usize) {
+        let mut pause = PAUSE;
+        loop {
+            self.tell(index).await;
+            if self.with(|sidecars| sidecars[index].stage == Stage::Told) {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Looks at a sidecar, and tells of it if it has ended and that was not told.
+    async fn tell(&self, index: usize) {
+        let known = self.with(|sidecars| {
+            let watched = &sidecars[index];
+            (watched.stage != Stage::Told).then(|| watched.container.clone())
+        });
+        let Some(known) = known else { return };
+        let look = || within(ANSWER, self.engine.container(&known.id));
+        let Ok(mut found) = look().await else { return };
+        if still_runs(&known, found.as_ref()) {
+            return;
+        }
+        if self.with(|sidecars| sidecars[index].is_in_doubt(found.as_ref())) {
+            tokio::time::sleep(LATE).await;
+            found = look().await.unwrap_or(found);
+        }
+        let log = match &found {
+            Some(_) => within(ANSWER, self.engine.logs(&known.id, &known.log_start(), LOG_LINES)).await,
+            None => Ok(Vec::new()),
+        };
+        let end = self.with(|sidecars| sidecars[index].end(found.as_ref(), &log.unwrap_or_default()));
+        if let Some(end) = end {
+            self.reporter.tell(&Event::SidecarEnded(&end));
+        }
+    }
+}
+
+/// Whether the run of the container that was handed over goes on.
+fn still_runs(known: &Container, found: Option<&Container>) -> bool {
+    same_run(known, found).is_some_and(|found| matches!(found.status, Status::Running | Status::Paused))
+}
+
+fn same_run<'a>(known: &Container, found: Option<&'a Container>) -> Option<&'a Container> {
+    found.filter(|found| found.started_at == known.started_at)
+}
+
+impl Watched {
+    /// Whether the engine may still come to say that it ran out of memory.
+    fn is_in_doubt(&self, found: Option<&Container>) -> bool {
+        let is_killed = |found: &Container| found.exit_code == KILLED && !found.oom_killed;
+        same_run(&self.container, found).is_some_and(is_killed)
+            && self.container.memory > 0
+            && self.signalled.is_none()
+            && !self.out_of_memory
+    }
+
+    /// The end, the first time that it is asked for.
+    fn end(&mut self, found: Option<&Container>, log: &[String]) -> Option<SidecarEnd> {
+        if self.stage == Stage::Told {
+            return None;
+        }
+        let same = same_run(&self.container, found);
+        let exit_code = same.map(|found| found.exit_code);
+        let cause = self.cause(found, exit_code);
+        self.stage = Stage::Told;
+        Some(SidecarEnd {
+            sidecar: self.sidecar.clone(),
+            container: self.container.name.clone(),
+            exit_code,
+            signal: same.and_then(Container::signal),
+            runs_again: found.is_some() && same.is_none(),
+            cause,
+            log: log.iter().map(|line| shortened(line, LINE_LENGTH)).collect(),
+        })
+    }
+
+    fn cause(&self, found: Option<&Container>, exit_code: Option<i64>) -> Option<Cause> {
+        let by_others = match (self.signalled, self.stage) {
+            (Some(signalled), Stage::Ended(ended)) => ended - signalled < EFFECT,
+            (signalled, _) => signalled.is_some(),
+        };
+        if self.out_of_memory || found.is_some_and(|found| found.oom_killed) {
+            return Some(Cause::KilledForMemory { limit: self.container.memory });
+        }
+        if by_others || found.is_none() {
+            return Some(Cause::StoppedByOthers);
+        }
+        exit_code.map(|code| Cause::Exited { code })
+    }
+}
+
+/// The container's process, if it is one of this host and not of another one with the same number.
+fn visible_process(container: &Container) -> Option<Pid> {
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", container.process_id)).ok()?;
+    let is_its = !container.id.is_empty() && groups.contains(&container.id);
+    i32::try_from(container.process_id).ok().filter(|_| is_its).and_then(Pid::from_raw)
+}
+
+/// A moment as the engine writes it, as its events count; the beginning of time if it cannot be read.
+fn nanoseconds(moment: &str) -> i64 {
+    let moment = moment.parse::<Timestamp>().unwrap_or_default();
+    i64::try_from(moment.as_nanosecond()).unwrap_or_default()
+}
+
+fn shortened(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
