@@ -147,3 +147,48 @@ fn ctrl_c_takes_the_lines_away() {
     let list = docker(["ps", "--quiet", "--filter", &format!("network={}", scene.network("net"))]);
     assert_eq!(list.lines().count(), 1, "the sidecar stays: {list}");
 }
+
+#[test]
+fn in_the_background_nothing_is_drawn_and_in_the_foreground_it_goes_on() {
+    let Some(scene) = Scene::with_docker() else { return };
+    define(&scene, "db", &server("600000", "", "probe = \"tcp\"\ntimeout = \"10m\""));
+    let events = scene.path("events.jsonl");
+    let waited = |longer: f64| {
+        let answered = || {
+            let all = scene.events().into_iter().filter(|event| event["event"] == "answered");
+            all.filter_map(|event| event["at_ms"].as_f64()).next_back().unwrap_or_default()
+        };
+        wait_until("it is asked", PATIENT, || answered() > 0.0);
+        let before = answered();
+        wait_until("it is asked for longer", PATIENT, || answered() > before + longer);
+    };
+    let farrier = format!(
+        "{} launch --no-workspace --events {} --org-dir {} -- true &\n",
+        env!("CARGO_BIN_EXE_farrier"),
+        events.display(),
+        scene.layer(crate::support::Layer::Org).display()
+    );
+    let shell = crate::support::Run::program(&scene, "bash").args(["--norc", "--noprofile", "-i"]);
+    let mut shell = shell.spawn_on_terminal(200, 50);
+    shell.type_text(&farrier);
+    // Long enough for several drawings.
+    waited(500.0);
+    assert!(!shell.stdout().contains("connection refused"), "{}", shell.stdout());
+    shell.type_text("fg\n");
+    shell.wait_for_stdout("connection refused");
+    shell.type_text("\u{1a}");
+    shell.wait_for_stdout("Stopped");
+    shell.type_text("bg; echo in-the-''background\n");
+    shell.wait_for_stdout("in-the-background\r\n");
+    let before = shell.stdout().len();
+    waited(500.0);
+    assert!(!shell.stdout()[before..].contains("connection refused"), "{}", &shell.stdout()[before..]);
+    shell.type_text("fg\n");
+    wait_until("the lines are back", PATIENT, || shell.stdout()[before..].contains("connection refused"));
+    let screen = shown(&shell.stdout(), 200);
+    assert!(screen.contains("in-the-background"), "what the shell wrote stays: {screen}");
+    shell.type_text("\u{3}");
+    shell.wait_for_stdout("[interrupted]");
+    shell.type_text("exit 3\n");
+    shell.wait().assert_code(3);
+}

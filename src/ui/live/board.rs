@@ -1,8 +1,12 @@
 //! Lines at the end of what a terminal shows, drawn over and taken away again.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use console::{Term, measure_text_width};
+
+use crate::job_control::has_terminal;
 
 /// Where live lines are drawn. Its cursor stays on the line below them, so that what the terminal itself echoes
 /// (`^C`) stands there and goes with them.
@@ -10,12 +14,17 @@ pub(super) struct Board {
     term: Term,
     /// How wide each drawn line is.
     drawn: Vec<usize>,
+    /// Whether farrier was continued after a stop: others have written to the terminal since.
+    was_continued: Arc<AtomicBool>,
 }
 
 impl Board {
     /// An empty one on standard error.
     pub(super) fn stderr() -> Self {
-        Self { term: Term::buffered_stderr(), drawn: Vec::new() }
+        let was_continued = Arc::default();
+        // Without it, lines that were drawn before a stop are taken away where they no longer stand.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGCONT, Arc::clone(&was_continued));
+        Self { term: Term::buffered_stderr(), drawn: Vec::new(), was_continued }
     }
 
     /// Columns that a line may take, now: a terminal may be resized at any moment. The last one stays free, since
@@ -29,9 +38,12 @@ impl Board {
         usize::from(self.term.size().0).saturating_sub(1).max(1)
     }
 
-    /// Draws these instead of the ones before.
+    /// Draws these instead of the ones before, unless the terminal is another job's now.
     pub(super) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
         self.take_away()?;
+        if self.is_of_others() {
+            return Ok(());
+        }
         for line in lines {
             self.term.write_line(line)?;
         }
@@ -52,7 +64,16 @@ impl Board {
         self.term.flush()
     }
 
+    /// Whether farrier runs in the background of this terminal.
+    fn is_of_others(&self) -> bool {
+        has_terminal(std::io::stderr()) == Some(false)
+    }
+
     fn take_away(&mut self) -> io::Result<()> {
+        // The shell wrote below lines of a job that it stopped or sent to the background; they stay where they are.
+        if self.was_continued.swap(false, Ordering::Relaxed) || self.is_of_others() {
+            self.drawn.clear();
+        }
         if self.drawn.is_empty() {
             return Ok(());
         }
