@@ -53,6 +53,8 @@ codes! {
     LayerUnusable = "layer-unusable",
     /// A workspace file is reached through a path that leaves the workspace.
     OutsideWorkspace = "outside-workspace",
+    /// Definitions near the working directory take no part (a warning).
+    WorkspaceUnused = "workspace-unused",
 
     // Refusals: valid, but not something that farrier starts. Exit code 125.
     /// `lifecycle = "session"`.

@@ -6,6 +6,8 @@ mod docker_flags;
 mod flag_scan;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+pub mod names;
+pub mod nested;
 pub mod network_mode;
 pub mod run;
 pub mod signals;

@@ -57,6 +57,7 @@ pub mod snapshot;
 pub mod stopping;
 pub mod timings;
 pub mod ui;
+pub mod unused_workspace;
 
 /// Runs a command line, the program's name first, as the program itself does.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> std::process::ExitCode {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crate::approval::Approval;
 use crate::definition::{self, Definition, Layer, LayerReport};
 use crate::error::{Code, Failure, Problem};
+use crate::exit;
 use crate::harness::argv::{self, Harness};
-use crate::harness::run;
+use crate::harness::{names, run};
 use crate::probe::catalogue::{self, FoundProbe};
 use crate::probe::folders::ProbeFolders;
 use crate::probe::host::ProbeHost;
@@ -72,6 +73,26 @@ impl Preparation {
         let layers = self.sidecars.iter().map(|prepared| prepared.sidecar.definition.layer);
         let folder = settings.scopes.workspace.as_deref().or(settings.directories.workspace.as_deref());
         if layers.into_iter().all(Layer::is_trusted) { None } else { folder }
+    }
+
+    /// Reads the harness's command, and says everything that is wrong with it.
+    ///
+    /// # Errors
+    /// If it cannot be used in this form, cannot be run, or could not reach the sidecars.
+    pub fn harness(&self, command: &[OsString]) -> Result<Harness, Failure> {
+        let harness = argv::parse(command).map_err(Failure::from)?;
+        if let Harness::Docker(run) = &harness {
+            let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+            let refusals = run.network().refusal().into_iter().chain(names::link_refusal(run));
+            let problems: Vec<Problem> = refusals.chain(names::collisions(run, definitions)).collect();
+            if !problems.is_empty() {
+                return Err(Failure { exit: exit::REFUSED, problems });
+            }
+        }
+        if let Some(program) = command.first() {
+            run::check(program)?;
+        }
+        Ok(harness)
     }
 
     /// Lets a launch go on only where nothing is wrong.
@@ -160,21 +181,4 @@ pub async fn validate_settings(host: &Arc<ProbeHost>, sidecars: &[Prepared], tur
         }
     }
     problems
-}
-
-/// Reads the harness's command, and says what is wrong with it.
-///
-/// # Errors
-/// When it cannot be used in this form, or cannot be run.
-pub fn harness(command: &[OsString]) -> Result<Harness, Failure> {
-    let harness = argv::parse(command).map_err(Failure::from)?;
-    if let Harness::Docker(run) = &harness
-        && let Some(problem) = run.network().refusal()
-    {
-        return Err(problem.into());
-    }
-    if let Some(program) = command.first() {
-        run::check(program)?;
-    }
-    Ok(harness)
 }

@@ -98,8 +98,10 @@ pub fn foreground(
     match harness {
         Harness::Docker(run) => {
             let network = matches!(run.network(), NetworkMode::Unset).then(|| meeting.network.clone());
+            // `-e NAME` without a value, which comes later and wins, takes the value from docker's own environment.
+            let set = variables.clone();
             let additions = Additions { env: variables, network };
-            Ok(Foreground { command: run.inject(&additions), ..Foreground::default() })
+            Ok(Foreground { command: run.inject(&additions), set, ..Foreground::default() })
         }
         Harness::Host(_) => {
             if !variables.is_empty() && !direct {

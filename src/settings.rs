@@ -132,7 +132,7 @@ fn engine_environment(home: Option<PathBuf>) -> Environment {
 }
 
 /// The workspace that was named, else the nearest parent with a `.git`; never the home directory or `/`.
-fn workspace_root(layers: &LayerOptions) -> Option<PathBuf> {
+pub(crate) fn workspace_root(layers: &LayerOptions) -> Option<PathBuf> {
     if layers.no_workspace {
         return None;
     }

@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "launch_harness/names.rs"]
+mod names;
 #[path = "launch_harness/signals.rs"]
 mod signals;
 #[path = "launch_harness/watch.rs"]

@@ -159,3 +159,42 @@ fn neither_engine_nor_probe_nor_cache_is_touched() {
     assert!(std::fs::read_dir(scene.cache_home()).expect("the cache's folder").next().is_none());
     assert!(std::fs::read_dir(scene.state_home()).expect("the state's folder").next().is_none());
 }
+
+#[test]
+fn a_folder_of_definitions_that_is_not_used_is_told_once_and_nothing_else_changes() {
+    let scene = Scene::new();
+    let definition = "image = \"x\"\n[interface]\nkind = \"port\"\nport = 1\n";
+    let write = |path: &str| {
+        let path = scene.path(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&path, definition).expect("a definition");
+    };
+    scene.workspace();
+    for (directory, file) in [
+        ("plain", "plain/.farrier/sidecars/db.toml"),
+        ("plain/below", "plain/.farrier/sidecars/db.toml"),
+        ("home", "home/.farrier/sidecars/db.toml"),
+        ("misspelt", "misspelt/.farrier/sidecar/db.toml"),
+        ("direct", "direct/.farrier/db.toml"),
+        ("nested/below", "nested/below/.farrier/sidecars/db.toml"),
+    ] {
+        write(file);
+        let directory = scene.path(directory);
+        std::fs::create_dir_all(&directory).expect("a folder");
+        for checkout in ["misspelt", "direct", "nested"] {
+            if directory.starts_with(scene.path(checkout)) {
+                std::fs::create_dir_all(scene.path(checkout).join(".git")).expect("a checkout");
+            }
+        }
+        let run = |options: &[&str]| {
+            let run = scene.farrier(["launch"]).args(options).args(["--", "echo", "passed"]);
+            run.directory(&directory).env("DOCKER_HOST", NOWHERE).output()
+        };
+        let told = run(&[]).assert_code(0);
+        assert_eq!(told.stdout(), "passed\n");
+        assert_eq!(told.stderr().matches("warning[workspace-unused]").count(), 1, "{file}: {told}");
+        assert!(told.stderr().contains("help: "), "{told}");
+        silent(run(&["--no-workspace"]), 0);
+        silent(run(&["-q"]), 0);
+    }
+}

@@ -10,6 +10,7 @@ use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::harness::argv::Harness;
+use crate::harness::nested;
 use crate::harness::run::{become_command, in_foreground};
 use crate::harness::watch::SidecarWatch;
 use crate::launch::{Launch, Running};
@@ -18,15 +19,19 @@ use crate::probe::host::ProbeHost;
 use crate::reachability::{Meeting, describe, foreground};
 use crate::runtime::Stage;
 use crate::settings::Settings;
+use crate::unused_workspace;
 
 /// Starts what is needed, waits, runs the harness.
 pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     let settings = Settings::new(&options.layers, &options.launch);
-    let preparation = preparation::prepare(&settings);
+    let mut preparation = preparation::prepare(&settings);
+    let unused = unused_workspace::warnings(&options.layers);
     if preparation.definitions == 0 && !preparation.problems.iter().any(Problem::is_error) {
+        unused.iter().for_each(|problem| reporter.tell(&Event::Problem(problem)));
         return Err(become_command(&options.command));
     }
-    let harness = match preparation::harness(&options.command) {
+    preparation.problems.extend(unused);
+    let harness = match preparation.harness(&options.command) {
         Ok(harness) => {
             preparation.accept(Vec::new())?;
             harness
@@ -46,6 +51,11 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let is_detached = matches!(&harness, Harness::Docker(run) if run.is_detached());
     warn_of_detached(&harness, reporter);
     let meeting = Meeting::of(Some(&harness), preparation.workspace(&settings));
+    if let Harness::Host(_) = &harness {
+        let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+        let nested = nested::warning(&options.command, &meeting.network, definitions);
+        nested.iter().for_each(|problem| reporter.tell(&Event::Problem(problem)));
+    }
     let described = describe(&options.command, Some(&harness));
     let mut launch = assemble(settings, preparation, meeting, described, reporter);
     let mut stage = Stage::start()?;
@@ -96,9 +106,11 @@ fn warn_of_detached(harness: &Harness, reporter: &Reporter) {
 /// Starts what is needed and waits.
 pub fn up(options: &cli::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     let settings = Settings::new(&options.layers, &options.launch);
-    let preparation = preparation::prepare(&settings);
+    let mut preparation = preparation::prepare(&settings);
+    preparation.problems.extend(unused_workspace::warnings(&options.layers));
     preparation.accept(Vec::new())?;
     if preparation.definitions == 0 {
+        preparation.problems.iter().for_each(|problem| reporter.tell(&Event::Problem(problem)));
         let problem = Problem::warning(Code::LayerUnusable, "no sidecar is defined in any layer")
             .hint("List the layers with `farrier validate`.");
         reporter.tell(&Event::Problem(&problem));

@@ -16,6 +16,7 @@ use crate::preparation::{self, Turn};
 use crate::reachability::{Meeting, describe};
 use crate::runtime::Stage;
 use crate::settings::Settings;
+use crate::unused_workspace;
 
 /// Prints the plan, or in the form for scripts what stands against it.
 pub fn plan(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
@@ -31,10 +32,11 @@ pub fn plan(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure
 
 fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     let settings = Settings::new(&options.layers, &options.launch);
-    let preparation = preparation::prepare(&settings);
+    let mut preparation = preparation::prepare(&settings);
+    preparation.problems.extend(unused_workspace::warnings(&options.layers));
     let harness = match options.command.as_slice() {
         [] => None,
-        command => match preparation::harness(command) {
+        command => match preparation.harness(command) {
             Ok(harness) => Some(harness),
             Err(failure) => {
                 preparation.accept(failure.problems.clone())?;

@@ -15,6 +15,7 @@ use crate::preparation::{self, Preparation, Turn, validate_settings, validates_s
 use crate::probe::host::ProbeHost;
 use crate::runtime::Stage;
 use crate::settings::Settings;
+use crate::unused_workspace;
 
 /// The width that quoted source is cut to.
 const WIDTH: usize = 110;
@@ -23,6 +24,7 @@ const WIDTH: usize = 110;
 pub fn validate(options: &cli::Validate, color: bool) -> Result<u8, Failure> {
     let settings = Settings::new(&options.layers, &options.launch);
     let mut preparation = preparation::prepare(&settings);
+    preparation.problems.extend(unused_workspace::warnings(&options.layers));
     preparation.problems.extend(approval::not_run(&settings, &mut preparation.sidecars));
     let turns = [Turn::Trusted, Turn::Approved];
     if validates_settings(&preparation.sidecars, &turns) {

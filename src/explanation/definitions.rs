@@ -114,6 +114,19 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         steps: &["Put the file itself into the workspace, or the definition into the user's layer."],
     },
     Explanation {
+        code: Code::WorkspaceUnused,
+        meaning: "A `.farrier` folder near the working directory is not used, so its sidecars take no part.",
+        causes: &[
+            "No folder above it is a checkout with a `.git`, so there is no workspace.",
+            "The folder of definitions is not named `sidecars`, or the files stand beside it.",
+            "A folder further up is the checkout, and only its own `.farrier` counts.",
+        ],
+        steps: &[
+            "Put the definitions into `.farrier/sidecars` of the checkout, or name the folder with `--workspace`.",
+            "Say `--no-workspace` if none is meant.",
+        ],
+    },
+    Explanation {
         code: Code::UnsupportedLifecycle,
         meaning: "The lifecycle is valid, but not one that farrier starts.",
         causes: &["`lifecycle = \"session\"`, which makes a container for each launch."],

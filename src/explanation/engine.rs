@@ -158,15 +158,17 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::AliasTaken,
-        meaning: "Another container has a name of the sidecar on the network.",
+        meaning: "Another container, or the harness itself, has a name of the sidecar on the network.",
         causes: &[
             "The sidecar was renamed, and the container of its former name still runs.",
             "A container of another tool, or of a former set-up, is still on the network.",
+            "The harness's `--name`, `--network-alias`, `--hostname`, `--link` or `--add-host` is the sidecar's name.",
         ],
         steps: &[
             "Remove sidecars whose definition is gone with `farrier down --orphans`.",
             "Stop that container, or take it off with `docker network disconnect`.",
             "Or change `aliases` in `[interface]`.",
+            "Or give the harness another name.",
         ],
     },
     Explanation {
@@ -188,6 +190,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &[
             "The network does not exist, or two have its name.",
             "The harness uses `none`, `bridge` or another container's network, where no names are resolved.",
+            "The harness uses `--link`, which works on Docker's default bridge only.",
         ],
         steps: &[
             "Create it with `docker network create NAME`.",

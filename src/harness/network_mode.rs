@@ -107,6 +107,19 @@ fn target(value: &OsStr) -> Result<String, Problem> {
     name.ok_or_else(no_name)
 }
 
+/// The aliases that one value of `--network` gives the container.
+pub(super) fn aliases(value: &str) -> Vec<String> {
+    if !is_long_syntax(value) {
+        return Vec::new();
+    }
+    let fields = fields(value).into_iter();
+    let alias = |field: String| {
+        let (key, value) = field.split_once('=')?;
+        key.trim().eq_ignore_ascii_case("alias").then(|| value.trim().to_owned())
+    };
+    fields.filter_map(alias).collect()
+}
+
 /// Docker's own test for the form with keys: an equals sign between two word characters, anywhere.
 fn is_long_syntax(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';

@@ -155,8 +155,13 @@ pub fn refuse_other_tools(arguments: &[OsString], at: usize) -> Result<(), Probl
     }
 }
 
-/// The value-taking global options of podman and nerdctl.
-const ENGINE_LETTERS: &[u8] = b"acnH";
+/// The index of the first word behind the options of docker or of a tool like it, which start at `start`.
+pub(super) fn engine_operand(arguments: &[OsString], start: usize) -> usize {
+    operand(arguments, start, ENGINE_LETTERS, ENGINE_NAMES)
+}
+
+/// The value-taking global options of docker, podman and nerdctl.
+const ENGINE_LETTERS: &[u8] = b"aclnH";
 const ENGINE_NAMES: &[&str] = &[
     "address",
     "cgroup-manager",
@@ -187,6 +192,9 @@ const ENGINE_NAMES: &[&str] = &[
     "ssh",
     "storage-driver",
     "storage-opt",
+    "tlscacert",
+    "tlscert",
+    "tlskey",
     "tmpdir",
     "url",
     "volumepath",
