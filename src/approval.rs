@@ -1,7 +1,7 @@
 //! Trust in definitions of the workspace: whoever writes to a checkout decides what they say, so that a person
 //! approves each one before anything of it runs.
 //!
-//! `statement` says what a definition is in plain words, `fingerprint` what an approval is for, `question` and
+//! `subject` names what is approved, `statement` says what that is in plain words, `fingerprint` what an approval is for, `question` and
 //! `terminal` ask, `store` keeps the answers.
 
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ pub(crate) mod fuzzing;
 pub mod question;
 pub mod statement;
 pub mod store;
+mod subject;
 mod terminal;
 
-use self::fingerprint::fingerprint_of;
 use self::question::{Earlier, Question};
-use self::statement::Statement;
 use self::store::{Entry, Store};
+pub use self::subject::{Disabled, Subject};
 use self::terminal::Terminal;
 use crate::apply::engine_problem;
 use crate::definition::model::Layer;
@@ -80,27 +80,27 @@ impl Approvals {
         entry.workspace == self.workspace && entry.sidecar == sidecar
     }
 
-    /// Notes which sidecars are approved; gives a warning where the file is damaged.
+    /// Notes what is approved; gives a warning where the file is damaged.
     ///
     /// # Errors
     /// When the file cannot be used.
-    pub fn recognise(&self, sidecars: &mut [Prepared]) -> Result<Option<Problem>, Problem> {
+    pub fn recognise<S: Subject>(&self, subjects: &mut [S]) -> Result<Option<Problem>, Problem> {
         let (entries, warning) = self.read()?;
-        for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval != Approval::Trusted) {
-            let (name, hash) = (prepared.sidecar.name(), fingerprint_of(prepared));
+        for subject in subjects.iter_mut().filter(|subject| subject.approval() != Approval::Trusted) {
+            let (name, hash) = (subject.name(), subject.hash());
             let given = entries.iter().any(|entry| self.is_of(entry, name) && entry.hash == hash);
-            prepared.approval = if given { Approval::Given } else { Approval::Missing };
+            subject.set_approval(if given { Approval::Given } else { Approval::Missing });
         }
         Ok(warning)
     }
 
-    /// What is asked about a sidecar.
+    /// What is asked.
     ///
     /// # Errors
     /// When the file cannot be used.
-    pub fn question(&self, prepared: &Prepared, engine_was_asked: bool) -> Result<Question, Problem> {
-        let statement = Statement::of(prepared, engine_was_asked);
-        let name = prepared.sidecar.name();
+    pub fn question(&self, subject: &impl Subject, engine_was_asked: bool) -> Result<Question, Problem> {
+        let statement = subject.statement(engine_was_asked);
+        let name = subject.name();
         let (entries, _) = self.read()?;
         let earlier = entries.iter().filter(|entry| self.is_of(entry, name));
         let earlier =
@@ -111,8 +111,9 @@ impl Approvals {
         Ok(Question {
             name: name.to_owned(),
             workspace: self.workspace.clone(),
-            file: prepared.sidecar.definition.file().display().to_string(),
-            hash: fingerprint_of(prepared),
+            verb: subject.verb(),
+            file: subject.place().source.path.display().to_string(),
+            hash: subject.hash(),
             statement,
             earlier,
         })
@@ -172,43 +173,54 @@ fn key(path: &Path) -> String {
     path.to_str().map_or_else(|| format!("bytes:{}", hex::encode(bytes)), str::to_owned)
 }
 
-fn needs_approval(sidecars: &[Prepared]) -> bool {
-    sidecars.iter().any(|prepared| prepared.approval != Approval::Trusted)
+fn needs_approval<S: Subject>(subjects: &[S]) -> bool {
+    subjects.iter().any(|subject| subject.approval() != Approval::Trusted)
 }
 
-fn missing(sidecars: &[Prepared]) -> impl Iterator<Item = &Prepared> {
-    sidecars.iter().filter(|prepared| prepared.approval == Approval::Missing)
+fn missing<S: Subject>(subjects: &[S]) -> impl Iterator<Item = &S> {
+    subjects.iter().filter(|subject| subject.approval() == Approval::Missing)
 }
 
-/// Notes which sidecars are approved; a damaged file is told.
+/// Notes what is approved; a damaged file is told.
 ///
 /// # Errors
-/// When there are sidecars of the workspace, and the file of approvals cannot be used.
-pub fn recognise_and_tell(
+/// When there is something of the workspace, and the file of approvals cannot be used.
+pub fn recognise_and_tell<S: Subject>(
     settings: &Settings,
-    sidecars: &mut [Prepared],
+    subjects: &mut [S],
     reporter: &Reporter,
 ) -> Result<(), Problem> {
-    if needs_approval(sidecars)
-        && let Some(warning) = Approvals::open(settings)?.recognise(sidecars)?
+    if needs_approval(subjects)
+        && let Some(warning) = Approvals::open(settings)?.recognise(subjects)?
     {
         reporter.tell(&Event::Problem(&warning));
     }
     Ok(())
 }
 
-/// Notes which sidecars are approved, and refuses what nobody can be asked about, before an engine is.
+/// Notes what is approved, refuses what nobody can be asked about, and asks about what no engine is needed for.
 ///
 /// # Errors
-/// When an approval is missing and there is no terminal, or the file of approvals cannot be used.
-pub fn before_engine(
+/// When an approval is missing and there is no terminal, an answer is not yes, or the file of approvals cannot be used.
+pub async fn before_engine(
     settings: &Settings,
     sidecars: &mut [Prepared],
+    disabled: &mut [Disabled],
     reporter: &Reporter,
 ) -> Result<(), Failure> {
     recognise_and_tell(settings, sidecars, reporter)?;
-    if missing(sidecars).next().is_some() && !can_ask(settings) {
-        refuse_missing(settings, sidecars)?;
+    recognise_and_tell(settings, disabled, reporter)?;
+    let is_missing = missing(sidecars).next().is_some() || missing(disabled).next().is_some();
+    if is_missing && !can_ask(settings) {
+        let mut problems = unapproved(settings, disabled)?;
+        problems.extend(unapproved(settings, sidecars)?);
+        return Err(Failure::of(problems));
+    }
+    if missing(disabled).next().is_some() {
+        let approvals = Approvals::open(settings)?;
+        for disabled in disabled.iter_mut().filter(|disabled| disabled.approval == Approval::Missing) {
+            ask_about(&approvals, disabled, false, reporter).await?;
+        }
     }
     Ok(())
 }
@@ -222,36 +234,38 @@ pub fn can_ask(settings: &Settings) -> bool {
 /// Lets only what is approved pass.
 ///
 /// # Errors
-/// A problem for each sidecar that is not.
-pub fn refuse_missing(settings: &Settings, sidecars: &[Prepared]) -> Result<(), Failure> {
-    if missing(sidecars).next().is_none() {
-        return Ok(());
+/// A problem for each subject that is not.
+pub fn refuse_missing<S: Subject>(settings: &Settings, subjects: &[S]) -> Result<(), Failure> {
+    let problems = unapproved(settings, subjects)?;
+    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+}
+
+/// A problem for each subject that is not approved.
+fn unapproved<S: Subject>(settings: &Settings, subjects: &[S]) -> Result<Vec<Problem>, Problem> {
+    if missing(subjects).next().is_none() {
+        return Ok(Vec::new());
     }
     let approvals = Approvals::open(settings)?;
-    let problems: Result<Vec<Problem>, Problem> = missing(sidecars)
-        .map(|prepared| {
-            let question = approvals.question(prepared, false)?;
-            let name = &question.name;
+    missing(subjects)
+        .map(|subject| {
+            let question = approvals.question(subject, false)?;
+            let (name, told) = (&question.name, subject.told());
             let message = match &question.earlier {
-                None => format!("`{name}` comes from the workspace, and nobody has approved it"),
+                None => format!("{told}, and nobody has approved it"),
                 Some(earlier) => {
-                    format!(
-                        "`{name}` comes from the workspace, and changed since it was approved: {}",
-                        earlier.in_words()
-                    )
+                    format!("{told}, and changed since it was approved: {}", earlier.in_words())
                 }
             };
             let command = |more: &[&str]| suggested(settings, name, more);
             let problem = Problem::error(Code::ApprovalRequired, message);
             Ok(problem
-                .at(prepared.sidecar.definition.place(""))
+                .at(subject.place())
                 .of(name)
                 .hint(format!("Read what it would start and answer, on a terminal: `{}`.", command(&[])))
                 .hint(format!("Where it was read already: `{}`.", command(&["--hash", &question.hash])))
                 .hint("`--no-workspace` starts without the sidecars of the workspace."))
         })
-        .collect();
-    Err(Failure::of(problems?))
+        .collect()
 }
 
 /// The command that approves a sidecar, with the options that this one was given.
@@ -261,25 +275,20 @@ fn suggested(settings: &Settings, name: &str, more: &[&str]) -> String {
     shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
 }
 
-/// Notes which sidecars are approved, and warns that nothing of the others was run.
-pub fn not_run(settings: &Settings, sidecars: &mut [Prepared]) -> Vec<Problem> {
-    if !needs_approval(sidecars) {
+/// Notes what is approved, and warns that nothing of the rest was run.
+pub fn not_run<S: Subject>(settings: &Settings, subjects: &mut [S]) -> Vec<Problem> {
+    if !needs_approval(subjects) {
         return Vec::new();
     }
-    let recognised = Approvals::open(settings).and_then(|approvals| approvals.recognise(sidecars));
+    let recognised = Approvals::open(settings).and_then(|approvals| approvals.recognise(subjects));
     let mut problems: Vec<Problem> = match recognised {
         Ok(warning) => warning.into_iter().collect(),
         Err(problem) => vec![Problem { severity: crate::error::Severity::Warning, ..problem }],
     };
-    problems.extend(missing(sidecars).map(|prepared| {
-        let name = prepared.sidecar.name();
-        let message = if prepared.probes.iter().all(|found| found.built_in) {
-            format!("`{name}` comes from the workspace and is not approved: a launch asks first")
-        } else {
-            format!("`{name}` comes from the workspace and is not approved, so its component was not run")
-        };
-        Problem::warning(Code::ApprovalRequired, message)
-            .at(prepared.sidecar.definition.place(""))
+    problems.extend(missing(subjects).map(|subject| {
+        let name = subject.name();
+        Problem::warning(Code::ApprovalRequired, subject.unapproved())
+            .at(subject.place())
             .of(name)
             .hint(format!("Read what it would start and answer: `{}`.", suggested(settings, name, &[])))
     }));
@@ -320,17 +329,17 @@ pub async fn ask(
     Ok(())
 }
 
-/// Asks about one sidecar, on the terminal, and keeps a yes.
+/// Asks about one subject, on the terminal, and keeps a yes.
 ///
 /// # Errors
 /// When the answer is not yes, there is no terminal, or the answer cannot be kept.
 pub async fn ask_about(
     approvals: &Approvals,
-    prepared: &mut Prepared,
+    subject: &mut impl Subject,
     engine_was_asked: bool,
     reporter: &Reporter,
 ) -> Result<(), Problem> {
-    let question = approvals.question(prepared, engine_was_asked)?;
+    let question = approvals.question(subject, engine_was_asked)?;
     let asked = question.clone();
     let begun = std::time::Instant::now();
     // On a thread of its own: a signal must be heard while nobody answers.
@@ -351,7 +360,7 @@ pub async fn ask_about(
     })?;
     if !answer.is_some_and(|answer| question.is_yes(&answer)) {
         return Err(Problem::error(Code::ApprovalRequired, format!("`{name}` was not approved"))
-            .at(prepared.sidecar.definition.place(""))
+            .at(subject.place())
             .of(name)
             .hint("Nothing of it was started. Run the command again to be asked again.")
             .hint("`--no-workspace` starts without the sidecars of the workspace."));
@@ -359,6 +368,6 @@ pub async fn ask_about(
     if let Some(warning) = approvals.approve(&question)? {
         reporter.tell(&Event::Problem(&warning));
     }
-    prepared.approval = Approval::Given;
+    subject.set_approval(Approval::Given);
     Ok(())
 }

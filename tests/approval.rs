@@ -8,5 +8,6 @@ mod approval {
     mod command;
     mod content;
     pub mod desk;
+    mod disabling;
     mod store;
 }

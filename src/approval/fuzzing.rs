@@ -97,6 +97,7 @@ pub(crate) fn assert_asked(definition: Definition) {
     let question = Question {
         name: prepared.sidecar.name().to_owned(),
         workspace: "/w".to_owned(),
+        verb: "declares",
         file: "/w/db.toml".to_owned(),
         hash: fingerprint_of(&prepared),
         statement,

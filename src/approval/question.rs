@@ -15,6 +15,8 @@ pub struct Question {
     pub name: String,
     /// The workspace.
     pub workspace: String,
+    /// What it does with the sidecar: `declares` or `disables`.
+    pub verb: &'static str,
     /// The definition's file.
     pub file: String,
     /// What would be approved.
@@ -54,8 +56,8 @@ impl Question {
     #[must_use]
     pub fn statement(&self, columns: usize) -> String {
         let declared = format!(
-            "The workspace {} declares the sidecar `{}` in {}.",
-            self.workspace, self.name, self.file
+            "The workspace {} {} the sidecar `{}` in {}.",
+            self.workspace, self.verb, self.name, self.file
         );
         let mut text = format!("{}\n", wrapped(&declared, columns));
         match &self.earlier {
@@ -139,6 +141,7 @@ mod tests {
         Question {
             name: "db".into(),
             workspace: "/w".into(),
+            verb: "declares",
             file: "/w/db.toml".into(),
             hash: "a".repeat(64),
             statement: Statement { lines: vec![line("image", "x"), line("env A", value)], has_socket },

@@ -1,6 +1,6 @@
 //! What a workspace definition would start, in plain words: the whole effective definition.
 
-use crate::definition::model::{Definition, DialGrant, Interface, Mount, Readiness};
+use crate::definition::model::{Definition, DialGrant, Disablement, Interface, Mount, Readiness};
 use crate::definition::qualified_image;
 use crate::elapsed::limit;
 use crate::preparation::Prepared;
@@ -71,6 +71,16 @@ impl Statement {
                 if definition.readiness.len() == 1 { String::new() } else { format!(" {}", index + 1) };
             statement.readiness(&number, definition, readiness, found);
         }
+        statement
+    }
+
+    /// Says which sidecar would not be started.
+    #[must_use]
+    pub fn of_disabled(disablement: &Disablement) -> Self {
+        let Disablement { name, layer, file, .. } = disablement;
+        let mut statement = Self { lines: Vec::new(), has_socket: false };
+        let file = quoted(&file.to_string_lossy());
+        statement.add("disables", format!("{} of the {layer} layer, declared in {file}", word(name)));
         statement
     }
 

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::data::{indented, print, print_json};
 use crate::approval::question::Question;
-use crate::approval::{Approval, Approvals, ask_about, can_ask, recognise_and_tell, refuse_missing};
+use crate::approval::{
+    Approval, Approvals, Disabled, Subject, ask_about, can_ask, recognise_and_tell, refuse_missing,
+};
 use crate::cli::{self, Format, LaunchOptions};
 use crate::definition::escape;
 use crate::error::{Code, Failure, Problem};
@@ -97,28 +99,42 @@ fn answer(options: &cli::Approve, settings: &Settings, reporter: &Arc<Reporter>)
     for problem in &preparation.problems {
         reporter.tell(&Event::Problem(problem));
     }
-    let mut sidecars = preparation.sidecars;
-    check_names(options, &sidecars)?;
-    sidecars.retain(|prepared| {
-        let named =
-            options.names.is_empty() || options.names.iter().any(|name| name == prepared.sidecar.name());
-        named && prepared.approval != Approval::Trusted
-    });
+    let (mut sidecars, mut disabled) = (preparation.sidecars, preparation.disabled);
+    check_names(options, &sidecars, &disabled)?;
+    let named = |name: &str| options.names.is_empty() || options.names.iter().any(|one| one == name);
+    sidecars.retain(|prepared| named(prepared.name()) && prepared.approval != Approval::Trusted);
+    disabled.retain(|disabled| named(disabled.name()));
     recognise_and_tell(settings, &mut sidecars, reporter)?;
+    recognise_and_tell(settings, &mut disabled, reporter)?;
     let approvals = Approvals::open(settings)?;
     if let Some(hash) = &options.hash {
         for prepared in &mut sidecars {
             approve_by_hash(&approvals, prepared, hash, reporter)?;
         }
+        for disabled in &mut disabled {
+            approve_by_hash(&approvals, disabled, hash, reporter)?;
+        }
     } else if options.format == Format::Human && can_ask(settings) {
         Stage::start()?.run(async {
+            for disabled in disabled.iter_mut().filter(|disabled| disabled.approval == Approval::Missing) {
+                ask_about(&approvals, disabled, false, reporter).await?;
+            }
             for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
                 ask_about(&approvals, prepared, false, reporter).await?;
             }
             Ok(())
         })?;
     }
-    report(options.format, settings, &approvals, &sidecars)
+    report(options.format, settings, &approvals, &sidecars, &disabled)
+}
+
+type Asked = (Question, bool);
+
+/// What would be asked about each, and whether it is approved.
+fn questions<S: Subject>(approvals: &Approvals, subjects: &[S]) -> Result<Vec<Asked>, Problem> {
+    let asked =
+        |subject: &S| Ok((approvals.question(subject, false)?, subject.approval() == Approval::Given));
+    subjects.iter().map(asked).collect()
 }
 
 /// What each sidecar is now; where somebody must still be asked, what they would be asked.
@@ -127,12 +143,10 @@ fn report(
     settings: &Settings,
     approvals: &Approvals,
     sidecars: &[Prepared],
+    disabled: &[Disabled],
 ) -> Result<u8, Failure> {
-    let questions: Result<Vec<(Question, bool)>, Problem> = sidecars
-        .iter()
-        .map(|prepared| Ok((approvals.question(prepared, false)?, prepared.approval == Approval::Given)))
-        .collect();
-    let questions = questions?;
+    let mut questions = questions(approvals, sidecars)?;
+    questions.extend(self::questions(approvals, disabled)?);
     if format == Format::Json {
         let sidecars: Vec<Value> =
             questions.iter().map(|(question, given)| as_json(question, *given)).collect();
@@ -151,6 +165,7 @@ fn report(
         });
     }
     refuse_missing(settings, sidecars)?;
+    refuse_missing(settings, disabled)?;
     Ok(exit::SUCCESS)
 }
 
@@ -161,6 +176,7 @@ fn as_json(question: &Question, given: bool) -> Value {
         "sidecar": question.name,
         "workspace": question.workspace,
         "file": question.file,
+        "disables": question.verb == "disables",
         "hash": question.hash,
         "approved": given,
         "changes": changes,
@@ -168,7 +184,7 @@ fn as_json(question: &Question, given: bool) -> Value {
     })
 }
 
-fn check_names(options: &cli::Approve, sidecars: &[Prepared]) -> Result<(), Failure> {
+fn check_names(options: &cli::Approve, sidecars: &[Prepared], disabled: &[Disabled]) -> Result<(), Failure> {
     if options.hash.is_some() && options.names.len() != 1 {
         return Err(Problem::error(Code::Usage, "`--hash` is for one sidecar")
             .hint("Name one: `farrier approve NAME --hash HEX`.")
@@ -177,6 +193,7 @@ fn check_names(options: &cli::Approve, sidecars: &[Prepared]) -> Result<(), Fail
     let unknown = |name: &&String| {
         let found = sidecars.iter().find(|prepared| prepared.sidecar.name() == **name);
         found.is_none_or(|prepared| prepared.approval == Approval::Trusted)
+            && disabled.iter().all(|disabled| disabled.name() != **name)
     };
     let problems: Vec<Problem> = options
         .names
@@ -197,23 +214,20 @@ fn check_names(options: &cli::Approve, sidecars: &[Prepared]) -> Result<(), Fail
 
 fn approve_by_hash(
     approvals: &Approvals,
-    prepared: &mut Prepared,
+    subject: &mut impl Subject,
     hash: &str,
     reporter: &Reporter,
 ) -> Result<(), Problem> {
-    let question = approvals.question(prepared, false)?;
+    let question = approvals.question(subject, false)?;
     let name = &question.name;
     if !question.hash.eq_ignore_ascii_case(hash) {
         let message = format!("`{name}` has the hash {}, and {hash} was to be approved", question.hash);
-        return Err(Problem::error(Code::ApprovalMismatch, message)
-            .at(prepared.sidecar.definition.place(""))
-            .of(name)
-            .hint(
-                "Find out what changed since that hash was read; `farrier approve` shows what it is now.",
-            ));
+        return Err(Problem::error(Code::ApprovalMismatch, message).at(subject.place()).of(name).hint(
+            "Find out what changed since that hash was read; `farrier approve` shows what it is now.",
+        ));
     }
     tell(approvals.approve(&question)?, reporter);
-    prepared.approval = Approval::Given;
+    subject.set_approval(Approval::Given);
     Ok(())
 }
 

@@ -206,6 +206,7 @@ fn question(texts: &mut Texts) {
     let question = Question {
         name: texts.next(),
         workspace: texts.next(),
+        verb: "declares",
         file: texts.next(),
         hash: "a".repeat(64),
         statement: Statement { lines, has_socket: texts.given.is_multiple_of(2) },

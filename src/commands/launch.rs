@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::approval;
+use crate::approval::{self, Disabled};
 use crate::cli;
 use crate::definition::Definition;
 use crate::engine::Container;
@@ -26,8 +26,12 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let settings = Settings::new(&options.layers, &options.launch);
     let mut preparation = preparation::prepare(&settings);
     let unused = unused_workspace::warnings(&options.layers);
+    let mut disabled = std::mem::take(&mut preparation.disabled);
     if preparation.definitions == 0 && !preparation.problems.iter().any(Problem::is_error) {
         unused.iter().for_each(|problem| reporter.tell(&Event::Problem(problem)));
+        if !disabled.is_empty() {
+            none_but_disabled(&settings, &preparation, &mut disabled, reporter)?;
+        }
         return Err(become_command(&options.command));
     }
     preparation.problems.extend(unused);
@@ -59,7 +63,7 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let described = describe(&options.command, Some(&harness));
     let mut launch = assemble(settings, preparation, meeting, described, reporter);
     let mut stage = Stage::start()?;
-    let running = stage.run(prepared_up(&mut launch))?;
+    let running = stage.run(prepared_up(&mut launch, &mut disabled))?;
     let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
     let sidecars: Vec<(&Definition, &Container)> = definitions.zip(&running.containers).collect();
     let harness = foreground(&options.command, &harness, &sidecars, running.direct, &launch.meeting)?;
@@ -90,6 +94,19 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     code
 }
 
+/// The workspace disables every sidecar that there is: said, and asked about, before the harness runs without them.
+fn none_but_disabled(
+    settings: &Settings,
+    preparation: &Preparation,
+    disabled: &mut [Disabled],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for problem in &preparation.problems {
+        reporter.tell(&Event::Problem(problem));
+    }
+    Stage::start()?.run(approval::before_engine(settings, &mut [], disabled, reporter))
+}
+
 /// A detached harness outlives the launch, which then no longer says that its sidecars are used.
 fn warn_of_detached(harness: &Harness, reporter: &Reporter) {
     if let Harness::Docker(run) = harness
@@ -109,6 +126,11 @@ pub fn up(options: &cli::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     let mut preparation = preparation::prepare(&settings);
     preparation.problems.extend(unused_workspace::warnings(&options.layers));
     preparation.accept(Vec::new())?;
+    let mut disabled = std::mem::take(&mut preparation.disabled);
+    if preparation.definitions == 0 && !disabled.is_empty() {
+        none_but_disabled(&settings, &preparation, &mut disabled, reporter)?;
+        return Ok(exit::SUCCESS);
+    }
     if preparation.definitions == 0 {
         preparation.problems.iter().for_each(|problem| reporter.tell(&Event::Problem(problem)));
         let problem = Problem::warning(Code::LayerUnusable, "no sidecar is defined in any layer")
@@ -119,7 +141,7 @@ pub fn up(options: &cli::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     let described = describe(&[], None);
     let meeting = Meeting::of(None, preparation.workspace(&settings));
     let mut launch = assemble(settings, preparation, meeting, described, reporter);
-    Stage::start()?.run(prepared_up(&mut launch)).map(|_| exit::SUCCESS)
+    Stage::start()?.run(prepared_up(&mut launch, &mut disabled)).map(|_| exit::SUCCESS)
 }
 
 /// Puts the parts of a launch together; warnings are said here.
@@ -145,9 +167,9 @@ pub(super) fn assemble(
     }
 }
 
-async fn prepared_up(launch: &mut Launch) -> Result<Running, Failure> {
+async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<Running, Failure> {
     check_settings(launch, Turn::Trusted).await?;
-    approval::before_engine(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
+    approval::before_engine(&launch.settings, &mut launch.sidecars, disabled, &launch.reporter).await?;
     let connected = launch.connect().await?;
     if !connected.is_remembered {
         launch.reporter.tell(&Event::Connected);

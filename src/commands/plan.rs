@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::data::{indented, layer_lines, layers_json, print, print_json};
 use super::launch::{assemble, check_settings};
-use crate::approval::{self, Approval};
+use crate::approval::{self, Approval, Disabled};
 use crate::cli::{self, Format};
 use crate::connection::Identity;
 use crate::definition::escape;
 use crate::error::Failure;
-use crate::event::{Reporter, problem_json};
+use crate::event::{Event, Reporter, problem_json};
 use crate::exit;
 use crate::lock::LockFolder;
 use crate::preparation::{self, Turn};
@@ -23,7 +25,7 @@ pub fn plan(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure
     match (decide(options, reporter), options.format) {
         (Err(failure), Format::Json) => {
             let problems: Vec<_> = failure.problems.iter().map(problem_json).collect();
-            print_json(&serde_json::json!({ "problems": problems }));
+            print_json(&json!({ "problems": problems }));
             Ok(failure.exit)
         }
         (result, _) => result,
@@ -47,12 +49,22 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
     preparation.accept(Vec::new())?;
     let layers = layer_lines(&preparation.layers);
     let layers_json = layers_json(&preparation.layers);
+    let mut disabled = std::mem::take(&mut preparation.disabled);
+    approval::recognise_and_tell(&settings, &mut disabled, reporter)?;
     if preparation.definitions == 0 {
+        for problem in &preparation.problems {
+            reporter.tell(&Event::Problem(problem));
+        }
         let text = match options.format {
-            Format::Human => format!("{layers}no sidecar: the harness is executed as it is\n"),
+            Format::Human => {
+                let disabled = disabled_lines(&disabled);
+                format!("{layers}{disabled}no sidecar: the harness is executed as it is\n")
+            }
             Format::Json => {
-                let none = serde_json::json!({"layers": layers_json, "network": null, "sidecars": []});
-                indented(&none)
+                let disabled = disabled_json(&disabled);
+                indented(&json!({
+                    "layers": layers_json, "network": null, "sidecars": [], "disabled": disabled,
+                }))
             }
         };
         print(&text);
@@ -81,11 +93,12 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
                     format!("{name}: needs approval, because the workspace declares it (`farrier approve`)\n")
                 })
                 .collect();
-            format!("{layers}{lines}{missing}")
+            format!("{layers}{}{lines}{missing}", disabled_lines(&disabled))
         }
         Format::Json => {
             let mut value = planned.to_json();
             value["layers"] = layers_json;
+            value["disabled"] = disabled_json(&disabled);
             for (at, plan) in planned.sidecars.iter().enumerate() {
                 let missing = launch.sidecars[plan.index].approval == Approval::Missing;
                 value["sidecars"][at]["needs_approval"] = missing.into();
@@ -95,4 +108,34 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
     };
     print(&text);
     Ok(exit::SUCCESS)
+}
+
+/// What the workspace takes out.
+fn disabled_lines(disabled: &[Disabled]) -> String {
+    disabled
+        .iter()
+        .map(|Disabled { disablement, approval }| {
+            let (name, layer) = (escape(&disablement.name), disablement.layer);
+            let needs = match approval {
+                Approval::Missing => ", which needs approval (`farrier approve`)",
+                _ => "",
+            };
+            format!("{name}: not started, because the workspace disables the {layer} layer's{needs}\n")
+        })
+        .collect()
+}
+
+fn disabled_json(disabled: &[Disabled]) -> Value {
+    disabled
+        .iter()
+        .map(|Disabled { disablement, approval }| {
+            json!({
+                "sidecar": disablement.name,
+                "layer": disablement.layer.as_str(),
+                "definition": disablement.file.display().to_string(),
+                "disabled_by": disablement.place.source.path.display().to_string(),
+                "needs_approval": *approval == Approval::Missing,
+            })
+        })
+        .collect()
 }

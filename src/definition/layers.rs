@@ -1,6 +1,7 @@
 //! The four layers: found, read, decoded, merged and checked against each other.
 
 mod folder;
+mod merge;
 #[cfg(test)]
 mod tests;
 
@@ -9,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::folder::{Candidate, Folder};
+use self::merge::merge;
 use super::decode::{Declaration, decode};
-use super::model::{Definition, Layer};
+use super::dialect::in_the_files_language;
+use super::model::{Definition, Disablement, Layer};
 use super::{read, rules};
 use crate::error::{Code, Place, Problem, Source};
 
@@ -65,6 +68,8 @@ pub struct Loaded {
     pub layers: Vec<LayerReport>,
     /// The merged definitions that are whole, by name.
     pub definitions: Vec<Definition>,
+    /// The trusted sidecars that the workspace disables, by name.
+    pub disabled: Vec<Disablement>,
     /// All problems of all files, by file and line.
     pub problems: Vec<Problem>,
 }
@@ -105,7 +110,8 @@ pub fn load(directories: &LayerDirectories) -> Loaded {
     if !candidates.is_empty() {
         // Stable: within a layer the order of options and of file names stays.
         candidates.sort_by_key(|candidate| candidate.layer);
-        loaded.definitions = merge(&candidates, &mut loaded.problems);
+        let merged = merge(&candidates, &mut loaded.problems);
+        (loaded.definitions, loaded.disabled) = (merged.definitions, merged.disabled);
         rules::check(&loaded.definitions, &mut loaded.problems);
     }
     loaded.problems = told(loaded.problems);
@@ -128,10 +134,11 @@ pub fn of_source(source: &Arc<Source>, layer: Layer) -> Loaded {
 }
 
 /// In order, each once, and no more than anybody reads.
-fn told(mut problems: Vec<Problem>) -> Vec<Problem> {
+fn told(problems: Vec<Problem>) -> Vec<Problem> {
     if problems.is_empty() {
         return problems;
     }
+    let mut problems: Vec<Problem> = problems.into_iter().map(in_the_files_language).collect();
     problems.sort_by_cached_key(position);
     problems.dedup();
     limited(&problems)
@@ -200,81 +207,6 @@ fn same_stems(files: &[Candidate]) -> Vec<Problem> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// What holds a name while the layers are gone through.
-struct Holder {
-    layer: Layer,
-    path: PathBuf,
-    required: bool,
-    /// None where the definition is broken, which was reported.
-    definition: Option<Definition>,
-}
-
-fn merge(candidates: &[Candidate], problems: &mut Vec<Problem>) -> Vec<Definition> {
-    let mut holders: BTreeMap<String, Holder> = BTreeMap::new();
-    let mut disabled: BTreeMap<String, (Layer, PathBuf)> = BTreeMap::new();
-    for candidate in candidates {
-        let name = candidate.stem.as_str();
-        let Some(declaration) = declaration(candidate, problems) else {
-            continue;
-        };
-        let from_workspace = !candidate.layer.is_trusted();
-        let trusted = holders.get(name).filter(|holder| from_workspace && holder.layer.is_trusted());
-        match (declaration, trusted) {
-            (Declaration::Disabled(place), Some(holder)) if holder.required => {
-                let message = format!(
-                    "the workspace disables `{name}`, which {} declares with `required = true`",
-                    holder.path.display()
-                );
-                let hint = "Remove this file, or the `required` from the trusted definition.";
-                let problem = Problem::error(Code::WorkspaceOverride, message).at(place).of(name).hint(hint);
-                problems.push(problem);
-            }
-            (Declaration::Disabled(_), trusted) => {
-                // The name stays the trusted layer's: disabling it is no way to take it over.
-                disabled.extend(trusted.map(|holder| (name.to_owned(), (holder.layer, holder.path.clone()))));
-                holders.remove(name);
-            }
-            (Declaration::Sidecar(_) | Declaration::Broken, Some(holder)) => {
-                problems.push(redefined(candidate, holder.layer, &holder.path));
-            }
-            (Declaration::Sidecar(_) | Declaration::Broken, None)
-                if from_workspace && disabled.contains_key(name) =>
-            {
-                let owner = disabled.get(name);
-                problems.extend(owner.map(|(layer, path)| redefined(candidate, *layer, path)));
-            }
-            (Declaration::Sidecar(definition), None) => {
-                let required = definition.required;
-                insert(&mut holders, candidate, required, Some(*definition));
-            }
-            (Declaration::Broken, None) => insert(&mut holders, candidate, false, None),
-        }
-    }
-    holders.into_values().filter_map(|holder| holder.definition).collect()
-}
-
-/// A workspace file that would take a trusted sidecar's name.
-fn redefined(candidate: &Candidate, layer: Layer, path: &Path) -> Problem {
-    let name = candidate.stem.as_str();
-    let message = format!(
-        "the workspace cannot redefine `{name}`, which the {layer} layer declares in {}; this file is ignored",
-        path.display()
-    );
-    let hint = "Give it another name, or disable the trusted one with a file that says `disable = true`.";
-    let problem = Problem::warning(Code::WorkspaceOverride, message);
-    problem.at(Place::file(&candidate.path)).of(name).hint(hint)
-}
-
-fn insert(
-    holders: &mut BTreeMap<String, Holder>,
-    candidate: &Candidate,
-    required: bool,
-    definition: Option<Definition>,
-) {
-    let holder = Holder { layer: candidate.layer, path: candidate.path.clone(), required, definition };
-    holders.insert(candidate.stem.clone(), holder);
 }
 
 /// Reads, parses and decodes one file; none where its text cannot even be parsed.

@@ -149,6 +149,21 @@ impl Definition {
     }
 }
 
+/// That the workspace takes a trusted layer's sidecar out.
+#[derive(Clone, Debug)]
+pub struct Disablement {
+    /// The sidecar's name.
+    pub name: String,
+    /// The trusted layer that declares it.
+    pub layer: Layer,
+    /// The file there.
+    pub file: PathBuf,
+    /// Where the workspace says so.
+    pub place: Place,
+    /// Everything that the workspace's file says.
+    pub declared: Declared,
+}
+
 /// How long a sidecar's container lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifecycle {

@@ -16,6 +16,14 @@ pub fn variable_token(name: &str) -> String {
     token.trim_matches('_').to_owned()
 }
 
+/// Whether two names come to the same sidecar: by their container's name or their variables, in any case.
+pub fn is_same_sidecar(one: &str, other: &str) -> bool {
+    let same = |one: &str, other: &str| !one.is_empty() && one.eq_ignore_ascii_case(other);
+    same(one, other)
+        || same(&container_token(one), &container_token(other))
+        || same(&variable_token(one), &variable_token(other))
+}
+
 fn collapsed(name: &str, replacement: char, keep: impl Fn(char) -> bool) -> String {
     let mut token = String::with_capacity(name.len());
     let mut replacing = false;
@@ -72,6 +80,23 @@ mod tests {
         ] {
             assert_eq!(container_token(name), container, "{name}");
             assert_eq!(variable_token(name), variable, "{name}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_sidecar() {
+        for (one, other, same) in [
+            ("db", "db", true),
+            ("db", "DB", true),
+            ("my-db", "my_db", true),
+            ("my-db", "My.Db", true),
+            ("a b", "a!b", true),
+            ("db", "db2", false),
+            ("ä", "ö", false),
+            ("_", "-", false),
+        ] {
+            assert_eq!(is_same_sidecar(one, other), same, "{one} {other}");
+            assert_eq!(is_same_sidecar(other, one), same, "{other} {one}");
         }
     }
 

@@ -49,7 +49,7 @@ pub fn read(path: &Path, access: &Access) -> Result<Arc<Source>, Problem> {
             "the file stands in a trusted layer, but anyone on this machine may write it",
         )
         .at(Place::file(path))
-        .hint(format!("Run `chmod o-w {}` after checking what it says.", path.display())));
+        .hint(format!("Run `chmod o-w {}` after checking what it says.", shell_word(path))));
     }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
@@ -119,6 +119,12 @@ pub fn outside_workspace(path: &Path) -> Problem {
         .hint("Put the file itself into the workspace, or move the definition to the user's own layer.")
 }
 
+/// A path as a shell takes it.
+pub fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    shlex::try_quote(&text).map_or_else(|_| text.clone(), std::borrow::Cow::into_owned)
+}
+
 fn problem(path: &Path, message: impl Into<String>) -> Problem {
     Problem::error(Code::DefinitionUnreadable, message).at(Place::file(path))
 }
@@ -135,7 +141,7 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Problem {
     }
     if error.kind() == io::ErrorKind::PermissionDenied {
         return problem(path, "the file may not be read by this user")
-            .hint(format!("Give yourself permission with `chmod u+r {}`, or remove it.", path.display()));
+            .hint(format!("Give yourself permission with `chmod u+r {}`, or remove it.", shell_word(path)));
     }
     problem(path, format!("the file cannot be read: {error}")).hint("Check the file, or move it away.")
 }
@@ -186,5 +192,24 @@ pub fn text(path: &Path, bytes: Vec<u8>) -> Result<Arc<Source>, Problem> {
             .at(at(text, start..start + 1))
             .hint("Remove it: definitions are plain text."));
     }
-    Ok(Arc::new(Source { path: path.to_owned(), text }))
+    Ok(Arc::new(Source { path: path.to_owned(), text: with_line_feeds(text) }))
+}
+
+/// The text with each line ended by a line feed alone. TOML and YAML leave the ends of lines in multi-line strings to
+/// their readers; a file must mean the same whichever system's editor wrote it.
+fn with_line_feeds(text: String) -> String {
+    if !text.contains('\r') {
+        return text;
+    }
+    let mut normal = String::with_capacity(text.len());
+    let mut lines = text.split('\n').peekable();
+    while let Some(line) = lines.next() {
+        if lines.peek().is_some() {
+            normal.push_str(line.trim_end_matches('\r'));
+            normal.push('\n');
+        } else {
+            normal.push_str(line);
+        }
+    }
+    normal
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::model::{Definition, DialGrant, Interface, Layer};
 use super::names::{container_token, is_sidecar_host, variable_token};
+use super::wellknown::is_asked_for;
 use crate::error::{Code, Problem};
 
 /// Checks the merged definitions, sorted by name.
@@ -21,7 +22,7 @@ pub fn check(definitions: &[Definition], problems: &mut Vec<Problem>) {
 }
 
 /// The names under which a network-facing sidecar answers, each with its field.
-fn hosts(definition: &Definition) -> Vec<(String, String)> {
+pub fn hosts(definition: &Definition) -> Vec<(String, String)> {
     let (canonical, extra) = match &definition.interface {
         Interface::Port { aliases, .. } => ((definition.name.clone(), String::new()), aliases),
         Interface::Mcp { name, aliases, .. } => ((name.clone(), "interface.name".to_owned()), aliases),
@@ -54,19 +55,31 @@ fn name(definition: &Definition, problems: &mut Vec<Problem>) {
     report(problems, definition, "", Problem::error(Code::InvalidValue, message).hint(hint));
 }
 
-/// A workspace may not make the harness take its sidecars for hosts of the internet.
+/// A workspace may not make the harness take its sidecars for hosts of the internet, nor for those that software
+/// asks for on its own.
 fn workspace_aliases(definition: &Definition, problems: &mut Vec<Problem>) {
     if definition.layer.is_trusted() {
         return;
     }
     for (host, field) in hosts(definition) {
         let top = host.rsplit_once('.').map(|(_, top)| top.to_ascii_lowercase());
-        if top.is_some_and(|top| top != "test" && top != "internal") {
-            let message =
-                format!("a workspace sidecar cannot answer to `{host}`, which may be a real host's name");
-            let hint = "Use a single label, or a name that ends in `.test` or `.internal`.";
-            report(problems, definition, &field, Problem::error(Code::InvalidValue, message).hint(hint));
-        }
+        let (why, hint) = if is_asked_for(&host) {
+            let hint = if field.is_empty() {
+                "Rename the file: its name without the ending is a name on the network."
+            } else {
+                "Choose a name of your own, for example one that ends in `.test`."
+            };
+            ("which software asks for on its own", hint)
+        } else if top.is_some_and(|top| top != "test" && top != "internal") {
+            (
+                "which may be a real host's name",
+                "Use a single label, or a name that ends in `.test` or `.internal`.",
+            )
+        } else {
+            continue;
+        };
+        let message = format!("a workspace sidecar cannot answer to `{host}`, {why}");
+        report(problems, definition, &field, Problem::error(Code::InvalidValue, message).hint(hint));
     }
 }
 

@@ -14,6 +14,7 @@ use super::{LayerDirectories, Loaded, load};
 use crate::definition::model::Layer;
 use crate::definition::render;
 use crate::error::{Code, Place, Problem};
+use crate::sidecar::{Scopes, Sidecar};
 
 const GOOD: &str =
     "lifecycle = 'shared'\nimage = 'x'\ninterface = { kind = 'none' }\nreadiness.probe = 'skip'\n";
@@ -134,8 +135,50 @@ fn disabling_and_defining_again() {
         ("org/nothing.toml", "disable = true"),
     ]);
     let loaded = world.load();
-    assert_eq!(loaded.problems, []);
     assert_eq!(names(&loaded), [("a", Layer::Repo), ("c", Layer::Workspace)]);
+    // What the workspace disables is said, and is there to be approved.
+    let [told] = loaded.problems.as_slice() else { panic!("{:?}", loaded.problems) };
+    assert!(!told.is_error() && told.code == Code::WorkspaceOverride, "{told}");
+    assert!(told.message.contains("disables `b`") && told.message.contains("user/b.toml"), "{told}");
+    let disabled: Vec<_> = loaded.disabled.iter().map(|gone| (gone.name.as_str(), gone.layer)).collect();
+    assert_eq!(disabled, [("b", Layer::User)]);
+}
+
+#[test]
+fn another_spelling_of_a_disabled_name_is_the_same_name() {
+    let aliases = |names: &str| port("").replace("port = 80", &format!("port = 80\naliases = [{names}]"));
+    let disabled = ("ws/.farrier/sidecars/my-db.toml", "disable = true");
+    let trusted = aliases("'main'");
+    let trusted = ("user/my-db.toml", trusted.as_str());
+    for (file, text, hint) in [
+        ("MY-DB.toml", port(""), "more than case"),
+        ("my_db.toml", port(""), "more than case"),
+        ("My.Db.toml", GOOD.to_owned(), "more than case"),
+        ("other.toml", aliases("'my-db'"), "Remove the alias"),
+        ("aaa.toml", aliases("'x', 'MAIN'"), "Remove the alias"),
+        ("main.toml", port(""), "alias of the disabled"),
+    ] {
+        let path = format!("ws/.farrier/sidecars/{file}");
+        let world = World::new(&[trusted, disabled, (&path, &text)]);
+        let problems = world.load().problems;
+        let found = problems.iter().any(|problem| {
+            problem.is_error()
+                && problem.code == Code::WorkspaceOverride
+                && problem.hints.iter().any(|one| one.contains(hint))
+                && problem.place.as_ref().is_some_and(|place| place.source.path.ends_with(file))
+        });
+        assert!(found, "{file}: {problems:#?}");
+    }
+    let world = World::new(&[trusted, disabled, ("ws/.farrier/sidecars/my-db2.toml", &aliases("'x'"))]);
+    let loaded = world.load();
+    assert!(loaded.problems.iter().all(|problem| !problem.is_error()), "{:#?}", loaded.problems);
+    // What a trusted layer disables is free.
+    let world = World::new(&[
+        trusted,
+        ("org/my-db.toml", "disable = true"),
+        ("ws/.farrier/sidecars/MY-DB.toml", GOOD),
+    ]);
+    assert_eq!(world.load().problems, []);
 }
 
 #[test]
@@ -283,4 +326,35 @@ fn what_is_shown_of_one_file_is_bounded() {
     let last = problems.last().expect("a summary");
     assert!(last.message.contains("more problems"), "{last}");
     assert!(problems.iter().any(Problem::is_error));
+}
+
+#[test]
+fn a_file_means_the_same_with_line_ends_of_windows() {
+    let toml = "lifecycle = 'shared'\nimage = 'x'\nentrypoint = ['sh', '-c', '''\nset -e\nserve\n''']\n\
+                command = [\"\"\"\none\n\n  two \\\n  three\"\"\"]\nenv = { A = \"a\\r\\nb\" }\n\
+                interface = { kind = 'none' }\nreadiness.probe = 'log'\nreadiness.settings.text = '''\na\nb'''\n";
+    let yaml = "lifecycle: shared\nimage: x\nentrypoint: [sh, -c]\ncommand:\n- |\n  set -e\n  serve\n- >-\n  folded\n  \
+                text\n\n  more\n- \"quoted\n  text\n\n  more\"\ninterface: {kind: none}\nreadiness: {probe: skip}\n";
+    for (file, text) in [("user/a.toml", toml), ("user/a.yaml", yaml)] {
+        let read = |text: &str| {
+            let loaded = World::new(&[(file, text)]).load();
+            assert_eq!(loaded.problems, [], "{text:?}");
+            loaded.definitions.into_iter().next().expect("a definition")
+        };
+        let (unix, windows) = (read(text), read(&text.replace('\n', "\r\n")));
+        assert_eq!(unix.declared, windows.declared);
+        let hash = |definition| Sidecar::new(definition, &Scopes::default()).hash;
+        assert_eq!((&unix.command, &unix.env), (&windows.command, &windows.env));
+        assert_eq!(unix.readiness, windows.readiness);
+        let told = format!("{:?}{:?}", windows.entrypoint, windows.command);
+        assert!(!told.contains("\\r"), "{told}");
+        assert_eq!(hash(unix), hash(windows));
+    }
+    // What is written as an escape stays, and a wrong line is still where an editor shows it.
+    let world = World::new(&[("user/a.toml", "lifecycle = 'shared'\r\nimage = 5\r\n")]);
+    let problems = world.load().problems;
+    assert!(
+        problems.iter().any(|one| one.place.as_ref().and_then(Place::line_column) == Some((2, 9))),
+        "{problems:?}"
+    );
 }

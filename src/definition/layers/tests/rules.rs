@@ -50,6 +50,14 @@ fn rules_between_definitions() {
             ".internal",
         ),
         (&[("ws/.farrier/sidecars/pypi.org.toml", &plain)], Code::InvalidValue, "pypi.org", ".internal"),
+        (
+            &[("ws/.farrier/sidecars/a.toml", &aliases("'Metadata.Google.Internal'"))],
+            Code::InvalidValue,
+            "on its own",
+            ".test",
+        ),
+        (&[("ws/.farrier/sidecars/wpad.toml", &plain)], Code::InvalidValue, "on its own", "Rename the file"),
+        (&[("ws/.farrier/sidecars/Proxy.toml", &plain)], Code::InvalidValue, "on its own", "Rename the file"),
     ];
     for (files, code, message, hint) in cases {
         let problems = World::new(files).load().problems;
@@ -61,10 +69,11 @@ fn rules_between_definitions() {
         assert!(found, "{files:?}\n{problems:#?}");
     }
     let fine = World::new(&[
-        ("user/a.toml", &aliases("'x', 'x', 'a', 'pypi.org'")),
+        ("user/a.toml", &aliases("'x', 'x', 'a', 'pypi.org', 'host.docker.internal'")),
         ("user/my_db.toml", &probe("a:80")),
         ("user/a-b.toml", none),
         ("user/a.b.toml", none),
+        ("ws/.farrier/sidecars/metadata.toml", none),
         ("ws/.farrier/sidecars/c.toml", &aliases("'c.test', 'C.internal', 'label'")),
     ]);
     assert_eq!(fine.load().problems, []);

@@ -1,0 +1,123 @@
+//! What a person approves: a sidecar of the workspace, or that the workspace disables a trusted one.
+
+use super::Approval;
+use super::fingerprint::{Attachment, fingerprint, fingerprint_of};
+use super::statement::Statement;
+use crate::definition::Disablement;
+use crate::error::Place;
+use crate::preparation::Prepared;
+
+/// Something of the workspace that has no effect before it is approved.
+pub trait Subject {
+    /// The sidecar's name.
+    fn name(&self) -> &str;
+    /// Whether it is approved.
+    fn approval(&self) -> Approval;
+    /// Notes whether it is approved.
+    fn set_approval(&mut self, approval: Approval);
+    /// What the workspace does with the sidecar, in one word.
+    fn verb(&self) -> &'static str;
+    /// The same with the sidecar's name, as the beginning of a message.
+    fn told(&self) -> String;
+    /// What an approval is for.
+    fn hash(&self) -> String;
+    /// What it is, in plain words.
+    fn statement(&self, engine_was_asked: bool) -> Statement;
+    /// Where it is written.
+    fn place(&self) -> Place;
+    /// What a warning says of it while nobody has approved it.
+    fn unapproved(&self) -> String;
+}
+
+impl Subject for Prepared {
+    fn name(&self) -> &str {
+        self.sidecar.name()
+    }
+
+    fn approval(&self) -> Approval {
+        self.approval
+    }
+
+    fn set_approval(&mut self, approval: Approval) {
+        self.approval = approval;
+    }
+
+    fn verb(&self) -> &'static str {
+        "declares"
+    }
+
+    fn told(&self) -> String {
+        format!("`{}` comes from the workspace", self.name())
+    }
+
+    fn hash(&self) -> String {
+        fingerprint_of(self)
+    }
+
+    fn statement(&self, engine_was_asked: bool) -> Statement {
+        Statement::of(self, engine_was_asked)
+    }
+
+    fn place(&self) -> Place {
+        self.sidecar.definition.place("")
+    }
+
+    fn unapproved(&self) -> String {
+        let name = self.name();
+        if self.probes.iter().all(|found| found.built_in) {
+            format!("`{name}` comes from the workspace and is not approved: a launch asks first")
+        } else {
+            format!("`{name}` comes from the workspace and is not approved, so its component was not run")
+        }
+    }
+}
+
+/// A disabled sidecar of a trusted layer.
+#[derive(Clone, Debug)]
+pub struct Disabled {
+    /// What the workspace says.
+    pub disablement: Disablement,
+    /// Whether it is approved.
+    pub approval: Approval,
+}
+
+impl Subject for Disabled {
+    fn name(&self) -> &str {
+        &self.disablement.name
+    }
+
+    fn approval(&self) -> Approval {
+        self.approval
+    }
+
+    fn set_approval(&mut self, approval: Approval) {
+        self.approval = approval;
+    }
+
+    fn verb(&self) -> &'static str {
+        "disables"
+    }
+
+    fn told(&self) -> String {
+        format!("the workspace disables `{}`", self.name())
+    }
+
+    /// For this file and for this layer's sidecar, whatever that is.
+    fn hash(&self) -> String {
+        let Disablement { name, layer, declared, .. } = &self.disablement;
+        let disabled = Attachment { kind: "disables", field: layer.to_string(), digest: name.clone() };
+        fingerprint(declared, &[disabled])
+    }
+
+    fn statement(&self, _: bool) -> Statement {
+        Statement::of_disabled(&self.disablement)
+    }
+
+    fn place(&self) -> Place {
+        self.disablement.place.clone()
+    }
+
+    fn unapproved(&self) -> String {
+        format!("the workspace disables `{}`, which is not approved: a launch asks first", self.name())
+    }
+}
