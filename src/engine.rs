@@ -151,6 +151,8 @@ pub struct Image {
     pub process: Process,
     /// Paths that get an anonymous volume each.
     pub volumes: Vec<String>,
+    /// The TCP ports that it exposes, in ascending order.
+    pub ports: Vec<u16>,
     /// As Docker names it (`amd64`).
     pub architecture: String,
     /// Its labels, which its containers inherit.

@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{Layer, Scene};
+use support::{Image, Layer, Scene};
 
 fn validates(scene: &Scene) {
     let checked = scene.farrier(["validate", "--no-workspace"]).output().assert_code(0);
@@ -22,6 +22,22 @@ fn a_definition_of_any_image_and_probe_is_valid() {
         ),
         ("localhost:5000/team/mariadb:11", "port = 3306", "probe = \"mysql\""),
         ("nginx", "port = 80", "probe = \"http\""),
+        ("apache/kafka:4.0.0", "PLAINTEXT://db:9092", "probe = \"log\""),
+        ("confluentinc/cp-kafka", "port = 9092", "probe = \"tcp\""),
+        ("localstack/localstack", "port = 4566", "path = \"/_localstack/health\""),
+        (
+            "docker.elastic.co/elasticsearch/elasticsearch:8.15.0",
+            "env.\"discovery.type\"",
+            "probe = \"http\"",
+        ),
+        ("otel/opentelemetry-collector-contrib:0.110.0", "port = 4317", "probe = \"tcp\""),
+        ("minio/minio", "command = [\"server\", \"/data\"]", "path = \"/minio/health/ready\""),
+        ("rabbitmq:3-management", "port = 5672", "probe = \"tcp\""),
+        ("mongo:7", "port = 27017", "probe = \"tcp\""),
+        ("memcached", "port = 11211", "probe = \"tcp\""),
+        ("mailhog/mailhog", "port = 1025", "probe = \"tcp\""),
+        ("axllent/mailpit", "port = 1025", "port = 8025, path = \"/readyz\""),
+        ("ghcr.io/github/github-mcp-server", "port = 8080", "probe = \"mcp\""),
         ("example/unknown:1", "kind = \"none\"", "probe = \"skip\""),
     ];
     for (image, port, probe) in images {
@@ -37,6 +53,60 @@ fn a_definition_of_any_image_and_probe_is_valid() {
         run.args(["--port", "8080", "--probe", probe]).output().assert_code(0);
         validates(&scene);
     }
+}
+
+/// Each image that is known by its name gets a definition that holds.
+#[test]
+fn a_definition_of_every_known_image_is_valid() {
+    let table = include_str!("../src/definition/known_images.rs");
+    let names = table.lines().filter_map(|line| line.trim().strip_prefix("known(&["));
+    let names: Vec<&str> = names.filter_map(|rest| rest.split('"').nth(1)).collect();
+    assert!(names.len() > 50, "{names:?}");
+    let scene = Scene::new();
+    for (index, image) in names.iter().enumerate() {
+        let name = format!("known-{index}");
+        let run = scene.farrier(["new", &name, "--layer", "user", "--image", image]);
+        run.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().assert_code(0);
+        let text =
+            std::fs::read_to_string(scene.layer(Layer::User).join(format!("{name}.toml"))).expect("it");
+        assert!(!text.contains("kind = \"none\"") && !text.contains("probe = \"skip\""), "{image}: {text}");
+    }
+    validates(&scene);
+}
+
+#[test]
+fn an_image_that_is_present_says_what_it_exposes_and_how_it_is_tested() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let exposes = scene.image(&Image::new().change("EXPOSE 9000/tcp 7000 53/udp"));
+    let tested = Image::new().change("EXPOSE 7000").change("HEALTHCHECK CMD [\"/fixture\", \"exit\", \"0\"]");
+    let tested = scene.image(&tested);
+    let untested = scene.image(&Image::new().change("HEALTHCHECK NONE"));
+    for (name, image, expected) in [
+        ("exposes", &exposes, &["port = 7000\n", "exposes 9000, too", "probe = \"tcp\""][..]),
+        ("tested", &tested, &["port = 7000\n", "probe = \"healthcheck\""]),
+        ("untested", &untested, &["kind = \"none\"", "probe = \"skip\""]),
+    ] {
+        let outcome =
+            scene.farrier(["new", name, "--layer", "user", "--image", image]).output().assert_code(0);
+        let path = scene.layer(Layer::User).join(format!("{name}.toml"));
+        let text = std::fs::read_to_string(path).expect("a definition");
+        for words in expected {
+            assert!(text.contains(words), "{name}: {words}: {text}");
+        }
+        assert_eq!(outcome.stdout().contains("nothing is known"), name == "untested", "{outcome}");
+    }
+    validates(&scene);
+}
+
+#[test]
+fn an_engine_that_never_answers_is_not_waited_for() {
+    let scene = Scene::new();
+    let socket = scene.path("silent.sock");
+    // Whoever connects waits in the backlog for ever.
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let run = scene.farrier(["new", "db", "--layer", "user", "--image", "example/unknown:1"]);
+    run.env("DOCKER_HOST", format!("unix://{}", socket.display())).output().assert_code(0);
+    assert!(scene.layer(Layer::User).join("db.toml").is_file());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::folder::CacheFolder;
 use crate::engine::Image;
 
 /// Changes with the form of the entries, and with what the engine's answers are converted to.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The folder with what is known of images; without one, nothing is.
 #[derive(Clone, Debug, Default)]

@@ -2,22 +2,28 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 
 use super::data::{indented, print};
-use crate::cli::{New, NewLayer};
-use crate::definition::draft::{Draft, SCHEMA_FILE, check_name};
+use crate::cli::{LaunchOptions, New, NewLayer};
+use crate::connection::connect;
+use crate::definition::draft::{Draft, ImageFacts, SCHEMA_FILE, check_name};
 use crate::definition::{
     LayerDirectories, check_image, escape, is_escape, json_schema, load, outside_workspace,
 };
+use crate::engine::address::Choice;
 use crate::error::{Code, Failure, Problem};
 use crate::exit;
-use crate::settings::layer_directories;
+use crate::runtime::Stage;
+use crate::settings::{Settings, layer_directories};
 
 /// Others may read a definition, and only its owner write it.
 const MODE: u32 = 0o644;
+/// How long an engine is waited for that could tell about the image.
+const ENGINE_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Writes the file; an existing one is never touched.
 pub fn new(options: &New) -> Result<u8, Failure> {
@@ -31,7 +37,7 @@ pub fn new(options: &New) -> Result<u8, Failure> {
         invalid(format!("`{}` is no image: {reason}", escape(&options.image)))
             .hint("Write it as for `docker run`: `postgres:16`.")
     })?;
-    let mut draft = Draft::of(&options.image);
+    let mut draft = Draft::of(&options.image, name, facts(options)?);
     if let Some(port) = options.port {
         draft = draft.at(port);
     }
@@ -47,6 +53,9 @@ pub fn new(options: &New) -> Result<u8, Failure> {
     target.write_schema()?;
     let path = folder.join(file);
     let mut text = format!("{} declares `{name}`. Next:\n", escape(&path.display().to_string()));
+    if !draft.says_something() {
+        text.push_str("  say where it listens and what proves it ready: nothing is known about this image\n");
+    }
     text.push_str("  edit it, then check it with `farrier validate`\n");
     if layer == NewLayer::Workspace {
         text.push_str(&format!(
@@ -56,6 +65,26 @@ pub fn new(options: &New) -> Result<u8, Failure> {
     text.push_str("  farrier up\n");
     print(&text);
     Ok(exit::SUCCESS)
+}
+
+/// What the image says of itself, if an engine answers soon that it is there. Without an engine or the image there is
+/// nothing to say, and that is no error.
+///
+/// # Errors
+/// When a signal ends the wait.
+fn facts(options: &New) -> Result<ImageFacts, Failure> {
+    let settings = Settings::new(&options.layers, &LaunchOptions::default());
+    let found = Stage::start()?.run_alone(async {
+        let asked = async {
+            let connected = connect(&Choice::default(), &settings).await.ok()?;
+            connected.engine.image(&options.image).await.ok()?
+        };
+        Ok(tokio::time::timeout(ENGINE_ANSWERS, asked).await.ok().flatten())
+    })?;
+    let Some(image) = found else { return Ok(ImageFacts::default()) };
+    let test = image.process.health.map(|health| health.test).unwrap_or_default();
+    let has_health_test = test.first().is_some_and(|kind| kind != "NONE");
+    Ok(ImageFacts { ports: image.ports, has_health_test })
 }
 
 /// The layer and its folder.

@@ -1,51 +1,51 @@
 //! A first definition as text: commented, valid as it stands, and made to be edited.
 
+use super::known_images::{self, KnownImage};
 use super::names::is_sidecar_host;
+
+/// What an image that is present says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// The TCP ports that it exposes, in ascending order.
+    pub ports: Vec<u16>,
+    /// Whether it has a HEALTHCHECK.
+    pub has_health_test: bool,
+}
 
 /// What a first definition says.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// The image.
     pub image: String,
-    /// The port; none for a sidecar that nobody connects to.
+    /// The port; `None` for a sidecar that nobody connects to.
     pub port: Option<u16>,
-    /// The probe; its own settings are left to the reader.
+    /// The probe.
     pub probe: String,
-    /// Environment that such an image does not start without.
-    pub env: Vec<(&'static str, &'static str)>,
+    known: Option<&'static KnownImage>,
+    facts: ImageFacts,
+    name: String,
 }
 
-/// What is known about images by the last part of their name: the port they listen on, the probe that speaks
-/// their protocol, and what they do not start without. From the images' own documentation on Docker Hub.
-type Known = (&'static [&'static str], u16, &'static str, &'static [(&'static str, &'static str)]);
-
-const KNOWN: &[Known] = &[
-    (&["postgres", "postgis", "pgvector", "timescaledb"], 5432, "postgres", &[("POSTGRES_PASSWORD", "dev")]),
-    (&["redis", "valkey"], 6379, "redis", &[]),
-    (&["mysql"], 3306, "mysql", &[("MYSQL_ROOT_PASSWORD", "dev")]),
-    (&["mariadb"], 3306, "mysql", &[("MARIADB_ROOT_PASSWORD", "dev")]),
-    (&["nginx", "httpd", "caddy"], 80, "http", &[]),
-    (&["mongo"], 27017, "tcp", &[]),
-    (&["rabbitmq"], 5672, "tcp", &[]),
-    (&["memcached"], 11211, "tcp", &[]),
-];
-
 impl Draft {
-    /// A definition for this image, with what is known about images of its name.
+    /// A definition for this image under this name, with what is known about images of its name, and with what the
+    /// image says of itself if it is present.
     #[must_use]
-    pub fn of(image: &str) -> Self {
-        let path = image.split(['@']).next().unwrap_or(image);
-        let last = path.rsplit('/').next().unwrap_or(path);
-        let base = last.split(':').next().unwrap_or(last);
-        let known = KNOWN.iter().find(|(names, ..)| names.contains(&base));
-        let (port, probe, env) =
-            known.map_or((None, None, &[][..]), |(_, port, probe, env)| (Some(*port), Some(*probe), *env));
-        Self {
-            image: image.to_owned(),
-            port,
-            probe: probe.unwrap_or(if port.is_some() { "tcp" } else { "skip" }).to_owned(),
-            env: env.to_vec(),
-        }
+    pub fn of(image: &str, name: &str, facts: ImageFacts) -> Self {
+        let known = known_images::find(image);
+        let exposed = facts.ports.first().copied();
+        let port = match known {
+            Some(known) if facts.ports.is_empty() || facts.ports.contains(&known.port) => Some(known.port),
+            _ => exposed,
+        };
+        // The protocol tells more than a test that the image's maker wrote, an open port less.
+        let probe = match known.map(|known| known.probe) {
+            Some(probe) if probe != "tcp" => probe,
+            _ if facts.has_health_test => "healthcheck",
+            _ if port.is_some() => "tcp",
+            _ => "skip",
+        };
+        let (image, name) = (image.to_owned(), name.to_owned());
+        Self { image, port, probe: probe.to_owned(), known, facts, name }
     }
 
     /// The same at another port, or at a port at all.
@@ -58,52 +58,122 @@ impl Draft {
         self
     }
 
+    /// Whether it says where the sidecar listens or what proves it ready; else that is left to the reader.
+    #[must_use]
+    pub fn says_something(&self) -> bool {
+        self.port.is_some() || self.probe != "skip"
+    }
+
     /// The text.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-        let env: Vec<String> =
-            self.env.iter().map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
-        let env = if env.is_empty() {
-            "# env = { NAME = \"value\" }".to_owned()
-        } else {
-            format!("env = {{ {} }}", env.join(", "))
-        };
-        let interface = match self.port {
-            Some(port) => format!(
-                "kind = \"port\"\n# Where it listens in its container; nothing is published on this host.\nport = {port}\n\
-                 # More names for the harness to reach it by, beside the name of this file.\n# aliases = [\"db.test\"]"
-            ),
-            None => {
-                "# Nobody connects to it. For a server: kind = \"port\" and port = 5432.\nkind = \"none\""
-                    .to_owned()
-            }
-        };
-        let command = match self.probe.as_str() {
-            "exec" => "command = [\"true\"]  # what to run in it: exit code 0 is ready",
-            _ => "# command = [\"pg_isready\"]  # for exec: what to run in it; exit code 0 is ready",
-        };
-        let settings = match self.probe.as_str() {
-            "http" => "# settings = { path = \"/\", status = [\"2xx\", \"3xx\"] }\n",
-            "log" => "settings = { text = \"ready\" }\n",
-            _ => "",
-        };
         format!(
             "#:schema ./{SCHEMA_FILE}\n\
              # A sidecar of farrier: the name of this file is its name.\n\
              lifecycle = \"shared\"  # one container for all launches, left running for the next one\n\
              image = {image}\n{env}\n\
-             # entrypoint = [\"/bin/server\"]\n# command = [\"--verbose\"]\n# resources = {{ memory = \"512MiB\" }}\n\
+             # entrypoint = [\"/bin/server\"]\n{command}\n# resources = {{ memory = \"512MiB\" }}\n\
              \n[interface]\n{interface}\n\
              \n[readiness]\n\
              # What proves that it is ready: tcp, healthcheck, exec, http, log, postgres, redis, mysql, grpc, mcp, skip,\n\
              # or a component of your own: \"./NAME.wasm\" (`farrier probe new NAME` begins one).\n\
-             probe = {probe}\n{settings}{command}\n\
-             timeout = \"30s\"  # from the container's start, pulls excluded; if it runs already, from the first poll\n",
+             {note}probe = {probe}\n{settings}{test}\n\
+             timeout = \"{timeout}\"  # from the container's start, pulls excluded; if it runs already, from the first poll\n",
             image = quoted(&self.image),
+            env = self.env(),
+            command = self.command(),
+            interface = self.interface(),
+            note = self.note(),
             probe = quoted(&self.probe),
+            settings = self.settings(),
+            test = self.test(),
+            timeout = if self.known.is_some() { "2m" } else { "30s" },
         )
     }
+
+    fn env(&self) -> String {
+        let pairs = self.known.map(|known| known.env).unwrap_or_default();
+        let pairs: Vec<(String, String)> = pairs
+            .iter()
+            .map(|(name, value)| (key(name), quoted(&value.replace("{name}", &self.name))))
+            .collect();
+        match pairs.as_slice() {
+            [] => "# env = { NAME = \"value\" }".to_owned(),
+            [(name, value)] => format!("env = {{ {name} = {value} }}"),
+            pairs => {
+                let lines: Vec<String> =
+                    pairs.iter().map(|(name, value)| format!("env.{name} = {value}")).collect();
+                lines.join("\n")
+            }
+        }
+    }
+
+    fn command(&self) -> String {
+        let words = self.known.map(|known| known.command).unwrap_or_default();
+        if words.is_empty() {
+            return "# command = [\"--verbose\"]".to_owned();
+        }
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        format!("command = [{}]", words.join(", "))
+    }
+
+    fn interface(&self) -> String {
+        let Some(port) = self.port else {
+            return "# Nobody connects to it. For a server: kind = \"port\" and port = 5432.\nkind = \"none\"".to_owned();
+        };
+        let others: Vec<String> =
+            self.facts.ports.iter().filter(|other| **other != port).map(ToString::to_string).collect();
+        let others = match others.as_slice() {
+            [] => String::new(),
+            others => format!("# The image exposes {}, too.\n", others.join(", ")),
+        };
+        format!(
+            "kind = \"port\"\n# Where it listens in its container; nothing is published on this host.\n{others}port = {port}\n\
+             # More names for the harness to reach it by, beside the name of this file.\n# aliases = [\"db.test\"]"
+        )
+    }
+
+    /// What the reader must know about the probe.
+    fn note(&self) -> &'static str {
+        match self.probe.as_str() {
+            "mcp" => {
+                "# A server that speaks over standard input and output cannot be reached: start it with its HTTP transport,\n\
+                 # by `command` above, at the port above. For a path other than /mcp: settings = { path = \"/\" }.\n"
+            }
+            "healthcheck" if self.facts.has_health_test => "# The image brings a HEALTHCHECK.\n",
+            "skip" if self.port.is_none() => {
+                "# Nothing is known about this image: skip means that it runs, and no more.\n"
+            }
+            _ => "",
+        }
+    }
+
+    fn settings(&self) -> String {
+        let of_known = self.known.filter(|known| known.probe == self.probe && !known.settings.is_empty());
+        match (of_known, self.probe.as_str()) {
+            (Some(known), _) => format!("settings = {}\n", known.settings),
+            (None, "http") => "# settings = { path = \"/\", status = [\"2xx\", \"3xx\"] }\n".to_owned(),
+            (None, "log") => "settings = { text = \"ready\" }\n".to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    fn test(&self) -> &'static str {
+        match self.probe.as_str() {
+            "exec" => "command = [\"true\"]  # what to run in it: exit code 0 is ready",
+            _ => "# command = [\"pg_isready\"]  # for exec: what to run in it; exit code 0 is ready",
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// A key as TOML takes it.
+fn key(name: &str) -> String {
+    let is_bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if is_bare { name.to_owned() } else { quoted(name) }
 }
 
 /// The file that editors check definitions against, beside them.

@@ -99,10 +99,17 @@ pub(super) fn convert_image(image: ImageInspect) -> Image {
     let mut volumes = config.volumes.clone().unwrap_or_default();
     volumes.sort();
     let labels = config.labels.clone().unwrap_or_default().into_iter().collect();
+    let exposed = config.exposed_ports.clone().unwrap_or_default();
+    let tcp =
+        |port: &String| port.strip_suffix("/tcp").unwrap_or(port).parse().ok().filter(|port| *port != 0);
+    let mut ports: Vec<u16> = exposed.iter().filter_map(tcp).collect();
+    ports.sort_unstable();
+    ports.dedup();
     Image {
         id: image.id.unwrap_or_default(),
         process: convert_process(config),
         volumes,
+        ports,
         architecture: image.architecture.unwrap_or_default(),
         labels,
     }

@@ -151,6 +151,7 @@ impl Garbled for Option<Image> {
                 id: nonsense.text(),
                 process: process(nonsense),
                 volumes: nonsense.list("/".to_owned()),
+                ports: vec![0, u16::MAX],
                 architecture: nonsense.text(),
                 ..Image::default()
             },
