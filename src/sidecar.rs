@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::definition::container_token;
 use crate::definition::model::{Definition, Layer, Mount};
+use crate::definition::{container_token, familiar_image};
 use crate::engine::{Container, ContainerSpec, Mounted};
 use crate::proxies::Proxies;
 
@@ -218,7 +218,7 @@ pub fn older_data(container: &Container) -> Vec<String> {
 impl Configuration {
     fn of(definition: &Definition) -> Self {
         Self {
-            image: definition.image.clone(),
+            image: familiar_image(&definition.image),
             entrypoint: definition.entrypoint.clone().unwrap_or_default(),
             command: definition.command.clone().unwrap_or_default(),
             env: definition.env.clone(),
@@ -256,7 +256,7 @@ impl Configuration {
                 fields.push(field.to_owned());
             }
         };
-        note("image", before.image != self.image);
+        note("image", familiar_image(&before.image) != self.image);
         note("entrypoint", before.entrypoint != self.entrypoint);
         note("command", before.command != self.command);
         let names: BTreeSet<&String> = before.env.keys().chain(self.env.keys()).collect();

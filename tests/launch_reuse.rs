@@ -33,6 +33,31 @@ fn the_second_launch_leaves_a_running_sidecar_untouched() {
 }
 
 #[test]
+fn another_spelling_of_the_image_or_of_line_ends_changes_nothing() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let network = scene.network("net");
+    let image = fixture_image();
+    let top = "env.A = \"\"\"\none\ntwo\"\"\"\n";
+    scene.define("db", &server(&image, top));
+    assert_answered(scene.launch(scene.asking(&network, "db")).output());
+    assert_eq!(scene.take_decisions(), ["create: it does not exist"]);
+    let first = identity(&scene.container("db"));
+    for (image, ends) in [
+        (format!("docker.io/library/{image}"), "\n"),
+        (format!("library/{image}"), "\n"),
+        (format!("index.docker.io/{image}"), "\r\n"),
+        (image.clone(), "\r\n"),
+    ] {
+        scene.define("db", &server(&image, top).replace('\n', ends));
+        assert_answered(scene.launch(scene.asking(&network, "db")).output());
+        assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"], "{image}");
+        assert_eq!(identity(&scene.container("db")), first);
+    }
+    let env = inspect(&scene.container("db"), "{{json .Config.Env}}").expect("an environment");
+    assert!(env.contains("\"A=one\\ntwo\""), "{env}");
+}
+
+#[test]
 fn an_edit_recreates_with_the_field_as_the_cause_and_the_plan_says_so_before() {
     let Some(scene) = Scene::with_docker() else { return };
     let network = scene.network("net");

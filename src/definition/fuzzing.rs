@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::model::{Definition, Layer};
 use super::node::{MAX_DEPTH, Node, Value};
 use super::{
-    check_image, container_token, duration, layers, qualified_image, read, refusals, size, toml,
-    variable_token, yaml,
+    check_image, container_token, duration, familiar_image, layers, qualified_image, read, refusals, size,
+    toml, variable_token, yaml,
 };
 use crate::approval::fuzzing::assert_asked;
 use crate::elapsed::limit;
@@ -150,6 +150,7 @@ pub fn image_references(data: &[u8]) {
     }
     let whole = qualified_image(&text);
     assert_eq!(qualified_image(&whole), whole, "{text:?} is whole once it is completed");
+    assert_eq!(qualified_image(&familiar_image(&text)), whole, "{text:?} and its short form name one image");
     let is_id = whole.rsplit(':').next().is_some_and(|hex| hex.len() == 64) && !whole.contains(['/', '@']);
     assert!(is_id || check_image(&whole).is_ok(), "{text:?} became {whole:?}");
 }

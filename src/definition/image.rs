@@ -47,6 +47,19 @@ pub fn qualified(image: &str) -> String {
     format!("{}{tag}", completed(image))
 }
 
+/// The shortest form of a reference, as docker shows it: equal for all spellings of one reference.
+#[must_use]
+pub fn familiar(image: &str) -> String {
+    let whole = qualified(image);
+    let short = whole.strip_prefix("docker.io/").map(|path| path.strip_prefix("library/").unwrap_or(path));
+    // Without its registry, the rest must not look like one with another registry.
+    let short = short.filter(|short| qualified(short) == whole).unwrap_or(&whole);
+    match short.strip_suffix(":latest") {
+        Some(untagged) if qualified(untagged) == whole => untagged.to_owned(),
+        _ => short.to_owned(),
+    }
+}
+
 /// The reference with its registry, whatever stands behind its name.
 fn completed(image: &str) -> String {
     const REGISTRY: &str = "docker.io";
@@ -195,6 +208,24 @@ mod tests {
     }
 
     #[test]
+    fn spellings_of_one_image_have_one_familiar_form() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (images, short) in [
+            (&["x", "x:latest", "docker.io/x", "library/x", "docker.io/library/x:latest"][..], "x"),
+            (&["x:1", "docker.io/library/x:1", "index.docker.io/x:1", "library/x:1"], "x:1"),
+            (&["team/x", "docker.io/team/x:latest"], "team/x"),
+            (&["localhost:5000/x", "localhost:5000/x:latest"], "localhost:5000/x"),
+            (&["ghcr.io/a/b:1"], "ghcr.io/a/b:1"),
+            (&[&digest], &digest),
+            (&[&format!("x@{digest}"), &format!("docker.io/library/x@{digest}")], &format!("x@{digest}")),
+        ] {
+            for image in images {
+                assert_eq!(familiar(image), short, "{image}");
+            }
+        }
+    }
+
+    #[test]
     fn says_why_not() {
         let long = "a".repeat(255);
         for (image, why) in [
@@ -234,6 +265,12 @@ mod tests {
         #[test]
         fn never_panics(image in "\\PC*") {
             let _ = check(&image);
+        }
+
+        #[test]
+        fn the_familiar_form_names_the_same_image(image in "(docker.io/|localhost/)?(library/)?[a-c]{1,3}(:latest|:1)?") {
+            prop_assert_eq!(qualified(&familiar(&image)), qualified(&image));
+            prop_assert_eq!(familiar(&familiar(&image)), familiar(&image));
         }
 
         #[test]

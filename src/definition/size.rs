@@ -1,14 +1,15 @@
 //! Amounts of memory as docker's command line takes them.
 
-/// Reads `67108864`, `512m`, `1g`, `64MiB`, `1.5GiB` into bytes.
+/// Reads `67108864`, `512m`, `1g`, `64MiB`, `512Mi`, `1.5GiB` into bytes.
 ///
-/// Units are powers of 1024 whichever way they are spelled, as in docker's own `--memory`
-/// (`go-units` `RAMInBytes`).
+/// Units are powers of 1024 whichever way they are spelled, as in docker's own `--memory` and in compose
+/// (`go-units` `RAMInBytes`). Kubernetes' `Ki` to `Pi` mean the same.
 ///
 /// # Errors
 /// One clause that says why the text is not an amount.
 pub fn parse(text: &str) -> Result<u64, String> {
-    const SHAPE: &str = "it is not a number of bytes with an optional unit (b, k, m, g, t)";
+    const SHAPE: &str =
+        "it is not a number of bytes with an optional unit (b, k, m, g, t, p; also `MiB` or `Mi`)";
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let Some((number, unit)) = text.split_at_checked(end) else {
@@ -17,15 +18,16 @@ pub fn parse(text: &str) -> Result<u64, String> {
     let unit = unit.trim_start_matches(' ').to_ascii_lowercase();
     let power = match unit.as_str() {
         "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
+        "k" | "kb" | "kib" | "ki" => 10,
+        "m" | "mb" | "mib" | "mi" => 20,
+        "g" | "gb" | "gib" | "gi" => 30,
+        "t" | "tb" | "tib" | "ti" => 40,
+        "p" | "pb" | "pib" | "pi" => 50,
         _ => return Err(SHAPE.to_owned()),
     };
     let too_large = || "it is more than the engine can take".to_owned();
     if let Some((whole, fraction)) = number.split_once('.') {
-        if whole.is_empty() || fraction.is_empty() || fraction.contains('.') {
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
             return Err(SHAPE.to_owned());
         }
         return scaled(number, power).ok_or_else(too_large);
@@ -40,10 +42,11 @@ pub fn parse(text: &str) -> Result<u64, String> {
 /// A decimal fraction of a unit in whole bytes, rounded down.
 fn scaled(number: &str, power: u32) -> Option<u64> {
     let (whole, fraction) = number.split_once('.')?;
-    let whole = whole.parse::<u64>().ok()?.checked_mul(1 << power)?;
+    // As docker takes them, `.5g` and `5.g` are numbers.
+    let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()? }.checked_mul(1 << power)?;
     // Nine digits are finer than one byte in a gibibyte.
     let digits: String = fraction.chars().take(9).collect();
-    let part = digits.parse::<u128>().ok()?.checked_mul(1 << power)?
+    let part = if digits.is_empty() { 0 } else { digits.parse::<u128>().ok()? }.checked_mul(1 << power)?
         / 10_u128.checked_pow(u32::try_from(digits.len()).ok()?)?;
     let bytes = whole.checked_add(u64::try_from(part).ok()?)?;
     i64::try_from(bytes).is_ok().then_some(bytes)
@@ -64,6 +67,15 @@ mod tests {
             ("64MiB", 67_108_864),
             ("1g", 1_073_741_824),
             ("1.5GiB", 1_610_612_736),
+            ("1.5g", 1_610_612_736),
+            (".5g", 536_870_912),
+            ("5.m", 5_242_880),
+            ("512Mi", 536_870_912),
+            ("512MiB", 536_870_912),
+            ("64Ki", 65_536),
+            ("2Gi", 2_147_483_648),
+            ("1Ti", 1_099_511_627_776),
+            ("1p", 1_125_899_906_842_624),
             ("0.5k", 512),
             ("100b", 100),
         ] {
@@ -80,8 +92,12 @@ mod tests {
             "+1m",
             "1e3",
             "1..5g",
-            ".5g",
-            "5.g",
+            ".",
+            ".g",
+            "512i",
+            "512ib",
+            "1Ei",
+            "1mm",
             "1 gigabyte",
             "0x10",
             "nan",

@@ -39,9 +39,8 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
 fn scan_error(text: &str, error: &ScanError) -> SyntaxError {
     let reason = error.info();
     let mut start = error.marker().byte_offset().unwrap_or(0).min(text.len());
-    // The parser reports the value before a tab that stands where a line must be indented.
     if reason.contains("tab") {
-        start += text.get(start..).and_then(|rest| rest.find('\t')).unwrap_or(0);
+        start = offending_tab(text, start);
     }
     syntax(
         start..start,
@@ -49,6 +48,22 @@ fn scan_error(text: &str, error: &ScanError) -> SyntaxError {
         "Correct the YAML at this place; indentation is made of spaces, and values with `: ` or ` #` in them need \
          quotes.",
     )
+}
+
+/// The tab that the parser means: it reports the place behind the tab, or the value before it.
+fn offending_tab(text: &str, reported: usize) -> usize {
+    let (before, after) = text.split_at_checked(reported).unwrap_or((text, ""));
+    let run = before.len() - before.trim_end_matches('\t').len();
+    if run > 0 {
+        return reported - run;
+    }
+    let in_indentation = |at: &usize| {
+        let line = after.get(..*at).and_then(|skipped| skipped.rsplit_once('\n'));
+        line.is_some_and(|(_, indentation)| indentation.chars().all(|character| character == ' '))
+    };
+    let mut tabs = after.match_indices('\t').map(|(at, _)| at);
+    let first = tabs.clone().next();
+    tabs.find(in_indentation).or(first).map_or(reported, |at| reported + at)
 }
 
 fn syntax(span: Range<usize>, message: impl Into<String>, hint: impl Into<String>) -> SyntaxError {

@@ -50,7 +50,7 @@ impl Reader<'_> {
             }
             _ => Err("it must be a number or a string".to_owned()),
         };
-        let hint = "Write bytes or a number with a unit: 67108864, \"512m\", \"64MiB\", \"1g\".";
+        let hint = "Write bytes or a number with a unit: 67108864, \"512m\", \"512Mi\", \"64MiB\", \"1.5g\".";
         self.usable(parsed, node, field, "size", hint)
     }
 
