@@ -37,7 +37,7 @@ codes! {
     InvalidValue = "invalid-value",
     /// A required field is absent.
     MissingField = "missing-field",
-    /// A key that no field has (a warning).
+    /// A key that no field has: an error where compose or docker have it, else a warning.
     UnknownKey = "unknown-key",
     /// Fields that contradict each other.
     ConflictingFields = "conflicting-fields",
@@ -79,6 +79,8 @@ codes! {
     ProbeInvalid = "probe-invalid",
     /// The component's SHA-256 is not the pinned one.
     ProbePinMismatch = "probe-pin-mismatch",
+    /// The component is not pinned (a warning).
+    ProbeUnpinned = "probe-unpinned",
     /// The component imports what its grants do not cover.
     ProbeNotGranted = "probe-not-granted",
     /// A granted folder cannot be read, or holds what is not given to probes.
@@ -232,6 +234,9 @@ pub struct Problem {
     pub hints: Vec<String>,
     /// The sidecar that it is about.
     pub sidecar: Option<String>,
+    /// Whether a warning is told even where only errors are wanted: the container may run with more power than its
+    /// definition says.
+    pub is_told_always: bool,
 }
 
 impl Problem {
@@ -245,6 +250,7 @@ impl Problem {
             place: None,
             hints: Vec::new(),
             sidecar: None,
+            is_told_always: false,
         }
     }
 

@@ -23,6 +23,7 @@ pub fn code_of(problems: &[Problem]) -> u8 {
                 | Code::DefinitionUnreadable
                 | Code::InvalidValue
                 | Code::MissingField
+                | Code::UnknownKey
                 | Code::ConflictingFields
                 | Code::NameCollision
                 | Code::DuplicateDefinition

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::approval::Approval;
+use crate::approval::{Approval, Disabled};
 use crate::definition::{self, Definition, Layer, LayerReport};
 use crate::error::{Code, Failure, Problem};
 use crate::exit;
@@ -35,6 +35,8 @@ pub struct Preparation {
     pub layers: Vec<LayerReport>,
     /// Sidecars whose probes were found, in the order of names.
     pub sidecars: Vec<Prepared>,
+    /// The trusted sidecars that the workspace disables.
+    pub disabled: Vec<Disabled>,
     /// How many definitions are in force.
     pub definitions: usize,
     /// Errors and warnings.
@@ -48,11 +50,17 @@ pub fn prepare(settings: &Settings) -> Preparation {
     let folders = ProbeFolders::of(&settings.directories);
     let mut preparation = Preparation {
         layers: loaded.layers,
+        disabled: loaded
+            .disabled
+            .into_iter()
+            .map(|disablement| Disabled { disablement, approval: Approval::Missing })
+            .collect(),
         definitions: loaded.definitions.len(),
         problems: loaded.problems,
         ..Preparation::default()
     };
-    preparation.problems.extend(definition::refusals(&loaded.definitions));
+    let refusals = definition::refusals(&loaded.definitions).into_iter();
+    preparation.problems.extend(refusals.map(definition::in_the_files_language));
     for definition in loaded.definitions {
         match find_probes(&definition, &folders) {
             Ok(probes) => {
@@ -111,7 +119,7 @@ fn find_probes(definition: &Definition, folders: &ProbeFolders) -> Result<Vec<Fo
     for readiness in &definition.readiness {
         match catalogue::find(definition, readiness, folders) {
             Ok(found) => probes.push(found),
-            Err(found) => problems.extend(found),
+            Err(found) => problems.extend(found.into_iter().map(definition::in_the_files_language)),
         }
     }
     if problems.is_empty() { Ok(probes) } else { Err(problems) }

@@ -266,7 +266,7 @@ fn a_pin_must_match_and_a_missing_one_is_told_with_the_digest() {
         json(&outcome)
     };
     let unpinned = report("", 0);
-    assert_eq!(codes(&unpinned), [("warning".to_owned(), "probe-pin-mismatch".to_owned())]);
+    assert_eq!(codes(&unpinned), [("warning".to_owned(), "probe-unpinned".to_owned())]);
     assert!(unpinned["problems"][0]["hints"].to_string().contains(&digest), "{unpinned:#}");
     assert_eq!(codes(&report(&format!("sha256 = \"{digest}\"\n"), 0)), []);
     let wrong = report(&format!("sha256 = \"{}\"\n", "0".repeat(64)), 2);
@@ -340,4 +340,38 @@ fn probes_check_their_settings_where_address_space_is_limited() {
     let run = Run::program(&scene, "sh").args(["-c", script, "sh", farrier, "validate"]);
     let outcome = run.output().assert_code(2);
     assert!(outcome.stdout().contains("[probe-settings]") && outcome.stdout().contains("pathh"), "{outcome}");
+}
+
+#[test]
+fn hints_speak_the_language_of_the_file() {
+    let scene = Scene::new();
+    let yaml = "lifecycle: shared\nimage: postgres:16\nenvironment: {A: b}\ninterface: {kind: none}\n";
+    scene.define_in(Layer::User, "a.yaml", yaml);
+    scene.define_in(
+        Layer::User,
+        "b.toml",
+        "lifecycle = \"shared\"\nimage = \"x\"\nenvironment = { A = \"b\" }\n",
+    );
+    let outcome = without_engine(&scene, &["validate", "--no-workspace"]).output().assert_code(2);
+    for words in [
+        "`env: { NAME: \"value\" }`",
+        "`readiness: { probe: \"healthcheck\" }`",
+        "`env = { NAME = \"value\" }`",
+    ] {
+        assert!(outcome.stdout().contains(words), "{words}: {outcome}");
+    }
+    assert_eq!(outcome.stdout().matches("error[unknown-key]").count(), 2, "{outcome}");
+}
+
+#[test]
+fn what_leaves_a_container_more_power_is_said_where_only_errors_are_wanted() {
+    let scene = Scene::new();
+    let definition = |more: &str| {
+        format!("lifecycle = \"shared\"\nimage = \"x\"\n{more}\n[interface]\nkind = \"port\"\nport = 80\n")
+    };
+    scene.define_in(Layer::User, "db.toml", definition("resources.memroy = \"64MiB\""));
+    scene.define_in(Layer::User, "other.toml", definition("comment = \"x\""));
+    let outcome = without_engine(&scene, &["up", "-q", "--no-workspace"]).output().assert_code(125);
+    assert!(outcome.stderr().contains("`resources.memroy` is not a key"), "{outcome}");
+    assert!(!outcome.stderr().contains("`comment`"), "{outcome}");
 }

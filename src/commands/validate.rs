@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::data::{layer_lines, layers_json, print, print_json};
 use crate::approval;
 use crate::cli::{self, Format};
-use crate::definition::render;
+use crate::definition::{in_the_files_language, render};
 use crate::error::{Failure, Problem};
 use crate::event::problem_json;
 use crate::exit::code_of;
@@ -26,6 +26,7 @@ pub fn validate(options: &cli::Validate, color: bool) -> Result<u8, Failure> {
     let mut preparation = preparation::prepare(&settings);
     preparation.problems.extend(unused_workspace::warnings(&options.layers));
     preparation.problems.extend(approval::not_run(&settings, &mut preparation.sidecars));
+    preparation.problems.extend(approval::not_run(&settings, &mut preparation.disabled));
     let turns = [Turn::Trusted, Turn::Approved];
     if validates_settings(&preparation.sidecars, &turns) {
         let host = Arc::new(ProbeHost::new(settings.cache.clone(), settings.state.clone()));
@@ -37,7 +38,8 @@ pub fn validate(options: &cli::Validate, color: bool) -> Result<u8, Failure> {
         }
     }
     let probes = preparation.sidecars.iter().flat_map(|prepared| &prepared.probes);
-    let remarks: Vec<Problem> = probes.filter_map(|found| found.remark.clone()).collect();
+    let remarks: Vec<Problem> =
+        probes.filter_map(|found| found.remark.clone().map(in_the_files_language)).collect();
     preparation.problems.extend(remarks);
     match options.format {
         Format::Human => print(&human(&preparation, color)),

@@ -1,6 +1,7 @@
 //! A tree to a definition: checks every field, and reports all problems with their places.
 
 mod container;
+mod foreign;
 mod grants;
 mod interface;
 mod mounts;
@@ -18,9 +19,10 @@ use std::sync::Arc;
 use self::reader::{Reader, Table};
 pub use self::readiness::BUILT_IN;
 use self::survey::Survey;
+use super::declared::Declared;
 use super::interpolation::has_secret;
 use super::model::{Definition, Layer, Lifecycle};
-use super::node::{Node, ScalarKind, Value};
+use super::node::{Entry, Node, ScalarKind, Value};
 use super::read::Access;
 use super::schema::DefinitionFile;
 use crate::error::{Code, Place, Problem, Source};
@@ -30,15 +32,20 @@ use crate::error::{Code, Place, Problem, Source};
 pub enum Declaration {
     /// A sidecar.
     Sidecar(Box<Definition>),
-    /// That the inherited sidecar of this name goes; where that is said.
-    Disabled(Place),
+    /// That the inherited sidecar of this name goes.
+    Disabled {
+        /// Where that is said.
+        place: Place,
+        /// Everything that the file says.
+        declared: Declared,
+    },
     /// A sidecar that cannot be used: its errors were reported.
     Broken,
 }
 
 /// Decodes one file. The name is the file's stem.
 ///
-/// A disabled definition is not checked further than its keys: what does not take part may be unfinished.
+/// A disabled definition is not checked further: what does not take part may be unfinished.
 pub fn decode(root: &Node, source: &Arc<Source>, name: &str, layer: Layer) -> (Declaration, Vec<Problem>) {
     let mut reader = Reader::new(source, name);
     let declaration = declaration(root, source, name, layer, &mut reader);
@@ -59,22 +66,27 @@ fn declaration(
         _ => root,
     };
     let start = 0..0;
-    let Value::Table(_) = root.value else {
+    let Value::Table(entries) = &root.value else {
         let message = format!("a definition must be a table of keys, not {}", root.describe());
         let hint = "Begin with keys such as `lifecycle`, `image` and `interface`.";
         reader.report(Problem::error(Code::InvalidValue, message).hint(hint), &root.span);
         return Declaration::Broken;
     };
-    let Some(table) = reader.table(root, "", DefinitionFile::KEYS, &start) else {
-        return Declaration::Broken;
-    };
-    if let Some(node) = table.get("disable") {
+    if let Some(Entry { value: node, .. }) = entries.iter().find(|entry| entry.key == "disable") {
         match reader.boolean(node, "disable") {
-            Some(true) => return Declaration::Disabled(reader.place(&node.span)),
+            Some(true) => {
+                return Declaration::Disabled {
+                    place: reader.place(&node.span),
+                    declared: Declared::of(root),
+                };
+            }
             Some(false) => {}
             None => return Declaration::Broken,
         }
     }
+    let Some(table) = reader.table(root, "", DefinitionFile::KEYS, &start) else {
+        return Declaration::Broken;
+    };
     let survey = Survey::of(root, reader);
     match sidecar(table, survey, source, name, layer, reader) {
         Some(definition) if !reader.has_errors() => Declaration::Sidecar(Box::new(definition)),
@@ -141,7 +153,7 @@ fn description(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
 }
 
 fn lifecycle(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Lifecycle> {
-    const HINT: &str = "Write \"shared\" for one container that all launches use, \"session\" for one each.";
+    const HINT: &str = "Write `lifecycle = \"shared\"`: one container, which all launches use.";
     let Some(node) = table.get("lifecycle") else {
         reader.missing("lifecycle", HINT, table.span);
         return None;
@@ -151,7 +163,7 @@ fn lifecycle(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Lifecycle> {
         Some("shared") => Some(Lifecycle::Shared),
         Some("session") => Some(Lifecycle::Session),
         _ => {
-            reader.wrong("lifecycle", "\"shared\" or \"session\"", node, HINT);
+            reader.wrong("lifecycle", "\"shared\"", node, HINT);
             None
         }
     }

@@ -43,11 +43,13 @@ fn interface(definition: &Definition, refuse: &mut Refuse<'_>) {
         Interface::Port { .. } | Interface::None => return,
         Interface::Mcp { .. } => (
             "mcp",
-            "Write `kind = \"port\"` to get its host and port as variables, or disable the definition.",
+            "Write `interface.kind = \"port\"` to get its host and port as variables, with `readiness.probe = \"mcp\"` if you \
+             like, or disable the definition.",
         ),
-        Interface::Volume { .. } => {
-            ("volume", "Write `kind = \"none\"` and share the files another way, or disable the definition.")
-        }
+        Interface::Volume { .. } => (
+            "volume",
+            "Write `interface.kind = \"none\"` and share the files another way, or disable the definition.",
+        ),
     };
     refuse(
         "interface.kind",

@@ -61,7 +61,7 @@ table! {
     DefinitionFile {
         /// What the sidecar is for.
         description: Option<String>,
-        /// `shared`: one container for all launches, left running. `session`: one for each launch.
+        /// `shared`: one container for all launches, left running. `session` is understood, but not started.
         lifecycle: Option<Lifecycle>,
         /// The image reference, for example `postgres:16`.
         #[schemars(length(min = 1))]
@@ -72,7 +72,7 @@ table! {
         command: Option<Vec<String>>,
         /// The container's environment. Values keep their text as written.
         env: Option<BTreeMap<String, Scalar>>,
-        /// What is mounted: `docker-socket[:ro|:rw]`, `workspace[:/target][:ro|:rw]`.
+        /// What is mounted: `docker-socket[:ro|:rw]`.
         mounts: Option<Vec<String>>,
         /// Networks joined in addition to the harness's.
         networks: Option<Vec<String>>,
@@ -98,7 +98,7 @@ table! {
 table! {
     /// Limits of the container.
     Resources {
-        /// Memory as docker takes it: bytes, or a number with a unit (`512m`, `1g`, `64MiB`); at least 6 MiB.
+        /// Memory as docker takes it: bytes, or a number with a unit (`512m`, `1.5g`, `64MiB`, `512Mi`); at least 6 MiB.
         #[schemars(schema_with = "size")]
         memory: Option<String>,
         /// GPUs. Understood, but not started.
@@ -144,7 +144,8 @@ table! {
 table! {
     /// How the sidecar proves that it is ready.
     Readiness {
-        /// `tcp`, `healthcheck`, `exec`, `skip`, the name of a custom probe, or `./file.wasm`.
+        /// `tcp`, `healthcheck`, `exec`, `skip`, `http`, `log`, `postgres`, `redis`, `mysql`, `grpc`, `mcp`, the name of a
+        /// custom probe, or `./file.wasm`.
         #[schemars(length(min = 1))]
         probe: Option<String>,
         /// Another spelling of `probe`.
@@ -270,7 +271,7 @@ fn size(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "oneOf": [
             { "type": "integer", "minimum": 1 },
-            { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]+)? *([kKmMgGtT]?[iI]?[bB]?)\\s*$" },
+            { "type": "string", "pattern": "^\\s*([0-9]+\\.?[0-9]*|\\.[0-9]+) *([kKmMgGtTpP]([iI]?[bB]?)|[bB])?\\s*$" },
         ]
     })
 }

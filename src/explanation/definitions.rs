@@ -49,12 +49,14 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::UnknownKey,
-        meaning: "A key is not known, so it has no effect. This is a warning.",
+        meaning: "A key is not known. It is an error if compose, docker or Kubernetes have it, because ignoring it would \
+                  change what runs or leave the container more power; else it is a warning.",
         causes: &[
             "A typing error; the message then names the key that is near.",
-            "The key belongs into another table.",
+            "The key belongs into another table, or has another name here.",
+            "The key is not offered yet.",
         ],
-        steps: &["Correct the key or remove it."],
+        steps: &["Write the key that the hint names, or remove it."],
     },
     Explanation {
         code: Code::ConflictingFields,
@@ -92,8 +94,13 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &[
             "The workspace defines a name that the user, the organisation or the repository defines too; theirs stays in force, and that is a warning.",
             "It disables a definition that is `required`; that is an error.",
+            "It disables a definition that is not required: a warning each time, and nothing runs before somebody approved it.",
+            "It disables a definition, and declares a sidecar that is only spelled otherwise or has the name as an alias; that is an error.",
         ],
-        steps: &["Rename the definition of the workspace, or remove it."],
+        steps: &[
+            "Rename the definition of the workspace, or remove it.",
+            "Approve a disabled sidecar with `farrier approve NAME`, or start without the workspace by `--no-workspace`.",
+        ],
     },
     Explanation {
         code: Code::LayerUnusable,

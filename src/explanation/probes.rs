@@ -35,6 +35,14 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
     },
     Explanation {
+        code: Code::ProbeUnpinned,
+        meaning: "The component is not pinned, so a changed file would run without a word. This is a warning.",
+        causes: &["The definition has no `sha256` beside the probe."],
+        steps: &[
+            "Add the `sha256` that the hint shows, after making sure that the component is the right one.",
+        ],
+    },
+    Explanation {
         code: Code::ProbeNotGranted,
         meaning: "The component imports what its grants do not cover.",
         causes: &[

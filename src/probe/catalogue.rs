@@ -130,7 +130,7 @@ pub fn find(
         }
     }
     let remark = (readiness.sha256.is_none() && !built_in).then(|| {
-        Problem::warning(Code::ProbePinMismatch, format!("the probe `{name}` is not pinned"))
+        Problem::warning(Code::ProbeUnpinned, format!("the probe `{name}` is not pinned"))
             .at(place)
             .of(definition.name.clone())
             .hint(format!("Pin it with `sha256 = \"{}\"`.", component.digest))

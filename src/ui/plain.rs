@@ -49,7 +49,9 @@ impl PlainSink {
         let verbosity = self.verbosity;
         let shown = |least: Verbosity| verbosity >= least;
         match event {
-            Event::Problem(problem) if problem.is_error() || shown(Verbosity::Normal) => {
+            Event::Problem(problem)
+                if problem.is_error() || problem.is_told_always || shown(Verbosity::Normal) =>
+            {
                 let text = render(problem, self.color, WIDTH);
                 Some(if text.ends_with('\n') { text } else { text + "\n" })
             }

@@ -16,7 +16,7 @@ pub fn env(table: Table<'_>, reader: &mut Reader<'_>) -> BTreeMap<String, String
     let mut env = BTreeMap::new();
     let Some(node) = table.get("env") else { return env };
     let Value::Table(entries) = &node.value else {
-        reader.wrong("env", "a table", node, "Write names with their values: `NAME = \"value\"`.");
+        reader.wrong("env", "a table", node, "Write names with their values: `env = { NAME = \"value\" }`.");
         return env;
     };
     for entry in entries {

@@ -7,7 +7,12 @@ use crate::definition::node::{ScalarKind, Value};
 use crate::definition::schema;
 use crate::error::{Code, Problem};
 
-const KIND_HINT: &str = "Write `kind = \"port\"` with a `port`, or `kind = \"none\"`.";
+const KIND_HINT: &str =
+    "Write `interface.kind = \"port\"` with `interface.port = 5432`, or `interface.kind = \"none\"`.";
+const MCP_HINT: &str = "No sidecar of this kind is started: write `interface.kind = \"port\"` to get its host and port as \
+                        variables.";
+const VOLUME_HINT: &str = "No sidecar of this kind is started: write `interface.kind = \"none\"` and share the files another \
+                           way.";
 
 /// The interface, as far as it could be read.
 #[derive(Debug, Default)]
@@ -40,7 +45,7 @@ pub fn decode(table: Table<'_>, reader: &mut Reader<'_>) -> Decoded {
         "mcp" => (mcp(interface, reader), &["port", "aliases", "name", "transport", "path"]),
         "volume" => (volume(interface, reader), &["volume", "mountpoint"]),
         _ => {
-            reader.wrong("interface.kind", "\"port\", \"none\", \"mcp\" or \"volume\"", kind_node, KIND_HINT);
+            reader.wrong("interface.kind", "\"port\" or \"none\"", kind_node, KIND_HINT);
             return Decoded::default();
         }
     };
@@ -57,16 +62,16 @@ fn port(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Interface> {
 fn mcp(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Interface> {
     let port = declared_port(interface, reader);
     let aliases = aliases(interface, reader);
-    let name = required_string(interface, "name", "Name the server; the name becomes its alias.", reader);
+    let name = required_string(interface, "name", MCP_HINT, reader);
     if let (Some(name), Some(node)) = (&name, interface.get("name"))
         && !is_dns_name(name)
     {
-        reader.wrong("interface.name", "a DNS name", node, "Use letters, digits and hyphens.");
+        reader.wrong("interface.name", "a DNS name", node, MCP_HINT);
     }
     if let Some(node) = interface.get("transport")
         && node.scalar().is_none_or(|scalar| scalar.text != "http")
     {
-        reader.wrong("interface.transport", "\"http\"", node, "Remove it: `http` is the default.");
+        reader.wrong("interface.transport", "\"http\"", node, MCP_HINT);
     }
     let path = match interface.get("path") {
         Some(node) => reader.string(node, "interface.path"),
@@ -77,8 +82,8 @@ fn mcp(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Interface> {
 }
 
 fn volume(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Interface> {
-    let volume = required_string(interface, "volume", "Name the volume.", reader);
-    let mountpoint = required_string(interface, "mountpoint", "Name the path in the harness.", reader);
+    let volume = required_string(interface, "volume", VOLUME_HINT, reader);
+    let mountpoint = required_string(interface, "mountpoint", VOLUME_HINT, reader);
     Some(Interface::Volume { volume: volume?, mountpoint: mountpoint? })
 }
 
@@ -138,11 +143,9 @@ fn without_effect(interface: Table<'_>, kind: &str, keys: &[&str], reader: &mut 
     }
 }
 
-fn other_kind(key: &str) -> String {
-    let kind = match key {
-        "port" | "aliases" => "port",
-        "volume" | "mountpoint" => "volume",
-        _ => "mcp",
-    };
-    format!("Remove it, or set `kind = \"{kind}\"`.")
+fn other_kind(key: &str) -> &'static str {
+    match key {
+        "port" | "aliases" => "Remove it, or write `interface.kind = \"port\"`.",
+        _ => "Remove it: only sidecars of the kinds \"port\" and \"none\" are started.",
+    }
 }

@@ -11,7 +11,8 @@ use crate::error::{Code, Place, Problem};
 const SOCKET: &str = "/var/run/docker.sock";
 /// Where a tmux socket's folder would be mounted.
 const TMUX: &str = "/run/swarmforge-tmux";
-const GRAMMAR: &str = "Write `docker-socket[:ro|:rw]` or `workspace[:/target][:ro|:rw]`.";
+const GRAMMAR: &str = "Write `docker-socket[:ro|:rw]`, the only mount that is offered; copy files that the sidecar needs into \
+                       an image of your own.";
 
 /// One mount with its normalised target.
 struct Parsed {

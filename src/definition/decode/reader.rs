@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::foreign;
 use crate::definition::node::{Entry, Node, Scalar, ScalarKind, Value};
 use crate::error::{Code, Place, Problem, Source};
 
@@ -103,12 +104,21 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown_key(&mut self, entry: &Entry, path: &str, keys: &[&str]) {
-        let message = format!("`{}` is not a key of a definition; it is ignored", join(path, &entry.key));
+        let key = join(path, &entry.key);
+        if let Some(hint) = foreign::advice(path, &entry.key) {
+            let message =
+                format!("`{key}` is not a key of a definition, and ignoring it would change what runs");
+            self.report(Problem::error(Code::UnknownKey, message).hint(hint), &entry.key_span);
+            return;
+        }
+        let message = format!("`{key}` is not a key of a definition; it is ignored");
         let hint = match nearest(&entry.key, keys) {
             Some(key) => format!("Did you mean `{key}`?"),
             None => format!("Remove it; the keys here are {}.", keys.join(", ")),
         };
-        self.report(Problem::warning(Code::UnknownKey, message).hint(hint), &entry.key_span);
+        let mut problem = Problem::warning(Code::UnknownKey, message).hint(hint);
+        problem.is_told_always = foreign::takes_power(path, &entry.key, keys);
+        self.report(problem, &entry.key_span);
     }
 
     /// A string that is not empty.
@@ -197,6 +207,21 @@ impl<'a> Reader<'a> {
         self.wrong(field, EXPECTED, node, &hint);
         None
     }
+}
+
+/// A key in the form that words are compared in: lower case, with `_` between its parts, whether it was written as
+/// `readOnly`, `read-only` or `--read-only`.
+pub fn plain(key: &str) -> String {
+    let mut plain = String::with_capacity(key.len());
+    let mut after_small = false;
+    for character in key.trim_start_matches('-').chars() {
+        if character.is_ascii_uppercase() && after_small {
+            plain.push('_');
+        }
+        after_small = character.is_ascii_lowercase() || character.is_ascii_digit();
+        plain.push(if character == '-' { '_' } else { character.to_ascii_lowercase() });
+    }
+    plain
 }
 
 /// The known key that was probably meant.

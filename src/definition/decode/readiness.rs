@@ -23,8 +23,6 @@ const DIALLING: [&str; 7] = ["tcp", "http", "postgres", "redis", "mysql", "grpc"
 /// How long a wait lasts where nothing is declared; the Python launcher's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const MEBIBYTE: u64 = 1024 * 1024;
-const PROBE_HINT: &str =
-    "Write `probe = \"tcp\"`, \"healthcheck\", \"exec\", \"skip\" or a custom probe's name.";
 
 /// What the rest of the definition says that readiness depends on.
 struct Surroundings<'a> {
@@ -44,9 +42,8 @@ pub fn decode(
     let around = Surroundings { has_port: interface.has_port, env, layer };
     let Some(node) = table.get("readiness") else {
         if around.has_port == Some(false) {
-            let hint = "Without a port nothing is tried by default: add `[readiness]` with `probe = \"healthcheck\"`, \
-                        \"exec\" or \"skip\".";
-            reader.missing("readiness", hint, table.key_span("interface"));
+            let hint = format!("Without a port nothing is tried by default. {}", probe_hint(around.has_port));
+            reader.missing("readiness", &hint, table.key_span("interface"));
             return None;
         }
         return Some(vec![Readiness {
@@ -69,7 +66,7 @@ pub fn decode(
     };
     if items.is_empty() {
         let message = "`readiness` is an empty list";
-        let problem = Problem::error(Code::InvalidValue, message).hint(PROBE_HINT);
+        let problem = Problem::error(Code::InvalidValue, message).hint(probe_hint(around.has_port));
         reader.report(problem, &node.span);
         return None;
     }
@@ -122,6 +119,16 @@ fn one(
     })
 }
 
+/// Which probes can be named: without a port those that ask at none.
+fn probe_hint(has_port: Option<bool>) -> String {
+    let fits = |name: &&str| has_port != Some(false) || !DIALLING.contains(name);
+    let quoted: Vec<String> =
+        BUILT_IN.into_iter().filter(|name| fits(&name)).map(|name| format!("\"{name}\"")).collect();
+    let (first, others) =
+        quoted.split_first().map_or(("", &[][..]), |(first, others)| (first.as_str(), others));
+    format!("Write `readiness.probe = {first}`, {}, or a custom probe's name.", others.join(", "))
+}
+
 /// The probe, from `probe` or its other spelling `mode`.
 fn probe(
     table: Table<'_>,
@@ -140,7 +147,7 @@ fn probe(
         (Some(node), None) => ("probe", node),
         (None, Some(node)) => ("mode", node),
         (None, None) if around.has_port == Some(false) => {
-            reader.missing(&format!("{field}.probe"), PROBE_HINT, table.span);
+            reader.missing(&format!("{field}.probe"), &probe_hint(around.has_port), table.span);
             return None;
         }
         (None, None) => return Some(ProbeReference::Named("tcp".to_owned())),
@@ -154,9 +161,9 @@ fn probe(
     let names_a_port = WITH_SETTINGS.contains(&name) && names_a_port(table);
     if DIALLING.contains(&name) && around.has_port == Some(false) && !names_a_port {
         let message = format!("`{field}.{key}` is \"{name}\", but the interface has no port to dial");
-        let hint =
-            "Use \"healthcheck\", \"exec\" or \"skip\", or declare `interface.kind = \"port\"` with a port.";
-        reader.report(Problem::error(Code::ConflictingFields, message).hint(hint), &node.span);
+        let hint = "Or declare the port: `interface.kind = \"port\"` with `interface.port = 5432`.";
+        let problem = Problem::error(Code::ConflictingFields, message);
+        reader.report(problem.hint(probe_hint(around.has_port)).hint(hint), &node.span);
         return None;
     }
     if name.contains('/') || name.to_ascii_lowercase().ends_with(".wasm") {
@@ -169,7 +176,12 @@ fn probe(
     }
     let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if !named || name.starts_with(['.', '-']) {
-        reader.wrong(&format!("{field}.{key}"), "a probe's name or a path to a .wasm file", node, PROBE_HINT);
+        reader.wrong(
+            &format!("{field}.{key}"),
+            "a probe's name or a path to a .wasm file",
+            node,
+            &probe_hint(around.has_port),
+        );
         return None;
     }
     Some(ProbeReference::Named(name.to_owned()))

@@ -244,7 +244,47 @@ fn a_file_with_every_property_is_understood() {
 fn disabled_definitions_need_nothing_else() {
     for (file, text) in [("db.toml", "disable = true\nport = 5"), ("db.yaml", "disable: TRUE\n")] {
         let (declaration, problems) = read(file, text, Layer::User);
-        assert!(matches!(declaration, Declaration::Disabled(_)), "{declaration:?}");
+        assert!(matches!(declaration, Declaration::Disabled { .. }), "{declaration:?}");
         assert!(problems.iter().all(|problem| !problem.is_error()));
+    }
+}
+
+#[test]
+fn words_of_compose_and_docker_are_errors_wherever_they_stand() {
+    let toml = |top: &str, interface: &str, rest: &str| {
+        format!("{TOML}{top}\n[interface]\nkind = 'port'\nport = 80\n{interface}\n{rest}\n")
+    };
+    for (text, key, hint) in [
+        (toml("user = '1000'", "", ""), "user", "USER"),
+        (toml("read_only = true", "", ""), "read_only", "writable"),
+        (toml("cap_drop = ['ALL']", "", ""), "cap_drop", "docker run"),
+        (toml("volumes = ['/a:/b']", "", ""), "volumes", "mounts"),
+        (toml("ports = ['1:1']", "", ""), "ports", "interface.port"),
+        (toml("environment = { A = '1' }", "", ""), "environment", "env = "),
+        (toml("depends_on = ['a']", "", ""), "depends_on", "together"),
+        (toml("env_file = ['a']", "", ""), "env_file", "env"),
+        (toml("restart = 'always'", "", ""), "restart", "next launch"),
+        (toml("after = ['a']", "", ""), "after", "together"),
+        (toml("", "ports = { admin = 9001 }", ""), "interface.ports", "interface.port"),
+        (toml("", "publish = ['1:1']", ""), "interface.publish", "without"),
+        (toml("", "", "[resources]\ncpus = 1"), "resources.cpus", "only limit"),
+        (toml("", "", "[harness.env]\nA = '1'"), "harness", "HOST"),
+        (toml("", "", "[readiness]\nretries = 3"), "readiness.retries", "timeout"),
+        (toml("", "", "[[readiness]]\nhttpGet = {}"), "readiness[0].httpGet", "http"),
+    ] {
+        let (declaration, problems) = read("db.toml", &text, Layer::User);
+        let found = problems.iter().any(|problem| {
+            problem.is_error()
+                && problem.code == Code::UnknownKey
+                && problem.message.contains(&format!("`{key}` is not a key"))
+                && problem.hints.iter().any(|one| one.contains(hint))
+        });
+        assert!(found && matches!(declaration, Declaration::Broken), "{text}\n{problems:#?}");
+    }
+    for (key, is_told_always) in [("comment", false), ("x-note", false), ("usr", true), ("capdrop", true)] {
+        let (declaration, problems) = read("db.toml", &toml(&format!("{key} = '1'"), "", ""), Layer::User);
+        assert!(matches!(declaration, Declaration::Sidecar(_)), "{key}: {problems:#?}");
+        let told: Vec<_> = problems.iter().map(|problem| problem.is_told_always).collect();
+        assert_eq!(told, [is_told_always], "{key}");
     }
 }

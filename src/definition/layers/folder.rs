@@ -10,7 +10,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use crate::definition::model::Layer;
-use crate::definition::read::{Access, OTHERS_WRITE, STICKY, outside_workspace};
+use crate::definition::read::{Access, OTHERS_WRITE, STICKY, outside_workspace, shell_word};
 use crate::error::{Code, Place, Problem};
 
 /// A file that is a definition by its name.
@@ -156,7 +156,7 @@ impl Folder {
                 "the {given_as} layer is trusted, but anyone on this machine may write {}",
                 open.display()
             );
-            let hint = format!("Run `chmod o-w {}` after checking what is in it.", open.display());
+            let hint = format!("Run `chmod o-w {}` after checking what is in it.", shell_word(&open));
             self.problems.push(unusable(path, message).hint(hint));
         }
         Ok(bad)
