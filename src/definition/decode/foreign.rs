@@ -355,7 +355,7 @@ const READINESS: &[Words] = &[
     ),
     words(
         Meaning,
-        &["interval", "start_interval", "period_seconds", "poll_interval"],
+        &["start_interval", "period_seconds", "poll_interval"],
         "It is not offered: farrier polls as soon as something may have changed; remove it.",
     ),
     words(
@@ -371,11 +371,7 @@ const READINESS: &[Words] = &[
         ],
         "Write how long to wait in all: `readiness.timeout = \"60s\"`.",
     ),
-    words(
-        Meaning,
-        &["success_threshold", "successes"],
-        "It is not offered yet: one answer that it is ready counts; remove it.",
-    ),
+    words(Meaning, &["success_threshold"], "Write `readiness.successes = 3`."),
     words(
         Meaning,
         &["http_get", "http"],
