@@ -209,9 +209,6 @@ const TOP: &[Words] = &[
             "domainname",
             "init",
             "platform",
-            "stop_signal",
-            "stop_grace_period",
-            "stop_timeout",
             "mac_address",
             "stdin_open",
             "interactive",
@@ -247,6 +244,11 @@ const TOP: &[Words] = &[
         Meaning,
         &["links", "link", "external_links"],
         "Sidecars reach each other by their names: remove the key.",
+    ),
+    words(
+        Meaning,
+        &["stop_grace_period", "termination_grace_period_seconds"],
+        "Write `stop_timeout = \"10s\"`.",
     ),
     words(
         Meaning,
