@@ -5,12 +5,14 @@
 
 mod support;
 
-use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use support::events::text;
 use support::guest::{self, built, component, guest};
-use support::{Events, Layer, Outcome, Scene, fixture_image};
+use support::{Events, Layer, Outcome, Run, Scene, Signal, fixture_image, wait_until};
 
 /// A sidecar with a port, whose probe is the guest of the standard library with these lines of readiness.
 fn define(scene: &Scene, stem: &str, command: &str, readiness: &str) {
@@ -163,4 +165,50 @@ fn a_granted_folder_holds_regular_files_only_and_never_hangs_a_launch() {
         let message = folder_refused(prepare);
         assert!(message.contains(words), "{name}: {message}");
     }
+}
+
+/// Modes of everything below a folder.
+fn modes(folder: &Path) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let mode = std::fs::symlink_metadata(&path).map(|found| found.mode() & 0o777).unwrap_or_default();
+        found.push((path.strip_prefix(folder).unwrap_or(&path).display().to_string(), mode));
+        found.extend(modes(&path));
+    }
+    found
+}
+
+#[test]
+fn copies_of_granted_folders_are_this_users_alone_and_go_with_a_killed_launch() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    let certificates = scene.layer(Layer::User).join("certs/inner");
+    std::fs::create_dir_all(&certificates).expect("folders");
+    let secret = certificates.join("key.pem");
+    std::fs::write(&secret, "a key").expect("file");
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).expect("a mode");
+    let readiness = |timeout: &str| {
+        format!(
+            "settings = {{ try = \"read-file\", with = \"/certs/inner/key.pem\" }}\ntimeout = \"{timeout}\"\n\
+             grants = {{ dirs = [{{ host = \"certs\", guest = \"/certs\" }}] }}"
+        )
+    };
+    define(&scene, "db", SERVE, &readiness("60s"));
+    let copies = scene.cache_home().join("farrier/granted-folders");
+    let script = "umask 000; exec \"$0\" up";
+    let killed = Run::program(&scene, "/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_farrier")]).spawn();
+    wait_until("the copy is written", Duration::from_mins(1), || {
+        modes(&copies).iter().any(|(name, _)| name.ends_with("key.pem"))
+    });
+    for (name, mode) in modes(&copies) {
+        assert_eq!(mode, if name.ends_with("key.pem") { 0o600 } else { 0o700 }, "{name}");
+    }
+    let leftovers = || std::fs::read_dir(&copies).expect("the folder").flatten().map(|entry| entry.path());
+    let left: Vec<PathBuf> = leftovers().collect();
+    killed.signal(Signal::KILL);
+    killed.wait();
+    assert_eq!(leftovers().collect::<Vec<_>>(), left, "nobody could remove it");
+    define(&scene, "db", SERVE, &readiness("1s"));
+    up(&scene, &[]).0.assert_code(125);
+    assert_eq!(leftovers().count(), 0);
 }

@@ -1,9 +1,9 @@
 //! How long earlier launches took, a line of JSON each, in the state folder. It is for people to compare with:
 //! nothing depends on it, so what cannot be read or written is left out.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use crate::private_files::{private_folder, write_atomically};
 
 /// Above this size the older half is dropped: some thousand launches of a few sidecars.
 const MOST_BYTES: u64 = 1 << 20;
+/// Only this user may read and write it.
+const MODE: u32 = 0o600;
 /// Launches that a new one is compared with.
 const COMPARED: usize = 5;
 
@@ -95,10 +97,17 @@ impl History {
     /// A regular file of this user; a link or a pipe in its place is somebody else's.
     fn open(&self, options: &mut OpenOptions) -> io::Result<File> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file = options.mode(0o600).custom_flags(flags).open(&self.0)?;
+        let file = options.mode(MODE).custom_flags(flags).open(&self.0)?;
         let found = file.metadata()?;
         let own = found.is_file() && found.uid() == rustix::process::geteuid().as_raw();
-        if own { Ok(file) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+        if !own {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        // The umask may have taken bits away that the next launch needs.
+        if found.mode() & 0o777 != MODE {
+            file.set_permissions(Permissions::from_mode(MODE))?;
+        }
+        Ok(file)
     }
 }
 
