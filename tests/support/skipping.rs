@@ -9,6 +9,9 @@ pub const REQUIRE_PYPI: &str = "FARRIER_REQUIRE_PYPI";
 /// The same for a compiler with a WebAssembly target.
 pub const REQUIRE_WASM: &str = "FARRIER_REQUIRE_WASM";
 
+/// The same for the shells that completions are tried in.
+pub const REQUIRE_SHELLS: &str = "FARRIER_REQUIRE_SHELLS";
+
 /// Says why the current test is skipped, past the test harness, which would swallow it.
 ///
 /// # Panics
