@@ -1,18 +1,21 @@
 //! The file with the approvals: written as a whole, by one process at a time, and never emptied by accident.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
+use crate::elapsed::limit;
 use crate::error::{Code, Problem};
+use crate::private_files::{create_private_folders, is_roots, private_temporary_file};
 use crate::settings::checkout_of;
 
 /// What the file says it is.
@@ -23,8 +26,16 @@ const VERSION: u32 = 1;
 const MOST_BYTES: u64 = 64 << 20;
 /// Others may write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
-/// Everybody may write to a folder, and its sticky bit does not protect what is in it.
-const OPEN_FOLDER: (u32, u32) = (0o002, 0o1000);
+/// Everybody may write to a folder.
+const WRITABLE_BY_ALL: u32 = 0o002;
+/// A folder's group may write to it.
+const WRITABLE_BY_GROUP: u32 = 0o020;
+/// In a folder only a file's owner may replace it.
+const STICKY: u32 = 0o1000;
+/// How long another process may hold the lock, which takes milliseconds for a change.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How often the lock is tried.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// One approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,12 +111,15 @@ impl Store {
                 format!("the approvals file {} lies in the checkout {}", path.display(), checkout.display());
             return Err(unusable(message).hint(HINT));
         }
-        let (open, sticky) = OPEN_FOLDER;
-        if std::fs::metadata(&existing)
-            .is_ok_and(|found| found.mode() & open != 0 && found.mode() & sticky == 0)
-        {
-            let message = format!("anyone on this machine may replace approvals in {}", existing.display());
-            return Err(unusable(message).hint(format!("Run `chmod o-w {}`.", existing.display())));
+        if !existing.is_dir() {
+            let message =
+                format!("{} cannot hold approvals: {} is not a folder", path.display(), existing.display());
+            return Err(unusable(message).hint("Set HOME to a folder of this user's.").hint(HINT));
+        }
+        if let Some((changeable, whose)) = changeable_by_others(&existing) {
+            let changeable = changeable.display();
+            let message = format!("{} may replace approvals in {changeable}", whose.subject());
+            return Err(unusable(message).hint(whose.remedy(&changeable.to_string())).hint(HINT));
         }
         Ok(Self { path: folder.join(name) })
     }
@@ -159,21 +173,41 @@ impl Store {
         self.path.with_file_name(name)
     }
 
-    /// The file itself is replaced at each change, so that its lock is a file of its own.
+    /// The file itself is replaced at each change, so that its lock is a file of its own. Others hold it for a moment
+    /// only; somebody who does not give it back is not waited for.
     fn lock(&self) -> io::Result<File> {
         if let Some(folder) = self.path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            create_private_folders(folder)?;
         }
-        let flags = OFlags::NOFOLLOW.bits().cast_signed();
-        let file = OpenOptions::new()
+        // A pipe is not waited for.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let path = self.beside(".lock");
+        let shown = path.display();
+        let opened = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .custom_flags(flags)
-            .open(self.beside(".lock"))?;
-        file.lock()?;
-        Ok(file)
+            .open(&path);
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::other(format!("{shown} is not a regular file; remove it")));
+        }
+        let file = opened?;
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    let waited = limit(LOCK_WAIT);
+                    return Err(io::Error::other(format!(
+                        "another process has held {shown} for {waited} (`fuser -v {shown}` names it)"
+                    )));
+                }
+            }
+        }
     }
 
     fn set_aside(&self) -> io::Result<PathBuf> {
@@ -195,8 +229,7 @@ impl Store {
 
     fn write(&self, approvals: Vec<Entry>) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
-        // 0600, as temporary files are.
-        let mut file = NamedTempFile::new_in(folder)?;
+        let mut file = private_temporary_file(folder)?;
         file.write_all(&written(approvals)?)?;
         file.as_file().sync_all()?;
         file.persist(&self.path)?;
@@ -286,6 +319,54 @@ fn is_python(value: &Value) -> bool {
     let is_hashes =
         |names: &Value| names.as_object().is_some_and(|names| names.values().all(Value::is_string));
     !workspaces.contains_key("format") && workspaces.values().all(is_hashes)
+}
+
+/// Somebody who may change a folder, besides this user and root.
+enum Other {
+    All,
+    Group(u32),
+    Owner(u32),
+}
+
+impl Other {
+    fn subject(&self) -> String {
+        match self {
+            Self::All => "anyone on this machine".to_owned(),
+            Self::Group(group) => format!("group {group}"),
+            Self::Owner(owner) => format!("user {owner}"),
+        }
+    }
+
+    fn remedy(&self, folder: &str) -> String {
+        match self {
+            Self::All => format!("Run `chmod o-w {folder}`."),
+            Self::Group(_) => format!("Run `chmod g-w {folder}`."),
+            Self::Owner(_) => {
+                format!("Run `chown {} {folder}` as root.", rustix::process::geteuid().as_raw())
+            }
+        }
+    }
+}
+
+/// The nearest of a folder and its parents in which somebody else may replace what this user owns. Root is trusted, and
+/// its group; and so is this user's own group, which on many systems has no other member.
+fn changeable_by_others(folder: &Path) -> Option<(PathBuf, Other)> {
+    let user = rustix::process::geteuid().as_raw();
+    let group = rustix::process::getegid().as_raw();
+    folder.ancestors().find_map(|folder| {
+        let found = std::fs::metadata(folder).ok()?;
+        let is_open = |bits: u32| found.mode() & bits != 0 && found.mode() & STICKY == 0;
+        let other = if is_open(WRITABLE_BY_ALL) {
+            Other::All
+        } else if is_open(WRITABLE_BY_GROUP) && ![0, group].contains(&found.gid()) {
+            Other::Group(found.gid())
+        } else if found.uid() != user && !is_roots(&found) {
+            Other::Owner(found.uid())
+        } else {
+            return None;
+        };
+        Some((folder.to_owned(), other))
+    })
 }
 
 /// The folder of a path with links resolved as far as it exists, and the part that does.

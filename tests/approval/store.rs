@@ -4,6 +4,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use super::desk::{PLAIN, approve, declare, hash, json, state, unattended};
+use crate::support::skipping::say_skipped;
 use crate::support::{Layer, Outcome, Scene};
 
 fn file(scene: &Scene) -> PathBuf {
@@ -154,4 +155,58 @@ fn the_workspace_cannot_hold_it() {
     let other = scene.path("other");
     std::fs::create_dir_all(other.join(".git")).expect("a checkout");
     refused(&scene, &["up", "--approvals", &other.join("approvals.json").display().to_string()]);
+}
+
+#[test]
+fn a_lock_that_is_no_file_or_is_never_given_back_ends_in_a_message() {
+    let scene = approved();
+    let name = scene.name("db");
+    let lock = scene.state_home().join("farrier/approvals.json.lock");
+    let held = std::fs::File::open(&lock).expect("the lock");
+    held.lock().expect("it is free");
+    let outcome = refused(&scene, &["approve", "--revoke", &name]);
+    assert!(outcome.stderr().contains("another process has held"), "{outcome}");
+    drop(held);
+
+    std::fs::remove_file(&lock).expect("it goes");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &lock, rustix::fs::Mode::RWXU).expect("a pipe");
+    let outcome = refused(&scene, &["approve", "--revoke", &name]);
+    assert!(outcome.stderr().contains("not a regular file"), "{outcome}");
+    // Also where somebody reads the pipe.
+    let reader = std::fs::OpenOptions::new().read(true).write(true).open(&lock).expect("a pipe");
+    let outcome = refused(&scene, &["approve", "--revoke", &name]);
+    assert!(outcome.stderr().contains("not a regular file"), "{outcome}");
+    drop(reader);
+
+    std::fs::remove_file(&lock).expect("it goes");
+    scene.farrier(["approve", "--revoke", &name]).output().assert_code(0);
+}
+
+#[test]
+fn a_folder_that_another_group_or_user_may_change_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        say_skipped("only root can give a folder to others");
+        return;
+    }
+    let scene = approved();
+    let folder = scene.path("shared");
+    std::fs::create_dir_all(folder.join("inner")).expect("folders");
+    let path = folder.join("inner/approvals.json").display().to_string();
+    // Owner, group, mode, and who may replace approvals in it.
+    for (owner, group, mode, whose) in [
+        (0, 54_321, 0o775, Some("group 54321")),
+        (54_321, 0, 0o755, Some("user 54321")),
+        (0, 54_321, 0o755, None),
+        (0, 54_321, 0o1775, None),
+        (0, 0, 0o775, None),
+    ] {
+        std::os::unix::fs::chown(&folder, Some(owner), Some(group)).expect("given away");
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(mode)).expect("a mode");
+        let outcome = unattended(&scene, &["up", "--approvals", &path]).output();
+        let told = outcome.stderr();
+        match whose {
+            Some(whose) => assert!(told.contains(&format!("{whose} may replace")), "{mode:o}: {outcome}"),
+            None => assert!(!told.contains("may replace"), "{mode:o}: {outcome}"),
+        }
+    }
 }
