@@ -14,6 +14,6 @@ pub mod phase;
 pub mod powers;
 mod report;
 pub mod schedule;
-mod until;
+pub mod until;
 pub mod wait;
 pub mod watch;

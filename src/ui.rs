@@ -1,5 +1,6 @@
 //! What people and scripts see: one sink a form. Standard output is never used by a launch.
 
+pub mod event_file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod json;

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use support::engine::inspect;
@@ -131,4 +132,17 @@ fn at_most_two_commands_run_at_once() {
         })
         .max();
     assert_eq!(most, Some(2), "{seen}");
+}
+
+#[test]
+fn events_hold_the_program_of_a_command_and_none_of_its_arguments() {
+    let Some(scene) = Scene::with_docker() else { return };
+    define(&scene, "db", "wait", &["/fixture", "healthy-when-file", "/hunter2"], "1s");
+    let outcome = up(&scene).args(["--recreate"]).output().assert_code(125);
+    assert!(outcome.stderr().contains("healthy-when-file"), "a person sees all of it: {outcome}");
+    let until = "`/fixture …` in it ends with exit code 0";
+    assert_eq!(read(&scene).one("waiting")["until"], until);
+    assert_eq!(read(&scene).one("not-ready")["probes"][0]["until"], until);
+    let mode = std::fs::metadata(scene.path("events.jsonl")).expect("events").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

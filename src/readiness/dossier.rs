@@ -7,6 +7,7 @@ use super::cause::{self, Cause, Evidence};
 use super::listeners;
 use super::older_data;
 use super::phase::Phase;
+use super::until::Until;
 use super::watch::Watch;
 use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, Status};
@@ -43,7 +44,7 @@ pub struct Answers {
     /// The probe.
     pub probe: String,
     /// What it waits for, in words that follow "until".
-    pub until: String,
+    pub until: Until,
     /// Its answers; at most [`Answers::KEPT`].
     pub seen: Vec<Answer>,
     /// Polls in all.

@@ -41,7 +41,8 @@ impl Dossier {
 
 fn answer_lines(answers: &Answers) -> Vec<String> {
     let word = if answers.attempts == 1 { "attempt" } else { "attempts" };
-    let mut first = format!("probe {}, until {}: {} {word}", answers.probe, answers.until, answers.attempts);
+    let mut first =
+        format!("probe {}, until {}: {} {word}", answers.probe, answers.until.told, answers.attempts);
     if let Some(extended) = answers.extended_to {
         first.push_str(&format!(", given until {} because it reported progress", human(extended)));
     }

@@ -4,11 +4,27 @@ use super::wait::Condition;
 use crate::definition::model::DialGrant;
 use crate::sidecar::Sidecar;
 
-/// In words, for people: of a custom probe nothing is known but its name.
-pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> String {
+/// The words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Until {
+    /// For the person at the terminal.
+    pub told: String,
+    /// For files, which are kept and passed on: without a command's arguments and a request's path, which may hold
+    /// passwords and tokens.
+    pub recorded: String,
+}
+
+impl From<String> for Until {
+    fn from(words: String) -> Self {
+        Self { recorded: words.clone(), told: words }
+    }
+}
+
+/// Of a custom probe nothing is known but its name.
+pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> Until {
     let name = condition.found.name.as_str();
     if !condition.found.built_in {
-        return format!("the probe `{name}` says ready");
+        return format!("the probe `{name}` says ready").into();
     }
     let port = condition.found.grants.dial.iter().find_map(|dial| match dial {
         DialGrant::This(port) => *port,
@@ -18,16 +34,27 @@ pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> String {
     let port = port.map_or_else(|| "its port".to_owned(), |port| format!("port {port}"));
     let settings = &condition.readiness.settings;
     let setting = |key: &str| settings.get(key).and_then(serde_json::Value::as_str);
-    match name {
+    let words = match name {
         "tcp" => format!("{port} accepts"),
         "healthcheck" => "its health test passes".to_owned(),
         "exec" => {
-            let command = condition.readiness.command.iter().flatten().map(String::as_str);
-            let words = shlex::try_join(command).unwrap_or_default();
-            format!("`{words}` in it ends with exit code 0")
+            let command: Vec<&str> =
+                condition.readiness.command.iter().flatten().map(String::as_str).collect();
+            let ends = |words: &str| format!("`{words}` in it ends with exit code 0");
+            let (program, arguments) = command.split_at(command.len().min(1));
+            let more = if arguments.is_empty() { "" } else { " …" };
+            return Until {
+                told: ends(&shlex::try_join(command.iter().copied()).unwrap_or_default()),
+                recorded: ends(&format!("{}{more}", program.concat())),
+            };
         }
         "skip" => "the container runs".to_owned(),
-        "http" => format!("{port} answers {} as wanted", setting("path").unwrap_or("/")),
+        "http" => {
+            return Until {
+                told: format!("{port} answers {} as wanted", setting("path").unwrap_or("/")),
+                recorded: format!("{port} answers a request as wanted"),
+            };
+        }
         "log" => {
             let what = setting("text").or(setting("pattern")).unwrap_or("the declared line");
             format!("its log says `{what}`")
@@ -35,5 +62,6 @@ pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> String {
         "grpc" => format!("the health service at {port} says SERVING"),
         "mcp" => format!("{port} opens an MCP session"),
         _ => format!("the server at {port} takes connections"),
-    }
+    };
+    words.into()
 }

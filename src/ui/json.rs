@@ -1,17 +1,23 @@
 //! Events as newline-delimited JSON.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use super::event_file::EventFile;
 use crate::definition::escape_json;
 use crate::elapsed::milliseconds;
+use crate::error::{Code, Problem};
 use crate::event::record::Line;
 use crate::event::{Event, SCHEMA, Sink};
+use crate::process_limits;
 
 /// Writes each event as one line.
-pub struct JsonSink(Box<dyn Write + Send>);
+pub struct JsonSink {
+    /// Gone after the first line that could not be written.
+    output: Option<Box<dyn Write + Send>>,
+    lost: Option<Problem>,
+}
 
 impl JsonSink {
     /// Appends to a file; `-` is standard error.
@@ -19,17 +25,40 @@ impl JsonSink {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        if path == Path::new("-") {
-            return Ok(Self(Box::new(io::stderr())));
-        }
-        Ok(Self(Box::new(OpenOptions::new().create(true).append(true).open(path)?)))
+        let output: Box<dyn Write + Send> =
+            if path == Path::new("-") { Box::new(io::stderr()) } else { Box::new(EventFile::open(path)?) };
+        Ok(Self { output: Some(output), lost: None })
     }
 }
 
 impl Sink for JsonSink {
     fn event(&mut self, at: Duration, event: &Event<'_>) {
-        // In one piece: launches beside each other may write to one file. A full disk must not end a launch.
-        let _ = self.0.write_all((line(at, event) + "\n").as_bytes());
+        let Some(output) = &mut self.output else { return };
+        // In one piece: launches beside each other may write to one file.
+        let written = output.write_all((line(at, event) + "\n").as_bytes());
+        // Others may want to see it before the harness runs, which may take hours.
+        let is_last = matches!(event, Event::HarnessStarting);
+        let written = written.and_then(|()| if is_last { output.flush() } else { Ok(()) });
+        // A full disk must not end a launch; a reader that left knows about it.
+        if let Err(error) = written {
+            self.output = None;
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                let reason = process_limits::reason(&error).unwrap_or_else(|| error.to_string());
+                let message = format!("events are no longer written: {reason}");
+                let hint = "The launch goes on. Make room for the events, or read them as they come.";
+                self.lost = Some(Problem::warning(Code::StateUnusable, message).hint(hint));
+            }
+        }
+    }
+
+    fn lost(&mut self) -> Option<Problem> {
+        self.lost.take()
+    }
+}
+
+impl Drop for JsonSink {
+    fn drop(&mut self) {
+        let _ = self.output.as_mut().map(Write::flush);
     }
 }
 
@@ -61,7 +90,7 @@ mod tests {
     #[test]
     fn an_event_is_written_in_one_piece_so_that_launches_may_share_a_file() {
         let pieces = Arc::default();
-        let mut sink = JsonSink(Box::new(Pieces(Arc::clone(&pieces))));
+        let mut sink = JsonSink { output: Some(Box::new(Pieces(Arc::clone(&pieces)))), lost: None };
         for _ in 0..2 {
             sink.event(Duration::ZERO, &Event::NetworkCreated("net"));
         }
