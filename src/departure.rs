@@ -76,7 +76,8 @@ impl Departure {
 
     async fn one(&self, sidecar: &Joined) {
         let left = async {
-            let Ok(_held) = self.locks.lock(&sidecar.container).await else { return Ok(()) };
+            // For a moment only, and the harness's output is not ours to write into.
+            let Ok(_held) = self.locks.lock(&sidecar.container, |_| ()).await else { return Ok(()) };
             self.leave_unused(sidecar).await
         };
         if let Err(error) = left.await {
@@ -104,7 +105,7 @@ impl Departure {
 
     /// Puts a container on farrier's own network, without names: nobody asks for it there before the next launch.
     async fn go_home(&self, container: &Container) -> EngineResult<()> {
-        let Ok(_held) = self.locks.lock_network(&self.home).await else { return Ok(()) };
+        let Ok(_held) = self.locks.lock_network(&self.home, |_| ()).await else { return Ok(()) };
         if self.engine.networks(&self.home).await?.is_empty() {
             let labels = BTreeMap::from([(LABEL_NETWORK.to_owned(), "1".to_owned())]);
             self.engine.create_network(&self.home, &labels).await?;

@@ -11,8 +11,10 @@ use self::record::ProblemRecord;
 use crate::engine::PullProgress;
 use crate::error::Problem;
 use crate::harness::watch::SidecarEnd;
+use crate::lock::Holder;
 use crate::plan::SidecarPlan;
 use crate::readiness::dossier::Dossier;
+use crate::readiness::until::Until;
 
 pub mod record;
 
@@ -33,10 +35,19 @@ pub enum Event<'a> {
         /// How long the answer took.
         took: Duration,
     },
-    /// Another launch holds a lock that this one waits for.
+    /// Another process holds the lock of a sidecar that this one waits for.
     WaitingForLaunch {
         /// Whose container is locked.
         sidecar: &'a str,
+        /// The other process; `None` if it is unknown.
+        holder: Option<&'a Holder>,
+    },
+    /// Another process creates or removes the network that this one waits for.
+    WaitingForNetwork {
+        /// The network's name.
+        network: &'a str,
+        /// The other process; `None` if it is unknown.
+        holder: Option<&'a Holder>,
     },
     /// What will be done with a sidecar.
     Planned(&'a SidecarPlan),
@@ -93,7 +104,7 @@ pub enum Event<'a> {
         /// Which probe decides.
         probe: &'a str,
         /// What it waits for, in words.
-        until: &'a str,
+        until: &'a Until,
         /// How long it may take.
         timeout: Duration,
     },
@@ -160,6 +171,11 @@ pub fn problem_json(problem: &Problem) -> Value {
 pub trait Sink: Send {
     /// Takes one event; `at` is the time since the launch began.
     fn event(&mut self, at: Duration, event: &Event<'_>);
+
+    /// That it can take no more, once; the other sinks tell it.
+    fn lost(&mut self) -> Option<Problem> {
+        None
+    }
 }
 
 /// Hands events to all sinks, in order.
@@ -178,8 +194,11 @@ impl Reporter {
     /// Tells all sinks.
     pub fn tell(&self, event: &Event<'_>) {
         let at = self.begun.elapsed();
-        for sink in self.sinks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-            sink.event(at, event);
+        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        sinks.iter_mut().for_each(|sink| sink.event(at, event));
+        let lost: Vec<Problem> = sinks.iter_mut().filter_map(|sink| sink.lost()).collect();
+        for problem in &lost {
+            sinks.iter_mut().for_each(|sink| sink.event(at, &Event::Problem(problem)));
         }
     }
 }

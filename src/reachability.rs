@@ -70,7 +70,10 @@ impl Meeting {
 pub fn describe(command: &[OsString], harness: Option<&Harness>) -> String {
     match (harness, command.first()) {
         (Some(Harness::Docker(run)), _) => format!("docker run {}", run.image().to_string_lossy()),
-        (_, Some(program)) => program.to_string_lossy().into_owned(),
+        // Other users read it, and a path may say more than they need to know.
+        (_, Some(program)) => {
+            Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned()
+        }
         (_, None) => "farrier up".to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::{Container, Engine, EngineErrorKind, EngineResult, Status};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
-use crate::lock::LockFolder;
+use crate::lock::{Holder, LockFolder};
 use crate::managed::{Managed, Standing, Survey};
 use crate::sidecar::LABEL_SIDECAR;
 use crate::stopping::stop_and_remove;
@@ -123,13 +123,10 @@ impl Remover {
         let mut held = Vec::new();
         for managed in &chosen {
             let name = &managed.container.name;
-            let free = self.locks.try_lock(name)?;
-            held.push(if let Some(lock) = free {
-                lock
-            } else {
-                self.reporter.tell(&Event::WaitingForLaunch { sidecar: &managed.name });
-                self.locks.lock(name).await?
-            });
+            let waiting = |holder: Option<&Holder>| {
+                self.reporter.tell(&Event::WaitingForLaunch { sidecar: &managed.name, holder });
+            };
+            held.push(self.locks.lock(name, waiting).await?);
         }
         let in_use: Vec<Problem> = chosen.iter().filter_map(|managed| self.in_use(managed)).collect();
         if !in_use.is_empty() {

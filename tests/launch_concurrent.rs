@@ -185,19 +185,22 @@ fn whoever_waits_for_another_launch_says_so() {
         let hash = sha2::Sha256::digest(engine);
         hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>()
     };
-    let path = farrier::lock::folder().join(format!("{digest}.{}@lock", scene.container("db")));
+    let path = farrier::lock::folder().join(format!("farrier-{digest}.{}@lock", scene.container("db")));
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
     assert!(!path.exists(), "the launch before left its lock behind");
     let taken = || {
         let lock = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.expect("the lock's file");
         lock.lock().expect("it is free");
+        std::fs::write(&path, format!("{}\na test", std::process::id())).expect("as its holder does");
         lock
     };
     let lock = taken();
     scene.take_events();
     let launch = scene.launch(scene.asking(&network, "db")).spawn();
-    launch.wait_for_stderr(&format!("waiting for another launch that is starting {}", scene.name("db")));
+    let whom = format!("(process {}, a test)", std::process::id());
+    launch
+        .wait_for_stderr(&format!("waiting for another launch that is starting {} {whom}", scene.name("db")));
     assert!(scene.has_event("waiting-for-launch"));
     drop(lock);
     assert_answered(launch.wait());

@@ -149,9 +149,7 @@ fn neither_engine_nor_probe_nor_cache_is_touched() {
         text.lines().filter_map(|line| line.split_once(' ')).map(|(_, call)| call.trim()).collect();
     let ours = calls.iter().rposition(|call| call.starts_with("execve(")).expect("the command is executed");
     assert!(calls[ours].contains("\"true\""), "{}", calls[ours]);
-    for forbidden in
-        ["socket(", "connect(", "clone", "fork", "components", ".wasm", "farrier-locks", "docker"]
-    {
+    for forbidden in ["socket(", "connect(", "clone", "fork", "components", ".wasm", "@lock", "docker"] {
         // The first call is the start of farrier itself.
         let found: Vec<_> = calls[1..ours].iter().filter(|call| call.contains(forbidden)).collect();
         assert!(found.is_empty(), "{forbidden}: {found:?}");

@@ -45,7 +45,7 @@ impl Desk {
         let declared = declared.collect();
         let connected = connect(&choice, &settings).await?;
         let info = connected.answer().await?;
-        let locks = LockFolder::open(&info.id)?;
+        let locks = LockFolder::open(&info.id)?.held_by("farrier down");
         Ok(Self { engine: connected.engine, locks, info, declared })
     }
 

@@ -76,6 +76,7 @@ pub(super) fn approvals(file: Option<&Path>) -> Check {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Check::well(NAME, format!("none yet ({shown})"));
         }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return in_no_folder(NAME, file),
         Err(error) => {
             return Check::broken(
                 NAME,
@@ -108,9 +109,6 @@ pub(super) fn approvals(file: Option<&Path>) -> Check {
 pub(super) fn locks(engine: Option<&str>) -> Check {
     const NAME: &str = "locks";
     let folder = lock::folder();
-    if matches!(std::fs::symlink_metadata(folder), Err(error) if error.kind() == io::ErrorKind::NotFound) {
-        return Check::well(NAME, format!("{} is made by the first launch", folder.display()));
-    }
     match LockFolder::open(engine.filter(|id| !id.is_empty()).unwrap_or("unknown")) {
         Err(problem) => Check::problem(NAME, &problem),
         Ok(_) if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() => Check::broken(
@@ -139,6 +137,7 @@ fn private(name: &'static str, path: &Path) -> Result<Option<Metadata>, Check> {
                 _ => Ok(None),
             };
         }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(in_no_folder(name, path)),
         Err(error) => {
             return Err(Check::broken(
                 name,
@@ -164,6 +163,13 @@ fn private(name: &'static str, path: &Path) -> Result<Option<Metadata>, Check> {
         return Err(Check::broken(name, format!("{shown} may not be written"), fix));
     }
     Ok(Some(found))
+}
+
+/// A part of the path is a file, as with `HOME=/dev/null`.
+fn in_no_folder(name: &'static str, path: &Path) -> Check {
+    let shown = path.display();
+    let file = path.ancestors().find(|part| part.exists()).unwrap_or(path).display();
+    Check::broken(name, format!("{shown} cannot be made: {file} is not a folder"), SET_HOME)
 }
 
 fn readable_by_others(name: &'static str, file: &Path, found: &Metadata) -> Option<Check> {

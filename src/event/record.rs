@@ -8,6 +8,7 @@ use super::Event;
 use crate::elapsed::milliseconds;
 use crate::error::Problem;
 use crate::harness::watch::SidecarEnd;
+use crate::lock::Holder;
 use crate::readiness::cause::Cause;
 use crate::readiness::dossier::Dossier;
 
@@ -38,10 +39,19 @@ pub enum Record {
         /// How long the answer took.
         took_ms: f64,
     },
-    /// Another launch holds a lock that this one waits for.
+    /// Another process holds the lock of a sidecar that this one waits for.
     WaitingForLaunch {
         /// Whose container is locked.
         sidecar: String,
+        /// The other process; `null` if it is unknown.
+        holder: Option<HolderRecord>,
+    },
+    /// Another process creates or removes the network that this one waits for.
+    WaitingForNetwork {
+        /// The network's name.
+        network: String,
+        /// The other process; `null` if it is unknown.
+        holder: Option<HolderRecord>,
     },
     /// What will be done with a sidecar. All sidecars are planned before anything is done.
     Planned {
@@ -111,7 +121,7 @@ pub enum Record {
         sidecar: String,
         /// Which probe decides.
         probe: String,
-        /// What it waits for, in words.
+        /// What it waits for, in words; without a command's arguments and a request's path.
         until: String,
         /// How long it may take.
         timeout_ms: f64,
@@ -188,6 +198,15 @@ pub struct SidecarEndRecord {
     pub log: Vec<String>,
 }
 
+/// A process that holds a lock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HolderRecord {
+    /// Its process id.
+    pub process: u32,
+    /// What it runs, without arguments.
+    pub command: String,
+}
+
 /// A problem.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemRecord {
@@ -259,7 +278,7 @@ pub struct CauseRecord {
 pub struct AnswersRecord {
     /// The probe.
     pub probe: String,
-    /// What it waited for, in words.
+    /// What it waited for, in words; without a command's arguments and a request's path.
     pub until: String,
     /// Polls in all.
     pub attempts: u32,
@@ -341,6 +360,12 @@ impl From<&Problem> for ProblemRecord {
     }
 }
 
+impl From<&Holder> for HolderRecord {
+    fn from(holder: &Holder) -> Self {
+        Self { process: holder.process, command: holder.command.clone() }
+    }
+}
+
 impl From<&Event<'_>> for Record {
     fn from(event: &Event<'_>) -> Self {
         let text = |text: &str| text.to_owned();
@@ -350,7 +375,12 @@ impl From<&Event<'_>> for Record {
             Event::Asked { sidecar, took } => {
                 Self::Asked { sidecar: text(sidecar), took_ms: milliseconds(*took) }
             }
-            Event::WaitingForLaunch { sidecar } => Self::WaitingForLaunch { sidecar: text(sidecar) },
+            Event::WaitingForLaunch { sidecar, holder } => {
+                Self::WaitingForLaunch { sidecar: text(sidecar), holder: holder.map(HolderRecord::from) }
+            }
+            Event::WaitingForNetwork { network, holder } => {
+                Self::WaitingForNetwork { network: text(network), holder: holder.map(HolderRecord::from) }
+            }
             Event::Planned(plan) => Self::Planned {
                 sidecar: plan.name.clone(),
                 container: plan.container.clone(),
@@ -379,7 +409,7 @@ impl From<&Event<'_>> for Record {
             Event::Waiting { sidecar, probe, until, timeout } => Self::Waiting {
                 sidecar: text(sidecar),
                 probe: text(probe),
-                until: text(until),
+                until: until.recorded.clone(),
                 timeout_ms: milliseconds(*timeout),
             },
             Event::Answered { sidecar, probe, attempt, answer, took, .. } => Self::Answered {
@@ -431,7 +461,7 @@ impl From<&Dossier> for DossierRecord {
     fn from(dossier: &Dossier) -> Self {
         let probes = dossier.answers.iter().map(|answers| AnswersRecord {
             probe: answers.probe.clone(),
-            until: answers.until.clone(),
+            until: answers.until.recorded.clone(),
             attempts: answers.attempts,
             answers: answers
                 .seen

@@ -1,15 +1,19 @@
 //! Locks between processes, played by several holders in one.
 
+use std::fs::DirBuilder;
+
 use super::*;
+
+const fn nobody(_: Option<&Holder>) {}
 
 #[test]
 fn a_lock_excludes_until_dropped() {
     let folder = tempfile::tempdir().expect("folder");
-    let locks = LockFolder::open_at(&folder.path().join("locks"), "engine").expect("locks");
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
     let held = locks.try_lock("name").expect("no error").expect("free");
     assert!(locks.try_lock("name").expect("no error").is_none());
     assert!(locks.try_lock("other").expect("no error").is_some());
-    let elsewhere = LockFolder::open_at(&folder.path().join("locks"), "engine 2").expect("locks");
+    let elsewhere = LockFolder::open_at(folder.path(), "engine 2").expect("locks");
     assert!(elsewhere.try_lock("name").expect("no error").is_some());
     drop(held);
     assert!(locks.try_lock("name").expect("no error").is_some());
@@ -18,8 +22,8 @@ fn a_lock_excludes_until_dropped() {
 #[test]
 fn a_released_lock_is_free_at_once_and_its_file_goes_later() {
     let folder = tempfile::tempdir().expect("folder");
-    let locks = LockFolder::open_at(&folder.path().join("locks"), "engine").expect("locks");
-    let files = || std::fs::read_dir(folder.path().join("locks")).expect("the folder").count();
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+    let files = || std::fs::read_dir(folder.path()).expect("the folder").count();
     let take = || locks.try_lock("name").expect("no error").expect("free");
     let released = take().release();
     assert_eq!(files(), 1);
@@ -66,7 +70,7 @@ fn one_at_a_time_holds_a_lock() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     let work = async || {
         for _ in 0..200 {
-            let held = locks.lock("name").await.expect("no error");
+            let held = locks.lock("name", nobody).await.expect("no error");
             assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
             tokio::task::yield_now().await;
             inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
@@ -81,8 +85,8 @@ fn one_at_a_time_holds_a_lock() {
 async fn a_network_is_claimed_only_when_no_launch_relies_on_it() {
     let folder = tempfile::tempdir().expect("folder");
     let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
-    let one = locks.keep_network("../any/net").await.expect("no error");
-    let other = locks.keep_network("../any/net").await.expect("no error");
+    let one = locks.keep_network("../any/net", nobody).await.expect("no error");
+    let other = locks.keep_network("../any/net", nobody).await.expect("no error");
     drop(one);
     assert!(locks.try_claim_network("../any/net").expect("no error").is_none());
     drop(other);
@@ -133,4 +137,72 @@ fn only_a_folder_that_is_open_to_all_and_sticky_is_one_for_all() {
     std::os::unix::fs::symlink(&open, &link).expect("a link");
     assert!(!is_for_all(&link), "a link may be another one tomorrow");
     assert!(!is_for_all(&folder.path().join("absent")));
+}
+
+/// Whoever waits is told for whom, whichever lock it is.
+#[tokio::test]
+async fn the_holder_of_a_lock_is_named_to_those_who_wait() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks").held_by("docker run x");
+    let told = std::cell::RefCell::new(Vec::new());
+    let waiting = |holder: Option<&Holder>| told.borrow_mut().push(holder.map(ToString::to_string));
+    let expected = Some(format!("process {}, docker run x", std::process::id()));
+    let held = locks.try_lock("name").expect("no error").expect("free");
+    let made = locks.lock_network("net", nobody).await.expect("free");
+    let claimed = locks.try_claim_network("net").expect("no error").expect("free");
+    let release = async {
+        while told.borrow().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        drop((held, made, claimed));
+    };
+    let taken = async {
+        tokio::join!(
+            locks.lock("name", waiting),
+            locks.lock_network("net", waiting),
+            locks.keep_network("net", waiting),
+        )
+    };
+    let (taken, ()) = tokio::join!(taken, release);
+    assert!(taken.0.is_ok() && taken.1.is_ok() && taken.2.is_ok());
+    assert_eq!(*told.borrow(), [expected.clone(), expected.clone(), expected]);
+}
+
+#[test]
+fn nobody_is_named_for_a_lock_that_was_given_on_or_whose_holder_is_gone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+    let released = locks.try_lock("name").expect("no error").expect("free").release();
+    assert_eq!(lock_holder(&locks.lock_file("name")), None);
+    drop(released);
+    std::fs::write(locks.lock_file("name"), "4194304\nof a process that was killed").expect("a file");
+    assert_eq!(lock_holder(&locks.lock_file("name")), None);
+}
+
+/// Another user may put a second name of any file in the lock's place.
+#[test]
+fn a_link_to_another_file_is_not_written_to() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, "precious").expect("a file");
+    std::fs::hard_link(&precious, locks.lock_file("name")).expect("a link");
+    drop(locks.try_lock("name").expect("no error").expect("free").release());
+    assert_eq!(std::fs::read_to_string(&precious).expect("the file"), "precious");
+}
+
+/// Root, or the user: everybody else could remove the files of all.
+#[test]
+fn a_folder_of_another_user_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give a folder away");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o1777)).expect("mode");
+    LockFolder::open_at(folder.path(), "engine").expect("root's");
+    std::os::unix::fs::chown(folder.path(), Some(54_321), None).expect("given away");
+    let problem = LockFolder::open_at(folder.path(), "engine").expect_err("refused");
+    assert!(problem.message.contains("belongs to user 54321"), "{problem}");
+    assert!(!is_for_all(folder.path()));
 }

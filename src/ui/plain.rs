@@ -8,6 +8,7 @@ use crate::definition::{escape, render};
 use crate::elapsed::{human, limit};
 use crate::engine::PullProgress;
 use crate::event::{Event, Sink};
+use crate::lock::Holder;
 use crate::plan::Action;
 use crate::readiness::dossier::Dossier;
 
@@ -57,8 +58,15 @@ impl PlainSink {
             }
             Event::NotReady(dossier) => Some(self.dossier(dossier)),
             _ if !shown(Verbosity::Normal) => None,
-            Event::WaitingForLaunch { sidecar } => {
-                Some(line(&format!("waiting for another launch that is starting {sidecar}")))
+            Event::WaitingForLaunch { sidecar, holder } => {
+                let holder = holder.map(whom).unwrap_or_default();
+                Some(line(&format!("waiting for another launch that is starting {sidecar}{holder}")))
+            }
+            Event::WaitingForNetwork { network, holder } => {
+                let holder = holder.map(whom).unwrap_or_default();
+                Some(line(&format!(
+                    "waiting for the network {network}, which another process changes{holder}"
+                )))
             }
             Event::Planned(plan) if plan.action != Action::Reuse || !plan.connect.is_empty() => {
                 // It escapes its names itself, and has lines of its own.
@@ -133,6 +141,10 @@ impl PlainSink {
 }
 
 /// One line, whatever stands in it: what a probe says begins none.
+fn whom(holder: &Holder) -> String {
+    format!(" ({holder})")
+}
+
 fn line(text: &str) -> String {
     format!("farrier: {}\n", escape(text))
 }

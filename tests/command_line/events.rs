@@ -18,6 +18,10 @@ which then holds nothing else. `farrier schema --events` prints the JSON Schema,
 Each line has `schema`, the version of this form (1), `at_ms`, the milliseconds since farrier started, and `event`, its
 kind. Within one version, kinds and fields are only added: pass over what you do not know. Text of others (names, answers,
 log lines) is what it was; characters that a terminal would act on are written as JSON escapes.
+
+A new file can be read by this user alone. Arguments of commands and paths of requests, which may hold passwords and tokens,
+are left out. The file may be a pipe: one that nobody reads is refused, and a reader that stops reading is given up, which
+a warning says, after 4 MiB or when a second at the end of the launch did not help.
 ";
 
 fn text(schema: &Value) -> String {

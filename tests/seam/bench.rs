@@ -146,10 +146,7 @@ impl Bench {
         Settings {
             directories: LayerDirectories {
                 user: Some(self.folder.path().to_owned()),
-                org: None,
-                repo: None,
-                workspace: None,
-                workspace_root: None,
+                ..LayerDirectories::default()
             },
             scopes: Scopes::default(),
             cache: self.remembers.then(|| self.folder.path().join("cache")),

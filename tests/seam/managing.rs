@@ -165,7 +165,7 @@ async fn a_network_that_is_needed_stays() {
     let bench = three().await;
     bench.engine.change(|world| world.end("farrier-orphan", &End::Exit(0)));
     assert_eq!(bench.down(Scope::Declared).await.expect("it is done").networks, Vec::<String>::new());
-    let relied_on = bench.locks().keep_network("farrier").await.expect("a lock");
+    let relied_on = bench.locks().keep_network("farrier", |_| ()).await.expect("a lock");
     assert_eq!(bench.down(Scope::All).await.expect("it is done").networks, Vec::<String>::new());
     drop(relied_on);
     bench.up().await;

@@ -22,7 +22,7 @@ async fn another(bench: &Bench) -> Identity {
 
 /// The marks of one container's users, under the locks of one engine.
 fn marks(engine: &str, container: &str) -> usize {
-    let begin = format!("{}.{container}@use.", &sha256_hex(engine)[..12]);
+    let begin = format!("farrier-{}.{container}@use.", &sha256_hex(engine)[..12]);
     let names = std::fs::read_dir(folder()).expect("the folder of locks").flatten();
     names.filter(|entry| entry.file_name().to_string_lossy().starts_with(&begin)).count()
 }

@@ -7,6 +7,7 @@ use console::{measure_text_width, truncate_str};
 use crate::definition::escape;
 use crate::elapsed::{human, limit};
 use crate::event::Event;
+use crate::lock::Holder;
 use crate::plan::{Action, SidecarPlan};
 
 /// After this time of waiting it is said what for.
@@ -32,13 +33,24 @@ struct Sidecar {
 
 #[derive(Debug)]
 enum Stage {
-    Locked,
+    /// By another launch, if that is known.
+    Locked(Option<Holder>),
     Planned,
-    Stopping { grace: Duration },
-    Pulling { image: String, current: u64, total: u64 },
+    Stopping {
+        grace: Duration,
+    },
+    Pulling {
+        image: String,
+        current: u64,
+        total: u64,
+    },
     Made,
-    Waiting { since: Duration },
-    Ready { after: Duration },
+    Waiting {
+        since: Duration,
+    },
+    Ready {
+        after: Duration,
+    },
 }
 
 /// One condition, while it is waited for.
@@ -53,8 +65,8 @@ impl Progress {
     /// Takes an event in; `at` is the time since the launch began.
     pub fn note(&mut self, at: Duration, event: &Event<'_>) {
         match event {
-            Event::WaitingForLaunch { sidecar } => {
-                self.sidecar(sidecar, at).stage = Stage::Locked;
+            Event::WaitingForLaunch { sidecar, holder } => {
+                self.sidecar(sidecar, at).stage = Stage::Locked(holder.cloned());
             }
             Event::Asked { took, .. } => self.asked += *took,
             Event::Planned(plan) => self.planned(at, plan),
@@ -77,7 +89,7 @@ impl Progress {
             Event::Waiting { sidecar, probe, until, .. } => {
                 let found = self.sidecar(sidecar, at);
                 found.stage = Stage::Waiting { since: at };
-                let (name, until) = ((*probe).to_owned(), (*until).to_owned());
+                let (name, until) = ((*probe).to_owned(), until.told.clone());
                 found.probes.push(Probe { name, until, answer: None });
             }
             Event::Answered { sidecar, probe, answer, .. } => {
@@ -198,8 +210,10 @@ impl Sidecar {
             _ => vec![verb.to_owned()],
         };
         match &self.stage {
-            Stage::Locked => {
+            Stage::Locked(holder) => {
+                let whom = holder.as_ref().map(|holder| format!(" ({})", escape(&holder.to_string())));
                 vec![
+                    format!("waiting for another launch that is starting it{}", whom.unwrap_or_default()),
                     "waiting for another launch that is starting it".to_owned(),
                     "waiting for a launch".to_owned(),
                 ]

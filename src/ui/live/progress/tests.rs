@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::engine::PullProgress;
 use crate::plan::Cause;
+use crate::readiness::until::Until;
 
 const fn at(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -31,6 +32,7 @@ fn launch(until: Duration) -> Progress {
     let cache = plan("cache", Action::Reuse, Cause::Matches);
     let broker = plan("broker", Action::Create, Cause::Absent);
     let pulled = PullProgress { current: 31 << 20, total: 120 << 20 };
+    let [redis, postgres, http] = [6379, 5432, 80].map(|port| Until::from(format!("port {port} accepts")));
     let waiting = |sidecar, until| Event::Waiting { sidecar, probe: "tcp", until, timeout: at(30_000) };
     let answered = |sidecar, probe, answer| Event::Answered {
         sidecar,
@@ -45,17 +47,17 @@ fn launch(until: Duration) -> Progress {
         (5, Event::Planned(&broker)),
         (5, Event::Planned(&cache)),
         (5, Event::Planned(&db)),
-        (6, waiting("cache", "port 6379 accepts")),
+        (6, waiting("cache", &redis)),
         (8, ready("cache", 2)),
         (10, Event::Pulling { sidecar: "broker", image: "example/broker:1" }),
         (400, Event::PullProgress { sidecar: "broker", progress: pulled }),
         (500, Event::Started { sidecar: "db", container: "0123" }),
-        (510, waiting("db", "port 5432 accepts")),
+        (510, waiting("db", &postgres)),
         (520, answered("db", "tcp", "connection refused")),
         (4_000, Event::Pulled { sidecar: "broker", image: "example/broker:1" }),
         (4_600, ready("db", 4_090)),
         (5_000, Event::Started { sidecar: "broker", container: "4567" }),
-        (5_001, waiting("broker", "port 80 accepts")),
+        (5_001, waiting("broker", &http)),
         (5_010, ready("broker", 9)),
     ];
     let mut progress = Progress::default();
