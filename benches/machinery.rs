@@ -138,7 +138,7 @@ fn reading(criterion: &mut Criterion) {
             std::fs::write(folder.path().join(format!("s{number}.toml")), text).expect("a definition");
         }
         let user = Some(folder.path().to_owned());
-        let layers = LayerDirectories { user, org: None, repo: None, workspace: None, workspace_root: None };
+        let layers = LayerDirectories { user, ..LayerDirectories::default() };
         group.bench_function(count.to_string(), |bencher| {
             bencher.iter(|| farrier::definition::load(black_box(&layers)));
         });

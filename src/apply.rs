@@ -12,8 +12,9 @@ use crate::engine::{
 };
 use crate::error::{Code, Problem};
 use crate::event::{Event, Reporter};
-use crate::lock::LockFolder;
+use crate::lock::{Holder, LockFolder};
 use crate::plan::{Action, NetworkPlan, SidecarPlan};
+use crate::process_limits;
 use crate::registry;
 use crate::sidecar::{LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
 use crate::stopping::stop_and_remove;
@@ -78,6 +79,11 @@ fn about_addresses(message: &str) -> Option<&'static [&'static str]> {
 /// An engine's failure in the middle of something.
 #[must_use]
 pub fn engine_problem(doing: &str, error: &EngineError) -> Problem {
+    if error.kind == EngineErrorKind::Unreachable
+        && let Some(limit) = process_limits::reason_in(&error.message)
+    {
+        return process_limits::reached(&limit);
+    }
     let problem = |code| Problem::error(code, format!("cannot {doing}: {error}"));
     if let Some(hints) = about_addresses(&error.message) {
         return hints.iter().fold(problem(Code::AddressPoolsExhausted), |problem, hint| problem.hint(*hint));
@@ -108,7 +114,10 @@ impl Applier {
             return Ok(());
         }
         let make = async {
-            let _held = self.network.locks.lock_network(&self.network.name).await?;
+            let network = self.network.name.as_str();
+            let waiting =
+                |holder: Option<&Holder>| self.reporter.tell(&Event::WaitingForNetwork { network, holder });
+            let _held = self.network.locks.lock_network(network, waiting).await?;
             // Another launch may have made it while this one waited for the lock.
             let found = self.engine.networks(&self.network.name).await;
             let found = found.map_err(|error| engine_problem("look for the network", &error))?;

@@ -28,6 +28,7 @@ use crate::engine::Engine;
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::preparation::Prepared;
+use crate::runtime::blocking;
 use crate::settings::Settings;
 
 /// Whether a sidecar may be started.
@@ -343,12 +344,12 @@ pub async fn ask_about(
     let asked = question.clone();
     let begun = std::time::Instant::now();
     // On a thread of its own: a signal must be heard while nobody answers.
-    let answer = tokio::task::spawn_blocking(move || {
+    let answer = blocking("question", move || {
         let terminal = Terminal::open()?;
         terminal.ask(&format!("\n{}\n", asked.statement(terminal.columns())), &asked.prompt())
     });
     let name = question.name.as_str();
-    let answer = answer.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let answer = answer.await.unwrap_or_else(Err);
     reporter.tell(&Event::Asked { sidecar: name, took: begun.elapsed() });
     let answer = answer.map_err(|error| {
         Problem::error(

@@ -10,6 +10,7 @@ use clap::Parser;
 use crate::cli::{Cli, Color, Command, LaunchOptions, OutputOptions};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter, Sink};
+use crate::process_limits;
 use crate::settings::own_folders;
 use crate::timings::history::History;
 use crate::ui::json::JsonSink;
@@ -45,6 +46,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(code) = completions::complete(&arguments) {
         return code;
     }
+    process_limits::survive_large_files();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {

@@ -5,6 +5,7 @@
 //! Nothing here needs an engine, and every stage reports all problems that it finds.
 
 mod beside;
+pub(crate) mod budget;
 mod declared;
 mod decode;
 mod dialect;
@@ -31,6 +32,7 @@ mod toml;
 mod wellknown;
 mod yaml;
 
+pub use budget::{Exceeded, ReadingBudget};
 pub use declared::Declared;
 pub use decode::BUILT_IN;
 pub use dialect::in_the_files_language;
@@ -39,7 +41,7 @@ pub use escape::{escape, escape_into, escape_json};
 pub use image::{check as check_image, familiar as familiar_image, qualified as qualified_image};
 pub use layers::{LayerDirectories, LayerReport, Loaded, load};
 pub use model::*;
-pub use names::{container_token, variable_token};
+pub use names::{container_token, is_sidecar_host, variable_token};
 pub use read::{Access, is_escape, outside_workspace};
 pub use refusals::refusals;
 pub use schema::json_schema;

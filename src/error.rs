@@ -51,6 +51,8 @@ codes! {
     WorkspaceOverride = "workspace-override",
     /// A layer directory cannot be used.
     LayerUnusable = "layer-unusable",
+    /// Reading the definitions, and what they name, would take more than it may.
+    ReadingLimit = "reading-limit",
     /// A workspace file is reached through a path that leaves the workspace.
     OutsideWorkspace = "outside-workspace",
     /// Definitions near the working directory take no part (a warning).

@@ -30,6 +30,7 @@ pub fn code_of(problems: &[Problem]) -> u8 {
                 | Code::WorkspaceOverride
                 | Code::LayerUnusable
                 | Code::OutsideWorkspace
+                | Code::ReadingLimit
                 | Code::ProbeNotFound
                 | Code::ProbeInvalid
                 | Code::ProbePinMismatch

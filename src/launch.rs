@@ -18,10 +18,11 @@ use crate::engine::{Container, Engine, address};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
-use crate::lock::{Held, InUse, LockFolder, Released};
+use crate::lock::{Held, Holder, InUse, LockFolder, Released};
 use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
 use crate::preparation::Prepared;
 use crate::probe::host::ProbeHost;
+use crate::probe::private_copies;
 use crate::proxies::Proxies;
 use crate::reachability::Meeting;
 use crate::readiness::barrier::{self, Ready, Together};
@@ -105,6 +106,7 @@ impl Launch {
     /// Everything that stands against it; sidecars that run are left running.
     pub async fn bring_up(&self, connected: Connected) -> Result<Running, Failure> {
         approval::refuse_missing(&self.settings, &self.sidecars)?;
+        private_copies::sweep();
         let loading = self.load_probes();
         let tried = self.bring_up_on(&connected, loading.clone()).await;
         // Whatever came of it: an engine that does not answer, or is another one, is the reason.
@@ -126,10 +128,13 @@ impl Launch {
         loading: Vec<Vec<Loading>>,
     ) -> Result<Running, Failure> {
         let Connected { engine, identity, .. } = connected;
-        let locks = LockFolder::open(&identity.id)?;
+        let locks = LockFolder::open(&identity.id)?.held_by(&self.harness);
         let held = self.lock_names(&locks).await?;
         // Until a container is on it, nothing else tells that the network is needed.
-        let kept = locks.keep_network(&self.meeting.network).await?;
+        let network = self.meeting.network.as_str();
+        let waiting =
+            |holder: Option<&Holder>| self.reporter.tell(&Event::WaitingForNetwork { network, holder });
+        let kept = locks.keep_network(network, waiting).await?;
         let plan = self.plan(engine.as_ref(), identity, &locks).await?;
         if let NetworkPlan::Use { id, .. } = &plan.network_plan {
             connected.saw_network(&plan.network, id);
@@ -256,13 +261,9 @@ impl Launch {
         names.sort_unstable();
         let mut held = BTreeMap::new();
         for (container, sidecar) in names {
-            let lock = if let Some(lock) = locks.try_lock(container)? {
-                lock
-            } else {
-                self.reporter.tell(&Event::WaitingForLaunch { sidecar });
-                locks.lock(container).await?
-            };
-            held.insert(container.to_owned(), lock);
+            let waiting =
+                |holder: Option<&Holder>| self.reporter.tell(&Event::WaitingForLaunch { sidecar, holder });
+            held.insert(container.to_owned(), locks.lock(container, waiting).await?);
         }
         Ok(held)
     }

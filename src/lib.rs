@@ -42,6 +42,7 @@ pub mod plan;
 pub mod preparation;
 pub mod private_files;
 pub mod probe;
+pub mod process_limits;
 pub mod proxies;
 pub mod reachability;
 pub mod readiness;

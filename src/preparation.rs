@@ -6,14 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::approval::{Approval, Disabled};
-use crate::definition::{self, Definition, Layer, LayerReport};
+use crate::definition::{self, Definition, Layer, LayerReport, budget};
 use crate::error::{Code, Failure, Problem};
 use crate::exit;
 use crate::harness::argv::{self, Harness};
 use crate::harness::{names, run};
 use crate::probe::catalogue::{self, FoundProbe};
 use crate::probe::folders::ProbeFolders;
-use crate::probe::host::ProbeHost;
+use crate::probe::host::{LoadError, ProbeHost};
+use crate::process_limits;
 use crate::settings::Settings;
 use crate::sidecar::Sidecar;
 
@@ -71,6 +72,7 @@ pub fn prepare(settings: &Settings) -> Preparation {
             Err(problems) => preparation.problems.extend(problems),
         }
     }
+    budget::tell_once(&mut preparation.problems);
     preparation
 }
 
@@ -166,6 +168,11 @@ pub async fn validate_settings(host: &Arc<ProbeHost>, sidecars: &[Prepared], tur
             let settings = serde_json::Value::Object(readiness.settings.clone()).to_string();
             let answer = match host.load_in_time(&found.component, &found.interfaces).await {
                 Ok(probe) => probe.validate(&settings, readiness.limits).await,
+                Err(LoadError::Limit(reason)) => {
+                    // The next component would say the same.
+                    problems.push(process_limits::reached(&reason));
+                    return problems;
+                }
                 Err(error) => Err(format!("it cannot be loaded: {error}")),
             };
             let problem = |code, message| Problem::error(code, message).of(definition.name.clone());

@@ -5,6 +5,7 @@ use std::path::Path;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
 use crate::engine::Credentials;
+use crate::runtime::blocking;
 
 /// Docker's own registry under the name that its configuration uses.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -31,7 +32,7 @@ pub async fn credentials(config: &Path, image: &str) -> Option<Credentials> {
         docker_credential::get_credential_from_reader(file, &registry)
     };
     // A credential helper is another process, which may ask its user something.
-    match tokio::task::spawn_blocking(lookup).await {
+    match blocking("credentials", lookup).await {
         Ok(Ok(DockerCredential::UsernamePassword(username, password))) => {
             Some(Credentials { username, password, token: None })
         }

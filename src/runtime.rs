@@ -4,6 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::task::Poll;
+use std::thread;
 
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
@@ -12,12 +13,37 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::error::{Code, Failure, Problem};
 use crate::exit;
 use crate::harness::signals::CaughtSignals;
+use crate::process_limits;
 
 /// The numbers, the same on all systems that are supported.
 const HANGUP: u8 = 1;
 const INTERRUPT: u8 = 2;
 const QUIT: u8 = 3;
 const TERMINATE: u8 = 15;
+
+/// Runs work that would hold up everything else on a thread of its own, which begins at once. Work that is given up runs
+/// on until the program ends.
+///
+/// Unlike tokio's own threads, one that the system does not give is an error and no panic.
+///
+/// # Errors
+/// When the system gives no thread; the reason names the limit.
+pub fn blocking<T: Send + 'static, W: FnOnce() -> T + Send + 'static>(
+    name: &str,
+    work: W,
+) -> impl Future<Output = io::Result<T>> + Send + use<T, W> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let thread = thread::Builder::new().name(name.to_owned());
+    let started = thread.spawn(move || {
+        // Whoever gave up does not want it any more.
+        let _ = sender.send(work());
+    });
+    let started = started.map(drop).map_err(|error| process_limits::no_thread(&error));
+    async move {
+        started?;
+        receiver.await.map_err(|_| io::Error::other("it ended without a result"))
+    }
+}
 
 /// The signals that a command listens to.
 pub struct Signals {
@@ -101,9 +127,12 @@ pub struct Stage {
 
 /// Why a command cannot run at all.
 fn unusable(error: &io::Error) -> Failure {
-    let message = format!("the asynchronous runtime does not start: {error}");
-    let problem = Problem::error(Code::StateUnusable, message);
-    Failure::from(problem.hint("Raise the limits on threads and open files (`ulimit -a`)."))
+    let problem = process_limits::problem(error).unwrap_or_else(|| {
+        let message = format!("the asynchronous runtime does not start: {error}");
+        Problem::error(Code::StateUnusable, message)
+            .hint("Raise the limits on threads and open files (`ulimit -a`).")
+    });
+    Failure::from(problem)
 }
 
 impl Stage {
@@ -112,6 +141,8 @@ impl Stage {
     /// # Errors
     /// When the system has no threads or files left.
     pub fn start() -> Result<Self, Failure> {
+        // tokio panics without files for its signals.
+        process_limits::open_files(0)?;
         // One thread that waits and works: what it waits for would otherwise wake one thread by another, each time.
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| unusable(&error))?;
         let signals = runtime.block_on(async { Signals::listen() }).map_err(|error| unusable(&error))?;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use etcetera::BaseStrategy;
 
@@ -93,7 +94,12 @@ pub fn layer_directories(layers: &LayerOptions) -> LayerDirectories {
     let given = |option: &Option<OsString>| {
         option.as_ref().map(|value| (!value.is_empty()).then(|| PathBuf::from(value)))
     };
-    let user_default = || folders.as_ref().map(|folders| folders.config_dir().join("farrier/sidecars"));
+    let user_default = || {
+        let configuration = folders.as_ref()?.config_dir();
+        // With `HOME=/dev/null`, as services have it, there is no such folder, and no mistake.
+        let existing = configuration.ancestors().find(|folder| folder.exists())?;
+        existing.is_dir().then(|| configuration.join("farrier/sidecars"))
+    };
     let workspace_default = || workspace_root.as_ref().map(|root| root.join(".farrier/sidecars"));
     let workspace = if layers.no_workspace {
         None
@@ -106,6 +112,7 @@ pub fn layer_directories(layers: &LayerOptions) -> LayerDirectories {
         repo: given(&layers.repo_dir).flatten(),
         workspace,
         workspace_root,
+        budget: Arc::default(),
     }
 }
 

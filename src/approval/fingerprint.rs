@@ -73,8 +73,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join(file), text).expect("a file");
         let user = Some(folder.path().to_owned());
-        let loaded =
-            load(&LayerDirectories { user, org: None, repo: None, workspace: None, workspace_root: None });
+        let loaded = load(&LayerDirectories { user, ..LayerDirectories::default() });
         let errors: Vec<_> = loaded.problems.iter().filter(|problem| problem.is_error()).collect();
         assert!(errors.is_empty(), "{text}: {errors:?}");
         loaded.definitions[0].declared.clone()

@@ -296,8 +296,7 @@ mod tests {
         );
         std::fs::write(folder.path().join("db.toml"), text).expect("a definition");
         let user = Some(folder.path().to_owned());
-        let mut loaded =
-            load(&LayerDirectories { user, org: None, repo: None, workspace: None, workspace_root: None });
+        let mut loaded = load(&LayerDirectories { user, ..LayerDirectories::default() });
         let definition = loaded.definitions.pop().unwrap_or_else(|| panic!("{:?}", loaded.problems));
         let found = definition
             .readiness

@@ -15,7 +15,7 @@ use crate::exit;
 use crate::managed::{Managed, Survey};
 use crate::plan::short;
 use crate::removal::{Removed, Remover, Scope};
-use crate::runtime::Stage;
+use crate::runtime::{Stage, blocking};
 
 /// Removes what was asked for, after asking.
 pub fn down(options: &cli::Down, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
@@ -110,7 +110,7 @@ async fn wants_volumes_removed(chosen: &[Managed]) -> bool {
 async fn says_yes(question: &str) -> bool {
     let _ = std::io::stderr().lock().write_all(question.as_bytes());
     // On a thread of its own: a signal must be heard meanwhile.
-    let answer = tokio::task::spawn_blocking(|| {
+    let answer = blocking("question", || {
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line)
     });

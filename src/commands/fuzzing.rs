@@ -112,8 +112,10 @@ fn events(texts: &mut Texts) {
     let (answer, image) = &texts.pair();
     let took = Duration::from_millis(1500);
     let progress = PullProgress { current: 7 << 20, total: 9 << 20 };
+    let holder = Holder { process: 7, command: (*image).clone() };
     for event in [
-        Event::WaitingForLaunch { sidecar },
+        Event::WaitingForLaunch { sidecar, holder: Some(&holder) },
+        Event::WaitingForNetwork { network: sidecar, holder: None },
         Event::NetworkCreated(sidecar),
         Event::Stopping { sidecar, container: image, grace: Duration::from_secs(10) },
         Event::Pulling { sidecar, image },
@@ -159,7 +161,8 @@ fn container(texts: &mut Texts) -> Container {
 fn dossier(texts: &mut Texts) {
     let container = container(texts);
     let observed = Observed { not_granted: Some(texts.next()), ..Observed::default() };
-    let mut answers = Answers { probe: texts.next(), until: texts.next(), observed, ..Answers::default() };
+    let mut answers =
+        Answers { probe: texts.next(), until: texts.next().into(), observed, ..Answers::default() };
     answers.note(&texts.next(), Duration::from_secs(1));
     answers.seen.push(Answer { text: texts.next(), first: Duration::ZERO, last: Duration::ZERO, count: 2 });
     let (code, output) = (1, texts.next());

@@ -16,6 +16,7 @@ use crate::harness::watch::SidecarWatch;
 use crate::launch::{Launch, Running};
 use crate::preparation::{self, Preparation, Turn, validate_settings};
 use crate::probe::host::ProbeHost;
+use crate::process_limits;
 use crate::reachability::{Meeting, describe, foreground};
 use crate::runtime::Stage;
 use crate::settings::Settings;
@@ -168,6 +169,7 @@ pub(super) fn assemble(
 }
 
 async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<Running, Failure> {
+    check_limits(launch)?;
     check_settings(launch, Turn::Trusted).await?;
     approval::before_engine(&launch.settings, &mut launch.sidecars, disabled, &launch.reporter).await?;
     let connected = launch.connect().await?;
@@ -178,6 +180,13 @@ async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<R
     approval::ask(settings, sidecars, connected.engine.as_ref(), reporter).await?;
     check_settings(launch, Turn::Approved).await?;
     launch.bring_up(connected).await
+}
+
+/// Refuses a launch that the limits of this process cannot carry.
+pub(super) fn check_limits(launch: &Launch) -> Result<(), Problem> {
+    let probes = launch.sidecars.iter().flat_map(|prepared| &prepared.probes);
+    let largest = probes.map(|found| found.component.bytes.len()).max().unwrap_or_default();
+    process_limits::check(launch.sidecars.len(), u64::try_from(largest).unwrap_or(u64::MAX))
 }
 
 /// Lets components check their settings.

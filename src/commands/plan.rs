@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::data::{indented, layer_lines, layers_json, print, print_json};
-use super::launch::{assemble, check_settings};
+use super::launch::{assemble, check_limits, check_settings};
 use crate::approval::{self, Approval, Disabled};
 use crate::cli::{self, Format};
 use crate::connection::Identity;
@@ -74,6 +74,7 @@ fn decide(options: &cli::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> 
     let described = describe(&options.command, harness.as_ref());
     let mut launch = assemble(settings, preparation, meeting, described, reporter);
     let planned = Stage::start()?.run(async {
+        check_limits(&launch)?;
         check_settings(&launch, Turn::Trusted).await?;
         approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
         check_settings(&launch, Turn::Approved).await?;

@@ -14,7 +14,7 @@ use self::merge::merge;
 use super::decode::{Declaration, decode};
 use super::dialect::in_the_files_language;
 use super::model::{Definition, Disablement, Layer};
-use super::{read, rules};
+use super::{ReadingBudget, budget, read, rules};
 use crate::error::{Code, Place, Problem, Source};
 
 /// How many problems of one file are kept.
@@ -33,6 +33,8 @@ pub struct LayerDirectories {
     pub workspace: Option<PathBuf>,
     /// The resolved root of the workspace: definitions that lie in it are not trusted.
     pub workspace_root: Option<PathBuf>,
+    /// What reading all of them, and what they name, may take.
+    pub budget: Arc<ReadingBudget>,
 }
 
 impl LayerDirectories {
@@ -84,36 +86,41 @@ pub fn load(directories: &LayerDirectories) -> Loaded {
         let Some(directory) = directories.of(given_as) else {
             continue;
         };
-        let (present, layer, files) =
-            match folder::open(given_as, directory, directories.workspace_root.as_deref()) {
-                Ok(None) => (false, given_as, 0),
-                Ok(Some(folder)) => {
-                    let Folder { layer, resolved, candidates: files, problems } = folder;
-                    loaded.problems.extend(problems);
-                    loaded.problems.extend(same_stems(&files));
-                    let count = files.len();
-                    // Two options may name one directory of the workspace: its files count once.
-                    if !seen.contains(&(layer, resolved.clone())) {
-                        seen.push((layer, resolved));
-                        candidates.extend(files);
-                    }
-                    (true, layer, count)
+        let (present, layer, files) = match folder::open(
+            given_as,
+            directory,
+            directories.workspace_root.as_deref(),
+            &directories.budget,
+        ) {
+            Ok(None) => (false, given_as, 0),
+            Ok(Some(folder)) => {
+                let Folder { layer, resolved, candidates: files, problems } = folder;
+                loaded.problems.extend(problems);
+                loaded.problems.extend(same_stems(&files));
+                let count = files.len();
+                // Two options may name one directory of the workspace: its files count once.
+                if !seen.contains(&(layer, resolved.clone())) {
+                    seen.push((layer, resolved));
+                    candidates.extend(files);
                 }
-                Err(problem) => {
-                    loaded.problems.push(problem);
-                    (true, given_as, 0)
-                }
-            };
+                (true, layer, count)
+            }
+            Err(problem) => {
+                loaded.problems.push(problem);
+                (true, given_as, 0)
+            }
+        };
         let directory = directory.clone();
         loaded.layers.push(LayerReport { layer, given_as, directory, present, files });
     }
     if !candidates.is_empty() {
         // Stable: within a layer the order of options and of file names stays.
         candidates.sort_by_key(|candidate| candidate.layer);
-        let merged = merge(&candidates, &mut loaded.problems);
+        let merged = merge(&candidates, &directories.budget, &mut loaded.problems);
         (loaded.definitions, loaded.disabled) = (merged.definitions, merged.disabled);
         rules::check(&loaded.definitions, &mut loaded.problems);
     }
+    budget::tell_once(&mut loaded.problems);
     loaded.problems = told(loaded.problems);
     loaded
 }
@@ -210,8 +217,12 @@ fn file_name(path: &Path) -> String {
 }
 
 /// Reads, parses and decodes one file; none where its text cannot even be parsed.
-fn declaration(candidate: &Candidate, problems: &mut Vec<Problem>) -> Option<Declaration> {
-    let source = match read::read(&candidate.path, &candidate.access) {
+fn declaration(
+    candidate: &Candidate,
+    budget: &ReadingBudget,
+    problems: &mut Vec<Problem>,
+) -> Option<Declaration> {
+    let source = match read::read(&candidate.path, &candidate.access, budget) {
         Ok(source) => source,
         Err(problem) => {
             problems.push(problem.of(&candidate.stem));

@@ -10,7 +10,9 @@ use cap_std::fs::Dir;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::ReadingBudget;
 use crate::error::{Code, Place, Problem, Source};
+use crate::process_limits;
 
 /// The largest file that is read, in bytes: a definition is a page of text.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -40,9 +42,11 @@ pub enum Access {
 ///
 /// # Errors
 /// One problem that says why the file is not used. Nothing is quoted from a file outside the workspace.
-pub fn read(path: &Path, access: &Access) -> Result<Arc<Source>, Problem> {
+pub fn read(path: &Path, access: &Access, budget: &ReadingBudget) -> Result<Arc<Source>, Problem> {
     let (file, metadata) = open(path, access)?;
     check_kind(path, &metadata)?;
+    let size = metadata.len().min(MAX_BYTES + 1);
+    budget.take_file(size).map_err(|exceeded| Problem::from(exceeded).at(Place::file(path)))?;
     if matches!(access, Access::Trusted) && metadata.mode() & OTHERS_WRITE != 0 {
         return Err(Problem::error(
             Code::LayerUnusable,
@@ -131,6 +135,9 @@ fn problem(path: &Path, message: impl Into<String>) -> Problem {
 
 /// The file cannot be opened or read.
 pub fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    if let Some(problem) = process_limits::problem(error) {
+        return problem;
+    }
     if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
         return problem(path, "the file is a symlink that leads back to itself")
             .hint("Remove the symlink, or let it point to a file.");

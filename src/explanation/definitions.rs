@@ -115,6 +115,20 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
     },
     Explanation {
+        code: Code::ReadingLimit,
+        meaning: "The definitions, and the probes and folders that they name, are more than farrier reads before it asks.",
+        causes: &[
+            "A layer's folder holds very many files, definitions or not.",
+            "A definition grants a folder that holds far more than a probe needs.",
+            "Very many different components are named.",
+        ],
+        steps: &[
+            "Look at what the folders hold, beginning with the one that the error shows.",
+            "Move what is not needed out of them; grant a smaller folder.",
+            "Start without the definitions of the workspace with `--no-workspace`.",
+        ],
+    },
+    Explanation {
         code: Code::OutsideWorkspace,
         meaning: "A file of the workspace is reached through a path that leaves the workspace.",
         causes: &["A symbolic link in `.farrier/sidecars` points elsewhere."],

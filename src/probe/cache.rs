@@ -17,6 +17,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::component::ComponentFile;
+use super::engines::compile;
 use crate::private_files::{private_folder, write_atomically};
 
 type Authenticator = Hmac<Sha256>;
@@ -63,7 +64,7 @@ impl NativeCache {
         if let Some(component) = self.read(&path, &name).and_then(|code| deserialize(engine, &code)) {
             return Ok(component);
         }
-        let component = Component::new(engine, &file.bytes)?;
+        let component = compile(engine, &file.bytes)?;
         if let Err(error) =
             component.serialize().map_err(io::Error::other).and_then(|code| self.write(&path, &name, &code))
         {

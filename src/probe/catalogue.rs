@@ -9,7 +9,7 @@ use crate::definition::model::{Definition, Grants, ProbeReference, Readiness};
 use crate::error::{Code, Problem};
 
 use super::component::{ComponentError, ComponentFile};
-use super::directories::DirectoryCopy;
+use super::directories::{DirectoryCopy, DirectoryError};
 use super::folders::{ProbeFolder, ProbeFolders};
 use super::grants::{effective, interfaces, ungranted};
 
@@ -96,8 +96,7 @@ pub fn find(
         }
         ProbeReference::File(path) => {
             let opened = definition.open_beside(path);
-            let component = ComponentFile::from_file(opened).map_err(|error| invalid(&error))?;
-            (Arc::new(component), false)
+            (folders.reader().read(opened).map_err(|error| invalid(&error))?, false)
         }
     };
     let grants = effective(readiness, built_in);
@@ -115,8 +114,9 @@ pub fn find(
     }
     let mut directories = Vec::new();
     for (index, grant) in grants.dirs.iter().enumerate() {
-        match DirectoryCopy::read(definition, grant) {
+        match DirectoryCopy::read(definition, grant, folders.reader().budget()) {
             Ok(copy) => directories.push(copy),
+            Err(DirectoryError::Exceeded(exceeded)) => problems.push(exceeded.into()),
             Err(error) => {
                 let message =
                     format!("the folder `{}` cannot be given to the probe: {error}", grant.host.display());
@@ -147,6 +147,9 @@ pub fn find(
 /// A file cannot be used as a probe, and what to do about it.
 #[must_use]
 pub fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
+    if let ComponentError::Exceeded(exceeded) = error {
+        return (*exceeded).into();
+    }
     let hint = match error {
         ComponentError::CoreModule => "Turn it into a component with `farrier probe build`.",
         ComponentError::UnknownVersion(_) => {
@@ -175,7 +178,7 @@ pub fn named<'f>(
     }
     for &folder in folders {
         match folder.read(name) {
-            Ok(Some(file)) => return Ok(Some((Arc::new(file), Some(folder)))),
+            Ok(Some(file)) => return Ok(Some((file, Some(folder)))),
             Ok(None) => {}
             Err(error) => return Err((folder.file(name), error)),
         }

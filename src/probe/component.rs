@@ -11,6 +11,7 @@ use wasmparser::{Parser, Payload};
 
 use super::complexity::{Complexity, TooComplex};
 use super::limits::COMPONENT_BYTES;
+use crate::definition::Exceeded;
 use crate::sidecar::sha256_hex;
 
 /// The contract that this host speaks.
@@ -65,6 +66,9 @@ pub enum ComponentError {
     /// No `check` export at all.
     #[error("it is a component but no probe: it exports no farrier:probe/check")]
     NoCheck,
+    /// More than everything that is read may take.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
     /// More than compiling may take.
     #[error(transparent)]
     TooComplex(#[from] TooComplex),

@@ -4,15 +4,16 @@
 //! is read can then matter. What was hashed for an approval is what the probe reads.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use crate::definition::model::{Definition, DirGrant};
+use crate::definition::{Exceeded, ReadingBudget};
+use crate::private_files::{create_private_file, create_private_folder};
 
 /// All files of one granted folder together.
 pub const DIRECTORY_BYTES: u64 = 16 << 20;
@@ -33,6 +34,9 @@ pub enum DirectoryError {
     /// More than [`DIRECTORY_BYTES`], or too many or too deep entries.
     #[error("it holds more than {} MiB, {ENTRIES} entries or {DEPTH} folders in each other", DIRECTORY_BYTES >> 20)]
     TooLarge,
+    /// More than everything that is read may take.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
 }
 
 /// The content of one granted folder.
@@ -53,7 +57,8 @@ impl std::fmt::Debug for DirectoryCopy {
 }
 
 /// A folder that is being read.
-struct Reading {
+struct Reading<'a> {
+    budget: &'a ReadingBudget,
     folders: Vec<PathBuf>,
     files: BTreeMap<PathBuf, Vec<u8>>,
     bytes_left: u64,
@@ -63,76 +68,39 @@ impl DirectoryCopy {
     /// Reads a granted folder below the definition's own.
     ///
     /// # Errors
-    /// When it cannot be read, leaves the definition's folder, is too large, or holds anything but regular files
-    /// and folders.
-    pub fn read(definition: &Definition, grant: &DirGrant) -> Result<Self, DirectoryError> {
+    /// When it cannot be read, leaves the definition's folder, is too large, holds anything but regular files and
+    /// folders, or the budget is used up.
+    pub fn read(
+        definition: &Definition,
+        grant: &DirGrant,
+        budget: &ReadingBudget,
+    ) -> Result<Self, DirectoryError> {
         let named = grant.host.display().to_string();
         let folder = definition.open_folder_beside(&grant.host);
         let folder = folder.map_err(|error| DirectoryError::Unreadable(named, error))?;
         let mut reading =
-            Reading { folders: Vec::new(), files: BTreeMap::new(), bytes_left: DIRECTORY_BYTES };
+            Reading { budget, folders: Vec::new(), files: BTreeMap::new(), bytes_left: DIRECTORY_BYTES };
         reading.folder(&folder, Path::new(""), 0)?;
         reading.folders.sort();
         let digest = reading.digest();
         Ok(Self { guest: grant.guest.clone(), digest, folders: reading.folders, files: reading.files })
     }
 
-    /// Writes the copy below a private folder.
+    /// Writes the copy as a folder of this name that does not exist yet.
     ///
     /// # Errors
     /// As the operating system has it.
     pub fn write_to(&self, private: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(private)?;
-        for folder in &self.folders {
-            std::fs::create_dir_all(private.join(folder))?;
-        }
-        self.files.iter().try_for_each(|(name, bytes)| std::fs::write(private.join(name), bytes))
+        create_private_folder(private)?;
+        // Sorted: a folder comes before the folders in it.
+        self.folders.iter().try_for_each(|folder| create_private_folder(&private.join(folder)))?;
+        self.files
+            .iter()
+            .try_for_each(|(name, bytes)| create_private_file(&private.join(name))?.write_all(bytes))
     }
 }
 
-/// Copies of granted folders on disk, which only this user can enter; removed with this value.
-#[derive(Debug)]
-pub struct PrivateFolders {
-    entries: Vec<PrivateFolder>,
-    _folder: TempDir,
-}
-
-/// One of them.
-#[derive(Debug)]
-pub struct PrivateFolder {
-    /// Where the copy lies.
-    pub host: PathBuf,
-    /// The absolute path under which the probe sees it.
-    pub guest: String,
-}
-
-impl PrivateFolders {
-    /// Writes the copies; none where there is nothing to write.
-    ///
-    /// # Errors
-    /// As the operating system has it.
-    pub fn write(copies: &[DirectoryCopy]) -> io::Result<Option<Self>> {
-        if copies.is_empty() {
-            return Ok(None);
-        }
-        let folder = tempfile::Builder::new().prefix("farrier-probe-").tempdir()?;
-        let mut entries = Vec::new();
-        for (index, copy) in copies.iter().enumerate() {
-            let host = folder.path().join(index.to_string());
-            copy.write_to(&host)?;
-            entries.push(PrivateFolder { host, guest: copy.guest.clone() });
-        }
-        Ok(Some(Self { entries, _folder: folder }))
-    }
-
-    /// Each copy.
-    #[must_use]
-    pub fn entries(&self) -> &[PrivateFolder] {
-        &self.entries
-    }
-}
-
-impl Reading {
+impl Reading<'_> {
     fn folder(&mut self, folder: &Dir, path: &Path, depth: usize) -> Result<(), DirectoryError> {
         let unreadable = |path: &Path, error| DirectoryError::Unreadable(path.display().to_string(), error);
         if depth > DEPTH {
@@ -140,6 +108,7 @@ impl Reading {
         }
         for entry in folder.entries().map_err(|error| unreadable(path, error))? {
             let entry = entry.map_err(|error| unreadable(path, error))?;
+            self.budget.take_entry()?;
             let name = path.join(entry.file_name());
             if self.files.len() + self.folders.len() >= ENTRIES {
                 return Err(DirectoryError::TooLarge);
@@ -170,9 +139,11 @@ impl Reading {
             }
             Err(error) => return Err(unreadable(error)),
         };
-        if !file.metadata().map_err(unreadable)?.is_file() {
+        let found = file.metadata().map_err(unreadable)?;
+        if !found.is_file() {
             return Err(DirectoryError::NotAFile(shown()));
         }
+        self.budget.take_file(found.len())?;
         let mut bytes = Vec::new();
         file.take(self.bytes_left + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         self.bytes_left = self.bytes_left.checked_sub(bytes.len() as u64).ok_or(DirectoryError::TooLarge)?;

@@ -4,15 +4,18 @@
 //! farrier therefore share a pool of both, which is put back to its first state after each poll. Nobody else's guest
 //! takes part: theirs have memory that no guest had before them, whatever a mistake in a pool may leave behind.
 
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::Semaphore;
+use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use super::catalogue::is_built_in;
 use super::component::ComponentFile;
+use crate::process_limits;
 
 /// How often a running guest is interrupted to let others run and to look at its deadline.
 const TICK: Duration = Duration::from_millis(10);
@@ -38,7 +41,13 @@ fn configuration() -> Config {
         .native_unwind_info(false)
         .generate_address_map(false)
         .max_wasm_stack(512 << 10)
-        .async_stack_size(1 << 20);
+        .async_stack_size(1 << 20)
+        // What a memory begins with is kept in a file in memory, unless that might be too large.
+        .memory_init_cow(!process_limits::limits_files());
+    if process_limits::limits_address_space() {
+        // By default each memory reserves 4 GiB, and guards of 32 MiB, so that its bounds need no checks.
+        config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(64 << 10);
+    }
     config
 }
 
@@ -100,7 +109,7 @@ impl Engines {
     fn pooled(&self) -> Option<&Runner> {
         let start = || {
             // Of a limited address space (`ulimit -v`), a pool would leave too little to others.
-            getrlimit(Resource::As).current.is_none().then_some(())?;
+            (!process_limits::limits_address_space()).then_some(())?;
             let room = Some(Arc::new(Semaphore::new(self.polls as usize)));
             let engine = start(&pooling(self.polls));
             let engine = engine.inspect_err(|error| tracing::debug!("polls have no pool: {error}")).ok()?;
@@ -118,18 +127,40 @@ impl Engines {
     }
 }
 
+/// Compiles a component, on a thread for each processor if the system gives so many, else on this one alone.
+///
+/// # Errors
+/// When it does not compile.
+pub fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    static THREADS: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    // wasmtime would start threads of its own, and panic where it cannot. Of a limited address space, each takes much.
+    let start =
+        || (!process_limits::limits_address_space()).then(|| ThreadPoolBuilder::new().build().ok())?;
+    if let Some(threads) = THREADS.get_or_init(start) {
+        return threads.install(|| Component::new(engine, bytes));
+    }
+    let alone = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build()?;
+    alone.install(|| Component::new(engine, bytes))
+}
+
+/// The system gives no thread.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoThread(io::Error);
+
 /// Starts an engine, and a clock that ticks as long as it is used. That is a thread of the system's, not a task: a guest
 /// that keeps every worker busy must not stop the clock.
 fn start(config: &Config) -> wasmtime::Result<Engine> {
     let engine = Engine::new(config)?;
     let weak = engine.weak();
-    std::thread::Builder::new().name("probe-clock".to_owned()).spawn(move || {
+    let clock = std::thread::Builder::new().name("probe-clock".to_owned()).spawn(move || {
         while let Some(engine) = weak.upgrade() {
             engine.increment_epoch();
             drop(engine);
             std::thread::sleep(TICK);
         }
-    })?;
+    });
+    clock.map_err(|error| NoThread(process_limits::no_thread(&error)))?;
     Ok(engine)
 }
 

@@ -11,10 +11,13 @@ use cap_std::fs::Dir;
 use rustix::fs::OFlags;
 
 use super::component::{ComponentError, ComponentFile};
+use super::component_reader::ComponentReader;
 use crate::definition::{Layer, LayerDirectories};
 
 /// Its name beside the definitions' folder.
 const FOLDER: &str = "probes";
+/// Entries of a folder that are looked at for names.
+const MOST_NAMES: usize = 1_000;
 /// Write permission for everybody.
 const OTHERS_WRITE: u32 = 0o002;
 /// What an attempt to leave the workspace is answered with; nothing is told of what lies there.
@@ -22,7 +25,10 @@ const ESCAPE: &str = "it leads out of the workspace";
 
 /// The folders, from the lowest layer to the highest.
 #[derive(Clone, Debug, Default)]
-pub struct ProbeFolders(Vec<ProbeFolder>);
+pub struct ProbeFolders {
+    folders: Vec<ProbeFolder>,
+    reader: Arc<ComponentReader>,
+}
 
 /// One folder of probes.
 #[derive(Clone, Debug)]
@@ -32,6 +38,7 @@ pub struct ProbeFolder {
     /// As the user would type it.
     pub path: PathBuf,
     reach: Reach,
+    reader: Arc<ComponentReader>,
 }
 
 /// How its files are opened.
@@ -58,23 +65,40 @@ impl ProbeFolders {
             (Layer::Workspace, &directories.workspace),
         ];
         let named = layers.into_iter().filter_map(|(layer, directory)| Some((layer, directory.as_ref()?)));
-        Self(named.filter_map(|(layer, directory)| beside(layer, directory, root.as_deref())).collect())
+        let reader = Arc::new(ComponentReader::of(Arc::clone(&directories.budget)));
+        let folder =
+            |(layer, directory): (Layer, &PathBuf)| beside(layer, directory, root.as_deref(), &reader);
+        Self { folders: named.filter_map(folder).collect(), reader }
+    }
+
+    /// What reads components, wherever they lie.
+    #[must_use]
+    pub fn reader(&self) -> &ComponentReader {
+        &self.reader
     }
 
     /// All of them.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &ProbeFolder> {
-        self.0.iter()
+        self.folders.iter()
     }
 
     /// Where a definition of this layer looks: its own layer's, then the user's.
     pub fn of_layer(&self, layer: Layer) -> impl Iterator<Item = &ProbeFolder> {
-        let own = self.0.iter().filter(move |folder| folder.layer == layer);
-        own.chain(self.0.iter().filter(move |folder| folder.layer == Layer::User && layer != Layer::User))
+        let own = self.folders.iter().filter(move |folder| folder.layer == layer);
+        own.chain(
+            self.folders.iter().filter(move |folder| folder.layer == Layer::User && layer != Layer::User),
+        )
     }
 }
 
 /// The folder of probes beside a layer's directory; none where nothing could stand there.
-fn beside(given_as: Layer, directory: &Path, root: Option<&Path>) -> Option<ProbeFolder> {
+fn beside(
+    given_as: Layer,
+    directory: &Path,
+    root: Option<&Path>,
+    reader: &Arc<ComponentReader>,
+) -> Option<ProbeFolder> {
+    let folder = |layer, path, reach| ProbeFolder { layer, path, reach, reader: Arc::clone(reader) };
     let path = match directory.file_name() {
         Some(_) => directory.with_file_name(FOLDER),
         None => directory.canonicalize().ok()?.parent()?.join(FOLDER),
@@ -87,16 +111,16 @@ fn beside(given_as: Layer, directory: &Path, root: Option<&Path>) -> Option<Prob
     let inside = |path: &Path| root.and_then(|root| path.strip_prefix(root).ok()).map(Path::to_owned);
     if let Some(relative) = inside(&parent) {
         let reach = Reach::Beneath { root: open(root?)?, relative: relative.join(FOLDER) };
-        return Some(ProbeFolder { layer: Layer::Workspace, path, reach });
+        return Some(folder(Layer::Workspace, path, reach));
     }
     if let Some(relative) = inside(&resolved) {
         let reach = Reach::Beneath { root: open(root?)?, relative };
-        return Some(ProbeFolder { layer: Layer::Workspace, path, reach });
+        return Some(folder(Layer::Workspace, path, reach));
     }
     if given_as == Layer::Workspace {
         // Named outside the workspace by an option: the folder that holds it is what symlinks may not leave.
         let reach = Reach::Beneath { root: open(&parent)?, relative: PathBuf::from(FOLDER) };
-        return Some(ProbeFolder { layer: given_as, path, reach });
+        return Some(folder(given_as, path, reach));
     }
     let open_to_all = |found: std::fs::Metadata| found.mode() & OTHERS_WRITE != 0;
     let reach = if std::fs::metadata(&path).is_ok_and(open_to_all) {
@@ -104,7 +128,7 @@ fn beside(given_as: Layer, directory: &Path, root: Option<&Path>) -> Option<Prob
     } else {
         Reach::Trusted
     };
-    Some(ProbeFolder { layer: given_as, path, reach })
+    Some(folder(given_as, path, reach))
 }
 
 impl ProbeFolder {
@@ -118,10 +142,10 @@ impl ProbeFolder {
     ///
     /// # Errors
     /// When it is there and cannot be used.
-    pub fn read(&self, name: &str) -> Result<Option<ComponentFile>, ComponentError> {
+    pub fn read(&self, name: &str) -> Result<Option<Arc<ComponentFile>>, ComponentError> {
         match self.open(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            opened => ComponentFile::from_file(opened).map(Some),
+            opened => self.reader.read(opened).map(Some),
         }
     }
 
@@ -151,12 +175,12 @@ impl ProbeFolder {
     /// When it cannot be listed.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let listed: io::Result<Vec<PathBuf>> = match &self.reach {
-            Reach::Beneath { root, relative } => root
-                .read_dir(relative)
-                .map_err(told)
-                .and_then(|entries| entries.map(|entry| Ok(PathBuf::from(entry?.file_name()))).collect()),
-            _ => std::fs::read_dir(&self.path)
-                .and_then(|entries| entries.map(|entry| Ok(PathBuf::from(entry?.file_name()))).collect()),
+            Reach::Beneath { root, relative } => root.read_dir(relative).map_err(told).and_then(|entries| {
+                entries.take(MOST_NAMES).map(|entry| Ok(PathBuf::from(entry?.file_name()))).collect()
+            }),
+            _ => std::fs::read_dir(&self.path).and_then(|entries| {
+                entries.take(MOST_NAMES).map(|entry| Ok(PathBuf::from(entry?.file_name()))).collect()
+            }),
         };
         let files = match listed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),

@@ -1,19 +1,21 @@
 //! The host: compiles a component, and polls it in a fresh store each time.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
+use wasmtime::component::{HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use super::cache::NativeCache;
 use super::component::ComponentFile;
 use super::deadline::Deadline;
-use super::engines::{Engines, Runner};
+use super::engines::{Engines, NoThread, Runner, compile};
 use super::interfaces::wasi::Traces;
 use super::interfaces::{self, HostState, Observed, Powers, check, log_interface, settings, types};
 use super::limits::{
@@ -22,6 +24,9 @@ use super::limits::{
 };
 use crate::definition::model::Limits;
 use crate::elapsed::limit;
+use crate::error::{Code, Problem};
+use crate::process_limits;
+use crate::runtime::blocking;
 
 /// Why a guest's own sockets lead nowhere.
 const SOCKETS_RELAYED: &str = "it uses sockets of its own (wasi:sockets), and here sidecars are reached through a \
@@ -50,6 +55,32 @@ pub enum Verdict {
     Crashed(String),
     /// The poll took longer than its limit.
     TimedOut,
+}
+
+/// Why a component cannot be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// For a reason of its own.
+    #[error("{0}")]
+    Component(String),
+    /// Because of a limit on this process, whatever the component is.
+    #[error("{0}")]
+    Limit(String),
+}
+
+impl LoadError {
+    fn of(error: &wasmtime::Error) -> Self {
+        limit_in(error).map_or_else(|| Self::Component(error.root_cause().to_string()), Self::Limit)
+    }
+
+    /// The problem, with the sentence about a component if it is the component's.
+    #[must_use]
+    pub fn problem(&self, code: Code, sentence: impl FnOnce(&str) -> String) -> Problem {
+        match self {
+            Self::Component(reason) => Problem::error(code, sentence(reason)),
+            Self::Limit(reason) => process_limits::reached(reason),
+        }
+    }
 }
 
 /// What one poll produced.
@@ -115,7 +146,7 @@ impl ProbeHost {
         let Runner { engine, room } = self.engines.for_component(file)?;
         let component = match self.cache() {
             Some(cache) => cache.load(engine, file)?,
-            None => Component::new(engine, &file.bytes)?,
+            None => compile(engine, &file.bytes)?,
         };
         let mut linker = link(engine, granted)?;
         if file.imports_wasi() {
@@ -132,23 +163,24 @@ impl ProbeHost {
     /// takes too long is left behind: it ends with the program.
     ///
     /// # Errors
-    /// Why it cannot be loaded, in words.
+    /// Why it cannot be loaded.
     pub fn load_in_time(
         self: &Arc<Self>,
         file: &Arc<ComponentFile>,
         granted: &[&'static str],
-    ) -> impl Future<Output = Result<LoadedProbe, String>> + Send + use<> {
+    ) -> impl Future<Output = Result<LoadedProbe, LoadError>> + Send + use<> {
         let (host, file, granted) = (Arc::clone(self), Arc::clone(file), granted.to_vec());
-        let loading = tokio::task::spawn_blocking(move || {
-            host.load(&file, &granted).map_err(|error| error.root_cause().to_string())
-        });
+        let loading =
+            blocking("compiler", move || host.load(&file, &granted).map_err(|error| LoadError::of(&error)));
         let allowed = self.compilation;
         let loaded = tokio::time::timeout(allowed, loading);
         async move {
             match loaded.await {
                 Ok(Ok(loaded)) => loaded,
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!("compiling it took longer than {}", limit(allowed))),
+                Ok(Err(error)) => Err(LoadError::Limit(error.to_string())),
+                Err(_) => {
+                    Err(LoadError::Component(format!("compiling it took longer than {}", limit(allowed))))
+                }
             }
         }
     }
@@ -249,7 +281,7 @@ impl LoadedProbe {
         match before(&deadline, call).await {
             Some(Ok(answer)) => Ok(answer.err().unwrap_or_default()),
             Some(Err(error)) => match crash(&error, &store, limits) {
-                Verdict::Crashed(text) => Err(text),
+                Verdict::Crashed(text) | Verdict::Pending { reason: text, .. } => Err(text),
                 _ => Err(took_too_long(limits)),
             },
             None => Err(took_too_long(limits)),
@@ -316,12 +348,27 @@ fn convert_verdict(verdict: types::Verdict) -> Verdict {
     }
 }
 
+/// Which limit on this process an error is about; `None` if it is about none.
+fn limit_in(error: &wasmtime::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(thread) = cause.downcast_ref::<NoThread>() {
+            return Some(thread.to_string());
+        }
+        let errno = cause.downcast_ref::<Errno>().map(|errno| io::Error::from(*errno));
+        process_limits::reason(errno.as_ref().or_else(|| cause.downcast_ref())?)
+    })
+}
+
 fn crash(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> Verdict {
     if store.data().limiter.exhausted {
         return Verdict::Crashed(format!(
             "it wanted more memory than its limit of {} MiB",
             limits.memory >> 20
         ));
+    }
+    // Not the probe's fault, and the next poll may have more.
+    if let Some(reason) = limit_in(error) {
+        return Verdict::Pending { reason, retry_after: None, extend: None };
     }
     // Where a language's runtime says why it gave up; Rust's then advises to set a variable.
     let stderr = store.data().traces.stderr.text();

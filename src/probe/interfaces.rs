@@ -9,8 +9,8 @@ use wasmtime_wasi::WasiCtx;
 
 use super::deadline::Deadline;
 use super::dialler::Dialler;
-use super::directories::PrivateFolders;
 use super::limits::{REASON_CHARACTERS, SummingLimiter};
+use super::private_copies::PrivateCopies;
 use crate::engine::Engine;
 use crate::readiness::executions::Executions;
 
@@ -77,7 +77,7 @@ pub struct Powers {
     /// Granted variables of the definition's own environment.
     pub environment: Vec<(String, String)>,
     /// Copies of granted folders.
-    pub folders: Option<Arc<PrivateFolders>>,
+    pub folders: Option<Arc<PrivateCopies>>,
 }
 
 /// Where sockets that a guest opens itself lead.

@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 
 use crate::definition::model::{DialGrant, Grants};
 use crate::engine::{Container, Engine, Status};
-use crate::probe::directories::PrivateFolders;
 use crate::probe::interfaces::{Powers, Sockets, Subject, Targets};
+use crate::probe::private_copies::PrivateCopies;
 use crate::sidecar::Sidecar;
 
 use super::look::find;
@@ -117,5 +117,5 @@ pub(super) struct Way {
     /// Whether the guest's own sockets lead to the container too.
     pub sockets: Sockets,
     /// Copies of granted folders.
-    pub folders: Option<Arc<PrivateFolders>>,
+    pub folders: Option<Arc<PrivateCopies>>,
 }

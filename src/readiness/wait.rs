@@ -19,7 +19,7 @@ use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
 use crate::event::{Event, Reporter};
 use crate::probe::catalogue::FoundProbe;
-use crate::probe::host::LoadedProbe;
+use crate::probe::host::{LoadError, LoadedProbe};
 use crate::route::Route;
 use crate::sidecar::Sidecar;
 
@@ -37,7 +37,7 @@ const ENGINE_PAUSE: Duration = Duration::from_millis(250);
 const RESTART: Duration = Duration::from_secs(2);
 
 /// A component that is being compiled while containers start.
-pub type Loading = Shared<BoxFuture<'static, Result<LoadedProbe, String>>>;
+pub type Loading = Shared<BoxFuture<'static, Result<LoadedProbe, LoadError>>>;
 
 /// One of a sidecar's readiness conditions, with its probe.
 #[derive(Clone)]

@@ -3,8 +3,9 @@
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use farrier::definition::LayerDirectories;
-use farrier::probe::directories::{DirectoryCopy, PrivateFolders};
+use farrier::definition::{LayerDirectories, ReadingBudget};
+use farrier::probe::directories::DirectoryCopy;
+use farrier::probe::private_copies::PrivateCopies;
 
 /// What lies outside the granted folder, and must never be in a copy.
 const SECRET: &str = "a secret of this machine";
@@ -38,13 +39,7 @@ fn a_folder_or_file_that_is_swapped_for_a_link_while_it_is_read_gives_nothing_fr
         let text = "lifecycle = \"shared\"\nimage = \"x\"\n[interface]\nkind = \"none\"\n[readiness]\n\
                     probe = \"./mine.wasm\"\ngrants = { dirs = [{ host = \"certs\", guest = \"/certs\" }] }\n";
         std::fs::write(user.join("db.toml"), text).expect("a definition");
-        let directories = LayerDirectories {
-            user: Some(user.clone()),
-            org: None,
-            repo: None,
-            workspace: None,
-            workspace_root: None,
-        };
+        let directories = LayerDirectories { user: Some(user.clone()), ..LayerDirectories::default() };
         let loaded = farrier::definition::load(&directories);
         let definition = loaded.definitions.first().unwrap_or_else(|| panic!("{:?}", loaded.problems));
         let grant = definition.readiness[0].grants.dirs.first().expect("a grant");
@@ -55,7 +50,7 @@ fn a_folder_or_file_that_is_swapped_for_a_link_while_it_is_read_gives_nothing_fr
             let stop = &stop;
             scope.spawn(move || swap(&path, &link, stop));
             for _ in 0..1_000 {
-                match DirectoryCopy::read(definition, grant) {
+                match DirectoryCopy::read(definition, grant, &ReadingBudget::default()) {
                     Err(_) => refused += 1,
                     Ok(copy) => {
                         read += 1;
@@ -67,12 +62,15 @@ fn a_folder_or_file_that_is_swapped_for_a_link_while_it_is_read_gives_nothing_fr
         });
         println!("{granted_part}: {read} read, {refused} refused, none from elsewhere");
         assert!(refused > 0, "{granted_part}: {read} read, {refused} refused: nothing was met");
-        holds_no_secret(&DirectoryCopy::read(definition, grant).expect("nobody swaps it any more"));
+        holds_no_secret(
+            &DirectoryCopy::read(definition, grant, &ReadingBudget::default())
+                .expect("nobody swaps it any more"),
+        );
     }
 }
 
 fn holds_no_secret(copy: &DirectoryCopy) {
-    let folders = PrivateFolders::write(std::slice::from_ref(copy)).expect("written").expect("a folder");
+    let folders = PrivateCopies::write(std::slice::from_ref(copy)).expect("written").expect("a folder");
     let mut open = vec![folders.entries()[0].host.clone()];
     while let Some(folder) = open.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use farrier::definition::LayerDirectories;
-use farrier::probe::directories::{DirectoryCopy, PrivateFolders};
+use farrier::definition::{LayerDirectories, ReadingBudget};
+use farrier::probe::directories::DirectoryCopy;
 use farrier::probe::interfaces::Powers;
+use farrier::probe::private_copies::PrivateCopies;
 use serde_json::{Value, json};
 
 use super::attempt::Expected::{self, Crashed, Pending};
 use super::attempt::{Attempt, Guest};
 
 /// A private copy of a folder with one file.
-fn folders() -> Arc<PrivateFolders> {
+fn folders() -> Arc<PrivateCopies> {
     let layer = tempfile::tempdir().expect("a folder");
     let user = layer.path().join("sidecars");
     std::fs::create_dir_all(user.join("certs")).expect("folders");
@@ -20,13 +21,12 @@ fn folders() -> Arc<PrivateFolders> {
     let text = "lifecycle = \"shared\"\nimage = \"x\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"./mine.wasm\"\n\
                 grants = { dirs = [{ host = \"certs\", guest = \"/certs\" }] }\n";
     std::fs::write(user.join("db.toml"), text).expect("a definition");
-    let directories =
-        LayerDirectories { user: Some(user), org: None, repo: None, workspace: None, workspace_root: None };
+    let directories = LayerDirectories { user: Some(user), ..LayerDirectories::default() };
     let loaded = farrier::definition::load(&directories);
     let definition = loaded.definitions.first().unwrap_or_else(|| panic!("{:?}", loaded.problems));
     let grant = definition.readiness[0].grants.dirs.first().expect("a grant");
-    let copy = DirectoryCopy::read(definition, grant).expect("a copy");
-    Arc::new(PrivateFolders::write(&[copy]).expect("written").expect("a folder"))
+    let copy = DirectoryCopy::read(definition, grant, &ReadingBudget::default()).expect("a copy");
+    Arc::new(PrivateCopies::write(&[copy]).expect("written").expect("a folder"))
 }
 
 pub fn attempts() -> Vec<Attempt> {

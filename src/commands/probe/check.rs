@@ -15,7 +15,7 @@ use crate::exit;
 use crate::probe::component::ComponentFile;
 use crate::probe::dialler::DialError;
 use crate::probe::grants::ungranted;
-use crate::probe::host::{LoadedProbe, ProbeHost, Verdict};
+use crate::probe::host::{LoadError, LoadedProbe, ProbeHost, Verdict};
 use crate::probe::rehearsal::{Address, Answer, Deed, Rehearsal, Rehearsed, parse_address};
 use crate::runtime::Stage;
 use crate::settings::own_folders;
@@ -98,9 +98,14 @@ async fn load(file: &ComponentFile, granted: &Rehearsed) -> Result<LoadedProbe, 
     let (cache, state) = own_folders();
     let host = Arc::new(ProbeHost::new(cache, state));
     let file = Arc::new(file.clone());
-    host.load_in_time(&file, &granted.interfaces()).await.map_err(|reason| {
-        let message = format!("the probe cannot be loaded: {reason}");
-        Problem::error(Code::ProbeInvalid, message).hint("Build the component again.").into()
+    host.load_in_time(&file, &granted.interfaces()).await.map_err(|error| {
+        let problem =
+            error.problem(Code::ProbeInvalid, |reason| format!("the probe cannot be loaded: {reason}"));
+        let problem = match error {
+            LoadError::Component(_) => problem.hint("Build the component again."),
+            LoadError::Limit(_) => problem,
+        };
+        problem.into()
     })
 }
 

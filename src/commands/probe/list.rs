@@ -1,5 +1,7 @@
 //! `probe list`: every probe that a definition could name.
 
+use std::sync::Arc;
+
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
@@ -21,7 +23,7 @@ struct Entry {
     name: String,
     origin: Origin,
     /// Why a definition that names it would be refused.
-    file: Result<ComponentFile, String>,
+    file: Result<Arc<ComponentFile>, String>,
 }
 
 /// Prints them, those that cannot be used included.
@@ -42,6 +44,7 @@ fn entries(folders: &ProbeFolders) -> Vec<Entry> {
         name: name.to_owned(),
         origin: Origin::Shipped,
         file: ComponentFile::parse(built_in(name).unwrap_or_default().to_vec())
+            .map(Arc::new)
             .map_err(|error| error.to_string()),
     });
     let mut entries: Vec<Entry> = shipped.collect();

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
+use crate::definition::ReadingBudget;
 use crate::definition::model::Layer;
 use crate::definition::read::{Access, OTHERS_WRITE, STICKY, outside_workspace, shell_word};
 use crate::error::{Code, Place, Problem};
+use crate::process_limits;
 
 /// A file that is a definition by its name.
 #[derive(Debug)]
@@ -50,7 +52,12 @@ pub struct Folder {
 ///
 /// # Errors
 /// One problem that says why it cannot be used.
-pub fn open(given_as: Layer, path: &Path, workspace_root: Option<&Path>) -> Result<Option<Folder>, Problem> {
+pub fn open(
+    given_as: Layer,
+    path: &Path,
+    workspace_root: Option<&Path>,
+    budget: &ReadingBudget,
+) -> Result<Option<Folder>, Problem> {
     if path.as_os_str().is_empty() {
         return Ok(None);
     }
@@ -79,9 +86,9 @@ pub fn open(given_as: Layer, path: &Path, workspace_root: Option<&Path>) -> Resu
             // Named outside the workspace by an option: its own folder is what symlinks may not leave.
             _ => (resolved.clone(), PathBuf::new()),
         };
-        folder.workspace(path, given_as, &root_path, &relative)?
+        folder.workspace(path, given_as, &root_path, &relative, budget)?
     } else {
-        folder.trusted(path, given_as, root.as_deref())?
+        folder.trusted(path, given_as, root.as_deref(), budget)?
     };
     for name in names {
         folder.problems.push(
@@ -103,6 +110,7 @@ impl Folder {
         given_as: Layer,
         root_path: &Path,
         relative: &Path,
+        budget: &ReadingBudget,
     ) -> Result<BadNames, Problem> {
         let failed = |error: io::Error| unlisted(given_as, path, &error);
         let root = Arc::new(Dir::open_ambient_dir(root_path, ambient_authority()).map_err(failed)?);
@@ -110,6 +118,7 @@ impl Folder {
         let mut bad = BadNames::new();
         for entry in entries.map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
+            budget.take_entry().map_err(|exceeded| Problem::from(exceeded).at(Place::file(path)))?;
             match definition_stem(&name) {
                 Stem::None => {}
                 Stem::NotText => bad.push(name),
@@ -128,11 +137,18 @@ impl Folder {
         Ok(bad)
     }
 
-    fn trusted(&mut self, path: &Path, given_as: Layer, root: Option<&Path>) -> Result<BadNames, Problem> {
+    fn trusted(
+        &mut self,
+        path: &Path,
+        given_as: Layer,
+        root: Option<&Path>,
+        budget: &ReadingBudget,
+    ) -> Result<BadNames, Problem> {
         let failed = |error: io::Error| unlisted(given_as, path, &error);
         let mut bad = BadNames::new();
         for entry in std::fs::read_dir(path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
+            budget.take_entry().map_err(|exceeded| Problem::from(exceeded).at(Place::file(path)))?;
             let name = entry.file_name();
             let stem = match definition_stem(&name) {
                 Stem::None => continue,
@@ -242,6 +258,9 @@ fn unusable(path: &Path, message: impl Into<String>) -> Problem {
 }
 
 fn unlisted(given_as: Layer, path: &Path, error: &io::Error) -> Problem {
+    if let Some(problem) = process_limits::problem(error) {
+        return problem;
+    }
     unusable(path, format!("the {given_as} layer cannot be listed: {error}"))
         .hint("Check the path and its permissions, or name another directory.")
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::declaration;
 use super::folder::Candidate;
+use crate::definition::ReadingBudget;
 use crate::definition::declared::Declared;
 use crate::definition::decode::Declaration;
 use crate::definition::model::{Definition, Disablement, Layer};
@@ -39,10 +40,10 @@ struct Merge {
 }
 
 /// Goes through the files of all layers, from the lowest layer to the highest.
-pub fn merge(candidates: &[Candidate], problems: &mut Vec<Problem>) -> Merged {
+pub fn merge(candidates: &[Candidate], budget: &ReadingBudget, problems: &mut Vec<Problem>) -> Merged {
     let mut merge = Merge::default();
     for candidate in candidates {
-        if let Some(declaration) = declaration(candidate, problems) {
+        if let Some(declaration) = declaration(candidate, budget, problems) {
             problems.extend(merge.take(candidate, declaration));
         }
     }

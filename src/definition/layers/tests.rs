@@ -54,6 +54,7 @@ impl World {
             repo: Some(self.path("repo")),
             workspace: Some(self.path("ws/.farrier/sidecars")),
             workspace_root: Some(self.path("ws")),
+            ..LayerDirectories::default()
         }
     }
 

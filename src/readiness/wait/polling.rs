@@ -14,9 +14,9 @@ use crate::engine::bounded::within;
 use crate::error::Code;
 use crate::event::Event;
 use crate::probe::dialler::Dialler;
-use crate::probe::directories::PrivateFolders;
 use crate::probe::host::{LoadedProbe, Verdict};
 use crate::probe::interfaces::{Powers, Targets, types};
+use crate::probe::private_copies::PrivateCopies;
 use crate::readiness::busy::busy;
 use crate::readiness::dossier::{Answers, NO_ANSWER};
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
@@ -57,10 +57,11 @@ impl Wait<'_> {
     ) -> Result<(), Ended> {
         let Some(mut way) = self.way(condition, container).await? else { return Ok(()) };
         let probe = condition.loading.clone().await.map_err(|error| {
-            ended(
-                Code::ProbeInvalid,
-                format!("the probe `{}` cannot be loaded: {error}", condition.found.name),
-            )
+            let name = &condition.found.name;
+            let problem = error.problem(Code::ProbeInvalid, |reason| {
+                format!("the probe `{name}` cannot be loaded: {reason}")
+            });
+            ended(problem.code, problem.message)
         })?;
         let latest = self.begun + condition.readiness.max_timeout.max(condition.readiness.timeout);
         // What farrier itself took does not count against the sidecar: one whole poll is due to it.
@@ -132,7 +133,7 @@ impl Wait<'_> {
             }
             way.sockets = self.shared.route.sockets(container);
         }
-        let folders = PrivateFolders::write(&condition.found.directories).map_err(|error| {
+        let folders = PrivateCopies::write(&condition.found.directories).map_err(|error| {
             let reason = format!("the granted folders cannot be copied: {error}");
             ended(Code::StateUnusable, reason)
         })?;
