@@ -87,7 +87,7 @@ fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u
         Command::Plan(options) => plan::plan(&options, reporter),
         Command::Validate(options) => validate::validate(&options, color),
         Command::Approve(options) => approve::approve(&options, reporter),
-        Command::Probe(options) => probe::probe(&options),
+        Command::Probe(options) => probe::probe(&options, reporter),
         Command::Ps(options) => ps::ps(&options, reporter),
         Command::Logs(options) => logs::logs(&options, reporter),
         Command::Down(options) => down::down(&options, reporter),

@@ -3,7 +3,7 @@
 //! harness starts (`barrier`).
 
 pub mod barrier;
-mod busy;
+pub(crate) mod busy;
 pub mod cause;
 pub mod dossier;
 pub mod executions;

@@ -280,7 +280,12 @@ fn health_logs_and_commands_are_answered_from_options() {
     check(&["healthcheck", "--grant", "health=healthy"]).assert_code(0);
     check(&["healthcheck", "--grant", "health=starting"]).assert_code(1);
     let outcome = check(&["exec", "--grant", "exec=[\"pg_isready\"]"]).assert_code(1);
-    assert!(outcome.stdout().contains("no container stands behind this probe"), "{outcome}");
+    assert!(
+        outcome.stdout().contains(
+            "commands need a container, and `farrier probe check` has none: try them with `farrier up`"
+        ),
+        "{outcome}"
+    );
     for (probe, hint) in [("healthcheck", "--grant health=healthy"), ("exec", "--grant 'exec=[")] {
         let told = check(&[probe]).assert_code(2).stderr();
         assert!(told.contains("[probe-not-granted]") && told.contains(hint), "{told}");
@@ -289,6 +294,118 @@ fn health_logs_and_commands_are_answered_from_options() {
         .expect("a file");
     let told = check(&["./logs.wasm"]).assert_code(2).stderr();
     assert!(told.contains("--grant logs=FILE"), "{told}");
+    let told = check(&["exec"]).assert_code(2).stderr();
+    assert!(told.contains("Commands need a container, and here is none"), "{told}");
+    let told = check(&["tcp", "--grant", "dirs=certs"]).assert_code(2).stderr();
+    assert!(told.contains("folders are granted by a definition"), "{told}");
+}
+
+#[test]
+fn an_option_adds_to_the_target_and_a_denial_says_what_to_write() {
+    let scene = Scene::new();
+    let address = server(b"");
+    let other = format!("dial=cache:6379=127.0.0.1:{}", closed_port());
+    let words = ["probe", "check", "tcp", "--target", &address, "--grant", &other];
+    farrier(&scene, &words).output().assert_code(0);
+    // Denied: it ends at once, though it says pending and is watched.
+    fs::write(scene.workspace().join("hostile.wasm"), guest::built("hostile")).expect("a file");
+    fs::write(scene.workspace().join("log"), "").expect("a file");
+    let dial = |host: &str| {
+        let settings = format!("{{\"try\":\"dial\",\"with\":[\"{host}\",9999]}}");
+        let words = ["probe", "check", "./hostile.wasm", "--target", "127.0.0.1:7000", "--watch"];
+        let grants = ["--grant", "logs=log", "--grant", "exec=[\"id\"]", "--settings", &settings];
+        farrier(&scene, &words).args(grants).output().assert_code(1).stdout()
+    };
+    let told = dial("127.0.0.1");
+    let line = r#"grants = { dial = ["self", "self:9999"], exec = [["id"]], logs = true }"#;
+    assert!(
+        told.contains("failed: connecting to 127.0.0.1:9999 is not granted") && told.contains(line),
+        "{told}"
+    );
+    let told = dial("10.0.0.9");
+    assert!(told.contains("failed: connecting to 10.0.0.9:9999 is not granted, and cannot be"), "{told}");
+}
+
+#[test]
+fn watching_extends_as_a_launch_does() {
+    let scene = Scene::new();
+    fs::write(scene.workspace().join("mine.wasm"), component(&guest(guest::MORE_TIME))).expect("a file");
+    let words = ["probe", "check", "./mine.wasm", "--target", "localhost:1", "--watch", "--timeout", "200ms"];
+    let told = |more: &[&str]| farrier(&scene, &words).args(more).output().assert_code(1).stdout();
+    let shown = told(&["--max-timeout", "350ms"]);
+    assert!(
+        shown.contains("asks for more time: 60s") && shown.contains("the wait goes on until 350ms"),
+        "{shown}"
+    );
+    assert!(told(&[]).contains("the wait goes on until 400ms"), "twice the timeout by default");
+}
+
+#[test]
+fn a_definition_gives_check_its_settings_grants_and_limits() {
+    let scene = Scene::new();
+    let define = |readiness: &str| {
+        let text = format!(
+            "lifecycle = \"shared\"\nimage = \"example\"\nenv = {{ PGUSER = \"me\" }}\n[interface]\nkind = \"port\"\n\
+             port = 7000\n[readiness]\n{readiness}\n"
+        );
+        scene.define_in(Layer::User, "orders.toml", text)
+    };
+    let check = |file: &Path, words: &[&str]| {
+        farrier(&scene, &["probe", "check"]).args(words).args(["--definition"]).arg(file).output()
+    };
+    let address = server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup");
+    let file = define("probe = \"http\"\nsettings = { path = \"/health\" }");
+    let outcome = check(&file, &["--target", &address]).assert_code(0);
+    assert!(outcome.stdout().contains(&format!("dialled orders:7000 ({address}): connected")), "{outcome}");
+    // Its limits: a wait that it says is short, of a poll that it says is shorter.
+    scene.define_in(Layer::User, "mine.wasm", component(&guest(guest::SPIN)));
+    let file = define("probe = \"./mine.wasm\"\ntimeout = \"300ms\"\nlimits = { poll = \"120ms\" }");
+    let outcome = check(&file, &["--target", "localhost:1", "--watch"]).assert_code(1);
+    assert!(outcome.stdout().contains("no answer within 120ms"), "{outcome}");
+    // What it grants and cannot be known here is asked for, all at once.
+    let logs = component(&with_imports(LOGS, guest::READY, ""));
+    scene.define_in(Layer::User, "mine.wasm", logs);
+    let file = define("probe = \"./mine.wasm\"\ngrants = { logs = true, health = true }");
+    let outcome = check(&file, &["--target", "localhost:1"]).assert_code(2);
+    for option in ["`--grant logs=FILE`", "`--grant health=healthy`"] {
+        assert!(outcome.stderr().contains(option), "{outcome}");
+    }
+    // An import that it does not grant is refused as `validate` refuses it.
+    let file = define("probe = \"./mine.wasm\"");
+    let outcome = check(&file, &["--target", "localhost:1"]).assert_code(2);
+    assert!(outcome.stderr().contains("which its definition does not grant"), "{outcome}");
+    let outcome = check(&file.with_file_name("absent.toml"), &["--target", "localhost:1"]).assert_code(2);
+    assert!(outcome.stderr().contains("names no definition"), "{outcome}");
+}
+
+#[test]
+fn any_number_of_problems_with_settings_is_a_few_lines() {
+    let scene = Scene::new();
+    // A list of a thousand problems without a word.
+    let body = "(i32.store8 (i32.const 0) (i32.const 1)) (i32.store (i32.const 4) (i32.const 1024)) \
+                (i32.store (i32.const 8) (i32.const 1000)) (return (i32.const 0))";
+    let text = with_imports("", guest::READY, &guest::validating(body));
+    fs::write(scene.workspace().join("mine.wasm"), component(&text)).expect("a file");
+    let outcome = farrier(&scene, &["probe", "check", "./mine.wasm", "--target", "localhost:1"])
+        .output()
+        .assert_code(2);
+    let told = outcome.stderr();
+    assert!(told.contains("there are 980 more problems"), "{outcome}");
+    assert_eq!(told.matches("[probe-settings]").count(), 21, "{outcome}");
+}
+
+#[test]
+fn a_grant_that_a_component_cannot_use_is_told() {
+    let scene = Scene::new();
+    scene.define_in(Layer::User, "mine.wasm", ready());
+    let text = definition("./mine.wasm").replace("[interface]", "env = { PGUSER = \"me\" }\n[interface]");
+    scene.define_in(Layer::User, "db.toml", format!("{text}grants = {{ env = [\"PGUSER\"] }}\n"));
+    let report = json(&farrier(&scene, &["validate", "--format", "json"]).output());
+    let told = report["problems"].to_string();
+    assert!(
+        told.contains("cannot use its grant `env`: it was built for a target without variables"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -316,6 +433,120 @@ fn a_broken_probe_is_told_and_watching_it_ends() {
         let outcome =
             farrier(&scene, &["probe", "check", "./mine.wasm"]).args(words_of).output().assert_code(1);
         assert!(outcome.stdout().contains(words), "{outcome}");
+    }
+}
+
+/// A component that is the contract's in name only, and what is told of it.
+fn of_other_types() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let import = |text: &str| component(&with_imports(text, guest::READY, ""));
+    let changed = |from: &str, to: &str| component(&guest(guest::READY).replace(from, to));
+    vec![
+        (
+            "another record",
+            changed("(field \"port\" (option u16))", "(field \"ports\" (option u16))"),
+            "it exports `check` of farrier:probe/check@0.1.0 with another type: parameter `context`: it lacks the \
+             field `port`",
+        ),
+        (
+            "another type of a field",
+            changed("(field \"port\" (option u16))", "(field \"port\" (option s16))"),
+            "parameter `context`: field `port`: `s16` in place of `u16`",
+        ),
+        (
+            "another case",
+            changed("(case \"failed\" string)", "(case \"failed\" string) (case \"never\")"),
+            "result: it has the case `never`, which the contract lacks",
+        ),
+        (
+            "one more function",
+            import(
+                "(import \"farrier:probe/dial@0.1.3\" (instance (export \"connect-tls\" (func (param \"host\" string)))))",
+            ),
+            "it imports the function `connect-tls` of farrier:probe/dial@0.1.3, which farrier:probe@0.1.0 lacks",
+        ),
+        (
+            "a function with other parameters",
+            import(
+                "(import \"farrier:probe/log@0.1.0\" (instance (export \"write\" (func (param \"line\" string)))))",
+            ),
+            "it imports `write` of farrier:probe/log@0.1.0 with another type: it has 1 parameters in place of 2",
+        ),
+        (
+            "an export without its function",
+            component("(component (instance $i) (export \"farrier:probe/check@0.1.0\" (instance $i)))"),
+            "its export farrier:probe/check@0.1.0 lacks the function `check`",
+        ),
+    ]
+}
+
+#[test]
+fn a_component_that_has_other_types_than_the_contract_is_refused_by_every_command() {
+    let scene = Scene::new();
+    for (name, bytes, words) in of_other_types() {
+        fs::write(scene.workspace().join("odd.wasm"), &bytes).expect("a file");
+        for command in [&["inspect"][..], &["check", "--target", "localhost:1"], &["build"]] {
+            let outcome = farrier(&scene, &["probe"]).args(command).arg("./odd.wasm").output().assert_code(2);
+            let told = outcome.stderr();
+            assert!(told.contains(words) && told.contains("help:"), "{name}: {outcome}");
+        }
+        scene.define_in(Layer::User, "odd.wasm", &bytes);
+        scene.define_in(Layer::User, "db.toml", definition("./odd.wasm").replace("sha256", "# sha256"));
+        let report = json(&farrier(&scene, &["validate", "--format", "json"]).output().assert_code(2));
+        assert!(report.to_string().contains(&words.replace('"', "\\\"")), "{name}: {report:#}");
+    }
+}
+
+#[test]
+fn a_component_of_a_later_patch_that_needs_nothing_new_is_hosted() {
+    let scene = Scene::new();
+    let later = guest(guest::READY).replace("@0.1.0", "@0.1.3");
+    fs::write(scene.workspace().join("later.wasm"), component(&later)).expect("a file");
+    let shown = farrier(&scene, &["probe", "inspect", "./later.wasm"]).output().assert_code(0).stdout();
+    assert!(shown.contains("farrier:probe 0.1.3"), "{shown}");
+    farrier(&scene, &["probe", "check", "./later.wasm", "--target", "localhost:1"]).output().assert_code(0);
+    // What it needs and this host lacks is named.
+    let tls = "(import \"farrier:probe/tls@0.1.3\" (instance (export \"connect\" (func))))";
+    let later = with_imports(tls, guest::READY, "").replace("@0.1.0", "@0.1.3");
+    fs::write(scene.workspace().join("later.wasm"), component(&later)).expect("a file");
+    for command in [&["check", "--target", "localhost:1"][..], &["build"]] {
+        let outcome = farrier(&scene, &["probe"]).args(command).arg("./later.wasm").output().assert_code(2);
+        let told = outcome.stderr();
+        assert!(told.contains("imports farrier:probe/tls@0.1.3, which farrier does not offer"), "{outcome}");
+        assert!(told.contains("This farrier hosts farrier:probe@0.1.0: install one that has"), "{outcome}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_the_pinned_one_is_not_parsed() {
+    let scene = Scene::new();
+    for bytes in [b"no WebAssembly at all".to_vec(), component("(component)"), component("(module)")] {
+        scene.define_in(Layer::User, "mine.wasm", &bytes);
+        scene.define_in(Layer::User, "db.toml", definition("./mine.wasm"));
+        let report = json(&farrier(&scene, &["validate", "--format", "json"]).output().assert_code(2));
+        let codes: Vec<&str> = report["problems"]
+            .as_array()
+            .expect("problems")
+            .iter()
+            .filter_map(|problem| problem["code"].as_str())
+            .collect();
+        assert_eq!(codes, ["probe-pin-mismatch"], "{report:#}");
+    }
+}
+
+#[test]
+fn an_address_is_no_missing_file() {
+    let scene = Scene::new();
+    for probe in ["oci://ghcr.io/acme/orders-ready:1.2", "https://example.com/orders-ready.wasm"] {
+        let outcome = farrier(&scene, &["probe", "inspect", probe]).output().assert_code(2);
+        let told = outcome.stderr();
+        assert!(
+            told.contains("is an address: farrier reads probes from files, and downloads none"),
+            "{outcome}"
+        );
+        assert!(told.contains("probe = \"./orders-ready.wasm\""), "{outcome}");
+        scene.define_in(Layer::User, "db.toml", definition(probe));
+        let told = farrier(&scene, &["validate"]).output().assert_code(2).stdout();
+        assert!(told.contains("downloads none") && !told.contains("No such file"), "{told}");
     }
 }
 
@@ -353,6 +584,24 @@ fn build_refuses_what_cannot_become_a_probe() {
         let outcome = farrier(&scene, &["probe", "build", file]).output().assert_code(2);
         let told = outcome.stderr();
         assert!(told.contains(words) && told.contains("help:"), "{outcome}");
+    }
+    // What `validate` or a launch would refuse.
+    let http = with_imports("(import \"wasi:http/outgoing-handler@0.2.0\" (instance))", guest::READY, "");
+    fs::write(here.join("http.wasm"), component(&http)).expect("a file");
+    let vectors = guest(guest::READY).replace(
+        "(core module $code",
+        "(core module (func (param v128 v128) (result v128) local.get 0 local.get 1 i8x16.relaxed_swizzle)) \
+         (core module $code",
+    );
+    fs::write(here.join("vectors.wasm"), component(&vectors)).expect("a file");
+    for (file, words) in [
+        ("http.wasm", "imports wasi:http/outgoing-handler@0.2.0, which farrier does not offer"),
+        ("vectors.wasm", "relaxed"),
+    ] {
+        let outcome = farrier(&scene, &["probe", "build", file, "--out", "out.wasm"]).output().assert_code(2);
+        let told = outcome.stderr();
+        assert!(told.contains(words) && told.contains("help:"), "{outcome}");
+        assert!(!here.join("out.wasm").exists(), "{file}");
     }
     farrier(&scene, &["probe", "build", "mine.wasm", "--out", "same.wasm"]).output().assert_code(0);
     assert_eq!(fs::read(here.join("same.wasm")).expect("the component"), ready());

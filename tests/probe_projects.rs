@@ -97,6 +97,101 @@ fn a_project_in_rust_passes_its_test_builds_and_tells_ready_from_not() {
     try_it(&scene, &component);
 }
 
+/// Writes a project's probe, with this as what its check does first.
+fn write_check(project: &Path, body: &str) {
+    let source = project.join("src/lib.rs");
+    let text = std::fs::read_to_string(&source).expect("the source");
+    let begins = "let Some(port) = context.port else {";
+    assert!(text.contains(begins), "{text}");
+    std::fs::write(&source, text.replace(begins, &format!("{body}\n        {begins}"))).expect("the source");
+}
+
+#[test]
+fn a_panic_reaches_the_user_with_its_text_file_and_line() {
+    let Some(compiler) = guest_compiler() else { return };
+    let scene = Scene::new();
+    for (name, body, warning, words) in [
+        (
+            "gone",
+            "assert!(context.attempt > 7, \"the orders are {}\", \"gone\");",
+            None,
+            vec!["it trapped", "panicked at src/lib.rs:", "the orders are gone"],
+        ),
+        (
+            "clock",
+            "assert!(std::time::SystemTime::now() > std::time::UNIX_EPOCH);",
+            Some("a clock: the call panics"),
+            vec!["time not implemented on this platform", "build the probe for wasm32-wasip2"],
+        ),
+    ] {
+        scene.farrier(["probe", "new", name]).output().assert_code(0);
+        let project = scene.workspace().join(name);
+        write_check(&project, body);
+        let built = own(scene.farrier(["probe", "build"]), &project).env("RUSTC", &compiler).output();
+        let told = built.assert_code(0).stderr();
+        assert_eq!(told.contains("does not have: "), warning.is_some(), "{name}: {told}");
+        assert!(warning.is_none_or(|warning| told.contains(warning)), "{name}: {told}");
+        let component = project.join(name).with_extension("wasm");
+        let check = scene.farrier(["probe", "check", "--target", "localhost:1"]).arg(&component);
+        let shown = check.output().assert_code(1).stdout();
+        for words in words {
+            assert!(shown.contains(words), "{name}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn the_same_sources_make_the_same_component_in_any_folder_for_any_user() {
+    let Some(compiler) = guest_compiler() else { return };
+    let scene = Scene::new();
+    scene.farrier(["probe", "new", "orders-ready"]).output().assert_code(0);
+    let first = scene.workspace().join("orders-ready");
+    let second = scene.path("elsewhere/in-another-folder");
+    let script = "cargo generate-lockfile --quiet && mkdir -p \"$0\" && cp -R . \"$0\"";
+    let copied = own(Run::program(&scene, "sh").args(["-euc", script]).arg(&second), &first);
+    copied.output().assert_code(0);
+    // Another user, as far as a compiler sees: the packages come from another folder, too.
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let folder =
+        |name: &str, usual: &str| std::env::var_os(name).map_or_else(|| home.join(usual), PathBuf::from);
+    let (cargo_home, other_home) = (scene.path("other/cargo"), scene.path("other/home"));
+    std::fs::create_dir_all(&cargo_home).expect("a folder");
+    std::fs::create_dir_all(&other_home).expect("a folder");
+    let registry = folder("CARGO_HOME", ".cargo").join("registry");
+    std::os::unix::fs::symlink(registry, cargo_home.join("registry")).expect("a link");
+    let built = own(scene.farrier(["probe", "build"]), &first).env("RUSTC", &compiler);
+    built.output().assert_code(0);
+    let built = own(scene.farrier(["probe", "build"]), &second)
+        .env("RUSTC", &compiler)
+        .env("RUSTUP_HOME", folder("RUSTUP_HOME", ".rustup"))
+        .env("HOME", other_home)
+        .env("CARGO_HOME", cargo_home)
+        .env("CARGO_TARGET_DIR", build_directory().join("projects-of-another-user"));
+    built.output().assert_code(0);
+    let read = |project: &Path| std::fs::read(project.join("orders-ready.wasm")).expect("the component");
+    let (first, second) = (read(&first), read(&second));
+    for component in [&first, &second] {
+        let paths = component.windows(6).filter(|bytes| *bytes == b"/home/" || *bytes == b"/root/").count();
+        assert_eq!(paths, 0, "a path of this machine is in the component");
+    }
+    assert!(first == second, "{} and {} bytes, which differ", first.len(), second.len());
+}
+
+#[test]
+fn a_compiler_that_answers_nonsense_is_told_as_one_without_the_target() {
+    let scene = Scene::new();
+    scene.farrier(["probe", "new", "orders-ready"]).output().assert_code(0);
+    let project = scene.workspace().join("orders-ready");
+    let compiler = scene.path("rustc");
+    // A folder that exists, whatever it is asked.
+    std::fs::write(&compiler, "#!/bin/sh\necho /\n").expect("a script");
+    std::fs::set_permissions(&compiler, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("executable");
+    let built =
+        own(scene.farrier(["probe", "build"]), &project).env("RUSTC", compiler).output().assert_code(2);
+    assert!(built.stderr().contains(&format!("rustup target add {TARGET}")), "{built}");
+}
+
 #[test]
 fn without_the_target_the_command_that_adds_it_is_named() {
     let scene = Scene::new();
@@ -128,7 +223,7 @@ fn a_project_in_python_passes_its_test_builds_and_tells_ready_from_not() {
         .filter(|line| !line.starts_with("farrier "))
         .collect();
     assert_eq!(commands.len(), 5, "{commands:?}");
-    for command in commands {
+    for command in &commands {
         let outcome = own(Run::program(&scene, "sh").args(["-euc", command]), &project).output();
         if outcome.code() != Some(0) && command.contains("pip install") {
             skip_unless_required(REQUIRE_PYPI, &format!("a probe in Python cannot be made here: {outcome}"));
@@ -138,4 +233,18 @@ fn a_project_in_python_passes_its_test_builds_and_tells_ready_from_not() {
     }
     let component: PathBuf = project.join("orders-ready.wasm");
     try_it(&scene, &component);
+    // An exception that nobody catches, in the component as the README has it built.
+    let source = project.join("app.py");
+    let text = std::fs::read_to_string(&source).expect("the source");
+    let begins = "        settings = DEFAULTS | ";
+    assert!(text.contains(begins), "{text}");
+    let raising = "        raise RuntimeError(\"the orders are gone\")\n";
+    std::fs::write(&source, text.replace(begins, &format!("{raising}{begins}"))).expect("the source");
+    let build = commands.last().expect("the command that builds it");
+    own(Run::program(&scene, "sh").args(["-euc", build]), &project).output().assert_code(0);
+    let check = scene.farrier(["probe", "check", "--target", "localhost:1"]).arg(&component);
+    let shown = check.timeout(PATIENCE).output().assert_code(1).stdout();
+    for words in ["crashed: ", "RuntimeError: the orders are gone", "app.py"] {
+        assert!(shown.contains(words), "{shown}");
+    }
 }

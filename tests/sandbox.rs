@@ -97,7 +97,7 @@ async fn a_huge_answer_is_refused_before_the_host_copies_it() {
     let probe = load(&host, &guest(guest::HUGE));
     let allowed = Limits { memory: 64 << 20, ..limits() };
     let polled = probe.poll(context(1), Powers::default(), allowed).await;
-    insta::assert_snapshot!(crashed(&polled), @"too much data is being copied between the host and the guest: fuel allocated for hostcalls has been exhausted");
+    insta::assert_snapshot!(crashed(&polled), @"too much data went to or from the host in one call: more than 1 MiB");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -117,6 +117,51 @@ async fn a_guest_that_never_answers_is_interrupted_and_others_run_meanwhile() {
     let begun = Instant::now();
     assert_eq!(poll_endless(&probe).await, Verdict::TimedOut);
     assert!(begun.elapsed() >= SHORT);
+}
+
+/// Takes 600 MiB and never answers; says so where it does not get them.
+const HALF: &str = "(if (i32.ne (memory.grow (i32.const 9600)) (i32.const -1)) (then (loop $for-ever (br $for-ever)))) \
+                    (i32.store8 (i32.const 0) (i32.const 1)) (i32.store (i32.const 4) (i32.const 1024)) \
+                    (i32.store (i32.const 8) (i32.const 23)) (i32.const 0)";
+
+#[tokio::test]
+async fn polls_of_one_launch_share_their_memory() {
+    let host = host();
+    let probe = load(&host, &guest(HALF));
+    let allowed = Limits { memory: 1 << 30, poll: SHORT };
+    let hold = || probe.poll(context(1), Powers::default(), allowed);
+    let (first, second) = tokio::join!(hold(), hold());
+    assert_eq!(first.verdict, Verdict::TimedOut);
+    let Verdict::Pending { reason, .. } = &second.verdict else { panic!("{:?}", second.verdict) };
+    assert!(reason.contains("the probes of this launch hold 1024 MiB together"), "{reason}");
+    assert_eq!(hold().await.verdict, Verdict::TimedOut, "what the first one held was given back");
+}
+
+#[tokio::test]
+async fn a_guest_that_answers_is_not_put_off_by_the_number_of_those_that_compute() {
+    const COMPUTING: usize = 12;
+    let host = host();
+    let (spinning, ready) = (load(&host, &guest(guest::SPIN)), load(&host, &guest(guest::READY)));
+    let allowed = Limits { poll: Duration::from_secs(3), ..limits() };
+    let all = (0..COMPUTING).map(|_| spinning.poll(context(1), Powers::default(), allowed));
+    let all = futures_util::future::join_all(all);
+    let mut answered = 0_usize;
+    let answer = async {
+        loop {
+            assert_eq!(poll(&ready, 1).await.verdict, Verdict::Ready);
+            answered += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    let ended = tokio::select! {
+        ended = all => ended,
+        () = answer => Vec::new(),
+    };
+    assert!(ended.iter().all(|polled| polled.verdict == Verdict::TimedOut));
+    assert_eq!(ended.len(), COMPUTING);
+    // They compute for ten milliseconds at once. If it waited for each of them in turn, it would have 25 turns in three
+    // seconds.
+    assert!(answered > 50, "{answered}");
 }
 
 #[tokio::test]

@@ -81,10 +81,10 @@ pub(crate) fn assert_asked(definition: Definition) {
             name: readiness.probe.to_string(),
             component: Arc::clone(component),
             interfaces: interfaces(&grants),
-            grants,
+            grants: grants.into(),
             directories: Vec::new(),
             built_in,
-            remark: None,
+            remarks: Vec::new(),
         }
     };
     let probes = definition.readiness.iter().map(found).collect();

@@ -96,35 +96,42 @@ pub struct ProbeBuild {
 /// Options of `probe check`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  farrier probe check ./orders-ready.wasm --target localhost:8080 --watch\n  farrier probe check ./seen.wasm --target localhost:80 --grant logs=server.log --settings '{\"text\":\"up\"}'"
+    after_help = "Examples:\n  farrier probe check ./orders-ready.wasm --target localhost:8080 --watch\n  farrier probe check --definition .farrier/sidecars/orders.toml --target localhost:8080 --watch\n  farrier probe check ./seen.wasm --target localhost:80 --grant logs=server.log --settings '{\"text\":\"up\"}'"
 )]
 pub struct ProbeCheck {
-    /// A component file (`./name.wasm`), or the name of a probe.
-    #[arg(value_name = "FILE|NAME")]
-    pub probe: OsString,
-    /// Stands for the sidecar: what the probe may dial as its own, unless `--grant dial=…` says otherwise.
+    /// A component file (`./name.wasm`), or the name of a probe; without it the one that the definition names.
+    #[arg(value_name = "FILE|NAME", required_unless_present = "definition")]
+    pub probe: Option<OsString>,
+    /// Stands for the sidecar: what the probe dials as its own is there.
     #[arg(long, value_name = "HOST:PORT")]
     pub target: String,
-    /// The settings, a JSON object.
-    #[arg(long, value_name = "JSON", default_value = "{}")]
-    pub settings: String,
-    /// What the probe may do: `dial=self`, `dial=self:PORT`, `dial=HOST:PORT`, `dial=NAME:PORT=HOST:PORT`,
-    /// `logs=FILE` (its lines are the container's log), `health=starting|healthy|unhealthy|none`,
-    /// `env=NAME=VALUE`, `exec=["command","argument"]` (answered: no container).
+    /// Take settings, grants, limits and timeouts from this definition, as a launch would.
+    #[arg(long, value_name = "FILE")]
+    pub definition: Option<PathBuf>,
+    /// The settings, a JSON object [default: the definition's, or none].
+    #[arg(long, value_name = "JSON")]
+    pub settings: Option<String>,
+    /// What the probe may do beside dialling the target: `dial=self:PORT`, `dial=HOST:PORT`,
+    /// `dial=NAME:PORT=HOST:PORT`, `logs=FILE` (its lines are the container's log),
+    /// `health=starting|healthy|unhealthy|none`, `env=NAME=VALUE`, `exec=["command","argument"]` (answered: no
+    /// container). Folders are granted by a definition only.
     #[arg(long = "grant", value_name = "GRANT")]
     pub grants: Vec<String>,
     /// Poll as a launch does, until it is ready or the time is over.
     #[arg(long)]
     pub watch: bool,
-    /// How long `--watch` goes on.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
-    pub timeout: Duration,
-    /// How long one poll may take.
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
-    pub poll: Duration,
-    /// How much memory the probe may use.
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
-    pub memory: u64,
+    /// How long `--watch` goes on [default: the definition's, or 30s].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    /// How long it goes on at most if the probe asks for more time [default: the definition's, or twice the timeout].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub max_timeout: Option<Duration>,
+    /// How long one poll may take [default: the definition's, or 2s].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub poll: Option<Duration>,
+    /// How much memory the probe may use [default: the definition's, or 64MiB].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod declared;
 mod inspect;
 mod list;
 mod new;
@@ -12,18 +13,19 @@ use std::sync::Arc;
 
 use crate::cli::{LayerOptions, Probe, ProbeCommand};
 use crate::error::{Code, Failure, Problem};
-use crate::probe::catalogue::{named, not_a_probe, unknown};
+use crate::event::Reporter;
+use crate::probe::catalogue::{named, not_a_probe, remote, unknown};
 use crate::probe::component::ComponentFile;
 use crate::probe::folders::{ProbeFolder, ProbeFolders};
 use crate::settings::layer_directories;
 
 /// Does what the subcommand says.
-pub fn probe(options: &Probe) -> Result<u8, Failure> {
+pub fn probe(options: &Probe, reporter: &Reporter) -> Result<u8, Failure> {
     match &options.command {
         ProbeCommand::List(options) => Ok(list::list(options)),
         ProbeCommand::Inspect(options) => inspect::inspect(options),
         ProbeCommand::New(options) => new::new(options),
-        ProbeCommand::Build(options) => build::build(options),
+        ProbeCommand::Build(options) => build::build(options, reporter),
         ProbeCommand::Check(options) => check::check(options),
     }
 }
@@ -77,13 +79,16 @@ pub(super) fn inspected(file: &ComponentFile) -> (String, serde_json::Value) {
 fn choose(probe: &OsStr, layers: &LayerOptions) -> Result<Chosen, Failure> {
     let name = probe.to_string_lossy().into_owned();
     let path = Path::new(probe);
+    if let Some(problem) = remote(&name) {
+        return Err(problem.into());
+    }
     if name.contains('/') || path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("wasm")) {
         let file = ComponentFile::read(path).map_err(|error| not_a_probe(&name, &error))?;
         return Ok(Chosen { name, file, origin: Origin::File(path.to_owned()) });
     }
     let folders = ProbeFolders::of(&layer_directories(layers));
     let searched: Vec<&ProbeFolder> = folders.iter().rev().collect();
-    match named(&name, &searched) {
+    match named(&name, &searched, None) {
         Ok(Some((file, folder))) => {
             let origin =
                 folder.map_or(Origin::Shipped, |folder| Origin::Layer(folder.layer, folder.file(&name)));

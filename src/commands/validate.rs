@@ -39,7 +39,7 @@ pub fn validate(options: &cli::Validate, color: bool) -> Result<u8, Failure> {
     }
     let probes = preparation.sidecars.iter().flat_map(|prepared| &prepared.probes);
     let remarks: Vec<Problem> =
-        probes.filter_map(|found| found.remark.clone().map(in_the_files_language)).collect();
+        probes.flat_map(|found| found.remarks.clone()).map(in_the_files_language).collect();
     preparation.problems.extend(remarks);
     match options.format {
         Format::Human => print(&human(&preparation, color)),

@@ -36,15 +36,15 @@ pub struct FoundProbe {
     /// Its file.
     pub component: Arc<ComponentFile>,
     /// What it may do.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     /// The interfaces to link.
     pub interfaces: Vec<&'static str>,
     /// What the granted folders hold.
     pub directories: Vec<DirectoryCopy>,
     /// Whether it ships with farrier.
     pub built_in: bool,
-    /// What `validate` says of it, and a launch does not: a missing pin.
-    pub remark: Option<Problem>,
+    /// What `validate` says of it, and a launch does not: a missing pin, a grant that it cannot use.
+    pub remarks: Vec<Problem>,
 }
 
 impl FoundProbe {
@@ -83,35 +83,39 @@ pub fn find(
 ) -> Result<FoundProbe, Vec<Problem>> {
     let place = definition.place(&format!("{}.probe", readiness.field));
     let name = readiness.probe.to_string();
-    let invalid = |error: &ComponentError| {
-        vec![not_a_probe(&name, error).at(place.clone()).of(definition.name.clone())]
+    let pin = readiness.sha256.as_deref();
+    let unusable = |error: &ComponentError| match (error, pin) {
+        (ComponentError::OtherDigest(found), Some(pin)) => {
+            vec![other_digest(&name, found, pin).at(definition.place(&format!("{}.sha256", readiness.field)))]
+        }
+        _ => vec![not_a_probe(&name, error).at(place.clone())],
+    };
+    let of_sidecar = |problems: Vec<Problem>| -> Vec<Problem> {
+        problems.into_iter().map(|problem| problem.of(definition.name.clone())).collect()
     };
     let (component, built_in) = match &readiness.probe {
         ProbeReference::Named(known) => {
             let searched: Vec<&ProbeFolder> = folders.of_layer(definition.layer).collect();
-            match named(known, &searched).map_err(|(_, error)| invalid(&error))? {
+            match named(known, &searched, pin).map_err(|(_, error)| of_sidecar(unusable(&error)))? {
                 Some((component, folder)) => (component, folder.is_none()),
-                None => return Err(vec![unknown(known, &searched).at(place).of(definition.name.clone())]),
+                None => return Err(of_sidecar(vec![unknown(known, &searched).at(place)])),
             }
         }
         ProbeReference::File(path) => {
+            if let Some(problem) = remote(&path.to_string_lossy()) {
+                return Err(of_sidecar(vec![problem.at(place)]));
+            }
             let opened = definition.open_beside(path);
-            (folders.reader().read(opened).map_err(|error| invalid(&error))?, false)
+            (folders.reader().read(opened, pin).map_err(|error| of_sidecar(unusable(&error)))?, false)
         }
     };
-    let grants = effective(readiness, built_in);
+    // A probe that ships with farrier was not read for this definition.
+    if pin.is_some_and(|pin| pin != component.digest) {
+        return Err(of_sidecar(unusable(&ComponentError::OtherDigest(component.digest.clone()))));
+    }
+    let grants = Arc::new(effective(readiness, built_in));
     let interfaces = interfaces(&grants);
     let mut problems = ungranted(&component, &interfaces, &name, &place);
-    if let Some(pin) = readiness.sha256.as_ref().filter(|pin| **pin != component.digest) {
-        problems.push(
-            Problem::error(
-                Code::ProbePinMismatch,
-                format!("the probe `{name}` has the digest {}, but {pin} is pinned", component.digest),
-            )
-            .at(definition.place(&format!("{}.sha256", readiness.field)))
-            .hint("Find out who changed the file; if the change is wanted, write its digest as the pin."),
-        );
-    }
     let mut directories = Vec::new();
     for (index, grant) in grants.dirs.iter().enumerate() {
         match DirectoryCopy::read(definition, grant, folders.reader().budget()) {
@@ -129,19 +133,81 @@ pub fn find(
             }
         }
     }
-    let remark = (readiness.sha256.is_none() && !built_in).then(|| {
-        Problem::warning(Code::ProbeUnpinned, format!("the probe `{name}` is not pinned"))
-            .at(place)
-            .of(definition.name.clone())
-            .hint(format!("Pin it with `sha256 = \"{}\"`.", component.digest))
-    });
+    let mut remarks = unusable_grants(&component, &grants, &name, definition, &readiness.field);
+    if readiness.sha256.is_none() && !built_in {
+        remarks.push(
+            Problem::warning(Code::ProbeUnpinned, format!("the probe `{name}` is not pinned"))
+                .at(place)
+                .of(definition.name.clone())
+                .hint(format!("Pin it with `sha256 = \"{}\"`.", component.digest)),
+        );
+    }
     for problem in &mut problems {
         problem.sidecar = Some(definition.name.clone());
     }
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
-    Ok(FoundProbe { name, component, grants, interfaces, directories, built_in, remark })
+    Ok(FoundProbe { name, component, grants, interfaces, directories, built_in, remarks })
+}
+
+/// Warns of folders and variables that a component cannot read: built for a target without them, its language's own
+/// functions find nothing.
+fn unusable_grants(
+    component: &ComponentFile,
+    grants: &Grants,
+    name: &str,
+    definition: &Definition,
+    field: &str,
+) -> Vec<Problem> {
+    let imports = |interface: &str| component.imports.iter().any(|import| import.starts_with(interface));
+    let grants = [
+        ("env", !grants.env.is_empty(), "wasi:cli/environment@", "variables"),
+        ("dirs", !grants.dirs.is_empty(), "wasi:filesystem/", "files"),
+    ];
+    let unusable = grants.into_iter().filter(|(_, granted, interface, _)| *granted && !imports(interface));
+    unusable
+        .map(|(grant, _, _, what)| {
+            let message = format!(
+                "the probe `{name}` cannot use its grant `{grant}`: it was built for a target without {what}"
+            );
+            Problem::warning(Code::ProbeNotGranted, message)
+                .at(definition.place(&format!("{field}.grants.{grant}")))
+                .of(definition.name.clone())
+                .hint(format!(
+                    "Build it for a target with WASI (`cargo build --release --target wasm32-wasip2`), or remove \
+                     `{grant}`."
+                ))
+        })
+        .collect()
+}
+
+/// The bytes are not the pinned ones.
+fn other_digest(name: &str, found: &str, pin: &str) -> Problem {
+    let message = format!("the probe `{name}` has the digest {found}, but {pin} is pinned");
+    Problem::error(Code::ProbePinMismatch, message)
+        .hint("Find out who changed the file; if the change is wanted, write its digest as the pin.")
+}
+
+/// Says that a probe is read from a file only, if it is named by an address (`oci://…`, `https://…`).
+#[must_use]
+pub fn remote(name: &str) -> Option<Problem> {
+    let (scheme, rest) = name.split_once("://").or_else(|| name.split_once(":/"))?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let file = rest.rsplit('/').next().unwrap_or_default().split(['@', ':', '?']).next().unwrap_or_default();
+    let file = file.strip_suffix(".wasm").unwrap_or(file);
+    let file = if super::folders::is_name(file) { file } else { "probe" };
+    is_scheme.then(|| {
+        Problem::error(
+            Code::ProbeNotFound,
+            format!("`{name}` is an address: farrier reads probes from files, and downloads none"),
+        )
+        .hint(format!(
+            "Download the component, look at it with `farrier probe inspect ./{file}.wasm`, and name the file: \
+             `probe = \"./{file}.wasm\"`."
+        ))
+    })
 }
 
 /// A file cannot be used as a probe, and what to do about it.
@@ -155,6 +221,10 @@ pub fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
         ComponentError::UnknownVersion(_) => {
             "Build the probe against farrier:probe@0.1.0, or install a farrier that hosts its version."
         }
+        ComponentError::OtherTypes(_) => {
+            "Build the probe against farrier:probe@0.1.0 as this farrier has it (`farrier probe new` writes its SDK), or \
+             install a farrier that hosts what the probe needs."
+        }
         ComponentError::NoCheck => "Export `check` of farrier:probe/check@0.1.0; the package is in `wit/`.",
         _ => "Check the path and build the component again.",
     };
@@ -164,20 +234,22 @@ pub fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
 /// A component, and the folder that it was found in; none where it ships with farrier.
 pub type Named<'f> = (Arc<ComponentFile>, Option<&'f ProbeFolder>);
 
-/// Looks a name up: first among the probes that ship with farrier, then in these folders, in their order.
+/// Looks a name up: first among the probes that ship with farrier, then in these folders, in their order. A file with
+/// another digest than the pin is not parsed.
 ///
 /// # Errors
 /// The first file of that name cannot be used.
 pub fn named<'f>(
     name: &str,
     folders: &[&'f ProbeFolder],
+    pin: Option<&str>,
 ) -> Result<Option<Named<'f>>, (PathBuf, ComponentError)> {
     if let Some(bytes) = built_in(name) {
         let file = read_once(name, bytes);
         return file.map(|file| Some((file, None))).map_err(|error| (PathBuf::from(name), error));
     }
     for &folder in folders {
-        match folder.read(name) {
+        match folder.read(name, pin) {
             Ok(Some(file)) => return Ok(Some((file, Some(folder)))),
             Ok(None) => {}
             Err(error) => return Err((folder.file(name), error)),

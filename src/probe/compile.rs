@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::platform::contains;
 use crate::error::{Code, Problem};
 
 /// No WASI: what is built for it imports farrier's own interfaces and nothing else.
@@ -30,6 +31,8 @@ pub struct Module {
     pub package: String,
     /// The core module.
     pub path: PathBuf,
+    /// Folders of this machine whose names must not be in the component.
+    pub private: Vec<PathBuf>,
 }
 
 /// Runs cargo in a crate's folder. What it says goes to standard error.
@@ -41,9 +44,11 @@ pub fn module(folder: &Path) -> Result<Module, Problem> {
     let mut command = cargo(folder);
     command.args(["build", "--release", "--lib", "--target", TARGET]);
     command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-    if !describes_release(folder) {
+    let places = Places::of(folder);
+    if !describes_release(&places.workspace) {
         command.envs(SMALL.iter().copied());
     }
+    places.rename_in(&mut command);
     let output = command.output().map_err(|error| not_run("cargo", &error))?;
     if !output.status.success() {
         return Err(Problem::error(
@@ -56,13 +61,15 @@ pub fn module(folder: &Path) -> Result<Module, Problem> {
     let mut built =
         messages.lines().filter_map(|line| serde_json::from_str(line).ok()).filter_map(|line| library(&line));
     // Dependencies come before the crate itself.
-    built.next_back().ok_or_else(|| {
+    let built = built.next_back().map(|(package, path)| Module { package, path, private: places.private() });
+    built.ok_or_else(|| {
         Problem::error(Code::ProbeBuild, "the crate makes no WebAssembly library")
             .hint("Write `crate-type = [\"cdylib\"]` under [lib] in its Cargo.toml.")
     })
 }
 
-fn library(message: &Value) -> Option<Module> {
+/// The package's name, and its core module.
+fn library(message: &Value) -> Option<(String, PathBuf)> {
     let target = message.get("target")?;
     let is_library = target.get("crate_types")?.as_array()?.iter().any(|kind| kind == "cdylib");
     if message.get("reason")? != "compiler-artifact" || !is_library {
@@ -72,7 +79,11 @@ fn library(message: &Value) -> Option<Module> {
     let path =
         files.map(PathBuf::from).find(|path| path.extension().is_some_and(|ending| ending == "wasm"))?;
     let name = target.get("name")?.as_str()?;
-    Some(Module { package: name.replace('_', "-"), path })
+    Some((name.replace('_', "-"), path))
+}
+
+fn rustc() -> OsString {
+    env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
 }
 
 fn cargo(folder: &Path) -> Command {
@@ -89,7 +100,7 @@ fn not_run(program: &str, error: &io::Error) -> Problem {
 
 /// The target's standard library must be there: cargo's own complaint is about a crate `core`.
 fn expect_target(folder: &Path) -> Result<(), Problem> {
-    let rustc: OsString = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let rustc = rustc();
     let asked = Command::new(&rustc)
         .current_dir(folder)
         .args(["--print", "target-libdir", "--target", TARGET])
@@ -97,7 +108,10 @@ fn expect_target(folder: &Path) -> Result<(), Problem> {
         .output();
     let answer = asked.map_err(|error| not_run(&Path::new(&rustc).display().to_string(), &error))?;
     let libraries = String::from_utf8_lossy(&answer.stdout);
-    if answer.status.success() && Path::new(libraries.trim()).is_dir() {
+    // A program that is no compiler may answer with any folder.
+    let libraries = Path::new(libraries.trim());
+    let names_target = libraries.components().any(|part| part.as_os_str() == TARGET);
+    if answer.status.success() && names_target && libraries.is_dir() {
         return Ok(());
     }
     Err(Problem::error(
@@ -107,13 +121,89 @@ fn expect_target(folder: &Path) -> Result<(), Problem> {
     .hint(format!("Run `rustup target add {TARGET}`, or name another compiler with RUSTC.")))
 }
 
-/// Whether the crate, or the workspace that it belongs to, says what a release is.
-fn describes_release(folder: &Path) -> bool {
-    let mut locate = cargo(folder);
-    locate.args(["locate-project", "--workspace", "--message-format", "plain"]);
-    let Ok(found) = locate.output() else { return true };
-    let path = String::from_utf8_lossy(&found.stdout).trim().to_owned();
-    let manifest = std::fs::read_to_string(path).unwrap_or_default();
+/// Whether the workspace with this root says what a release is.
+fn describes_release(workspace: &Path) -> bool {
+    let Ok(manifest) = std::fs::read_to_string(workspace.join("Cargo.toml")) else { return true };
     let manifest: toml::Table = manifest.parse().unwrap_or_default();
     manifest.get("profile").and_then(|profiles| profiles.get("release")).is_some()
+}
+
+/// Folders of this machine that a compiler writes into what it makes: each has another name there, so that the same
+/// sources make the same component in any folder, for any user.
+struct Places {
+    workspace: PathBuf,
+    target: Option<PathBuf>,
+    cargo_home: Option<PathBuf>,
+    sysroot: Option<PathBuf>,
+}
+
+impl Places {
+    fn of(folder: &Path) -> Self {
+        let mut metadata = cargo(folder);
+        metadata.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+        let told = metadata.stderr(Stdio::null()).output().ok();
+        let told: Value =
+            told.and_then(|output| serde_json::from_slice(&output.stdout).ok()).unwrap_or_default();
+        let told = |field: &str| told.get(field).and_then(Value::as_str).map(PathBuf::from);
+        let sysroot = Command::new(rustc()).current_dir(folder).args(["--print", "sysroot"]).output().ok();
+        let sysroot = sysroot.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let whole = |path: PathBuf| path.is_absolute().then_some(path);
+        Self {
+            workspace: told("workspace_root")
+                .unwrap_or_else(|| folder.canonicalize().unwrap_or_else(|_| folder.to_owned())),
+            target: told("target_directory"),
+            cargo_home: cargo_home.or_else(|| Some(env::home_dir()?.join(".cargo"))).and_then(whole),
+            sysroot: sysroot.map(PathBuf::from).and_then(whole),
+        }
+    }
+
+    /// Folders and their names in the component. Of several that a path begins with, the last one counts.
+    fn renamed(&self) -> impl Iterator<Item = (&Path, &'static str)> {
+        let named = [
+            (self.sysroot.as_deref(), "/rust"),
+            (self.cargo_home.as_deref(), "/cargo"),
+            (Some(self.workspace.as_path()), "/probe"),
+            (self.target.as_deref(), "/target"),
+        ];
+        named.into_iter().filter_map(|(path, name)| Some((path?, name)))
+    }
+
+    fn private(&self) -> Vec<PathBuf> {
+        self.renamed().map(|(path, _)| path.to_owned()).chain(env::home_dir()).collect()
+    }
+
+    /// Has the compiler write the other names, beside the flags that it gets already.
+    fn rename_in(&self, command: &mut Command) {
+        let flags = self.renamed().filter_map(|(path, name)| {
+            Some(format!("--remap-path-prefix={}={name}", path.to_str().filter(|text| !text.is_empty())?))
+        });
+        let flags: Vec<String> = flags.collect();
+        let given = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(encoded) = given("CARGO_ENCODED_RUSTFLAGS") {
+            command.env("CARGO_ENCODED_RUSTFLAGS", format!("{encoded}\u{1f}{}", flags.join("\u{1f}")));
+        } else if let Some(plain) = given("RUSTFLAGS") {
+            let words = plain.split_whitespace().map(str::to_owned).chain(flags);
+            command.env("CARGO_ENCODED_RUSTFLAGS", words.collect::<Vec<_>>().join("\u{1f}"));
+        } else {
+            // Cargo adds a list of the configuration to the lists of its files.
+            let flags = Value::from(flags);
+            command.arg("--config").arg(format!("target.{TARGET}.rustflags={flags}"));
+        }
+    }
+}
+
+/// A warning for each folder of this machine that a module names all the same.
+pub fn traces(module: &[u8], private: &[PathBuf]) -> Vec<Problem> {
+    let named = private
+        .iter()
+        .filter(|path| path.parent().is_some() && contains(module, path.as_os_str().as_encoded_bytes()));
+    named
+        .map(|path| {
+            let message = format!("the probe names {}, a folder of this machine", path.display());
+            Problem::warning(Code::ProbeBuild, message).hint(
+                "Look for `env!`, `include_str!` or a build script that writes the path: others build another component.",
+            )
+        })
+        .collect()
 }

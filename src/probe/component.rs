@@ -9,13 +9,15 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use wasmparser::{Parser, Payload};
 
+use super::catalogue::is_built_in;
 use super::complexity::{Complexity, TooComplex};
+use super::contract::{self, PACKAGE};
 use super::limits::COMPONENT_BYTES;
 use crate::definition::Exceeded;
 use crate::sidecar::sha256_hex;
 
-/// The contract that this host speaks.
-pub const CONTRACT: &str = "0.1.0";
+pub use super::contract::CONTRACT;
+
 /// The export that makes a component a probe.
 const CHECK: &str = "farrier:probe/check@";
 /// What follows the first four bytes of a core module.
@@ -72,6 +74,12 @@ pub enum ComponentError {
     /// More than compiling may take.
     #[error(transparent)]
     TooComplex(#[from] TooComplex),
+    /// Not the bytes that are pinned; holds their digest. Nothing of them was parsed.
+    #[error("it has the digest {0}")]
+    OtherDigest(String),
+    /// A function of the contract that it lacks, that the contract lacks, or that has another type.
+    #[error("{0}")]
+    OtherTypes(String),
     /// A contract that this host does not speak.
     #[error("it is built for farrier:probe@{0}, and this farrier hosts {CONTRACT}")]
     UnknownVersion(String),
@@ -92,17 +100,21 @@ impl ComponentFile {
     /// # Errors
     /// When it was not, or is not a component that exports `check` of a contract that is hosted here.
     pub fn from_file(opened: std::io::Result<File>) -> Result<Self, ComponentError> {
-        let unreadable = |error: std::io::Error| ComponentError::Unreadable(error.to_string());
-        let file = opened.map_err(unreadable)?;
-        let found = file.metadata().map_err(unreadable)?;
-        if !found.is_file() {
-            return Err(ComponentError::NotAFile);
+        Self::pinned(opened, None)
+    }
+
+    /// Reads like [`Self::from_file`]. Bytes with another digest than the pin are not parsed.
+    ///
+    /// # Errors
+    /// When they are not the pinned ones, or not a component that exports `check` of a contract that is hosted here.
+    pub fn pinned(opened: std::io::Result<File>, pin: Option<&str>) -> Result<Self, ComponentError> {
+        let bytes = read_bounded(opened)?;
+        if let Some(pin) = pin {
+            let found = sha256_hex(&bytes);
+            if found != pin {
+                return Err(ComponentError::OtherDigest(found));
+            }
         }
-        if found.len() > COMPONENT_BYTES {
-            return Err(ComponentError::TooLarge);
-        }
-        let mut bytes = Vec::new();
-        file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         Self::parse(bytes)
     }
 
@@ -128,11 +140,15 @@ impl ComponentFile {
         if !exports.iter().any(|name| name.starts_with(CHECK)) {
             return Err(ComponentError::NoCheck);
         }
-        let versions = imports.iter().chain(&exports).filter(|name| name.starts_with("farrier:probe/"));
+        let versions = imports.iter().chain(&exports).filter(|name| name.starts_with(PACKAGE));
         // Names are not checked yet: one may have several of these signs, and all behind the first is the version.
-        let other = versions.filter_map(|name| name.split_once('@')).find(|(_, found)| *found != CONTRACT);
-        if let Some((_, found)) = other {
+        let mut versions = versions.filter_map(|name| name.split_once('@'));
+        if let Some((_, found)) = versions.find(|(_, found)| !contract::is_hosted(found)) {
             return Err(ComponentError::UnknownVersion(found.to_owned()));
+        }
+        // What ships with farrier was compared by its tests.
+        if !is_built_in(&bytes) {
+            contract::compare(&bytes, &imports, &exports).map_err(ComponentError::OtherTypes)?;
         }
         Ok(Self { digest: sha256_hex(&bytes), bytes, imports, exports })
     }
@@ -148,6 +164,22 @@ impl ComponentFile {
     pub fn validates_settings(&self) -> bool {
         self.exports.iter().any(|name| name.starts_with(SETTINGS))
     }
+}
+
+/// The bytes of a regular file, at most [`COMPONENT_BYTES`].
+fn read_bounded(opened: std::io::Result<File>) -> Result<Vec<u8>, ComponentError> {
+    let unreadable = |error: std::io::Error| ComponentError::Unreadable(error.to_string());
+    let file = opened.map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(ComponentError::NotAFile);
+    }
+    if found.len() > COMPONENT_BYTES {
+        return Err(ComponentError::TooLarge);
+    }
+    let mut bytes = Vec::new();
+    file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// Names of imports and exports of the outermost component.

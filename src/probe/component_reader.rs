@@ -32,19 +32,26 @@ impl ComponentReader {
         &self.budget
     }
 
-    /// Reads what was opened without waiting (`O_NONBLOCK`).
+    /// Reads what was opened without waiting (`O_NONBLOCK`). Bytes with another digest than the pin are not parsed.
     ///
     /// # Errors
-    /// As [`ComponentFile::from_file`], or when the budget is used up.
-    pub fn read(&self, opened: io::Result<File>) -> Result<Arc<ComponentFile>, ComponentError> {
+    /// As [`ComponentFile::pinned`], or when the budget is used up.
+    pub fn read(
+        &self,
+        opened: io::Result<File>,
+        pin: Option<&str>,
+    ) -> Result<Arc<ComponentFile>, ComponentError> {
         let Ok(file) = opened else { return ComponentFile::from_file(opened).map(Arc::new) };
         let found = file.metadata().map_err(|error| ComponentError::Unreadable(error.to_string()))?;
         let identity = (found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec());
         if let Some(known) = self.known().get(&identity) {
-            return Ok(Arc::clone(known));
+            return match pin {
+                Some(pin) if pin != known.digest => Err(ComponentError::OtherDigest(known.digest.clone())),
+                _ => Ok(Arc::clone(known)),
+            };
         }
         self.budget.take_file(found.len())?;
-        let read = Arc::new(ComponentFile::from_file(Ok(file))?);
+        let read = Arc::new(ComponentFile::pinned(Ok(file), pin)?);
         self.known().insert(identity, Arc::clone(&read));
         Ok(read)
     }

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::Semaphore;
@@ -15,10 +14,9 @@ use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use super::catalogue::is_built_in;
 use super::component::ComponentFile;
+use super::turns::TICK;
 use crate::process_limits;
 
-/// How often a running guest is interrupted to let others run and to look at its deadline.
-const TICK: Duration = Duration::from_millis(10);
 /// Polls at once that a pool has room for at most; each takes 4 GiB of address space, whether or not it runs.
 const MOST_POLLS: u32 = 1_000;
 /// Core instances and tables of one of farrier's own probes at most: the guest, and what binds its imports.

@@ -138,14 +138,15 @@ impl ProbeFolder {
         self.path.join(format!("{name}.wasm"))
     }
 
-    /// Reads the probe of this name; none where there is no such file.
+    /// Reads the probe of this name, or `None` if there is no such file. Bytes with another digest than the pin are not
+    /// parsed.
     ///
     /// # Errors
     /// When it is there and cannot be used.
-    pub fn read(&self, name: &str) -> Result<Option<Arc<ComponentFile>>, ComponentError> {
+    pub fn read(&self, name: &str, pin: Option<&str>) -> Result<Option<Arc<ComponentFile>>, ComponentError> {
         match self.open(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            opened => self.reader.read(opened).map(Some),
+            opened => self.reader.read(opened, pin).map(Some),
         }
     }
 

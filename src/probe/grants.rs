@@ -1,9 +1,13 @@
 //! What a component imports, held against what its definition grants, before anything is compiled.
 
-use crate::definition::model::{DialGrant, Grants, ProbeReference, Readiness};
+use std::net::IpAddr;
+
+use crate::definition::is_sidecar_host;
+use crate::definition::model::{DialGrant, DirGrant, Grants, ProbeReference, Readiness};
 use crate::error::{Code, Place, Problem};
 
-use super::component::{CONTRACT, ComponentFile};
+use super::component::ComponentFile;
+use super::contract;
 
 /// The interfaces of WASI 0.2 that language runtimes pull in. They are always offered, and inert: no files, no
 /// environment, no arguments, no network, until a grant gives them something.
@@ -83,6 +87,9 @@ pub fn interfaces(grants: &Grants) -> Vec<&'static str> {
     interfaces
 }
 
+/// Every interface that a definition can grant.
+pub const INTERFACES: &[&str] = &["dial", "exec", "health", "logs"];
+
 /// The line that grants an interface.
 fn grant_line(interface: &str) -> &'static str {
     match interface {
@@ -91,6 +98,69 @@ fn grant_line(interface: &str) -> &'static str {
         "health" => "grants.health = true",
         _ => "grants.logs = true",
     }
+}
+
+/// What a definition writes to grant all of this.
+#[must_use]
+pub fn line(grants: &Grants) -> String {
+    // The texts of JSON are texts of TOML.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let list =
+        |words: &mut dyn Iterator<Item = String>| format!("[{}]", words.collect::<Vec<_>>().join(", "));
+    let mut parts = Vec::new();
+    if !grants.dial.is_empty() {
+        let places = &mut grants.dial.iter().map(|place| quoted(&dial_text(place)));
+        parts.push(format!("dial = {}", list(places)));
+    }
+    if !grants.exec.is_empty() {
+        let command = |command: &Vec<String>| list(&mut command.iter().map(|word| quoted(word)));
+        parts.push(format!("exec = {}", list(&mut grants.exec.iter().map(command))));
+    }
+    parts.extend(grants.health.then(|| "health = true".to_owned()));
+    parts.extend(grants.logs.then(|| "logs = true".to_owned()));
+    if !grants.dirs.is_empty() {
+        let folder = |grant: &DirGrant| {
+            let host = quoted(&grant.host.to_string_lossy());
+            format!("{{ host = {host}, guest = {} }}", quoted(&grant.guest))
+        };
+        parts.push(format!("dirs = {}", list(&mut grants.dirs.iter().map(folder))));
+    }
+    if !grants.env.is_empty() {
+        parts.push(format!("env = {}", list(&mut grants.env.iter().map(|name| quoted(name)))));
+    }
+    format!("grants = {{ {} }}", parts.join(", "))
+}
+
+/// A place as a definition writes it.
+fn dial_text(place: &DialGrant) -> String {
+    match place {
+        DialGrant::This(None) => "self".to_owned(),
+        DialGrant::This(Some(port)) => format!("self:{port}"),
+        DialGrant::Sidecar { name, port } => format!("{name}:{port}"),
+    }
+}
+
+/// The line that grants one more place, or `None` if a definition cannot grant it: an address, or port 0.
+#[must_use]
+pub fn adding_dial(grants: &Grants, place: DialGrant) -> Option<String> {
+    let can_be = match &place {
+        DialGrant::This(port) => *port != Some(0),
+        DialGrant::Sidecar { name, port } => {
+            *port != 0 && is_sidecar_host(name) && name.parse::<IpAddr>().is_err()
+        }
+    };
+    let mut grants = grants.clone();
+    grants.dial.push(place);
+    can_be.then(|| line(&grants))
+}
+
+/// The line that grants one more command, or `None` if a definition cannot grant it: an empty word.
+#[must_use]
+pub fn adding_command(grants: &Grants, command: Vec<String>) -> Option<String> {
+    let can_be = !command.is_empty() && command.iter().all(|word| !word.is_empty() && !word.contains('\0'));
+    let mut grants = grants.clone();
+    grants.exec.push(command);
+    can_be.then(|| line(&grants))
 }
 
 /// Whether a name is of the inert base, in any version 0.2.x: within it interfaces only grow.
@@ -107,11 +177,7 @@ fn is_wasi_base(import: &str) -> bool {
 pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place: &Place) -> Vec<Problem> {
     let mut problems = Vec::new();
     for import in &component.imports {
-        let interface = import
-            .strip_prefix("farrier:probe/")
-            .and_then(|rest| rest.strip_suffix(CONTRACT))
-            .and_then(|rest| rest.strip_suffix('@'));
-        let problem = match interface {
+        let problem = match contract::interface(import) {
             Some("types" | "log") => continue,
             Some(interface) if granted.contains(&interface) => continue,
             Some(interface @ ("dial" | "exec" | "health" | "logs")) => Problem::error(
@@ -120,6 +186,14 @@ pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place
             )
             .hint(format!("Grant it with `{}` under [readiness].", grant_line(interface))),
             None if is_wasi_base(import) => continue,
+            Some(_) => Problem::error(
+                Code::ProbeNotGranted,
+                format!("the probe `{probe}` imports {import}, which farrier does not offer"),
+            )
+            .hint(format!(
+                "This farrier hosts farrier:probe@{}: install one that has this interface, or build the probe without it.",
+                contract::CONTRACT
+            )),
             _ => Problem::error(
                 Code::ProbeNotGranted,
                 format!("the probe `{probe}` imports {import}, which farrier does not offer"),
@@ -136,6 +210,35 @@ pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_that_adds_a_grant_keeps_the_others() {
+        let granted = Grants {
+            dial: vec![DialGrant::This(None)],
+            exec: vec![vec!["sh".to_owned(), "-c".to_owned(), "echo \"\n\"".to_owned()]],
+            health: true,
+            logs: true,
+            dirs: vec![DirGrant { host: "certs".into(), guest: "/certs".to_owned() }],
+            env: vec!["PGUSER".to_owned()],
+        };
+        let added = adding_dial(&granted, DialGrant::This(Some(9999)));
+        insta::assert_snapshot!(added.clone().unwrap_or_default(), @r#"grants = { dial = ["self", "self:9999"], exec = [["sh", "-c", "echo \"\n\""]], health = true, logs = true, dirs = [{ host = "certs", guest = "/certs" }], env = ["PGUSER"] }"#);
+        assert!(added.unwrap_or_default().parse::<toml::Table>().is_ok());
+        let other = |name: &str, port| {
+            adding_dial(&Grants::default(), DialGrant::Sidecar { name: name.to_owned(), port })
+        };
+        assert_eq!(other("cache", 6379).as_deref(), Some("grants = { dial = [\"cache:6379\"] }"));
+        for (name, port) in [("127.0.0.1", 80), ("::1", 80), ("cache", 0), ("", 80), ("a b", 80)] {
+            assert_eq!(other(name, port), None, "{name}:{port}");
+        }
+        assert_eq!(adding_dial(&granted, DialGrant::This(Some(0))), None);
+        let command = |words: &[&str]| {
+            adding_command(&Grants::default(), words.iter().map(|word| (*word).to_owned()).collect())
+        };
+        assert_eq!(command(&["id", "-u"]).as_deref(), Some("grants = { exec = [[\"id\", \"-u\"]] }"));
+        assert_eq!(command(&["id", ""]), None);
+        assert_eq!(command(&[]), None);
+    }
 
     #[test]
     fn the_base_is_wasi_0_2_and_nothing_more() {

@@ -13,15 +13,17 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use super::cache::NativeCache;
+use super::catalogue::is_built_in;
 use super::component::ComponentFile;
 use super::deadline::Deadline;
 use super::engines::{Engines, NoThread, Runner, compile};
 use super::interfaces::wasi::Traces;
 use super::interfaces::{self, HostState, Observed, Powers, check, log_interface, settings, types};
 use super::limits::{
-    COMPILATION, COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, REASON_CHARACTERS, SummingLimiter,
-    TRACE_LINES,
+    COMPILATION, COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, LAUNCH_MEMORY, LaunchMemory,
+    REASON_CHARACTERS, SETTINGS_PROBLEMS, SummingLimiter, TRACE_LINES,
 };
+use super::turns::Turns;
 use crate::definition::model::Limits;
 use crate::elapsed::limit;
 use crate::error::{Code, Problem};
@@ -31,6 +33,9 @@ use crate::runtime::blocking;
 /// Why a guest's own sockets lead nowhere.
 const SOCKETS_RELAYED: &str = "it uses sockets of its own (wasi:sockets), and here sidecars are reached through a \
                                relay, which only the interface `dial` of farrier:probe goes through";
+
+/// What wasmtime says of a call that passed more than [`HOSTCALL_FUEL`].
+const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Lines of a guest's standard error that are quoted when it crashes: Python's reason is the last but two.
 const LAST_WORDS: usize = 3;
@@ -101,6 +106,8 @@ pub struct ProbeHost {
     cache_folder: Option<PathBuf>,
     state_folder: Option<PathBuf>,
     compilation: Duration,
+    memory: Arc<LaunchMemory>,
+    turns: Turns,
 }
 
 /// A compiled probe, linked to what it was granted and nothing else.
@@ -111,6 +118,9 @@ pub struct LoadedProbe {
     settings: Option<Arc<settings::GuestIndices>>,
     /// A permit for each poll at once, where their number is bounded.
     room: Option<Arc<Semaphore>>,
+    /// What its polls share with those of other probes, or `None` if it ships with farrier.
+    memory: Option<Arc<LaunchMemory>>,
+    turns: Turns,
 }
 
 impl ProbeHost {
@@ -118,7 +128,15 @@ impl ProbeHost {
     #[must_use]
     pub fn new(cache_folder: Option<PathBuf>, state_folder: Option<PathBuf>) -> Self {
         let engines = Engines::for_polls(1);
-        Self { engines, cache: OnceLock::new(), cache_folder, state_folder, compilation: COMPILATION }
+        Self {
+            engines,
+            cache: OnceLock::new(),
+            cache_folder,
+            state_folder,
+            compilation: COMPILATION,
+            memory: Arc::default(),
+            turns: Turns::default(),
+        }
     }
 
     /// Has room for this many polls of farrier's own probes at once; more wait for their turn.
@@ -156,7 +174,8 @@ impl ProbeHost {
         let check = Arc::new(check::GuestIndices::new(&pre)?);
         let settings =
             if file.validates_settings() { Some(Arc::new(settings::GuestIndices::new(&pre)?)) } else { None };
-        Ok(LoadedProbe { pre, check, settings, room: room.clone() })
+        let memory = (!is_built_in(&file.bytes)).then(|| Arc::clone(&self.memory));
+        Ok(LoadedProbe { pre, check, settings, room: room.clone(), memory, turns: self.turns.clone() })
     }
 
     /// The same, begun at once on a thread of its own: it may take seconds, and others have to run meanwhile. What
@@ -216,20 +235,42 @@ impl LoadedProbe {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_OBJECTS);
         let deadline = Deadline::after(limits.poll);
-        let limiter = SummingLimiter::new(limits.memory);
-        let (trace, observed, traces) = (Vec::new(), Observed::default(), Traces::default());
-        let state = HostState { table, limiter, powers, trace, observed, wasi: None, traces, deadline };
+        let limiter = SummingLimiter::new(limits.memory, self.memory.clone());
+        let state = HostState {
+            table,
+            limiter,
+            powers,
+            own: None,
+            trace: Vec::new(),
+            observed: Observed::default(),
+            wasi: None,
+            traces: Traces::default(),
+            deadline,
+            computing: None,
+        };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.set_max_component_handles(COMPONENT_HANDLES);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|context| {
+        let turns = self.turns.clone();
+        store.epoch_deadline_callback(move |mut context| {
+            let state = context.data_mut();
             // Interrupted even where the timeout around the call gets no turn.
-            if context.data().deadline.has_passed() {
+            if state.deadline.has_passed() {
                 return Ok(UpdateDeadline::Interrupt);
             }
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+            let pause = state.computing.get_or_insert_with(|| turns.compute()).pause();
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(async move {
+                    if pause.is_zero() {
+                        tokio::task::yield_now().await;
+                    } else {
+                        tokio::time::sleep(pause).await;
+                    }
+                }),
+            ))
         });
         store
     }
@@ -245,6 +286,7 @@ impl LoadedProbe {
         let _room = self.room().await;
         let mut store = self.store(powers, limits);
         let deadline = store.data().deadline.clone();
+        store.data_mut().own = Some((context.host.clone(), context.port));
         let call = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             let guest = self.check.load(&mut store, &instance)?;
@@ -255,8 +297,9 @@ impl LoadedProbe {
             Some(Err(error)) => crash(&error, &store, limits),
             None => Verdict::TimedOut,
         };
-        let state = store.into_data();
-        let (verdict, trace) = (judged(verdict, &state.traces), trace_lines(&state));
+        let mut state = store.into_data();
+        state.note_denied_socket();
+        let (verdict, trace) = (judged(verdict, &state), trace_lines(&state));
         let cut = state.deadline.has_cut();
         let observed = Observed { memory_exhausted: state.limiter.exhausted, cut, ..state.observed };
         Polled { verdict, trace, observed }
@@ -279,7 +322,7 @@ impl LoadedProbe {
             guest.call_validate(&mut store, settings).await
         };
         match before(&deadline, call).await {
-            Some(Ok(answer)) => Ok(answer.err().unwrap_or_default()),
+            Some(Ok(answer)) => Ok(bounded(answer.err().unwrap_or_default())),
             Some(Err(error)) => match crash(&error, &store, limits) {
                 Verdict::Crashed(text) | Verdict::Pending { reason: text, .. } => Err(text),
                 _ => Err(took_too_long(limits)),
@@ -298,12 +341,26 @@ async fn before<T>(deadline: &Deadline, call: impl Future<Output = T>) -> Option
     }
 }
 
-/// A guest whose own sockets cannot lead anywhere is told so, instead of waiting in vain.
-fn judged(verdict: Verdict, traces: &Traces) -> Verdict {
-    if verdict != Verdict::Ready && traces.socket_refused.load(Ordering::Relaxed) {
+/// What farrier itself knows of a poll that is not ready: waiting does not mend a socket that leads nowhere or a missing
+/// grant, and a launch whose memory is used up is nobody's answer.
+fn judged(verdict: Verdict, state: &HostState) -> Verdict {
+    if verdict == Verdict::Ready {
+        return verdict;
+    }
+    if state.traces.socket_refused.load(Ordering::Relaxed) {
         return Verdict::Failed(SOCKETS_RELAYED.to_owned());
     }
-    verdict
+    if state.limiter.launch_exhausted {
+        let reason = format!(
+            "no memory is left for this poll: the probes of this launch hold {} MiB together, which is their limit",
+            LAUNCH_MEMORY >> 20
+        );
+        return Verdict::Pending { reason, retry_after: None, extend: None };
+    }
+    match (verdict, &state.observed.not_granted) {
+        (Verdict::Pending { .. } | Verdict::TimedOut, Some(what)) => Verdict::Failed(what.clone()),
+        (verdict, _) => verdict,
+    }
 }
 
 /// What it wrote to the trace, and printed.
@@ -324,6 +381,25 @@ fn trace_lines(state: &HostState) -> Vec<String> {
     let denied = state.traces.socket_denied.lock().unwrap_or_else(PoisonError::into_inner);
     lines.extend(denied.map(|address| format!("denied: a socket to {address}, which is not granted")));
     lines
+}
+
+/// A guest may tell any number of problems of any length.
+fn bounded(problems: Vec<settings::Problem>) -> Vec<settings::Problem> {
+    let more = problems.len().saturating_sub(SETTINGS_PROBLEMS);
+    let kept = problems.into_iter().take(SETTINGS_PROBLEMS);
+    let mut kept: Vec<settings::Problem> = kept
+        .map(|problem| settings::Problem {
+            path: one_line(&problem.path),
+            message: one_line(&problem.message),
+        })
+        .collect();
+    if more > 0 {
+        kept.push(settings::Problem {
+            path: String::new(),
+            message: format!("there are {more} more problems"),
+        });
+    }
+    kept
 }
 
 fn took_too_long(limits: Limits) -> String {
@@ -370,12 +446,18 @@ fn crash(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> V
     if let Some(reason) = limit_in(error) {
         return Verdict::Pending { reason, retry_after: None, extend: None };
     }
-    // Where a language's runtime says why it gave up; Rust's then advises to set a variable.
+    // Where a language's runtime says why it gave up; Rust's then advises to set a variable. A guest without a standard
+    // error has its last warning, which is where the SDK writes a panic.
     let stderr = store.data().traces.stderr.text();
     let said = |line: &&str| !line.is_empty() && !line.starts_with("note: ");
     let mut last_words: Vec<&str> =
         stderr.lines().rev().map(str::trim).filter(said).take(LAST_WORDS).collect();
     last_words.reverse();
+    if let (true, Some((log_interface::Level::Warn, line))) =
+        (last_words.is_empty(), store.data().trace.last())
+    {
+        last_words.push(line);
+    }
     let why = |what: String| {
         let words =
             if last_words.is_empty() { String::new() } else { format!(": {}", last_words.join(" / ")) };
@@ -387,6 +469,12 @@ fn crash(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> V
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Verdict::TimedOut,
         Some(trap) => why(format!("it trapped: {}", one_line(&trap.to_string()))),
-        None => why(one_line(&error.root_cause().to_string())),
+        None => match error.root_cause().to_string() {
+            text if text.contains(FUEL_EXHAUSTED) => why(format!(
+                "too much data went to or from the host in one call: more than {} MiB",
+                HOSTCALL_FUEL >> 20
+            )),
+            text => why(one_line(&text)),
+        },
     }
 }

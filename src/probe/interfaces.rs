@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
 use super::deadline::Deadline;
 use super::dialler::Dialler;
+use super::grants;
 use super::limits::{REASON_CHARACTERS, SummingLimiter};
 use super::private_copies::PrivateCopies;
+use super::turns::Computing;
+use crate::definition::model::{DialGrant, Grants};
 use crate::engine::Engine;
 use crate::readiness::executions::Executions;
 
@@ -62,6 +66,8 @@ pub struct Subject {
 /// Everything that one poll may do. What is absent was not granted, and is not linked either.
 #[derive(Clone, Default)]
 pub struct Powers {
+    /// What the definition grants, for a denial that says what to add to it.
+    pub grants: Arc<Grants>,
     /// Granted places to connect to.
     pub targets: Targets,
     /// How connections are made.
@@ -153,6 +159,8 @@ pub struct HostState {
     pub limiter: SummingLimiter,
     /// What it may do.
     pub powers: Powers,
+    /// The sidecar's own name and port, while a poll asks about it.
+    pub own: Option<(String, Option<u16>)>,
     /// Lines that it wrote to the trace.
     pub trace: Vec<(log_interface::Level, String)>,
     /// What it saw.
@@ -163,9 +171,17 @@ pub struct HostState {
     pub traces: wasi::Traces,
     /// When the poll must be over.
     pub deadline: Deadline,
+    /// Whether it computes, and for how long it then pauses.
+    pub computing: Option<Computing>,
 }
 
 impl HostState {
+    /// How long a call that waits may take.
+    fn left(&mut self) -> Duration {
+        self.computing = None;
+        self.deadline.left()
+    }
+
     /// A denial, noted for whoever explains a failure. What the guest asked for may be of any length.
     fn not_granted(&mut self, what: &str) -> Denial {
         let mut kept: String = what.chars().take(REASON_CHARACTERS).collect();
@@ -174,6 +190,38 @@ impl HostState {
         }
         self.observed.not_granted = Some(kept.clone());
         Denial::NotGranted(kept)
+    }
+
+    /// What a definition has to grant for a dial, or why nothing can be.
+    fn dial_denial(&self, host: &str, port: u16) -> String {
+        let asked = format!("connecting to {host}:{port} is not granted");
+        let own = self.own.as_ref().filter(|(name, _)| name == host);
+        let grant = match own {
+            Some((_, declared)) if *declared == Some(port) => DialGrant::This(None),
+            Some(_) => DialGrant::This(Some(port)),
+            None => DialGrant::Sidecar { name: host.to_owned(), port },
+        };
+        match grants::adding_dial(&self.powers.grants, grant) {
+            Some(line) if own.is_some() => format!("{asked}: write `{line}` under [readiness]"),
+            Some(line) => {
+                format!("{asked}: if {host} is a sidecar of this launch, write `{line}` under [readiness]")
+            }
+            None => format!(
+                "{asked}, and cannot be: a probe dials the context's host, or another sidecar by its name, at a port"
+            ),
+        }
+    }
+
+    /// Notes a connection of the guest's own sockets that was denied.
+    pub fn note_denied_socket(&mut self) {
+        let denied = *self.traces.socket_denied.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(address) = denied else { return };
+        // Sockets know addresses only: whose it is tells which grant is missing.
+        let places = self.powers.targets.0.iter();
+        let mut hosts = places.filter(|(_, place)| place.is_some_and(|place| place.ip() == address.ip()));
+        let host = hosts.next().map_or_else(|| address.ip().to_string(), |((host, _), _)| host.clone());
+        let what = self.dial_denial(&host, address.port());
+        drop(self.not_granted(&what));
     }
 
     fn subject(&self) -> Result<Subject, Denial> {

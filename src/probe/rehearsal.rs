@@ -7,28 +7,35 @@ mod stand_in;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use grant::{Address, Rehearsed, parse_address};
+pub use grant::{Address, Rehearsed, Stand, parse_address};
 pub use recorder::{Deed, Recorder};
 
-use super::host::{LoadedProbe, Verdict};
+use super::host::{LoadedProbe, Polled, Verdict};
 use super::interfaces::{Powers, Targets, types};
+use super::private_copies::PrivateCopies;
 use crate::definition::Limits;
-use crate::readiness::schedule::pause;
+use crate::definition::model::Grants;
+use crate::readiness::busy::busy;
+use crate::readiness::schedule::{Course, Terms, Took};
 
 /// One try of a probe.
 pub struct Rehearsal {
     /// The probe.
     pub probe: LoadedProbe,
+    /// Whether it can do nothing but dial.
+    pub only_dials: bool,
     /// What stands for the sidecar.
-    pub target: Address,
+    pub stand: Stand,
     /// What it may do.
     pub granted: Rehearsed,
+    /// The same as its definition says it.
+    pub grants: Arc<Grants>,
     /// Its settings as JSON.
     pub settings: String,
     /// What one poll may use up.
     pub limits: Limits,
-    /// How long it is polled; once where there is no time.
-    pub timeout: Option<Duration>,
+    /// How it is waited for. It is polled once without.
+    pub watch: Option<Terms>,
 }
 
 /// An answer that came once or several times in a row.
@@ -44,6 +51,8 @@ pub struct Answer {
     pub took: Duration,
     /// The answer.
     pub verdict: Verdict,
+    /// The end of the wait, since the first poll, if one of them moved it.
+    pub extended_to: Option<Duration>,
     /// What that poll did through its grants.
     pub deeds: Vec<Deed>,
     /// What it wrote to the trace.
@@ -55,58 +64,71 @@ impl Rehearsal {
     /// once the next differs from it.
     ///
     /// # Errors
-    /// When the files that its grants name cannot be read.
+    /// When the files that its grants name cannot be read, or its folders not be copied.
     pub async fn run(&self, mut tell: impl FnMut(&Answer)) -> std::io::Result<Verdict> {
         let recorder = Recorder::default();
+        let folders = PrivateCopies::write(&self.granted.directories)?.map(Arc::new);
         let begun = Instant::now();
-        let deadline = self.timeout.map(|timeout| begun + timeout);
+        let mut course = self.watch.map(|terms| Course::new(begun, terms, Duration::ZERO));
         let mut last: Option<Answer> = None;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let powers = self.powers(&recorder).await?;
-            let context = self.context(attempt, begun.elapsed(), left.unwrap_or(self.limits.poll));
-            let asked = Instant::now();
-            let polled = self.probe.poll(context, powers, self.limits).await;
-            let took = asked.elapsed();
+            let asked_at = Instant::now();
+            let left = course.as_ref().map(|course| course.deadline().saturating_duration_since(asked_at));
+            let left = left.unwrap_or(self.limits.poll).max(Duration::from_millis(1));
+            let limits = Limits { poll: self.limits.poll.min(left), ..self.limits };
+            let powers = Powers { folders: folders.clone(), ..self.powers(&recorder).await? };
+            let context = self.context(attempt, begun.elapsed(), left);
+            let (polled, worked) = busy(self.probe.poll(context, powers, limits)).await;
+            let took = asked_at.elapsed();
+            let Polled { verdict, trace, observed } = polled;
+            let (asked, extend) = match &verdict {
+                Verdict::Pending { retry_after, extend, .. } => (*retry_after, *extend),
+                _ => (None, None),
+            };
+            let extended_to = course.as_mut().and_then(|course| course.extend(extend));
             let deeds = recorder.take();
-            let (verdict, trace) = (polled.verdict, polled.trace);
             match &mut last {
-                Some(answer) if answer.verdict == verdict => answer.times += 1,
+                Some(answer) if answer.verdict == verdict => {
+                    answer.times += 1;
+                    answer.extended_to = extended_to.or(answer.extended_to);
+                }
                 _ => {
-                    let at = asked - begun;
-                    let answer =
-                        Answer { attempt, times: 1, at, took, verdict: verdict.clone(), deeds, trace };
+                    let (at, verdict) = (asked_at - begun, verdict.clone());
+                    let answer = Answer { attempt, times: 1, at, took, verdict, extended_to, deeds, trace };
                     if let Some(before) = last.replace(answer) {
                         tell(&before);
                     }
                 }
             }
             // As in a launch: what is broken ends the wait, what is slow may become faster.
-            let asked_for = match &verdict {
-                Verdict::Pending { retry_after, .. } => *retry_after,
-                _ => None,
+            let over = match (&verdict, &mut course) {
+                (Verdict::Failed(_) | Verdict::Crashed(_), _) => true,
+                (verdict, Some(course)) => course.count(*verdict == Verdict::Ready),
+                (_, None) => true,
             };
-            let over = matches!(verdict, Verdict::Ready | Verdict::Failed(_) | Verdict::Crashed(_));
-            let rest = pause(took, 1, false, asked_for);
-            let late = deadline.is_none_or(|deadline| Instant::now() + rest >= deadline);
-            if over || late {
-                if let Some(answer) = &last {
-                    tell(answer);
+            if let (Some(course), false) = (&mut course, over) {
+                let alone = self.only_dials && observed.was_only_refused();
+                let took = Took { clock: took, worked, alone };
+                tokio::time::sleep(course.pause(took, 1, false, asked)).await;
+                if !course.is_over() {
+                    continue;
                 }
-                return Ok(verdict);
             }
-            tokio::time::sleep(rest).await;
+            if let Some(answer) = &last {
+                tell(answer);
+            }
+            return Ok(verdict);
         }
     }
 
     fn context(&self, attempt: u32, elapsed: Duration, left: Duration) -> types::Context {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         types::Context {
-            sidecar: self.target.host.clone(),
-            host: self.target.host.clone(),
-            port: Some(self.target.port),
+            sidecar: self.stand.own.host.clone(),
+            host: self.stand.own.host.clone(),
+            port: Some(self.stand.own.port),
             attempt,
             elapsed_ms: milliseconds(elapsed),
             remaining_ms: milliseconds(left),
@@ -123,11 +145,12 @@ impl Rehearsal {
             targets.0.insert((name.host.clone(), name.port), found);
         }
         Ok(Powers {
+            grants: Arc::clone(&self.grants),
             targets,
             dialler: Some(Arc::new(recorder.clone())),
             subject: stand_in::subject(&self.granted)?,
             commands: self.granted.commands.clone(),
-            declared: self.granted.commands.first().cloned(),
+            declared: self.granted.declared.clone().or_else(|| self.granted.commands.first().cloned()),
             environment: self.granted.environment.clone(),
             ..Powers::default()
         })

@@ -92,6 +92,7 @@ impl Waits {
         let grants = &condition.found.grants;
         let values = grants.env.iter().filter_map(|name| sidecar.definition.env.get_key_value(name));
         Powers {
+            grants: Arc::clone(grants),
             targets: self.targets(sidecar, container, grants, false).await,
             dialler: way.dialler.clone(),
             sockets: way.sockets,

@@ -1,6 +1,8 @@
 //! When to poll next: as often as it costs little, never so often that it slows down what it waits for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::definition::model::Readiness;
 
 /// No pause is shorter.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -98,9 +100,126 @@ pub fn until_next(pause: Duration, asked: Option<Duration>, cost: Duration, left
     }
 }
 
+/// What a definition says of a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How long it takes at most.
+    pub timeout: Duration,
+    /// How long it takes at most if the probe asks for more time.
+    pub max_timeout: Duration,
+    /// How many polls in a row have to say ready.
+    pub successes: u32,
+    /// How far apart these are at least.
+    pub interval: Duration,
+}
+
+impl Terms {
+    /// The terms of a readiness condition.
+    #[must_use]
+    pub const fn of(readiness: &Readiness) -> Self {
+        let Readiness { timeout, max_timeout, successes, interval, .. } = readiness;
+        Self { timeout: *timeout, max_timeout: *max_timeout, successes: *successes, interval: *interval }
+    }
+}
+
+/// The course of one wait: when it ends, when it polls next, and how many polls in a row said ready.
+#[derive(Debug)]
+pub struct Course {
+    begun: Instant,
+    deadline: Instant,
+    terms: Terms,
+    in_a_row: u32,
+    pace: Pace,
+}
+
+impl Course {
+    /// A wait that began then. `due` is left to it at least, whatever time has passed.
+    #[must_use]
+    pub fn new(begun: Instant, terms: Terms, due: Duration) -> Self {
+        let deadline = (begun + terms.timeout).max(Instant::now() + due);
+        Self { begun, deadline, terms, in_a_row: 0, pace: Pace::default() }
+    }
+
+    /// When the wait ends.
+    #[must_use]
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// How many polls in a row said ready.
+    #[must_use]
+    pub const fn in_a_row(&self) -> u32 {
+        self.in_a_row
+    }
+
+    /// Counts a poll, and returns whether no further one is needed.
+    pub fn count(&mut self, ready: bool) -> bool {
+        self.in_a_row = if ready { self.in_a_row + 1 } else { 0 };
+        ready && self.in_a_row >= self.terms.successes
+    }
+
+    /// Moves the deadline as far away as a probe asked, at most to the latest one. Returns the new one as the time since
+    /// the beginning, or `None` if it was later already.
+    pub fn extend(&mut self, asked: Option<Duration>) -> Option<Duration> {
+        let latest = self.begun + self.terms.max_timeout.max(self.terms.timeout);
+        let later = (Instant::now() + asked?).min(latest);
+        (later > self.deadline).then(|| {
+            self.deadline = later;
+            later - self.begun
+        })
+    }
+
+    /// The pause after a poll that took this, where so many sidecars are waited for. Successes are an interval apart.
+    pub fn pause(&mut self, took: Took, waiting: usize, executes: bool, asked: Option<Duration>) -> Duration {
+        let cost = self.pace.cost(took, executes);
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let (asked, least) = match self.in_a_row {
+            0 => (asked, Duration::ZERO),
+            _ => (Some(self.terms.interval), self.terms.interval),
+        };
+        until_next(pause(cost, waiting, executes, asked).max(least), asked, cost, left)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn terms(successes: u32) -> Terms {
+        let seconds = Duration::from_secs;
+        Terms { timeout: seconds(10), max_timeout: seconds(20), successes, interval: seconds(3) }
+    }
+
+    #[test]
+    fn a_probe_moves_the_deadline_up_to_the_latest() {
+        let (seconds, begun) = (Duration::from_secs, Instant::now());
+        let mut course = Course::new(begun, terms(1), Duration::ZERO);
+        assert_eq!(course.extend(None), None);
+        assert_eq!(course.extend(Some(seconds(5))), None, "it is later already");
+        assert!(course.extend(Some(seconds(15))).is_some_and(|later| later >= seconds(15)));
+        assert_eq!(course.extend(Some(Duration::from_hours(1))), Some(seconds(20)));
+        assert_eq!(course.deadline(), begun + seconds(20));
+        assert_eq!(course.extend(Some(Duration::from_hours(1))), None, "only up to the latest");
+    }
+
+    #[test]
+    fn successes_count_in_a_row_and_are_an_interval_apart() {
+        let mut course = Course::new(Instant::now(), terms(2), Duration::ZERO);
+        let took = Took { clock: Duration::from_millis(1), worked: Duration::ZERO, alone: false };
+        let enough: Vec<bool> = [true, false, true, true].map(|ready| course.count(ready)).to_vec();
+        assert_eq!(enough, [false, false, false, true]);
+        assert!(Course::new(Instant::now(), terms(1), Duration::ZERO).count(true));
+        let mut course = Course::new(Instant::now(), terms(2), Duration::ZERO);
+        assert!(course.pause(took, 1, false, None) < terms(2).interval);
+        course.count(true);
+        assert_eq!(course.pause(took, 1, false, None), terms(2).interval);
+    }
 
     #[test]
     fn the_last_poll_comes_before_the_end() {

@@ -9,7 +9,7 @@ use farrier::probe::interfaces::{Powers, Targets};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::attempt::Expected::{Crashed, Pending, Told};
+use super::attempt::Expected::{Crashed, Failed, Pending, Told};
 use super::attempt::{Attempt, Guest};
 
 /// Servers on this host.
@@ -143,18 +143,18 @@ pub async fn attempts() -> Vec<Attempt> {
         held.tries(
             "another port of its own",
             &json!({"try": "dial", "with": ["db", 1]}),
-            Pending("NotGranted"),
+            Failed("not granted"),
         ),
-        held.tries("port zero", &json!({"try": "dial", "with": ["db", 0]}), Pending("NotGranted")),
+        held.tries("port zero", &json!({"try": "dial", "with": ["db", 0]}), Failed("not granted")),
         held.tries(
             "a name of 500 KB",
             &json!({"try": "dial", "with": ["x".repeat(500_000), 80]}),
-            Pending("NotGranted"),
+            Failed("not granted"),
         ),
     ];
     for place in PLACES {
         let what = json!({"try": "dial", "with": [place, silent.port()]});
-        attempts.push(held.tries(format!("dials {place:?}"), &what, Pending("NotGranted")));
+        attempts.push(held.tries(format!("dials {place:?}"), &what, Failed("not granted")));
     }
     // Address literals need no resolver: they resolve to themselves, and connecting is what is refused.
     let language = Guest::standard(granting(&[("db", silent)]));

@@ -9,7 +9,7 @@ use farrier::probe::interfaces::{Powers, Subject};
 use farrier::readiness::executions::Executions;
 use serde_json::json;
 
-use super::attempt::Expected::{Crashed, Pending, Told};
+use super::attempt::Expected::{Crashed, Failed, Pending, Told};
 use super::attempt::{Attempt, Guest};
 
 /// A container of an engine in memory, whose commands never end or never stop to write.
@@ -56,7 +56,7 @@ pub fn attempts() -> Vec<Attempt> {
     let powers = || Powers { subject: Some(subject()), commands: commands.to_vec(), ..Powers::default() };
     let guest = Guest::hostile(powers(), None);
     let refused = |name: &str, argv: &[&str]| {
-        guest.tries(name, &json!({"try": "exec", "with": argv}), Pending("NotGranted"))
+        guest.tries(name, &json!({"try": "exec", "with": argv}), Failed("not granted"))
     };
     let bare = Guest::hostile(Powers { subject: Some(subject()), ..Powers::default() }, None);
     vec![
@@ -74,9 +74,9 @@ pub fn attempts() -> Vec<Attempt> {
         bare.tries(
             "any command without a grant",
             &json!({"try": "exec", "with": ["floods"]}),
-            Pending("NotGranted"),
+            Failed("not granted"),
         ),
-        guest.tries("a word of 500 KB", &json!({"try": "exec-long", "with": 500_000}), Pending("NotGranted")),
+        guest.tries("a word of 500 KB", &json!({"try": "exec-long", "with": 500_000}), Failed("not granted")),
         guest
             .tries(
                 "a word of 10 MB",

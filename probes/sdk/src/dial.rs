@@ -8,6 +8,8 @@ use crate::imports::dial as import;
 
 /// Bytes that one read asks for.
 const READ_BYTES: u32 = 16 << 10;
+/// Bytes that one write passes to the host, which takes 1 MiB in one call at most.
+const WRITE_BYTES: usize = 256 << 10;
 
 /// An open stream; dropping it closes both directions.
 #[derive(Debug)]
@@ -76,12 +78,12 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Writes all bytes.
+    /// Writes all bytes, however many they are.
     ///
     /// # Errors
-    /// Why they could not be written.
+    /// Why they could not all be written.
     pub fn send(&self, bytes: &[u8]) -> Result<(), Denial> {
-        self.0.write(bytes)
+        bytes.chunks(WRITE_BYTES).try_for_each(|chunk| self.0.write(chunk))
     }
 }
 

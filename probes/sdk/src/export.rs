@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::{Context, Line, Probe, Problem, Settings, Verdict};
+use crate::{Context, Line, Pending, Probe, Problem, Settings, Verdict};
 
 /// Makes a [`Probe`] the component's own: `export!(Type)`, or `export!(Type with settings)` where it
 /// has settings, which are then checked before any container is started.
@@ -58,8 +58,9 @@ pub type Validity = Result<(), Vec<Problem>>;
 /// Reads the settings and asks the probe.
 #[must_use]
 pub fn check<P: Probe>(context: &Context) -> Verdict {
+    tell_panics();
     match P::Settings::from_json(&context.settings) {
-        Ok(settings) => P::check(context, settings),
+        Ok(settings) => bounded(P::check(context, settings)),
         Err(problem) => {
             let place = if problem.path.is_empty() { "" } else { "." };
             Verdict::failed(
@@ -79,6 +80,23 @@ pub fn check<P: Probe>(context: &Context) -> Verdict {
 /// # Errors
 /// The field that cannot be read, or what the probe objects to.
 pub fn validate<P: Probe>(settings: &str) -> Validity {
+    tell_panics();
     let settings = P::Settings::from_json(settings).map_err(|problem| vec![problem])?;
     P::validate(&settings)
+}
+
+/// Has a panic's text, file and line written where the host finds it. A target with WASI has a standard error for that;
+/// elsewhere the text would be lost.
+fn tell_panics() {
+    #[cfg(all(feature = "panics", target_family = "wasm", target_os = "unknown"))]
+    crate::panics::tell();
+}
+
+/// The verdict with a reason that the host takes: it ends a poll that passes more than 1 MiB.
+fn bounded(mut verdict: Verdict) -> Verdict {
+    if let Verdict::Pending(Pending { reason, .. }) | Verdict::Failed(reason) = &mut verdict {
+        let kept = crate::line::cut(reason).len();
+        reason.truncate(kept);
+    }
+    verdict
 }

@@ -24,6 +24,8 @@ pub mod log;
 pub mod logs;
 #[cfg(all(feature = "minimal", target_family = "wasm"))]
 mod minimal;
+#[cfg(all(feature = "panics", target_family = "wasm", target_os = "unknown"))]
+mod panics;
 mod probe;
 mod settings;
 #[cfg(not(target_family = "wasm"))]

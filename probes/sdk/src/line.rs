@@ -6,6 +6,19 @@ use core::fmt;
 /// The most characters that a [`Line`] holds, its ellipsis included.
 pub const MAXIMUM_CHARACTERS: usize = 200;
 
+/// The most bytes of a text that the host is given: it keeps 500 characters, and ends a poll that passes 1 MiB.
+const MOST_BYTES: usize = 2_000;
+
+/// The beginning of a text, as much of it as the host keeps at most.
+#[must_use]
+pub(crate) fn cut(text: &str) -> &str {
+    let mut end = text.len().min(MOST_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
 /// A line under construction. Line breaks become spaces; other control characters, and those that reorder
 /// text, are escaped (`\u{1b}`), as are bytes that are not UTF-8 (`\xff`). What exceeds
 /// [`MAXIMUM_CHARACTERS`] is replaced by an ellipsis.
@@ -155,6 +168,15 @@ mod tests {
         for (bytes, expected) in rows {
             assert_eq!(String::from(Line::new().bytes(bytes)), expected);
         }
+    }
+
+    #[test]
+    fn the_host_is_given_no_more_than_it_keeps() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(""), "");
+        assert_eq!(cut(&"a".repeat(1 << 21)).len(), MOST_BYTES);
+        assert_eq!(cut(&"ż☃".repeat(1_000)).len(), MOST_BYTES, "five bytes each");
+        assert_eq!(cut(&format!("a{}", "ż".repeat(1_000))).len(), MOST_BYTES - 1);
     }
 
     #[test]

@@ -227,7 +227,11 @@ impl State {
     fn peer(&self, host: &str, port: u16) -> Result<Peer, Denial> {
         let found = self.peers.iter().find(|(known, number, _)| known == host && *number == port);
         found.map(|(_, _, peer)| peer.clone()).ok_or_else(|| {
-            Denial::NotGranted(format!("connecting to {host}:{port} needs grants.dial = [\"{host}:{port}\"]"))
+            let name = if *host == *self.context.host { "self" } else { host };
+            Denial::NotGranted(format!(
+                "connecting to {host}:{port} is not granted: write `grants = {{ dial = [\"{name}:{port}\"] }}` under \
+                 [readiness]"
+            ))
         })
     }
 }

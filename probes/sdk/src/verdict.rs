@@ -19,7 +19,8 @@ impl Verdict {
         Self::Failed(reason.into())
     }
 
-    /// Asks for the next poll after this time at the latest. Changes only a pending verdict.
+    /// Asks for no further poll before this time has passed, at most 10 s. What the engine reports of the container may
+    /// bring it earlier. Changes only a pending verdict.
     #[must_use]
     pub fn retry_after(mut self, time: Duration) -> Self {
         if let Self::Pending(pending) = &mut self {

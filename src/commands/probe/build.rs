@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
@@ -10,26 +11,33 @@ use super::inspect::{definition_lines, human_size};
 use crate::cli::ProbeBuild;
 use crate::commands::data::print;
 use crate::definition::escape;
-use crate::error::{Code, Failure, Problem};
+use crate::error::{Code, Failure, Place, Problem};
+use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::probe::capabilities::capabilities;
 use crate::probe::catalogue::not_a_probe;
 use crate::probe::component::ComponentFile;
+use crate::probe::grants::{INTERFACES, ungranted};
+use crate::probe::host::{LoadError, ProbeHost};
 use crate::probe::limits::COMPONENT_BYTES;
-use crate::probe::{compile, encode};
+use crate::probe::{compile, encode, platform};
+use crate::runtime::Stage;
 
 /// Builds it, makes sure that it is a probe, and prints what a definition needs.
-pub fn build(options: &ProbeBuild) -> Result<u8, Failure> {
-    let (module, default) = if options.path.is_dir() {
+pub fn build(options: &ProbeBuild, reporter: &Reporter) -> Result<u8, Failure> {
+    let (module, default, private) = if options.path.is_dir() {
         let module = compile::module(&options.path)?;
-        (module.path, options.path.join(format!("{}.wasm", module.package)))
+        let default = options.path.join(format!("{}.wasm", module.package));
+        (module.path, default, module.private)
     } else {
-        (options.path.clone(), options.path.with_extension("component.wasm"))
+        (options.path.clone(), options.path.with_extension("component.wasm"), Vec::new())
     };
     let out = options.out.clone().unwrap_or(default);
     let bytes = read(&module).map_err(|reason| {
         unusable(&module, &reason).hint("Name the folder of a Rust crate, or a core module's file.")
     })?;
+    let warnings = platform::missing(&bytes).into_iter().chain(compile::traces(&bytes, &private));
+    warnings.for_each(|warning| reporter.tell(&Event::Problem(&warning)));
     let component = encode::component(bytes).map_err(|error| {
         let hint = match error {
             encode::EncodeError::NoWorld => {
@@ -41,6 +49,7 @@ pub fn build(options: &ProbeBuild) -> Result<u8, Failure> {
     })?;
     let file = ComponentFile::parse(component)
         .map_err(|error| not_a_probe(&module.display().to_string(), &error))?;
+    let file = accept(file, &module)?;
     write(&out, &file.bytes)?;
     let words: Vec<&str> = capabilities(&file).iter().map(|capability| capability.word).collect();
     let imports = if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
@@ -53,6 +62,34 @@ pub fn build(options: &ProbeBuild) -> Result<u8, Failure> {
         definition_lines(&file, &format!("./{}", escape(&name))),
     ));
     Ok(exit::SUCCESS)
+}
+
+/// Refuses what `validate` or a launch would refuse, however much is granted.
+fn accept(file: ComponentFile, module: &Path) -> Result<Arc<ComponentFile>, Failure> {
+    let name = module.display().to_string();
+    let mut problems = ungranted(&file, INTERFACES, &name, &Place::file(module));
+    for problem in &mut problems {
+        problem.place = None;
+    }
+    if !problems.is_empty() {
+        return Err(Failure::of(problems));
+    }
+    let file = Arc::new(file);
+    let host = Arc::new(ProbeHost::new(None, None));
+    let mut stage = Stage::start()?;
+    stage.run(async {
+        host.load_in_time(&file, INTERFACES).await.map_err(|error| {
+            let problem = error.problem(Code::ProbeBuild, |reason| {
+                format!("`{name}` cannot be made into a component: farrier cannot load the result: {reason}")
+            });
+            let hint = "Build it for WebAssembly without threads, 64-bit memory, garbage collection and relaxed SIMD.";
+            match error {
+                LoadError::Component(_) => problem.hint(hint).into(),
+                LoadError::Limit(_) => problem.into(),
+            }
+        })
+    })?;
+    Ok(file)
 }
 
 fn unusable(path: &Path, reason: &str) -> Problem {

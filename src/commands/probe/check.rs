@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Chosen, choose};
+use super::declared::Declared;
+use super::{Chosen, Origin, choose};
 use crate::cli::{Format, ProbeCheck};
 use crate::commands::data::{print, print_json};
 use crate::definition::{Limits, escape};
@@ -14,39 +15,72 @@ use crate::error::{Code, Failure, Place, Problem};
 use crate::exit;
 use crate::probe::component::ComponentFile;
 use crate::probe::dialler::DialError;
-use crate::probe::grants::ungranted;
+use crate::probe::grants::{effective, ungranted};
 use crate::probe::host::{LoadError, LoadedProbe, ProbeHost, Verdict};
-use crate::probe::rehearsal::{Address, Answer, Deed, Rehearsal, Rehearsed, parse_address};
+use crate::probe::rehearsal::{Address, Answer, Deed, Rehearsal, Rehearsed, Stand, parse_address};
+use crate::readiness::schedule::Terms;
 use crate::runtime::Stage;
-use crate::settings::own_folders;
+use crate::settings::{layer_directories, own_folders};
 
 /// The exit code of a probe that did not say ready.
 const NOT_READY: u8 = 1;
+/// What a definition without a timeout has.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs it and prints what it answered and did.
 pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
-    let usage = |message: String, hint: &str| Failure::from(Problem::error(Code::Usage, message).hint(hint));
     let target = parse_address(&options.target)
         .map_err(|reason| usage(format!("`--target`: {reason}"), "Write it as HOST:PORT."))?;
-    let granted = Rehearsed::parse(&options.grants, &target)
-        .map_err(|reason| usage(reason, "`farrier probe check --help` shows all forms."))?;
-    let settings = settings(&options.settings)?;
-    let chosen = choose(&options.probe, &options.layers)?;
-    expect_granted(&chosen, &granted)?;
-    let limits = Limits { memory: options.memory, poll: options.poll };
-    let timeout = options.watch.then_some(options.timeout);
+    let declared = options
+        .definition
+        .as_deref()
+        .map(|file| Declared::read(file, options.probe.as_deref()))
+        .transpose()?;
+    let declared = declared.as_ref();
+    let stand = match declared {
+        Some(declared) => declared.stand(&target),
+        None => Stand { own: target.clone(), target: target.clone() },
+    };
+    // Mistakes in the options come before anything about the component.
+    let mut granted = Rehearsed::parse(&options.grants, &stand).map_err(misused)?;
+    let settings = match (&options.settings, declared) {
+        (Some(text), _) => settings(text)?,
+        (None, Some(declared)) => Value::Object(declared.readiness.settings.clone()).to_string(),
+        (None, None) => "{}".to_owned(),
+    };
+    let chosen = match (&options.probe, declared) {
+        (None, Some(declared)) => declared.probe(&layer_directories(&options.layers))?,
+        (probe, _) => choose(probe.as_deref().unwrap_or_default(), &options.layers)?,
+    };
+    let grants = match declared {
+        Some(Declared { definition, readiness }) => {
+            let grants = effective(readiness, matches!(chosen.origin, Origin::Shipped));
+            let declared = Rehearsed::declared(definition, readiness, &grants, &options.grants, &stand);
+            granted = declared.map_err(|missing| {
+                let problem = |text| Problem::error(Code::Usage, text).hint(HELP);
+                Failure::of(missing.into_iter().map(problem).collect())
+            })?;
+            grants
+        }
+        None => granted.as_grants(&stand),
+    };
+    expect_granted(&chosen, &granted, declared.is_some())?;
+    let (limits, watch) = limits(options, declared);
     let mut stage = Stage::start()?;
     let (verdict, answers) = stage.run(async {
         let (probe, name) = (load(&chosen.file, &granted).await?, chosen.name.as_str());
         accept_settings(&probe, name, &settings, limits).await?;
-        let rehearsal = Rehearsal { probe, target: target.clone(), granted, settings, limits, timeout };
+        let interfaces = granted.interfaces();
+        let only_dials = interfaces.iter().all(|name| *name == "dial") && !chosen.file.imports_wasi();
+        let grants = Arc::new(grants);
+        let rehearsal = Rehearsal { probe, only_dials, stand, granted, grants, settings, limits, watch };
         let mut answers = Vec::new();
         let verdict = rehearsal.run(|answer| match options.format {
             Format::Human => print(&human(answer, limits)),
             Format::Json => answers.push(as_json(answer)),
         });
         let verdict = verdict.await.map_err(|error| {
-            let message = format!("the log cannot be read: {error}");
+            let message = format!("a granted log or folder cannot be read: {error}");
             usage(message, "Name a regular file with `--grant logs=FILE`.")
         })?;
         Ok((verdict, answers))
@@ -59,10 +93,33 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
     Ok(if ready { exit::SUCCESS } else { NOT_READY })
 }
 
+const HELP: &str = "`farrier probe check --help` shows all forms.";
+
+fn usage(message: String, hint: &str) -> Failure {
+    Failure::from(Problem::error(Code::Usage, message).hint(hint))
+}
+
+fn misused(reason: String) -> Failure {
+    usage(reason, HELP)
+}
+
+/// What one poll may use up, and how long it is polled: options come before the definition.
+fn limits(options: &ProbeCheck, declared: Option<&Declared>) -> (Limits, Option<Terms>) {
+    let readiness = declared.map(|declared| &declared.readiness);
+    let limits = readiness.map_or_else(Limits::default, |readiness| readiness.limits);
+    let limits =
+        Limits { memory: options.memory.unwrap_or(limits.memory), poll: options.poll.unwrap_or(limits.poll) };
+    let timeout = options.timeout.or(readiness.map(|readiness| readiness.timeout)).unwrap_or(TIMEOUT);
+    let own = readiness.filter(|_| options.timeout.is_none()).map(|readiness| readiness.max_timeout);
+    let max_timeout = options.max_timeout.or(own).unwrap_or(timeout.saturating_mul(2)).max(timeout);
+    let (successes, interval) =
+        readiness.map_or((1, Duration::ZERO), |readiness| (readiness.successes, readiness.interval));
+    (limits, options.watch.then_some(Terms { timeout, max_timeout, successes, interval }))
+}
+
 fn settings(text: &str) -> Result<String, Failure> {
     let problem = |message: String| {
-        let hint = "Write one JSON object, for example `--settings '{\"path\":\"/health\"}'`.";
-        Failure::from(Problem::error(Code::Usage, message).hint(hint))
+        usage(message, "Write one JSON object, for example `--settings '{\"path\":\"/health\"}'`.")
     };
     let value: Value =
         serde_json::from_str(text).map_err(|error| problem(format!("`--settings` is not JSON: {error}")))?;
@@ -73,14 +130,21 @@ fn settings(text: &str) -> Result<String, Failure> {
     }
 }
 
-/// As in a definition, what it imports must be granted; here by options.
-fn expect_granted(chosen: &Chosen, granted: &Rehearsed) -> Result<(), Failure> {
+/// As in a definition, what it imports must be granted; without one by options.
+fn expect_granted(chosen: &Chosen, granted: &Rehearsed, by_definition: bool) -> Result<(), Failure> {
     let place = Place::file(std::path::Path::new(&chosen.name));
     let mut problems = ungranted(&chosen.file, &granted.interfaces(), &chosen.name, &place);
     for problem in &mut problems {
         problem.place = None;
+        if by_definition {
+            continue;
+        }
         for (interface, option) in [
-            ("exec", "Grant it with `--grant 'exec=[\"command\",\"argument\"]'`."),
+            (
+                "exec",
+                "Commands need a container, and here is none: try the probe with `farrier up`, or have commands \
+                 answered with an error by `--grant 'exec=[\"command\",\"argument\"]'`.",
+            ),
             ("health", "Grant it with `--grant health=healthy`."),
             ("logs", "Grant it with `--grant logs=FILE`."),
         ] {
@@ -173,6 +237,9 @@ fn human(answer: &Answer, limits: Limits) -> String {
             }
         }
     }
+    if let Some(time) = answer.extended_to {
+        text.push_str(&format!("  the wait goes on until {}\n", limit(time)));
+    }
     for deed in &answer.deeds {
         text.push_str(&format!("  {}\n", deed_line(deed)));
     }
@@ -227,6 +294,7 @@ fn as_json(answer: &Answer) -> Value {
         "took_ms": milliseconds(answer.took),
         "verdict": word,
         "reason": reason,
+        "extended_to_ms": answer.extended_to.map(milliseconds),
         "dials": answer.deeds.iter().map(deed).collect::<Vec<_>>(),
         "trace": answer.trace,
     })

@@ -59,7 +59,7 @@ fn entries(folders: &ProbeFolders) -> Vec<Entry> {
             }
         };
         for name in names {
-            let file = match folder.read(&name) {
+            let file = match folder.read(&name, None) {
                 Ok(Some(_)) if built_in(&name).is_some() => {
                     Err("it cannot be named: a probe that ships with farrier has its name".to_owned())
                 }

@@ -38,14 +38,14 @@ impl dial_interface::Host for HostState {
         timeout_ms: Option<u32>,
     ) -> Answer<Resource<Connection>> {
         let Some(target) = self.powers.targets.0.get(&(host.clone(), port)) else {
-            let wanted = format!("grants.dial = [\"{host}:{port}\"]");
-            return Ok(Err(self.not_granted(&format!("connecting to {host}:{port} needs {wanted}"))));
+            let what = self.dial_denial(&host, port);
+            return Ok(Err(self.not_granted(&what)));
         };
         let (Some(address), Some(dialler)) = (*target, self.powers.dialler.clone()) else {
             return Ok(Err(Denial::Unresolved));
         };
         let asked = timeout_ms.map_or(DIAL_TIMEOUT, |limit| Duration::from_millis(limit.into()));
-        let timeout = self.deadline.left().min(asked).min(DIAL_TIMEOUT);
+        let timeout = self.left().min(asked).min(DIAL_TIMEOUT);
         let connected = dialler.connect(address, timeout).await;
         self.observed.dials += 1;
         self.observed.refused += u32::from(matches!(connected, Err(DialError::Refused)));
@@ -72,7 +72,7 @@ impl dial_interface::Host for HostState {
 
 impl HostConnection for HostState {
     async fn read(&mut self, connection: Resource<Connection>, max: u32) -> Answer<Vec<u8>> {
-        let limit = self.deadline.left();
+        let limit = self.left();
         let stream = &mut self.table.get_mut(&connection)?.0;
         let mut buffer = vec![0; max.clamp(1, READ_BYTES) as usize];
         Ok(match tokio::time::timeout(limit, stream.read(&mut buffer)).await {
@@ -89,7 +89,7 @@ impl HostConnection for HostState {
     }
 
     async fn write(&mut self, connection: Resource<Connection>, bytes: Vec<u8>) -> Answer<()> {
-        let limit = self.deadline.left();
+        let limit = self.left();
         let stream = &mut self.table.get_mut(&connection)?.0;
         let write = async {
             stream.write_all(&bytes).await?;

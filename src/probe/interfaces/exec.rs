@@ -3,19 +3,24 @@
 use super::exec_interface::{Host, Output};
 use super::types::Denial;
 use super::{HostState, engine_denial, no_turn};
+use crate::probe::grants::adding_command;
 use crate::readiness::executions::Outcome;
 
 impl Host for HostState {
     async fn run(&mut self, argv: Vec<String>) -> wasmtime::Result<Result<Output, Denial>> {
         if !self.powers.commands.contains(&argv) {
-            let wanted = serde_json::to_string(&argv).unwrap_or_default();
-            return Ok(Err(self.not_granted(&format!("running this needs grants.exec = [{wanted}]"))));
+            let asked = "running this command is not granted";
+            let what = match adding_command(&self.powers.grants, argv) {
+                Some(line) => format!("{asked}: write `{line}` under [readiness]"),
+                None => format!("{asked}, and cannot be: a command consists of words that are not empty"),
+            };
+            return Ok(Err(self.not_granted(&what)));
         }
         let subject = match self.subject() {
             Ok(subject) => subject,
             Err(denial) => return Ok(Err(denial)),
         };
-        let limit = self.deadline.left();
+        let limit = self.left();
         let ended = subject.executions.run(&subject.engine, &subject.container, argv, limit).await;
         Ok(match ended {
             Outcome::Ended(output) => Ok(Output {

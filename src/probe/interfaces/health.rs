@@ -88,7 +88,7 @@ impl Host for HostState {
     }
 
     async fn run_test(&mut self) -> wasmtime::Result<Result<Option<TestResult>, Denial>> {
-        let (subject, left) = (self.subject(), self.deadline.left());
+        let (subject, left) = (self.subject(), self.left());
         let found = run_test(subject, left).await;
         match &found {
             Ok(None) => self.observed.no_health_test = true,

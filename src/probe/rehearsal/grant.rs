@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::definition::ReadingBudget;
+use crate::definition::model::{Definition, DialGrant, Grants, Readiness};
 use crate::engine::HealthStatus;
+use crate::probe::directories::DirectoryCopy;
 
 /// A place in the network by name and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,15 @@ pub fn parse_address(text: &str) -> Result<Address, String> {
     }
 }
 
+/// What stands for the sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// The name and port by which the probe dials it.
+    pub own: Address,
+    /// Where that is.
+    pub target: Address,
+}
+
 /// Everything that was granted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rehearsed {
@@ -55,33 +67,112 @@ pub struct Rehearsed {
     pub places: Vec<(Address, Address)>,
     /// What it may run; nothing runs it.
     pub commands: Vec<Vec<String>>,
+    /// The command that its definition declares.
+    pub declared: Option<Vec<String>>,
     /// The health that it reads: none where the container has no health test.
     pub health: Option<Option<HealthStatus>>,
     /// Variables of the definition's own environment.
     pub environment: Vec<(String, String)>,
     /// The file whose lines are the container's log.
     pub logs: Option<PathBuf>,
+    /// What its folders hold.
+    pub directories: Vec<DirectoryCopy>,
 }
 
 impl Rehearsed {
-    /// Reads the options; without any that says what may be dialled it is the target.
+    /// Reads the options. They add to the sidecar's own port.
     ///
     /// # Errors
     /// The first option that cannot be understood, and why.
-    pub fn parse(options: &[String], target: &Address) -> Result<Self, String> {
-        let mut granted = Self::default();
-        for option in options {
-            granted.add(option, target).map_err(|reason| format!("`--grant {option}`: {reason}"))?;
-        }
-        if granted.places.is_empty() {
-            granted.places.push((target.clone(), target.clone()));
-        }
+    pub fn parse(options: &[String], stand: &Stand) -> Result<Self, String> {
+        let mut granted = Self { places: vec![(stand.own.clone(), stand.target.clone())], ..Self::default() };
+        granted.add_all(options, stand)?;
         Ok(granted)
     }
 
-    fn add(&mut self, option: &str, target: &Address) -> Result<(), String> {
+    /// Grants what a definition grants, with what the options say of it: where another sidecar is, what the log holds.
+    ///
+    /// # Errors
+    /// An option that cannot be understood, or the ones that are missing.
+    pub fn declared(
+        definition: &Definition,
+        readiness: &Readiness,
+        grants: &Grants,
+        options: &[String],
+        stand: &Stand,
+    ) -> Result<Self, Vec<String>> {
+        let mut granted = Self::default();
+        granted.add_all(options, stand).map_err(|reason| vec![reason])?;
+        let mut missing = Vec::new();
+        for place in &grants.dial {
+            let (name, port, address) = match place {
+                DialGrant::This(None) => (&stand.own.host, stand.own.port, Some(stand.target.clone())),
+                DialGrant::This(Some(port)) => {
+                    let host = stand.target.host.clone();
+                    (&stand.own.host, *port, Some(Address { host, port: *port }))
+                }
+                DialGrant::Sidecar { name, port } => (name, *port, None),
+            };
+            let named = Address { host: name.clone(), port };
+            match address {
+                _ if granted.places.iter().any(|(known, _)| *known == named) => {}
+                Some(address) => granted.places.push((named, address)),
+                None => missing.push(format!(
+                    "the definition grants `{named}`: say where that is with `--grant dial={named}=HOST:PORT`"
+                )),
+            }
+        }
+        if grants.health && granted.health.is_none() {
+            missing
+                .push("the definition grants `health`: say which with `--grant health=healthy`".to_owned());
+        }
+        if grants.logs && granted.logs.is_none() {
+            missing.push("the definition grants `logs`: say which with `--grant logs=FILE`".to_owned());
+        }
+        for grant in &grants.dirs {
+            match DirectoryCopy::read(definition, grant, &ReadingBudget::default()) {
+                Ok(copy) => granted.directories.push(copy),
+                Err(error) => missing.push(format!(
+                    "the folder `{}` cannot be given to the probe: {error}",
+                    grant.host.display()
+                )),
+            }
+        }
+        granted.commands.extend(grants.exec.iter().cloned());
+        granted.declared.clone_from(&readiness.command);
+        let values = grants.env.iter().filter_map(|name| definition.env.get_key_value(name));
+        granted.environment.extend(values.map(|(name, value)| (name.clone(), value.clone())));
+        if missing.is_empty() { Ok(granted) } else { Err(missing) }
+    }
+
+    /// What a definition would grant for this.
+    #[must_use]
+    pub fn as_grants(&self, stand: &Stand) -> Grants {
+        let dial = self.places.iter().map(|(name, _)| match name {
+            own if *own == stand.own => DialGrant::This(None),
+            Address { host, port } if *host == stand.own.host => DialGrant::This(Some(*port)),
+            Address { host, port } => DialGrant::Sidecar { name: host.clone(), port: *port },
+        });
+        Grants {
+            dial: dial.collect(),
+            exec: self.commands.clone(),
+            health: self.health.is_some(),
+            logs: self.logs.is_some(),
+            dirs: Vec::new(),
+            env: self.environment.iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
+    fn add_all(&mut self, options: &[String], stand: &Stand) -> Result<(), String> {
+        for option in options {
+            self.add(option, stand).map_err(|reason| format!("`--grant {option}`: {reason}"))?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, option: &str, stand: &Stand) -> Result<(), String> {
         match option.split_once('=') {
-            Some(("dial", place)) => self.places.push(dial(place, target)?),
+            Some(("dial", place)) => self.places.push(dial(place, stand)?),
             Some(("logs", file)) if !file.is_empty() => self.logs = Some(PathBuf::from(file)),
             Some(("health", status)) => self.health = Some(health(status)?),
             Some(("env", variable)) => {
@@ -92,6 +183,11 @@ impl Rehearsed {
                 let words: Vec<String> = serde_json::from_str(command)
                     .map_err(|_| "write the whole command as a JSON list of strings".to_owned())?;
                 self.commands.push(words);
+            }
+            Some(("dirs", _)) => {
+                return Err(
+                    "folders are granted by a definition: name it with `--definition FILE`".to_owned()
+                );
             }
             _ => {
                 return Err(
@@ -105,7 +201,8 @@ impl Rehearsed {
     /// The interfaces that this covers.
     #[must_use]
     pub fn interfaces(&self) -> Vec<&'static str> {
-        let mut names = vec!["dial"];
+        let mut names = Vec::new();
+        names.extend((!self.places.is_empty()).then_some("dial"));
         names.extend((!self.commands.is_empty()).then_some("exec"));
         names.extend(self.health.is_some().then_some("health"));
         names.extend(self.logs.is_some().then_some("logs"));
@@ -114,18 +211,21 @@ impl Rehearsed {
 }
 
 /// What is dialled, and where it is: `self`, `self:PORT`, `HOST:PORT`, `NAME:PORT=HOST:PORT`.
-fn dial(place: &str, target: &Address) -> Result<(Address, Address), String> {
+fn dial(place: &str, stand: &Stand) -> Result<(Address, Address), String> {
+    let own = |mut address: Address, name: &str| {
+        if address.host == "self" {
+            name.clone_into(&mut address.host);
+        }
+        address
+    };
     if place == "self" {
-        return Ok((target.clone(), target.clone()));
+        return Ok((stand.own.clone(), stand.target.clone()));
     }
     if let Some((name, address)) = place.split_once('=') {
-        return Ok((parse_address(name)?, parse_address(address)?));
+        return Ok((own(parse_address(name)?, &stand.own.host), parse_address(address)?));
     }
-    let mut named = parse_address(place)?;
-    if named.host == "self" {
-        named.host.clone_from(&target.host);
-    }
-    Ok((named.clone(), named))
+    let named = parse_address(place)?;
+    Ok((own(named.clone(), &stand.own.host), own(named, &stand.target.host)))
 }
 
 fn health(status: &str) -> Result<Option<HealthStatus>, String> {
@@ -139,6 +239,7 @@ fn health(status: &str) -> Result<Option<HealthStatus>, String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, reason = "a test")]
 mod tests {
     use super::*;
 
@@ -146,23 +247,33 @@ mod tests {
         Address { host: host.to_owned(), port }
     }
 
+    fn stand() -> Stand {
+        Stand { own: address("orders", 7000), target: address("127.0.0.1", 17000) }
+    }
+
     #[test]
     fn places() {
-        let target = address("db", 5432);
         let table = [
-            ("self", (target.clone(), target.clone())),
-            ("self:9090", (address("db", 9090), address("db", 9090))),
+            ("self", (address("orders", 7000), address("127.0.0.1", 17000))),
+            ("self:9090", (address("orders", 9090), address("127.0.0.1", 9090))),
+            ("self:9090=127.0.0.1:19090", (address("orders", 9090), address("127.0.0.1", 19090))),
             ("[::1]:80", (address("::1", 80), address("::1", 80))),
             ("cache:6379=127.0.0.1:16379", (address("cache", 6379), address("127.0.0.1", 16379))),
         ];
         for (text, expected) in table {
-            assert_eq!(dial(text, &target), Ok(expected), "{text}");
+            assert_eq!(dial(text, &stand()), Ok(expected), "{text}");
         }
     }
 
     #[test]
+    fn an_option_adds_to_the_sidecars_own_port() {
+        let granted = Rehearsed::parse(&["dial=cache:1".to_owned()], &stand()).expect("they are understood");
+        let names: Vec<String> = granted.places.iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names, ["orders:7000", "cache:1"]);
+    }
+
+    #[test]
     fn mistakes_are_named() {
-        let target = address("db", 5432);
         for (option, expected) in [
             ("dial=db", "`--grant dial=db`: `db` names no port"),
             ("dial=db:0", "`--grant dial=db:0`: the port of `db:0` is not a whole number from 1 to 65535"),
@@ -173,11 +284,15 @@ mod tests {
                 "`--grant exec=pg_isready`: write the whole command as a JSON list of strings",
             ),
             (
+                "dirs=certs",
+                "`--grant dirs=certs`: folders are granted by a definition: name it with `--definition FILE`",
+            ),
+            (
                 "logs",
                 "`--grant logs`: write dial=…, logs=FILE, health=STATUS, env=NAME=VALUE or exec=[\"command\"]",
             ),
         ] {
-            assert_eq!(Rehearsed::parse(&[option.to_owned()], &target), Err(expected.to_owned()));
+            assert_eq!(Rehearsed::parse(&[option.to_owned()], &stand()), Err(expected.to_owned()));
         }
     }
 }

@@ -20,7 +20,8 @@ const TEST: &str = "the health test";
 /// What is read of the end of a log: more lines than a probe can ask for.
 const LOG_BYTES: u64 = 4 << 20;
 /// Why a granted command answers nothing.
-const NO_CONTAINER: &str = "no container stands behind this probe";
+const NO_CONTAINER: &str =
+    "commands need a container, and `farrier probe check` has none: try them with `farrier up`";
 
 /// The container, on an engine in memory; none where nothing of it was granted.
 ///

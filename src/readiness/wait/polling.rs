@@ -21,7 +21,7 @@ use crate::readiness::busy::busy;
 use crate::readiness::dossier::{Answers, NO_ANSWER};
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
 use crate::readiness::powers::Way;
-use crate::readiness::schedule::{Pace, Took, pause, until_next};
+use crate::readiness::schedule::{Course, Terms, Took};
 
 /// What making the way to the containers may take at least, however short a sidecar's own limit is.
 const LEAST_FOR_THE_WAY: Duration = Duration::from_secs(10);
@@ -37,13 +37,6 @@ struct NotYet {
     extend: Option<Duration>,
     /// Whether nobody but this program worked for it.
     alone: bool,
-}
-
-impl NotYet {
-    /// The deadline that the probe asks for, at the latest this one.
-    fn later(&self, latest: Instant) -> Option<Instant> {
-        self.extend.map(|extend| (Instant::now() + extend).min(latest))
-    }
 }
 
 impl Wait<'_> {
@@ -63,13 +56,11 @@ impl Wait<'_> {
             });
             ended(problem.code, problem.message)
         })?;
-        let latest = self.begun + condition.readiness.max_timeout.max(condition.readiness.timeout);
+        let readiness = &condition.readiness;
         // What farrier itself took does not count against the sidecar: one whole poll is due to it.
-        let mut deadline = (self.begun + condition.readiness.timeout)
-            .max(Instant::now() + condition.readiness.limits.poll.min(condition.readiness.timeout));
+        let due = readiness.limits.poll.min(readiness.timeout);
+        let mut course = Course::new(self.begun, Terms::of(readiness), due);
         let executes = condition.found.executes();
-        let mut pace = Pace::default();
-        let mut in_a_row = 0;
         loop {
             if way.dialler.as_ref().is_some_and(|dialler| dialler.has_ended()) {
                 way.dialler = self.dialler(condition, container).await?;
@@ -78,7 +69,7 @@ impl Wait<'_> {
             let poll = async {
                 let powers = self.shared.powers(self.sidecar, condition, container, &way).await;
                 let dialled = powers.targets.clone();
-                (self.poll(condition, &probe, powers, answers, (in_a_row, deadline)).await, dialled)
+                (self.poll(condition, &probe, powers, answers, &course).await, dialled)
             };
             let ((polled, dialled), worked) = busy(poll).await;
             let mut polled = polled?;
@@ -86,35 +77,23 @@ impl Wait<'_> {
                 // Another sidecar moved meanwhile: what answered was perhaps somebody else.
                 polled = Some(NotYet::default());
             }
-            in_a_row = if polled.is_none() { in_a_row + 1 } else { 0 };
-            let readiness = &condition.readiness;
-            let not_yet = match polled {
-                None if in_a_row >= readiness.successes => return Ok(()),
-                None => NotYet { pause: Some(readiness.interval), ..NotYet::default() },
-                Some(not_yet) => not_yet,
-            };
+            if course.count(polled.is_none()) {
+                return Ok(());
+            }
+            let not_yet = polled.unwrap_or_default();
             self.shared.watch.want();
-            if let Some(later) = not_yet.later(latest).filter(|later| *later > deadline) {
-                deadline = later;
-                let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                answers.extended_to = Some(deadline - self.begun);
+            if let Some(later) = course.extend(not_yet.extend) {
+                answers.lock().unwrap_or_else(PoisonError::into_inner).extended_to = Some(later);
             }
             let waiting = self.shared.waiting.load(Ordering::Relaxed);
             let took = Took { clock: polled_at.elapsed(), worked, alone: not_yet.alone };
-            let cost = pace.cost(took, executes);
-            let left = deadline.saturating_duration_since(Instant::now());
-            let asked = not_yet.pause;
-            let mut pause = pause(cost, waiting, executes, asked);
-            if in_a_row > 0 {
-                pause = pause.max(readiness.interval);
-            }
-            let pause = until_next(pause, asked, cost, left);
+            let pause = course.pause(took, waiting, executes, not_yet.pause);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 // Successes are an interval apart, whatever happens between them.
-                () = again.notified(), if in_a_row == 0 => {}
+                () = again.notified(), if course.in_a_row() == 0 => {}
             }
-            if Instant::now() >= deadline {
+            if course.is_over() {
                 return Err(too_late(condition, answers));
             }
         }
@@ -167,17 +146,17 @@ impl Wait<'_> {
         !others || self.shared.targets(self.sidecar, container, grants, true).await == *dialled
     }
 
-    /// Polls once, after so many successes in a row. `None` is ready.
+    /// Polls once. `None` is ready.
     async fn poll(
         &self,
         condition: &Condition,
         probe: &LoadedProbe,
         powers: Powers,
         answers: &Mutex<Answers>,
-        (in_a_row, deadline): (u32, Instant),
+        course: &Course,
     ) -> Result<Option<NotYet>, Ended> {
         let polled_at = Instant::now();
-        let left = deadline.saturating_duration_since(polled_at).max(Duration::from_millis(1));
+        let left = course.deadline().saturating_duration_since(polled_at).max(Duration::from_millis(1));
         let attempt = answers.lock().unwrap_or_else(PoisonError::into_inner).attempts + 1;
         let context = types::Context {
             sidecar: self.sidecar.name().to_owned(),
@@ -205,7 +184,7 @@ impl Wait<'_> {
         }
         let name = &condition.found.name;
         let (text, outcome) = match polled.verdict {
-            Verdict::Ready => (success(in_a_row + 1, condition.readiness.successes), Ok(None)),
+            Verdict::Ready => (success(course.in_a_row() + 1, condition.readiness.successes), Ok(None)),
             Verdict::Pending { reason, retry_after, extend } => {
                 let alone = is_alone && polled.observed.was_only_refused();
                 (reason, Ok(Some(NotYet { pause: retry_after, extend, alone })))

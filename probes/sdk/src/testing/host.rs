@@ -34,7 +34,7 @@ fn running() -> Result<Rc<RefCell<State>>, Denial> {
 }
 
 fn needs(grant: &str) -> Denial {
-    Denial::NotGranted(std::format!("this needs {grant}"))
+    Denial::NotGranted(std::format!("this is not granted: write `grants = {{ {grant} }}` under [readiness]"))
 }
 
 pub mod dial {
@@ -65,7 +65,7 @@ pub mod exec {
         let state = running()?;
         let mut state = state.borrow_mut();
         let answer = state.commands.iter().find(|(known, _)| known == argv).map(|(_, answer)| answer.clone());
-        let Some(answer) = answer else { return Err(needs(&std::format!("grants.exec = [{argv:?}]"))) };
+        let Some(answer) = answer else { return Err(needs(&std::format!("exec = [{argv:?}]"))) };
         state.executed.push(argv.to_vec());
         answer
     }
@@ -81,7 +81,7 @@ pub mod health {
     use crate::bindings::farrier::probe::health::{HealthStatus, TestResult};
 
     pub fn status() -> Result<HealthStatus, Denial> {
-        running()?.borrow().health.ok_or_else(|| needs("grants.health = true"))
+        running()?.borrow().health.ok_or_else(|| needs("health = true"))
     }
 
     pub fn run_test() -> Result<Option<TestResult>, Denial> {
@@ -100,7 +100,7 @@ pub mod logs {
     pub fn tail(max: u32) -> Result<Vec<String>, Denial> {
         let state = running()?;
         let state = state.borrow();
-        let lines = state.log_lines.as_ref().ok_or_else(|| needs("grants.logs = true"))?;
+        let lines = state.log_lines.as_ref().ok_or_else(|| needs("logs = true"))?;
         let first = lines.len().saturating_sub(max as usize);
         Ok(lines.iter().skip(first).cloned().collect())
     }

@@ -67,15 +67,24 @@ fn what_was_not_given_is_not_granted() {
     };
     assert_eq!(
         sidecar.run(|| words(ask("sidecar").map(drop))),
-        "connecting to sidecar:7 needs grants.dial = [\"sidecar:7\"]"
+        "connecting to sidecar:7 is not granted: write `grants = { dial = [\"self:7\"] }` under [readiness]"
     );
     assert_eq!(
         sidecar.run(|| words(exec::run(&["true"]).map(drop))),
-        "this needs grants.exec = [[\"true\"]]"
+        "this is not granted: write `grants = { exec = [[\"true\"]] }` under [readiness]"
     );
-    assert_eq!(sidecar.run(|| words(health::status().map(drop))), "this needs grants.health = true");
-    assert_eq!(sidecar.run(|| words(health::run_test().map(drop))), "this needs grants.health = true");
-    assert_eq!(sidecar.run(|| words(logs::tail(1).map(drop))), "this needs grants.logs = true");
+    assert_eq!(
+        sidecar.run(|| words(health::status().map(drop))),
+        "this is not granted: write `grants = { health = true }` under [readiness]"
+    );
+    assert_eq!(
+        sidecar.run(|| words(health::run_test().map(drop))),
+        "this is not granted: write `grants = { health = true }` under [readiness]"
+    );
+    assert_eq!(
+        sidecar.run(|| words(logs::tail(1).map(drop))),
+        "this is not granted: write `grants = { logs = true }` under [readiness]"
+    );
 }
 
 #[test]
