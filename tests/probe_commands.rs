@@ -13,9 +13,6 @@ use serde_json::Value;
 use support::guest::{self, component, guest, with_imports};
 use support::{Layer, Outcome, Run, Scene};
 
-const LOGS: &str =
-    r#"(import "farrier:probe/logs@0.1.0" (instance (export "tail" (func (param "max" u32)))))"#;
-
 /// farrier where no engine can answer.
 fn farrier(scene: &Scene, words: &[&str]) -> Run {
     scene.farrier(words).env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
@@ -290,7 +287,7 @@ fn health_logs_and_commands_are_answered_from_options() {
         let told = check(&[probe]).assert_code(2).stderr();
         assert!(told.contains("[probe-not-granted]") && told.contains(hint), "{told}");
     }
-    fs::write(scene.workspace().join("logs.wasm"), component(&with_imports(LOGS, guest::READY, "")))
+    fs::write(scene.workspace().join("logs.wasm"), component(&with_imports(guest::LOGS, guest::READY, "")))
         .expect("a file");
     let told = check(&["./logs.wasm"]).assert_code(2).stderr();
     assert!(told.contains("--grant logs=FILE"), "{told}");
@@ -334,7 +331,7 @@ fn watching_extends_as_a_launch_does() {
     let told = |more: &[&str]| farrier(&scene, &words).args(more).output().assert_code(1).stdout();
     let shown = told(&["--max-timeout", "350ms"]);
     assert!(
-        shown.contains("asks for more time: 60s") && shown.contains("the wait goes on until 350ms"),
+        shown.contains("asks for more time: 1m") && shown.contains("the wait goes on until 350ms"),
         "{shown}"
     );
     assert!(told(&[]).contains("the wait goes on until 400ms"), "twice the timeout by default");
@@ -363,7 +360,7 @@ fn a_definition_gives_check_its_settings_grants_and_limits() {
     let outcome = check(&file, &["--target", "localhost:1", "--watch"]).assert_code(1);
     assert!(outcome.stdout().contains("no answer within 120ms"), "{outcome}");
     // What it grants and cannot be known here is asked for, all at once.
-    let logs = component(&with_imports(LOGS, guest::READY, ""));
+    let logs = component(&with_imports(guest::LOGS, guest::READY, ""));
     scene.define_in(Layer::User, "mine.wasm", logs);
     let file = define("probe = \"./mine.wasm\"\ngrants = { logs = true, health = true }");
     let outcome = check(&file, &["--target", "localhost:1"]).assert_code(2);

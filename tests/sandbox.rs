@@ -138,33 +138,6 @@ async fn polls_of_one_launch_share_their_memory() {
 }
 
 #[tokio::test]
-async fn a_guest_that_answers_is_not_put_off_by_the_number_of_those_that_compute() {
-    const COMPUTING: usize = 12;
-    let host = host();
-    let (spinning, ready) = (load(&host, &guest(guest::SPIN)), load(&host, &guest(guest::READY)));
-    let allowed = Limits { poll: Duration::from_secs(3), ..limits() };
-    let all = (0..COMPUTING).map(|_| spinning.poll(context(1), Powers::default(), allowed));
-    let all = futures_util::future::join_all(all);
-    let mut answered = 0_usize;
-    let answer = async {
-        loop {
-            assert_eq!(poll(&ready, 1).await.verdict, Verdict::Ready);
-            answered += 1;
-            tokio::task::yield_now().await;
-        }
-    };
-    let ended = tokio::select! {
-        ended = all => ended,
-        () = answer => Vec::new(),
-    };
-    assert!(ended.iter().all(|polled| polled.verdict == Verdict::TimedOut));
-    assert_eq!(ended.len(), COMPUTING);
-    // They compute for ten milliseconds at once. If it waited for each of them in turn, it would have 25 turns in three
-    // seconds.
-    assert!(answered > 50, "{answered}");
-}
-
-#[tokio::test]
 async fn a_poll_that_is_dropped_midway_leaves_the_probe_usable() {
     let host = host();
     let spinning = load(&host, &guest(guest::SPIN));
@@ -215,11 +188,7 @@ async fn all_memories_of_a_component_count_together() {
 
 #[test]
 fn an_import_that_is_not_linked_does_not_load() {
-    let text = guest::with_imports(
-        r#"(import "farrier:probe/logs@0.1.0" (instance (export "tail" (func))))"#,
-        guest::READY,
-        "",
-    );
+    let text = guest::with_imports(guest::LOGS, guest::READY, "");
     let file = ComponentFile::parse(component(&text)).expect("a probe");
     assert!(host().load(&file, &["dial", "exec", "health"]).is_err());
 }

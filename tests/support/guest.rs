@@ -24,6 +24,16 @@ const TYPES: &str = r#"
   (alias export $types "verdict" (type $verdict))
 "#;
 
+/// The import of the log, as the contract has it.
+pub const LOGS: &str = r#"
+  (import "farrier:probe/logs@0.1.0" (instance
+    (type $a-denial (variant
+      (case "not-granted" string) (case "unresolved") (case "refused") (case "timed-out") (case "closed")
+      (case "limit" string) (case "other" string)))
+    (export "denial" (type $denial (eq $a-denial)))
+    (export "tail" (func (param "max" u32) (result (result (list string) (error $denial)))))))
+"#;
+
 /// A component whose `check` is this body of a core function: its result is the address of a verdict. The
 /// text of a reason lies at 1024; `$count` is a global that begins at 0; `$attempt` is the context's.
 pub fn guest(check: &str) -> String {
