@@ -175,19 +175,22 @@ impl Launch {
             never = waits.watch.run(engine.as_ref(), connected.moment()) => match never {},
             () = contradicted => Err(Failure { exit: exit::REFUSED, problems: Vec::new() }),
         };
-        if result.is_err() && applier.network.done.initialized() {
-            // Nothing may have joined it. What cannot be removed now is left to `down`.
-            drop(kept);
-            let _ = remove_unused(engine.as_ref(), &locks, &plan.network).await;
-        }
-        match (result, departure) {
-            (Ok(running), departure) => Ok(Running { departure, ..running }),
-            (Err(failure), Some(departure)) => {
-                departure.leave().await;
-                Err(failure)
+        drop(kept);
+        let failure = match result {
+            Ok(running) => return Ok(Running { departure, ..running }),
+            Err(failure) => failure,
+        };
+        // Another engine than the one that was meant is left as it is.
+        if connected.is_certain().await.is_ok_and(|is_certain| is_certain) {
+            if applier.network.done.initialized() {
+                // Nothing may have joined it. What cannot be removed now is left to `down`.
+                let _ = remove_unused(engine.as_ref(), &locks, &plan.network).await;
             }
-            (failure, None) => failure,
+            if let Some(departure) = departure {
+                departure.leave().await;
+            }
         }
+        Err(failure)
     }
 
     /// What bringing up would do now; nothing is changed.
