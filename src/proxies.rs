@@ -21,13 +21,18 @@ struct ClientConfig {
 }
 
 #[derive(Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct Entry {
-    http_proxy: String,
-    https_proxy: String,
-    no_proxy: String,
-    ftp_proxy: String,
-    all_proxy: String,
+    #[serde(rename = "httpProxy")]
+    http: String,
+    #[serde(rename = "httpsProxy")]
+    https: String,
+    #[serde(rename = "noProxy")]
+    no: String,
+    #[serde(rename = "ftpProxy")]
+    ftp: String,
+    #[serde(rename = "allProxy")]
+    all: String,
 }
 
 impl Proxies {
@@ -46,15 +51,15 @@ impl Proxies {
 
     /// Each variable in both cases, as programs look for either.
     pub fn variables(&self) -> impl Iterator<Item = (String, String)> {
-        let Entry { http_proxy, https_proxy, no_proxy, ftp_proxy, all_proxy } = &self.0;
-        let all = [
-            ("HTTP_PROXY", http_proxy),
-            ("HTTPS_PROXY", https_proxy),
-            ("NO_PROXY", no_proxy),
-            ("FTP_PROXY", ftp_proxy),
-            ("ALL_PROXY", all_proxy),
+        let Entry { http, https, no, ftp, all } = &self.0;
+        let variables = [
+            ("HTTP_PROXY", http),
+            ("HTTPS_PROXY", https),
+            ("NO_PROXY", no),
+            ("FTP_PROXY", ftp),
+            ("ALL_PROXY", all),
         ];
-        all.into_iter().filter(|(_, value)| !value.is_empty()).flat_map(|(name, value)| {
+        variables.into_iter().filter(|(_, value)| !value.is_empty()).flat_map(|(name, value)| {
             [(name.to_owned(), value.clone()), (name.to_lowercase(), value.clone())]
         })
     }

@@ -90,7 +90,10 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
         reporter.tell(&Event::HarnessEnded { exit_code });
     }
     if let Some(departure) = departure {
-        stage.block_on(async |_| Ok(departure.leave().await))?;
+        stage.block_on(async |_| {
+            departure.leave().await;
+            Ok(())
+        })?;
     }
     code
 }

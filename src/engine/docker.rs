@@ -124,7 +124,7 @@ fn convert_stream_error(error: BollardError, meter: &Meter) -> EngineError {
 fn is_endless(error: &BollardError) -> bool {
     let is_endless = |cause: &(dyn std::error::Error + 'static)| {
         let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause.is::<Endless>() || inner.is_some_and(|inner| inner.is::<Endless>())
+        cause.is::<Endless>() || inner.and_then(|inner| inner.downcast_ref::<Endless>()).is_some()
     };
     chain(error).any(is_endless)
 }

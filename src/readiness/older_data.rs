@@ -5,8 +5,7 @@ use super::cause::Cause;
 use crate::engine::Container;
 use crate::sidecar::older_data;
 
-/// Parts of what PostgreSQL, MySQL, MariaDB, Redis and MongoDB say about credentials or names that they do not have, in
-/// lower case.
+/// Parts of what database servers say about credentials or names that they do not have, in lower case.
 const REFUSALS: [&str; 6] = [
     "authentication failed",
     "access denied",
