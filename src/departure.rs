@@ -1,6 +1,6 @@
 //! Leaving the network that a harness named. Its sidecars join it for the harness, and would keep it from being removed,
-//! as by `docker compose down` of the project that it belongs to; so they leave it when no launch uses them there. One that is on no other network goes
-//! to farrier's own: it may have work to do that needs one.
+//! as by `docker compose down` of the project that it belongs to; so they leave it when no launch uses them there. A
+//! sidecar that is on no other network goes to farrier's own: it may have work to do that needs one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
