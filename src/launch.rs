@@ -65,6 +65,8 @@ pub struct Running {
     pub departure: Option<Departure>,
     /// Where they run.
     pub engine: Arc<dyn Engine>,
+    /// That engine's locks.
+    pub locks: LockFolder,
 }
 
 /// What the sidecars of one launch share while they start.
@@ -350,8 +352,8 @@ impl Launch {
         }
         let containers: Vec<Container> = all.into_iter().map(|ready| ready.container).collect();
         let direct = containers.iter().any(|container| waits.route.is_direct(container));
-        let engine = Arc::clone(&applier.engine);
-        Ok(Running { containers, direct, in_use, departure: None, engine })
+        let (engine, locks) = (Arc::clone(&applier.engine), locks.clone());
+        Ok(Running { containers, direct, in_use, departure: None, engine, locks })
     }
 
     /// One sidecar: what the plan says, then the wait. No problem in an error means that it was told already.

@@ -194,6 +194,7 @@ fn sidecar_end(texts: &mut Texts) {
         exit_code: Some(3),
         signal: None,
         runs_again: true,
+        by_farrier: false,
         cause: Some(cause::Cause::Exited { code: 3 }),
         log: vec![texts.next(), texts.next()],
     };

@@ -29,7 +29,9 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let unused = unused_workspace::warnings(&options.layers);
     let mut disabled = std::mem::take(&mut preparation.disabled);
     if preparation.definitions == 0 && !preparation.problems.iter().any(Problem::is_error) {
-        unused.iter().for_each(|problem| reporter.tell(&Event::Problem(problem)));
+        for problem in &unused {
+            reporter.tell(&Event::Problem(problem));
+        }
         if !disabled.is_empty() {
             none_but_disabled(&settings, &preparation, &mut disabled, reporter)?;
         }
@@ -58,8 +60,9 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let meeting = Meeting::of(Some(&harness), preparation.workspace(&settings));
     if let Harness::Host(_) = &harness {
         let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-        let nested = nested::warning(&options.command, &meeting.network, definitions);
-        nested.iter().for_each(|problem| reporter.tell(&Event::Problem(problem)));
+        if let Some(problem) = nested::warning(&options.command, &meeting.network, definitions) {
+            reporter.tell(&Event::Problem(&problem));
+        }
     }
     let described = describe(&options.command, Some(&harness));
     let mut launch = assemble(settings, preparation, meeting, described, reporter);
@@ -74,7 +77,7 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let departure = running.departure.filter(|_| !is_detached);
     // Compiled probes and definitions are not kept while the harness runs.
     drop(launch);
-    let watch = SidecarWatch::new(running.engine, Arc::clone(reporter), watched);
+    let watch = SidecarWatch::new(running.engine, Arc::clone(reporter), running.locks, watched);
     let mut signals = stage.catch_signals()?;
     reporter.tell(&Event::HarnessStarting);
     let code = stage.block_on(async |_| {
@@ -136,7 +139,9 @@ pub fn up(options: &cli::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
         return Ok(exit::SUCCESS);
     }
     if preparation.definitions == 0 {
-        preparation.problems.iter().for_each(|problem| reporter.tell(&Event::Problem(problem)));
+        for problem in &preparation.problems {
+            reporter.tell(&Event::Problem(problem));
+        }
         let problem = Problem::warning(Code::LayerUnusable, "no sidecar is defined in any layer")
             .hint("List the layers with `farrier validate`.");
         reporter.tell(&Event::Problem(&problem));

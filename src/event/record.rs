@@ -192,6 +192,8 @@ pub struct SidecarEndRecord {
     pub signal: Option<String>,
     /// Whether it runs again.
     pub runs_again: bool,
+    /// Whether another farrier command stopped it: `farrier down --force`.
+    pub by_farrier: bool,
     /// Why it ended; `null` if the engine did not tell.
     pub cause: Option<CauseRecord>,
     /// Its newest log lines, the oldest first, each shortened to 1000 characters.
@@ -445,6 +447,7 @@ impl From<&SidecarEnd> for SidecarEndRecord {
             exit_code: end.exit_code,
             signal: end.signal.clone(),
             runs_again: end.runs_again,
+            by_farrier: end.by_farrier,
             cause: end.cause.as_ref().map(CauseRecord::from),
             log: end.log.clone(),
         }

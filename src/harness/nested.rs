@@ -171,20 +171,21 @@ fn segments(script: &str) -> Vec<Vec<OsString>> {
             (Some('\''), '\'') | (Some('"'), '"') => quote = None,
             (Some('\''), other) => split.push(other),
             // A command in a command.
-            (_, '`') => (quote, _) = (None, split.segment()),
-            (_, '$') if characters.peek() == Some(&'(') => (quote, _) = (None, split.segment()),
+            (_, '`' | '$') if character == '`' || characters.peek() == Some(&'(') => {
+                quote = None;
+                split.segment();
+            }
             (_, '\\') => match characters.next() {
                 Some('\n') | None => {}
                 Some(other) => split.push(other),
             },
-            (Some(_), other) => split.push(other),
             (None, '\'' | '"') => {
                 split.is_word = true;
                 quote = Some(character);
             }
             (None, ';' | '&' | '|' | '\n' | '(' | ')' | '}') => split.segment(),
             (None, other) if other.is_whitespace() => split.word(),
-            (None, other) => split.push(other),
+            (_, other) => split.push(other),
         }
     }
     split.segment();

@@ -14,6 +14,7 @@ use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, EngineEvent, Status};
 use crate::event::{Event, Reporter};
 use crate::job_control;
+use crate::lock::LockFolder;
 use crate::readiness::cause::Cause;
 use crate::sidecar::LABEL_SIDECAR;
 
@@ -51,6 +52,8 @@ pub struct SidecarEnd {
     pub signal: Option<String>,
     /// Whether it runs again.
     pub runs_again: bool,
+    /// Whether another farrier command stopped it: `farrier down --force`.
+    pub by_farrier: bool,
     /// Why it ended; `None` if the engine did not tell.
     pub cause: Option<Cause>,
     /// Its newest log lines, the oldest first, shortened.
@@ -63,6 +66,7 @@ impl SidecarEnd {
     pub fn sentence(&self) -> String {
         let mut text = format!("{} ended while the harness ran", self.sidecar);
         match (&self.cause, self.exit_code) {
+            _ if self.by_farrier => text.push_str(": another farrier command stopped it"),
             (Some(cause @ Cause::Exited { .. }), _) | (Some(cause), None) => {
                 text.push_str(&format!(": {}", cause.sentence()));
             }
@@ -84,6 +88,7 @@ impl SidecarEnd {
 pub struct SidecarWatch {
     engine: Arc<dyn Engine>,
     reporter: Arc<Reporter>,
+    locks: LockFolder,
     sidecars: Mutex<Vec<Watched>>,
 }
 
@@ -97,6 +102,8 @@ struct Watched {
     process: Option<Pid>,
     /// When somebody last sent it a signal.
     signalled: Option<i64>,
+    /// Whether another farrier command held its lock then.
+    by_farrier: bool,
     out_of_memory: bool,
     stage: Stage,
 }
@@ -114,6 +121,7 @@ impl SidecarWatch {
     pub fn new(
         engine: Arc<dyn Engine>,
         reporter: Arc<Reporter>,
+        locks: LockFolder,
         sidecars: impl IntoIterator<Item = (String, Container)>,
     ) -> Self {
         let watched = sidecars.into_iter().map(|(sidecar, container)| Watched {
@@ -122,10 +130,11 @@ impl SidecarWatch {
             process: visible_process(&container),
             container,
             signalled: None,
+            by_farrier: false,
             out_of_memory: false,
             stage: Stage::Running,
         });
-        Self { engine, reporter, sidecars: Mutex::new(watched.collect()) }
+        Self { engine, reporter, locks, sidecars: Mutex::new(watched.collect()) }
     }
 
     /// Tells of every end, for as long as it is polled. Without an engine that answers there is nothing to tell.
@@ -187,7 +196,11 @@ impl SidecarWatch {
             let index = sidecars.iter().position(is_meant)?;
             let watched = sidecars.get_mut(index)?;
             match event.action.as_str() {
-                "kill" => watched.signalled = Some(event.time),
+                "kill" => {
+                    watched.signalled = Some(event.time);
+                    // Whoever removes a sidecar holds its lock until it is gone. The launch itself holds it no more.
+                    watched.by_farrier = matches!(self.locks.try_lock(&watched.container.name), Ok(None));
+                }
                 "oom" => watched.out_of_memory = true,
                 "die" | "destroy" if watched.stage == Stage::Running => {
                     watched.stage = Stage::Ended(event.time);
@@ -273,6 +286,7 @@ impl Watched {
             exit_code,
             signal: same.and_then(Container::signal),
             runs_again: found.is_some() && same.is_none(),
+            by_farrier: self.by_farrier && cause == Some(Cause::StoppedByOthers),
             cause,
             log: log.iter().map(|line| shortened(line, LINE_LENGTH)).collect(),
         })

@@ -88,6 +88,23 @@ fn a_sidecar_that_somebody_stops_or_removes_is_told_as_that() {
 }
 
 #[test]
+fn a_sidecar_that_another_farrier_stops_is_told_as_that() {
+    let Some((scene, program)) = scene_with_mortal() else { return };
+    let launch = waiting(&scene, &program);
+    // The server ignores the signal that asks it to end, so the lock is held for as long as its grace period.
+    let name = scene.name("db");
+    scene.farrier(["down", "--yes", "--force", &name]).output().assert_code(0);
+    let end = end(&scene);
+    assert_eq!(
+        (&end["cause"]["name"], &end["by_farrier"]),
+        (&"stopped-by-others".into(), &true.into()),
+        "{end:#}"
+    );
+    let outcome = launch.wait().assert_code(0);
+    assert!(outcome.stderr().contains("another farrier command stopped it"), "{outcome}");
+}
+
+#[test]
 fn nothing_is_told_of_sidecars_that_go_on() {
     let Some((scene, program)) = scene_with_mortal() else { return };
     let launch = waiting(&scene, &program);

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use farrier::engine::Engine;
 use farrier::engine::bounded::{Bounded, Patience};
 use farrier::engine::memory::{At, Call, End, Fault, World};
 use farrier::event::Reporter;
 use farrier::harness::watch::SidecarWatch;
+use farrier::lock::LockFolder;
 use serde_json::Value;
 
 use crate::bench::{Bench, Collector, Told};
@@ -23,7 +25,11 @@ async fn watched(bench: &Bench) -> (SidecarWatch, Told) {
     let reporter = Arc::new(Reporter::new(vec![Box::new(Collector(Arc::clone(&told)))]));
     let engine = Arc::new(Bounded::new(bench.engine.clone(), Patience::default()));
     let db = bench.container("db").expect("it runs");
-    (SidecarWatch::new(engine, reporter, [("db".to_owned(), db)]), told)
+    let info = bench.engine.info().await.expect("it tells");
+    let locks = LockFolder::open(&info.id).expect("locks");
+    // Calls are counted from here.
+    bench.engine.calm();
+    (SidecarWatch::new(engine, reporter, locks, [("db".to_owned(), db)]), told)
 }
 
 fn ends(told: &Told) -> Vec<Value> {

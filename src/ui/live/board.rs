@@ -41,7 +41,7 @@ impl Board {
     /// Draws these instead of the ones before, unless the terminal is another job's now.
     pub(super) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
         self.take_away()?;
-        if self.is_of_others() {
+        if is_of_others() {
             return Ok(());
         }
         for line in lines {
@@ -64,14 +64,9 @@ impl Board {
         self.term.flush()
     }
 
-    /// Whether farrier runs in the background of this terminal.
-    fn is_of_others(&self) -> bool {
-        has_terminal(std::io::stderr()) == Some(false)
-    }
-
     fn take_away(&mut self) -> io::Result<()> {
         // The shell wrote below lines of a job that it stopped or sent to the background; they stay where they are.
-        if self.was_continued.swap(false, Ordering::Relaxed) || self.is_of_others() {
+        if self.was_continued.swap(false, Ordering::Relaxed) || is_of_others() {
             self.drawn.clear();
         }
         if self.drawn.is_empty() {
@@ -83,4 +78,9 @@ impl Board {
         self.term.clear_line()?;
         self.term.clear_last_lines(rows)
     }
+}
+
+/// Whether farrier runs in the background of its terminal.
+fn is_of_others() -> bool {
+    has_terminal(io::stderr()) == Some(false)
 }
