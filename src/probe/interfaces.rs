@@ -151,6 +151,9 @@ pub enum Dialled {
     Unanswered,
 }
 
+/// Characters of a name that a guest dials in vain, as it is told; no name that resolves has more.
+const SHOWN_CHARACTERS: usize = 253;
+
 /// What a store holds.
 pub struct HostState {
     /// Host objects that the guest has handles to.
@@ -194,7 +197,12 @@ impl HostState {
 
     /// What a definition has to grant for a dial, or why nothing can be.
     fn dial_denial(&self, host: &str, port: u16) -> String {
-        let asked = format!("connecting to {host}:{port} is not granted");
+        // A guest may ask for a name of any length; what is said of it must not be lost behind it.
+        let mut shown: String = host.chars().take(SHOWN_CHARACTERS).collect();
+        if shown.len() < host.len() {
+            shown.push('…');
+        }
+        let asked = format!("connecting to {shown}:{port} is not granted");
         let own = self.own.as_ref().filter(|(name, _)| name == host);
         let grant = match own {
             Some((_, declared)) if *declared == Some(port) => DialGrant::This(None),
@@ -204,7 +212,7 @@ impl HostState {
         match grants::adding_dial(&self.powers.grants, grant) {
             Some(line) if own.is_some() => format!("{asked}: write `{line}` under [readiness]"),
             Some(line) => {
-                format!("{asked}: if {host} is a sidecar of this launch, write `{line}` under [readiness]")
+                format!("{asked}: if {shown} is a sidecar of this launch, write `{line}` under [readiness]")
             }
             None => format!(
                 "{asked}, and cannot be: a probe dials the context's host, or another sidecar by its name, at a port"
