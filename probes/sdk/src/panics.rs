@@ -3,8 +3,9 @@
 use alloc::boxed::Box;
 use alloc::string::ToString;
 
-/// What the standard library panics with where a target has no clock.
-const NO_CLOCK: &str = "time not implemented on this platform";
+/// What the standard library panics with where a target has no clock. Not the whole of it: `farrier probe build` knows by
+/// that text that a module may call the clock.
+const NO_CLOCK: &str = "time not implemented";
 /// What to do about it.
 const ADVICE: &str = ": use Context::elapsed and Context::remaining, or build the probe for wasm32-wasip2";
 
