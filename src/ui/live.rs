@@ -112,8 +112,9 @@ impl Sink for LiveSink {
                 }
                 self.keep(event);
             }
-            Event::SidecarEnded(_) | Event::HarnessEnded { .. } => self.keep(event),
-            Event::WaitingForNetwork { .. } => self.keep(event),
+            Event::SidecarEnded(_) | Event::HarnessEnded { .. } | Event::WaitingForNetwork { .. } => {
+                self.keep(event);
+            }
             Event::Answered { .. } | Event::Traced { .. } if self.verbosity > Verbosity::Normal => {
                 self.keep(event);
             }
