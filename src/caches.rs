@@ -10,6 +10,7 @@ use images::ImageCache;
 pub mod endpoints;
 mod folder;
 pub mod images;
+pub mod matches;
 
 /// Everything that is kept.
 #[derive(Clone, Debug)]

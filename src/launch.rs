@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::{Applier, LaunchNetwork, engine_problem};
 use crate::approval;
 use crate::caches::Caches;
+use crate::caches::matches::MatchCache;
 use crate::connection::{Connected, Identity, connect_to_remembered};
 use crate::departure::Departure;
 use crate::engine::{Container, Engine, address};
@@ -284,6 +285,7 @@ impl Launch {
         Waits {
             engine: Arc::clone(engine),
             watch: Watch::default(),
+            matches: MatchCache::below(self.settings.cache.as_deref()),
             executions: Arc::default(),
             route: Route {
                 engine: Arc::clone(engine),

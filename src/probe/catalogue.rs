@@ -53,6 +53,12 @@ impl FoundProbe {
     pub fn executes(&self) -> bool {
         self.interfaces.iter().any(|name| matches!(*name, "exec" | "health"))
     }
+
+    /// Whether what it saw once stays true as long as the run goes on, as a line that was written.
+    #[must_use]
+    pub fn holds_for_the_run(&self) -> bool {
+        self.built_in && self.name == "log"
+    }
 }
 
 /// The bytes of a probe that ships with farrier.

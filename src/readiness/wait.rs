@@ -14,6 +14,7 @@ use super::phase::{Phase, Phases};
 use super::powers::Neighbours;
 use super::until::until;
 use super::watch::Watch;
+use crate::caches::matches::MatchCache;
 use crate::definition::model::Readiness;
 use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
@@ -56,6 +57,8 @@ pub struct Waits {
     pub engine: Arc<dyn Engine>,
     /// Wakes whoever waits for a container.
     pub watch: Watch,
+    /// What logs are known to say.
+    pub matches: MatchCache,
     /// The gate for executed commands.
     pub executions: Arc<Executions>,
     /// The way to the containers.

@@ -243,6 +243,40 @@ async fn successes_of_different_runs_do_not_add_up() {
 }
 
 #[tokio::test]
+async fn a_match_is_remembered_for_its_run_and_for_these_settings() {
+    let bench = Bench::new().remembering();
+    bench.engine.change(|world| {
+        world.add_image(IMAGE, MemoryImage::new(|_| Run::forever().says("READY")));
+    });
+    let writes_ready = |count: u32| {
+        bench.define(
+            "db",
+            &format!(
+                "image = \"{IMAGE}\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"log\"\n\
+                 timeout = \"15s\"\nsettings = {{ text = \"READY\", count = {count} }}\n"
+            ),
+        );
+    };
+    writes_ready(1);
+    bench.up().await;
+    bench.engine.change(|world| {
+        for number in 0..1_500 {
+            world.log("farrier-db", &format!("r{number}"));
+        }
+    });
+    bench.engine.calm();
+    bench.up().await;
+    assert_eq!(bench.engine.count(Call::Logs), 0, "it is known of this run");
+    bench.engine.change(|world| world.restart("farrier-db"));
+    bench.up().await;
+    assert_eq!(bench.engine.count(Call::Logs), 1, "another run");
+    writes_ready(2);
+    bench.engine.change(|world| world.log("farrier-db", "READY"));
+    bench.up().await;
+    assert_eq!(bench.engine.count(Call::Logs), 2, "another question");
+}
+
+#[tokio::test]
 async fn many_are_waited_for_together_and_the_first_failure_ends_all() {
     let bench = Bench::new();
     let mut listeners = Vec::new();

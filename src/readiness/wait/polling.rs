@@ -48,6 +48,9 @@ impl Wait<'_> {
         container: &Container,
         again: &Notify,
     ) -> Result<(), Ended> {
+        if self.is_known_to_match(condition, answers, container) {
+            return Ok(());
+        }
         let Some(mut way) = self.way(condition, container).await? else { return Ok(()) };
         let probe = condition.loading.clone().await.map_err(|error| {
             let name = &condition.found.name;
@@ -78,6 +81,9 @@ impl Wait<'_> {
                 polled = Some(NotYet::default());
             }
             if course.count(polled.is_none()) {
+                if condition.found.holds_for_the_run() {
+                    self.shared.matches.keep(container, &settings(condition));
+                }
                 return Ok(());
             }
             let not_yet = polled.unwrap_or_default();
@@ -97,6 +103,22 @@ impl Wait<'_> {
                 return Err(too_late(condition, answers));
             }
         }
+    }
+
+    /// Whether an earlier wait has seen this run write what the condition waits for.
+    fn is_known_to_match(
+        &self,
+        condition: &Condition,
+        answers: &Mutex<Answers>,
+        container: &Container,
+    ) -> bool {
+        let holds = condition.found.holds_for_the_run();
+        if !holds || !self.shared.matches.has(container, &settings(condition)) {
+            return false;
+        }
+        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.note("ready, as this run was before", self.begun.elapsed());
+        true
     }
 
     /// What stays the same for all polls; none where that the container runs is the check, as the route has said.
@@ -165,7 +187,7 @@ impl Wait<'_> {
             attempt,
             elapsed_ms: self.begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
             remaining_ms: left.as_millis().try_into().unwrap_or(u64::MAX),
-            settings: serde_json::Value::Object(condition.readiness.settings.clone()).to_string(),
+            settings: settings(condition),
         };
         let limits = poll_limits(condition, left);
         let is_alone = only_dials(condition, &powers);
@@ -222,6 +244,11 @@ impl Wait<'_> {
         });
         outcome
     }
+}
+
+/// The settings as a probe gets them.
+fn settings(condition: &Condition) -> String {
+    serde_json::Value::Object(condition.readiness.settings.clone()).to_string()
 }
 
 /// Whether a probe can do nothing but dial from this host.
