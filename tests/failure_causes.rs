@@ -113,6 +113,88 @@ fn a_command_that_is_not_in_the_image() {
 }
 
 #[test]
+fn a_command_that_is_written_for_a_shell() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let image = fixture_image();
+    for (command, instead) in [
+        ("[\"cat /tmp/s | grep -q ready\"]", "cat /tmp/s | grep -q ready"),
+        ("[\"/fixture\", \"exit\", \"1\", \"&&\", \"true\"]", "/fixture exit 1 && true"),
+    ] {
+        let rest = format!("{NO_PORT}[readiness]\nprobe = \"exec\"\ncommand = {command}\ntimeout = \"2s\"\n");
+        define(&scene, &image, "wait", &rest);
+        let (outcome, events) = up(&scene, &[]);
+        assert_eq!(cause(&outcome, &events)["name"], "shell-missing", "{outcome}");
+        let help = format!("command = [\"sh\", \"-c\", \"{instead}\"]");
+        assert!(outcome.stderr().contains(&help), "{outcome}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_answer_http_in_time() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let image = fixture_image();
+    let probe = "[readiness]\nprobe = \"http\"\ntimeout = \"3s\"\nlimits = { poll = \"500ms\" }\n";
+    define(&scene, &image, "serve --port 7000 --half-open", &format!("{PORT}{probe}"));
+    let (outcome, events) = up(&scene, &[]);
+    let told = cause(&outcome, &events);
+    assert_eq!(told["name"], "slow-answer", "{outcome}");
+    assert!(told["message"].as_str().is_some_and(|text| text.contains("500ms")), "{told}");
+    assert!(outcome.stderr().contains("raise `limits.poll`"), "{outcome}");
+    // Where the wait itself was shorter than a poll may be, no limit of a poll is to blame.
+    let hurried = format!("{PORT}{}", probe.replace("3s", "1s").replace("500ms", "10s"));
+    define(&scene, &image, "serve --port 7000 --half-open", &hurried);
+    let (outcome, events) = up(&scene, &[]);
+    assert!(events.one("not-ready")["cause"].is_null(), "{outcome}");
+}
+
+#[test]
+fn a_server_that_wants_credentials_or_speaks_something_else() {
+    let http = "[readiness]\nprobe = \"http\"\ntimeout = \"1s\"\n";
+    let Some(scene) = Scene::with_docker() else { return };
+    for (reply, probe, expected) in [
+        ("HTTP/1.1 401 Unauthorized\\r\\nContent-Length: 0\\r\\n\\r\\n", "http", Some("unauthorized")),
+        ("HTTP/1.1 503 No\\r\\nContent-Length: 0\\r\\n\\r\\n", "http", None),
+        ("220 mail.test ESMTP", "http", Some("protocol-fails")),
+        ("220 mail.test ESMTP", "redis", Some("protocol-fails")),
+    ] {
+        let command = format!("[\"serve\", \"--port\", \"7000\", \"--reply\", \"{reply}\"]");
+        let image = fixture_image();
+        let readiness = http.replace("http", probe);
+        scene.define(
+            "db",
+            &format!("lifecycle = \"shared\"\nimage = \"{image}\"\ncommand = {command}\n{PORT}{readiness}"),
+        );
+        let (outcome, events) = up(&scene, &[]);
+        let told = &events.one("not-ready")["cause"];
+        assert_eq!(told["name"].as_str(), expected, "{outcome}");
+    }
+}
+
+#[test]
+fn a_port_that_the_settings_name() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let on = |port: u16, serving: u16, code: i32| {
+        let readiness = format!(
+            "{PORT}[readiness]\nsettings = {{ port = {port} }}\ntimeout = \"{}\"\n",
+            if code == 0 { "60s" } else { "1s" }
+        );
+        define(&scene, &fixture_image(), &format!("serve --port {serving}"), &readiness);
+        let path = scene.path("events.jsonl");
+        drop(std::fs::remove_file(&path));
+        let outcome = scene.farrier(["up", "--events"]).arg(&path).output().assert_code(code);
+        (outcome, Events::read(&path))
+    };
+    on(9000, 9000, 0);
+    let (outcome, events) = on(9001, 9000, 125);
+    let cause = cause(&outcome, &events);
+    assert_eq!(cause["name"], "listens-elsewhere");
+    assert!(
+        cause["message"].as_str().is_some_and(|text| text.contains("not listen on port 9001")),
+        "{cause}"
+    );
+}
+
+#[test]
 fn a_container_that_somebody_else_removes() {
     let Some(scene) = Scene::with_docker() else { return };
     define(&scene, &fixture_image(), "wait", &format!("{PORT}[readiness]\ntimeout = \"60s\"\n"));

@@ -5,8 +5,11 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -18,6 +21,7 @@ use farrier::probe::host::{LoadedProbe, Polled, ProbeHost, Verdict};
 use farrier::probe::interfaces::{Powers, Targets, types};
 use futures_util::poll as poll_once;
 use support::guest::{self, component, guest};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The limit of a poll that ends by itself: never reached, however busy the machine is.
 const POLL: Duration = Duration::from_secs(60);
@@ -241,5 +245,85 @@ async fn our_own_probes_wait_for_room_and_one_that_is_given_up_makes_some() {
         assert!(poll_once!(&mut waiting).is_pending(), "there is room for one");
         drop(endless);
         assert_eq!(waiting.await.verdict, Verdict::Ready);
+    }
+}
+
+/// Says the first text once and the second one for ever, whatever it is told.
+#[derive(Clone, Copy)]
+struct Chatty(&'static [u8], &'static [u8]);
+
+#[async_trait]
+impl Dialler for Chatty {
+    async fn connect(&self, _: SocketAddr, _: Duration) -> Result<Box<dyn ByteStream>, DialError> {
+        Ok(Box::new(Chat { said: 0, says: *self }))
+    }
+}
+
+struct Chat {
+    said: usize,
+    says: Chatty,
+}
+
+impl AsyncRead for Chat {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> task::Poll<io::Result<()>> {
+        let Chatty(first, then) = self.says;
+        while buffer.remaining() > 0 {
+            let byte = match self.said.checked_sub(first.len()) {
+                None => first[self.said],
+                Some(after) => then[after % then.len()],
+            };
+            buffer.put_slice(&[byte]);
+            self.said += 1;
+        }
+        task::Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Chat {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+        bytes: &[u8],
+    ) -> task::Poll<io::Result<usize>> {
+        task::Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {
+        task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {
+        task::Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_stops_talking_gets_a_verdict() {
+    let host = host();
+    let table: [(&str, &str, Chatty); 5] = [
+        ("postgres", "{}", Chatty(b"R\0\0\0\x08\0\0\0\0", b"S\0\0\0\x08a\0b\0")),
+        (
+            "postgres",
+            r#"{"query":"select 1"}"#,
+            Chatty(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", b"N\0\0\0\x08a\0b\0"),
+        ),
+        ("redis", "{}", Chatty(b"", b"-LOADING")),
+        ("http", "{}", Chatty(b"", b"HTTP/1.1 100 Continue\r\n\r\n")),
+        ("mcp", "{}", Chatty(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", b": x\n\n")),
+    ];
+    for (name, settings, server) in table {
+        let file = ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component");
+        let probe = host.load(&file, &["dial"]).unwrap_or_else(|error| panic!("{error:?}"));
+        let context = types::Context { settings: settings.to_owned(), port: Some(7000), ..context(1) };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
+        let targets = Targets(BTreeMap::from([((context.host.clone(), 7000), Some(address))]));
+        let powers = Powers { targets, dialler: Some(Arc::new(server)), ..Powers::default() };
+        let limits = Limits { poll: Duration::from_secs(2), memory: 64 << 20 };
+        let verdict = probe.poll(context, powers, limits).await.verdict;
+        assert!(matches!(verdict, Verdict::Pending { .. }), "{name} {settings}: {verdict:?}");
     }
 }

@@ -27,6 +27,14 @@ impl Database {
 
     /// Brings it up with these settings of the probe.
     fn up(&self, settings: &str, timeout: &str) -> (Outcome, Events) {
+        self.define(settings, timeout);
+        let path = self.scene.path("events.jsonl");
+        drop(std::fs::remove_file(&path));
+        let outcome = self.scene.farrier(["up", "--events"]).arg(&path).output();
+        (outcome, Events::read(&path))
+    }
+
+    fn define(&self, settings: &str, timeout: &str) {
         let Self { probe, image, port, top, .. } = self;
         self.scene.define(
             "db",
@@ -36,10 +44,6 @@ impl Database {
                  settings = {{ {settings} }}\ntimeout = \"{timeout}\"\n"
             ),
         );
-        let path = self.scene.path("events.jsonl");
-        drop(std::fs::remove_file(&path));
-        let outcome = self.scene.farrier(["up", "--events"]).arg(&path).output();
-        (outcome, Events::read(&path))
     }
 
     /// It becomes ready.
@@ -51,10 +55,37 @@ impl Database {
 
     /// It does not become ready in this time, and this is among the answers.
     fn is_not_ready(&self, settings: &str, timeout: &str, answer: &str) {
+        self.fails(settings, timeout, answer, None);
+    }
+
+    /// The same, and the report names this cause.
+    fn fails_for(&self, settings: &str, timeout: &str, answer: &str, cause: &str) {
+        self.fails(settings, timeout, answer, Some(cause));
+    }
+
+    fn fails(&self, settings: &str, timeout: &str, answer: &str, cause: Option<&str>) {
         let (outcome, events) = self.up(settings, timeout);
         let outcome = outcome.assert_code(125);
         let answers = events.answers();
         assert!(answers.iter().any(|found| found.contains(answer)), "{answers:#?}\n{outcome}");
+        if let Some(expected) = cause {
+            assert_eq!(events.one("not-ready")["cause"]["name"], expected, "{outcome}");
+        }
+    }
+
+    /// It is waited for until this answer was heard, then changed, and becomes ready.
+    fn is_waited_for(&self, settings: &str, answer: &str, change: impl FnOnce()) {
+        self.define(settings, "90s");
+        let path = self.scene.path("events.jsonl");
+        drop(std::fs::remove_file(&path));
+        let running = self.scene.farrier(["up", "--events"]).arg(&path).spawn();
+        wait_until("the server answers", Duration::from_secs(60), || {
+            let events = Events::read(&path);
+            let mut answered = events.of("answered").into_iter();
+            answered.any(|told| told["answer"].as_str().is_some_and(|text| text.contains(answer)))
+        });
+        change();
+        running.wait().assert_code(0);
     }
 
     /// Runs a command in its container.
@@ -76,8 +107,12 @@ fn postgresql_that_recovers_is_not_ready() {
     database.is_not_ready("", "10s", "the database system is not accepting connections");
     database.run(&["pg_ctl", "promote", "-D", "/tmp/data"]);
     database.is_ready("");
-    database.is_not_ready("database = \"app\"", "3s", "the database \"app\" does not exist yet");
-    database.is_not_ready("query = \"select * from jobs\"", "3s", "relation \"jobs\" does not exist");
+    let absent = "the database \"app\" does not exist yet";
+    database.fails_for("database = \"app\"", "3s", absent, "database-missing");
+    let query = "query = \"select * from jobs\"";
+    database.fails_for(query, "3s", "relation \"jobs\" does not exist", "query-fails");
+    let role = "the server refuses the login: role \"nobody\" does not exist";
+    database.fails_for("user = \"nobody\", database = \"postgres\"", "3s", role, "login-refused");
     database.run(&["psql", "-U", "postgres", "-c", "create database app"]);
     database.run(&["psql", "-U", "postgres", "-d", "app", "-c", "create table jobs ()"]);
     database.is_ready("database = \"app\", query = \"select * from jobs\"");
@@ -97,11 +132,30 @@ fn postgresql_is_logged_in_to_where_a_password_is_set() {
         let right = format!("user = \"{user}\", database = \"postgres\", password = \"secret\"");
         database.is_ready(&format!("{right}, query = \"select 1\""));
         let wrong = format!("user = \"{user}\", password = \"guess\"");
-        database.is_not_ready(&wrong, LONG, "PostgreSQL refuses the login: password authentication failed");
+        let refused = "the server refuses the login: password authentication failed";
+        database.fails_for(&wrong, "3s", refused, "login-refused");
     }
-    database.is_not_ready("query = \"select 1\"", LONG, "add `settings.password`");
+    for settings in ["query = \"select 1\"", "database = \"postgres\""] {
+        database.fails_for(settings, LONG, "add `settings.password`", "login-missing");
+    }
     let log = support::engine::container_logs(&database.scene.container("db"));
     assert!(!log.contains("expected password response"), "{log}");
+}
+
+#[test]
+fn postgresql_whose_role_comes_later_is_waited_for() {
+    let guarded = "entrypoint = [\"sh\", \"-c\", \"initdb -D /tmp/data -U postgres --auth=trust --no-sync && \
+                   echo 'host all all all scram-sha-256' >>/tmp/data/pg_hba.conf && \
+                   exec postgres -D /tmp/data -c listen_addresses='*' -c port=9000\"]\n";
+    let Some(database) = Database::new("postgres", postgres_image(), 5432, guarded) else { return };
+    let sql = |text: &str| {
+        database.run(&["psql", "-p", "9000", "-U", "postgres", "-c", text]);
+    };
+    let settings = "port = 9000, user = \"late\", password = \"secret\", database = \"late\"";
+    database.is_waited_for(settings, "the server refuses the login: password authentication failed", || {
+        sql("create role late login password 'secret'");
+        sql("create database late");
+    });
 }
 
 #[test]
@@ -124,8 +178,43 @@ fn redis_is_logged_in_to_where_a_password_is_set() {
     let Some(database) = Database::new("redis", redis_image(), 6379, guarded) else { return };
     database.is_ready("password = \"secret\"");
     database.is_ready("username = \"default\", password = \"secret\"");
-    database.is_not_ready("", LONG, "Redis needs a password: add `settings.password`");
-    database.is_not_ready("password = \"guess\"", LONG, "WRONGPASS");
+    database.fails_for("", LONG, "Redis needs a password: add `settings.password`", "login-missing");
+    database.fails_for("password = \"guess\"", "3s", "WRONGPASS", "login-refused");
+    database.is_waited_for("username = \"late\", password = \"secret\"", "WRONGPASS", || {
+        database.run(&["redis-cli", "-a", "secret", "acl", "setuser", "late", "on", ">secret", "+ping"]);
+    });
+}
+
+#[test]
+fn redis_that_is_a_replica_is_ready_when_it_has_synchronised() {
+    let replica = "command = [\"redis-server\", \"--protected-mode\", \"no\", \"--port\", \"9000\", \
+                   \"--replicaof\", \"127.0.0.1 9001\"]\n";
+    let Some(database) = Database::new("redis", redis_image(), 6379, replica) else { return };
+    let behind = "the replica has not synchronised with its master yet: master_link_status is down";
+    database.is_waited_for("port = 9000", behind, || {
+        database.run(&["redis-server", "--port", "9001", "--save", "", "--daemonize", "yes"]);
+    });
+    let state = database.run(&["redis-cli", "-p", "9000", "info", "replication"]);
+    assert!(state.contains("master_link_status:up"), "{state}");
+}
+
+#[test]
+fn redis_that_listens_for_ipv6_only_is_told_so() {
+    let ipv6 = "command = [\"redis-server\", \"--protected-mode\", \"no\", \"--bind\", \"::\"]\n";
+    let Some(database) = Database::new("redis", redis_image(), 6379, ipv6) else { return };
+    database.fails_for("", "2s", "connection refused", "listens-on-ipv6");
+}
+
+#[test]
+fn redis_that_speaks_tls_is_told_so() {
+    let pem = include_str!("servers/tls.pem");
+    let tls = format!(
+        "entrypoint = [\"sh\", \"-c\", 'echo \"$PEM\" >/tmp/pem; exec redis-server --protected-mode no --port 0 \
+         --tls-port 6379 --tls-cert-file /tmp/pem --tls-key-file /tmp/pem --tls-ca-cert-file /tmp/pem']\n\
+         env = {{ PEM = {pem:?} }}\n"
+    );
+    let Some(database) = Database::new("redis", redis_image(), 6379, &tls) else { return };
+    database.fails_for("", LONG, "the port speaks TLS", "speaks-tls");
 }
 
 #[test]
@@ -137,13 +226,55 @@ fn mariadb_that_is_stopped_is_not_ready() {
         database.run(&["sh", "-c", &format!("kill -{name} $(busybox pidof mariadbd)")]);
     };
     signal("STOP");
-    database.is_not_ready("", "5s", "the port accepts connections, but the server does not answer yet");
+    let silent = "the port accepts connections, but the server does not answer yet";
+    database.fails_for("", "5s", silent, "slow-answer");
     signal("CONT");
     database.is_ready("");
     database.is_ready("user = \"app\"");
     database.is_ready("user = \"app\", password = \"secret\"");
     let denied = "the server refuses the login: Access denied for user 'app'@";
-    database.is_not_ready("user = \"app\", password = \"guess\"", LONG, denied);
+    database.fails_for("user = \"app\", password = \"guess\"", "3s", denied, "login-refused");
+    database.fails_for("user = \"app\", database = \"mysql\"", "3s", denied, "login-refused");
+}
+
+#[test]
+fn mariadb_whose_accounts_and_databases_come_later_is_waited_for() {
+    let moved = "command = [\"--port=9000\"]\n";
+    let Some(database) = Database::new("mysql", mariadb_image(), 3306, moved) else { return };
+    let sql = |text: &str| {
+        database.run(&["mariadb", "-uroot", "-P9000", "-h127.0.0.1", "-e", text]);
+    };
+    let late = "port = 9000, user = \"late\", password = \"secret\"";
+    database.is_waited_for(late, "the server refuses the login: Access denied for user 'late'@", || {
+        sql("create user late@'%' identified by 'secret'; grant all on late.* to late@'%'");
+    });
+    let in_database = format!("{late}, database = \"late\"");
+    let absent = "the database \"late\" does not exist yet";
+    database.fails_for(&in_database, "3s", absent, "database-missing");
+    database.is_waited_for(&in_database, absent, || sql("create database late"));
+    let query = format!("{in_database}, query = \"select * from jobs\"");
+    database.fails_for(&query, "3s", "the query failed: Table 'late.jobs' doesn't exist", "query-fails");
+    database.is_waited_for(&query, "the query failed: ", || sql("create table late.jobs (id int)"));
+}
+
+#[test]
+fn mariadb_whose_accounts_are_for_other_hosts_is_waited_for() {
+    let init = "entrypoint = [\"sh\", \"-c\", \"mariadb-entrypoint --init-file=/tmp/init\"]\n";
+    let local = "drop user root@'%'; drop user app@'%'; create or replace user root@localhost;\\n\
+                 grant all on *.* to root@localhost with grant option;";
+    let init = init.replace(
+        "mariadb-entrypoint",
+        &format!("printf \\\"{local}\\\" >/tmp/init; exec mariadb-entrypoint"),
+    );
+    let Some(database) = Database::new("mysql", mariadb_image(), 3306, &init) else { return };
+    database.is_waited_for(
+        "",
+        "is not allowed to connect to this MariaDB server (make an account for '%')",
+        || {
+            let account = "create user app@'%' identified by 'secret'";
+            database.run(&["mariadb", "-uroot", "-S", "/run/mysqld/mysqld.sock", "-e", account]);
+        },
+    );
 }
 
 #[test]

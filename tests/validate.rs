@@ -276,6 +276,41 @@ fn a_pin_must_match_and_a_missing_one_is_told_with_the_digest() {
 }
 
 #[test]
+fn a_built_in_probe_says_which_grant_its_port_lacks() {
+    let readiness = |probe: &str, port: &str, grants: &str| {
+        let scene = Scene::new();
+        scene.define(
+            "db",
+            &format!(
+                "lifecycle = \"shared\"\nimage = \"x\"\n[interface]\nkind = \"port\"\nport = 7000\n\
+                 [readiness]\nprobe = \"{probe}\"\n{port}\n{grants}\n"
+            ),
+        );
+        without_engine(&scene, &["validate"]).output()
+    };
+    for probe in ["tcp", "http", "postgres", "redis", "mysql", "grpc", "mcp"] {
+        let on = "settings = { port = 9000 }";
+        readiness(probe, on, "").assert_code(0);
+        readiness(probe, on, "grants = { dial = [\"self:9000\"] }").assert_code(0);
+        readiness(probe, "", "grants = { dial = [\"self\"] }").assert_code(0);
+        for (port, granted, missing) in
+            [(on, "self", "9000"), (on, "self:9001", "9000"), ("", "self:9000", "7000")]
+        {
+            let outcome =
+                readiness(probe, port, &format!("grants = {{ dial = [\"{granted}\"] }}")).assert_code(2);
+            let line = format!("grants.dial = [\"self:{missing}\"]");
+            assert!(outcome.stderr().contains(&line), "{outcome}");
+        }
+        let nothing = readiness(probe, on, "grants = { dial = [\"self:9000\"], health = true }");
+        assert!(nothing.assert_code(2).stderr().contains("is not accepted with the built-in probe"));
+    }
+    let wrong = readiness("tcp", "settings = { port = 0 }", "").assert_code(2);
+    assert!(wrong.stderr().contains("a port is a number from 1 to 65535"), "{wrong}");
+    let unknown = readiness("tcp", "settings = { host = \"x\" }", "").assert_code(2);
+    assert!(unknown.stderr().contains("unknown field `host`, expected `port`"), "{unknown}");
+}
+
+#[test]
 fn the_committed_schema_is_what_farrier_prints() {
     let scene = Scene::new();
     let outcome = without_engine(&scene, &["schema"]).output().assert_code(0);

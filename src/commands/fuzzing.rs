@@ -175,7 +175,7 @@ fn dossier(texts: &mut Texts) {
         timeout: Duration::from_secs(1),
         answers: vec![answers],
         container: Some(container),
-        port: Some(80),
+        command: Some(vec![texts.next()]),
         by_health: true,
         listeners: None,
         cause: Some(cause::Cause::HealthTestFails { code, output }),

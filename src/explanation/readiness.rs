@@ -11,6 +11,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The server listens on 127.0.0.1 only, or on another port.",
             "It needs longer than `timeout`, above all at its first start.",
             "The probe waits for something that never happens.",
+            "The server refuses the login in the probe's settings, or lacks the database that they name.",
         ],
         steps: &[
             "Read the answers and the last log lines in the report.",
@@ -45,6 +46,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "The probe said that the sidecar will never be ready.",
         causes: &[
             "The image has no HEALTHCHECK, or not the command that `exec` runs.",
+            "The port speaks TLS, or another protocol than the probe.",
             "A probe of your own found that something is wrong for good.",
         ],
         steps: &["Correct `[readiness]` in the definition, or the image."],

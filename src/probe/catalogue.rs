@@ -11,7 +11,7 @@ use crate::error::{Code, Problem};
 use super::component::{ComponentError, ComponentFile};
 use super::directories::{DirectoryCopy, DirectoryError};
 use super::folders::{ProbeFolder, ProbeFolders};
-use super::grants::{effective, interfaces, ungranted};
+use super::grants::{effective, interfaces, uncovered, ungranted};
 
 /// The built-in components; the build script says where they lie.
 const BUILT_IN: &[(&str, &[u8])] = &[
@@ -122,6 +122,9 @@ pub fn find(
     let grants = Arc::new(effective(readiness, built_in));
     let interfaces = interfaces(&grants);
     let mut problems = ungranted(&component, &interfaces, &name, &place);
+    if built_in {
+        problems.extend(uncovered(definition, readiness, &grants));
+    }
     let mut directories = Vec::new();
     for (index, grant) in grants.dirs.iter().enumerate() {
         match DirectoryCopy::read(definition, grant, folders.reader().budget()) {

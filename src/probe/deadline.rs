@@ -12,7 +12,10 @@ pub struct Deadline(Arc<Mutex<End>>);
 
 #[derive(Debug)]
 struct End {
+    begun: Instant,
     at: Instant,
+    /// What of the poll stays with the guest for its answer.
+    kept: Duration,
     /// Whether the guest was given its moment to answer, which happens once.
     answering: bool,
 }
@@ -21,7 +24,14 @@ impl Deadline {
     /// The end of a poll that begins now and may take this long.
     #[must_use]
     pub fn after(limit: Duration) -> Self {
-        Self(Arc::new(Mutex::new(End { at: Instant::now() + limit, answering: false })))
+        let (begun, kept) = (Instant::now(), ANSWER_TIME.min(limit / 10));
+        Self(Arc::new(Mutex::new(End { begun, at: begun + limit, kept, answering: false })))
+    }
+
+    /// How long the poll has run.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.end().begun.elapsed()
     }
 
     /// Whether the poll must be over.
@@ -30,11 +40,11 @@ impl Deadline {
         Instant::now() >= self.end().at
     }
 
-    /// How long a call of the guest may take. The rest stays with the guest for its answer.
+    /// How long a call of the guest may take: nothing once only its time to answer is left.
     #[must_use]
     pub fn left(&self) -> Duration {
-        let left = self.end().at.saturating_duration_since(Instant::now());
-        left.saturating_sub(ANSWER_TIME.min(left / 10))
+        let end = self.end();
+        end.at.saturating_duration_since(Instant::now()).saturating_sub(end.kept)
     }
 
     /// Leaves the guest its moment to answer after a call that took all that was left, however late a busy machine ended
@@ -88,6 +98,7 @@ mod tests {
     fn a_call_leaves_the_guest_a_tenth_of_a_short_poll_and_no_more_than_its_moment_of_a_long_one() {
         let short = Deadline::after(Duration::from_millis(100)).left();
         assert!(short <= Duration::from_millis(90), "{short:?}");
+        assert!(Deadline::after(Duration::ZERO).left().is_zero());
         let long = Deadline::after(Duration::from_secs(600)).left();
         assert!(
             long <= Duration::from_secs(600) - ANSWER_TIME && long > Duration::from_secs(500),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::definition::is_sidecar_host;
-use crate::definition::model::{DialGrant, DirGrant, Grants, ProbeReference, Readiness};
+use crate::definition::model::{Definition, DialGrant, DirGrant, Grants, ProbeReference, Readiness};
 use crate::error::{Code, Place, Problem};
 
 use super::component::ComponentFile;
@@ -55,8 +55,7 @@ pub fn effective(readiness: &Readiness, built_in: bool) -> Grants {
     };
     let nothing = Grants::default();
     match name {
-        "tcp" => Grants { dial: vec![DialGrant::This(None)], ..nothing },
-        "http" | "postgres" | "redis" | "mysql" | "grpc" | "mcp" => {
+        "tcp" | "http" | "postgres" | "redis" | "mysql" | "grpc" | "mcp" => {
             let port = readiness.settings.get("port").and_then(serde_json::Value::as_u64);
             let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
             Grants { dial: vec![DialGrant::This(port)], ..nothing }
@@ -66,6 +65,30 @@ pub fn effective(readiness: &Readiness, built_in: bool) -> Grants {
         "log" => Grants { logs: true, ..nothing },
         _ => nothing,
     }
+}
+
+/// What a built-in probe dials, and the grants that its definition has do not cover. A definition without grants gives
+/// it what it needs.
+#[must_use]
+pub fn uncovered(definition: &Definition, readiness: &Readiness, needed: &Grants) -> Option<Problem> {
+    let port = |dial: &DialGrant| match dial {
+        DialGrant::This(port) => port.or_else(|| definition.port()),
+        DialGrant::Sidecar { .. } => None,
+    };
+    let written = &readiness.grants.dial;
+    let missing = needed.dial.iter().filter_map(port).find(|needed| {
+        !written.is_empty() && !written.iter().filter_map(port).any(|granted| granted == *needed)
+    })?;
+    let message =
+        format!("the probe `{}` dials port {missing}, which its definition does not grant", readiness.probe);
+    Some(
+        Problem::error(Code::ProbeNotGranted, message)
+            .at(definition.place(&format!("{}.grants", readiness.field)))
+            .hint(format!(
+                "Grant it with `grants.dial = [\"self:{missing}\"]` under [readiness], or remove `grants`: a built-in \
+                 probe is granted the port that its settings name."
+            )),
+    )
 }
 
 /// The interfaces that these grants cover.

@@ -105,6 +105,10 @@ pub struct Observed {
     pub dials: u32,
     /// How many of them were refused.
     pub refused: u32,
+    /// The name and port of the last dial that was refused.
+    pub refused_at: Option<(String, u16)>,
+    /// How long the poll had run when it gave up waiting for an answer.
+    pub unanswered_after: Option<Duration>,
     /// What it asked for without a grant.
     pub not_granted: Option<String>,
     /// The container has no health test.
@@ -132,6 +136,10 @@ impl Observed {
     pub fn after(mut self, earlier: &Self) -> Self {
         if self.dialled == Some(Dialled::Unanswered) && earlier.dialled == Some(Dialled::Refused) {
             self.dialled = earlier.dialled;
+            self.refused_at.clone_from(&earlier.refused_at);
+        }
+        if self.unanswered_after.is_some() {
+            self.unanswered_after = self.unanswered_after.max(earlier.unanswered_after);
         }
         if self.health_test.is_none() {
             self.health_test.clone_from(&earlier.health_test);
@@ -183,6 +191,13 @@ impl HostState {
     fn left(&mut self) -> Duration {
         self.computing = None;
         self.deadline.left()
+    }
+
+    /// Notes that a call took all that was left of the poll, and leaves the guest its moment to answer.
+    fn unanswered(&mut self) -> Denial {
+        self.observed.unanswered_after = Some(self.deadline.elapsed());
+        self.deadline.let_answer();
+        Denial::TimedOut
     }
 
     /// A denial, noted for whoever explains a failure. What the guest asked for may be of any length.

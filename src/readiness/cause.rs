@@ -7,7 +7,10 @@ use crate::elapsed::limit;
 use crate::engine::words::{Meaning, meaning_of_log};
 use crate::engine::{Container, Status};
 use crate::error::Code;
-use crate::probe::interfaces::{Dialled, Observed};
+use crate::probe::interfaces::Observed;
+
+mod answer;
+mod shell;
 
 /// What is probably wrong, where the evidence supports one sentence about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +48,30 @@ pub enum Cause {
         /// The declared port.
         port: u16,
     },
-    /// The port is open, and what answers there is not what the probe expects.
+    /// It listens for IPv6 only, and its address is one of IPv4.
+    ListensOnIpv6 {
+        /// The port that was dialled.
+        port: u16,
+    },
+    /// The port is open, and what answers there speaks another protocol than the probe.
     ProtocolFails,
+    /// The port speaks TLS, and the probe does not.
+    SpeaksTls,
+    /// The server refuses the login that the probe's settings have.
+    LoginRefused,
+    /// The server wants a login, and the probe's settings have none.
+    LoginMissing,
+    /// The database that the probe's settings name is not there.
+    DatabaseMissing,
+    /// The query of the probe's settings fails, or does not end.
+    QueryFails,
+    /// The server answers that credentials are missing or wrong.
+    Unauthorized,
+    /// The server takes longer to answer than one poll may.
+    SlowAnswer {
+        /// `limits.poll`.
+        limit: Duration,
+    },
     /// The probe asks for the image's health test, and there is none.
     NoHealthTest,
     /// The health test itself says no.
@@ -58,6 +83,11 @@ pub enum Cause {
     },
     /// The command that decides is not in the image.
     CommandMissing,
+    /// The command that decides is written for a shell, and none reads it.
+    ShellMissing {
+        /// The command as the definition needs it.
+        instead: String,
+    },
     /// The wait was shorter than what the image itself takes for a start.
     TimeoutBelowStartPeriod {
         /// The image's own.
@@ -93,8 +123,14 @@ pub struct Evidence<'a> {
     pub never_answered: bool,
     /// The declared limit.
     pub timeout: Duration,
-    /// The declared port.
-    pub port: Option<u16>,
+    /// The port of the sidecar itself that refused the last dial.
+    pub refused_port: Option<u16>,
+    /// The newest answer of its probes.
+    pub answer: Option<&'a str>,
+    /// The limit of one poll, if the newest polls waited for an answer until it.
+    pub slow: Option<Duration>,
+    /// The command that decides.
+    pub command: Option<&'a [String]>,
     /// Its newest log lines.
     pub log: &'a [String],
     /// Where its processes listen, where that is known.
@@ -116,10 +152,19 @@ impl Cause {
             Self::ListensOnLoopback { .. } => "listens-on-loopback",
             Self::ListensElsewhere { .. } => "listens-elsewhere",
             Self::ListensNowhere { .. } => "listens-nowhere",
+            Self::ListensOnIpv6 { .. } => "listens-on-ipv6",
             Self::ProtocolFails => "protocol-fails",
+            Self::SpeaksTls => "speaks-tls",
+            Self::LoginRefused => "login-refused",
+            Self::LoginMissing => "login-missing",
+            Self::DatabaseMissing => "database-missing",
+            Self::QueryFails => "query-fails",
+            Self::Unauthorized => "unauthorized",
+            Self::SlowAnswer { .. } => "slow-answer",
             Self::NoHealthTest => "no-health-test",
             Self::HealthTestFails { .. } => "health-test-fails",
             Self::CommandMissing => "command-missing",
+            Self::ShellMissing { .. } => "shell-missing",
             Self::TimeoutBelowStartPeriod { .. } => "timeout-below-start-period",
             Self::NotGranted { .. } => "not-granted",
             Self::ProbeBroken => "probe-broken",
@@ -156,8 +201,22 @@ impl Cause {
             Self::ListensNowhere { port } => {
                 format!("nothing in its container listens on port {port}, nor on any other")
             }
+            Self::ListensOnIpv6 { port } => {
+                format!(
+                    "it listens on port {port} for IPv6 only, and its address on the network is one of IPv4"
+                )
+            }
             Self::ProtocolFails => {
-                "its port is open, but what answers there is not what the probe asks for".to_owned()
+                "its port is open, but what answers there does not speak the probe's protocol".to_owned()
+            }
+            Self::SpeaksTls => "its port speaks TLS, and the probe does not".to_owned(),
+            Self::LoginRefused => "it refuses the login that the probe's settings have".to_owned(),
+            Self::LoginMissing => "it wants a login, and the probe's settings have none".to_owned(),
+            Self::DatabaseMissing => "the database that the probe's settings name does not exist".to_owned(),
+            Self::QueryFails => "the query of the probe's settings fails".to_owned(),
+            Self::Unauthorized => "it wants credentials that the probe does not send".to_owned(),
+            Self::SlowAnswer { limit: poll } => {
+                format!("it does not answer within {}, the `limits.poll` of the probe", limit(*poll))
             }
             Self::NoHealthTest => "its image has no HEALTHCHECK, which the probe goes by".to_owned(),
             Self::HealthTestFails { code, output } => {
@@ -166,6 +225,9 @@ impl Cause {
                 format!("its own health test fails with exit code {code}{said}")
             }
             Self::CommandMissing => "the command that decides is not in the image".to_owned(),
+            Self::ShellMissing { .. } => {
+                "the command that decides is written for a shell, and no shell reads it".to_owned()
+            }
             Self::TimeoutBelowStartPeriod { start_period } => {
                 format!(
                     "its image gives itself {} to start, which is longer than `timeout`",
@@ -182,6 +244,49 @@ impl Cause {
             ),
             Self::ProbeTime => "one poll of the probe takes longer than `limits.poll`".to_owned(),
         }
+    }
+
+    /// What to do about it, if there is something that does not go without saying.
+    #[must_use]
+    pub fn next_step(&self) -> Option<String> {
+        let step = match self {
+            Self::ListensOnLoopback { .. } => "Let it listen on 0.0.0.0, not on 127.0.0.1 alone.",
+            Self::ListensOnIpv6 { .. } => "Let it listen on 0.0.0.0 too, not on `::` alone.",
+            Self::ListensElsewhere { .. } => {
+                "Write the port that it listens on under [interface], or let it listen on that one."
+            }
+            Self::ListensNowhere { .. } => {
+                "Let the server listen on 0.0.0.0, not on 127.0.0.1 alone, and on the port under [interface]."
+            }
+            Self::ProtocolFails => {
+                "Check that [readiness] names the probe for this kind of server, and its port."
+            }
+            Self::SpeaksTls => {
+                "Let the probe ask at a port without TLS (`settings.port`), or decide by the probe `exec`."
+            }
+            Self::LoginRefused => {
+                "Check the user and password under `settings`; data that was made with another password keeps it."
+            }
+            Self::LoginMissing => "Add the password under `settings` of [readiness].",
+            Self::DatabaseMissing => {
+                "Check `settings.database`, or let the sidecar make the database when it starts."
+            }
+            Self::QueryFails => {
+                "Check `settings.query`; a long one may need a higher `limits.poll` under [readiness]."
+            }
+            Self::Unauthorized => {
+                "Let the probe ask where no credentials are needed, or add them under `settings`."
+            }
+            Self::SlowAnswer { .. } => {
+                "If the server is right to take that long, raise `limits.poll` under [readiness]."
+            }
+            Self::ProbeTime => {
+                "It is the probe that takes long: one poll of it may take `limits.poll` under [readiness]."
+            }
+            Self::ShellMissing { instead } => return Some(format!("Let a shell read it: `{instead}`.")),
+            _ => return None,
+        };
+        Some(step.to_owned())
     }
 }
 
@@ -233,15 +338,14 @@ fn said_failed(evidence: &Evidence<'_>) -> Option<Cause> {
         return Some(Cause::NoHealthTest);
     }
     if observed().any(|observed| observed.command_missing) {
-        return Some(Cause::CommandMissing);
+        return Some(shell_missing(evidence).unwrap_or(Cause::CommandMissing));
     }
-    protocol(evidence)
+    answer::cause(evidence.answer?)
 }
 
-/// A connection was made, and yet the answer was not "ready".
-fn protocol(evidence: &Evidence<'_>) -> Option<Cause> {
-    let connected = |observed: &Observed| observed.dialled == Some(Dialled::Connected);
-    evidence.observed.iter().any(connected).then_some(Cause::ProtocolFails)
+fn shell_missing(evidence: &Evidence<'_>) -> Option<Cause> {
+    let command = evidence.command?;
+    shell::is_missing(command).then(|| Cause::ShellMissing { instead: shell::with_one(command) })
 }
 
 fn not_ready(evidence: &Evidence<'_>) -> Option<Cause> {
@@ -255,12 +359,12 @@ fn not_ready(evidence: &Evidence<'_>) -> Option<Cause> {
     if let Some((code, output)) = observed().find_map(|observed| observed.health_test.clone()) {
         return start_period(evidence).or(Some(Cause::HealthTestFails { code, output }));
     }
-    if observed().any(|observed| observed.dialled == Some(Dialled::Refused))
-        && let Some(cause) = evidence.port.and_then(|port| listens(port, evidence.listeners?))
-    {
+    if let Some(cause) = evidence.refused_port.and_then(|port| listens(port, evidence.listeners?)) {
         return Some(cause);
     }
-    protocol(evidence).or_else(|| start_period(evidence))
+    let slow = || evidence.slow.map(|limit| Cause::SlowAnswer { limit });
+    let answered = evidence.answer.and_then(answer::cause).or_else(slow);
+    answered.or_else(|| shell_missing(evidence)).or_else(|| start_period(evidence))
 }
 
 fn start_period(evidence: &Evidence<'_>) -> Option<Cause> {
@@ -272,8 +376,15 @@ fn start_period(evidence: &Evidence<'_>) -> Option<Cause> {
 fn listens(port: u16, listeners: &[SocketAddr]) -> Option<Cause> {
     let on_port = || listeners.iter().filter(|address| address.port() == port);
     if on_port().next().is_some() {
-        let loopback = on_port().all(|address| address.ip().to_canonical().is_loopback());
-        return loopback.then_some(Cause::ListensOnLoopback { port });
+        let mut outside = on_port().map(|address| address.ip().to_canonical()).filter(|ip| !ip.is_loopback());
+        return match outside.next() {
+            None => Some(Cause::ListensOnLoopback { port }),
+            // A listener for both kinds would have been reached.
+            Some(first) if first.is_ipv6() && outside.all(|ip| ip.is_ipv6()) => {
+                Some(Cause::ListensOnIpv6 { port })
+            }
+            Some(_) => None,
+        };
     }
     let mut ports: Vec<u16> = listeners.iter().map(SocketAddr::port).collect();
     ports.sort_unstable();
@@ -297,7 +408,9 @@ mod tests {
             (vec![at("127.0.0.1:80")], Some(Cause::ListensOnLoopback { port: 80 })),
             (vec![at("127.0.0.1:80"), at("[::1]:80")], Some(Cause::ListensOnLoopback { port: 80 })),
             (vec![at("127.0.0.1:80"), at("172.18.0.2:80")], None),
-            (vec![at("[::]:80")], None),
+            (vec![at("[::]:80")], Some(Cause::ListensOnIpv6 { port: 80 })),
+            (vec![at("127.0.0.1:80"), at("[::]:80")], Some(Cause::ListensOnIpv6 { port: 80 })),
+            (vec![at("0.0.0.0:80"), at("[::]:80")], None),
             (
                 vec![at("[::]:8080"), at("0.0.0.0:8080"), at("0.0.0.0:22")],
                 Some(Cause::ListensElsewhere { port: 80, ports: vec![22, 8080] }),

@@ -53,11 +53,20 @@ pub struct Answers {
     pub extended_to: Option<Duration>,
     /// What the last poll saw on the way to its answer.
     pub observed: Observed,
+    /// How long one poll may take.
+    pub poll: Duration,
 }
 
 impl Answers {
     /// A probe that puts a counter into its answers must not fill the memory.
     const KEPT: usize = 50;
+
+    /// The limit of one poll, if the newest polls waited for an answer as long as it lets them.
+    fn slow(&self) -> Option<Duration> {
+        // The host keeps at most a tenth of a poll for the guest's own answer.
+        let whole = self.poll.mul_f32(0.9);
+        self.observed.unanswered_after.is_some_and(|after| after >= whole).then_some(self.poll)
+    }
 
     /// Notes an answer; true when it differs from the one before.
     pub fn note(&mut self, text: &str, at: Duration) -> bool {
@@ -95,8 +104,8 @@ pub struct Dossier {
     pub answers: Vec<Answers>,
     /// The container at the end; none where it is gone.
     pub container: Option<Container>,
-    /// The declared port.
-    pub port: Option<u16>,
+    /// The command that decides.
+    pub command: Option<Vec<String>>,
     /// Whether the engine's health decides.
     pub by_health: bool,
     /// Where the container's processes listen, where that was asked and told.
@@ -154,7 +163,10 @@ impl Dossier {
             observed: &observed,
             never_answered: self.never_answered(),
             timeout: self.timeout,
-            port: self.port,
+            refused_port: self.refused_port(),
+            answer: self.newest_answer(),
+            slow: self.answers.iter().find_map(Answers::slow),
+            command: self.command.as_deref(),
             log: &self.log,
             listeners: self.listeners.as_deref(),
             by_health: self.by_health,
@@ -198,40 +210,22 @@ impl Dossier {
             }
             (Code::SidecarUnhealthy, _) => {
                 say(&format!("See each run of its test with `docker inspect {name}`."));
-                say("Make it anew with `--recreate`.");
-                return steps;
+                say("Mend what the HEALTHCHECK asks for, or the HEALTHCHECK, or decide by another probe.");
             }
             (Code::NotReady, Some(_)) => {
-                match &self.cause {
-                    Some(Cause::ListensOnLoopback { .. }) => {
-                        say("Let it listen on 0.0.0.0, not on 127.0.0.1 alone.");
-                    }
-                    Some(Cause::ListensElsewhere { .. }) => {
-                        say(
-                            "Write the port that it listens on under [interface], or let it listen on that one.",
-                        );
-                    }
-                    Some(Cause::ProbeTime) => {
-                        say(
-                            "It is the probe that takes long: one poll of it may take `limits.poll` under [readiness].",
-                        );
-                    }
-                    Some(Cause::ProtocolFails) => {
-                        say(
-                            "Check that [readiness] names the probe for this kind of server, and its settings.",
-                        );
-                    }
-                    Some(Cause::ListensNowhere { .. }) | None if self.newest_answer() == Some(REFUSED) => {
-                        say(
-                            "Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 alone, \
-                             and on the port under [interface].",
-                        );
-                    }
-                    _ => {}
+                let step = self.cause.as_ref().and_then(Cause::next_step);
+                // Where it listens could not be told.
+                let unknown = self.cause.is_none() && self.listeners.is_none();
+                if let Some(step) = &step {
+                    say(step);
+                } else if unknown && self.newest_answer() == Some(REFUSED) {
+                    say("Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 alone, \
+                         and on the port under [interface].");
                 }
                 say("If it only needs longer, raise `timeout` under [readiness].");
             }
             (Code::ProbeFailed, _) => {
+                self.cause.as_ref().and_then(Cause::next_step).iter().for_each(|step| say(step));
                 say("Correct [readiness] in its definition, or the image, and launch again.");
             }
             (Code::ProbeCrashed | Code::ProbeInvalid, _) => {
@@ -251,13 +245,23 @@ impl Dossier {
         steps
     }
 
+    /// The port of this sidecar, and of no other one, that refused the last dial.
+    fn refused_port(&self) -> Option<u16> {
+        let observed = self.answers.iter().map(|answers| &answers.observed);
+        let refused = observed.filter(|observed| observed.dialled == Some(Dialled::Refused));
+        let mut places = refused.filter_map(|observed| observed.refused_at.as_ref());
+        places.find(|(host, _)| *host == self.sidecar).map(|(_, port)| *port)
+    }
+
     fn never_answered(&self) -> bool {
         let mut answers = self.answers.iter().flat_map(|answers| &answers.seen).peekable();
         answers.peek().is_some() && answers.all(|answer| answer.text.starts_with(NO_ANSWER))
     }
 
+    /// The newest answer of a probe, other than none at all.
     fn newest_answer(&self) -> Option<&str> {
         let answers = self.answers.iter().flat_map(|answers| &answers.seen);
+        let answers = answers.filter(|answer| !answer.text.starts_with(NO_ANSWER));
         answers.max_by_key(|answer| answer.last).map(|answer| answer.text.as_str())
     }
 }

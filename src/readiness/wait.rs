@@ -26,6 +26,8 @@ use crate::sidecar::Sidecar;
 
 mod polling;
 
+use polling::poll_limits;
+
 /// How often the container is looked at where no event says that something happened.
 const SAFETY_LOOK: Duration = Duration::from_secs(1);
 /// The same for very many of them, times their number: a hundred looks a second in all.
@@ -214,7 +216,8 @@ impl Waits {
             until: &until,
             timeout,
         });
-        Answers { probe, until, ..Answers::default() }
+        let poll = poll_limits(condition, Duration::MAX).poll;
+        Answers { probe, until, poll, ..Answers::default() }
     }
 }
 
@@ -237,7 +240,7 @@ impl Wait<'_> {
             timeout: timeouts.max().unwrap_or_default(),
             answers: self.collected(),
             container: None,
-            port: self.sidecar.definition.port(),
+            command: self.conditions.iter().find_map(|condition| condition.readiness.command.clone()),
             by_health: self.goes_by_health(),
             listeners: None,
             cause: None,

@@ -49,7 +49,7 @@ pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
     };
     // `types` holds no functions: whatever exports `check` names its types.
     let imports = capability.into_iter().chain(["types"]);
-    let settings = matches!(name, "grpc" | "http" | "log" | "mcp" | "mysql" | "postgres" | "redis")
+    let settings = matches!(name, "grpc" | "http" | "log" | "mcp" | "mysql" | "postgres" | "redis" | "tcp")
         .then_some("settings");
     let exports = ["check"].into_iter().chain(settings);
     let qualified = |interface: &str| format!("farrier:probe/{interface}@0.1.0");

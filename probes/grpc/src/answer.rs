@@ -1,6 +1,6 @@
 //! What the server's answers mean.
 
-use farrier_probe::{Denial, Line, Verdict};
+use farrier_probe::{Denial, Line, Verdict, tls};
 use percent_encoding::percent_decode;
 
 use crate::call::{Answer, Trouble};
@@ -138,13 +138,12 @@ fn reasoned(line: Line, reason: u32) -> Line {
 }
 
 fn foreign(bytes: &[u8]) -> Verdict {
+    if tls::is_record(bytes) {
+        return Verdict::failed(tls::SPEAKS_TLS);
+    }
     Verdict::failed(if bytes.starts_with(b"HTTP/1") {
-        Line::new().text("the port speaks HTTP/1, not gRPC: correct the port, or choose the probe `http`")
-    } else if bytes.starts_with(&[0x15, 3]) {
-        // An alert, in answer to a greeting that is none of TLS's.
-        Line::new().text(
-            "the port wants TLS, which the grpc probe does not speak: let it ask at a port without, by `settings.port`",
-        )
+        Line::new()
+            .text("the port does not speak HTTP/2, but HTTP/1: correct the port, or choose the probe `http`")
     } else {
         Line::new().text("the port does not speak HTTP/2; it said: ").bytes(bytes)
     })

@@ -7,9 +7,10 @@ mod frame;
 mod message;
 mod stream;
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial};
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial, tls};
 use serde::Deserialize;
 
+use call::Trouble;
 use stream::Stream;
 
 /// Names of services are a few dozen bytes; this keeps the request within one frame.
@@ -39,7 +40,16 @@ impl Probe for Grpc {
         };
         let authority = format!("{}:{port}", context.host);
         match dial::connect(&context.host, port, None) {
-            Ok(mut connection) => ask(&mut connection, &authority, &settings.service),
+            Ok(mut connection) => match ask(&mut connection, &authority, &settings.service) {
+                // What many servers do at their port for TLS: some close, some answer with HTTP/1.
+                Err(Trouble::NoGreeting(Denial::Closed) | Trouble::Foreign(_))
+                    if tls::greeting(&context.host, port).is_some() =>
+                {
+                    Verdict::failed(tls::SPEAKS_TLS)
+                }
+                Err(trouble) => answer::unanswered(&trouble),
+                Ok(verdict) => verdict,
+            },
             Err(Denial::NotGranted(text)) => {
                 Verdict::failed(Line::new().text("the dial was not granted: ").text(&text))
             }
@@ -72,11 +82,9 @@ impl Probe for Grpc {
 farrier_probe::export!(Grpc with settings);
 
 /// Asks once how the service is.
-fn ask(server: &mut impl Stream, authority: &str, service: &str) -> Verdict {
-    match call::check(server, authority, &message::request(service)) {
-        Ok(answer) => answer::verdict(&answer, service),
-        Err(trouble) => answer::unanswered(&trouble),
-    }
+fn ask(server: &mut impl Stream, authority: &str, service: &str) -> Result<Verdict, Trouble> {
+    let answer = call::check(server, authority, &message::request(service))?;
+    Ok(answer::verdict(&answer, service))
 }
 
 #[cfg(test)]

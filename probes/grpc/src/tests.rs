@@ -36,6 +36,7 @@ impl Stream for Server {
 
 fn asked(says: impl Into<Vec<u8>>, then: Denial, service: &str) -> Verdict {
     ask(&mut Server::new(says, then), "orders:50051", service)
+        .unwrap_or_else(|trouble| answer::unanswered(&trouble))
 }
 
 fn hexadecimal(text: &str) -> Vec<u8> {
@@ -115,7 +116,7 @@ fn what_real_servers_said_is_understood() {
 #[test]
 fn a_server_is_told_what_http_2_wants() {
     let mut server = Server::new(hexadecimal(&format!("{GO}{GO_OK}")), Denial::TimedOut);
-    assert_eq!(ask(&mut server, "etcd:2379", "orders"), Verdict::Ready);
+    assert_eq!(ask(&mut server, "etcd:2379", "orders").ok(), Some(Verdict::Ready));
     let told = server.told.strip_prefix(PREFACE).expect("the preface comes first");
     assert!(told.starts_with(&frame(SETTINGS, 0, 0, &[0, 2, 0, 0, 0, 0])));
     let question = b"\0\0\0\0\x08\x0a\x06orders";
@@ -285,14 +286,9 @@ fn a_port_that_speaks_something_else_has_failed() {
     let rows: [(&[u8], String); 5] = [
         (
             b"HTTP/1.1 400 Bad Request\r\n\r\n",
-            "the port speaks HTTP/1, not gRPC: correct the port, or choose the probe `http`".into(),
+            "the port does not speak HTTP/2, but HTTP/1: correct the port, or choose the probe `http`".into(),
         ),
-        (
-            b"\x15\x03\x01\0\x02\x02\x46",
-            "the port wants TLS, which the grpc probe does not speak: let it ask at a port without, by \
-             `settings.port`"
-                .into(),
-        ),
+        (b"\x15\x03\x01\0\x02\x02\x46", tls::SPEAKS_TLS.into()),
         (b"-ERR x\r\n", format!("{other}-ERR x  ")),
         (b"SSH-2.0-OpenSSH_9\r\n", format!("{other}SSH-2.0-O")),
         (

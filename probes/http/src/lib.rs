@@ -10,6 +10,7 @@ mod settings;
 use alloc::vec::Vec;
 
 use farrier_probe::http::{self, Failure, Request};
+use farrier_probe::tls::{self, SPEAKS_TLS};
 use farrier_probe::{Context, Probe, Problem, Verdict};
 
 use settings::Settings;
@@ -38,7 +39,12 @@ fn ask(host: &str, port: u16, settings: &Settings) -> Result<Verdict, Failure> {
     let headers: Vec<(&str, &str)> =
         settings.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let request = Request { method: &settings.method, path: &settings.path, headers: &headers, body: b"" };
-    answer::verdict(http::send(host, port, &request)?, settings)
+    let response = http::send(host, port, &request)?;
+    let status = response.status;
+    let verdict = answer::verdict(response, settings)?;
+    // What many servers say to plain HTTP at their port for TLS.
+    let maybe_tls = status == 400 && verdict != Verdict::Ready;
+    Ok(if maybe_tls && tls::greeting(host, port).is_some() { Verdict::failed(SPEAKS_TLS) } else { verdict })
 }
 
 farrier_probe::export!(Http with settings);

@@ -74,11 +74,18 @@ fn a_port_that_is_open_is_not_an_answer() {
             Peer::new().sends("SSH-2.0-OpenSSH\r\n"),
             Verdict::pending("the answer is not HTTP: SSH-2.0-OpenSSH"),
         ),
+        (Peer::new().sends([0x15, 3, 1, 0, 2, 2, 70]), Verdict::failed(farrier_probe::tls::SPEAKS_TLS)),
+        // As nginx, Apache and Go do it at their ports for TLS.
         (
-            Peer::new().sends([0x15, 3, 1, 0, 2, 2, 70]),
-            Verdict::failed(
-                "the port speaks TLS, and this probe plain HTTP: name a port without TLS, or choose another probe",
-            ),
+            Peer::answers(|said| {
+                let plain = b"HTTP/1.1 400 Bad Request\r\n\r\nThe plain HTTP request was sent to HTTPS port";
+                Some(if said.starts_with(&[0x16, 3]) { vec![0x16, 3, 3, 0, 1] } else { plain.to_vec() })
+            }),
+            Verdict::failed(farrier_probe::tls::SPEAKS_TLS),
+        ),
+        (
+            Peer::new().sends("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+            Verdict::pending("HTTP 400"),
         ),
     ];
     for (peer, expected) in rows {

@@ -4,6 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use farrier_probe::http::{self, Failure, Request, Response};
+use farrier_probe::tls::{self, SPEAKS_TLS};
 use farrier_probe::{Line, Verdict};
 use serde_json::{Value, json};
 
@@ -73,7 +74,7 @@ impl<'a> Session<'a> {
         self.protocol = Some(protocol.to_string());
         let note = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
         let mut response = self.post(&note)?;
-        accepted(&mut response, "notifications/initialized")
+        self.accepted(&mut response, "notifications/initialized")
     }
 
     /// The names of all tools.
@@ -110,7 +111,7 @@ impl<'a> Session<'a> {
         if let Some(session) = response.header("mcp-session-id") {
             self.id = Some(session.to_string());
         }
-        accepted(&mut response, method)?;
+        self.accepted(&mut response, method)?;
         let answer = answer_to(id, &mut response)?;
         if let Some(error) = answer.get("error") {
             let message =
@@ -143,27 +144,35 @@ impl<'a> Session<'a> {
             &Request { method, path: &self.settings.path, headers: &headers, body },
         )
     }
-}
 
-/// Whether the status says that the message was taken.
-fn accepted(response: &mut Response, method: &str) -> Result<(), Trouble> {
-    let line = Line::new().text(method).text(": HTTP ").number(response.status.into());
-    match response.status {
-        200..=299 => Ok(()),
-        401 => Err(Trouble::Never(
-            line.text(
-                ": the server wants authorization: set `headers.Authorization` in the probe's settings",
-            )
-            .into(),
-        )),
-        421 => Err(Trouble::Never(
-            line.text(": the server does not answer to this host: set `host` in the probe's settings").into(),
-        )),
-        _ => {
-            let body = response.body(200).map(|(body, _)| body).unwrap_or_default();
-            let said = farrier_probe::line::first(&body);
-            Err(not_yet(if said.is_empty() { line } else { line.text(": ").bytes(said) }))
+    /// Whether the status says that the message was taken.
+    fn accepted(&self, response: &mut Response, method: &str) -> Result<(), Trouble> {
+        let line = Line::new().text("HTTP ").number(response.status.into()).text(" to ").text(method);
+        match response.status {
+            200..=299 => Ok(()),
+            401 if !self.authorizes() => Err(Trouble::Never(
+                line.text(
+                    ": the server wants authorization: set `headers.Authorization` in the probe's settings",
+                )
+                .into(),
+            )),
+            421 => Err(Trouble::Never(
+                line.text(": the server does not answer to this host: set `host` in the probe's settings")
+                    .into(),
+            )),
+            // What many servers say to plain HTTP at their port for TLS.
+            400 if tls::greeting(self.host, self.port).is_some() => Err(Trouble::Never(SPEAKS_TLS.into())),
+            _ => {
+                let body = response.body(200).map(|(body, _)| body).unwrap_or_default();
+                let said = farrier_probe::line::first(&body);
+                Err(not_yet(if said.is_empty() { line } else { line.text(": ").bytes(said) }))
+            }
         }
+    }
+
+    /// Whether the settings hold credentials. The server may not know them yet.
+    fn authorizes(&self) -> bool {
+        self.settings.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"))
     }
 }
 

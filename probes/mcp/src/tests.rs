@@ -80,19 +80,19 @@ fn tools_are_looked_for_on_every_page() {
 #[test]
 fn what_is_no_session_says_why() {
     let rows = [
-        ("HTTP/1.1 503 No\r\n\r\nstarting".into(), Verdict::pending("initialize: HTTP 503: starting")),
-        ("HTTP/1.1 404 Not Found\r\n\r\n".into(), Verdict::pending("initialize: HTTP 404")),
+        ("HTTP/1.1 503 No\r\n\r\nstarting".into(), Verdict::pending("HTTP 503 to initialize: starting")),
+        ("HTTP/1.1 404 Not Found\r\n\r\n".into(), Verdict::pending("HTTP 404 to initialize")),
         (
             "HTTP/1.1 401 Unauthorized\r\n\r\n".into(),
             Verdict::failed(
-                "initialize: HTTP 401: the server wants authorization: set `headers.Authorization` in the \
+                "HTTP 401 to initialize: the server wants authorization: set `headers.Authorization` in the \
                  probe's settings",
             ),
         ),
         (
             "HTTP/1.1 421 Misdirected\r\n\r\n".into(),
             Verdict::failed(
-                "initialize: HTTP 421: the server does not answer to this host: set `host` in the probe's \
+                "HTTP 421 to initialize: the server does not answer to this host: set `host` in the probe's \
                  settings",
             ),
         ),

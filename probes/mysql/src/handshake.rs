@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use farrier_probe::{Line, Verdict};
+use farrier_probe::Verdict;
 
 use crate::Settings;
 use crate::packet::{self, Failure, Packet, Rest};
@@ -20,8 +20,14 @@ const LONGEST_PACKET: u32 = 1 << 24;
 const CHARACTER_SET: u8 = 33;
 /// More packets than any handshake has.
 const MOST_PACKETS: usize = 8;
-/// COM_QUIT.
-const QUIT: &[u8] = &[1];
+
+/// How a handshake ends.
+pub enum Shaken {
+    /// The user is in.
+    Session,
+    /// There is nothing more to ask.
+    Over(Verdict),
+}
 
 /// What the server says first.
 #[derive(Debug, PartialEq)]
@@ -82,25 +88,25 @@ impl<'a> Greeting<'a> {
     }
 }
 
-/// Completes a handshake, whatever the server makes of the login, and leaves.
+/// Completes a handshake, whatever the server makes of the login.
 ///
 /// # Errors
 /// The connection failed, or the server speaks something else.
-pub fn shake(server: &mut impl Stream, settings: &Settings) -> Result<Verdict, Failure> {
-    let Packet { sequence, body } = packet::receive(server)?;
+pub fn shake(server: &mut impl Stream, settings: &Settings) -> Result<Shaken, Failure> {
+    let Packet { sequence, body, .. } = packet::receive(server)?;
     let greeting = match body.split_first() {
         Some((0xff, error)) => return refused(&body, error, settings, false),
         Some((10, greeting)) => Greeting::parse(greeting),
         Some((9, _)) => {
-            return Ok(Verdict::failed(
+            return Ok(Shaken::Over(Verdict::failed(
                 "the server speaks version 9 of the protocol, from before MySQL 3.21",
-            ));
+            )));
         }
         _ => None,
     };
     let Some(greeting) = greeting else { return Err(Failure::Foreign(body)) };
     if greeting.capabilities & PROTOCOL_41 == 0 {
-        return Ok(Verdict::failed("the server speaks a protocol from before MySQL 4.1"));
+        return Ok(Shaken::Over(Verdict::failed("the server speaks a protocol from before MySQL 4.1")));
     }
     let prove = |plugin: &[u8], nonce: &[u8]| {
         settings.password.as_ref().map_or(Some(Vec::new()), |text| password::prove(plugin, nonce, text))
@@ -111,12 +117,9 @@ pub fn shake(server: &mut impl Stream, settings: &Settings) -> Result<Verdict, F
     packet::send(server, sequence.wrapping_add(1), &response)?;
 
     for _ in 0..MOST_PACKETS {
-        let Packet { sequence, body } = packet::receive(server)?;
+        let Packet { sequence, body, .. } = packet::receive(server)?;
         let answer = match body.split_first() {
-            Some((0x00, _)) => {
-                drop(packet::send(server, 0, QUIT));
-                return Ok(Verdict::Ready);
-            }
+            Some((0x00, _)) => return Ok(Shaken::Session),
             Some((0xff, error)) => return refused(&body, error, settings, proven),
             // Another plugin, and a nonce of its own.
             Some((0xfe, switch)) => {
@@ -137,12 +140,12 @@ pub fn shake(server: &mut impl Stream, settings: &Settings) -> Result<Verdict, F
         };
         packet::send(server, sequence.wrapping_add(1), &answer)?;
     }
-    Ok(Verdict::pending(Line::new().text("the handshake does not end")))
+    Ok(Shaken::Over(Verdict::pending("the handshake does not end")))
 }
 
-fn refused(body: &[u8], error: &[u8], settings: &Settings, proven: bool) -> Result<Verdict, Failure> {
+fn refused(body: &[u8], error: &[u8], settings: &Settings, proven: bool) -> Result<Shaken, Failure> {
     match Refusal::parse(error) {
-        Some(refusal) => Ok(refusal.verdict(settings, proven)),
+        Some(refusal) => Ok(Shaken::Over(refusal.verdict(settings, proven))),
         None => Err(Failure::Foreign(body.to_vec())),
     }
 }

@@ -1,4 +1,5 @@
-//! `mysql`: ready when MySQL or MariaDB completes a handshake. Imports only `dial`.
+//! `mysql`: ready when MySQL or MariaDB completes a handshake, and, if asked to, has opened a database and run a query.
+//! Imports only `dial`.
 //!
 //! The handshake is always completed: servers count those that are broken off, and block a host after
 //! `max_connect_errors` of them.
@@ -11,12 +12,13 @@ mod handshake;
 mod packet;
 mod password;
 mod refusal;
+mod session;
 mod stream;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial};
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial, tls};
 use serde::Deserialize;
 
 use packet::Failure;
@@ -27,15 +29,26 @@ struct Mysql;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
+    /// The interface's port if there is none.
+    port: Option<u16>,
     /// `root` where there is none.
     user: Option<String>,
-    /// With it, a login that the server refuses is a failure. Without, who may log in is the harness's business.
+    /// With it, the server must let the user in. Without, who may log in is the harness's business, unless a database
+    /// or a query is asked for.
     password: Option<String>,
+    /// Ready only if the user can open it.
+    database: Option<String>,
+    /// Ready when the server has run it without an error.
+    query: Option<String>,
 }
 
 impl Settings {
     fn user(&self) -> &str {
         self.user.as_deref().unwrap_or("root")
+    }
+
+    fn wants_a_session(&self) -> bool {
+        self.database.is_some() || self.query.is_some()
     }
 }
 
@@ -43,24 +56,34 @@ impl Probe for Mysql {
     type Settings = Settings;
 
     fn check(context: &Context, settings: Settings) -> Verdict {
-        let Some(port) = context.port else {
+        let Some(port) = settings.port.or(context.port) else {
             return Verdict::failed(
-                "the mysql probe needs a port, and the interface declares none: set `interface.port`",
+                "the mysql probe needs a port, and the interface declares none: set `interface.port`, or `port` \
+                 in the probe's settings",
             );
         };
         match dial::connect(&context.host, port, None) {
             Ok(mut connection) => {
-                handshake::shake(&mut connection, &settings).unwrap_or_else(|failure| unanswered(&failure))
+                session::hold(&mut connection, &settings).unwrap_or_else(|failure| unanswered(&failure))
             }
             Err(denial) => undialled(&denial),
         }
     }
 
     fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
+        let fields = [
+            ("user", &settings.user),
+            ("password", &settings.password),
+            ("database", &settings.database),
+            ("query", &settings.query),
+        ];
         let mut problems = Vec::new();
-        for (field, value) in [("user", &settings.user), ("password", &settings.password)] {
+        if settings.port == Some(0) {
+            problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
+        }
+        for (field, value) in fields {
             let Some(value) = value else { continue };
-            if value.is_empty() {
+            if value.trim().is_empty() {
                 problems.push(Problem::new(field, "it is empty: leave it out"));
             }
             if value.contains('\0') {
@@ -87,6 +110,7 @@ fn undialled(denial: &Denial) -> Verdict {
 /// The port accepted, and then no whole answer came, or none of MySQL's.
 fn unanswered(failure: &Failure) -> Verdict {
     match failure {
+        Failure::Foreign(said) if tls::is_record(said) => Verdict::failed(tls::SPEAKS_TLS),
         Failure::Foreign(said) => Verdict::failed(
             Line::new().text("the port does not speak the protocol of MySQL; it said: ").bytes(said),
         ),

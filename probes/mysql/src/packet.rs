@@ -10,6 +10,10 @@ use crate::stream::Stream;
 const HEADER: u32 = 4;
 /// Longer packets do not occur in a handshake: another protocol's first bytes were taken for a length.
 const LONGEST: u32 = 4096;
+/// How much is kept of a packet that may be longer. What is looked at is at its beginning.
+const KEPT: u32 = 4096;
+/// A packet of this length is continued in the next one.
+const CONTINUED: u32 = 0xff_ffff;
 /// How much is quoted of a server that speaks something else.
 const QUOTED: usize = 128;
 
@@ -18,6 +22,8 @@ const QUOTED: usize = 128;
 pub struct Packet {
     pub sequence: u8,
     pub body: Vec<u8>,
+    /// Whether the next packet does not continue this one.
+    pub whole: bool,
 }
 
 /// Why there is no packet.
@@ -50,11 +56,7 @@ pub fn send(server: &mut impl Stream, sequence: u8, body: &[u8]) -> Result<(), D
 /// # Errors
 /// The connection ended first, or this is no such packet.
 pub fn receive(server: &mut impl Stream) -> Result<Packet, Failure> {
-    let header = take(server, HEADER)?;
-    let &[first, second, third, sequence] = header.as_slice() else {
-        return Err(Failure::Foreign(header));
-    };
-    let length = u32::from_le_bytes([first, second, third, 0]);
+    let (header, length, sequence) = header(server)?;
     if length == 0 || length > LONGEST {
         let mut said = header;
         quote(server, &mut said);
@@ -64,7 +66,37 @@ pub fn receive(server: &mut impl Stream) -> Result<Packet, Failure> {
     if body.len() < length as usize {
         return Err(Denial::Closed.into());
     }
-    Ok(Packet { sequence, body })
+    Ok(Packet { sequence, body, whole: true })
+}
+
+/// Reads one packet of any length, and keeps its beginning.
+///
+/// # Errors
+/// The connection ended first.
+pub fn receive_any(server: &mut impl Stream) -> Result<Packet, Failure> {
+    let (_, length, sequence) = header(server)?;
+    let mut body = if length == 0 { Vec::new() } else { take(server, length.min(KEPT))? };
+    let mut passed = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    while passed < length {
+        let bytes = server.receive((length - passed).min(KEPT))?;
+        if bytes.is_empty() {
+            return Err(Denial::Closed.into());
+        }
+        passed = passed.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    }
+    body.truncate(KEPT as usize);
+    Ok(Packet { sequence, body, whole: length < CONTINUED })
+}
+
+/// A packet's header, and in it its length and number.
+fn header(server: &mut impl Stream) -> Result<(Vec<u8>, u32, u8), Failure> {
+    let header = take(server, HEADER)?;
+    match header.as_slice() {
+        &[first, second, third, sequence] => {
+            Ok((header, u32::from_le_bytes([first, second, third, 0]), sequence))
+        }
+        _ => Err(Failure::Foreign(header)),
+    }
 }
 
 /// Reads this much, or as far as the connection goes; nothing at all is an error.

@@ -24,23 +24,47 @@ impl<'a> Refusal<'a> {
         Some(Self { number, message: rest.0 })
     }
 
-    /// What it says of the server's readiness. `proven`: whether the password was proven as the server asked.
+    /// What it says of the server's readiness. `proven`: the password was proven as the server asked.
     pub fn verdict(&self, settings: &Settings, proven: bool) -> Verdict {
         match self.number {
-            // Too many errors of connections from this host.
+            // Connections from here were broken off; the server counts them since it started.
             1129 => {
                 Verdict::failed(self.line().text(" (recreate the sidecar, or raise its max_connect_errors)"))
             }
-            // No account is for this host.
-            1130 => Verdict::failed(self.line().text(" (make an account for '%')")),
+            // No account is for this host, yet.
+            1130 => Verdict::pending(self.login_refused().text(" (make an account for '%')")),
+            // Accounts and passwords may be made after the port has opened.
             _ if self.is_about_login() && settings.password.is_some() && proven => {
-                Verdict::failed(Line::new().text("the server refuses the login: ").bytes(self.message))
+                Verdict::pending(self.login_refused())
+            }
+            _ if self.is_about_login() && settings.wants_a_session() => {
+                let why = if settings.password.is_some() {
+                    " (it asks for an authentication that this probe does not know: use the probe `exec`)"
+                } else {
+                    ""
+                };
+                Verdict::pending(self.login_refused().text(why))
             }
             // It answers. Who may log in is the harness's business.
             _ if self.is_about_login() => Verdict::Ready,
             // Among them 1040, 1203 (too many connections), 1053 (shutting down): all may pass.
             _ => Verdict::pending(self.line()),
         }
+    }
+
+    /// What it says of the database or the query that a session asked for. What they lack may still be made.
+    pub fn in_session(&self, settings: &Settings) -> Verdict {
+        Verdict::pending(match (self.number, &settings.database) {
+            (1049, Some(database)) => {
+                Line::new().text("the database \"").text(database).text("\" does not exist yet")
+            }
+            (1044, _) => self.login_refused(),
+            _ => Line::new().text("the query failed: ").bytes(self.message),
+        })
+    }
+
+    fn login_refused(&self) -> Line {
+        Line::new().text("the server refuses the login: ").bytes(self.message)
     }
 
     /// Access denied, with and without a password, to a database; an authentication that this client does not

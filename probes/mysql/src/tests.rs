@@ -40,7 +40,7 @@ impl Stream for Server {
 }
 
 fn verdict(says: impl Into<Vec<u8>>, settings: &Settings) -> Verdict {
-    handshake::shake(&mut Server::new(says), settings).unwrap_or_else(|failure| unanswered(&failure))
+    session::hold(&mut Server::new(says), settings).unwrap_or_else(|failure| unanswered(&failure))
 }
 
 fn packet(sequence: u8, body: &[u8]) -> Vec<u8> {
@@ -67,7 +67,7 @@ const NATIVE: &str = "mysql_native_password";
 const CACHING: &str = "caching_sha2_password";
 
 fn settings(user: Option<&str>, password: Option<&str>) -> Settings {
-    Settings { user: user.map(str::to_owned), password: password.map(str::to_owned) }
+    Settings { user: user.map(str::to_owned), password: password.map(str::to_owned), ..Settings::default() }
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn each_end_of_a_handshake_has_its_verdict() {
     let denied = "Access denied for user 'root'@'172.17.0.1' (using password: NO)";
     let no_password = Settings::default();
     let with_password = settings(None, Some("secret"));
-    let failed = Verdict::failed(format!("the server refuses the login: {denied}"));
+    let refused = Verdict::pending(format!("the server refuses the login: {denied}"));
     let state = format!("#28000{denied}");
     let switched = packet(2, b"\xfemysql_native_password\0ABCDEFGHIJKLMNOPQRST\0");
     let unknown = packet(2, b"\xfeclient_ed25519\0ABCDEFGHIJKLMNOPQRSTUVWXYZ012345");
@@ -83,9 +83,9 @@ fn each_end_of_a_handshake_has_its_verdict() {
         (vec![greeting(NATIVE), packet(2, OK)], &no_password, Verdict::Ready),
         (vec![greeting(NATIVE), refusal(2, 1045, &state)], &no_password, Verdict::Ready),
         (vec![greeting(NATIVE), refusal(2, 1698, &state)], &no_password, Verdict::Ready),
-        (vec![greeting(NATIVE), refusal(2, 1045, &state)], &with_password, failed.clone()),
+        (vec![greeting(NATIVE), refusal(2, 1045, &state)], &with_password, refused.clone()),
         (vec![greeting(CACHING), switched.clone(), packet(4, OK)], &with_password, Verdict::Ready),
-        (vec![greeting(CACHING), switched, refusal(4, 1045, &state)], &with_password, failed),
+        (vec![greeting(CACHING), switched, refusal(4, 1045, &state)], &with_password, refused),
         // What could not be proven is not held against the password.
         (vec![greeting(NATIVE), unknown, refusal(4, 1045, &state)], &with_password, Verdict::Ready),
         (vec![greeting(CACHING), packet(2, b"\x01\x03"), packet(3, OK)], &with_password, Verdict::Ready),
@@ -115,9 +115,9 @@ fn each_end_of_a_handshake_has_its_verdict() {
         (
             vec![refusal(0, 1130, "Host '172.17.0.1' is not allowed to connect to this MariaDB server")],
             &no_password,
-            Verdict::failed(
-                "Host '172.17.0.1' is not allowed to connect to this MariaDB server (error 1130) (make an \
-                 account for '%')",
+            Verdict::pending(
+                "the server refuses the login: Host '172.17.0.1' is not allowed to connect to this MariaDB server \
+                 (make an account for '%')",
             ),
         ),
         (
@@ -194,7 +194,7 @@ fn a_server_that_is_silent_is_pending() {
         (Denial::Other("no route".into()), "the connection failed: no route"),
     ];
     for (denial, expected) in rows {
-        let answer = handshake::shake(&mut Server::ending("", denial), &Settings::default());
+        let answer = session::hold(&mut Server::ending("", denial), &Settings::default());
         assert_eq!(unanswered(&answer.expect_err("nothing was said")), Verdict::pending(expected));
     }
 }
@@ -202,12 +202,99 @@ fn a_server_that_is_silent_is_pending() {
 #[test]
 fn a_handshake_is_completed_and_left_politely() {
     let mut server = Server::new([greeting(NATIVE), packet(2, OK)].concat());
-    let answer = handshake::shake(&mut server, &settings(Some("app"), None));
+    let answer = session::hold(&mut server, &settings(Some("app"), None));
     assert_eq!(answer.ok(), Some(Verdict::Ready));
     let mut response = b"\x01\x82\x08\0\0\0\0\x01\x21".to_vec();
     response.extend_from_slice(&[0; 23]);
     response.extend_from_slice(b"app\0\0mysql_native_password\0");
     assert_eq!(server.told, [packet(1, &response), packet(0, b"\x01")].concat());
+}
+
+/// A session as the server begins it, and then says this.
+fn session_then(says: &[Vec<u8>]) -> Vec<u8> {
+    [greeting(NATIVE), packet(2, OK), says.concat()].concat()
+}
+
+#[test]
+fn a_database_and_a_query_are_asked_for_in_a_session() {
+    let fields = |database: Option<&str>, query: Option<&str>| Settings {
+        database: database.map(str::to_owned),
+        query: query.map(str::to_owned),
+        ..settings(None, Some("secret"))
+    };
+    let end = || packet(5, b"\xfe\0\0\x02\0");
+    let row = |text: &[u8]| packet(4, &[&[u8::try_from(text.len()).unwrap()], text].concat());
+    let rows =
+        [vec![packet(1, b"\x01"), packet(2, b"\x03def"), end()], vec![row(b"1"), row(b""), end()]].concat();
+    let long = [rows[..3].to_vec(), vec![packet(4, &[0x61; 40_000]), end()]].concat();
+    let missing = refusal(1, 1146, "#42S02Table 'app.jobs' doesn't exist");
+    let late = refusal(4, 1317, "#70100Query execution was interrupted");
+    let both = fields(Some("app"), Some("select 1"));
+    let table: Vec<(Vec<Vec<u8>>, &Settings, Verdict)> = vec![
+        ([vec![packet(1, OK)], rows.clone()].concat(), &both, Verdict::Ready),
+        ([vec![packet(1, OK)], long].concat(), &both, Verdict::Ready),
+        (vec![packet(1, OK), packet(1, OK)], &both, Verdict::Ready),
+        (
+            vec![refusal(1, 1049, "#42000Unknown database 'app'")],
+            &both,
+            Verdict::pending("the database \"app\" does not exist yet"),
+        ),
+        (
+            vec![refusal(1, 1044, "#42000Access denied for user 'a'@'%' to database 'app'")],
+            &both,
+            Verdict::pending(
+                "the server refuses the login: Access denied for user 'a'@'%' to database 'app'",
+            ),
+        ),
+        (
+            vec![packet(1, OK), missing],
+            &both,
+            Verdict::pending("the query failed: Table 'app.jobs' doesn't exist"),
+        ),
+        (
+            [vec![packet(1, OK)], rows[..4].to_vec(), vec![late]].concat(),
+            &both,
+            Verdict::pending("the query failed: Query execution was interrupted"),
+        ),
+        (
+            vec![packet(1, OK), packet(1, b"\xfb/etc/passwd")],
+            &both,
+            Verdict::failed("the query must not ask for a file, as LOAD DATA LOCAL does"),
+        ),
+    ];
+    for (says, settings, expected) in table {
+        let quoted = String::from_utf8_lossy(&says.concat()).into_owned();
+        assert_eq!(verdict(session_then(&says), settings), expected, "{quoted}");
+    }
+    let mut server = Server::new(session_then(&[packet(1, OK), packet(1, OK)]));
+    assert_eq!(session::hold(&mut server, &both).ok(), Some(Verdict::Ready));
+    let told = [packet(0, b"\x02app"), packet(0, b"\x03select 1"), packet(0, b"\x01")].concat();
+    assert!(server.told.ends_with(&told));
+    let mut late = Server::ending(session_then(&[packet(1, OK)]), Denial::TimedOut);
+    assert_eq!(
+        session::hold(&mut late, &both).ok(),
+        Some(Verdict::pending("the query did not end in time; `limits.poll` gives it more"))
+    );
+}
+
+#[test]
+fn a_database_that_is_asked_for_is_never_passed_over() {
+    let denied = "#28000Access denied for user 'root'@'172.17.0.1'";
+    let refused = "the server refuses the login: Access denied for user 'root'@'172.17.0.1'";
+    let unknown = packet(2, b"\xfeclient_ed25519\0ABCDEFGHIJKLMNOPQRSTUVWXYZ012345");
+    let database = Settings { database: Some("app".to_owned()), ..Settings::default() };
+    let says = [greeting(NATIVE), refusal(2, 1045, denied)].concat();
+    assert_eq!(verdict(says, &database), Verdict::pending(refused));
+    let unproven = Settings { password: Some("secret".to_owned()), ..database };
+    let says = [greeting(NATIVE), unknown, refusal(4, 1045, denied)].concat();
+    assert!(matches!(verdict(says, &unproven), Verdict::Pending(pending)
+        if pending.reason.starts_with(refused) && pending.reason.contains("does not know")));
+}
+
+#[test]
+fn a_port_that_wants_tls_is_told_so() {
+    let alert = [0x15, 3, 1, 0, 2, 2, 80];
+    assert_eq!(verdict(alert, &Settings::default()), Verdict::failed(tls::SPEAKS_TLS));
 }
 
 #[test]
@@ -216,6 +303,10 @@ fn senseless_settings_are_refused_by_field() {
         (settings(Some(""), Some("")), vec!["user", "password"]),
         (settings(Some("a\0"), Some("x")), vec!["user"]),
         (settings(Some("app"), Some("x")), vec![]),
+        (
+            Settings { port: Some(0), query: Some(" ".to_owned()), ..Settings::default() },
+            vec!["port", "query"],
+        ),
         (Settings::default(), vec![]),
     ];
     for (settings, expected) in rows {

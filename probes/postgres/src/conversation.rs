@@ -12,6 +12,8 @@ use crate::stream::Stream;
 const FIRST: &[u8] = b"RENv";
 const LOGIN: &[u8] = b"RENvSKZA";
 const QUERY: &[u8] = b"ENSZATDCIGHWdc";
+/// More messages than any login has: PostgreSQL 18 sends 15 parameters, and whoever connects may get a few notices.
+const MOST_MESSAGES: usize = 500;
 
 /// How far a login is: it ends with a verdict or with a session.
 enum Step {
@@ -40,7 +42,7 @@ pub fn hold(server: &mut impl Stream, settings: &Settings, nonce: &str) -> Resul
 fn log_in(server: &mut impl Stream, settings: &Settings, nonce: &str) -> Result<Step, Failure> {
     let mut scram = None;
     let mut kinds = FIRST;
-    loop {
+    for _ in 0..MOST_MESSAGES {
         let Message { kind, body } = message::receive(server, kinds)?;
         kinds = LOGIN;
         match kind {
@@ -55,6 +57,7 @@ fn log_in(server: &mut impl Stream, settings: &Settings, nonce: &str) -> Result<
             _ => {}
         }
     }
+    Ok(Step::Over(Verdict::pending("the server sends parameters and notices, but no session begins")))
 }
 
 /// Answers one request for authentication; gives the verdict where the conversation is over with it.
@@ -71,9 +74,12 @@ fn authenticate(
         return Ok(None);
     }
     let Some(password) = &settings.password else {
-        return Ok(Some(match settings.query {
-            Some(_) => Verdict::failed("the query needs a login: add `settings.password`"),
-            None => Verdict::Ready,
+        return Ok(Some(match (&settings.query, &settings.database) {
+            (Some(_), _) => Verdict::failed("the query needs a login: add `settings.password`"),
+            (None, Some(_)) => Verdict::failed(
+                "the server says whether the database is there only after a login: add `settings.password`",
+            ),
+            (None, None) => Verdict::Ready,
         }));
     };
     let answer = match request {

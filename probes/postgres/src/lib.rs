@@ -13,7 +13,7 @@ mod stream;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial};
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial, tls};
 use serde::Deserialize;
 
 use message::Failure;
@@ -24,11 +24,14 @@ struct Postgres;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
+    /// The interface's port if there is none.
+    port: Option<u16>,
     /// `postgres` where there is none.
     user: Option<String>,
     /// The user's name where there is none.
     database: Option<String>,
-    /// With it, the probe logs in. Without, a server that asks for one takes connections, and is ready.
+    /// With it, the probe logs in. Without, a server that asks for one takes connections, and is ready, unless a
+    /// database or a query is asked for.
     password: Option<String>,
     /// Ready when the server has run it without an error.
     query: Option<String>,
@@ -42,24 +45,35 @@ impl Settings {
     fn database(&self) -> &str {
         self.database.as_deref().unwrap_or_else(|| self.user())
     }
+
+    /// Whether the server must let the user in. Otherwise who may log in is the harness's business.
+    fn wants_a_session(&self) -> bool {
+        self.password.is_some() || self.database.is_some() || self.query.is_some()
+    }
 }
 
 impl Probe for Postgres {
     type Settings = Settings;
 
     fn check(context: &Context, settings: Settings) -> Verdict {
-        let Some(port) = context.port else {
+        let Some(port) = settings.port.or(context.port) else {
             return Verdict::failed(
-                "the postgres probe needs a port, and the interface declares none: set `interface.port`",
+                "the postgres probe needs a port, and the interface declares none: set `interface.port`, or \
+                 `port` in the probe's settings",
             );
         };
-        match dial::connect(&context.host, port, None) {
-            Ok(mut connection) => {
-                let nonce = password::nonce(&[&context.sidecar, &context.host], context.elapsed_ms);
-                conversation::hold(&mut connection, &settings, &nonce)
-                    .unwrap_or_else(|failure| unanswered(&failure))
+        let mut connection = match dial::connect(&context.host, port, None) {
+            Ok(connection) => connection,
+            Err(denial) => return undialled(&denial),
+        };
+        let nonce = password::nonce(&[&context.sidecar, &context.host], context.elapsed_ms);
+        match conversation::hold(&mut connection, &settings, &nonce) {
+            // As OpenSSL does it with what is no greeting of its own.
+            Err(Failure::Connection(Denial::Closed)) if tls::greeting(&context.host, port).is_some() => {
+                Verdict::failed(tls::SPEAKS_TLS)
             }
-            Err(denial) => undialled(&denial),
+            Err(failure) => unanswered(&failure),
+            Ok(verdict) => verdict,
         }
     }
 
@@ -71,6 +85,9 @@ impl Probe for Postgres {
             ("query", &settings.query),
         ];
         let mut problems = Vec::new();
+        if settings.port == Some(0) {
+            problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
+        }
         for (field, value) in fields {
             let Some(value) = value else { continue };
             if value.trim().is_empty() {
@@ -100,6 +117,7 @@ fn undialled(denial: &Denial) -> Verdict {
 /// The port accepted, and then no whole answer came, or none of PostgreSQL's.
 fn unanswered(failure: &Failure) -> Verdict {
     match failure {
+        Failure::Foreign(said) if tls::is_record(said) => Verdict::failed(tls::SPEAKS_TLS),
         Failure::Foreign(said) => Verdict::failed(
             Line::new().text("the port does not speak the protocol of PostgreSQL; it said: ").bytes(said),
         ),

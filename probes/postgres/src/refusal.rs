@@ -29,15 +29,15 @@ impl<'a> Refusal<'a> {
 
     /// What it says of the server's readiness, where it answers a session's start.
     pub fn verdict(&self, settings: &Settings) -> Verdict {
-        let logs_in = settings.password.is_some() || settings.query.is_some();
         match self.code {
             // Starting up, recovering, shutting down; too many connections, or out of memory.
             [b'5', b'7', b'P', ..] | [b'5', b'3', ..] => Verdict::pending(self.line()),
             b"3D000" if settings.database.is_some() || settings.query.is_some() => Verdict::pending(
                 Line::new().text("the database \"").text(settings.database()).text("\" does not exist yet"),
             ),
-            [b'2', b'8', ..] if logs_in => {
-                Verdict::failed(Line::new().text("PostgreSQL refuses the login: ").bytes(self.message))
+            // The role, its password and the rules of access may be made after the port has opened.
+            [b'2', b'8', ..] if settings.wants_a_session() => {
+                Verdict::pending(Line::new().text("the server refuses the login: ").bytes(self.message))
             }
             // It takes connections. Who may log in, and to what, is the harness's business.
             b"3D000" | [b'2', b'8', ..] => Verdict::Ready,

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use farrier_probe::testing::{Peer, Sidecar};
+
 use super::*;
 use crate::stream::Stream;
 
@@ -69,6 +71,7 @@ fn settings(fields: &[(&str, &str)]) -> Settings {
     let field =
         |name: &str| fields.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     Settings {
+        port: None,
         user: field("user"),
         database: field("database"),
         password: field("password"),
@@ -158,6 +161,46 @@ fn a_database_that_is_asked_for_is_waited_for() {
 }
 
 #[test]
+fn a_database_that_is_asked_for_is_never_passed_over() {
+    let fields = settings(&[("database", "app")]);
+    let role = error("28000", "role \"postgres\" does not exist");
+    assert_eq!(
+        verdict([request(0, b""), role].concat(), &fields),
+        Verdict::pending("the server refuses the login: role \"postgres\" does not exist")
+    );
+    for request in [request(3, b""), request(5, b"salt"), request(10, b"SCRAM-SHA-256\0\0")] {
+        assert_eq!(
+            verdict(request, &fields),
+            Verdict::failed(
+                "the server says whether the database is there only after a login: add `settings.password`"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_login_without_an_end_has_a_verdict() {
+    let endless = Verdict::pending("the server sends parameters and notices, but no session begins");
+    for kind in [b'S', b'N'] {
+        let stream = message(kind, b"a\0b\0").repeat(100_000);
+        assert_eq!(verdict([request(0, b""), stream].concat(), &Settings::default()), endless);
+    }
+}
+
+#[test]
+fn a_port_that_wants_tls_is_told_so() {
+    // As OpenSSL does it: whatever is no greeting of its own is closed.
+    let tls = Peer::answers(|said| {
+        Some(if said.starts_with(&[0x16, 3]) { vec![0x16, 3, 3, 0, 1] } else { Vec::new() })
+    });
+    let alerts = Peer::new().sends([0x15, 3, 1, 0, 2, 2, 80]);
+    for peer in [tls, alerts] {
+        let sidecar = Sidecar::new().settings(r#"{"port": 6432}"#).port(5432).accepts(6432, peer);
+        assert_eq!(sidecar.check::<Postgres>(), Verdict::failed(tls::SPEAKS_TLS));
+    }
+}
+
+#[test]
 fn a_session_is_asked_for_and_left_politely() {
     let mut server = Server::new(session());
     let fields = settings(&[("user", "app")]);
@@ -174,8 +217,9 @@ fn a_session_is_asked_for_and_left_politely() {
 #[test]
 fn a_password_is_proven_as_the_server_asks() {
     let wrong = error("28P01", "password authentication failed for user \"postgres\"");
-    let refused =
-        Verdict::failed("PostgreSQL refuses the login: password authentication failed for user \"postgres\"");
+    let refused = Verdict::pending(
+        "the server refuses the login: password authentication failed for user \"postgres\"",
+    );
     let with_password = settings(&[("password", "secret")]);
     assert_eq!(verdict([request(3, b""), session()].concat(), &with_password), Verdict::Ready);
     assert_eq!(verdict([request(5, b"salt"), session()].concat(), &with_password), Verdict::Ready);
@@ -218,6 +262,7 @@ fn senseless_settings_are_refused_by_field() {
         (settings(&[("user", ""), ("query", " ")]), vec!["user", "query"]),
         (settings(&[("password", "a\0b"), ("database", "\0")]), vec!["database", "password"]),
         (settings(&[("user", "app"), ("database", "app"), ("password", "x"), ("query", "select 1")]), vec![]),
+        (Settings { port: Some(0), ..Settings::default() }, vec!["port"]),
         (Settings::default(), vec![]),
     ];
     for (settings, expected) in rows {

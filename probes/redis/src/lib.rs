@@ -1,4 +1,5 @@
-//! `redis`: ready when Redis answers PING, after it has loaded its data. Imports only `dial`.
+//! `redis`: ready when Redis answers PING, has loaded its data, and, as a replica, has synchronised with its master.
+//! Imports only `dial`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
@@ -11,9 +12,10 @@ mod stream;
 use alloc::string::String;
 use alloc::{vec, vec::Vec};
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial};
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial, tls};
 use serde::Deserialize;
 
+use protocol::Conversation;
 use stream::Stream;
 
 struct Redis;
@@ -22,6 +24,8 @@ struct Redis;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
+    /// The interface's port if there is none.
+    port: Option<u16>,
     /// Whose password it is; the server's default user where there is none.
     username: Option<String>,
     /// Sent before PING.
@@ -32,19 +36,31 @@ impl Probe for Redis {
     type Settings = Settings;
 
     fn check(context: &Context, settings: Settings) -> Verdict {
-        let Some(port) = context.port else {
+        let Some(port) = settings.port.or(context.port) else {
             return Verdict::failed(
-                "the redis probe needs a port, and the interface declares none: set `interface.port`",
+                "the redis probe needs a port, and the interface declares none: set `interface.port`, or `port` \
+                 in the probe's settings",
             );
         };
-        match dial::connect(&context.host, port, None) {
-            Ok(mut connection) => ask(&mut connection, &settings),
-            Err(denial) => undialled(&denial),
+        let mut connection = match dial::connect(&context.host, port, None) {
+            Ok(connection) => connection,
+            Err(denial) => return undialled(&denial),
+        };
+        match converse(&mut connection, &settings) {
+            // As OpenSSL does it with what is no greeting of its own.
+            Err(Denial::Closed) if tls::greeting(&context.host, port).is_some() => {
+                Verdict::failed(tls::SPEAKS_TLS)
+            }
+            Err(denial) => unanswered(&denial),
+            Ok(verdict) => verdict,
         }
     }
 
     fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
         let mut problems = Vec::new();
+        if settings.port == Some(0) {
+            problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
+        }
         for (field, value) in [("username", &settings.username), ("password", &settings.password)] {
             if value.as_ref().is_some_and(String::is_empty) {
                 problems.push(Problem::new(field, "it is empty: leave it out"));
@@ -59,23 +75,24 @@ impl Probe for Redis {
 
 farrier_probe::export!(Redis with settings);
 
-/// Logs in where a password is set, and asks.
-fn ask(server: &mut impl Stream, settings: &Settings) -> Verdict {
-    converse(server, settings).unwrap_or_else(|denial| unanswered(&denial))
-}
-
+/// Logs in if a password is set, and asks.
 fn converse(server: &mut impl Stream, settings: &Settings) -> Result<Verdict, Denial> {
+    let mut server = Conversation::new(server);
     if let Some(password) = &settings.password {
         let mut words = vec!["AUTH"];
         words.extend(settings.username.as_deref());
         words.push(password);
-        let reply = protocol::call(server, &words)?;
-        if reply != b"+OK" {
-            return Ok(answer::to_auth(&reply));
+        if let Some(refused) = answer::to_auth(&server.call(&words)?) {
+            return Ok(refused);
         }
     }
-    let reply = protocol::call(server, &["PING"])?;
-    Ok(answer::to_ping(&reply))
+    if let Some(not_yet) = answer::to_ping(&server.call(&["PING"])?) {
+        return Ok(not_yet);
+    }
+    // A server that does not tell, for want of a permission or of the command, is taken for no replica.
+    let reply = server.call(&["INFO", "replication"])?;
+    let info = server.text_of(&reply)?.unwrap_or_default();
+    Ok(answer::to_replication(&info).unwrap_or(Verdict::Ready))
 }
 
 /// Why there is no connection. Only a missing grant cannot mend itself while the server starts.

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use farrier_probe::testing::{Peer, Sidecar};
+
 use super::*;
 
 /// Says this, whatever it is told, and keeps what it was told.
@@ -38,13 +40,25 @@ impl Stream for Server {
     }
 }
 
+fn ask(server: &mut Server, settings: &Settings) -> Verdict {
+    converse(server, settings).unwrap_or_else(|denial| unanswered(&denial))
+}
+
+fn login(username: Option<&str>, password: Option<&str>) -> Settings {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    Settings { port: None, username: owned(username), password: owned(password) }
+}
+
+const PING: &str = "*1\r\n$4\r\nPING\r\n";
+const INFO: &str = "*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n";
 const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 const PROTECTED: &str = "DENIED Redis is running in protected mode because protected mode is enabled";
 
 #[test]
 fn each_reply_to_ping_has_its_verdict() {
     let rows: &[(&str, Verdict)] = &[
-        ("+PONG\r\n", Verdict::Ready),
+        ("+PONG\r\n-NOPERM this user has no permissions to run the 'info' command\r\n", Verdict::Ready),
+        ("+PONG\r\n-ERR unknown command `INFO`\r\n", Verdict::Ready),
         ("-LOADING Redis is loading the dataset in memory\r\n", Verdict::pending(LOADING)),
         (
             "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
@@ -59,7 +73,7 @@ fn each_reply_to_ping_has_its_verdict() {
         ),
         (
             "-DENIED Redis is running in protected mode because protected mode is enabled\r\n",
-            Verdict::failed(format!("Redis refuses: {PROTECTED}")),
+            Verdict::pending(PROTECTED),
         ),
         (
             "HTTP/1.1 400 Bad Request\r\n\r\n",
@@ -73,7 +87,7 @@ fn each_reply_to_ping_has_its_verdict() {
     for (says, expected) in rows {
         let mut server = Server::new(*says);
         assert_eq!(ask(&mut server, &Settings::default()), *expected, "{says}");
-        assert_eq!(server.told, b"*1\r\n$4\r\nPING\r\n");
+        assert!(server.told.starts_with(PING.as_bytes()), "{says}");
     }
 }
 
@@ -93,47 +107,99 @@ fn a_server_that_is_silent_is_pending() {
 #[test]
 fn an_endless_reply_is_cut() {
     let mut server = Server::new(vec![b'-'; 1 << 20]);
-    assert!(matches!(ask(&mut server, &Settings::default()), Verdict::Failed(_)));
+    assert!(matches!(ask(&mut server, &Settings::default()), Verdict::Pending(_)));
+    assert!(server.says.len() > 1 << 19);
+    let mut server = Server::new([b"+PONG\r\n$99999999999\r\n".as_slice(), &vec![b'x'; 1 << 20]].concat());
+    assert_eq!(ask(&mut server, &Settings::default()), Verdict::Ready);
     assert!(server.says.len() > 1 << 19);
 }
 
 #[test]
+fn a_replica_is_ready_when_it_has_synchronised() {
+    let behind = "the replica has not synchronised with its master yet: ";
+    let rows = [
+        ("role:master\r\nconnected_slaves:1\r\n", Verdict::Ready),
+        ("role:slave\r\nmaster_link_status:up\r\nmaster_sync_in_progress:0\r\n", Verdict::Ready),
+        (
+            "role:slave\r\nmaster_link_status:down\r\nmaster_sync_in_progress:0\r\n",
+            Verdict::pending(format!("{behind}master_link_status is down")),
+        ),
+        (
+            "role:slave\r\nmaster_link_status:up\r\nmaster_sync_in_progress:1\r\n",
+            Verdict::pending(format!("{behind}a synchronisation is in progress")),
+        ),
+        ("", Verdict::Ready),
+    ];
+    for (info, expected) in rows {
+        let text = format!("# Replication\r\n{info}");
+        let mut server = Server::new(format!("+PONG\r\n${}\r\n{text}\r\n", text.len()));
+        assert_eq!(ask(&mut server, &Settings::default()), expected, "{info}");
+        assert_eq!(String::from_utf8_lossy(&server.told), format!("{PING}{INFO}"));
+    }
+    let mut cut = Server::new("+PONG\r\n$500\r\n# Replication\r\nrole:slave\r\n");
+    assert!(matches!(ask(&mut cut, &Settings::default()), Verdict::Pending(_)));
+}
+
+#[test]
+fn a_port_that_wants_tls_is_told_so() {
+    // As OpenSSL does it: whatever is no greeting of its own is closed.
+    let tls = Peer::answers(|said| {
+        Some(if said.starts_with(&[0x16, 3]) { vec![0x16, 3, 3, 0, 1] } else { Vec::new() })
+    });
+    let alerts = Peer::new().sends([0x15, 3, 1, 0, 2, 2, 80]);
+    for peer in [tls, alerts] {
+        let sidecar = Sidecar::new().port(6379).accepts(6379, peer);
+        assert_eq!(sidecar.check::<Redis>(), Verdict::failed(tls::SPEAKS_TLS));
+    }
+    let closes = Sidecar::new().port(6379).accepts(6379, Peer::new());
+    let closed = Verdict::pending("the port accepts connections, but closes them without an answer");
+    assert_eq!(closes.check::<Redis>(), closed);
+}
+
+#[test]
+fn the_settings_may_name_another_port() {
+    let pong = Peer::new().expects(PING).sends("+PONG\r\n").expects(INFO).sends("-ERR no\r\n");
+    let sidecar = Sidecar::new().port(6379).settings(r#"{"port": 9000}"#).accepts(9000, pong);
+    assert_eq!(sidecar.check::<Redis>(), Verdict::Ready);
+}
+
+#[test]
 fn a_password_is_sent_first() {
-    let told = "*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$6\r\ns\u{e9}cre\r\n*1\r\n$4\r\nPING\r\n";
-    let mut server = Server::new("+OK\r\n+PONG\r\n");
-    let settings = Settings { username: Some("app".into()), password: Some("s\u{e9}cre".into()) };
+    let told = format!("*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$6\r\ns\u{e9}cre\r\n{PING}{INFO}");
+    let mut server = Server::new("+OK\r\n+PONG\r\n-ERR no\r\n");
+    let settings = login(Some("app"), Some("s\u{e9}cre"));
     assert_eq!(ask(&mut server, &settings), Verdict::Ready);
     assert_eq!(String::from_utf8_lossy(&server.told), told);
 }
 
 #[test]
 fn each_reply_to_auth_has_its_verdict() {
-    let wrong = "Redis refuses the password: correct `settings.password` or `settings.username`: ";
+    let refused = |text: &str| Verdict::pending(format!("the server refuses the login: {text}"));
     let rows = [
         (
             "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
-            Verdict::failed(format!("{wrong}WRONGPASS invalid username-password pair or user is disabled.")),
+            refused("WRONGPASS invalid username-password pair or user is disabled."),
         ),
-        ("-ERR invalid password\r\n", Verdict::failed(format!("{wrong}ERR invalid password"))),
+        ("-ERR invalid password\r\n", refused("ERR invalid password")),
         (
             "-ERR Client sent AUTH, but no password is set\r\n",
-            Verdict::failed("Redis refuses: ERR Client sent AUTH, but no password is set"),
+            refused("ERR Client sent AUTH, but no password is set"),
         ),
         ("-LOADING Redis is loading the dataset in memory\r\n", Verdict::pending(LOADING)),
     ];
     for (says, expected) in rows {
-        let settings = Settings { username: None, password: Some("x".into()) };
+        let settings = login(None, Some("x"));
         assert_eq!(ask(&mut Server::new(says), &settings), expected);
     }
 }
 
 #[test]
 fn senseless_settings_are_refused_by_field() {
-    let some = |text: &str| Some(text.to_owned());
     let rows = [
-        (Settings { username: some("app"), password: None }, vec!["username"]),
-        (Settings { username: some(""), password: some("") }, vec!["username", "password"]),
-        (Settings { username: None, password: some("x") }, vec![]),
+        (login(Some("app"), None), vec!["username"]),
+        (login(Some(""), Some("")), vec!["username", "password"]),
+        (login(None, Some("x")), vec![]),
+        (Settings { port: Some(0), ..Settings::default() }, vec!["port"]),
         (Settings::default(), vec![]),
     ];
     for (settings, expected) in rows {

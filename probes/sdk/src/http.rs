@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::dial::{self, Connection};
+use crate::tls::{self, SPEAKS_TLS};
 use crate::{Denial, Line, Verdict};
 
 pub use body::Response;
@@ -61,10 +62,7 @@ impl Failure {
             Self::Unanswered => {
                 Verdict::pending("the port accepts connections, but closes them without an answer")
             }
-            // An alert, or the start of a handshake, of any version of TLS.
-            Self::NotHttp(bytes) if matches!(bytes.as_slice(), [0x15 | 0x16, 3, ..]) => Verdict::failed(
-                "the port speaks TLS, and this probe plain HTTP: name a port without TLS, or choose another probe",
-            ),
+            Self::NotHttp(bytes) if tls::is_record(bytes) => Verdict::failed(SPEAKS_TLS),
             Self::NotHttp(bytes) => Verdict::pending(
                 Line::new().text("the answer is not HTTP: ").bytes(crate::line::first(bytes)),
             ),
@@ -75,11 +73,19 @@ impl Failure {
     }
 }
 
-/// Sends one request on a connection of its own, and reads the head of its answer.
+/// Sends one request on a connection of its own, and reads the head of its answer. If the server closes the
+/// connection without one, a greeting in TLS tells whether that is what it waits for.
 ///
 /// # Errors
 /// Why there is no answer.
 pub fn send(host: &str, port: u16, request: &Request<'_>) -> Result<Response, Failure> {
+    exchange(host, port, request).map_err(|failure| match failure {
+        Failure::Unanswered => tls::greeting(host, port).map_or(Failure::Unanswered, Failure::NotHttp),
+        failure => failure,
+    })
+}
+
+fn exchange(host: &str, port: u16, request: &Request<'_>) -> Result<Response, Failure> {
     let connection = dial::connect(host, port, None).map_err(Failure::Undialled)?;
     let bytes = encode(host, port, request);
     // A server that refuses early may have answered and closed before it read everything.

@@ -30,6 +30,7 @@ mod probe;
 mod settings;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+pub mod tls;
 mod verdict;
 
 pub use bindings::settings::exports::farrier::probe::settings::Problem;

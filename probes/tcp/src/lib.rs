@@ -1,10 +1,17 @@
-//! `tcp`: ready when the sidecar's declared port accepts a connection. Imports only `dial`.
+//! `tcp`: ready when a port of the sidecar accepts a connection: the declared one, or the one that the settings name.
+//! Imports only `dial`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
+extern crate alloc;
+
+mod settings;
+
 use core::time::Duration;
 
-use farrier_probe::{Context, Denial, Line, NoSettings, Probe, Verdict, dial};
+use farrier_probe::{Context, Denial, Line, Probe, Verdict, dial};
+
+use settings::Settings;
 
 /// How long one dial may take: the most that a host allows. `TIMED_OUT` names it.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -13,14 +20,14 @@ const TIMED_OUT: &str = "no answer within 1 s";
 struct Tcp;
 
 impl Probe for Tcp {
-    type Settings = NoSettings;
+    type Settings = Settings;
 
-    fn check(context: &Context, _: NoSettings) -> Verdict {
-        match context.port {
+    fn check(context: &Context, settings: Settings) -> Verdict {
+        match settings.port.or(context.port) {
             Some(port) => verdict(dial::connect(&context.host, port, Some(TIMEOUT)).map(drop)),
             None => Verdict::failed(
-                "the tcp probe needs a port, and the interface declares none: set `interface.port`, or choose \
-                 another probe",
+                "the tcp probe needs a port, and the interface declares none: set `interface.port`, or `port` in \
+                 the probe's settings",
             ),
         }
     }
@@ -39,10 +46,12 @@ fn verdict(dialled: Result<(), Denial>) -> Verdict {
     }
 }
 
-farrier_probe::export!(Tcp);
+farrier_probe::export!(Tcp with settings);
 
 #[cfg(test)]
 mod tests {
+    use farrier_probe::testing::{Peer, Sidecar};
+
     use super::*;
 
     #[test]
@@ -67,6 +76,13 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_may_name_another_port() {
+        let sidecar = Sidecar::new().port(5432).accepts(5432, Peer::refuses()).accepts(9000, Peer::new());
+        assert_eq!(sidecar.check::<Tcp>(), Verdict::pending("connection refused"));
+        assert_eq!(sidecar.settings(r#"{"port":9000}"#).check::<Tcp>(), Verdict::Ready);
+    }
+
+    #[test]
     fn without_a_port_there_is_nothing_to_wait_for() {
         let context = Context {
             sidecar: "db".into(),
@@ -78,7 +94,7 @@ mod tests {
             settings: "{}".into(),
         };
         assert!(
-            matches!(Tcp::check(&context, NoSettings), Verdict::Failed(reason) if reason.contains("port"))
+            matches!(Tcp::check(&context, Settings::default()), Verdict::Failed(reason) if reason.contains("port"))
         );
     }
 }

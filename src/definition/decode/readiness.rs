@@ -8,7 +8,7 @@ use super::grants;
 use super::interface;
 use super::reader::{Reader, Table, nearest};
 use super::successes;
-use crate::definition::model::{Layer, Limits, ProbeReference, Readiness};
+use crate::definition::model::{Grants, Layer, Limits, ProbeReference, Readiness};
 use crate::definition::node::{Node, Value};
 use crate::definition::schema;
 use crate::error::{Code, Problem};
@@ -17,8 +17,8 @@ use crate::error::{Code, Problem};
 pub const BUILT_IN: [&str; 11] =
     ["tcp", "healthcheck", "exec", "skip", "http", "log", "postgres", "redis", "mysql", "grpc", "mcp"];
 /// Those of them that have settings.
-const WITH_SETTINGS: [&str; 7] = ["http", "log", "postgres", "redis", "mysql", "grpc", "mcp"];
-/// Those that ask at a port: the declared one, or where they have settings the one that `port` there names.
+const WITH_SETTINGS: [&str; 8] = ["tcp", "http", "log", "postgres", "redis", "mysql", "grpc", "mcp"];
+/// Those that ask at a port: the declared one, or the one that `port` in their settings names.
 const DIALLING: [&str; 7] = ["tcp", "http", "postgres", "redis", "mysql", "grpc", "mcp"];
 /// How long a wait lasts where nothing is declared; the Python launcher's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ pub fn decode(
             command: None,
             sha256: None,
             settings: serde_json::Map::new(),
-            grants: crate::definition::model::Grants::default(),
+            grants: Grants::default(),
             limits: Limits::default(),
             field: "readiness".to_owned(),
         }]);
@@ -100,7 +100,7 @@ fn one(
     let probe = probe?;
     match &probe {
         ProbeReference::Named(name) if BUILT_IN.contains(&name.as_str()) => {
-            built_in(table, field, name, command.is_some(), reader);
+            built_in(table, field, name, command.is_some(), &grants, reader);
         }
         _ => custom(table, field, &probe, around.layer, reader),
     }
@@ -158,8 +158,7 @@ fn probe(
         "healthcheck" if has_command => "exec",
         other => other,
     };
-    let names_a_port = WITH_SETTINGS.contains(&name) && names_a_port(table);
-    if DIALLING.contains(&name) && around.has_port == Some(false) && !names_a_port {
+    if DIALLING.contains(&name) && around.has_port == Some(false) && !names_a_port(table) {
         let message = format!("`{field}.{key}` is \"{name}\", but the interface has no port to dial");
         let hint = "Or declare the port: `interface.kind = \"port\"` with `interface.port = 5432`.";
         let problem = Problem::error(Code::ConflictingFields, message);
@@ -276,14 +275,27 @@ fn settings(
     None
 }
 
-/// Built-in probes need no grants, and some have no settings: these would be promises that nothing keeps.
-fn built_in(table: Table<'_>, field: &str, name: &str, has_command: bool, reader: &mut Reader<'_>) {
+/// Built-in probes need no grants but those to dial, which may be written, and some have no settings: these would be
+/// promises that nothing keeps.
+fn built_in(
+    table: Table<'_>,
+    field: &str,
+    name: &str,
+    has_command: bool,
+    grants: &Grants,
+    reader: &mut Reader<'_>,
+) {
+    let only_dials = *grants == Grants { dial: grants.dial.clone(), ..Grants::default() };
     for (key, reason) in [
         ("grants", "it is granted exactly what it needs"),
         ("sha256", "it comes with farrier itself"),
         ("settings", "it has none"),
     ] {
-        let accepted = key == "settings" && WITH_SETTINGS.contains(&name);
+        let accepted = match key {
+            "settings" => WITH_SETTINGS.contains(&name),
+            "grants" => DIALLING.contains(&name) && only_dials,
+            _ => false,
+        };
         if table.get(key).is_some() && !accepted {
             let message =
                 format!("`{field}.{key}` is not accepted with the built-in probe `{name}`: {reason}");

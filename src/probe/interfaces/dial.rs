@@ -48,7 +48,10 @@ impl dial_interface::Host for HostState {
         let timeout = self.left().min(asked).min(DIAL_TIMEOUT);
         let connected = dialler.connect(address, timeout).await;
         self.observed.dials += 1;
-        self.observed.refused += u32::from(matches!(connected, Err(DialError::Refused)));
+        if matches!(connected, Err(DialError::Refused)) {
+            self.observed.refused += 1;
+            self.observed.refused_at = Some((host, port));
+        }
         self.observed.dialled = Some(match &connected {
             Ok(_) => Dialled::Connected,
             Err(DialError::Refused) => Dialled::Refused,
@@ -73,6 +76,10 @@ impl dial_interface::Host for HostState {
 impl HostConnection for HostState {
     async fn read(&mut self, connection: Resource<Connection>, max: u32) -> Answer<Vec<u8>> {
         let limit = self.left();
+        if limit.is_zero() {
+            // Whoever sends without end would otherwise keep the guest from answering at all.
+            return Ok(Err(self.unanswered()));
+        }
         let stream = &mut self.table.get_mut(&connection)?.0;
         let mut buffer = vec![0; max.clamp(1, READ_BYTES) as usize];
         Ok(match tokio::time::timeout(limit, stream.read(&mut buffer)).await {
@@ -81,10 +88,7 @@ impl HostConnection for HostState {
                 Ok(buffer)
             }
             Ok(Err(error)) => Err(denial(&error)),
-            Err(_) => {
-                self.deadline.let_answer();
-                Err(Denial::TimedOut)
-            }
+            Err(_) => Err(self.unanswered()),
         })
     }
 

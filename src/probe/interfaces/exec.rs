@@ -34,10 +34,7 @@ impl Host for HostState {
                 Err(Denial::Other(text))
             }
             Outcome::Failed(error) => Err(engine_denial(&error)),
-            Outcome::StillRunning => {
-                self.deadline.let_answer();
-                Err(Denial::TimedOut)
-            }
+            Outcome::StillRunning => Err(self.unanswered()),
             Outcome::NoTurn => {
                 self.deadline.let_answer();
                 Err(no_turn())

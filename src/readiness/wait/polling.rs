@@ -283,7 +283,7 @@ fn no_answer(condition: &Condition, limits: Limits) -> String {
     format!("{NO_ANSWER} within {}", limit(whole))
 }
 
-fn poll_limits(condition: &Condition, left: Duration) -> Limits {
+pub(super) fn poll_limits(condition: &Condition, left: Duration) -> Limits {
     let declared = condition.readiness.limits;
     let poll = if condition.found.built_in
         && condition.found.executes()

@@ -80,13 +80,18 @@ fn what_is_no_answer_is_told_apart() {
         let told = format!("{peer:?}");
         assert_eq!(exchange(peer, &GET), expected, "{told}");
     }
+    // As OpenSSL does it: whatever is no greeting of its own is closed.
+    let tls = Peer::answers(|said| {
+        Some(if said.starts_with(&[0x16, 3]) { vec![0x16, 3, 3, 0, 1] } else { Vec::new() })
+    });
+    assert_eq!(exchange(tls, &GET), Err(Failure::NotHttp(vec![0x16, 3, 3, 0, 1])));
     let endless = Peer::new().sends(format!("HTTP/1.1 200 OK\r\nA: {}", "b".repeat(40_000))).stalls();
     assert!(matches!(exchange(endless, &GET), Err(Failure::NotHttp(_))));
 }
 
 #[test]
 fn a_request_is_sent_as_it_was_given() {
-    let sidecar = Sidecar::new().accepts(8080, Peer::new());
+    let sidecar = Sidecar::new().accepts(8080, Peer::new().sends("HTTP/1.1 204 No Content\r\n\r\n"));
     let request =
         Request { method: "POST", path: "/a?b", headers: &[("host", "here"), ("A", "b c")], body: b"{}" };
     sidecar.run(|| {
