@@ -12,6 +12,10 @@ use crate::probe::interfaces::Observed;
 mod answer;
 mod shell;
 
+/// What to do if nothing listens, or where something does could not be told.
+pub(super) const NOTHING_LISTENS: &str = "Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 \
+                                          alone, and on the port under [interface].";
+
 /// What is probably wrong, where the evidence supports one sentence about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -255,9 +259,7 @@ impl Cause {
             Self::ListensElsewhere { .. } => {
                 "Write the port that it listens on under [interface], or let it listen on that one."
             }
-            Self::ListensNowhere { .. } => {
-                "Let the server listen on 0.0.0.0, not on 127.0.0.1 alone, and on the port under [interface]."
-            }
+            Self::ListensNowhere { .. } => NOTHING_LISTENS,
             Self::ProtocolFails => {
                 "Check that [readiness] names the probe for this kind of server, and its port."
             }

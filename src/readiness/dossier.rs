@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::cause::{self, Cause, Evidence};
+use super::cause::{self, Cause, Evidence, NOTHING_LISTENS};
 use super::listeners;
 use super::older_data;
 use super::phase::Phase;
@@ -219,8 +219,7 @@ impl Dossier {
                 if let Some(step) = &step {
                     say(step);
                 } else if unknown && self.newest_answer() == Some(REFUSED) {
-                    say("Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 alone, \
-                         and on the port under [interface].");
+                    say(NOTHING_LISTENS);
                 }
                 say("If it only needs longer, raise `timeout` under [readiness].");
             }
