@@ -25,6 +25,7 @@ fn define(scene: &Scene, image: &str, arguments: &str, rest: &str) {
 
 fn up(scene: &Scene, options: &[&str]) -> (Outcome, Events) {
     let path = scene.path("events.jsonl");
+    drop(std::fs::remove_file(&path));
     let outcome = scene.farrier(["up", "--events"]).arg(&path).args(options).output();
     (outcome.assert_code(125), Events::read(&path))
 }

@@ -275,8 +275,8 @@ fn settings(
     None
 }
 
-/// Built-in probes need no grants but those to dial, which may be written, and some have no settings: these would be
-/// promises that nothing keeps.
+/// Built-in probes need no grants, and some have no settings: these would be promises that nothing keeps. Only the grant
+/// of another port, which the settings name, may be written.
 fn built_in(
     table: Table<'_>,
     field: &str,
@@ -293,7 +293,7 @@ fn built_in(
     ] {
         let accepted = match key {
             "settings" => WITH_SETTINGS.contains(&name),
-            "grants" => DIALLING.contains(&name) && only_dials,
+            "grants" => DIALLING.contains(&name) && names_a_port(table) && only_dials,
             _ => false,
         };
         if table.get(key).is_some() && !accepted {
