@@ -104,8 +104,9 @@ fn postgresql_that_recovers_is_not_ready() {
                    echo 'host all all all trust' >>/tmp/data/pg_hba.conf && : >/tmp/data/standby.signal && \
                    exec postgres -D /tmp/data -c listen_addresses='*' -c hot_standby=off\"]\n";
     let Some(database) = Database::new("postgres", postgres_image(), 5432, standby) else { return };
-    database.is_not_ready("", "10s", "the database system is not accepting connections");
-    database.run(&["pg_ctl", "promote", "-D", "/tmp/data"]);
+    database.is_waited_for("", "the database system is not accepting connections", || {
+        database.run(&["pg_ctl", "promote", "-D", "/tmp/data"]);
+    });
     database.is_ready("");
     let absent = "the database \"app\" does not exist yet";
     database.fails_for("database = \"app\"", "3s", absent, "database-missing");
@@ -259,20 +260,17 @@ fn mariadb_whose_accounts_and_databases_come_later_is_waited_for() {
 
 #[test]
 fn mariadb_whose_accounts_are_for_other_hosts_is_waited_for() {
-    let init = "entrypoint = [\"sh\", \"-c\", \"mariadb-entrypoint --init-file=/tmp/init\"]\n";
-    let local = "drop user root@'%'; drop user app@'%'; create or replace user root@localhost;\\n\
-                 grant all on *.* to root@localhost with grant option;";
-    let init = init.replace(
-        "mariadb-entrypoint",
-        &format!("printf \\\"{local}\\\" >/tmp/init; exec mariadb-entrypoint"),
-    );
-    let Some(database) = Database::new("mysql", mariadb_image(), 3306, &init) else { return };
+    let Some(database) = Database::new("mysql", mariadb_image(), 3306, "") else { return };
+    database.is_ready("");
+    let sql = |text: &str| {
+        database.run(&["mariadb", "-uroot", "-S", "/run/mysqld/mysqld.sock", "-e", text]);
+    };
+    sql("rename user root@'%' to root@localhost; drop user app@'%'; flush privileges");
     database.is_waited_for(
         "",
         "is not allowed to connect to this MariaDB server (make an account for '%')",
         || {
-            let account = "create user app@'%' identified by 'secret'";
-            database.run(&["mariadb", "-uroot", "-S", "/run/mysqld/mysqld.sock", "-e", account]);
+            sql("create user app@'%' identified by 'secret'");
         },
     );
 }

@@ -17,6 +17,8 @@ pub use body::Response;
 const HEAD_BYTES: usize = 32 << 10;
 /// The most header lines of an answer.
 const HEADERS: usize = 100;
+/// The most answers that only announce another one (`100 Continue`, `103 Early Hints`).
+const ANNOUNCEMENTS: usize = 20;
 /// Bytes that one read asks for.
 const READ_BYTES: u32 = 16 << 10;
 
@@ -91,10 +93,15 @@ fn exchange(host: &str, port: u16, request: &Request<'_>) -> Result<Response, Fa
     // A server that refuses early may have answered and closed before it read everything.
     let sent = connection.send(&bytes);
     let mut received = Vec::new();
+    let mut announcements = 0;
     loop {
         match head(&received) {
             Parsed::Whole(head) if (100..200).contains(&head.status) => {
                 received.drain(..head.length);
+                announcements += 1;
+                if announcements > ANNOUNCEMENTS {
+                    return Err(Failure::Cut(Denial::Other("it announces an answer again and again".into())));
+                }
             }
             Parsed::Whole(head) => {
                 received.drain(..head.length);

@@ -80,6 +80,8 @@ fn what_is_no_answer_is_told_apart() {
         let told = format!("{peer:?}");
         assert_eq!(exchange(peer, &GET), expected, "{told}");
     }
+    let announced = Peer::new().sends("HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000));
+    assert_eq!(exchange(announced, &GET), cut("it announces an answer again and again"));
     // As OpenSSL does it: whatever is no greeting of its own is closed.
     let tls = Peer::answers(|said| {
         Some(if said.starts_with(&[0x16, 3]) { vec![0x16, 3, 3, 0, 1] } else { Vec::new() })
