@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::approval::{Approval, Disabled};
+use crate::definition::model::Readiness;
 use crate::definition::{self, Definition, Layer, LayerReport, budget};
 use crate::error::{Code, Failure, Problem};
 use crate::exit;
@@ -138,9 +139,9 @@ pub enum Turn {
 
 impl Prepared {
     /// Whether a component of it checks its settings in this turn.
-    fn takes_turn(&self, found: &FoundProbe, turn: Turn) -> bool {
+    fn takes_turn(&self, readiness: &Readiness, found: &FoundProbe, turn: Turn) -> bool {
         let needs_none = found.built_in || self.approval == Approval::Trusted;
-        found.component.validates_settings()
+        found.checks_settings(readiness)
             && match turn {
                 Turn::Trusted => needs_none,
                 Turn::Approved => !needs_none && self.approval == Approval::Given,
@@ -150,9 +151,10 @@ impl Prepared {
 
 /// Whether any component checks its settings in these turns.
 pub fn validates_settings(sidecars: &[Prepared], turns: &[Turn]) -> bool {
-    let mut probes =
-        sidecars.iter().flat_map(|prepared| prepared.probes.iter().map(move |found| (prepared, found)));
-    probes.any(|(prepared, found)| turns.iter().any(|turn| prepared.takes_turn(found, *turn)))
+    sidecars.iter().any(|prepared| {
+        let mut probes = prepared.sidecar.definition.readiness.iter().zip(&prepared.probes);
+        probes.any(|(readiness, found)| turns.iter().any(|turn| prepared.takes_turn(readiness, found, *turn)))
+    })
 }
 
 /// Lets the components that check their settings do so.
@@ -161,7 +163,7 @@ pub async fn validate_settings(host: &Arc<ProbeHost>, sidecars: &[Prepared], tur
     for prepared in sidecars {
         let definition = &prepared.sidecar.definition;
         for (readiness, found) in definition.readiness.iter().zip(&prepared.probes) {
-            if !prepared.takes_turn(found, turn) {
+            if !prepared.takes_turn(readiness, found, turn) {
                 continue;
             }
             let field = format!("{}.settings", readiness.field);

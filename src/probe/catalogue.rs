@@ -48,6 +48,14 @@ pub struct FoundProbe {
 }
 
 impl FoundProbe {
+    /// Whether its component has to check the settings of this readiness. The one setting of `tcp` is optional, and
+    /// without it the component need not be loaded before the engine is asked.
+    #[must_use]
+    pub fn checks_settings(&self, readiness: &Readiness) -> bool {
+        let has_none = self.built_in && self.name == "tcp" && readiness.settings.is_empty();
+        self.component.validates_settings() && !has_none
+    }
+
     /// Whether its polls execute commands in the container.
     #[must_use]
     pub fn executes(&self) -> bool {
