@@ -237,7 +237,7 @@ fn a_file_with_every_property_is_understood() {
             DialGrant::Sidecar { name: "other".to_owned(), port: 82 },
         ]
     );
-    assert_eq!(definition.place("readiness[0].settings.a[2].b").line_column().map(|at| at.0), Some(27));
+    assert_eq!(definition.place("readiness[0].settings.a[2].b").line_column().map(|at| at.0), Some(29));
 }
 
 #[test]
