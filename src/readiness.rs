@@ -6,6 +6,7 @@ pub mod barrier;
 pub(crate) mod busy;
 pub mod cause;
 pub mod dossier;
+mod excerpt;
 pub mod executions;
 pub mod listeners;
 mod look;

@@ -78,6 +78,27 @@ fn every_part_of_the_evidence_is_there() {
 }
 
 #[test]
+fn however_much_it_wrote_the_report_is_short() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let logs: Vec<String> =
+        (0..8).map(|line| format!("\"--log\", \"{line} {}\"", "\\u001b".repeat(10_000))).collect();
+    let serve = format!("command = [\"serve\", \"--port\", \"7000\", {}]", logs.join(", "));
+    let definition = format!(
+        "lifecycle = \"shared\"\nimage = \"{}\"\n{serve}\n[interface]\nkind = \"port\"\nport = 7001\n\
+         [readiness]\nprobe = \"tcp\"\ntimeout = \"2s\"\n",
+        fixture_image()
+    );
+    scene.define("db", &definition);
+    let outcome = up(&scene);
+    let told = read(&scene).one("not-ready").to_string();
+    assert!(outcome.stderr().contains("bytes)"), "what was cut is said");
+    assert!(told.len() < 100_000, "{} bytes of JSON", told.len());
+    assert!(outcome.stderr().len() < 100_000, "{} bytes of text", outcome.stderr().len());
+    let longest = outcome.stderr().lines().map(str::len).max().unwrap_or_default();
+    assert!(longest < 5_000, "a line of {longest} bytes");
+}
+
+#[test]
 fn the_signal_that_ended_it_is_named() {
     let Some(scene) = Scene::with_docker() else { return };
     let image = fixture_image();

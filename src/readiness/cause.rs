@@ -16,6 +16,9 @@ mod shell;
 pub(super) const NOTHING_LISTENS: &str = "Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 \
                                           alone, and on the port under [interface].";
 
+/// Ports that are named at once.
+const MOST_PORTS: usize = 10;
+
 /// What is probably wrong, where the evidence supports one sentence about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -199,8 +202,12 @@ impl Cause {
                 )
             }
             Self::ListensElsewhere { port, ports } => {
-                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-                format!("it does not listen on port {port}, but on {}", ports.join(", "))
+                let shown: Vec<String> = ports.iter().take(MOST_PORTS).map(u16::to_string).collect();
+                let more = match ports.len().saturating_sub(MOST_PORTS) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                format!("it does not listen on port {port}, but on {}{more}", shown.join(", "))
             }
             Self::ListensNowhere { port } => {
                 format!("nothing in its container listens on port {port}, nor on any other")

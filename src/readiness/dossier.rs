@@ -1,9 +1,11 @@
 //! Why a sidecar is not ready: the evidence, collected once, for people and for scripts.
 
+use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::cause::{self, Cause, Evidence, NOTHING_LISTENS};
+use super::excerpt::excerpt;
 use super::listeners;
 use super::older_data;
 use super::phase::Phase;
@@ -139,9 +141,16 @@ impl Dossier {
                 let asked = listeners::of(engine, &container, is_on_this_host(&container));
                 self.listeners = tokio::time::timeout(PATIENCE, asked).await.ok().flatten();
             }
+            container.error = excerpt(container.error);
+            if let Some(health) = &mut container.health {
+                for (_, output) in &mut health.runs {
+                    *output = excerpt(mem::take(output));
+                }
+            }
             self.container = Some(container);
         }
         self.cause = self.older_data().or_else(|| self.likely_cause());
+        self.log = self.log.into_iter().take(LOG_LINES).map(excerpt).collect();
         self.hints = self.next_steps();
         self
     }

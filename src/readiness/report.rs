@@ -6,6 +6,8 @@ use crate::engine::{Container, Status};
 
 /// Runs of the health test that are quoted.
 const HEALTH_RUNS: usize = 5;
+/// Distinct answers of a probe that are quoted.
+const ANSWERS: usize = 10;
 
 impl Dossier {
     /// The first line of the report.
@@ -47,7 +49,11 @@ fn answer_lines(answers: &Answers) -> Vec<String> {
         first.push_str(&format!(", given until {} because it reported progress", human(extended)));
     }
     let mut lines = vec![first];
-    for answer in &answers.seen {
+    let left_out = answers.seen.len().saturating_sub(ANSWERS);
+    if left_out > 0 {
+        lines.push(format!("  {left_out} earlier answers, and then:"));
+    }
+    for answer in &answers.seen[left_out..] {
         let times = if answer.count == 1 {
             format!("at {}", human(answer.first))
         } else {
