@@ -16,7 +16,8 @@ use crate::lock::{Holder, LockFolder};
 use crate::plan::{Action, NetworkPlan, SidecarPlan};
 use crate::process_limits;
 use crate::registry;
-use crate::sidecar::{LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
+use crate::shell::command_line;
+use crate::sidecar::{LABEL_NETWORK, LABEL_SCOPE, LABEL_SIDECAR, Sidecar};
 use crate::stopping::stop_and_remove;
 
 /// How long the engine may take to finish or give up a creation whose launch was killed.
@@ -347,7 +348,8 @@ fn looked_at(plan: &SidecarPlan) -> &str {
 /// An image cannot be had: what the engine's words say about why, and what to do.
 fn unavailable(sidecar: &Sidecar, reason: &str) -> Problem {
     let image = &sidecar.definition.image;
-    let try_it = format!("Try `docker pull {image}`, after `docker login` if its registry asks for it.");
+    let pull = command_line(&["docker", "pull"], &[image], &[]);
+    let try_it = format!("Try `{pull}`, after `docker login` if its registry asks for it.");
     let build_it =
         "An image that you build yourself must be built before: `docker build -t NAME .`.".to_owned();
     let (code, hints) = match meaning(reason) {
@@ -369,7 +371,9 @@ fn unavailable(sidecar: &Sidecar, reason: &str) -> Problem {
 }
 
 fn is_same_sidecar(container: &Container, spec: &ContainerSpec) -> bool {
-    container.labels.get(LABEL_SIDECAR) == spec.labels.get(LABEL_SIDECAR)
+    [LABEL_SIDECAR, LABEL_SCOPE]
+        .into_iter()
+        .all(|label| container.labels.get(label) == spec.labels.get(label))
 }
 
 fn cannot_connect(sidecar: &Sidecar, network: &str, error: &EngineError) -> Problem {

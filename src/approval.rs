@@ -1,8 +1,8 @@
 //! Trust in definitions of the workspace: whoever writes to a checkout decides what they say, so that a person
 //! approves each one before anything of it runs.
 //!
-//! `subject` names what is approved, `statement` says what that is in plain words, `fingerprint` what an approval is for, `question` and
-//! `terminal` ask, `store` keeps the answers.
+//! `subject` names what is approved, `statement` says what that is in plain words, `fingerprint` what an approval is
+//! for, `question` and `terminal` ask, `store` keeps the answers.
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,7 @@ mod subject;
 mod terminal;
 
 use self::question::{Earlier, Question};
+use self::statement::Held;
 use self::store::{Entry, Store};
 pub use self::subject::{Disabled, Subject};
 use self::terminal::Terminal;
@@ -28,8 +29,11 @@ use crate::engine::Engine;
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::preparation::Prepared;
+use crate::reconcile::{Wish, staleness};
 use crate::runtime::blocking;
 use crate::settings::Settings;
+use crate::shell::command_line;
+use crate::snapshot::Snapshot;
 
 /// Whether a sidecar may be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,10 @@ impl Approval {
 pub struct Approvals {
     store: Store,
     workspace: String,
+    /// The workspace's layer.
+    directory: Option<PathBuf>,
+    /// The options that this command was given, for those that are suggested.
+    given: Vec<String>,
 }
 
 impl Approvals {
@@ -63,10 +71,13 @@ impl Approvals {
     /// # Errors
     /// When the file cannot be one that only this user writes to.
     pub fn open(settings: &Settings) -> Result<Self, Problem> {
-        let workspace = workspace(settings);
+        let workspace = settings.scopes.workspace.as_deref();
         let named = settings.given.iter().any(|word| word == "--approvals");
-        let store = Store::open(settings.approvals.as_deref(), named, workspace.as_deref())?;
-        Ok(Self { store, workspace: workspace.as_deref().map(key).unwrap_or_default() })
+        let trees = settings.directories.working_trees.clone().and(workspace.map(Path::to_owned));
+        let store = Store::open(settings.approvals.as_deref(), named, &trees)?;
+        let given = settings.given.clone();
+        let directory = settings.directories.workspace.clone();
+        Ok(Self { store, workspace: workspace.map(key).unwrap_or_default(), directory, given })
     }
 
     /// All approvals, of every workspace, and a warning where the file is damaged.
@@ -81,6 +92,19 @@ impl Approvals {
         entry.workspace == self.workspace && entry.sidecar == sidecar
     }
 
+    /// The latest approval of a sidecar.
+    fn latest<'a>(&self, entries: &'a [Entry], sidecar: &str) -> Option<&'a Entry> {
+        let of_it = entries.iter().filter(|entry| self.is_of(entry, sidecar));
+        of_it.max_by(|one, other| one.approved_at.cmp(&other.approved_at))
+    }
+
+    /// The approvals of a sidecar that are in force: the latest, and earlier ones only if a person chose to keep them.
+    /// What was approved once, was changed, and is back, is asked about again.
+    fn in_force(&self, entries: &[Entry], sidecar: &str) -> Vec<String> {
+        let kept = entries.iter().filter(|entry| self.is_of(entry, sidecar) && entry.kept);
+        kept.chain(self.latest(entries, sidecar)).map(|entry| entry.hash.clone()).collect()
+    }
+
     /// Notes what is approved; gives a warning where the file is damaged.
     ///
     /// # Errors
@@ -88,8 +112,7 @@ impl Approvals {
     pub fn recognise<S: Subject>(&self, subjects: &mut [S]) -> Result<Option<Problem>, Problem> {
         let (entries, warning) = self.read()?;
         for subject in subjects.iter_mut().filter(|subject| subject.approval() != Approval::Trusted) {
-            let (name, hash) = (subject.name(), subject.hash());
-            let given = entries.iter().any(|entry| self.is_of(entry, name) && entry.hash == hash);
+            let given = self.in_force(&entries, subject.name()).contains(&subject.hash());
             subject.set_approval(if given { Approval::Given } else { Approval::Missing });
         }
         Ok(warning)
@@ -99,32 +122,50 @@ impl Approvals {
     ///
     /// # Errors
     /// When the file cannot be used.
-    pub fn question(&self, subject: &impl Subject, engine_was_asked: bool) -> Result<Question, Problem> {
-        let statement = subject.statement(engine_was_asked);
+    pub fn question(&self, subject: &impl Subject, held: &Held) -> Result<Question, Problem> {
+        let statement = subject.statement(held);
         let name = subject.name();
         let (entries, _) = self.read()?;
-        let earlier = entries.iter().filter(|entry| self.is_of(entry, name));
-        let earlier =
-            earlier.max_by(|one, other| one.approved_at.cmp(&other.approved_at)).map(|entry| Earlier {
-                approved_at: entry.approved_at.clone(),
-                changes: statement.changes(&entry.salt, &entry.statement),
-            });
+        let earlier = self.latest(&entries, name).map(|entry| Earlier {
+            approved_at: entry.approved_at.clone(),
+            changes: statement.changes(&entry.salt, &entry.statement),
+        });
         Ok(Question {
             name: name.to_owned(),
             workspace: self.workspace.clone(),
             verb: subject.verb(),
             file: subject.place().source.path.display().to_string(),
             hash: subject.hash(),
+            command: self.suggested(name, &["--format", "json"]),
             statement,
             earlier,
         })
     }
 
-    /// Keeps a yes; gives a warning where a damaged file was kept aside.
+    /// The command that approves a sidecar, with the options that this one was given.
+    #[must_use]
+    pub fn suggested(&self, sidecar: &str, more: &[&str]) -> String {
+        let options: Vec<&str> = more.iter().copied().chain(self.given.iter().map(String::as_str)).collect();
+        command_line(&["farrier", "approve"], &[sidecar], &options)
+    }
+
+    /// How to launch without a sidecar that is not approved. Without a workspace, a trusted layer that lies in it would
+    /// be trusted.
+    fn way_out(&self, subject: &impl Subject) -> &'static str {
+        if self.directory.as_deref() == subject.place().source.path.parent() {
+            "`--no-workspace` starts without the sidecars of the workspace."
+        } else {
+            "It counts as the workspace's, because its file lies in what is being worked on; leave out the option that \
+             names its folder to start without it."
+        }
+    }
+
+    /// Keeps a yes, in place of earlier ones unless they are to be kept; gives a warning where a damaged file was kept
+    /// aside.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn approve(&self, question: &Question) -> Result<Option<Problem>, Problem> {
+    pub fn approve(&self, question: &Question, keep_earlier: bool) -> Result<Option<Problem>, Problem> {
         let mut salt = [0_u8; 16];
         getrandom::fill(&mut salt).map_err(|error| {
             Problem::error(Code::StateUnusable, format!("the system gives no random numbers: {error}"))
@@ -138,9 +179,14 @@ impl Approvals {
             approved_at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
             statement: question.statement.record(&salt),
             salt,
+            kept: false,
         };
         self.store.change(|entries| {
-            entries.retain(|other| !(self.is_of(other, &entry.sidecar) && other.hash == entry.hash));
+            let mut in_force = self.in_force(entries, &entry.sidecar);
+            in_force.retain(|hash| keep_earlier && *hash != entry.hash);
+            entries.retain(|other| !self.is_of(other, &entry.sidecar) || in_force.contains(&other.hash));
+            let earlier = entries.iter_mut().filter(|other| self.is_of(other, &entry.sidecar));
+            earlier.for_each(|other| other.kept = true);
             entries.push(entry);
         })
     }
@@ -159,13 +205,6 @@ impl Approvals {
         })?;
         Ok((revoked, warning))
     }
-}
-
-/// The resolved folder that approvals are for: the workspace, else the folder of its definitions.
-fn workspace(settings: &Settings) -> Option<PathBuf> {
-    let directories = &settings.directories;
-    let folder = directories.workspace_root.as_ref().or(directories.workspace.as_ref())?;
-    Some(std::fs::canonicalize(folder).unwrap_or_else(|_| folder.clone()))
 }
 
 /// A path as it stands in the file.
@@ -220,7 +259,7 @@ pub async fn before_engine(
     if missing(disabled).next().is_some() {
         let approvals = Approvals::open(settings)?;
         for disabled in disabled.iter_mut().filter(|disabled| disabled.approval == Approval::Missing) {
-            ask_about(&approvals, disabled, false, reporter).await?;
+            ask_about(&approvals, disabled, &Held::default(), false, reporter).await?;
         }
     }
     Ok(())
@@ -249,7 +288,7 @@ fn unapproved<S: Subject>(settings: &Settings, subjects: &[S]) -> Result<Vec<Pro
     let approvals = Approvals::open(settings)?;
     missing(subjects)
         .map(|subject| {
-            let question = approvals.question(subject, false)?;
+            let question = approvals.question(subject, &Held::default())?;
             let (name, told) = (&question.name, subject.told());
             let message = match &question.earlier {
                 None => format!("{told}, and nobody has approved it"),
@@ -257,23 +296,16 @@ fn unapproved<S: Subject>(settings: &Settings, subjects: &[S]) -> Result<Vec<Pro
                     format!("{told}, and changed since it was approved: {}", earlier.in_words())
                 }
             };
-            let command = |more: &[&str]| suggested(settings, name, more);
+            let command = |more: &[&str]| approvals.suggested(name, more);
             let problem = Problem::error(Code::ApprovalRequired, message);
             Ok(problem
                 .at(subject.place())
                 .of(name)
                 .hint(format!("Read what it would start and answer, on a terminal: `{}`.", command(&[])))
                 .hint(format!("Where it was read already: `{}`.", command(&["--hash", &question.hash])))
-                .hint("`--no-workspace` starts without the sidecars of the workspace."))
+                .hint(approvals.way_out(subject)))
         })
         .collect()
-}
-
-/// The command that approves a sidecar, with the options that this one was given.
-fn suggested(settings: &Settings, name: &str, more: &[&str]) -> String {
-    let words = ["farrier", "approve", name].into_iter().chain(more.iter().copied());
-    let words: Vec<&str> = words.chain(settings.given.iter().map(String::as_str)).collect();
-    shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
 }
 
 /// Notes what is approved, and warns that nothing of the rest was run.
@@ -281,17 +313,20 @@ pub fn not_run<S: Subject>(settings: &Settings, subjects: &mut [S]) -> Vec<Probl
     if !needs_approval(subjects) {
         return Vec::new();
     }
-    let recognised = Approvals::open(settings).and_then(|approvals| approvals.recognise(subjects));
+    let approvals = Approvals::open(settings);
+    let recognised = approvals.clone().and_then(|approvals| approvals.recognise(subjects));
     let mut problems: Vec<Problem> = match recognised {
         Ok(warning) => warning.into_iter().collect(),
         Err(problem) => vec![Problem { severity: crate::error::Severity::Warning, ..problem }],
     };
     problems.extend(missing(subjects).map(|subject| {
         let name = subject.name();
+        let command = approvals.as_ref().map(|approvals| approvals.suggested(name, &[]));
+        let command = command.unwrap_or_else(|_| "farrier approve".to_owned());
         Problem::warning(Code::ApprovalRequired, subject.unapproved())
             .at(subject.place())
             .of(name)
-            .hint(format!("Read what it would start and answer: `{}`.", suggested(settings, name, &[])))
+            .hint(format!("Read what it would start and answer: `{command}`."))
     }));
     problems
 }
@@ -325,9 +360,41 @@ pub async fn ask(
     // Another launch may have asked meanwhile.
     approvals.recognise(sidecars)?;
     for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
-        ask_about(&approvals, prepared, true, reporter).await?;
+        let is_here = prepared.sidecar.image != prepared.sidecar.definition.image;
+        let image = if is_here { &prepared.sidecar.image } else { "not here yet: it is pulled" };
+        let container = container_of(prepared, engine, settings.recreate).await?;
+        let held = Held { image: Some(image.to_owned()), container };
+        ask_about(&approvals, prepared, &held, false, reporter).await?;
     }
     Ok(())
+}
+
+/// What a launch makes of the container that a sidecar has, in words; `None` if it has none.
+///
+/// # Errors
+/// When the engine does not answer.
+pub async fn container_of(
+    prepared: &Prepared,
+    engine: &dyn Engine,
+    recreate: bool,
+) -> Result<Option<String>, Problem> {
+    let sidecar = &prepared.sidecar;
+    let failed = |error| engine_problem(&format!("look at `{}`", sidecar.container), &error);
+    let container = engine.container(&sidecar.container).await.map_err(failed)?;
+    let Some(container) = container.filter(|container| sidecar.owns(&container.labels)) else {
+        return Ok(None);
+    };
+    let image = engine.image(&sidecar.image).await.map_err(failed)?;
+    let images = image.map(|image| (sidecar.image.clone(), image)).into_iter().collect();
+    let wish = Wish { recreate, ..Wish::default() };
+    let causes = staleness(sidecar, &container, &Snapshot { images, ..Snapshot::default() }, &wish);
+    let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
+    let (name, status) = (&container.name, container.status);
+    Ok(Some(if causes.is_empty() {
+        format!("{name}, which is {status}, is used as it is")
+    } else {
+        format!("{name}, which is {status}, is replaced: {}", causes.join("; "))
+    }))
 }
 
 /// Asks about one subject, on the terminal, and keeps a yes.
@@ -337,10 +404,11 @@ pub async fn ask(
 pub async fn ask_about(
     approvals: &Approvals,
     subject: &mut impl Subject,
-    engine_was_asked: bool,
+    held: &Held,
+    keep_earlier: bool,
     reporter: &Reporter,
 ) -> Result<(), Problem> {
-    let question = approvals.question(subject, engine_was_asked)?;
+    let question = approvals.question(subject, held)?;
     let asked = question.clone();
     let begun = std::time::Instant::now();
     // On a thread of its own: a signal must be heard while nobody answers.
@@ -357,16 +425,16 @@ pub async fn ask_about(
             format!("`{name}` cannot be asked about on the terminal: {error}"),
         )
         .of(name)
-        .hint(format!("Without a terminal: `farrier approve {name} --hash {}`.", question.hash))
+        .hint(format!("Without a terminal: `{}`.", approvals.suggested(name, &["--hash", &question.hash])))
     })?;
     if !answer.is_some_and(|answer| question.is_yes(&answer)) {
         return Err(Problem::error(Code::ApprovalRequired, format!("`{name}` was not approved"))
             .at(subject.place())
             .of(name)
             .hint("Nothing of it was started. Run the command again to be asked again.")
-            .hint("`--no-workspace` starts without the sidecars of the workspace."));
+            .hint(approvals.way_out(subject)));
     }
-    if let Some(warning) = approvals.approve(&question)? {
+    if let Some(warning) = approvals.approve(&question, keep_earlier)? {
         reporter.tell(&Event::Problem(&warning));
     }
     subject.set_approval(Approval::Given);

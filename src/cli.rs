@@ -294,6 +294,9 @@ pub struct Approve {
     /// List all approvals, of every workspace.
     #[arg(long, conflicts_with_all = ["names", "hash"])]
     pub list: bool,
+    /// Keep earlier approvals of the sidecar, too: for definitions that differ between branches.
+    #[arg(long, conflicts_with_all = ["list", "revoke"])]
+    pub keep_earlier: bool,
     /// Take back the approvals of a sidecar of this workspace.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "hash", "list"])]
     pub revoke: Option<String>,

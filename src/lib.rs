@@ -53,12 +53,14 @@ pub mod removal;
 pub mod route;
 pub mod runtime;
 pub mod settings;
+pub mod shell;
 pub mod sidecar;
 pub mod snapshot;
 pub mod stopping;
 pub mod timings;
 pub mod ui;
 pub mod unused_workspace;
+pub mod working_trees;
 
 /// Runs a command line, the program's name first, as the program itself does.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> std::process::ExitCode {

@@ -155,8 +155,7 @@ fn is_name_of(sidecar: &str, container: &str) -> bool {
 }
 
 fn is_of(sidecar: &Sidecar, container: &Container) -> bool {
-    sidecar.container == container.name
-        && container.labels.get(LABEL_SIDECAR).map(String::as_str) == Some(sidecar.name())
+    sidecar.container == container.name && sidecar.owns(&container.labels)
 }
 
 fn standing(

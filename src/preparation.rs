@@ -82,8 +82,7 @@ impl Preparation {
     #[must_use]
     pub fn workspace<'a>(&self, settings: &'a Settings) -> Option<&'a Path> {
         let layers = self.sidecars.iter().map(|prepared| prepared.sidecar.definition.layer);
-        let folder = settings.scopes.workspace.as_deref().or(settings.directories.workspace.as_deref());
-        if layers.into_iter().all(Layer::is_trusted) { None } else { folder }
+        if layers.into_iter().all(Layer::is_trusted) { None } else { settings.scopes.workspace.as_deref() }
     }
 
     /// Reads the harness's command, and says everything that is wrong with it.

@@ -10,7 +10,7 @@ use crate::error::{Code, Problem};
 use crate::harness::argv::{Additions, Harness};
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::run::Foreground;
-use crate::sidecar::scope_token;
+use crate::sidecar::scope_of;
 
 /// The network that farrier makes where the harness names none.
 pub const OWN_NETWORK: &str = "farrier";
@@ -38,7 +38,7 @@ impl Meeting {
     #[must_use]
     pub fn of(harness: Option<&Harness>, workspace: Option<&Path>) -> Self {
         let own = match workspace {
-            Some(path) => format!("{OWN_NETWORK}-{}", scope_token(path)),
+            Some(path) => format!("{OWN_NETWORK}-{}", scope_of(path)),
             None => OWN_NETWORK.to_owned(),
         };
         let mut meeting =

@@ -7,8 +7,11 @@ use crate::definition::canonical_signal;
 use crate::engine::{Container, DEFAULT_GRACE, Image, Mounted, Network, Process, Status, whole_seconds};
 use crate::error::{Code, Problem};
 use crate::plan::{Action, Cause, NetworkPlan, Plan, SidecarPlan};
-use crate::sidecar::{LABEL_CONFIGURATION, LABEL_HASH, LABEL_NETWORK, LABEL_SIDECAR, Sidecar, older_data};
-use crate::snapshot::Snapshot;
+use crate::shell::command_line;
+use crate::sidecar::{
+    LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_HASH, LABEL_NETWORK, LABEL_SIDECAR, Sidecar, older_data,
+};
+use crate::snapshot::{Neighbour, Snapshot};
 
 /// What the user asked for beside the definitions.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +59,7 @@ fn decide_network(snapshot: &Snapshot, wish: &Wish) -> Result<NetworkPlan, Probl
     match found {
         [] if wish.owns_network => Ok(NetworkPlan::Create),
         [] => Err(Problem::error(Code::NetworkUnusable, format!("there is no network `{name}`"))
-            .hint(format!("Create it with `docker network create {name}`."))
+            .hint(format!("Create it with `{}`.", docker(&["network", "create"], &[name])))
             .hint("Or leave `--network` out of the harness's command: farrier then makes one.")),
         [network, others @ ..] if wish.owns_network && found.iter().all(is_ours) => {
             let surplus = others.iter().map(|other| other.id.clone()).collect();
@@ -64,7 +67,7 @@ fn decide_network(snapshot: &Snapshot, wish: &Wish) -> Result<NetworkPlan, Probl
         }
         [_, ..] if wish.owns_network => {
             Err(Problem::error(Code::NameTaken, format!("the network `{name}` was not made by farrier"))
-                .hint(format!("Remove it with `docker network rm {name}`."))
+                .hint(format!("Remove it with `{}`.", docker(&["network", "rm"], &[name])))
                 .hint("Or name the network to use in the harness's command with `--network`."))
         }
         [network] => Ok(NetworkPlan::Use { id: network.id.clone(), surplus: Vec::new() }),
@@ -72,7 +75,10 @@ fn decide_network(snapshot: &Snapshot, wish: &Wish) -> Result<NetworkPlan, Probl
             Code::NetworkUnusable,
             format!("{} networks are named `{name}`, and Docker cannot tell them apart", found.len()),
         )
-        .hint(format!("List them with `docker network ls --filter name={name}` and remove the surplus."))),
+        .hint(format!(
+            "List them with `{}` and remove the surplus.",
+            docker(&["network", "ls", "--filter", &format!("name={name}")], &[])
+        ))),
     }
 }
 
@@ -92,7 +98,8 @@ fn additional_networks<'a>(
                 .of(sidecar.name())
                 .at(sidecar.definition.place(&format!("networks[{index}]")))
                 .hint(format!(
-                    "Create it with `docker network create {name}`, or remove it from `networks`."
+                    "Create it with `{}`, or remove it from `networks`.",
+                    docker(&["network", "create"], &[name])
                 )),
         )
     })
@@ -120,13 +127,13 @@ fn decide_sidecar(
         leftover: None,
     };
     let temporary = snapshot.containers.get(&sidecar.temporary_name());
-    let temporary = temporary.filter(|container| is_of(sidecar, container));
+    let temporary = temporary.filter(|container| sidecar.owns(&container.labels));
     // A launch that was killed after it removed the old container left the new one under its temporary name. So did
     // one whose engine confirmed a renaming that it had not done; that one was started then.
     let Some(container) = snapshot.containers.get(&sidecar.container).or(temporary) else {
         return Ok(plan);
     };
-    if !is_of(sidecar, container) {
+    if !sidecar.owns(&container.labels) {
         return Err(name_taken(sidecar, container));
     }
     let never_started = temporary.filter(|other| other.status == Status::Created);
@@ -170,21 +177,25 @@ fn decide_sidecar(
     Ok(plan)
 }
 
-fn is_of(sidecar: &Sidecar, container: &Container) -> bool {
-    container.labels.get(LABEL_SIDECAR).map(String::as_str) == Some(sidecar.name())
+fn docker(command: &[&str], operands: &[&str]) -> String {
+    command_line(&[&["docker"], command].concat(), operands, &[])
 }
 
 fn name_taken(sidecar: &Sidecar, container: &Container) -> Problem {
     let name = &container.name;
-    let message = match container.labels.get(LABEL_SIDECAR) {
-        Some(other) => {
+    let label = |label: &str| container.labels.get(label);
+    let message = match (label(LABEL_SIDECAR), label(LABEL_DEFINITION)) {
+        (Some(other), Some(file)) if other == sidecar.name() => {
+            format!("the container `{name}` belongs to another folder's sidecar `{other}`, of {file}")
+        }
+        (Some(other), _) => {
             format!("the container `{name}` belongs to the sidecar `{other}`, whose name comes out the same")
         }
-        None => format!("a container that farrier did not make is named `{name}`"),
+        (None, _) => format!("a container that farrier did not make is named `{name}`"),
     };
     Problem::error(Code::NameTaken, message)
         .of(sidecar.name())
-        .hint(format!("Remove it with `docker rm -f {name}` if it is not needed."))
+        .hint(format!("Remove it with `{}` if it is not needed.", docker(&["rm", "-f"], &[name])))
         .hint("Or rename the definition's file: its stem makes the container's name.")
 }
 
@@ -335,39 +346,36 @@ fn missing_networks(sidecar: &Sidecar, container: &Container, wish: &Wish) -> Ve
         .collect()
 }
 
+/// A problem for each alias by which another container is found on a network that the sidecar joins.
 fn aliases_taken(sidecar: &Sidecar, plan: &SidecarPlan, snapshot: &Snapshot, wish: &Wish) -> Vec<Problem> {
     let own = plan.existing.as_ref().map(|container| container.id.as_str());
-    let mut problems = Vec::new();
-    for alias in sidecar.definition.aliases() {
-        let holder = snapshot
-            .neighbours
-            .iter()
-            .find(|other| Some(other.id.as_str()) != own && other.aliases.contains(&alias));
-        if let Some(holder) = holder {
-            let way_out = if holder.is_sidecar {
-                format!(
-                    "It is a sidecar of farrier's: if its definition was renamed or removed, remove it with \
-                     `farrier down --orphans`, or with `farrier down {}`.",
-                    holder.name
-                )
-            } else {
-                format!(
-                    "Stop that container, or take it off with `docker network disconnect {} {}`.",
-                    wish.network, holder.name
-                )
-            };
-            problems.push(
-                Problem::error(
-                    Code::AliasTaken,
-                    format!(
-                        "the name `{alias}` is taken on network `{}` by the container `{}`",
-                        wish.network, holder.name
-                    ),
-                )
-                .of(sidecar.name())
-                .hint(way_out),
-            );
-        }
-    }
-    problems
+    let joins = |network: &String| *network == wish.network || sidecar.definition.networks.contains(network);
+    let others = snapshot.neighbours.iter().filter(|other| Some(other.id.as_str()) != own);
+    let others: Vec<&Neighbour> = others.filter(|other| joins(&other.network)).collect();
+    let taken = sidecar.definition.aliases().into_iter().filter_map(|alias| {
+        let holds = |other: &&&Neighbour| other.aliases.iter().any(|held| is_same_host(held, &alias));
+        others.iter().find(holds).map(|holder| alias_taken(sidecar, &alias, holder))
+    });
+    taken.collect()
+}
+
+/// Whether the engine's name server finds the same container by both: it folds the case of every letter.
+fn is_same_host(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
+fn alias_taken(sidecar: &Sidecar, alias: &str, holder: &Neighbour) -> Problem {
+    let Neighbour { network, name, .. } = holder;
+    let message = format!("the name `{alias}` is taken on network `{network}` by the container `{name}`");
+    let way_out = if holder.is_sidecar {
+        format!(
+            "It is a sidecar of farrier's: if its definition was renamed or removed, remove it with \
+             `farrier down --orphans`, or with `{}`.",
+            command_line(&["farrier", "down"], &[name], &[])
+        )
+    } else {
+        let disconnect = docker(&["network", "disconnect"], &[network, name]);
+        format!("Stop that container, or take it off with `{disconnect}`.")
+    };
+    Problem::error(Code::AliasTaken, message).of(sidecar.name()).hint(way_out)
 }

@@ -10,6 +10,7 @@ use crate::cli::{ApprovalOptions, Dialling, LaunchOptions, LayerOptions};
 use crate::definition::LayerDirectories;
 use crate::engine::address::Environment;
 use crate::sidecar::Scopes;
+use crate::working_trees::WorkingTrees;
 
 /// Resolved options.
 #[derive(Clone, Debug)]
@@ -45,11 +46,8 @@ impl Settings {
     pub fn new(layers: &LayerOptions, launch: &LaunchOptions) -> Self {
         let folders = etcetera::base_strategy::Xdg::new().ok();
         let directories = layer_directories(layers);
-        let resolve = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let scopes = Scopes {
-            org: directories.org.as_ref().map(resolve),
-            workspace: directories.workspace_root.clone(),
-        };
+        let scopes =
+            Scopes { org: directories.org.as_deref().map(resolved), workspace: workspace_of(&directories) };
         let (cache, state) = own_folders();
         let given = |option: &Option<OsString>| {
             option.as_ref().map(|value| (!value.is_empty()).then(|| PathBuf::from(value)))
@@ -106,14 +104,55 @@ pub fn layer_directories(layers: &LayerOptions) -> LayerDirectories {
     } else {
         given(&layers.workspace_dir).unwrap_or_else(workspace_default)
     };
-    LayerDirectories {
+    let mut directories = LayerDirectories {
         user: given(&layers.user_dir).unwrap_or_else(user_default),
         org: given(&layers.org_dir).flatten(),
         repo: given(&layers.repo_dir).flatten(),
         workspace,
         workspace_root,
+        working_trees: WorkingTrees::default(),
         budget: Arc::default(),
+    };
+    if !layers.no_workspace {
+        directories.working_trees = working_trees(layers, &directories);
     }
+    directories
+}
+
+/// What is being worked on: the workspace that was named, else the checkouts around the current folder. Where there
+/// are none, it is the current folder, and whatever a trusted layer's option names by a path from there.
+fn working_trees(layers: &LayerOptions, directories: &LayerDirectories) -> WorkingTrees {
+    let home = home();
+    if let (Some(_), Some(named)) = (&layers.workspace, &directories.workspace_root) {
+        return WorkingTrees::around(named, home.as_deref()).and([named.clone()]);
+    }
+    let Ok(here) = std::env::current_dir() else { return WorkingTrees::default() };
+    let checkouts = WorkingTrees::around(&here, home.as_deref());
+    if checkouts.roots().next().is_some() {
+        return checkouts;
+    }
+    let LayerDirectories { user, org, repo, .. } = directories;
+    let relative = [user, org, repo].into_iter().flatten().filter(|folder| folder.is_relative()).cloned();
+    // The home directory, and what the user's own layer lies in, is no more a workspace than `/` is.
+    let own = [home.as_deref(), user.as_deref().filter(|_| layers.user_dir.is_none())];
+    let is_own = own.into_iter().flatten().any(|folder| resolved(folder).starts_with(&here));
+    WorkingTrees::of(relative.chain((!is_own).then_some(here)))
+}
+
+/// The folder that gives the workspace's definitions their scope, and that approvals are for.
+fn workspace_of(directories: &LayerDirectories) -> Option<PathBuf> {
+    let named = directories.workspace_root.as_ref().or(directories.workspace.as_ref());
+    let trees = || directories.working_trees.roots().next().map(Path::to_owned);
+    named.map(|folder| resolved(folder)).or_else(trees)
+}
+
+fn resolved(folder: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    std::fs::canonicalize(folder).unwrap_or_else(|_| absolute())
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").and_then(|home| std::fs::canonicalize(home).ok())
 }
 
 /// The folder for what can be made again, and the one for what cannot; none where there is no home.
@@ -144,7 +183,7 @@ pub(crate) fn workspace_root(layers: &LayerOptions) -> Option<PathBuf> {
         return None;
     }
     if let Some(named) = layers.workspace.as_ref().filter(|path| !path.is_empty()) {
-        return Some(std::fs::canonicalize(named).unwrap_or_else(|_| PathBuf::from(named)));
+        return Some(resolved(Path::new(named)));
     }
     checkout_of(&std::env::current_dir().ok()?)
 }
@@ -152,8 +191,7 @@ pub(crate) fn workspace_root(layers: &LayerOptions) -> Option<PathBuf> {
 /// The checkout that a resolved folder lies in; the home directory is none.
 #[must_use]
 pub fn checkout_of(folder: &Path) -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").and_then(|home| std::fs::canonicalize(home).ok());
-    nearest_checkout(folder, home.as_deref())
+    nearest_checkout(folder, home().as_deref())
 }
 
 fn nearest_checkout(here: &Path, home: Option<&Path>) -> Option<PathBuf> {

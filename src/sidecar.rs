@@ -15,6 +15,8 @@ use crate::proxies::Proxies;
 
 /// The label that names the sidecar; also what events are filtered by.
 pub const LABEL_SIDECAR: &str = "farrier.sidecar";
+/// The label with the scope: of two containers of one name it tells whose each is.
+pub const LABEL_SCOPE: &str = "farrier.scope";
 /// The label with the configuration's hash.
 pub const LABEL_HASH: &str = "farrier.config-hash";
 /// The label with the definition file's path.
@@ -37,10 +39,23 @@ pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Eight hex digits that tell two folders apart.
+/// The scope of a resolved folder: 32 hex digits, 128 bits, so that nobody finds two folders with the same.
 #[must_use]
-pub fn scope_token(path: &Path) -> String {
-    sha256_hex(path.as_os_str().as_encoded_bytes())[..8].to_owned()
+pub fn scope_of(folder: &Path) -> String {
+    sha256_hex(folder.as_os_str().as_encoded_bytes())[..32].to_owned()
+}
+
+/// How many digits of the scope stand in a container's name. The label decides.
+const SCOPE_IN_NAME: usize = 8;
+
+/// The name of the container of a sidecar with this scope.
+#[must_use]
+pub fn container_name(sidecar: &str, scope: Option<&str>) -> String {
+    let token = container_token(sidecar);
+    match scope.map(|scope| scope.get(..SCOPE_IN_NAME).unwrap_or(scope)) {
+        Some(scope) => format!("farrier-{token}-{scope}"),
+        None => format!("farrier-{token}"),
+    }
 }
 
 /// Folders that give names their scope, resolved.
@@ -48,8 +63,26 @@ pub fn scope_token(path: &Path) -> String {
 pub struct Scopes {
     /// The org layer's directory.
     pub org: Option<PathBuf>,
-    /// The workspace's root.
+    /// The workspace.
     pub workspace: Option<PathBuf>,
+}
+
+impl Scopes {
+    /// The scope of a definition; `None` for the user's and the repository's layers. A definition that is not trusted
+    /// always has one.
+    fn of(&self, definition: &Definition) -> Option<String> {
+        match definition.layer {
+            Layer::User | Layer::Repo => None,
+            Layer::Org => self.org.as_deref().map(scope_of),
+            Layer::Workspace => {
+                let own = || {
+                    let folder = definition.folder();
+                    folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
+                };
+                Some(scope_of(&self.workspace.clone().unwrap_or_else(own)))
+            }
+        }
+    }
 }
 
 /// The part of a definition that makes the container what it is; readiness is not in it.
@@ -83,6 +116,8 @@ pub struct Sidecar {
     pub definition: Definition,
     /// What the engine is asked for: the image as declared, or the id that it had when an approval was asked for.
     pub image: String,
+    /// The scope of its definition's layer.
+    pub scope: Option<String>,
     /// Its container's name.
     pub container: String,
     /// What makes the container.
@@ -95,19 +130,11 @@ impl Sidecar {
     /// Derives everything from the definition.
     #[must_use]
     pub fn new(definition: Definition, scopes: &Scopes) -> Self {
-        let scope = match definition.layer {
-            Layer::User | Layer::Repo => None,
-            Layer::Org => scopes.org.as_deref(),
-            Layer::Workspace => scopes.workspace.as_deref(),
-        };
-        let token = container_token(&definition.name);
-        let container = match scope {
-            Some(path) => format!("farrier-{token}-{}", scope_token(path)),
-            None => format!("farrier-{token}"),
-        };
+        let scope = scopes.of(&definition);
+        let container = container_name(&definition.name, scope.as_deref());
         let configuration = Configuration::of(&definition);
         let hash = configuration.hash();
-        Self { image: definition.image.clone(), definition, container, configuration, hash }
+        Self { image: definition.image.clone(), definition, scope, container, configuration, hash }
     }
 
     /// The sidecar's name.
@@ -128,6 +155,23 @@ impl Sidecar {
             self.configuration.env.entry(name).or_insert(value);
         }
         self.hash = self.configuration.hash();
+    }
+
+    /// Whether a container with these labels is this sidecar's: they name the same sidecar and scope. A container that
+    /// was made before scopes were labelled tells its scope by its definition's file.
+    #[must_use]
+    pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
+        let label = |name: &str| labels.get(name);
+        let is_of_scope = match (label(LABEL_SCOPE), &self.scope) {
+            (None, Some(_)) => label(LABEL_DEFINITION) == Some(&self.definition_label()),
+            (found, own) => found == own.as_ref(),
+        };
+        label(LABEL_SIDECAR) == Some(&self.definition.name) && is_of_scope
+    }
+
+    fn definition_label(&self) -> String {
+        let file = self.definition.file();
+        std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string()
     }
 
     /// The mounts that the definition declares.
@@ -169,26 +213,13 @@ impl Sidecar {
         let definition = &self.definition;
         let mut mounts = self.declared_mounts();
         mounts.extend(carried.iter().cloned());
-        let file = std::path::absolute(definition.file()).unwrap_or_else(|_| definition.file().clone());
-        let mut labels = BTreeMap::from([
-            (LABEL_SIDECAR.to_owned(), definition.name.clone()),
-            (LABEL_HASH.to_owned(), self.hash.clone()),
-            (LABEL_DEFINITION.to_owned(), file.display().to_string()),
-            (LABEL_CONFIGURATION.to_owned(), self.configuration.record(salt)),
-        ]);
-        if let Some(folder) = file.parent().and_then(folder_identity) {
-            labels.insert(LABEL_FOLDER.to_owned(), folder);
-        }
-        if !changed_since.is_empty() {
-            labels.insert(LABEL_OLDER_DATA.to_owned(), serde_json::json!(changed_since).to_string());
-        }
         ContainerSpec {
             name: name.to_owned(),
             image: self.image.clone(),
             entrypoint: self.configuration.entrypoint.clone(),
             command: self.configuration.command.clone(),
             env: self.configuration.env.clone(),
-            labels,
+            labels: self.labels(changed_since, salt),
             mounts,
             memory: definition.memory,
             stop_signal: definition.stop_signal.clone(),
@@ -197,6 +228,23 @@ impl Sidecar {
             aliases: definition.aliases(),
             helper: false,
         }
+    }
+
+    fn labels(&self, changed_since: &[String], salt: &str) -> BTreeMap<String, String> {
+        let mut labels = BTreeMap::from([
+            (LABEL_SIDECAR.to_owned(), self.definition.name.clone()),
+            (LABEL_HASH.to_owned(), self.hash.clone()),
+            (LABEL_DEFINITION.to_owned(), self.definition_label()),
+            (LABEL_CONFIGURATION.to_owned(), self.configuration.record(salt)),
+        ]);
+        let mut label = |name: &str, value: Option<String>| {
+            labels.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        label(LABEL_SCOPE, self.scope.clone());
+        label(LABEL_FOLDER, folder_identity(self.definition.folder()));
+        let older = (!changed_since.is_empty()).then(|| serde_json::json!(changed_since).to_string());
+        label(LABEL_OLDER_DATA, older);
+        labels
     }
 }
 
@@ -272,5 +320,82 @@ impl Configuration {
         note("stop_timeout", before.stop_timeout != self.stop_timeout);
         note("interface.aliases", before.aliases != self.aliases);
         Some(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{LayerDirectories, load};
+
+    const GOOD: &str =
+        "lifecycle = 'shared'\nimage = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\n";
+
+    /// The sidecar `db` of this layer, declared in a folder that is there as long as the guard.
+    fn sidecar(layer: Layer, scopes: &Scopes) -> (tempfile::TempDir, Sidecar) {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("db.toml"), GOOD).expect("a definition");
+        let user = Some(folder.path().to_owned());
+        let mut loaded = load(&LayerDirectories { user, ..LayerDirectories::default() });
+        let mut definition = loaded.definitions.pop().unwrap_or_else(|| panic!("{:?}", loaded.problems));
+        definition.layer = layer;
+        (folder, Sidecar::new(definition, scopes))
+    }
+
+    #[test]
+    fn what_is_not_trusted_always_has_a_scope() {
+        let scopes = Scopes { org: Some("/org".into()), workspace: Some("/work".into()) };
+        for (layer, scopes, scope) in [
+            (Layer::User, &scopes, None),
+            (Layer::Repo, &scopes, None),
+            (Layer::Org, &scopes, Some(scope_of(Path::new("/org")))),
+            (Layer::Workspace, &scopes, Some(scope_of(Path::new("/work")))),
+        ] {
+            let (_folder, sidecar) = sidecar(layer, scopes);
+            assert_eq!(sidecar.scope, scope, "{layer}");
+        }
+        let (folder, sidecar) = sidecar(Layer::Workspace, &Scopes::default());
+        let resolved = folder.path().canonicalize().expect("a path");
+        assert_eq!(
+            sidecar.scope,
+            Some(scope_of(&resolved)),
+            "of its own folder, where nothing else is known"
+        );
+        let scope = sidecar.scope.unwrap_or_default();
+        assert_eq!((scope.len(), sidecar.container), (32, format!("farrier-db-{}", &scope[..8])));
+    }
+
+    #[test]
+    fn a_label_decides_whose_a_container_is() {
+        let scopes = Scopes { org: None, workspace: Some("/work".into()) };
+        let (_first, owned) = sidecar(Layer::Workspace, &scopes);
+        let (_second, trusted) = sidecar(Layer::User, &scopes);
+        let own = |sidecar: &Sidecar| sidecar.labels(&[], "salt");
+        let with = |sidecar: &Sidecar, label: &str, value: Option<&str>| {
+            let mut labels = own(sidecar);
+            match value {
+                Some(value) => drop(labels.insert(label.to_owned(), value.to_owned())),
+                None => drop(labels.remove(label)),
+            }
+            labels
+        };
+        // The same first eight digits, as the name has.
+        let colliding = format!("{}{}", &scope_of(Path::new("/work"))[..8], "0".repeat(24));
+        for (owner, labels, expected) in [
+            (&owned, own(&owned), true),
+            (&trusted, own(&trusted), true),
+            (&trusted, own(&owned), false),
+            (&owned, own(&trusted), false),
+            (&owned, with(&owned, LABEL_SCOPE, Some(&colliding)), false),
+            (&owned, with(&owned, LABEL_SIDECAR, Some("other")), false),
+            (&owned, with(&owned, LABEL_SCOPE, None), true),
+            (&trusted, with(&owned, LABEL_SCOPE, None), true),
+            (&owned, BTreeMap::new(), false),
+        ] {
+            assert_eq!(owner.owns(&labels), expected, "{labels:?}");
+        }
+        let mut before = with(&owned, LABEL_SCOPE, None);
+        before.insert(LABEL_DEFINITION.to_owned(), "/elsewhere/db.toml".to_owned());
+        assert!(!owned.owns(&before), "it was made for another folder before scopes were labelled");
     }
 }

@@ -11,9 +11,11 @@ use crate::engine::{Container, Engine, EngineResult, Image, Member, Network, is_
 use crate::lock::Holder;
 use crate::sidecar::{LABEL_SIDECAR, Sidecar};
 
-/// Another container on the network that the sidecars join.
+/// Another container on a network that sidecars join.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
+    /// The network's name.
+    pub network: String,
     /// Its id.
     pub id: String,
     /// Its name.
@@ -33,7 +35,7 @@ pub struct Snapshot {
     pub containers: BTreeMap<String, Container>,
     /// By reference, and by id where a container's image has no tag any more.
     pub images: BTreeMap<String, Image>,
-    /// Who else is on the main network.
+    /// The other containers on the networks that sidecars join.
     pub neighbours: Vec<Neighbour>,
     /// By container name: other launches that use it.
     pub holders: BTreeMap<String, Vec<Holder>>,
@@ -53,20 +55,14 @@ pub async fn take(
 ) -> EngineResult<Snapshot> {
     let others = sidecars.iter().flat_map(|sidecar| &sidecar.definition.networks);
     let others: BTreeSet<&str> = others.map(String::as_str).filter(|name| *name != network).collect();
-    let others = try_join_all(
-        others.into_iter().map(|name| async move { Ok((name.to_owned(), engine.networks(name).await?)) }),
-    );
-    // Members are only wanted of the main network.
-    let networks = try_join(engine.inhabited(network), others);
+    let names = std::iter::once(network).chain(others);
+    let networks = try_join_all(names.map(|name| async move { Ok((name, engine.inhabited(name).await?)) }));
     let containers = try_join_all(sidecars.iter().map(|sidecar| engine.container(&sidecar.container)));
     let listed = listed(engine, sidecars, &caches.images);
     let (networks, containers, (half_made, images, labelled)) =
         try_join3(networks, containers, listed).await?;
-    let ((found, members), others) = networks;
 
     let mut snapshot = Snapshot { images, holders, ..Snapshot::default() };
-    snapshot.networks.insert(network.to_owned(), found);
-    snapshot.networks.extend(others);
     let containers = containers.into_iter().chain(half_made).flatten();
     snapshot.containers = containers.map(|container| (container.name.clone(), container)).collect();
     let ours: BTreeSet<&str> = snapshot.containers.values().map(|container| container.id.as_str()).collect();
@@ -78,21 +74,25 @@ pub async fn take(
         .filter(|id| !snapshot.images.values().any(|image| image.id == *id))
         .collect();
     let untagged = try_join_all(untagged.into_iter().map(|id| image(engine, id, Some(id), &caches.images)));
-    let others = members.iter().filter(|member| !ours.contains(member.container.as_str()));
-    let others: Vec<&Member> = others.collect();
-    let neighbours = async {
-        match snapshot.networks.get(network).map(Vec::as_slice) {
-            Some([network]) => neighbours(engine, network, &others, &caches.endpoints).await,
-            // Two of one name have no members that could be told apart.
-            _ => Ok(Vec::new()),
+    let neighbours = try_join_all(networks.iter().map(async |(name, (found, members))| {
+        // Members of two networks with one name cannot be told apart.
+        let [network] = found.as_slice() else { return Ok(Vec::new()) };
+        let others = members.iter().filter(|member| !ours.contains(member.container.as_str()));
+        let others: Vec<&Member> = others.collect();
+        let mut found = neighbours(engine, network, &others, &caches.endpoints).await?;
+        // A definition may name a network by its id.
+        for neighbour in &mut found {
+            (*name).clone_into(&mut neighbour.network);
         }
-    };
+        Ok(found)
+    }));
     let (untagged, neighbours) = try_join(untagged, neighbours).await?;
     snapshot.images.extend(untagged.into_iter().flatten());
-    snapshot.neighbours = neighbours;
+    snapshot.neighbours = neighbours.into_iter().flatten().collect();
     for neighbour in &mut snapshot.neighbours {
         neighbour.is_sidecar = labelled.contains(&neighbour.name);
     }
+    snapshot.networks = networks.into_iter().map(|(name, (found, _))| (name.to_owned(), found)).collect();
     Ok(snapshot)
 }
 
@@ -140,7 +140,7 @@ async fn image(
     Ok(found.map(|image| (reference.to_owned(), image)))
 }
 
-/// Who else is on the network. The engine is asked about those that were not seen there before.
+/// The other containers on a network. The engine is asked about those that were not seen there before.
 async fn neighbours(
     engine: &dyn Engine,
     network: &Network,
@@ -152,7 +152,8 @@ async fn neighbours(
     for member in members {
         match recalled.remove(&member.endpoint) {
             Some(aliases) => {
-                found.push(neighbour(member.container.clone(), member.name.clone(), aliases.clone()));
+                let (id, name) = (member.container.clone(), member.name.clone());
+                found.push(neighbour(network, id, name, aliases.clone()));
                 kept.insert(member.endpoint.clone(), aliases);
             }
             None => new.push(engine.container(&member.container)),
@@ -161,7 +162,7 @@ async fn neighbours(
     let recalled_count = kept.len();
     for mut container in try_join_all(new).await?.into_iter().flatten() {
         let endpoint = container.networks.remove(&network.name).unwrap_or_default();
-        found.push(neighbour(container.id, container.name, endpoint.aliases.clone()));
+        found.push(neighbour(network, container.id, container.name, endpoint.aliases.clone()));
         // Other engines than Docker may tell none, or one that is not made by chance.
         if is_whole_id(&endpoint.id) {
             kept.insert(endpoint.id, endpoint.aliases);
@@ -173,7 +174,7 @@ async fn neighbours(
     Ok(found)
 }
 
-fn neighbour(id: String, name: String, mut aliases: Vec<String>) -> Neighbour {
+fn neighbour(network: &Network, id: String, name: String, mut aliases: Vec<String>) -> Neighbour {
     aliases.push(name.clone());
-    Neighbour { id, name, aliases, is_sidecar: false }
+    Neighbour { network: network.name.clone(), id, name, aliases, is_sidecar: false }
 }

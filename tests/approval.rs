@@ -9,5 +9,7 @@ mod approval {
     mod content;
     pub mod desk;
     mod disabling;
+    mod scope;
     mod store;
+    mod trust;
 }

@@ -152,6 +152,29 @@ fn additional_names_of_a_sidecar_resolve_and_collide_like_its_own() {
 }
 
 #[test]
+fn names_are_taken_as_the_engine_resolves_them_on_every_network_that_is_joined() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let (network, more) = (scene.network("net"), scene.network("more"));
+    scene.define("book", &server(&fixture_image(), &format!("networks = [\"{more}\"]")));
+    let name = scene.name("book");
+    // Docker's name server folds the case of letters that are not ASCII, too: the Kelvin sign is a k.
+    let kelvin = name.replacen('k', "\u{212a}", 1);
+    for (on, alias) in [(&network, name.to_uppercase()), (&network, kelvin), (&more, name.clone())] {
+        let taker = scene.docker_run(["--network", on, "--network-alias", &alias, &fixture_image(), "wait"]);
+        let resolved =
+            ["run", "--rm", "--label", &scene.label(), "--network", on, &fixture_image(), "resolve", &name]
+                .map(str::to_owned);
+        let address =
+            inspect(&taker, &format!("{{{{(index .NetworkSettings.Networks \"{on}\").IPAddress}}}}"));
+        assert_eq!(Some(docker(resolved)), address, "the engine finds it by {alias}");
+        scene.launch(scene.asking(&network, "book")).output().assert_code(125);
+        assert_eq!(scene.take_codes(), ["alias-taken"], "{alias}");
+        docker(["rm", "--force", &taker]);
+    }
+    assert_answered(scene.launch(scene.asking(&network, "book")).output());
+}
+
+#[test]
 fn a_harness_on_the_host_s_network_gets_addresses_that_work() {
     let Some(scene) = with_server() else { return };
     for spelling in [&["--network", "host"] as &[&str], &["--net=host"]] {

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use super::Approval;
 use super::fingerprint::fingerprint_of;
 use super::question::{Earlier, Question};
-use super::statement::Statement;
+use super::statement::{Held, Statement};
 use super::store::{Content, Entry, Store, written};
 use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::fuzzing::{assert_shown, assert_told};
@@ -15,14 +15,17 @@ use crate::probe::catalogue::{FoundProbe, built_in};
 use crate::probe::component::ComponentFile;
 use crate::probe::grants::{effective, interfaces};
 use crate::sidecar::{Scopes, Sidecar};
+use crate::working_trees::WorkingTrees;
 
 /// As narrow as terminals get, where breaking lines matters most.
 const COLUMNS: usize = 40;
+/// No question is longer there.
+const MOST_LINES: usize = 120;
 
 /// Any bytes as the file, and as the texts of an approval that is kept and read again.
 pub fn approval_store(data: &[u8]) {
     let file = Path::new("/nowhere/approvals.json");
-    let store = match Store::open(Some(file), false, None) {
+    let store = match Store::open(Some(file), false, &WorkingTrees::default()) {
         Ok(store) => store,
         Err(problem) => return assert_told(&problem),
     };
@@ -44,6 +47,7 @@ fn entry(next: &mut impl FnMut() -> String) -> Entry {
         approved_at: next(),
         salt: next(),
         statement: vec![(next(), next()), (next(), next())],
+        kept: next().is_empty(),
     }
 }
 
@@ -90,7 +94,8 @@ pub(crate) fn assert_asked(definition: Definition) {
     let probes = definition.readiness.iter().map(found).collect();
     let sidecar = Sidecar::new(definition, &Scopes::default());
     let prepared = Prepared { sidecar, probes, approval: Approval::Missing };
-    let statement = Statement::of(&prepared, true);
+    let held = Held { image: Some("sha256:1".to_owned()), container: Some("it is replaced".to_owned()) };
+    let statement = Statement::of(&prepared, &held);
     let record = statement.record("salt");
     assert_eq!(statement.changes("salt", &record), Vec::<String>::new());
     let changes = statement.changes("salt", record.get(1..).unwrap_or_default());
@@ -100,6 +105,7 @@ pub(crate) fn assert_asked(definition: Definition) {
         verb: "declares",
         file: "/w/db.toml".to_owned(),
         hash: fingerprint_of(&prepared),
+        command: "farrier approve".to_owned(),
         statement,
         earlier: Some(Earlier { approved_at: "2026-01-01T00:00:00Z".to_owned(), changes }),
     };
@@ -115,16 +121,25 @@ pub(crate) fn assert_question(question: &Question) {
     assert!(!question.prompt().contains('\n'));
     let own = ["The workspace ", "Nobody has approved it. It is:", "It has changed since"];
     let expected = question.statement.lines.len();
-    let mut begun = 0;
+    let (mut begun, mut left_out) = (0, 0);
     for line in text.lines() {
         if line.starts_with("  |     ") || own.iter().any(|own| line.starts_with(own)) {
             continue;
         }
         begun += 1;
+        if let Some(rest) = line.strip_prefix("  … and ") {
+            left_out = rest.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
+        }
+        if line.starts_with("  Run `") {
+            continue;
+        }
         let cells: usize = line.chars().map(|character| if character.is_ascii() { 1 } else { 2 }).sum();
         assert!(cells < COLUMNS || line.starts_with("  hash  "), "{line:?} in {text}");
         let is_mark = line.starts_with("  ") || line.starts_with("* ");
         assert!(is_mark, "{line:?} in {text}");
     }
-    assert_eq!(begun, expected + 1, "a line each, and one for the hash: {text}");
+    // Beside a line each: what is left out, the hash, and the command that shows all.
+    let (least, most) = (expected - left_out + 1, expected - left_out + 3);
+    assert!((least..=most).contains(&begun), "{begun} of {expected}: {text}");
+    assert!(text.lines().count() <= MOST_LINES, "{text}");
 }

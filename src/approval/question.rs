@@ -2,11 +2,29 @@
 
 use std::fmt::Write;
 
-use super::statement::Statement;
+use sha2::{Digest, Sha256};
+
+use super::statement::{Line, Statement};
 use crate::definition::escape;
+use crate::sidecar::sha256_hex;
 
 /// How many changed lines are named at once.
 const MOST_CHANGES: usize = 10;
+/// The most rows that a statement takes: with what stands around it, two screens of 24 lines.
+const MOST_ROWS: usize = 36;
+/// The most columns of a value before it is shortened.
+const LONGEST_VALUE: usize = 240;
+/// The same for a path.
+const LONGEST_PATH: usize = 160;
+/// The same for a label.
+const LONGEST_LABEL: usize = 48;
+/// How much of a digest tells two texts apart.
+const DIGITS: usize = 16;
+/// Answers that are typed to any question.
+const REFLEXES: [&str; 18] = [
+    "y", "ye", "yes", "yeah", "yep", "n", "no", "ok", "okay", "j", "ja", "o", "oui", "s", "si", "d", "da",
+    "true",
+];
 
 /// What is asked about one sidecar.
 #[derive(Clone, Debug)]
@@ -21,6 +39,8 @@ pub struct Question {
     pub file: String,
     /// What would be approved.
     pub hash: String,
+    /// The command that prints all of it.
+    pub command: String,
     /// What would be started.
     pub statement: Statement,
     /// An earlier approval, of what is not the same any more.
@@ -40,77 +60,149 @@ impl Earlier {
     /// What changed, in one clause.
     #[must_use]
     pub fn in_words(&self) -> String {
-        match self.changes.as_slice() {
-            [] => "something that farrier does not use".to_owned(),
-            changes if changes.len() <= MOST_CHANGES => changes.join(", "),
-            changes => {
-                let more = changes.len() - MOST_CHANGES;
-                format!("{} and {more} more", changes[..MOST_CHANGES].join(", "))
-            }
+        let named = self.changes.iter().take(MOST_CHANGES).map(|change| shortened(change, LONGEST_LABEL));
+        let named = named.collect::<Vec<_>>().join(", ");
+        match self.changes.len() {
+            0 => "something that farrier does not use".to_owned(),
+            count if count <= MOST_CHANGES => named,
+            count => format!("{named} and {} more", count - MOST_CHANGES),
         }
     }
 }
 
 impl Question {
-    /// Everything that would be started, for a terminal of this width; lines that changed are marked.
+    /// What would be started, for a terminal of this width, on one or two screens: what gives it power first, long
+    /// values shortened, lines that changed marked.
     #[must_use]
     pub fn statement(&self, columns: usize) -> String {
-        let declared = format!(
-            "The workspace {} {} the sidecar `{}` in {}.",
-            self.workspace, self.verb, self.name, self.file
-        );
+        let path = |path: &str| shortened(path, LONGEST_PATH);
+        let (workspace, name, file) = (path(&self.workspace), path(&self.name), path(&self.file));
+        let declared = format!("The workspace {workspace} {} the sidecar `{name}` in {file}.", self.verb);
         let mut text = format!("{}\n", wrapped(&declared, columns));
         match &self.earlier {
             None => text.push_str("Nobody has approved it. It is:\n"),
             Some(earlier) => {
-                let (approved_at, changes) = (&earlier.approved_at, earlier.in_words());
+                let (approved_at, changes) = (path(&earlier.approved_at), earlier.in_words());
                 let told =
                     format!("It has changed since it was approved on {approved_at}: {changes}. It is now:");
                 let _ = writeln!(text, "{}", wrapped(&told, columns));
             }
         }
-        let lines = &self.statement.lines;
-        let width = lines.iter().map(|line| cells(&escape(&line.label))).max().unwrap_or(0).min(24);
-        for line in lines {
-            let changed = self.earlier.as_ref().is_some_and(|earlier| earlier.changes.contains(&line.label));
-            let label = escape(&line.label);
-            let gap = " ".repeat(width.saturating_sub(cells(&label)));
-            let mark = if changed { '*' } else { ' ' };
-            let _ = writeln!(
-                text,
-                "{}",
-                wrapped(&format!("{mark} {label}{gap}  {}", escape(&line.text)), columns)
-            );
-        }
+        let whole = self.lines(columns, &mut text);
         let _ = writeln!(text, "  hash  {}", self.hash);
+        if !whole {
+            let shown = format!("  Run `{}` to see all of it.", self.command);
+            let _ = writeln!(text, "{}", wrapped(&shown, columns));
+        }
         text
+    }
+
+    /// Appends the lines; false where something of them is left out.
+    fn lines(&self, columns: usize, text: &mut String) -> bool {
+        let lines = &self.statement.lines;
+        let labels: Vec<String> = lines.iter().map(|line| shortened(&line.label, LONGEST_LABEL)).collect();
+        let width = labels.iter().map(|label| cells(label)).max().unwrap_or(0).min(24);
+        let (mut rows, mut whole) = (0, true);
+        for (at, (line, label)) in lines.iter().zip(&labels).enumerate() {
+            let changed = self.earlier.as_ref().is_some_and(|earlier| earlier.changes.contains(&line.label));
+            let gap = " ".repeat(width.saturating_sub(cells(label)));
+            let mark = if changed { '*' } else { ' ' };
+            let value = shortened(&line.text, LONGEST_VALUE);
+            whole &= value == escape(&line.text) && *label == escape(&line.label);
+            let row = wrapped(&format!("{mark} {label}{gap}  {value}"), columns);
+            rows += row.lines().count();
+            if rows > MOST_ROWS {
+                let _ = writeln!(text, "{}", wrapped(&left_out(&lines[at..]), columns));
+                return false;
+            }
+            let _ = writeln!(text, "{row}");
+        }
+        whole
     }
 
     /// Whether an answer is yes. What gets the engine's socket wants its name.
     #[must_use]
     pub fn is_yes(&self, answer: &str) -> bool {
         if self.statement.has_socket {
-            answer == self.name
+            answer == self.confirmation()
         } else {
             answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes")
+        }
+    }
+
+    /// What has to be typed for the engine's socket: nothing that anybody types without reading.
+    fn confirmation(&self) -> String {
+        if REFLEXES.iter().any(|reflex| self.name.eq_ignore_ascii_case(reflex)) {
+            format!("approve {}", self.name)
+        } else {
+            self.name.clone()
         }
     }
 
     /// The line at whose end the answer is typed.
     #[must_use]
     pub fn prompt(&self) -> String {
-        let name = escape(&self.name);
-        if self.statement.has_socket {
-            format!("It would control this machine. To approve it, type its name, {name}: ")
+        if !self.statement.has_socket {
+            let name = shortened(&self.name, LONGEST_PATH);
+            return format!("Approve `{name}` until any of this changes? [y/N] ");
+        }
+        // File systems keep names short, and all of it has to be typed.
+        let wanted = escape(&self.confirmation());
+        if self.confirmation() == self.name {
+            format!("It would control this machine. To approve it, type its name, {wanted}: ")
         } else {
-            format!("Approve `{name}` until any of this changes? [y/N] ")
+            format!("It would control this machine. To approve it, type `{wanted}`: ")
         }
     }
 }
 
+/// The end of a statement that is too long, in one line.
+fn left_out(lines: &[Line]) -> String {
+    let mut hasher = Sha256::new();
+    for line in lines {
+        // Each with its length, so that no two run together into one.
+        for part in [&line.label, &line.text] {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    let digest = hex::encode(hasher.finalize());
+    let count = lines.len();
+    format!("  … and {count} more lines, sha256 {}…", &digest[..DIGITS])
+}
+
+/// A text escaped; where it is longer than this many columns, its beginning and end, its length and its digest.
+fn shortened(text: &str, most: usize) -> String {
+    let escaped = escape(text);
+    if cells(&escaped) <= most {
+        return escaped;
+    }
+    let characters: Vec<char> = escaped.chars().collect();
+    let tail = most / 4;
+    let begin = fitting(characters.iter().copied(), most - tail);
+    let end: Vec<char> = fitting(characters.iter().rev().copied(), tail).chars().rev().collect();
+    let (end, bytes, digest) = (String::from_iter(end), text.len(), sha256_hex(text));
+    format!("{begin} … {end} ({bytes} bytes, sha256 {}…)", &digest[..DIGITS])
+}
+
+/// As many characters as fit into these columns.
+fn fitting(characters: impl Iterator<Item = char>, columns: usize) -> String {
+    let mut used = 0;
+    characters
+        .take_while(|character| {
+            used += width_of(*character);
+            used <= columns
+        })
+        .collect()
+}
+
+fn width_of(character: char) -> usize {
+    if character.is_ascii() { 1 } else { 2 }
+}
+
 /// How many columns a text takes at most: what is not ASCII may be twice as wide.
 fn cells(text: &str) -> usize {
-    text.chars().map(|character| if character.is_ascii() { 1 } else { 2 }).sum()
+    text.chars().map(width_of).sum()
 }
 
 /// Escapes a line, and breaks it before the terminal does, so that no content stands at the beginning of a line.
@@ -119,7 +211,7 @@ fn wrapped(line: &str, columns: usize) -> String {
     let columns = columns.max(20);
     let (mut text, mut used) = (String::new(), 0);
     for character in escape(line).chars() {
-        let width = if character.is_ascii() { 1 } else { 2 };
+        let width = width_of(character);
         if used + width >= columns {
             text.push_str(FURTHER);
             used = FURTHER.len() - 1;
@@ -144,6 +236,7 @@ mod tests {
             verb: "declares",
             file: "/w/db.toml".into(),
             hash: "a".repeat(64),
+            command: "farrier approve".into(),
             statement: Statement { lines: vec![line("image", "x"), line("env A", value)], has_socket },
             earlier: None,
         }
@@ -158,8 +251,16 @@ mod tests {
         for text in [plain.statement(40), changed.statement(40)] {
             assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text}");
             for line in text.lines().filter(|line| !line.starts_with("  hash  ")) {
-                assert!(line.len() < 40, "{line}");
-                let ours = ["The workspace", "Nobody", "It has changed", "  image", "  env A", "  |     "];
+                assert!(cells(line) < 40, "{line}");
+                let ours = [
+                    "The workspace",
+                    "Nobody",
+                    "It has changed",
+                    "  image",
+                    "  env A",
+                    "  |     ",
+                    "  Run `",
+                ];
                 assert!(ours.iter().any(|begin| line.starts_with(begin)), "{line}");
             }
             assert_eq!(text.lines().filter(|line| line.starts_with("  image")).count(), 1, "{text}");

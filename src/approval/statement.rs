@@ -29,7 +29,16 @@ pub enum Kept {
     Nothing,
 }
 
-/// All lines, in the order of a definition.
+/// What an engine holds, as far as it was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The image's id, or that it is pulled.
+    pub image: Option<String>,
+    /// What becomes of the sidecar's container, in words; `None` if it has none.
+    pub container: Option<String>,
+}
+
+/// All lines, what gives power first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// The lines.
@@ -50,19 +59,17 @@ fn word(name: &str) -> String {
 }
 
 impl Statement {
-    /// Says what a sidecar is. Where an engine was asked for the image, its id stands there too.
+    /// Says what a sidecar is, what gives it power first, and where an engine was asked, what that holds.
     #[must_use]
-    pub fn of(prepared: &Prepared, engine_was_asked: bool) -> Self {
+    pub fn of(prepared: &Prepared, held: &Held) -> Self {
         let definition = &prepared.sidecar.definition;
         let mut statement = Self { lines: Vec::new(), has_socket: false };
         if let Some(description) = &definition.description {
             statement.add("description", quoted(description));
         }
         statement.add("image", qualified_image(&definition.image));
-        if engine_was_asked {
-            let known = prepared.sidecar.image != definition.image;
-            let text = if known { &prepared.sidecar.image } else { "not here yet: it is pulled" };
-            statement.line("image id", text.to_owned(), Kept::Nothing);
+        if let Some(image) = &held.image {
+            statement.line("image id", image.clone(), Kept::Nothing);
         }
         statement.process(definition);
         statement.surroundings(definition);
@@ -71,6 +78,11 @@ impl Statement {
                 if definition.readiness.len() == 1 { String::new() } else { format!(" {}", index + 1) };
             statement.readiness(&number, definition, readiness, found);
         }
+        if let Some(container) = &held.container {
+            statement.line("container", container.clone(), Kept::Nothing);
+        }
+        // Stable: the order of a definition stays within each rank.
+        statement.lines.sort_by_key(Line::rank);
         statement
     }
 
@@ -225,6 +237,20 @@ impl Statement {
 }
 
 impl Line {
+    /// The lower, the more a yes to it may cost.
+    fn rank(&self) -> usize {
+        let is_grant = self.label.starts_with("readiness") && self.label.contains(": may");
+        match self.label.as_str() {
+            "mounts" => 0,
+            "networks" => 1,
+            _ if is_grant => 2,
+            "container" => 3,
+            // There may be hundreds, which must not push anything else out of sight.
+            label if label == "env" || label.starts_with("env ") => 5,
+            _ => 4,
+        }
+    }
+
     fn record(&self, salt: &str) -> String {
         match self.kept {
             Kept::Words => self.text.clone(),
@@ -304,7 +330,7 @@ mod tests {
             .map(|readiness| find(&definition, readiness, &ProbeFolders::default()).expect("found"));
         let probes = found.collect();
         let sidecar = Sidecar::new(definition, &Scopes::default());
-        Statement::of(&Prepared { sidecar, probes, approval: Approval::Missing }, false)
+        Statement::of(&Prepared { sidecar, probes, approval: Approval::Missing }, &Held::default())
     }
 
     #[test]

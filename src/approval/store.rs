@@ -17,6 +17,8 @@ use crate::elapsed::limit;
 use crate::error::{Code, Problem};
 use crate::private_files::{create_private_folders, is_roots, private_temporary_file};
 use crate::settings::checkout_of;
+use crate::shell::{chmod, command_line};
+use crate::working_trees::WorkingTrees;
 
 /// What the file says it is.
 const FORMAT: &str = "farrier-approvals";
@@ -52,6 +54,9 @@ pub struct Entry {
     pub salt: String,
     /// What was shown: labels with words or digests.
     pub statement: Vec<(String, String)>,
+    /// Whether it stays in force beside later ones of the same sidecar.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,13 +86,14 @@ fn unusable(message: String) -> Problem {
 }
 
 impl Store {
-    /// Names the file; it need not exist. One that lies in the workspace would let the workspace approve itself; one
+    /// Names the file; it need not exist. One that lies in what is being worked on would let the workspace approve itself; one
     /// that was `named` may lie in no other checkout either.
     ///
     /// # Errors
     /// When there is no place for it, or none that only this user writes to.
-    pub fn open(path: Option<&Path>, named: bool, workspace: Option<&Path>) -> Result<Self, Problem> {
+    pub fn open(path: Option<&Path>, named: bool, trees: &WorkingTrees) -> Result<Self, Problem> {
         const HINT: &str = "Name a file of your own outside of any workspace with `--approvals`.";
+        const OWN_CHECKOUT: &str = "Or work without a workspace, by `--no-workspace`, if all of that checkout is your own configuration.";
         let Some(path) = path else {
             let message = "there is no home folder in which approvals could be kept".to_owned();
             return Err(unusable(message).hint("Set HOME, or name a file with `--approvals`."));
@@ -99,12 +105,13 @@ impl Store {
             let message = format!("{} is not a file in which approvals could be kept", path.display());
             return Err(unusable(message).hint(HINT));
         };
-        if let Some(workspace) = workspace
-            && folder.starts_with(workspace)
-        {
+        if let Some(inside) = trees.locate(&folder) {
+            let (path, root) = (path.display(), inside.root.display());
             let message =
-                format!("the approvals file {} lies in the workspace, which it is about", path.display());
-            return Err(unusable(message).hint(HINT));
+                format!("the approvals file {path} lies in the workspace {root}, which it is about");
+            let problem = unusable(message).hint(HINT);
+            // Nobody chose the place: the home directory is the checkout.
+            return Err(if named { problem } else { problem.hint(OWN_CHECKOUT) });
         }
         if let Some(checkout) = checkout_of(&folder).filter(|_| named) {
             let message =
@@ -117,9 +124,9 @@ impl Store {
             return Err(unusable(message).hint("Set HOME to a folder of this user's.").hint(HINT));
         }
         if let Some((changeable, whose)) = changeable_by_others(&existing) {
-            let changeable = changeable.display();
-            let message = format!("{} may replace approvals in {changeable}", whose.subject());
-            return Err(unusable(message).hint(whose.remedy(&changeable.to_string())).hint(HINT));
+            let changeable = changeable.as_path();
+            let message = format!("{} may replace approvals in {}", whose.subject(), changeable.display());
+            return Err(unusable(message).hint(whose.remedy(changeable)).hint(HINT));
         }
         Ok(Self { path: folder.join(name) })
     }
@@ -262,7 +269,7 @@ impl Store {
         }
         if found.mode() & WRITABLE_BY_OTHERS != 0 {
             return Err(unusable(format!("others may write the approvals file {shown}"))
-                .hint(format!("Run `chmod 600 {shown}` after a look at what it says.")));
+                .hint(format!("Run `{}` after a look at what it says.", chmod("600", &self.path))));
         }
         let mut bytes = Vec::new();
         file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| self.cannot("be read", &error))?;
@@ -337,12 +344,14 @@ impl Other {
         }
     }
 
-    fn remedy(&self, folder: &str) -> String {
+    fn remedy(&self, folder: &Path) -> String {
         match self {
-            Self::All => format!("Run `chmod o-w {folder}`."),
-            Self::Group(_) => format!("Run `chmod g-w {folder}`."),
+            Self::All => format!("Run `{}`.", chmod("o-w", folder)),
+            Self::Group(_) => format!("Run `{}`.", chmod("g-w", folder)),
             Self::Owner(_) => {
-                format!("Run `chown {} {folder}` as root.", rustix::process::geteuid().as_raw())
+                let user = rustix::process::geteuid().as_raw().to_string();
+                let chown = command_line(&["chown", &user], &[&folder.to_string_lossy()], &[]);
+                format!("Run `{chown}` as root.")
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Approval;
 use super::fingerprint::{Attachment, fingerprint, fingerprint_of};
-use super::statement::Statement;
+use super::statement::{Held, Statement};
 use crate::definition::Disablement;
 use crate::error::Place;
 use crate::preparation::Prepared;
@@ -22,7 +22,7 @@ pub trait Subject {
     /// What an approval is for.
     fn hash(&self) -> String;
     /// What it is, in plain words.
-    fn statement(&self, engine_was_asked: bool) -> Statement;
+    fn statement(&self, held: &Held) -> Statement;
     /// Where it is written.
     fn place(&self) -> Place;
     /// What a warning says of it while nobody has approved it.
@@ -54,8 +54,8 @@ impl Subject for Prepared {
         fingerprint_of(self)
     }
 
-    fn statement(&self, engine_was_asked: bool) -> Statement {
-        Statement::of(self, engine_was_asked)
+    fn statement(&self, held: &Held) -> Statement {
+        Statement::of(self, held)
     }
 
     fn place(&self) -> Place {
@@ -109,7 +109,7 @@ impl Subject for Disabled {
         fingerprint(declared, &[disabled])
     }
 
-    fn statement(&self, _: bool) -> Statement {
+    fn statement(&self, _: &Held) -> Statement {
         Statement::of_disabled(&self.disablement)
     }
 

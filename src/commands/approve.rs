@@ -1,25 +1,34 @@
 //! `approve`: answers about definitions of the workspace, and the list of those given.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::data::{indented, print, print_json};
 use crate::approval::question::Question;
+use crate::approval::statement::Held;
 use crate::approval::{
-    Approval, Approvals, Disabled, Subject, ask_about, can_ask, recognise_and_tell, refuse_missing,
+    self, Approval, Approvals, Disabled, Subject, ask_about, can_ask, recognise_and_tell, refuse_missing,
 };
 use crate::cli::{self, Format, LaunchOptions};
+use crate::connection::connect;
 use crate::definition::escape;
+use crate::engine::address::Choice;
+use crate::engine::{Engine, Status};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter, problem_json};
 use crate::exit;
 use crate::preparation::{self, Prepared};
 use crate::runtime::Stage;
 use crate::settings::Settings;
+use crate::shell::command_line;
+use crate::sidecar::{LABEL_SIDECAR, container_name, scope_of};
 
 /// The width of what is printed where nobody is asked.
 const COLUMNS: usize = 110;
+/// How long the engine may take to say whether a container is there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks, approves by hash, lists or revokes.
 pub fn approve(options: &cli::Approve, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
@@ -31,7 +40,7 @@ pub fn approve(options: &cli::Approve, reporter: &Arc<Reporter>) -> Result<u8, F
     let result = if options.list {
         list(options.format, &settings, reporter)
     } else if let Some(name) = &options.revoke {
-        revoke(name, options.format, &settings, reporter)
+        revoke(name, options, &settings, reporter)
     } else {
         answer(options, &settings, reporter)
     };
@@ -78,7 +87,13 @@ fn list(format: Format, settings: &Settings, reporter: &Reporter) -> Result<u8, 
     Ok(exit::SUCCESS)
 }
 
-fn revoke(name: &str, format: Format, settings: &Settings, reporter: &Reporter) -> Result<u8, Failure> {
+/// Takes the approvals back, and says what became of the container: it runs on.
+fn revoke(
+    name: &str,
+    options: &cli::Approve,
+    settings: &Settings,
+    reporter: &Reporter,
+) -> Result<u8, Failure> {
     let (revoked, warning) = Approvals::open(settings)?.revoke(name)?;
     tell(warning, reporter);
     if revoked == 0 {
@@ -86,11 +101,83 @@ fn revoke(name: &str, format: Format, settings: &Settings, reporter: &Reporter) 
             .hint("List what is approved with `farrier approve --list`.")
             .into());
     }
-    print(&match format {
-        Format::Human => format!("{}: revoked\n", escape(name)),
-        Format::Json => indented(&json!({ "revoked": name })),
+    let left = Stage::start()?.run_alone(async { Ok(left(name, settings).await) })?;
+    print(&match options.format {
+        Format::Human => format!("{}: revoked\n{}", escape(name), left.in_words(name)),
+        Format::Json => indented(&left.to_json(name)),
     });
     Ok(exit::SUCCESS)
+}
+
+/// What is left of a sidecar whose approvals were taken back.
+enum Left {
+    /// A container.
+    Container { name: String, status: Status },
+    /// Nothing.
+    Nothing,
+    /// The engine did not tell.
+    Unknown,
+}
+
+impl Left {
+    fn in_words(&self, sidecar: &str) -> String {
+        let down = |name: &str| escape(&command_line(&["farrier", "down"], &[name], &[]));
+        match self {
+            Self::Container { name, status } => {
+                format!("its container {name} is still there, {status}: `{}` removes it\n", down(name))
+            }
+            Self::Nothing => String::new(),
+            Self::Unknown => format!(
+                "the engine does not answer: if its container runs, it runs on until `{}` removes it\n",
+                down(sidecar)
+            ),
+        }
+    }
+
+    fn to_json(&self, sidecar: &str) -> Value {
+        let mut value = json!({ "revoked": sidecar });
+        match self {
+            Self::Container { name, status } => {
+                value["container"] = json!({ "name": name, "state": status.to_string() });
+            }
+            Self::Nothing => value["container"] = Value::Null,
+            Self::Unknown => {}
+        }
+        value
+    }
+}
+
+/// Asks the engine about what a launch would do with the container that there is. No engine is needed to approve.
+async fn container_of(prepared: &Prepared, settings: &Settings) -> Option<String> {
+    let asked = async |engine: Arc<dyn Engine>| {
+        approval::container_of(prepared, engine.as_ref(), settings.recreate).await.ok()
+    };
+    asked_soon(settings, asked).await.flatten()
+}
+
+/// What the engine answers, if it answers soon.
+async fn asked_soon<T>(
+    settings: &Settings,
+    question: impl AsyncFnOnce(Arc<dyn Engine>) -> Option<T>,
+) -> Option<T> {
+    let asked = async {
+        let connected = connect(&Choice::default(), settings).await.ok()?;
+        question(connected.engine).await
+    };
+    tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
+}
+
+/// Asks the engine about the container: the approvals are taken back already.
+async fn left(sidecar: &str, settings: &Settings) -> Left {
+    let scope = settings.scopes.workspace.as_deref().map(scope_of);
+    let name = container_name(sidecar, scope.as_deref());
+    match asked_soon(settings, async |engine| engine.container(&name).await.ok()).await {
+        None => Left::Unknown,
+        Some(Some(found)) if found.labels.get(LABEL_SIDECAR).is_some_and(|label| label == sidecar) => {
+            Left::Container { name: found.name, status: found.status }
+        }
+        Some(_) => Left::Nothing,
+    }
 }
 
 fn answer(options: &cli::Approve, settings: &Settings, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
@@ -109,18 +196,20 @@ fn answer(options: &cli::Approve, settings: &Settings, reporter: &Arc<Reporter>)
     let approvals = Approvals::open(settings)?;
     if let Some(hash) = &options.hash {
         for prepared in &mut sidecars {
-            approve_by_hash(&approvals, prepared, hash, reporter)?;
+            approve_by_hash(&approvals, prepared, hash, options.keep_earlier, reporter)?;
         }
         for disabled in &mut disabled {
-            approve_by_hash(&approvals, disabled, hash, reporter)?;
+            approve_by_hash(&approvals, disabled, hash, options.keep_earlier, reporter)?;
         }
     } else if options.format == Format::Human && can_ask(settings) {
         Stage::start()?.run(async {
             for disabled in disabled.iter_mut().filter(|disabled| disabled.approval == Approval::Missing) {
-                ask_about(&approvals, disabled, false, reporter).await?;
+                ask_about(&approvals, disabled, &Held::default(), options.keep_earlier, reporter).await?;
             }
             for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
-                ask_about(&approvals, prepared, false, reporter).await?;
+                let container = container_of(prepared, settings).await;
+                let held = Held { container, ..Held::default() };
+                ask_about(&approvals, prepared, &held, options.keep_earlier, reporter).await?;
             }
             Ok(())
         })?;
@@ -132,8 +221,9 @@ type Asked = (Question, bool);
 
 /// What would be asked about each, and whether it is approved.
 fn questions<S: Subject>(approvals: &Approvals, subjects: &[S]) -> Result<Vec<Asked>, Problem> {
-    let asked =
-        |subject: &S| Ok((approvals.question(subject, false)?, subject.approval() == Approval::Given));
+    let asked = |subject: &S| {
+        Ok((approvals.question(subject, &Held::default())?, subject.approval() == Approval::Given))
+    };
     subjects.iter().map(asked).collect()
 }
 
@@ -216,9 +306,10 @@ fn approve_by_hash(
     approvals: &Approvals,
     subject: &mut impl Subject,
     hash: &str,
+    keep_earlier: bool,
     reporter: &Reporter,
 ) -> Result<(), Problem> {
-    let question = approvals.question(subject, false)?;
+    let question = approvals.question(subject, &Held::default())?;
     let name = &question.name;
     if !question.hash.eq_ignore_ascii_case(hash) {
         let message = format!("`{name}` has the hash {}, and {hash} was to be approved", question.hash);
@@ -226,7 +317,7 @@ fn approve_by_hash(
             "Find out what changed since that hash was read; `farrier approve` shows what it is now.",
         ));
     }
-    tell(approvals.approve(&question)?, reporter);
+    tell(approvals.approve(&question, keep_earlier)?, reporter);
     subject.set_approval(Approval::Given);
     Ok(())
 }

@@ -213,6 +213,7 @@ fn question(texts: &mut Texts) {
         verb: "declares",
         file: texts.next(),
         hash: "a".repeat(64),
+        command: "farrier approve".to_owned(),
         statement: Statement { lines, has_socket: texts.given.is_multiple_of(2) },
         earlier: Some(Earlier { approved_at: texts.next(), changes: vec![texts.next(), texts.next()] }),
     };

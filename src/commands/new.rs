@@ -19,6 +19,7 @@ use crate::error::{Code, Failure, Problem};
 use crate::exit;
 use crate::runtime::Stage;
 use crate::settings::{Settings, layer_directories};
+use crate::working_trees::{Inside, WorkingTrees};
 
 /// Others may read a definition, and only its owner write it.
 const MODE: u32 = 0o644;
@@ -47,7 +48,7 @@ pub fn new(options: &New) -> Result<u8, Failure> {
     let directories = layer_directories(&options.layers);
     let (layer, folder) = folder(options, &directories)?;
     let before = errors(&directories);
-    let target = Target::open(&folder, directories.workspace_root.as_deref())?;
+    let target = Target::open(&folder, &directories.working_trees)?;
     let file = target.write(name, &draft.to_toml())?;
     target.refuse_wrong(&file, errors(&directories), &before)?;
     target.write_schema()?;
@@ -119,19 +120,19 @@ struct Target {
 }
 
 impl Target {
-    fn open(path: &Path, root: Option<&Path>) -> Result<Self, Problem> {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let beneath = root.and_then(|root| Some((root, absolute.strip_prefix(root).ok()?)));
-        let opened = match beneath {
-            Some((root, relative)) => Dir::open_ambient_dir(root, ambient_authority()).and_then(|root| {
-                match root.open_dir(relative) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        root.create_dir_all(relative)?;
-                        root.open_dir(relative)
+    fn open(path: &Path, trees: &WorkingTrees) -> Result<Self, Problem> {
+        let opened = match trees.as_written(path) {
+            Some(Inside { root, relative }) => {
+                Dir::open_ambient_dir(root, ambient_authority()).and_then(|root| {
+                    match root.open_dir(&relative) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                            root.create_dir_all(&relative)?;
+                            root.open_dir(&relative)
+                        }
+                        opened => opened,
                     }
-                    opened => opened,
-                }
-            }),
+                })
+            }
             None => {
                 std::fs::create_dir_all(path).and_then(|()| Dir::open_ambient_dir(path, ambient_authority()))
             }

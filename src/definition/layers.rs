@@ -16,6 +16,7 @@ use super::dialect::in_the_files_language;
 use super::model::{Definition, Disablement, Layer};
 use super::{ReadingBudget, budget, read, rules};
 use crate::error::{Code, Place, Problem, Source};
+use crate::working_trees::WorkingTrees;
 
 /// How many problems of one file are kept.
 const MOST_PROBLEMS: usize = 100;
@@ -31,10 +32,12 @@ pub struct LayerDirectories {
     pub repo: Option<PathBuf>,
     /// The workspace's.
     pub workspace: Option<PathBuf>,
-    /// The resolved root of the workspace: definitions that lie in it are not trusted.
+    /// The resolved root of the workspace.
     pub workspace_root: Option<PathBuf>,
     /// What reading all of them, and what they name, may take.
     pub budget: Arc<ReadingBudget>,
+    /// What is being worked on, the workspace included: definitions that lie in it are not trusted.
+    pub working_trees: WorkingTrees,
 }
 
 impl LayerDirectories {
@@ -86,12 +89,8 @@ pub fn load(directories: &LayerDirectories) -> Loaded {
         let Some(directory) = directories.of(given_as) else {
             continue;
         };
-        let (present, layer, files) = match folder::open(
-            given_as,
-            directory,
-            directories.workspace_root.as_deref(),
-            &directories.budget,
-        ) {
+        let opened = folder::open(given_as, directory, &directories.working_trees, &directories.budget);
+        let (present, layer, files) = match opened {
             Ok(None) => (false, given_as, 0),
             Ok(Some(folder)) => {
                 let Folder { layer, resolved, candidates: files, problems } = folder;

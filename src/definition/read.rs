@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::ReadingBudget;
 use crate::error::{Code, Place, Problem, Source};
 use crate::process_limits;
+use crate::shell::chmod;
 
 /// The largest file that is read, in bytes: a definition is a page of text.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -53,7 +54,7 @@ pub fn read(path: &Path, access: &Access, budget: &ReadingBudget) -> Result<Arc<
             "the file stands in a trusted layer, but anyone on this machine may write it",
         )
         .at(Place::file(path))
-        .hint(format!("Run `chmod o-w {}` after checking what it says.", shell_word(path))));
+        .hint(format!("Run `{}` after checking what it says.", chmod("o-w", path))));
     }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
@@ -123,12 +124,6 @@ pub fn outside_workspace(path: &Path) -> Problem {
         .hint("Put the file itself into the workspace, or move the definition to the user's own layer.")
 }
 
-/// A path as a shell takes it.
-pub fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    shlex::try_quote(&text).map_or_else(|_| text.clone(), std::borrow::Cow::into_owned)
-}
-
 fn problem(path: &Path, message: impl Into<String>) -> Problem {
     Problem::error(Code::DefinitionUnreadable, message).at(Place::file(path))
 }
@@ -148,7 +143,7 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Problem {
     }
     if error.kind() == io::ErrorKind::PermissionDenied {
         return problem(path, "the file may not be read by this user")
-            .hint(format!("Give yourself permission with `chmod u+r {}`, or remove it.", shell_word(path)));
+            .hint(format!("Give yourself permission with `{}`, or remove it.", chmod("u+r", path)));
     }
     problem(path, format!("the file cannot be read: {error}")).hint("Check the file, or move it away.")
 }

@@ -9,6 +9,7 @@ use rustix::fs::{Access, access};
 
 use super::Check;
 use crate::lock::{self, LockFolder};
+use crate::shell::{chmod, command_line};
 
 const NO_HOME: &str = "there is no home directory to keep it in";
 const SET_HOME: &str = "Set HOME.";
@@ -114,7 +115,7 @@ pub(super) fn locks(engine: Option<&str>) -> Check {
         Ok(_) if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() => Check::broken(
             NAME,
             format!("{} may not be written by this user", folder.display()),
-            format!("Open it to all users with `chmod 1777 {}`.", folder.display()),
+            format!("Open it to all users with `{}`.", chmod("1777", folder)),
         ),
         Ok(_) => Check::well(NAME, format!("{} may be written", folder.display())),
     }
@@ -151,15 +152,16 @@ fn private(name: &'static str, path: &Path) -> Result<Option<Metadata>, Check> {
         return Err(Check::broken(name, format!("{shown} is not a folder"), format!("Move {shown} away.")));
     }
     if found.uid() != owner {
-        let fix = format!("Give it to this user with `chown {owner} {shown}`, or remove it.");
+        let chown = command_line(&["chown", &owner.to_string()], &[&path.to_string_lossy()], &[]);
+        let fix = format!("Give it to this user with `{chown}`, or remove it.");
         return Err(Check::broken(name, format!("{shown} belongs to the user {}", found.uid()), fix));
     }
     if found.mode() & 0o022 != 0 {
-        let fix = format!("Close it with `chmod 700 {shown}`.");
+        let fix = format!("Close it with `{}`.", chmod("700", path));
         return Err(Check::broken(name, format!("others may write to {shown}"), fix));
     }
     if access(path, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        let fix = format!("Open it to this user with `chmod 700 {shown}`.");
+        let fix = format!("Open it to this user with `{}`.", chmod("700", path));
         return Err(Check::broken(name, format!("{shown} may not be written"), fix));
     }
     Ok(Some(found))
@@ -178,7 +180,7 @@ fn readable_by_others(name: &'static str, file: &Path, found: &Metadata) -> Opti
         Check::broken(
             name,
             format!("{shown} may be used by others"),
-            format!("Close it with `chmod 600 {shown}`."),
+            format!("Close it with `{}`.", chmod("600", file)),
         )
     })
 }

@@ -187,13 +187,15 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "A definition comes from the workspace, and nobody has approved it as it is now.",
         causes: &[
             "The checkout brings definitions along; whoever wrote them could start any image.",
-            "An approved definition, its probe or a folder that it grants was changed.",
+            "An approved definition, its probe or a folder that it grants was changed, or is back after a change.",
+            "A folder of the user's, the organisation's or the repository's layer lies in what is being worked on: the workspace, another worktree of it, or a home directory that is the checkout.",
             "The approval is asked for where there is no terminal, or with `--no-prompt`.",
         ],
         steps: &[
             "Read what it would do, and approve it with `farrier approve NAME`.",
             "Without a terminal, give the hash of what was read: `farrier approve NAME --hash HEX`.",
-            "Start without the workspace by `--no-workspace`.",
+            "Start without the workspace's own layer by `--no-workspace`.",
+            "Keep approvals for several branches with `farrier approve --keep-earlier`.",
         ],
     },
     Explanation {

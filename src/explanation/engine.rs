@@ -125,6 +125,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &[
             "Somebody made it by hand, or another tool did.",
             "Two names of sidecars come out as the same container's name.",
+            "The container belongs to another folder's sidecar of that name; the label `farrier.scope` tells them apart.",
         ],
         steps: &[
             "Remove it if it is not needed.",
@@ -158,10 +159,10 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::AliasTaken,
-        meaning: "Another container, or the harness itself, has a name of the sidecar on the network.",
+        meaning: "Another container, or the harness itself, has a name of the sidecar on a network that the sidecar joins. The engine does not tell capital letters from small ones.",
         causes: &[
             "The sidecar was renamed, and the container of its former name still runs.",
-            "A container of another tool, or of a former set-up, is still on the network.",
+            "A container of another tool, or of a former set-up, is still on the harness's network, or on one that `networks` names.",
             "The harness's `--name`, `--network-alias`, `--hostname`, `--link` or `--add-host` is the sidecar's name.",
         ],
         steps: &[

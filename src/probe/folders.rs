@@ -13,6 +13,7 @@ use rustix::fs::OFlags;
 use super::component::{ComponentError, ComponentFile};
 use super::component_reader::ComponentReader;
 use crate::definition::{Layer, LayerDirectories};
+use crate::working_trees::{Inside, WorkingTrees};
 
 /// Its name beside the definitions' folder.
 const FOLDER: &str = "probes";
@@ -56,8 +57,7 @@ impl ProbeFolders {
     /// The folders beside these layers' directories, whether or not they exist.
     #[must_use]
     pub fn of(directories: &LayerDirectories) -> Self {
-        let root = directories.workspace_root.as_ref();
-        let root = root.map(|root| root.canonicalize().unwrap_or_else(|_| root.clone()));
+        let trees = &directories.working_trees;
         let layers = [
             (Layer::User, &directories.user),
             (Layer::Org, &directories.org),
@@ -66,8 +66,7 @@ impl ProbeFolders {
         ];
         let named = layers.into_iter().filter_map(|(layer, directory)| Some((layer, directory.as_ref()?)));
         let reader = Arc::new(ComponentReader::of(Arc::clone(&directories.budget)));
-        let folder =
-            |(layer, directory): (Layer, &PathBuf)| beside(layer, directory, root.as_deref(), &reader);
+        let folder = |(layer, directory): (Layer, &PathBuf)| beside(layer, directory, trees, &reader);
         Self { folders: named.filter_map(folder).collect(), reader }
     }
 
@@ -95,7 +94,7 @@ impl ProbeFolders {
 fn beside(
     given_as: Layer,
     directory: &Path,
-    root: Option<&Path>,
+    trees: &WorkingTrees,
     reader: &Arc<ComponentReader>,
 ) -> Option<ProbeFolder> {
     let folder = |layer, path, reach| ProbeFolder { layer, path, reach, reader: Arc::clone(reader) };
@@ -108,13 +107,10 @@ fn beside(
     // What a trusted layer's folder resolves to decides: one that leads into the workspace is not trusted.
     let resolved = path.canonicalize().unwrap_or_else(|_| parent.join(FOLDER));
     let open = |root: &Path| Dir::open_ambient_dir(root, ambient_authority()).ok().map(Arc::new);
-    let inside = |path: &Path| root.and_then(|root| path.strip_prefix(root).ok()).map(Path::to_owned);
-    if let Some(relative) = inside(&parent) {
-        let reach = Reach::Beneath { root: open(root?)?, relative: relative.join(FOLDER) };
-        return Some(folder(Layer::Workspace, path, reach));
-    }
-    if let Some(relative) = inside(&resolved) {
-        let reach = Reach::Beneath { root: open(root?)?, relative };
+    let inside =
+        trees.locate(&parent).map(|inside| Inside { relative: inside.relative.join(FOLDER), ..inside });
+    if let Some(Inside { root, relative }) = inside.or_else(|| trees.locate(&resolved)) {
+        let reach = Reach::Beneath { root: open(&root)?, relative };
         return Some(folder(Layer::Workspace, path, reach));
     }
     if given_as == Layer::Workspace {

@@ -15,6 +15,7 @@ use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, Status};
 use crate::error::Code;
 use crate::probe::interfaces::{Dialled, Observed};
+use crate::shell::command_line;
 
 /// What the tcp probe answers where nothing listens.
 const REFUSED: &str = "connection refused";
@@ -185,8 +186,9 @@ impl Dossier {
     /// What to do about it, from the evidence.
     fn next_steps(&self) -> Vec<String> {
         let name = &self.container_name;
-        let quoted = shlex::try_quote(&self.sidecar).unwrap_or_default();
-        let logs = format!("See all it wrote with `farrier logs {quoted}`.");
+        let farrier =
+            |command: &[&str]| command_line(&[&["farrier"], command].concat(), &[&self.sidecar], &[]);
+        let logs = format!("See all it wrote with `{}`.", farrier(&["logs"]));
         let mut steps = Vec::new();
         let mut say = |step: &str| steps.push(step.to_owned());
         if let Some(Cause::OlderData { fields }) = &self.cause {
@@ -195,7 +197,8 @@ impl Dossier {
                 fields.join(", ")
             ));
             say(&format!(
-                "Or remove it with all its data, and launch again: `farrier down --volumes {quoted}`."
+                "Or remove it with all its data, and launch again: `{}`.",
+                farrier(&["down", "--volumes"])
             ));
             steps.push(logs);
             return steps;

@@ -153,6 +153,45 @@ fn the_engine_s_socket_wants_a_pinned_image_and_the_sidecar_s_name() {
 }
 
 #[test]
+fn the_engine_s_socket_is_not_answered_by_a_reflex_whatever_the_name() {
+    let scene = Scene::new().isolated();
+    let pinned = format!("postgres:16@sha256:{}", "a".repeat(64));
+    let toml = PLAIN.replace("postgres:16", &pinned).replace("env =", "mounts = [\"docker-socket\"]\nenv =");
+    scene.define_in(Layer::Workspace, "y.toml", toml);
+    for (typed, code) in [("y\n", 125), ("yes\n", 125), ("approve y\n", 0)] {
+        let mut asking = scene.farrier(["approve"]).spawn_on_terminal(100, 40);
+        asking.wait_for_stdout("type `approve y`: ");
+        asking.type_text(typed);
+        let outcome = asking.wait().assert_code(code);
+        assert_eq!(state(&scene)["approved"], code == 0, "{typed:?}: {outcome}");
+    }
+}
+
+#[test]
+fn a_question_fits_two_screens_and_begins_with_what_is_dangerous() {
+    let scene = Scene::new().isolated();
+    let env: String = (0..500).map(|count| format!("V{count} = \"{count}\"\n")).collect();
+    let long = format!("command = [\"{}\"]\nnetworks = [\"n\"]\n", "x".repeat(100_000));
+    declare(&scene, &format!("{}[env]\n{env}", PLAIN.replace("env = { A = \"one\" }\n", &long)));
+    let mut asking = scene.farrier(["approve", "--color", "never"]).spawn_on_terminal(80, 24);
+    asking.wait_for_stdout("[y/N] ");
+    asking.type_text("n\n");
+    let shown = asking.wait().assert_code(125).stdout();
+    let question = shown.split("[y/N]").next().unwrap_or_default();
+    assert!(question.lines().count() <= 48, "{} lines", question.lines().count());
+    for part in [" bytes, sha256 ", " more lines, sha256 ", "farrier approve ", "--format json"] {
+        assert!(question.replace("\r\n  |     ", "").contains(part), "{part}: {question}");
+    }
+    let labels = question.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    let labels: Vec<&str> = labels.filter(|label| *label != "|").collect();
+    assert_eq!(labels[..3], ["mounts", "networks", "image"], "{question}");
+    let first_env = labels.iter().position(|label| *label == "env");
+    assert!(first_env > labels.iter().rposition(|label| *label == "readiness:"), "{question}");
+    let whole = unattended(&scene, &["approve", "--format", "json"]).output().stdout();
+    assert!(whole.contains(&"x".repeat(100_000)) && whole.contains("env V499"), "all of it for scripts");
+}
+
+#[test]
 fn each_yes_is_kept_though_the_next_answer_is_no() {
     let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
     declare_server(&scene);
@@ -206,7 +245,7 @@ fn an_image_that_is_pulled_is_used_by_the_id_that_came() {
     let name = containers(&scene).remove(0);
     let id = docker(["image", "inspect", "--format", "{{.Id}}", &reference]);
     assert_eq!(inspect(&name, "{{.Config.Image}} {{.Image}}"), Some(format!("{id} {id}")));
-    docker(["rm", "--force", &name]);
+    detached(&scene, &["down", "--yes"]).output().assert_code(0);
     docker(["rmi", &reference]);
 }
 
@@ -219,7 +258,8 @@ fn sidecars_of_a_workspace_meet_on_a_network_of_its_own() {
     let names = containers(&scene);
     let format = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
     let networks = inspect(&names[0], format).unwrap_or_default();
-    let scope = names[0].rsplit('-').next().unwrap_or_default();
+    let scope = inspect(&names[0], "{{index .Config.Labels \"farrier.scope\"}}").unwrap_or_default();
+    assert!(scope.len() == 32 && names[0].ends_with(&scope[..8]), "{names:?} {scope}");
     assert_eq!(
         networks.trim(),
         format!("farrier-{scope}"),

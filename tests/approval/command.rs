@@ -1,6 +1,6 @@
 //! `farrier approve`, and what `plan` and `validate` say of what is not approved.
 
-use super::desk::{PLAIN, approve, declare, hash, json, state, unattended};
+use super::desk::{PLAIN, approve, declare, detached, hash, json, state, unattended};
 use crate::support::{Layer, Scene};
 
 #[test]
@@ -33,8 +33,90 @@ fn approvals_are_listed_and_revoked() {
     assert_eq!((&entry["sidecar"], &entry["hash"]), (&name.as_str().into(), &hash(&scene).into()));
     let outcome = unattended(&scene, &["approve", "--list"]).output().assert_code(0);
     assert!(outcome.stdout().contains(&name), "{outcome}");
-    unattended(&scene, &["approve", "--revoke", &name]).output().assert_code(0);
+    let outcome = unattended(&scene, &["approve", "--revoke", &name]).output().assert_code(0);
+    let told = outcome.stdout();
+    assert!(told.starts_with(&format!("{name}: revoked\n")), "{outcome}");
+    assert!(told.contains(&format!("runs on until `farrier down {name}` removes it")), "{outcome}");
     assert_eq!(state(&scene)["approved"], false);
+}
+
+#[test]
+fn revoking_says_that_the_container_runs_on_and_how_to_remove_it() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    super::desk::declare_server(&scene);
+    approve(&scene);
+    detached(&scene, &["up"]).output().assert_code(0);
+    let (name, container) = (scene.name("db"), super::desk::containers(&scene).remove(0));
+    let told = detached(&scene, &["approve", "--revoke", &name]).output().assert_code(0).stdout();
+    let down =
+        format!("its container {container} is still there, running: `farrier down {container}` removes it");
+    assert_eq!(told, format!("{name}: revoked\n{down}\n"));
+    approve(&scene);
+    let value = json(&detached(&scene, &["approve", "--revoke", &name, "--format", "json"]).output());
+    assert_eq!(value["container"], serde_json::json!({"name": container, "state": "running"}));
+    detached(&scene, &["down", &container, "--yes"]).output().assert_code(0);
+    approve(&scene);
+    let value = json(&detached(&scene, &["approve", "--revoke", &name, "--format", "json"]).output());
+    assert_eq!(value, serde_json::json!({"revoked": name, "container": null}));
+}
+
+#[test]
+fn what_is_back_after_a_change_is_asked_about_again_unless_it_was_kept() {
+    let scene = Scene::new().isolated();
+    let other = PLAIN.replace("one", "two");
+    declare(&scene, PLAIN);
+    approve(&scene);
+    declare(&scene, &other);
+    approve(&scene);
+    declare(&scene, PLAIN);
+    assert_eq!(state(&scene)["approved"], false, "the approval is of what it changed to");
+    assert_eq!(state(&scene)["changes"], serde_json::json!(["env A"]));
+    let (name, hash) = (scene.name("db"), hash(&scene));
+    unattended(&scene, &["approve", &name, "--hash", &hash, "--keep-earlier"]).output().assert_code(0);
+    for toml in [&other, PLAIN] {
+        declare(&scene, toml);
+        assert_eq!(state(&scene)["approved"], true, "{toml}");
+    }
+    let third = PLAIN.replace("one", "three");
+    declare(&scene, &third);
+    approve(&scene);
+    declare(&scene, &other);
+    assert_eq!(state(&scene)["approved"], false, "a later approval without the option replaces all");
+}
+
+#[test]
+fn an_older_farrier_s_earlier_approvals_are_not_in_force() {
+    let scene = Scene::new().isolated();
+    declare(&scene, PLAIN);
+    approve(&scene);
+    let file = scene.state_home().join("farrier/approvals.json");
+    let mut value: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).expect("approvals")).expect("JSON");
+    let mut later = value["approvals"][0].clone();
+    later["hash"] = "0".repeat(64).into();
+    later["approved_at"] = "2999-01-01T00:00:00.000Z".into();
+    value["approvals"].as_array_mut().expect("a list").push(later);
+    std::fs::write(&file, value.to_string()).expect("a file");
+    assert_eq!(state(&scene)["approved"], false);
+}
+
+#[test]
+fn suggested_commands_mean_what_they_say_to_a_shell() {
+    let scene = Scene::new().isolated();
+    let stem = format!("-a 'b' $(touch PWNED); c-{}", scene.token());
+    let toml = PLAIN.replace("kind = \"port\"\nport = 5432", "kind = \"none\"").replace("tcp", "skip");
+    scene.define_in(Layer::Workspace, &format!("{stem}.toml"), toml);
+    let events = scene.path("events.jsonl");
+    unattended(&scene, &["up", "--events"]).arg(&events).output().assert_code(125);
+    let told = crate::support::Events::read(&events);
+    let hints = told.one("problem")["hints"].clone();
+    let hint = hints.as_array().expect("hints").iter().filter_map(|hint| hint.as_str());
+    let hint = hint.filter(|hint| hint.contains("--hash")).collect::<String>();
+    let command =
+        hint.split('`').nth(1).expect("a command").replacen("farrier", env!("CARGO_BIN_EXE_farrier"), 1);
+    crate::support::Run::program(&scene, "sh").args(["-c", &command]).output().assert_code(0);
+    assert_eq!(state(&scene)["approved"], true, "{command}");
+    assert!(!scene.workspace().join("PWNED").exists(), "{command}");
 }
 
 #[test]

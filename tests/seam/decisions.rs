@@ -196,22 +196,27 @@ async fn a_network_that_is_named_twice_is_connected_once() {
 #[tokio::test]
 async fn refusals_change_nothing() {
     type Row = (&'static str, &'static str, fn(&mut World));
-    let rows: [Row; 4] = [
+    fn taker(world: &mut World, network: &str, alias: &str) {
+        let spec = ContainerSpec {
+            name: "other".to_owned(),
+            image: IMAGE.to_owned(),
+            network: network.to_owned(),
+            aliases: vec![alias.to_owned()],
+            ..ContainerSpec::default()
+        };
+        world.create(&spec).expect("made");
+        world.start_now("other").expect("started");
+    }
+    let rows: [Row; 6] = [
         ("a container without our labels", "name-taken", |world| {
             let name = "farrier-db".to_owned();
             let spec = ContainerSpec { name, image: IMAGE.to_owned(), ..ContainerSpec::default() };
             world.create(&spec).expect("made");
         }),
-        ("another container with our alias", "alias-taken", |world| {
-            let spec = ContainerSpec {
-                name: "other".to_owned(),
-                image: IMAGE.to_owned(),
-                network: NETWORK.to_owned(),
-                aliases: vec!["db".to_owned()],
-                ..ContainerSpec::default()
-            };
-            world.create(&spec).expect("made");
-            world.start_now("other").expect("started");
+        ("another container with our alias", "alias-taken", |world| taker(world, NETWORK, "db")),
+        ("the same in other letters", "alias-taken", |world| taker(world, NETWORK, "Db")),
+        ("the same on a network that the definition names", "alias-taken", |world| {
+            taker(world, "second", "DB");
         }),
         ("no network", "network-unusable", |world| {
             let id = world.networks(NETWORK)[0].id.clone();
@@ -223,7 +228,11 @@ async fn refusals_change_nothing() {
     ];
     for (name, code, change) in rows {
         let bench = Bench::new();
-        bench.define("db", &dialled(1, "probe = \"skip\""));
+        bench.engine.change(|world| world.create_network("second", &BTreeMap::new()));
+        bench.define(
+            "db",
+            &dialled(1, "probe = \"skip\"").replace("image =", "networks = [\"second\"]\nimage ="),
+        );
         bench.engine.change(change);
         let ended = bench.launch().await;
         assert_eq!(ended.codes(), [code], "{name}");

@@ -42,7 +42,7 @@ fn anonymous_volumes(container: &str) -> Vec<String> {
 fn workspace_networks(container: &str) -> Vec<String> {
     let format = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
     let mut names = list(&["container", "inspect", "--format", format, container]);
-    names.retain(|name| name.strip_prefix("farrier-").is_some_and(|suffix| is_hexadecimal(suffix, 8)));
+    names.retain(|name| name.strip_prefix("farrier-").is_some_and(|suffix| is_hexadecimal(suffix, 32)));
     names
 }
 

@@ -25,14 +25,7 @@ impl Declared {
     /// Everything that is wrong with the definition.
     pub fn read(file: &Path, probe: Option<&OsStr>) -> Result<Self, Failure> {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let directories = LayerDirectories {
-            user: Some(folder.to_owned()),
-            org: None,
-            repo: None,
-            workspace: None,
-            workspace_root: None,
-            budget: Arc::default(),
-        };
+        let directories = LayerDirectories { user: Some(folder.to_owned()), ..LayerDirectories::default() };
         let loaded = definition::load(&directories);
         let is_file = |path: &Path| path.file_name() == file.file_name();
         let mut problems = loaded.problems;

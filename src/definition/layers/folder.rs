@@ -11,9 +11,11 @@ use cap_std::fs::Dir;
 
 use crate::definition::ReadingBudget;
 use crate::definition::model::Layer;
-use crate::definition::read::{Access, OTHERS_WRITE, STICKY, outside_workspace, shell_word};
+use crate::definition::read::{Access, OTHERS_WRITE, STICKY, outside_workspace};
 use crate::error::{Code, Place, Problem};
 use crate::process_limits;
+use crate::shell::chmod;
+use crate::working_trees::{Inside, WorkingTrees};
 
 /// A file that is a definition by its name.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ pub struct Folder {
 pub fn open(
     given_as: Layer,
     path: &Path,
-    workspace_root: Option<&Path>,
+    trees: &WorkingTrees,
     budget: &ReadingBudget,
 ) -> Result<Option<Folder>, Problem> {
     if path.as_os_str().is_empty() {
@@ -71,24 +73,20 @@ pub fn open(
         Err(error) => return Err(unlisted(given_as, path, &error)),
     }
     let resolved = path.canonicalize().map_err(|error| unlisted(given_as, path, &error))?;
-    let root = workspace_root.map(|root| root.canonicalize().unwrap_or_else(|_| root.to_owned()));
-    let inside = root.as_deref().and_then(|root| resolved.strip_prefix(root).ok());
+    let inside = trees.locate(&resolved);
     let layer = if inside.is_some() { Layer::Workspace } else { given_as };
     let mut folder =
         Folder { layer, resolved: resolved.clone(), candidates: Vec::new(), problems: Vec::new() };
     // Whatever option named it: what a checkout's symlink points to is not trusted for being elsewhere.
-    if inside.is_none() && root.as_deref().is_some_and(|root| lies_in(path, root)) {
+    if inside.is_none() && trees.as_written(path).is_some() {
         return Err(outside_workspace(path));
     }
     let names = if layer == Layer::Workspace {
-        let (root_path, relative) = match (&root, inside) {
-            (Some(root), Some(inside)) => (root.clone(), inside.to_owned()),
-            // Named outside the workspace by an option: its own folder is what symlinks may not leave.
-            _ => (resolved.clone(), PathBuf::new()),
-        };
-        folder.workspace(path, given_as, &root_path, &relative, budget)?
+        // Named outside the workspace by an option: its own folder is what symlinks may not leave.
+        let inside = inside.unwrap_or(Inside { root: resolved, relative: PathBuf::new() });
+        folder.workspace(path, given_as, &inside, budget)?
     } else {
-        folder.trusted(path, given_as, root.as_deref(), budget)?
+        folder.trusted(path, given_as, trees, budget)?
     };
     for name in names {
         folder.problems.push(
@@ -108,8 +106,7 @@ impl Folder {
         &mut self,
         path: &Path,
         given_as: Layer,
-        root_path: &Path,
-        relative: &Path,
+        Inside { root: root_path, relative }: &Inside,
         budget: &ReadingBudget,
     ) -> Result<BadNames, Problem> {
         let failed = |error: io::Error| unlisted(given_as, path, &error);
@@ -141,7 +138,7 @@ impl Folder {
         &mut self,
         path: &Path,
         given_as: Layer,
-        root: Option<&Path>,
+        trees: &WorkingTrees,
         budget: &ReadingBudget,
     ) -> Result<BadNames, Problem> {
         let failed = |error: io::Error| unlisted(given_as, path, &error);
@@ -160,8 +157,9 @@ impl Folder {
             };
             let file = path.join(&name);
             let mut candidate = Candidate { path: file, stem, layer: self.layer, access: Access::Trusted };
-            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
-                self.follow(&mut candidate, root);
+            let is_symlink = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            if is_symlink || trees.is_mounted(&self.resolved.join(&name)) {
+                self.follow(&mut candidate, trees);
             }
             self.candidates.push(candidate);
         }
@@ -172,27 +170,21 @@ impl Folder {
                 "the {given_as} layer is trusted, but anyone on this machine may write {}",
                 open.display()
             );
-            let hint = format!("Run `chmod o-w {}` after checking what is in it.", shell_word(&open));
+            let hint = format!("Run `{}` after checking what is in it.", chmod("o-w", &open));
             self.problems.push(unusable(path, message).hint(hint));
         }
         Ok(bad)
     }
 
     /// Trust follows location, for single files too: one that lies in the workspace is the workspace's.
-    fn follow(&mut self, candidate: &mut Candidate, root: Option<&Path>) {
+    fn follow(&mut self, candidate: &mut Candidate, trees: &WorkingTrees) {
         let Ok(resolved) = candidate.path.canonicalize() else {
             return;
         };
-        if let Some((root, relative)) =
-            root.and_then(|root| resolved.strip_prefix(root).ok().map(|relative| (root, relative)))
-        {
-            if let Ok(dir) = Dir::open_ambient_dir(root, ambient_authority()) {
+        if let Some(Inside { root, relative }) = trees.locate(&resolved) {
+            if let Ok(dir) = Dir::open_ambient_dir(&root, ambient_authority()) {
                 candidate.layer = Layer::Workspace;
-                candidate.access = Access::Beneath {
-                    root: Arc::new(dir),
-                    root_path: root.to_owned(),
-                    relative: relative.to_owned(),
-                };
+                candidate.access = Access::Beneath { root: Arc::new(dir), root_path: root, relative };
             }
             return;
         }
@@ -224,15 +216,6 @@ fn definition_stem(name: &std::ffi::OsStr) -> Stem {
         Some(stem) => Stem::Named(stem.to_owned()),
         None => Stem::NotText,
     }
-}
-
-/// Whether a path is written as something beneath the workspace, wherever it leads.
-fn lies_in(path: &Path, root: &Path) -> bool {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    absolute
-        .ancestors()
-        .skip(1)
-        .any(|ancestor| ancestor.canonicalize().is_ok_and(|resolved| resolved == root))
 }
 
 /// The directory itself where everybody may add files to it (a sticky bit does not hinder that), else a parent

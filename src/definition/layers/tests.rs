@@ -15,6 +15,7 @@ use crate::definition::model::Layer;
 use crate::definition::render;
 use crate::error::{Code, Place, Problem};
 use crate::sidecar::{Scopes, Sidecar};
+use crate::working_trees::WorkingTrees;
 
 const GOOD: &str =
     "lifecycle = 'shared'\nimage = 'x'\ninterface = { kind = 'none' }\nreadiness.probe = 'skip'\n";
@@ -54,6 +55,7 @@ impl World {
             repo: Some(self.path("repo")),
             workspace: Some(self.path("ws/.farrier/sidecars")),
             workspace_root: Some(self.path("ws")),
+            working_trees: WorkingTrees::of([self.path("ws")]),
             ..LayerDirectories::default()
         }
     }
