@@ -42,5 +42,5 @@ impl MatchCache {
 
 /// A run is a container since its last start.
 fn entry(run: &Container, settings: &str) -> String {
-    format!("{}.{FORMAT}.json", sha256_hex(&format!("{}\n{}\n{settings}", run.id, run.started_at)))
+    format!("{}.{FORMAT}.json", sha256_hex(format!("{}\n{}\n{settings}", run.id, run.started_at)))
 }

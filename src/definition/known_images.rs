@@ -173,7 +173,7 @@ pub fn find(image: &str) -> Option<&'static KnownImage> {
     let ends_with = |name: &&str| {
         path.strip_suffix(*name).is_some_and(|before| before.is_empty() || before.ends_with('/'))
     };
-    let by_name = KNOWN.iter().find(|image| image.names.iter().any(|name| ends_with(&name)));
+    let by_name = KNOWN.iter().find(|image| image.names.iter().any(&ends_with));
     by_name.or_else(|| is_mcp(path).then_some(&MCP))
 }
 

@@ -89,7 +89,7 @@ mod tests {
         assert!(deadline.has_passed());
         deadline.let_answer();
         let first = deadline.end().at;
-        assert!(first > Instant::now() - ANSWER_TIME);
+        assert!(!deadline.has_passed());
         deadline.let_answer();
         assert_eq!(deadline.end().at, first);
     }
@@ -101,7 +101,7 @@ mod tests {
         assert!(Deadline::after(Duration::ZERO).left().is_zero());
         let long = Deadline::after(Duration::from_secs(600)).left();
         assert!(
-            long <= Duration::from_secs(600) - ANSWER_TIME && long > Duration::from_secs(500),
+            long + ANSWER_TIME <= Duration::from_secs(600) && long > Duration::from_secs(500),
             "{long:?}"
         );
     }

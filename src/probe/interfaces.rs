@@ -98,6 +98,7 @@ pub enum Sockets {
 
 /// What a poll saw on the way to its verdict, for whoever explains a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an observation of its own")]
 pub struct Observed {
     /// How the last dial ended.
     pub dialled: Option<Dialled>,

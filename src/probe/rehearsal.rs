@@ -104,9 +104,8 @@ impl Rehearsal {
             }
             // As in a launch: what is broken ends the wait, what is slow may become faster.
             let over = match (&verdict, &mut course) {
-                (Verdict::Failed(_) | Verdict::Crashed(_), _) => true,
+                (Verdict::Failed(_) | Verdict::Crashed(_), _) | (_, None) => true,
                 (verdict, Some(course)) => course.count(*verdict == Verdict::Ready),
-                (_, None) => true,
             };
             if let (Some(course), false) = (&mut course, over) {
                 let alone = self.only_dials && observed.was_only_refused();

@@ -17,14 +17,14 @@ use Loss::{Meaning, Power};
 /// Words of one meaning.
 struct Words {
     /// In lower case, with `_` between their parts.
-    words: &'static [&'static str],
+    spellings: &'static [&'static str],
     loss: Loss,
     /// What to do.
     hint: &'static str,
 }
 
-const fn words(loss: Loss, words: &'static [&'static str], hint: &'static str) -> Words {
-    Words { words, loss, hint }
+const fn words(loss: Loss, spellings: &'static [&'static str], hint: &'static str) -> Words {
+    Words { spellings, loss, hint }
 }
 
 /// Words beside `image`.
@@ -427,7 +427,7 @@ fn table(path: &str) -> &'static [Words] {
 /// What to do about a key of the table at a path, where it is such a word.
 pub fn advice(path: &str, key: &str) -> Option<&'static str> {
     let key = plain(key);
-    table(path).iter().find(|group| group.words.contains(&key.as_str())).map(|group| group.hint)
+    table(path).iter().find(|group| group.spellings.contains(&key.as_str())).map(|group| group.hint)
 }
 
 /// Whether a key that is no such word is probably one that was to take power away: it must be told.
@@ -436,7 +436,7 @@ pub fn takes_power(path: &str, key: &str, known: &[&str]) -> bool {
         return true;
     }
     let restricting = known.iter().copied().filter(|known| RESTRICTING.contains(known));
-    let foreign = table(path).iter().filter(|group| group.loss == Power).flat_map(|group| group.words);
+    let foreign = table(path).iter().filter(|group| group.loss == Power).flat_map(|group| group.spellings);
     let candidates: Vec<&str> = restricting.chain(foreign.copied()).collect();
     nearest(&plain(key), &candidates).is_some()
 }
@@ -501,7 +501,7 @@ mod tests {
     #[test]
     fn words_are_spelled_as_they_are_looked_for() {
         for tables in [TOP, INTERFACE, RESOURCES, READINESS, LIMITS] {
-            let all: Vec<&str> = tables.iter().flat_map(|group| group.words).copied().collect();
+            let all: Vec<&str> = tables.iter().flat_map(|group| group.spellings).copied().collect();
             for word in &all {
                 assert_eq!(plain(word), *word);
                 assert_eq!(all.iter().filter(|other| *other == word).count(), 1, "{word}");

@@ -123,7 +123,7 @@ fn one(
 fn probe_hint(has_port: Option<bool>) -> String {
     let fits = |name: &&str| has_port != Some(false) || !DIALLING.contains(name);
     let quoted: Vec<String> =
-        BUILT_IN.into_iter().filter(|name| fits(&name)).map(|name| format!("\"{name}\"")).collect();
+        BUILT_IN.into_iter().filter(|name| fits(name)).map(|name| format!("\"{name}\"")).collect();
     let (first, others) =
         quoted.split_first().map_or(("", &[][..]), |(first, others)| (first.as_str(), others));
     format!("Write `readiness.probe = {first}`, {}, or a custom probe's name.", others.join(", "))

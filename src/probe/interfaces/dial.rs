@@ -99,13 +99,11 @@ impl HostConnection for HostState {
             stream.write_all(&bytes).await?;
             stream.flush().await
         };
-        Ok(match tokio::time::timeout(limit, write).await {
-            Ok(result) => result.map_err(|error| denial(&error)),
-            Err(_) => {
-                self.deadline.let_answer();
-                Err(Denial::TimedOut)
-            }
-        })
+        let Ok(written) = tokio::time::timeout(limit, write).await else {
+            self.deadline.let_answer();
+            return Ok(Err(Denial::TimedOut));
+        };
+        Ok(written.map_err(|error| denial(&error)))
     }
 
     async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {

@@ -6,10 +6,11 @@ use crate::error::Code::{
     ConflictingFields as Conflict, InvalidValue as Invalid, MissingField as Missing, UnknownKey,
 };
 
+const PORT: &str =
+    "lifecycle = 'shared'\nimage = 'x'\ninterface = { kind = 'port', port = 80 }\n[readiness]\n";
+
 #[test]
 fn fields_of_readiness() {
-    const PORT: &str =
-        "lifecycle = 'shared'\nimage = 'x'\ninterface = { kind = 'port', port = 80 }\n[readiness]\n";
     check(
         "db.toml",
         PORT,
@@ -62,6 +63,17 @@ fn fields_of_readiness() {
             ("limits = { memory = '2g' }", Invalid, 5, 21, "range"),
             ("limits = { poll = '2m' }", Invalid, 5, 19, "range"),
             ("limits = { poll = 0.0001 }", Invalid, 5, 19, "range"),
+        ],
+    );
+}
+
+#[test]
+fn grants() {
+    check(
+        "db.toml",
+        PORT,
+        Layer::User,
+        &[
             ("probe = 'mine'\ngrants = { dial = ['127.0.0.1:80'] }", Invalid, 6, 20, "NAME:PORT"),
             ("probe = 'mine'\ngrants = { dial = ['10.0.0.1'] }", Invalid, 6, 20, "NAME:PORT"),
             ("probe = 'mine'\ngrants = { dial = ['[::1]:80'] }", Invalid, 6, 20, "NAME:PORT"),
@@ -87,6 +99,10 @@ fn fields_of_readiness() {
             ("probe = 'mine'\ngrants = { dail = ['self'] }", UnknownKey, 6, 12, "`dial`"),
         ],
     );
+}
+
+#[test]
+fn readiness_without_a_port_or_in_a_workspace() {
     const NONE: &str = "lifecycle = 'shared'\nimage = 'x'\ninterface.kind = 'none'\n";
     check(
         "db.toml",
