@@ -25,7 +25,7 @@ fn counts_for(run: Run, given_as: &str) -> String {
     let value = json(&run.output());
     let layers = value["layers"].as_array().expect("layers");
     let found = layers.iter().find(|layer| layer["given_as"] == given_as && layer["present"] == true);
-    found.and_then(|layer| layer["layer"].as_str()).map(str::to_owned).unwrap_or_else(|| panic!("{value:#}"))
+    found.and_then(|layer| layer["layer"].as_str()).map_or_else(|| panic!("{value:#}"), str::to_owned)
 }
 
 fn validate(scene: &Scene, options: &[&str]) -> Run {
