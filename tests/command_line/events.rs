@@ -20,7 +20,8 @@ kind. Within one version, kinds and fields are only added: pass over what you do
 log lines) is what it was; characters that a terminal would act on are written as JSON escapes.
 
 A new file can be read by this user alone. Arguments of commands and paths of requests, which may hold passwords and tokens,
-are left out. The file may be a pipe: one that nobody reads is refused, and a reader that stops reading is given up, which
+are left out. `answer`, `message` and `log` quote what the sidecar and its probe wrote, such as the output of a readiness
+command, passwords and tokens in it, too. The file may be a pipe: one that nobody reads is refused, and a reader that stops reading is given up, which
 a warning says, after 4 MiB or when a second at the end of the launch did not help.
 ";
 
