@@ -8,8 +8,7 @@
 /// # Errors
 /// One clause that says why the text is not an amount.
 pub fn parse(text: &str) -> Result<u64, String> {
-    const SHAPE: &str =
-        "it is not a number of bytes with an optional unit (b, k, m, g, t, p; also `MiB` or `Mi`)";
+    const SHAPE: &str = "it is not a number with a unit";
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let Some((number, unit)) = text.split_at_checked(end) else {

@@ -20,7 +20,7 @@ impl Reader<'_> {
             _ => Err("it must be a number or a string".to_owned()),
         };
         let hint = "Write seconds or a number with a unit: 30, \"500ms\", \"30s\", \"2m\"; at most 24 hours.";
-        self.usable(parsed, node, field, "duration", hint)
+        self.usable(parsed, node, field, "a duration", hint)
     }
 
     /// A duration that may also be 0.
@@ -44,14 +44,14 @@ impl Reader<'_> {
             Some(ScalarKind::Integer(number)) => number
                 .and_then(|bytes| u64::try_from(bytes).ok())
                 .filter(|bytes| i64::try_from(*bytes).is_ok())
-                .ok_or_else(|| "it is not a number of bytes that the engine can take".to_owned()),
+                .ok_or_else(|| "it is out of the range that the engine takes".to_owned()),
             Some(ScalarKind::Float(_) | ScalarKind::String) => {
                 size::parse(scalar.map_or("", |scalar| scalar.text.as_str()))
             }
             _ => Err("it must be a number or a string".to_owned()),
         };
-        let hint = "Write bytes or a number with a unit: 67108864, \"512m\", \"512Mi\", \"64MiB\", \"1.5g\".";
-        self.usable(parsed, node, field, "size", hint)
+        let hint = "Write a number with a unit (B, KiB, MiB, GiB, TiB or PiB), for example \"512MiB\".";
+        self.usable(parsed, node, field, "an amount of memory", hint)
     }
 
     /// Adds that a value is outside its range.
@@ -72,8 +72,7 @@ impl Reader<'_> {
         match parsed {
             Ok(value) => Some(value),
             Err(reason) => {
-                let message =
-                    format!("`{field}` is {}, which is not a usable {what}: {reason}", node.describe());
+                let message = format!("`{field}` is {}, which is not {what}: {reason}", node.describe());
                 self.report(Problem::error(Code::InvalidValue, message).hint(hint), &node.span);
                 None
             }
