@@ -50,11 +50,12 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::UnknownKey,
         meaning: "A key is not known. It is an error if compose, docker or Kubernetes have it, because ignoring it would \
-                  change what runs or leave the container more power; else it is a warning.",
+                  change what runs or leave the container more power. It is a warning if the value asks for what farrier does \
+                  anyway (`tty: false`), and for any other key.",
         causes: &[
             "A typing error; the message then names the key that is near.",
             "The key belongs into another table, or has another name here.",
-            "The key is not offered yet.",
+            "The key is not supported yet.",
         ],
         steps: &["Write the key that the hint names, or remove it."],
     },

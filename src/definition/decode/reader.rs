@@ -105,19 +105,25 @@ impl<'a> Reader<'a> {
 
     fn unknown_key(&mut self, entry: &Entry, path: &str, keys: &[&str]) {
         let key = join(path, &entry.key);
+        let ignored = format!("`{key}` is not a key of a definition; it is ignored");
         if let Some(hint) = foreign::advice(path, &entry.key) {
+            if foreign::is_default(path, &entry.key, &entry.value.value, self.sidecar) {
+                let hint = "Remove it: it asks for what farrier does anyway.";
+                self.report(Problem::warning(Code::UnknownKey, ignored).hint(hint), &entry.key_span);
+                return;
+            }
             let message =
                 format!("`{key}` is not a key of a definition, and ignoring it would change what runs");
             self.report(Problem::error(Code::UnknownKey, message).hint(hint), &entry.key_span);
             return;
         }
-        let message = format!("`{key}` is not a key of a definition; it is ignored");
         let hint = match nearest(&entry.key, keys) {
             Some(key) => format!("Did you mean `{key}`?"),
             None => format!("Remove it; the keys here are {}.", keys.join(", ")),
         };
-        let mut problem = Problem::warning(Code::UnknownKey, message).hint(hint);
-        problem.is_told_always = foreign::takes_power(path, &entry.key, keys);
+        let mut problem = Problem::warning(Code::UnknownKey, ignored).hint(hint);
+        // Any other key may have been meant to limit the container.
+        problem.is_told_always = !is_note(&entry.key);
         self.report(problem, &entry.key_span);
     }
 
@@ -207,6 +213,12 @@ impl<'a> Reader<'a> {
         self.wrong(field, EXPECTED, node, &hint);
         None
     }
+}
+
+/// Whether a key is compose's form of a note, `x-…`, or labels: neither changes what the container may do.
+fn is_note(key: &str) -> bool {
+    let key = plain(key);
+    key.starts_with("x_") || ["label", "labels", "annotations"].contains(&key.as_str())
 }
 
 /// A key in the form that words are compared in: lower case, with `_` between its parts, whether it was written as

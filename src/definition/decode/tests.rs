@@ -258,6 +258,11 @@ fn words_of_compose_and_docker_are_errors_wherever_they_stand() {
         (toml("user = '1000'", "", ""), "user", "USER"),
         (toml("read_only = true", "", ""), "read_only", "writable"),
         (toml("cap_drop = ['ALL']", "", ""), "cap_drop", "docker run"),
+        (toml("run_as_non_root = true", "", ""), "run_as_non_root", "USER"),
+        (toml("allowPrivilegeEscalation = false", "", ""), "allowPrivilegeEscalation", "docker run"),
+        (toml("network = false", "", ""), "network", "networks"),
+        (toml("privileged = true", "", ""), "privileged", "docker run"),
+        (toml("name = 'other'", "", ""), "name", "Rename"),
         (toml("volumes = ['/a:/b']", "", ""), "volumes", "mounts"),
         (toml("ports = ['1:1']", "", ""), "ports", "interface.port"),
         (toml("environment = { A = '1' }", "", ""), "environment", "env = "),
@@ -281,10 +286,61 @@ fn words_of_compose_and_docker_are_errors_wherever_they_stand() {
         });
         assert!(found && matches!(declaration, Declaration::Broken), "{text}\n{problems:#?}");
     }
-    for (key, is_told_always) in [("comment", false), ("x-note", false), ("usr", true), ("capdrop", true)] {
-        let (declaration, problems) = read("db.toml", &toml(&format!("{key} = '1'"), "", ""), Layer::User);
+}
+
+#[test]
+fn quiet_passes_over_no_key_that_may_limit_the_container() {
+    for (key, is_told_always) in [
+        ("x-note", false),
+        ("labels", false),
+        ("annotations", false),
+        ("usr", true),
+        ("capdrop", true),
+        ("must_run_unprivileged", true),
+        ("resources.anything", true),
+        ("interface.only_local", true),
+    ] {
+        let text = format!("{TOML}interface = {{ kind = 'port', port = 80 }}\n{key} = '1'\n");
+        let text = if let Some(key) = key.strip_prefix("interface.") {
+            format!("{TOML}[interface]\nkind = 'port'\nport = 80\n{key} = '1'\n")
+        } else {
+            text
+        };
+        let (declaration, problems) = read("db.toml", &text, Layer::User);
         assert!(matches!(declaration, Declaration::Sidecar(_)), "{key}: {problems:#?}");
         let told: Vec<_> = problems.iter().map(|problem| problem.is_told_always).collect();
         assert_eq!(told, [is_told_always], "{key}");
+    }
+}
+
+#[test]
+fn a_foreign_word_with_the_value_of_what_runs_anyway_is_ignored() {
+    for line in [
+        "name: db",
+        "tty: false",
+        "tty: no",
+        "privileged: false",
+        "privileged:",
+        "readOnly: false",
+        "allowPrivilegeEscalation: true",
+        "volumes: []",
+        "environment: {}",
+        "user: ''",
+        "restart: no",
+        "replicas: 1",
+        "harness:",
+        "labels: {a: b}",
+        "readiness: {disable: false}",
+    ] {
+        let (declaration, problems) = read("db.yaml", &format!("{YAML}{line}\n"), Layer::User);
+        assert!(matches!(declaration, Declaration::Sidecar(_)), "{line}: {problems:#?}");
+        let codes: Vec<_> = problems.iter().map(|problem| (problem.code, problem.is_told_always)).collect();
+        assert_eq!(codes, [(Code::UnknownKey, false)], "{line}");
+    }
+    for line in
+        ["args: []", "capabilities: []", "network:", "readiness: {httpGet: {}}", "name: Db", "replicas: 2"]
+    {
+        let (declaration, _) = read("db.yaml", &format!("{YAML}{line}\n"), Layer::User);
+        assert!(matches!(declaration, Declaration::Broken), "{line}");
     }
 }
