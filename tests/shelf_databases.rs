@@ -312,3 +312,19 @@ fn mariadb_never_blocks_the_probe_for_broken_handshakes() {
     }
     database.is_not_ready("user = \"app\"", LONG, "is blocked because of many connection errors");
 }
+
+#[test]
+fn redis_under_the_probe_for_another_server() {
+    // It closes what speaks HTTP at once, and waits for the rest of a greeting in TLS: that is no slow answer.
+    let Some(database) = Database::new("http", redis_image(), 6379, "") else { return };
+    let (outcome, events) = database.up("", "6s");
+    let outcome = outcome.assert_code(125);
+    let answers = events.answers();
+    assert!(answers.iter().any(|found| found.contains("closes them without an answer")), "{answers:#?}");
+    assert!(events.one("not-ready")["cause"].is_null(), "{outcome}");
+    // It waits for a question, as the probe waits for a server that speaks first.
+    let Some(database) = Database::new("mysql", redis_image(), 6379, "") else { return };
+    let (outcome, events) = database.up("", "6s");
+    assert_eq!(events.one("not-ready")["cause"]["name"], "slow-answer", "{outcome}");
+    assert!(outcome.stderr().contains("names the probe for this kind of server"), "{outcome}");
+}

@@ -188,7 +188,7 @@ impl Statement {
         if let Some(command) = &readiness.command {
             self.add(label("command"), quoted(command));
         }
-        if !found.built_in {
+        if !found.built_in || dials_elsewhere(found, definition) {
             let grants = grants(found, definition);
             if grants.is_empty() {
                 self.add(label("may"), "do nothing but answer");
@@ -270,6 +270,15 @@ fn bytes(amount: u64) -> String {
         amount if amount != 0 && amount.is_multiple_of(1 << 20) => format!("{} MiB", amount >> 20),
         amount => format!("{amount} bytes"),
     }
+}
+
+/// Whether it dials a port of its sidecar that its settings name, and the interface does not. A built-in probe is granted
+/// that without a word in the definition.
+fn dials_elsewhere(found: &FoundProbe, definition: &Definition) -> bool {
+    found.grants.dial.iter().any(|grant| match grant {
+        DialGrant::This(port) => port.is_some_and(|port| definition.port() != Some(port)),
+        DialGrant::Sidecar { .. } => false,
+    })
 }
 
 /// Each granted capability: what the probe may, and how far.
@@ -361,11 +370,20 @@ mod tests {
             ("", TCP, "readiness: probe", "tcp, which ships with farrier"),
             ("", TCP, "readiness: time", "30s from the start, at most 1m"),
             ("", MINE, "readiness: may connect to", "this sidecar at port 80"),
+            ("", "probe = \"http\"\nsettings.port = 81", "readiness: may connect to", "this sidecar at port 81"),
             ("", MINE, "readiness: limits", "64 MiB of memory, 2s a poll"),
         ] {
             let statement = statement(top, readiness);
             let found = statement.lines.iter().find(|line| line.label == label);
             assert_eq!(found.map(|line| line.text.as_str()), Some(text), "{top} {readiness}: {statement:?}");
+        }
+    }
+
+    #[test]
+    fn a_built_in_probe_at_the_declared_port_is_granted_nothing_more() {
+        for settings in ["", "settings.port = 80"] {
+            let statement = statement("", &format!("probe = \"tcp\"\n{settings}"));
+            assert!(statement.lines.iter().all(|line| !line.label.contains("may")), "{statement:?}");
         }
     }
 

@@ -287,7 +287,8 @@ impl Cause {
                 "Let the probe ask where no credentials are needed, or add them under `settings`."
             }
             Self::SlowAnswer { .. } => {
-                "If the server is right to take that long, raise `limits.poll` under [readiness]."
+                "Check that [readiness] names the probe for this kind of server: another kind may wait in silence. If it is right \
+                 to take that long, raise `limits.poll` under [readiness]."
             }
             Self::ProbeTime => {
                 "It is the probe that takes long: one poll of it may take `limits.poll` under [readiness]."

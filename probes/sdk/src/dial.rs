@@ -34,6 +34,15 @@ impl Connection {
         self.0.read(max)
     }
 
+    /// The same, and waits at most this long: for a look at what a server may or may not say. That it says nothing is
+    /// then no slow answer in the report of a failure.
+    ///
+    /// # Errors
+    /// Why nothing could be read.
+    pub fn receive_within(&self, max: u32, timeout: Duration) -> Result<Vec<u8>, Denial> {
+        self.0.read_within(max, u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX))
+    }
+
     /// Reads until these bytes were read, and gives everything up to and with them. What follows them in the
     /// same read is lost: this is for protocols in which the server then waits to be asked.
     ///

@@ -1,6 +1,7 @@
 //! Telling a port that speaks TLS from one that does not answer. Nothing here encrypts anything.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::dial;
 
@@ -16,6 +17,10 @@ const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\0\x76\x01\0\0\x72\x03\x03farrier asks
     \0\x33\0\x0a\0\x08\0\x06\0\x1d\0\x17\0\x18\0\x0d\0\x14\0\x12\x04\x03\x05\x03\x06\x03\x08\x04\x08\x05\x08\x06\
     \x04\x01\x05\x01\x06\x01\0\x2b\0\x05\x04\x03\x04\x03\x03\0\x33\0\x02\0\0";
 
+/// How long a connection and a read of the greeting may take. A server of TLS answers at once; of others, many wait for
+/// more. A later poll asks again.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// Whether these are the first bytes of a TLS record: a handshake or an alert, of any version.
 #[must_use]
 pub fn is_record(bytes: &[u8]) -> bool {
@@ -26,11 +31,11 @@ pub fn is_record(bytes: &[u8]) -> bool {
 /// a connection that speaks plain text to them, or answer it with HTTP 400: ask then, and not before.
 #[must_use]
 pub fn greeting(host: &str, port: u16) -> Option<Vec<u8>> {
-    let connection = dial::connect(host, port, None).ok()?;
+    let connection = dial::connect(host, port, Some(PATIENCE)).ok()?;
     connection.send(CLIENT_HELLO).ok()?;
     let mut said = Vec::new();
     while said.len() < 2 {
-        let bytes = connection.receive(64).ok().filter(|bytes| !bytes.is_empty())?;
+        let bytes = connection.receive_within(64, PATIENCE).ok().filter(|bytes| !bytes.is_empty())?;
         said.extend_from_slice(&bytes);
     }
     is_record(&said).then_some(said)
@@ -58,12 +63,13 @@ mod tests {
 
     #[test]
     fn only_tls_answers_it() {
-        let rows: [(Peer, bool); 6] = [
+        let rows: [(Peer, bool); 7] = [
             (Peer::new().sends(b"\x16\x03\x03\0\x7a\x02"), true),
             (Peer::new().sends(b"\x15\x03\x01\0\x02\x02\x50").in_pieces(1), true),
             (Peer::new().sends("HTTP/1.1 400 Bad Request\r\n\r\n"), false),
             (Peer::new().sends(b"\x16"), false),
             (Peer::new(), false),
+            (Peer::new().stalls(), false),
             (Peer::refuses(), false),
         ];
         for (peer, expected) in rows {

@@ -73,23 +73,50 @@ impl dial_interface::Host for HostState {
     }
 }
 
-impl HostConnection for HostState {
-    async fn read(&mut self, connection: Resource<Connection>, max: u32) -> Answer<Vec<u8>> {
-        let limit = self.left();
+impl HostState {
+    /// Reads what comes in this time; none if nothing does.
+    async fn receive(
+        &mut self,
+        connection: &Resource<Connection>,
+        max: u32,
+        limit: Duration,
+    ) -> wasmtime::Result<Option<Result<Vec<u8>, Denial>>> {
         if limit.is_zero() {
             // Whoever sends without end would otherwise keep the guest from answering at all.
-            return Ok(Err(self.unanswered()));
+            return Ok(None);
         }
-        let stream = &mut self.table.get_mut(&connection)?.0;
+        let stream = &mut self.table.get_mut(connection)?.0;
         let mut buffer = vec![0; max.clamp(1, READ_BYTES) as usize];
-        Ok(match tokio::time::timeout(limit, stream.read(&mut buffer)).await {
-            Ok(Ok(count)) => {
+        let read = tokio::time::timeout(limit, stream.read(&mut buffer)).await.ok();
+        Ok(read.map(|read| match read {
+            Ok(count) => {
                 buffer.truncate(count);
                 Ok(buffer)
             }
-            Ok(Err(error)) => Err(denial(&error)),
-            Err(_) => Err(self.unanswered()),
-        })
+            Err(error) => Err(denial(&error)),
+        }))
+    }
+}
+
+impl HostConnection for HostState {
+    async fn read(&mut self, connection: Resource<Connection>, max: u32) -> Answer<Vec<u8>> {
+        let limit = self.left();
+        let received = self.receive(&connection, max, limit).await?;
+        Ok(received.unwrap_or_else(|| Err(self.unanswered())))
+    }
+
+    async fn read_within(
+        &mut self,
+        connection: Resource<Connection>,
+        max: u32,
+        timeout_ms: u32,
+    ) -> Answer<Vec<u8>> {
+        let limit = self.left().min(Duration::from_millis(timeout_ms.into()));
+        let received = self.receive(&connection, max, limit).await?;
+        Ok(received.unwrap_or_else(|| {
+            self.deadline.let_answer();
+            Err(Denial::TimedOut)
+        }))
     }
 
     async fn write(&mut self, connection: Resource<Connection>, bytes: Vec<u8>) -> Answer<()> {

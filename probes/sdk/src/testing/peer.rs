@@ -175,6 +175,13 @@ impl Connection {
     }
 
     /// As the import of that name.
+    pub fn read_within(&self, max: u32, timeout_ms: u32) -> Result<Vec<u8>, Denial> {
+        let given_up = Instant::now() + Duration::from_millis(timeout_ms.into());
+        let deadline = self.state.borrow().deadline.min(given_up);
+        self.inner.borrow_mut().read(max as usize, deadline)
+    }
+
+    /// As the import of that name.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Denial> {
         if let Some(sent) = self.state.borrow_mut().sent.get_mut(self.number) {
             sent.extend_from_slice(bytes);
