@@ -370,7 +370,12 @@ mod tests {
             ("", TCP, "readiness: probe", "tcp, which ships with farrier"),
             ("", TCP, "readiness: time", "30s from the start, at most 1m"),
             ("", MINE, "readiness: may connect to", "this sidecar at port 80"),
-            ("", "probe = \"http\"\nsettings.port = 81", "readiness: may connect to", "this sidecar at port 81"),
+            (
+                "",
+                "probe = \"http\"\nsettings.port = 81",
+                "readiness: may connect to",
+                "this sidecar at port 81",
+            ),
             ("", MINE, "readiness: limits", "64 MiB of memory, 2s a poll"),
         ] {
             let statement = statement(top, readiness);
