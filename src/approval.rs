@@ -314,19 +314,22 @@ pub fn not_run<S: Subject>(settings: &Settings, subjects: &mut [S]) -> Vec<Probl
         return Vec::new();
     }
     let approvals = Approvals::open(settings);
-    let recognised = approvals.clone().and_then(|approvals| approvals.recognise(subjects));
-    let mut problems: Vec<Problem> = match recognised {
-        Ok(warning) => warning.into_iter().collect(),
-        Err(problem) => vec![Problem { severity: crate::error::Severity::Warning, ..problem }],
+    let recognised =
+        approvals.and_then(|approvals| approvals.recognise(subjects).map(|told| (approvals, told)));
+    let (approvals, mut problems) = match recognised {
+        Ok((approvals, warning)) => (Some(approvals), warning.into_iter().collect()),
+        // `farrier approve` would fail for the same reason, whose hints say what to do.
+        Err(problem) => (None, vec![Problem { severity: crate::error::Severity::Warning, ..problem }]),
     };
     problems.extend(missing(subjects).map(|subject| {
         let name = subject.name();
-        let command = approvals.as_ref().map(|approvals| approvals.suggested(name, &[]));
-        let command = command.unwrap_or_else(|_| "farrier approve".to_owned());
-        Problem::warning(Code::ApprovalRequired, subject.unapproved())
-            .at(subject.place())
-            .of(name)
-            .hint(format!("Read what it would start and answer: `{command}`."))
+        let problem =
+            Problem::warning(Code::ApprovalRequired, subject.unapproved()).at(subject.place()).of(name);
+        match &approvals {
+            None => problem,
+            Some(approvals) => problem
+                .hint(format!("Read what it would start and answer: `{}`.", approvals.suggested(name, &[]))),
+        }
     }));
     problems
 }
@@ -410,23 +413,27 @@ pub async fn ask_about(
 ) -> Result<(), Problem> {
     let question = approvals.question(subject, held)?;
     let asked = question.clone();
-    let begun = std::time::Instant::now();
-    // On a thread of its own: a signal must be heard while nobody answers.
-    let answer = blocking("question", move || {
-        let terminal = Terminal::open()?;
-        terminal.ask(&format!("\n{}\n", asked.statement(terminal.columns())), &asked.prompt())
-    });
     let name = question.name.as_str();
-    let answer = answer.await.unwrap_or_else(Err);
-    reporter.tell(&Event::Asked { sidecar: name, took: begun.elapsed() });
-    let answer = answer.map_err(|error| {
+    let unanswerable = |error: std::io::Error| {
         Problem::error(
             Code::ApprovalRequired,
             format!("`{name}` cannot be asked about on the terminal: {error}"),
         )
         .of(name)
         .hint(format!("Without a terminal: `{}`.", approvals.suggested(name, &["--hash", &question.hash])))
-    })?;
+    };
+    // Nobody should read all that for an answer that cannot be kept.
+    let store = approvals.store.clone();
+    blocking("approvals", move || store.check_lock()).await.map_err(unanswerable)??;
+    let begun = std::time::Instant::now();
+    // On a thread of its own: a signal must be heard while nobody answers.
+    let answer = blocking("question", move || {
+        let terminal = Terminal::open()?;
+        terminal.ask(&format!("\n{}\n", asked.statement(terminal.columns())), &asked.prompt())
+    });
+    let answer = answer.await.unwrap_or_else(Err);
+    reporter.tell(&Event::Asked { sidecar: name, took: begun.elapsed() });
+    let answer = answer.map_err(unanswerable)?;
     if !answer.is_some_and(|answer| question.is_yes(&answer)) {
         return Err(Problem::error(Code::ApprovalRequired, format!("`{name}` was not approved"))
             .at(subject.place())

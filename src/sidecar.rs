@@ -157,13 +157,16 @@ impl Sidecar {
         self.hash = self.configuration.hash();
     }
 
-    /// Whether a container with these labels is this sidecar's: they name the same sidecar and scope. A container that
-    /// was made before scopes were labelled tells its scope by its definition's file.
+    /// Whether a container with these labels is this sidecar's: they name the same sidecar and scope. Earlier versions
+    /// labelled no scopes, and gave workspaces without `.git` none: a container of theirs belongs to the definition in
+    /// the file that its label names.
     #[must_use]
     pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
         let label = |name: &str| labels.get(name);
         let is_of_scope = match (label(LABEL_SCOPE), &self.scope) {
-            (None, Some(_)) => label(LABEL_DEFINITION) == Some(&self.definition_label()),
+            // A trusted layer's container has no scope; its definition's folder may have moved.
+            (None, None) if label(LABEL_FOLDER).is_some() => true,
+            (None, _) => label(LABEL_DEFINITION) == Some(&self.definition_label()),
             (found, own) => found == own.as_ref(),
         };
         label(LABEL_SIDECAR) == Some(&self.definition.name) && is_of_scope
@@ -379,6 +382,12 @@ mod tests {
             }
             labels
         };
+        // As versions before the scope's label made them.
+        let earlier = |sidecar: &Sidecar| {
+            let mut labels = own(sidecar);
+            labels.retain(|label, _| ![LABEL_SCOPE, LABEL_FOLDER].contains(&label.as_str()));
+            labels
+        };
         // The same first eight digits, as the name has.
         let colliding = format!("{}{}", &scope_of(Path::new("/work"))[..8], "0".repeat(24));
         for (owner, labels, expected) in [
@@ -389,7 +398,11 @@ mod tests {
             (&owned, with(&owned, LABEL_SCOPE, Some(&colliding)), false),
             (&owned, with(&owned, LABEL_SIDECAR, Some("other")), false),
             (&owned, with(&owned, LABEL_SCOPE, None), true),
-            (&trusted, with(&owned, LABEL_SCOPE, None), true),
+            (&owned, earlier(&owned), true),
+            (&trusted, earlier(&trusted), true),
+            (&trusted, earlier(&owned), false),
+            (&owned, earlier(&trusted), false),
+            (&trusted, with(&trusted, LABEL_DEFINITION, Some("/moved/db.toml")), true),
             (&owned, BTreeMap::new(), false),
         ] {
             assert_eq!(owner.owns(&labels), expected, "{labels:?}");

@@ -117,9 +117,12 @@ impl WorkingTrees {
     }
 
     fn by_mount(&self, resolved: &Path) -> Option<Inside> {
-        let place = self.mounts().place(resolved)?;
-        let (root, relative) = self.roots().find_map(|root| {
-            let relative = place.within(&self.mounts().place(root)?)?;
+        let mounts = self.mounts();
+        let place = mounts.place(resolved)?;
+        // What is mounted in a tree is part of it.
+        let mounted = self.roots().flat_map(|root| mounts.points_beneath(root));
+        let (root, relative) = self.roots().chain(mounted).find_map(|root| {
+            let relative = place.within(&mounts.place(root)?)?;
             Some((root.to_owned(), relative))
         })?;
         if identity(&root.join(&relative)) == identity(resolved) {
@@ -179,6 +182,9 @@ mod tests {
             ("home/two/.git", "gitdir: ROOT/home/bare/worktrees/two\n"),
             ("home/three/", ""),
             ("home/broken/.git", "nonsense"),
+            ("home/mercurial/.hg/", ""),
+            ("home/mercurial/src/", ""),
+            ("home/jujutsu/.jj/", ""),
             ("home/plain/", ""),
             ("dotfiles/.git/HEAD", ""),
             ("dotfiles/project/.git/HEAD", ""),
@@ -192,6 +198,8 @@ mod tests {
             ("home/super/inner", "home", vec!["home/super", "home/super/inner"]),
             ("home/two", "home", vec!["home/three", "home/two"]),
             ("home/broken", "home", vec!["home/broken"]),
+            ("home/mercurial/src", "home", vec!["home/mercurial"]),
+            ("home/jujutsu", "home", vec!["home/jujutsu"]),
             ("home/plain", "home", vec![]),
             ("dotfiles", "dotfiles", vec!["dotfiles"]),
             ("dotfiles/notes", "dotfiles", vec!["dotfiles"]),

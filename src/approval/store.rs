@@ -153,7 +153,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be written, is not farrier's own, or not this user's alone.
     pub fn change(&self, change: impl FnOnce(&mut Vec<Entry>)) -> Result<Option<Problem>, Problem> {
-        let _lock = self.lock().map_err(|error| self.cannot("be locked", &error))?;
+        let _lock = self.lock()?;
         let (mut entries, warning) = match self.content()? {
             Content::Approvals(entries) => (entries, None),
             Content::Damaged(reason) => {
@@ -169,6 +169,14 @@ impl Store {
         Ok(warning)
     }
 
+    /// Checks that a change could be written now, before a person is asked for one.
+    ///
+    /// # Errors
+    /// If the file cannot be locked.
+    pub fn check_lock(&self) -> Result<(), Problem> {
+        self.lock().map(drop)
+    }
+
     fn cannot(&self, what: &str, error: &io::Error) -> Problem {
         unusable(format!("the approvals file {} cannot {what}: {error}", self.path.display()))
             .hint("Check who owns its folder and that its disk is not full, or name another file with `--approvals`.")
@@ -182,14 +190,14 @@ impl Store {
 
     /// The file itself is replaced at each change, so that its lock is a file of its own. Others hold it for a moment
     /// only; somebody who does not give it back is not waited for.
-    fn lock(&self) -> io::Result<File> {
+    fn lock(&self) -> Result<File, Problem> {
+        let cannot = |error: io::Error| self.cannot("be locked", &error);
         if let Some(folder) = self.path.parent() {
-            create_private_folders(folder)?;
+            create_private_folders(folder).map_err(cannot)?;
         }
         // A pipe is not waited for.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let path = self.beside(".lock");
-        let shown = path.display();
         let opened = OpenOptions::new()
             .write(true)
             .create(true)
@@ -197,24 +205,31 @@ impl Store {
             .mode(0o600)
             .custom_flags(flags)
             .open(&path);
-        if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
-            return Err(io::Error::other(format!("{shown} is not a regular file; remove it")));
+        if let Some(found) = std::fs::symlink_metadata(&path).ok().filter(|found| !found.is_file()) {
+            let remove = if found.is_dir() { "rmdir" } else { "rm" };
+            return Err(self.not_locked(&path, "is not a regular file", "Remove it with", &[remove]));
         }
-        let file = opened?;
+        let file = opened.map_err(cannot)?;
         let begun = Instant::now();
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
-                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::Error(error)) => return Err(cannot(error)),
                 Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => thread::sleep(LOCK_PAUSE),
                 Err(TryLockError::WouldBlock) => {
-                    let waited = limit(LOCK_WAIT);
-                    return Err(io::Error::other(format!(
-                        "another process has held {shown} for {waited} (`fuser -v {shown}` names it)"
-                    )));
+                    let held = format!("has been held by another process for {}", limit(LOCK_WAIT));
+                    return Err(self.not_locked(&path, &held, "Find that process with", &["fuser", "-v"]));
                 }
             }
         }
+    }
+
+    /// The lock is unusable for a reason that a command on its file addresses.
+    fn not_locked(&self, lock: &Path, reason: &str, purpose: &str, command: &[&str]) -> Problem {
+        let (approvals, shown) = (self.path.display(), lock.display());
+        let command = command_line(command, &[&lock.to_string_lossy()], &[]);
+        unusable(format!("the approvals file {approvals} cannot be locked: {shown} {reason}"))
+            .hint(format!("{purpose} `{command}`, and run farrier again."))
     }
 
     fn set_aside(&self) -> io::Result<PathBuf> {
@@ -357,17 +372,17 @@ impl Other {
     }
 }
 
-/// The nearest of a folder and its parents in which somebody else may replace what this user owns. Root is trusted, and
-/// its group; and so is this user's own group, which on many systems has no other member.
+/// The nearest of a folder and its parents in which somebody else may replace what this user owns. Trusted are root, its
+/// group, and a group with the user's own number: many systems give each user such a group. A primary group with another
+/// number may be everybody's, as `users` and `staff` are.
 fn changeable_by_others(folder: &Path) -> Option<(PathBuf, Other)> {
     let user = rustix::process::geteuid().as_raw();
-    let group = rustix::process::getegid().as_raw();
     folder.ancestors().find_map(|folder| {
         let found = std::fs::metadata(folder).ok()?;
         let is_open = |bits: u32| found.mode() & bits != 0 && found.mode() & STICKY == 0;
         let other = if is_open(WRITABLE_BY_ALL) {
             Other::All
-        } else if is_open(WRITABLE_BY_GROUP) && ![0, group].contains(&found.gid()) {
+        } else if is_open(WRITABLE_BY_GROUP) && ![0, user].contains(&found.gid()) {
             Other::Group(found.gid())
         } else if found.uid() != user && !is_roots(&found) {
             Other::Owner(found.uid())

@@ -1,10 +1,12 @@
-//! Checkouts as git keeps them: `.git` is a folder, or a file that names one.
+//! Checkouts of git, where `.git` is a folder or a file that names one, of Mercurial and of Jujutsu.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const GIT: &str = ".git";
+/// What the root of a checkout holds.
+const MARKS: [&str; 3] = [GIT, ".hg", ".jj"];
 /// No file that names a folder is longer.
 const LONGEST: u64 = 8192;
 /// No repository has more worktrees that anybody works in.
@@ -12,11 +14,12 @@ const MOST_WORKTREES: usize = 1000;
 
 /// The checkouts that a folder lies in, from the nearest one; `/` is none.
 pub fn checkouts(folder: &Path) -> impl Iterator<Item = &Path> {
-    let found = folder.ancestors().filter(|ancestor| ancestor.join(GIT).exists());
+    let is_checkout = |folder: &Path| MARKS.iter().any(|mark| folder.join(mark).exists());
+    let found = folder.ancestors().filter(move |ancestor| is_checkout(ancestor));
     found.filter(|ancestor| ancestor.parent().is_some())
 }
 
-/// The worktrees of a checkout's repository, and the checkout that it is a submodule of; `/` is none.
+/// The worktrees of a checkout's git repository, and the checkout that it is a submodule of; `/` is none.
 pub fn worktrees(checkout: &Path) -> Vec<PathBuf> {
     let Some(own) = git_folder(checkout) else { return Vec::new() };
     let common = named_in(&own.join("commondir"), &own).unwrap_or_else(|| own.clone());

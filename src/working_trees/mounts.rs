@@ -49,6 +49,11 @@ impl Mounts {
         self.0.iter().any(|mount| mount.point == resolved)
     }
 
+    /// The places beneath a resolved folder at which something is mounted.
+    pub fn points_beneath(&self, folder: &Path) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|mount| mount.point.as_path()).filter(move |point| point.starts_with(folder))
+    }
+
     /// Where a resolved path lies; `None` if that is not known.
     pub fn place(&self, resolved: &Path) -> Option<Place<'_>> {
         let depth = |mount: &&Mount| mount.point.components().count();

@@ -191,3 +191,15 @@ fn plan_never_asks_and_shows_what_needs_an_approval() {
     let value = json(&plan(&["plan", "--format", "json"]));
     assert_eq!(value["sidecars"][0]["needs_approval"], false, "{value:#}");
 }
+
+#[test]
+fn validate_suggests_no_approval_where_none_can_be_kept() {
+    let scene = Scene::new().isolated();
+    declare(&scene, PLAIN);
+    let outcome = unattended(&scene, &["validate", "--approvals", "approvals.json"]).output().assert_code(0);
+    let told = outcome.stdout();
+    assert!(told.contains("warning[approval-required]"), "{outcome}");
+    assert!(told.contains("warning[state-unusable]") && !told.contains("farrier approve"), "{outcome}");
+    let outcome = unattended(&scene, &["validate"]).output().assert_code(0);
+    assert!(outcome.stdout().contains(&format!("farrier approve {}", scene.name("db"))), "{outcome}");
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::desk::{PLAIN, approve, declare, hash, json, state, unattended};
 use crate::support::skipping::say_skipped;
-use crate::support::{Layer, Outcome, Scene};
+use crate::support::{Layer, Outcome, Run, Scene};
 
 fn file(scene: &Scene) -> PathBuf {
     scene.state_home().join("farrier/approvals.json")
@@ -165,13 +165,15 @@ fn a_lock_that_is_no_file_or_is_never_given_back_ends_in_a_message() {
     let held = std::fs::File::open(&lock).expect("the lock");
     held.lock().expect("it is free");
     let outcome = refused(&scene, &["approve", "--revoke", &name]);
-    assert!(outcome.stderr().contains("another process has held"), "{outcome}");
+    assert!(outcome.stderr().contains("held by another process"), "{outcome}");
+    assert!(outcome.stderr().contains("`fuser -v /"), "{outcome}");
     drop(held);
 
     std::fs::remove_file(&lock).expect("it goes");
     rustix::fs::mkfifoat(rustix::fs::CWD, &lock, rustix::fs::Mode::RWXU).expect("a pipe");
     let outcome = refused(&scene, &["approve", "--revoke", &name]);
     assert!(outcome.stderr().contains("not a regular file"), "{outcome}");
+    assert!(outcome.stderr().contains("`rm /") && !outcome.stderr().contains("disk"), "{outcome}");
     // Also where somebody reads the pipe.
     let reader = std::fs::OpenOptions::new().read(true).write(true).open(&lock).expect("a pipe");
     let outcome = refused(&scene, &["approve", "--revoke", &name]);
@@ -180,6 +182,18 @@ fn a_lock_that_is_no_file_or_is_never_given_back_ends_in_a_message() {
 
     std::fs::remove_file(&lock).expect("it goes");
     scene.farrier(["approve", "--revoke", &name]).output().assert_code(0);
+}
+
+#[test]
+fn nobody_is_asked_for_an_answer_that_cannot_be_kept() {
+    let scene = approved();
+    declare(&scene, &PLAIN.replace("one", "two"));
+    let lock = scene.state_home().join("farrier/approvals.json.lock");
+    std::fs::remove_file(&lock).expect("it goes");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &lock, rustix::fs::Mode::RWXU).expect("a pipe");
+    let asking = scene.farrier(["approve", "--color", "never"]).spawn_on_terminal(120, 40);
+    let outcome = asking.wait().assert_code(125);
+    assert!(!outcome.stdout().contains("[y/N]"), "{outcome}");
 }
 
 #[test]
@@ -209,4 +223,13 @@ fn a_folder_that_another_group_or_user_may_change_is_refused() {
             None => assert!(!told.contains("may replace"), "{mode:o}: {outcome}"),
         }
     }
+
+    // A primary group may be everybody's.
+    std::os::unix::fs::chown(&folder, Some(0), Some(54_321)).expect("given away");
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o775)).expect("a mode");
+    let setpriv = Run::program(&scene, "setpriv").args(["--regid", "54321", "--clear-groups"]);
+    let up = setpriv.args([env!("CARGO_BIN_EXE_farrier"), "up", "--no-prompt", "--approvals", &path]);
+    let outcome = up.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().assert_code(125);
+    assert!(outcome.stderr().contains("group 54321 may replace"), "{outcome}");
+    assert!(outcome.stderr().contains("`chmod g-w "), "{outcome}");
 }

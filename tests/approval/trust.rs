@@ -68,6 +68,12 @@ fn the_user_s_layer_in_a_home_that_is_the_checkout_is_the_workspace_s() {
         .env("XDG_STATE_HOME", scene.home().join(".local/state"));
     let outcome = up.directory(scene.home()).output().assert_code(125);
     assert!(outcome.stderr().contains("lies in the workspace"), "{outcome}");
+    let shown = unattended(&scene, &["validate"])
+        .env("XDG_CONFIG_HOME", scene.home().join(".config"))
+        .env("XDG_STATE_HOME", scene.home().join(".local/state"));
+    let shown = shown.directory(scene.home()).output().assert_code(0);
+    assert!(shown.stdout().contains("by `--no-workspace`"), "{shown}");
+    assert!(!shown.stdout().contains("farrier approve"), "which would fail: {shown}");
 }
 
 #[test]
@@ -119,6 +125,30 @@ fn the_workspace_mounted_in_another_place_is_still_the_workspace() {
         }
         let mount = format!("mount --bind {} {}", quoted(&source), quoted(&point));
         let Some(value) = mounted(&scene, &mount, &["--repo-dir", &named.to_string_lossy()]) else { return };
+        let problems = value["problems"].as_array().expect("problems");
+        let asked = problems.iter().filter(|problem| problem["code"] == "approval-required").count();
+        assert_eq!((asked, value["valid"].as_bool()), (1, Some(true)), "{what}: {value:#}");
+    }
+}
+
+#[test]
+fn a_folder_mounted_in_the_workspace_is_the_workspace_s_wherever_it_is() {
+    let scene = Scene::new().isolated();
+    let source = declare_in(&scene, "outside/tongs");
+    let inside = scene.workspace().join("inside");
+    std::fs::create_dir_all(&inside).expect("a folder");
+    std::fs::create_dir_all(scene.path("mnt")).expect("a folder");
+    let quoted = |path: &Path| shlex::try_quote(&path.to_string_lossy()).expect("a path").into_owned();
+    let (outside, point, tongs) = (quoted(&scene.path("outside")), quoted(&inside), quoted(&source));
+    let bound = format!("mount --bind {outside} {point}");
+    let in_memory = format!(
+        "mount -t tmpfs none {point} && cp -R {tongs} {point} && mount --bind {point}/tongs {}",
+        quoted(&scene.path("mnt"))
+    );
+    for (what, mount, named) in
+        [("a folder", &bound, source.clone()), ("a file system", &in_memory, scene.path("mnt"))]
+    {
+        let Some(value) = mounted(&scene, mount, &["--repo-dir", &named.to_string_lossy()]) else { return };
         let problems = value["problems"].as_array().expect("problems");
         let asked = problems.iter().filter(|problem| problem["code"] == "approval-required").count();
         assert_eq!((asked, value["valid"].as_bool()), (1, Some(true)), "{what}: {value:#}");
