@@ -1,6 +1,7 @@
 //! A `.farrier` folder near the working directory whose sidecars take no part: without a word, a launch would only look
 //! as if it had none.
 
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -69,15 +70,22 @@ fn outside(here: &Path) -> Option<Problem> {
     })
 }
 
+/// The folder in this one, if it holds definitions, or what looks as if it were some.
 fn farrier_of(folder: &Path) -> Option<PathBuf> {
-    Some(folder.join(FOLDER)).filter(|folder| folder.is_dir())
+    Some(folder.join(FOLDER)).filter(|folder| {
+        entries(&folder.join(SIDECARS)).any(|path| is_definition(&path)) || misplaced(folder).is_some()
+    })
+}
+
+/// What is in a folder, up to a limit; nothing if it cannot be read.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().take(MOST_ENTRIES);
+    entries.filter_map(Result::ok).map(|entry| entry.path())
 }
 
 /// Definitions that stand beside the folder where they belong, or in one with a similar name.
 fn misplaced(folder: &Path) -> Option<Problem> {
-    let entries = std::fs::read_dir(folder).ok()?.take(MOST_ENTRIES).filter_map(Result::ok);
-    let mut found: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|path| is_misplaced(path)).collect();
+    let mut found: Vec<PathBuf> = entries(folder).filter(|path| is_misplaced(path)).collect();
     found.sort();
     let first = found.first()?;
     let more = match found.len() - 1 {
@@ -105,8 +113,13 @@ fn is_misplaced(path: &Path) -> bool {
         let is_near = lower.len() <= 16 && strsim::osa_distance(&lower, SIDECARS) <= 2;
         return name != SIDECARS && (is_near || lower == FORMER);
     }
-    let is_definition = path.extension().is_some_and(|end| end == "toml" || end == "yaml" || end == "yml");
-    is_definition && !name.starts_with('.') && path.is_file()
+    is_definition(path)
+}
+
+fn is_definition(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."));
+    let has_ending = path.extension().is_some_and(|end| end == "toml" || end == "yaml" || end == "yml");
+    has_ending && !is_hidden && path.is_file()
 }
 
 fn unused(path: &Path, message: String) -> Problem {
@@ -146,6 +159,25 @@ mod tests {
                 std::fs::write(&path, "").expect("a file");
             }
             assert_eq!(misplaced(folder.path()).is_some(), expected, "{entry}");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_definitions_is_none_that_was_meant() {
+        for (entry, expected) in [
+            ("cache/db.toml", false),
+            ("sidecars/notes.md", false),
+            ("sidecars/db.yaml", true),
+            ("sidecar/db.toml", true),
+            ("db.toml", true),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            std::fs::create_dir(folder.path().join(FOLDER)).expect("a folder");
+            assert_eq!(farrier_of(folder.path()), None, "an empty one");
+            let path = folder.path().join(FOLDER).join(entry);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(&path, "").expect("a file");
+            assert_eq!(farrier_of(folder.path()).is_some(), expected, "{entry}");
         }
     }
 }
