@@ -152,7 +152,7 @@ pub enum Event<'a> {
     AllReady,
     /// The harness takes over.
     HarnessStarting,
-    /// A sidecar ended while the harness ran.
+    /// A sidecar ended while the harness ran; told again if it runs again when the harness has ended.
     SidecarEnded(&'a SidecarEnd),
     /// The harness has ended.
     HarnessEnded {

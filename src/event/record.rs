@@ -168,7 +168,8 @@ pub enum Record {
     AllReady,
     /// The harness takes over.
     HarnessStarting,
-    /// A sidecar ended while the harness ran; written at once.
+    /// A sidecar ended while the harness ran; written at once, and again, with `runs_again`, if the sidecar is seen
+    /// running again when the harness has ended.
     SidecarEnded(SidecarEndRecord),
     /// The harness has ended. Nothing follows.
     HarnessEnded {

@@ -20,8 +20,8 @@ use crate::sidecar::LABEL_SIDECAR;
 
 /// How long the engine may take for an answer about a sidecar that ended.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How long farrier waits after the harness for the engine to tell of sidecars that are known to have ended.
-const LAST_ANSWER: Duration = Duration::from_secs(1);
+/// How long farrier waits after the harness for each of the engine's answers about what happened meanwhile.
+pub const LAST_ANSWER: Duration = Duration::from_secs(1);
 /// Between the first two looks at a container that has ended and that the engine still takes for running.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause between two such looks.
@@ -106,6 +106,8 @@ struct Watched {
     by_farrier: bool,
     out_of_memory: bool,
     stage: Stage,
+    /// Its end as it was told.
+    end: Option<SidecarEnd>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +135,7 @@ impl SidecarWatch {
             by_farrier: false,
             out_of_memory: false,
             stage: Stage::Running,
+            end: None,
         });
         Self { engine, reporter, locks, sidecars: Mutex::new(watched.collect()) }
     }
@@ -181,6 +184,26 @@ impl SidecarWatch {
         let all = future::join_all(ended.into_iter().map(|index| self.tell_surely(index)));
         if tokio::time::timeout(LAST_ANSWER, all).await.is_err() {
             tracing::debug!("the engine does not tell how sidecars ended");
+            return;
+        }
+        let all = self.with(|sidecars| sidecars.len());
+        let all = future::join_all((0..all).map(|index| self.tell_of_restart(index)));
+        if tokio::time::timeout(LAST_ANSWER, all).await.is_err() {
+            tracing::debug!("the engine does not tell whether sidecars run again");
+        }
+    }
+
+    /// Tells again of a sidecar that ended if it runs again by now: the look at its end may fall between the runs.
+    async fn tell_of_restart(&self, index: usize) {
+        let told = self.with(|sidecars| {
+            let watched = &sidecars[index];
+            let end = watched.end.clone().filter(|end| !end.runs_again)?;
+            Some((watched.container.clone(), end))
+        });
+        let Some((known, end)) = told else { return };
+        let Ok(Some(found)) = within(ANSWER, self.engine.container(&known.id)).await else { return };
+        if same_run(&known, Some(&found)).is_none() && found.status == Status::Running {
+            self.reporter.tell(&Event::SidecarEnded(&SidecarEnd { runs_again: true, ..end }));
         }
     }
 
@@ -245,7 +268,12 @@ impl SidecarWatch {
             Some(_) => within(ANSWER, self.engine.logs(&known.id, &known.log_start(), LOG_LINES)).await,
             None => Ok(Vec::new()),
         };
-        let end = self.with(|sidecars| sidecars[index].end(found.as_ref(), &log.unwrap_or_default()));
+        let end = self.with(|sidecars| {
+            let watched = &mut sidecars[index];
+            let end = watched.end(found.as_ref(), &log.unwrap_or_default())?;
+            watched.end = Some(end.clone());
+            Some(end)
+        });
         if let Some(end) = end {
             self.reporter.tell(&Event::SidecarEnded(&end));
         }

@@ -34,15 +34,15 @@ pub struct PlainSink {
     color: bool,
     /// By sidecar: how many tenths of its pull were told.
     pulled: HashMap<String, u64>,
-    /// Lines about sidecars that ended while the harness had the terminal.
-    held_back: String,
+    /// By sidecar: the newest line about its end while the harness had the terminal.
+    held_back: Vec<(String, String)>,
 }
 
 impl PlainSink {
     /// A sink of this verbosity.
     #[must_use]
     pub fn new(verbosity: Verbosity, color: bool) -> Self {
-        Self { verbosity, color, pulled: HashMap::new(), held_back: String::new() }
+        Self { verbosity, color, pulled: HashMap::new(), held_back: Vec::new() }
     }
 
     /// What is written about an event; nothing where nothing is.
@@ -97,11 +97,14 @@ impl PlainSink {
             }),
             Event::PullProgress { sidecar, progress } => self.progress(sidecar, progress),
             Event::SidecarEnded(end) => {
-                self.held_back.push_str(&line(&end.sentence()));
+                // An end is told again if the sidecar runs again.
+                self.held_back.retain(|(sidecar, _)| *sidecar != end.sidecar);
+                self.held_back.push((end.sidecar.clone(), line(&end.sentence())));
                 None
             }
             Event::HarnessEnded { .. } => {
-                Some(std::mem::take(&mut self.held_back)).filter(|lines| !lines.is_empty())
+                let lines: String = self.held_back.drain(..).map(|(_, line)| line).collect();
+                Some(lines).filter(|lines| !lines.is_empty())
             }
             Event::Planned(_)
             | Event::HarnessStarting

@@ -87,6 +87,19 @@ async fn an_end_that_no_event_told_is_seen_when_the_engine_is_back() {
 }
 
 #[tokio::test]
+async fn a_restart_whose_end_was_seen_between_the_runs_is_told_as_one() {
+    let bench = Bench::new();
+    let (watch, told) = watched(&bench).await;
+    bench.engine.change(|world| world.end("farrier-db", &End::Exit(137)));
+    assert_eq!(end(&watch, &told).await["runs_again"], false);
+    bench.engine.change(|world| world.start_now("farrier-db").expect("it starts"));
+    watch.finish().await;
+    let [_, again] = ends(&told).try_into().expect("it is told again, once");
+    assert_eq!((&again["runs_again"], &again["exit_code"]), (&true.into(), &137.into()), "{again:#}");
+    assert!(again["message"].as_str().is_some_and(|text| text.contains("; it runs again")), "{again:#}");
+}
+
+#[tokio::test]
 async fn an_engine_that_hangs_keeps_nobody_from_ending() {
     for call in [Call::Events, Call::Container, Call::Logs] {
         let bench = Bench::new();
