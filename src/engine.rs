@@ -434,6 +434,19 @@ pub struct EngineEvent {
     pub time: i64,
 }
 
+/// A container as the events of its creation tell it; it may be gone already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CreatedContainer {
+    /// Its name, without the leading slash.
+    pub name: String,
+    /// What it was created from, as it was named then.
+    pub image: String,
+    /// Its labels, the image's included.
+    pub labels: BTreeMap<String, String>,
+    /// The networks that it was connected to, by name; empty if it was never started.
+    pub networks: Vec<String>,
+}
+
 /// Which of the lines that a container wrote are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputRequest {
@@ -560,6 +573,9 @@ pub trait Engine: Send + Sync {
         label: &str,
         since: &str,
     ) -> EngineResult<BoxStream<'static, EngineResult<EngineEvent>>>;
+    /// The containers that were created between two moments of the engine's clock (seconds since 1970, with a
+    /// fraction), as far as the engine still keeps their events: Docker keeps the newest 256 of all kinds.
+    async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>>;
     /// Runs a command to its end.
     async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput>;
     /// Runs a command with its streams attached.

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::approval::{self, Disabled};
 use crate::cli;
 use crate::definition::Definition;
-use crate::engine::Container;
+use crate::engine::{Container, Engine};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::exit;
 use crate::harness::argv::Harness;
-use crate::harness::nested;
+use crate::harness::nested::Advice;
 use crate::harness::run::{become_command, in_foreground};
-use crate::harness::watch::SidecarWatch;
+use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
 use crate::launch::{Launch, Running};
 use crate::preparation::{self, Preparation, Turn, validate_settings};
 use crate::probe::host::ProbeHost;
@@ -58,11 +60,13 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let is_detached = matches!(&harness, Harness::Docker(run) if run.is_detached());
     warn_of_detached(&harness, reporter);
     let meeting = Meeting::of(Some(&harness), preparation.workspace(&settings));
-    if let Harness::Host(_) = &harness {
-        let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-        if let Some(problem) = nested::warning(&options.command, &meeting.network, definitions) {
-            reporter.tell(&Event::Problem(&problem));
-        }
+    let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+    let is_host = matches!(&harness, Harness::Host(_));
+    let mut advice = Advice::of(&meeting.network, definitions).filter(|_| is_host);
+    if let Some(problem) = advice.as_ref().and_then(|advice| advice.before(&options.command)) {
+        reporter.tell(&Event::Problem(&problem));
+        // It is told once.
+        advice = None;
     }
     let described = describe(&options.command, Some(&harness));
     let mut launch = assemble(settings, preparation, meeting, described, reporter);
@@ -77,15 +81,20 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let departure = running.departure.filter(|_| !is_detached);
     // Compiled probes and definitions are not kept while the harness runs.
     drop(launch);
+    let engine = Arc::clone(&running.engine);
     let watch = SidecarWatch::new(running.engine, Arc::clone(reporter), running.locks, watched);
     let mut signals = stage.catch_signals()?;
     reporter.tell(&Event::HarnessStarting);
+    let begun = Timestamp::now();
     let code = stage.block_on(async |_| {
         let code = tokio::select! {
             code = in_foreground(&harness, &mut signals) => code,
             never = watch.run() => match never {},
         };
         watch.finish().await;
+        if let (Some(advice), Ok(exit_code @ 1..)) = (&advice, &code) {
+            warn_of_unreachable(advice, *exit_code, engine.as_ref(), begun, reporter).await;
+        }
         code
     });
     drop((signals, running.in_use));
@@ -112,6 +121,24 @@ fn none_but_disabled(
         reporter.tell(&Event::Problem(problem));
     }
     Stage::start()?.run(approval::before_engine(settings, &mut [], disabled, reporter))
+}
+
+/// A harness on this host failed: warns if the engine knows of a container that it may have started where the sidecars
+/// cannot be reached.
+async fn warn_of_unreachable(
+    advice: &Advice,
+    exit_code: u8,
+    engine: &dyn Engine,
+    begun: Timestamp,
+    reporter: &Reporter,
+) {
+    let moment = |time: Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
+    let (since, until) = (moment(begun), moment(Timestamp::now()));
+    let created = tokio::time::timeout(LAST_ANSWER, engine.created(&since, &until)).await;
+    let Ok(Ok(created)) = created else { return };
+    if let Some(problem) = advice.after(exit_code, &created) {
+        reporter.tell(&Event::Problem(&problem));
+    }
 }
 
 /// A detached harness outlives the launch, which then no longer says that its sidecars are used.

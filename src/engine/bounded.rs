@@ -11,9 +11,9 @@ use futures_util::stream::BoxStream;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
-    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest,
-    PullProgress, Written,
+    Attached, Container, ContainerSpec, CreatedContainer, Credentials, Engine, EngineError, EngineErrorKind,
+    EngineEvent, EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network,
+    OutputRequest, PullProgress, Written,
 };
 use crate::elapsed::limit;
 
@@ -176,6 +176,10 @@ impl<E: Engine> Engine for Bounded<E> {
         since: &str,
     ) -> EngineResult<BoxStream<'static, EngineResult<EngineEvent>>> {
         self.answer(self.engine.events(label, since)).await
+    }
+
+    async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>> {
+        self.answer(self.engine.created(since, until)).await
     }
 
     /// How long a command may take is its caller's business.

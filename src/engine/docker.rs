@@ -20,12 +20,12 @@ use tokio_util::io::StreamReader;
 
 use super::address::EngineAddress;
 use super::{
-    Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
-    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest,
-    PullProgress, Written, whole_seconds,
+    Attached, Container, ContainerSpec, CreatedContainer, Credentials, Engine, EngineError, EngineErrorKind,
+    EngineEvent, EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network,
+    OutputRequest, PullProgress, Written, whole_seconds,
 };
 use convert::{
-    Layers, convert_container, convert_event, convert_image, convert_info, convert_listed,
+    Layers, convert_container, convert_created, convert_event, convert_image, convert_info, convert_listed,
     convert_listed_network, convert_network,
 };
 use create::create_body;
@@ -42,6 +42,8 @@ mod transport;
 const ANSWER_TIMEOUT_SECONDS: u64 = 120;
 /// So much an engine may say about one pull: at some thirty messages a second, that is days.
 const MOST_PULL_MESSAGES: u64 = 10_000_000;
+/// So many events of creations and connections are read; engines keep fewer.
+const MOST_EVENTS: usize = 10_000;
 /// The pause before a container whose removal is under way is looked at again.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 
@@ -354,6 +356,17 @@ impl Engine for DockerEngine {
             .build();
         let (client, meter) = self.stream_client()?;
         Ok(metered(client.events(Some(options)), meter).map_ok(convert_event).boxed())
+    }
+
+    async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>> {
+        let options = query::EventsOptionsBuilder::default()
+            .since(since)
+            .until(until)
+            .filters(&filters(&[("type", &["container", "network"]), ("event", &["create", "connect"])]))
+            .build();
+        let (client, meter) = self.stream_client()?;
+        let messages = metered(client.events(Some(options)), meter).take(MOST_EVENTS);
+        Ok(convert_created(messages.try_collect().await?))
     }
 
     async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {

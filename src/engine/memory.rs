@@ -19,9 +19,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Attached, Container, ContainerSpec, Credentials, Engine, EngineError, EngineErrorKind, EngineEvent,
-    EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network, OutputRequest,
-    PullProgress, Written,
+    Attached, Container, ContainerSpec, CreatedContainer, Credentials, Engine, EngineError, EngineErrorKind,
+    EngineEvent, EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network,
+    OutputRequest, PullProgress, Written,
 };
 use crate::sidecar::sha256_hex;
 
@@ -394,6 +394,10 @@ impl Engine for MemoryEngine {
             receiver.recv().await.map(|event| (event, receiver))
         };
         Ok(stream::unfold(receiver, next).boxed())
+    }
+
+    async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>> {
+        self.call(Call::Created, since, |world| Ok(world.created(since, until))).await
     }
 
     async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {

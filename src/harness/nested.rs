@@ -1,11 +1,13 @@
-//! A command on this host that starts a container itself, as far as its own words tell. Such a container gets the
-//! variables of its parent at best, and their addresses cannot be reached from Docker's default bridge.
+//! A command on this host that starts a container itself, as far as its own words tell, and the engine after it failed.
+//! Such a container gets the variables of its parent at best, and their addresses cannot be reached from Docker's
+//! default bridge.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use super::wrappers::{self, Wrapper, program_name};
 use crate::definition::{Definition, variable_token};
+use crate::engine::CreatedContainer;
 use crate::error::{Code, Problem};
 
 /// Programs whose `run` and `create` start containers.
@@ -19,44 +21,79 @@ const RUNNERS: &[&str] = &["make", "gmake", "just", "task", "watch", "xargs", "p
 const KEYWORDS: &[&str] = &["if", "then", "else", "elif", "while", "until", "do", "!", "{"];
 /// How deep a script may stand in a script.
 const DEPTH: usize = 4;
+/// The exit codes after SIGINT and SIGTERM.
+const INTERRUPTED: u8 = 128 + 2;
+const TERMINATED: u8 = 128 + 15;
 
-/// The warning about a container that the command starts itself, with what to do; `None` if its words show none, or
-/// that it has the right network already.
-#[must_use]
-pub fn warning<'a>(
-    command: &[OsString],
-    network: &str,
-    definitions: impl IntoIterator<Item = &'a Definition>,
-) -> Option<Problem> {
-    let variables: Vec<String> = definitions
-        .into_iter()
-        .filter_map(|definition| {
-            let prefix = format!("SWARMFORGE_TONG_{}", variable_token(&definition.name));
-            definition
-                .port()
-                .map(|port| format!("-e {prefix}_HOST={} -e {prefix}_PORT={port}", definition.name))
-        })
-        .collect();
-    let first = variables.first()?;
-    let found = of_command(command)?;
-    if found.uses(network) || found.uses("host") {
-        return None;
+/// What to do about a container that a harness on this host starts itself.
+#[derive(Debug)]
+pub struct Advice {
+    network: String,
+    /// The options that give a container the address of the first sidecar.
+    variables: String,
+    /// Whether there are more sidecars with a port.
+    has_more: bool,
+}
+
+impl Advice {
+    /// The advice for these sidecars; `None` if none of them has a port.
+    #[must_use]
+    pub fn of<'a>(network: &str, definitions: impl IntoIterator<Item = &'a Definition>) -> Option<Self> {
+        let mut variables = definitions.into_iter().filter_map(|definition| {
+            let (name, port) = (&definition.name, definition.port()?);
+            let prefix = format!("SWARMFORGE_TONG_{}", variable_token(name));
+            Some(format!("-e {prefix}_HOST={name} -e {prefix}_PORT={port}"))
+        });
+        let first = variables.next()?;
+        Some(Self { network: network.to_owned(), variables: first, has_more: variables.next().is_some() })
     }
-    let form = &found.form;
-    let message = format!(
-        "the harness runs `{form}` itself, and that container cannot reach the addresses that a command on this host \
-         gets"
-    );
-    let others = if variables.len() > 1 { ", and likewise for the other sidecars" } else { "" };
-    let verb = form.rsplit(' ').next().unwrap_or_default();
-    Some(
+
+    /// The warning before the command runs; `None` if its words show no container, or only such as can reach the
+    /// sidecars.
+    #[must_use]
+    pub fn before(&self, command: &[OsString]) -> Option<Problem> {
+        let started = of_command(command);
+        let found = started.iter().find(|found| !found.uses(&self.network) && !found.uses("host"))?;
+        let form = &found.form;
+        let message = format!(
+            "the harness runs `{form}` itself, and that container cannot reach the addresses that a command on this \
+             host gets"
+        );
+        Some(self.problem(message, form.rsplit(' ').next().unwrap_or_default()))
+    }
+
+    /// The warning after a harness that failed while a container was started that cannot reach the sidecars. `None` if
+    /// it succeeded or was interrupted, and if no such container was started meanwhile.
+    #[must_use]
+    pub fn after(&self, exit_code: u8, created: &[CreatedContainer]) -> Option<Problem> {
+        if matches!(exit_code, 0 | INTERRUPTED | TERMINATED) {
+            return None;
+        }
+        let found = created.iter().find(|container| {
+            let is_of_farrier = container.labels.keys().any(|label| label.starts_with("farrier."));
+            let reaches = |network: &String| *network == self.network || network == "host";
+            !is_of_farrier && !container.networks.is_empty() && !container.networks.iter().any(reaches)
+        })?;
+        let message = format!(
+            "the harness ended with exit code {exit_code}; meanwhile, the container `{}` of the image `{}` was started \
+             on the network `{}`, where it cannot reach the sidecars; did the harness start it?",
+            found.name,
+            found.image,
+            found.networks.join("`, `")
+        );
+        Some(self.problem(message, "run"))
+    }
+
+    fn problem(&self, message: String, verb: &str) -> Problem {
+        let Self { network, variables, has_more } = self;
+        let others = if *has_more { ", and likewise for the other sidecars" } else { "" };
         Problem::warning(Code::HarnessShape, message)
             .hint(format!(
                 "Write the container as the harness, `farrier launch … -- docker {verb} …`: farrier then adds the \
                  network and the variables."
             ))
-            .hint(format!("Or write `docker {verb} --network {network} {first} …` there{others}.")),
-    )
+            .hint(format!("Or write `docker {verb} --network {network} {variables} …` there{others}."))
+    }
 }
 
 /// A container that is started.
@@ -82,14 +119,17 @@ impl Started {
     }
 }
 
-fn of_command(command: &[OsString]) -> Option<Started> {
-    let program = program_name(command.first()?).to_str().unwrap_or_default();
-    if WRITERS.contains(&program) {
-        return None;
+/// All containers that the command starts.
+fn of_command(command: &[OsString]) -> Vec<Started> {
+    let program = command.first().map(|program| program_name(program).to_str().unwrap_or_default());
+    if program.is_none_or(|program| WRITERS.contains(&program)) {
+        return Vec::new();
     }
     // Whatever stands in front may run what follows: `op run -- docker run …`, `direnv exec . docker run …`.
-    let direct = (0..command.len()).find_map(|index| start_at(command, index));
-    direct.or_else(|| scripts(command).find_map(|script| of_script(script, DEPTH)))
+    match (0..command.len()).find_map(|index| start_at(command, index)) {
+        Some(direct) => vec![direct],
+        None => scripts(command).flat_map(|script| of_script(script, DEPTH)).collect(),
+    }
 }
 
 /// The arguments that are scripts.
@@ -116,20 +156,49 @@ fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
-fn of_script(script: &str, depth: usize) -> Option<Started> {
+fn of_script(script: &str, depth: usize) -> Vec<Started> {
     if depth == 0 {
-        return None;
+        return Vec::new();
     }
-    segments(script).into_iter().find_map(|segment| {
+    let of_segment = |segment: Vec<OsString>| {
         let at = command_of(&segment);
-        let program = program_name(segment.get(at)?).to_str().unwrap_or_default();
-        if WRITERS.contains(&program) {
-            return None;
+        let program = segment.get(at).map(|program| program_name(program).to_str().unwrap_or_default());
+        if program.is_none_or(|program| WRITERS.contains(&program)) {
+            return Vec::new();
         }
         let behind_dashes = segment.iter().position(|word| word == "--").map(|dashes| dashes + 1);
-        let direct = [Some(at), behind_dashes].into_iter().flatten().find_map(|at| start_at(&segment, at));
-        direct.or_else(|| scripts(segment.get(at..)?).find_map(|script| of_script(script, depth - 1)))
-    })
+        let rest = segment.get(at..).unwrap_or_default();
+        match [Some(at), behind_dashes].into_iter().flatten().find_map(|at| start_at(&segment, at)) {
+            Some(direct) => vec![direct],
+            None => scripts(rest).flat_map(|script| of_script(script, depth - 1)).collect(),
+        }
+    };
+    segments(&without_here_documents(script)).into_iter().flat_map(of_segment).collect()
+}
+
+/// The script without the text of its here-documents, which is input of its commands. One that does not end is none.
+fn without_here_documents(script: &str) -> String {
+    let lines: Vec<&str> = script.lines().collect();
+    let mut kept = Vec::new();
+    let mut at = 0;
+    while let Some(line) = lines.get(at) {
+        kept.push(*line);
+        at += 1;
+        if let Some(end) = here_document(line) {
+            let length = lines.iter().skip(at).position(|line| line.trim_start_matches('\t') == end);
+            at += length.map_or(0, |length| length + 1);
+        }
+    }
+    kept.join("\n")
+}
+
+/// The line that ends the here-document that begins on this line.
+fn here_document(line: &str) -> Option<&str> {
+    let (_, after) = line.split_once("<<")?;
+    let word = after.strip_prefix('-').unwrap_or(after).trim_start_matches([' ', '\t']);
+    let word = word.trim_start_matches(['\'', '"', '\\']);
+    let length = word.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(word.len());
+    word.get(..length).filter(|word| !word.is_empty())
 }
 
 /// Where the command of a segment stands, behind settings, keywords and programs that run it.
@@ -157,7 +226,12 @@ fn start_at(words: &[OsString], at: usize) -> Option<Started> {
         verb += 1;
     }
     let name = words.get(verb)?.to_str().filter(|verb| matches!(*verb, "run" | "create"))?;
-    let arguments = words.get(verb + 1..).filter(|arguments| !arguments.is_empty())?.to_vec();
+    let arguments = words.get(verb + 1..)?.to_vec();
+    let is_option = |word: &OsString| word.as_bytes().starts_with(b"-");
+    let mut options = arguments.iter().take_while(|word| is_option(word));
+    if options.any(|option| option == "--help") || arguments.iter().all(is_option) {
+        return None;
+    }
     Some(Started { form: format!("{engine} {name}"), arguments })
 }
 
@@ -226,7 +300,7 @@ mod tests {
 
     fn form(words: &[&str]) -> Option<String> {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        of_command(&words).map(|started| started.form)
+        of_command(&words).into_iter().next().map(|started| started.form)
     }
 
     #[test]
@@ -245,6 +319,9 @@ mod tests {
             (&["make", "test", "CMD=docker run x"], "docker run"),
             (&["nix-shell", "--run", "docker run x"], "docker run"),
             (&["watch", "docker run x"], "docker run"),
+            (&["sh", "-c", "cat <<EOF\ntext\nEOF\ndocker run x"], "docker run"),
+            (&["sh", "-c", "echo $((1<<2))\ndocker run x"], "docker run"),
+            (&["sh", "-c", "cat <<<EOF\ndocker run x"], "docker run"),
         ] {
             assert_eq!(form(words).as_deref(), Some(expected), "{words:?}");
         }
@@ -260,6 +337,10 @@ mod tests {
             &["sh", "-c", "docker ps; runner x"],
             &["sh", "-c", "docker exec db run x"],
             &["sh", "-c", "docker run"],
+            &["sh", "-c", "docker run --help"],
+            &["sh", "-c", "docker run --rm --help x"],
+            &["sh", "-c", "cat > note <<EOF\ndocker run x\nEOF"],
+            &["sh", "-c", "cat <<-'END' | tee note\n\tdocker run x\n\tEND\ntrue"],
             &["git", "commit", "-m", "docker run x"],
             &["agent", "-p", "docker run x does not work, mend it"],
             &["agent", "explain docker run x"],
@@ -272,12 +353,53 @@ mod tests {
         }
     }
 
+    fn advice() -> Advice {
+        Advice { network: "farrier".to_owned(), variables: "-e A=b".to_owned(), has_more: false }
+    }
+
     #[test]
-    fn a_network_that_reaches_the_sidecars_is_seen() {
-        let uses = |script: &str| {
-            of_script(script, DEPTH).is_some_and(|started| started.uses("farrier") || started.uses("host"))
+    fn each_container_needs_a_network_that_reaches_the_sidecars() {
+        for (script, expected) in [
+            ("docker run --network farrier x", false),
+            ("docker run --net=host x", false),
+            ("docker run --network farrier x; docker run --net host y", false),
+            ("docker run --network other farrier", true),
+            ("docker run x", true),
+            ("docker run --network farrier x; docker run y", true),
+            ("sh -c 'docker run --network farrier x'; sh -c 'docker create y'", true),
+        ] {
+            let command = ["sh", "-c", script].map(OsString::from);
+            assert_eq!(advice().before(&command).is_some(), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_was_started_off_the_network_is_told_after_a_failure() {
+        let on = |networks: &[&str], label: &str| CreatedContainer {
+            name: "quick_crow".to_owned(),
+            image: "alpine".to_owned(),
+            labels: std::iter::once((label.to_owned(), String::new())).collect(),
+            networks: networks.iter().map(|network| (*network).to_owned()).collect(),
         };
-        assert!(uses("docker run --network farrier x") && uses("docker run --net=host x"));
-        assert!(!uses("docker run --network other farrier") && !uses("docker run x"));
+        for (exit_code, container, expected) in [
+            (2, on(&["bridge"], "maintainer"), true),
+            (1, on(&["project_default", "other"], "com.docker.compose.project"), true),
+            (0, on(&["bridge"], "maintainer"), false),
+            (130, on(&["bridge"], "maintainer"), false),
+            (2, on(&["farrier"], "maintainer"), false),
+            (2, on(&["bridge", "farrier"], "maintainer"), false),
+            (2, on(&["host"], "maintainer"), false),
+            (2, on(&[], "maintainer"), false),
+            (2, on(&["bridge"], "farrier.sidecar"), false),
+        ] {
+            let reaching = on(&["farrier"], "maintainer");
+            let told = advice().after(exit_code, &[reaching, container.clone()]);
+            assert_eq!(told.is_some(), expected, "{exit_code} {container:?}");
+        }
+        let message = advice().after(2, &[on(&["bridge"], "")]).expect("a warning").message;
+        assert!(
+            message.contains("`quick_crow` of the image `alpine`") && message.contains("`bridge`"),
+            "{message}"
+        );
     }
 }

@@ -113,3 +113,40 @@ fn nothing_is_told_of_sidecars_that_go_on() {
     assert!(!scene.has_event("sidecar-ended"));
     assert!(is_running(&scene.container("db")));
 }
+
+#[test]
+fn a_script_that_fails_with_a_container_off_the_network_is_told_what_to_do() {
+    let Some((scene, _)) = scene_with_mortal() else { return };
+    let script = scene.path("script");
+    let elsewhere = scene.network("elsewhere");
+    for (network, code, expected) in
+        [("bridge", 4, 1), (elsewhere.as_str(), 5, 1), ("host", 4, 0), ("bridge", 0, 0)]
+    {
+        // It is gone when the harness ends.
+        let name = scene.name(&format!("harness-{network}-{code}"));
+        let text = format!(
+            "docker run --rm --name {name} --network {network} {} env\nexit {code}\n",
+            fixture_image()
+        );
+        std::fs::write(&script, text).expect("a script");
+        let launch = scene.launch(["sh", &script.display().to_string()]).output();
+        let outcome = launch.assert_code(code);
+        // Other tests start containers meanwhile.
+        let named = format!("the container `{name}` of the image");
+        assert_eq!(outcome.stderr().matches(&named).count(), expected, "{network} {code}: {outcome}");
+        if expected > 0 {
+            assert_eq!(outcome.stderr().matches("warning[harness-shape]").count(), 1, "{outcome}");
+            assert!(outcome.stderr().contains("--network "), "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn a_sidecar_that_the_harness_restarts_is_told_as_running_again() {
+    let Some((scene, _)) = scene_with_mortal() else { return };
+    let container = scene.container("db");
+    let outcome = scene.launch(["docker", "restart", "--time", "1", &container]).output().assert_code(0);
+    let stderr = outcome.stderr();
+    let lines: Vec<&str> = stderr.lines().filter(|line| line.contains("ended while")).collect();
+    assert!(matches!(lines.as_slice(), [line] if line.contains("; it runs again")), "{outcome}");
+}

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum,
-    CreateImageInfo, EndpointSettings, EventMessage, HealthConfig, HealthStatusEnum, HostConfig, ImageConfig,
-    ImageInspect, MountPoint, Network as ListedNetwork, NetworkInspect, SystemInfo,
+    CreateImageInfo, EndpointSettings, EventMessage, EventMessageTypeEnum, HealthConfig, HealthStatusEnum,
+    HostConfig, ImageConfig, ImageInspect, MountPoint, Network as ListedNetwork, NetworkInspect, SystemInfo,
 };
 
 use crate::engine::{
-    Container, Endpoint, EngineEvent, EngineInfo, Health, HealthStatus, HealthTest, Image, Listed, Member,
-    Mounted, Network, Process, PullProgress, Status,
+    Container, CreatedContainer, Endpoint, EngineEvent, EngineInfo, Health, HealthStatus, HealthTest, Image,
+    Listed, Member, Mounted, Network, Process, PullProgress, Status,
 };
 
 pub(super) fn convert_info(info: SystemInfo, local: bool) -> EngineInfo {
@@ -121,6 +121,36 @@ pub(super) fn convert_event(message: EventMessage) -> EngineEvent {
         action: message.action.unwrap_or_default(),
         time: message.time_nano.unwrap_or_default(),
     }
+}
+
+/// Follows the containers that were created to the networks that they were connected to, oldest first.
+pub(super) fn convert_created(messages: Vec<EventMessage>) -> Vec<CreatedContainer> {
+    let mut created: Vec<(String, CreatedContainer)> = Vec::new();
+    for message in messages {
+        let Some(actor) = message.actor else { continue };
+        let mut attributes = actor.attributes.unwrap_or_default();
+        let mut take = |name: &str| attributes.remove(name).unwrap_or_default();
+        match (message.typ, message.action.as_deref()) {
+            (Some(EventMessageTypeEnum::CONTAINER), Some("create")) => {
+                let (name, image) = (take("name"), take("image"));
+                let container = CreatedContainer {
+                    name,
+                    image,
+                    labels: attributes.into_iter().collect(),
+                    networks: Vec::new(),
+                };
+                created.push((actor.id.unwrap_or_default(), container));
+            }
+            (Some(EventMessageTypeEnum::NETWORK), Some("connect")) => {
+                let (network, id) = (take("name"), take("container"));
+                if let Some((_, container)) = created.iter_mut().find(|(known, _)| *known == id) {
+                    container.networks.push(network);
+                }
+            }
+            _ => {}
+        }
+    }
+    created.into_iter().map(|(_, container)| container).collect()
 }
 
 /// How far a pull is, layer by layer.

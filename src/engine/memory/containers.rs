@@ -32,12 +32,14 @@ pub(super) fn wires() -> (Attached, Wires) {
 pub(super) struct Kept {
     pub(super) container: Container,
     image: MemoryImage,
+    /// When it was created, in nanoseconds since 1970.
+    pub(super) created: i64,
     /// What the image was called when it was made.
-    reference: String,
+    pub(super) reference: String,
     anonymous: BTreeSet<String>,
     removed_at_end: bool,
     pub(super) log: Vec<Line>,
-    starts: usize,
+    pub(super) starts: usize,
     wires: Option<Wires>,
 }
 
@@ -220,6 +222,7 @@ impl World {
         let kept = Kept {
             container,
             image,
+            created: self.now(),
             reference: spec.image.clone(),
             anonymous,
             removed_at_end: spec.helper,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::world::{World, carries};
-use crate::engine::{EngineError, EngineErrorKind, EngineEvent, EngineResult};
+use crate::engine::{CreatedContainer, EngineError, EngineErrorKind, EngineEvent, EngineResult};
 
 type Item = EngineResult<EngineEvent>;
 
@@ -50,6 +50,19 @@ impl World {
         }
         self.events.listeners.push((label.to_owned(), sender));
         receiver
+    }
+
+    /// The containers that are there and were created between two moments.
+    pub(super) fn created(&self, since: &str, until: &str) -> Vec<CreatedContainer> {
+        let period = nanoseconds(since)..=nanoseconds(until);
+        let kept = self.containers.values().filter(|kept| period.contains(&kept.created));
+        kept.map(|kept| CreatedContainer {
+            name: kept.container.name.clone(),
+            image: kept.reference.clone(),
+            labels: kept.container.labels.clone(),
+            networks: kept.container.networks.keys().filter(|_| kept.starts > 0).cloned().collect(),
+        })
+        .collect()
     }
 
     /// Breaks the stream of everybody who listens: with an error, or by ending it.

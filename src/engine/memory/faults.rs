@@ -30,6 +30,7 @@ pub enum Call {
     Stop,
     Remove,
     Events,
+    Created,
     Exec,
     ExecAttached,
     Logs,

@@ -6,8 +6,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::image::Run;
 use crate::engine::{
-    Container, Endpoint, EngineEvent, EngineInfo, EngineResult, Health, HealthStatus, HealthTest, Image,
-    Listed, Member, Network, Process,
+    Container, CreatedContainer, Endpoint, EngineEvent, EngineInfo, EngineResult, Health, HealthStatus,
+    HealthTest, Image, Listed, Member, Network, Process,
 };
 
 /// In which way an answer makes no sense.
@@ -116,6 +116,19 @@ impl Garbled for (Vec<Network>, Vec<Member>) {
         self.0.garble(nonsense);
         let container = if nonsense == Nonsense::Enormous { "enormous".to_owned() } else { nonsense.text() };
         self.1 = nonsense.list(Member { container, ..Member::default() });
+    }
+}
+
+impl Garbled for Vec<CreatedContainer> {
+    fn garble(&mut self, nonsense: Nonsense) {
+        let text = nonsense.text();
+        let networks = vec![text.clone()];
+        *self = nonsense.list(CreatedContainer {
+            name: text.clone(),
+            image: text,
+            networks,
+            ..CreatedContainer::default()
+        });
     }
 }
 
