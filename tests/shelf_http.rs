@@ -135,3 +135,25 @@ fn a_line_of_the_log_is_waited_for_since_this_start() {
     let events = with(serve, "settings = { text = \"warming up\", count = 2 }\ntimeout = \"2s\"", 125);
     assert!(events.answers().iter().any(|answer| answer.contains("1 of 2")), "{:?}", events.answers());
 }
+
+#[test]
+fn a_line_of_the_log_counts_however_much_follows_it() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let Some(image) = nginx_image() else { return };
+    let script = "echo READY; i=0; while [ $i -lt 100000 ]; do echo noise; i=$((i+1)); done; echo DONE; exec sleep 1000";
+    let define = |text: &str| {
+        scene.define(
+            "web",
+            &format!(
+                "lifecycle = \"shared\"\nimage = \"{image}\"\ncommand = [\"sh\", \"-c\", \"{script}\"]\n[interface]\n\
+                 kind = \"none\"\n[readiness]\nprobe = \"log\"\nsettings = {{ text = \"{text}\" }}\ntimeout = \"60s\"\n"
+            ),
+        );
+    };
+    // The line before the noise, while that is written; the one behind it; and both in a log that stands, without what
+    // earlier launches have kept.
+    for (text, cache) in [("READY", "first"), ("DONE", "first"), ("READY", "second"), ("DONE", "third")] {
+        define(text);
+        scene.farrier(["up"]).env("XDG_CACHE_HOME", scene.path(cache)).output().assert_code(0);
+    }
+}

@@ -49,6 +49,14 @@ const OWN: &[(&str, Capability)] = &[
             grant: Some("logs = true"),
         },
     ),
+    (
+        "state",
+        Capability {
+            word: "state",
+            sentence: "keeps up to 64 KiB from poll to poll of one run",
+            grant: None,
+        },
+    ),
     ("log", Capability { word: "log", sentence: "writes lines to the launcher's own trace", grant: None }),
 ];
 

@@ -22,7 +22,7 @@ const TRACK: &str = "0.1.";
 /// The package, as it begins the name of each of its interfaces.
 pub const PACKAGE: &str = "farrier:probe/";
 /// The world with everything in it.
-const WORLD: &str = "everything";
+const WORLD: &str = "complete";
 const TEXT: &str = include_str!("../../wit/probe.wit");
 
 /// Whether components of this version are hosted, if they need only what [`CONTRACT`] has.

@@ -195,13 +195,13 @@ fn is_wasi_base(import: &str) -> bool {
     patch && WASI.iter().any(|(known, names)| *known == package && names.contains(&name))
 }
 
-/// Every import that is not covered. `log` and types are always offered; they can do nothing.
+/// Every import that is not covered. `log`, `state` and types are always offered; they reach nothing.
 #[must_use]
 pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place: &Place) -> Vec<Problem> {
     let mut problems = Vec::new();
     for import in &component.imports {
         let problem = match contract::interface(import) {
-            Some("types" | "log") => continue,
+            Some("types" | "log" | "state") => continue,
             Some(interface) if granted.contains(&interface) => continue,
             Some(interface @ ("dial" | "exec" | "health" | "logs")) => Problem::error(
                 Code::ProbeNotGranted,

@@ -210,6 +210,7 @@ fn link(engine: &Engine, granted: &[&str]) -> wasmtime::Result<Linker<HostState>
     let mut linker: Linker<HostState> = Linker::new(engine);
     types::add_to_linker::<HostState, State>(&mut linker, |state| state)?;
     log_interface::add_to_linker::<HostState, State>(&mut linker, |state| state)?;
+    interfaces::state_interface::add_to_linker::<HostState, State>(&mut linker, |state| state)?;
     for interface in granted {
         match *interface {
             "dial" => {

@@ -12,6 +12,8 @@ use super::deadline::Deadline;
 use super::dialler::Dialler;
 use super::grants;
 use super::limits::{REASON_CHARACTERS, SummingLimiter};
+use super::memory::Memory;
+use super::numbered_log::NumberedLog;
 use super::private_copies::PrivateCopies;
 use super::turns::Computing;
 use crate::definition::model::{DialGrant, Grants};
@@ -25,13 +27,14 @@ mod log;
 mod logs;
 mod names;
 mod output;
+mod state;
 pub mod wasi;
 
 #[allow(missing_docs, reason = "generated; the documentation is in wit/probe.wit")]
 mod bindings {
     wasmtime::component::bindgen!({
         path: "wit",
-        world: "everything",
+        world: "complete",
         imports: { default: async | trappable },
         exports: { default: async },
         with: { "farrier:probe/dial.connection": super::dial::Connection },
@@ -43,7 +46,7 @@ pub use bindings::farrier::probe::types;
 pub use bindings::farrier::probe::{
     dial as dial_interface, exec as exec_interface, health as health_interface,
 };
-pub use bindings::farrier::probe::{log as log_interface, logs as logs_interface};
+pub use bindings::farrier::probe::{log as log_interface, logs as logs_interface, state as state_interface};
 use types::Denial;
 
 /// Where a probe may connect, and where that is now.
@@ -59,6 +62,8 @@ pub struct Subject {
     pub container: String,
     /// Since when log lines are of its current run.
     pub log_start: String,
+    /// The lines of its current run.
+    pub log: Arc<NumberedLog>,
     /// Keeps executed commands apart.
     pub executions: Arc<Executions>,
 }
@@ -84,6 +89,8 @@ pub struct Powers {
     pub environment: Vec<(String, String)>,
     /// Copies of granted folders.
     pub folders: Option<Arc<PrivateCopies>>,
+    /// What it remembers from poll to poll of one run.
+    pub memory: Memory,
 }
 
 /// Where sockets that a guest opens itself lead.

@@ -25,6 +25,14 @@ pub const REASON_CHARACTERS: usize = 500;
 pub const EXEC_OUTPUT: usize = 64 << 10;
 /// Log lines that one call returns at most.
 pub const LOG_LINES: usize = 1_000;
+/// Bytes of one numbered line that a probe sees.
+pub const LOG_LINE_BYTES: usize = 16 << 10;
+/// Numbered lines that one call returns at most.
+pub const LOG_PAGE_LINES: usize = 10_000;
+/// Bytes of numbered lines after which a call returns no more of them, and no more of them are kept.
+pub const LOG_PAGE_BYTES: usize = 256 << 10;
+/// Bytes that a probe may remember from poll to poll.
+pub const STATE_BYTES: usize = 64 << 10;
 /// Trace lines that one poll may write.
 pub const TRACE_LINES: usize = 100;
 /// Problems with its settings that a component may tell; of more, the number is told.

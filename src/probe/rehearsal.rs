@@ -12,6 +12,7 @@ pub use recorder::{Deed, Recorder};
 
 use super::host::{LoadedProbe, Polled, Verdict};
 use super::interfaces::{Powers, Targets, types};
+use super::memory::Memory;
 use super::private_copies::PrivateCopies;
 use crate::definition::Limits;
 use crate::definition::model::Grants;
@@ -68,6 +69,7 @@ impl Rehearsal {
     pub async fn run(&self, mut tell: impl FnMut(&Answer)) -> std::io::Result<Verdict> {
         let recorder = Recorder::default();
         let folders = PrivateCopies::write(&self.granted.directories)?.map(Arc::new);
+        let memory = Memory::default();
         let begun = Instant::now();
         let mut course = self.watch.map(|terms| Course::new(begun, terms, Duration::ZERO));
         let mut last: Option<Answer> = None;
@@ -78,7 +80,8 @@ impl Rehearsal {
             let left = course.as_ref().map(|course| course.deadline().saturating_duration_since(asked_at));
             let left = left.unwrap_or(self.limits.poll).max(Duration::from_millis(1));
             let limits = Limits { poll: self.limits.poll.min(left), ..self.limits };
-            let powers = Powers { folders: folders.clone(), ..self.powers(&recorder).await? };
+            let (folders, memory) = (folders.clone(), memory.clone());
+            let powers = Powers { folders, memory, ..self.powers(&recorder).await? };
             let context = self.context(attempt, begun.elapsed(), left);
             let (polled, worked) = busy(self.probe.poll(context, powers, limits)).await;
             let took = asked_at.elapsed();

@@ -10,6 +10,8 @@ use tokio::sync::Mutex;
 use crate::definition::model::{DialGrant, Grants};
 use crate::engine::{Container, Engine, Status};
 use crate::probe::interfaces::{Powers, Sockets, Subject, Targets};
+use crate::probe::memory::Memory;
+use crate::probe::numbered_log::NumberedLog;
 use crate::probe::private_copies::PrivateCopies;
 use crate::sidecar::Sidecar;
 
@@ -100,12 +102,14 @@ impl Waits {
                 engine: Arc::clone(&self.engine),
                 container: container.id.clone(),
                 log_start: container.log_start(),
+                log: Arc::clone(&way.log),
                 executions: Arc::clone(&self.executions),
             }),
             commands: grants.exec.clone(),
             declared: condition.readiness.command.clone(),
             environment: values.map(|(name, value)| (name.clone(), value.clone())).collect(),
             folders: way.folders.clone(),
+            memory: way.memory.clone(),
         }
     }
 }
@@ -119,4 +123,8 @@ pub(super) struct Way {
     pub sockets: Sockets,
     /// Copies of granted folders.
     pub folders: Option<Arc<PrivateCopies>>,
+    /// The lines of the run.
+    pub log: Arc<NumberedLog>,
+    /// What the probe remembers.
+    pub memory: Memory,
 }

@@ -23,7 +23,7 @@ struct Hello;
 impl Probe for Hello {
     type Settings = Settings;
 
-    /// One poll. Memory is fresh each time: nothing is remembered between polls.
+    /// One poll. Memory is fresh each time: nothing is remembered between polls but what `state` keeps.
     fn check(context: &Context, settings: Settings) -> Verdict {
         let Some(port) = context.port else {
             return Verdict::failed("this sidecar has no port");

@@ -46,6 +46,7 @@ fn subject() -> Subject {
         engine: Arc::new(engine),
         log_start: found.log_start(),
         container: found.id,
+        log: Arc::default(),
         executions: Arc::new(Executions::default()),
     }
 }
@@ -96,6 +97,28 @@ pub fn attempts() -> Vec<Attempt> {
             Told,
         ),
         guest.tries("all of the log", &json!({"try": "logs", "with": u32::MAX}), Pending("1000 lines")),
+        guest.tries(
+            "a page of the log",
+            &json!({"try": "log-from", "with": 0}),
+            Pending("1873 lines, 262220 bytes"),
+        ),
+        guest.tries(
+            "a line beyond the log",
+            &json!({"try": "log-from", "with": u64::MAX}),
+            Pending("0 lines"),
+        ),
+        guest.tries(
+            "all of the log, again and again",
+            &json!({"try": "log-all", "with": 3}),
+            Pending("9000 lines"),
+        ),
+        bare.tries(
+            "what may be kept",
+            &json!({"try": "keep", "with": 64 << 10}),
+            Pending("kept 65536 bytes"),
+        ),
+        bare.tries("a byte more", &json!({"try": "keep", "with": (64 << 10) + 1}), Pending("64 KiB")),
+        bare.tries("far more", &json!({"try": "keep", "with": 2 << 20}), Crashed("too much data")),
         guest.tries("a log of no lines", &json!({"try": "logs", "with": 0}), Pending("0 lines")),
     ]
 }

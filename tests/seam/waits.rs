@@ -242,38 +242,80 @@ async fn successes_of_different_runs_do_not_add_up() {
     assert_eq!(polls.load(Ordering::SeqCst), 3);
 }
 
-#[tokio::test]
-async fn a_match_is_remembered_for_its_run_and_for_these_settings() {
-    let bench = Bench::new().remembering();
+/// With a sidecar that writes READY at its start.
+fn writing_ready(bench: Bench) -> Bench {
     bench.engine.change(|world| {
         world.add_image(IMAGE, MemoryImage::new(|_| Run::forever().says("READY")));
     });
-    let writes_ready = |count: u32| {
-        bench.define(
-            "db",
-            &format!(
-                "image = \"{IMAGE}\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"log\"\n\
-                 timeout = \"15s\"\nsettings = {{ text = \"READY\", count = {count} }}\n"
-            ),
-        );
-    };
-    writes_ready(1);
-    bench.up().await;
+    bench
+}
+
+/// It is ready when it has written READY so many times.
+fn wait_for_ready(bench: &Bench, count: u32) {
+    bench.define(
+        "db",
+        &format!(
+            "image = \"{IMAGE}\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"log\"\ntimeout = \"15s\"\n\
+             settings = {{ text = \"READY\", count = {count} }}\n"
+        ),
+    );
+}
+
+/// So many lines of noise, and READY.
+fn write_noise(bench: &Bench, lines: u32) {
     bench.engine.change(|world| {
-        for number in 0..1_500 {
-            world.log("farrier-db", &format!("r{number}"));
+        for number in 0..lines {
+            world.log("farrier-db", &format!("noise {number}"));
         }
+        world.log("farrier-db", "READY");
     });
+}
+
+#[tokio::test]
+async fn a_line_counts_however_much_was_written_since_and_each_wait_reads_the_log_once() {
+    let bench = writing_ready(Bench::new());
+    wait_for_ready(&bench, 3);
+    let noise = async {
+        bench.engine.called(Call::Output, 1).await;
+        write_noise(&bench, 100_000);
+        write_noise(&bench, 5_000);
+    };
+    let (ended, ()) = tokio::join!(bench.launch(), noise);
+    ended.ready();
+    assert_eq!(bench.engine.count(Call::Output), 1, "all polls read one stream");
+    bench.up().await;
+    assert_eq!(
+        bench.engine.count(Call::Output),
+        2,
+        "nothing is remembered without a folder, and so it is read again"
+    );
+}
+
+#[tokio::test]
+async fn a_log_that_could_not_be_opened_is_read_from_its_beginning_when_it_can() {
+    let bench = writing_ready(Bench::new());
+    wait_for_ready(&bench, 1);
+    bench.engine.fault(At::Nth(Call::Output, 1), Fault::Fail(EngineErrorKind::Unreachable));
+    bench.launch().await.ready();
+    assert!(bench.engine.count(Call::Output) > 1);
+}
+
+#[tokio::test]
+async fn a_match_is_remembered_for_its_run_and_for_these_settings() {
+    let bench = writing_ready(Bench::new().remembering());
+    wait_for_ready(&bench, 1);
+    bench.up().await;
+    assert_eq!(bench.engine.count(Call::Output), 1);
     bench.engine.calm();
     bench.up().await;
-    assert_eq!(bench.engine.count(Call::Logs), 0, "it is known of this run");
+    assert_eq!(bench.engine.count(Call::Output), 0, "it is known of this run");
     bench.engine.change(|world| world.restart("farrier-db"));
     bench.up().await;
-    assert_eq!(bench.engine.count(Call::Logs), 1, "another run");
-    writes_ready(2);
+    assert_eq!(bench.engine.count(Call::Output), 1, "another run");
+    wait_for_ready(&bench, 2);
     bench.engine.change(|world| world.log("farrier-db", "READY"));
     bench.up().await;
-    assert_eq!(bench.engine.count(Call::Logs), 2, "another question");
+    assert_eq!(bench.engine.count(Call::Output), 2, "another question");
 }
 
 #[tokio::test]

@@ -34,21 +34,21 @@ pub fn interfaces(component: &[u8]) -> Result<Interfaces> {
     Ok(Interfaces { imports, exports })
 }
 
-/// Makes sure that a built-in imports its one capability and nothing else.
+/// Makes sure that a built-in imports what it needs and nothing else.
 ///
 /// # Errors
 /// What it has, and what it should have.
 pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
-    let capability = match name {
-        "tcp" | "grpc" | "http" | "mcp" | "mysql" | "postgres" | "redis" => Some("dial"),
-        "log" => Some("logs"),
-        "healthcheck" => Some("health"),
-        "exec" => Some("exec"),
-        "skip" => None,
+    let capabilities: &[&str] = match name {
+        "tcp" | "grpc" | "http" | "mcp" | "mysql" | "postgres" | "redis" => &["dial"],
+        "log" => &["logs", "state"],
+        "healthcheck" => &["health"],
+        "exec" => &["exec"],
+        "skip" => &[],
         _ => bail!("nobody said what the probe `{name}` may import"),
     };
     // `types` holds no functions: whatever exports `check` names its types.
-    let imports = capability.into_iter().chain(["types"]);
+    let imports = capabilities.iter().copied().chain(["types"]);
     let settings = matches!(name, "grpc" | "http" | "log" | "mcp" | "mysql" | "postgres" | "redis" | "tcp")
         .then_some("settings");
     let exports = ["check"].into_iter().chain(settings);

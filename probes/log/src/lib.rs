@@ -1,12 +1,16 @@
 //! `log`: ready when the container has written a line that matches, since its current start. Imports only
-//! `logs`.
+//! `logs` and `state`: it reads each line once, from the first one of the run on, and remembers how far it is.
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, logs};
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, logs, state};
 use regex_lite::Regex;
 use serde::Deserialize;
 
-/// How many of the newest lines are looked at: all that the host hands out.
-const LINES: u32 = 1_000;
+/// How many lines may be waited for, and how many of the newest are looked at out of turn.
+const MOST_WANTED: u32 = 1_000;
+/// How many lines are asked for at once: all that the host hands out.
+const PAGE: u32 = 10_000;
+/// How many times one poll asks: a log that grows faster than it is read must not use up the poll.
+const PAGES: usize = 4;
 /// What of the pattern and of the last line is quoted.
 const QUOTED_CHARACTERS: usize = 80;
 
@@ -68,15 +72,16 @@ impl Probe for Log {
     type Settings = Settings;
 
     fn check(_: &Context, settings: Settings) -> Verdict {
-        match (settings.wanted(), logs::tail(LINES)) {
-            (Err(problem), _) => Verdict::failed(Line::new().text(&problem.message)),
-            (Ok(wanted), Ok(lines)) => verdict(&wanted, settings.count as usize, &lines),
-            (_, Err(Denial::NotGranted(text))) => {
+        let wanted = match settings.wanted() {
+            Ok(wanted) => wanted,
+            Err(problem) => return Verdict::failed(Line::new().text(&problem.message)),
+        };
+        match look(&wanted, settings.count) {
+            Ok(verdict) => verdict,
+            Err(Denial::NotGranted(text)) => {
                 Verdict::failed(Line::new().text("reading the log was not granted: ").text(&text))
             }
-            (_, Err(denial)) => {
-                Verdict::pending(Line::new().text("the log cannot be read: ").text(denial.text()))
-            }
+            Err(denial) => Verdict::pending(Line::new().text("the log cannot be read: ").text(denial.text())),
         }
     }
 
@@ -93,29 +98,95 @@ impl Probe for Log {
                 "lines are looked at one by one, so that none holds a line's end",
             ));
         }
-        if !(1..=LINES).contains(&settings.count) {
+        if !(1..=MOST_WANTED).contains(&settings.count) {
             problems.push(Problem::new("count", "1 to 1000 lines can be waited for"));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
 
-fn verdict(wanted: &Wanted<'_>, count: usize, lines: &[String]) -> Verdict {
-    let Some(last) = lines.iter().rfind(|line| !line.trim().is_empty()) else {
-        return Verdict::pending("the log is empty");
-    };
-    let matching = lines.iter().filter(|line| wanted.is_in(line)).take(count).count();
-    if matching >= count {
-        return Verdict::Ready;
+/// Reads on from where the poll before was. What is far behind the newest lines looks at these too.
+fn look(wanted: &Wanted<'_>, count: u32) -> Result<Verdict, Denial> {
+    let mut seen = Seen::recall();
+    for _ in 0..PAGES {
+        if seen.matching >= count {
+            return Ok(Verdict::Ready);
+        }
+        let lines = logs::read(seen.next, PAGE)?;
+        if lines.is_empty() {
+            return Ok(seen.verdict(wanted, count));
+        }
+        seen.take(wanted, &lines);
     }
-    let number = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
-    let line = match matching {
-        0 => Line::new().text("no line of ").number(number(lines.len())),
-        _ => Line::new().number(number(matching)).text(" of ").number(number(count)).text(" lines"),
-    };
-    let plural = if matching > 1 { " match `" } else { " matches `" };
-    let line = line.text(plural).text(&cut(wanted.source())).text("`; last: ");
-    Verdict::pending(line.text(&cut(last.trim())))
+    if matching(wanted, &logs::tail(MOST_WANTED)?) >= count {
+        return Ok(Verdict::Ready);
+    }
+    Ok(seen.verdict(wanted, count))
+}
+
+fn matching(wanted: &Wanted<'_>, lines: &[String]) -> u32 {
+    let matching = lines.iter().filter(|line| wanted.is_in(line)).count();
+    u32::try_from(matching).unwrap_or(u32::MAX)
+}
+
+/// What was read of this run's log.
+#[derive(Default)]
+struct Seen {
+    /// The number of the next line.
+    next: u64,
+    /// How many lines matched.
+    matching: u32,
+    /// The last line that is not blank, as it is quoted.
+    last: String,
+}
+
+impl Seen {
+    /// What the polls before have read.
+    fn recall() -> Self {
+        let bytes = state::get();
+        let Some((next, rest)) = bytes.split_first_chunk() else { return Self::default() };
+        let Some((matching, last)) = rest.split_first_chunk() else { return Self::default() };
+        Self {
+            next: u64::from_le_bytes(*next),
+            matching: u32::from_le_bytes(*matching),
+            last: String::from_utf8_lossy(last).into_owned(),
+        }
+    }
+
+    /// Takes lines in, and remembers that.
+    fn take(&mut self, wanted: &Wanted<'_>, lines: &[String]) {
+        self.matching = self.matching.saturating_add(matching(wanted, lines));
+        self.next += lines.len() as u64;
+        if let Some(last) = lines.iter().rfind(|line| !line.trim().is_empty()) {
+            self.last = cut(last.trim());
+        }
+        let mut bytes = self.next.to_le_bytes().to_vec();
+        bytes.extend(self.matching.to_le_bytes());
+        bytes.extend(self.last.as_bytes());
+        // It is far smaller than what may be remembered.
+        let _ = state::set(&bytes);
+    }
+
+    fn verdict(&self, wanted: &Wanted<'_>, count: u32) -> Verdict {
+        if self.matching >= count {
+            return Verdict::Ready;
+        }
+        if self.last.is_empty() {
+            return Verdict::pending("the log is empty");
+        }
+        let number = |number: u64| i32::try_from(number).unwrap_or(i32::MAX);
+        let line = match self.matching {
+            0 => Line::new().text("no line of ").number(number(self.next)),
+            matching => Line::new()
+                .number(number(matching.into()))
+                .text(" of ")
+                .number(number(count.into()))
+                .text(" lines"),
+        };
+        let plural = if self.matching > 1 { " match `" } else { " matches `" };
+        let line = line.text(plural).text(&cut(wanted.source())).text("`; last: ");
+        Verdict::pending(line.text(&self.last))
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -175,6 +246,30 @@ mod tests {
             panic!("what is not granted stays so");
         };
         assert!(reason.contains("grants.logs"), "{reason}");
+    }
+
+    #[test]
+    fn each_line_counts_once_however_many_there_are() {
+        let noise = vec!["noise"; PAGE as usize * PAGES + 10];
+        let mut log = vec!["ready"];
+        log.extend(&noise);
+        log.push("ready");
+        log.extend(&noise[..MOST_WANTED as usize]);
+        let wants =
+            |count: u32| Sidecar::new().settings(&format!("{{\"text\": \"ready\", \"count\": {count}}}"));
+        assert_eq!(wants(1).logs(&log).check::<Log>(), Verdict::Ready, "at the beginning");
+        assert_eq!(wants(1).logs(&log[1..=noise.len() + 1]).check::<Log>(), Verdict::Ready, "at the end");
+        let sidecar = wants(2).logs(&log);
+        let read = PAGE as usize * PAGES;
+        let expected = Verdict::pending("1 of 2 lines matches `ready`; last: noise");
+        assert_eq!(sidecar.check::<Log>(), expected, "after {read} lines");
+        for poll in 2..4 {
+            assert_eq!(sidecar.check::<Log>(), Verdict::Ready, "poll {poll}");
+        }
+        let sidecar = wants(3).logs(&log);
+        for poll in 1..4 {
+            assert_ne!(sidecar.check::<Log>(), Verdict::Ready, "poll {poll}: no line counts twice");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ wit_bindgen::generate!({
             import farrier:probe/exec@0.1.0;
             import farrier:probe/health@0.1.0;
             import farrier:probe/logs@0.1.0;
+            import farrier:probe/state@0.1.0;
             import farrier:probe/log@0.1.0;
         }
     ",

@@ -28,6 +28,7 @@ mod minimal;
 mod panics;
 mod probe;
 mod settings;
+pub mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod tls;

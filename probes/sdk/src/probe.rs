@@ -14,7 +14,8 @@ pub trait Probe {
     /// serde can deserialise.
     type Settings: Settings;
 
-    /// One poll. It starts with fresh memory each time: nothing is remembered between polls.
+    /// One poll. It starts with fresh memory each time: nothing is remembered between polls but what
+    /// [`state`](crate::state) keeps.
     fn check(context: &Context, settings: Self::Settings) -> Verdict;
 
     /// Checks settings beyond their types, before any container is started.

@@ -17,7 +17,7 @@ use crate::readiness::executions::Executions;
 
 const NAME: &str = "stand-in";
 const TEST: &str = "the health test";
-/// What is read of the end of a log: more lines than a probe can ask for.
+/// What is read of the end of a log, since all of it is held in memory.
 const LOG_BYTES: u64 = 4 << 20;
 /// Why a granted command answers nothing.
 const NO_CONTAINER: &str =
@@ -54,6 +54,7 @@ pub fn subject(granted: &Rehearsed) -> io::Result<Option<Subject>> {
         engine: Arc::new(engine),
         log_start: container.log_start(),
         container: container.id,
+        log: Arc::default(),
         executions: Arc::new(Executions::default()),
     }))
 }

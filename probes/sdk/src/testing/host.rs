@@ -104,6 +104,36 @@ pub mod logs {
         let first = lines.len().saturating_sub(max as usize);
         Ok(lines.iter().skip(first).cloned().collect())
     }
+
+    pub fn read(first: u64, max: u32) -> Result<Vec<String>, Denial> {
+        let state = running()?;
+        let state = state.borrow();
+        let lines = state.log_lines.as_ref().ok_or_else(|| needs("grants.logs = true"))?;
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        Ok(lines.iter().skip(first).take(max as usize).cloned().collect())
+    }
+}
+
+pub mod state {
+    use std::vec::Vec;
+
+    use super::running;
+    use crate::Denial;
+
+    /// As under farrier.
+    const MOST: usize = 64 << 10;
+
+    pub fn get() -> Vec<u8> {
+        running().map(|state| state.borrow().memory.clone()).unwrap_or_default()
+    }
+
+    pub fn set(bytes: &[u8]) -> Result<(), Denial> {
+        if bytes.len() > MOST {
+            return Err(Denial::Limit("a probe may remember 64 KiB".into()));
+        }
+        running()?.borrow_mut().memory = bytes.into();
+        Ok(())
+    }
 }
 
 pub mod log {

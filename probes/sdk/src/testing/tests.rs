@@ -3,7 +3,7 @@ use std::thread;
 use std::vec;
 
 use super::*;
-use crate::{NoSettings, dial, exec, health, log, logs};
+use crate::{NoSettings, dial, exec, health, log, logs, state};
 
 /// Dials, writes, and says what it reads up to the end of the line.
 fn ask(host: &str) -> Result<Vec<u8>, Denial> {
@@ -113,7 +113,13 @@ fn commands_health_logs_and_traces_go_through() {
         assert!(exec::run(&["pg_isready"]).is_err());
         assert_eq!((health::status(), health::run_test()), (Ok(HealthStatus::Starting), Ok(Some(test))));
         assert_eq!(logs::tail(2), Ok(vec!["two".into(), "three".into()]));
+        assert_eq!(logs::read(0, 2), Ok(vec!["one".into(), "two".into()]));
+        assert_eq!(logs::read(2, 2), Ok(vec!["three".into()]));
+        assert_eq!(logs::read(3, 2), Ok(vec![]));
+        assert_eq!((state::get(), state::set(b"2")), (vec![], Ok(())));
+        assert!(matches!(state::set(&[0; (64 << 10) + 1]), Err(Denial::Limit(_))));
     });
+    assert_eq!(sidecar.run(state::get), b"2", "it is there at the next poll");
     assert_eq!(sidecar.executed(), [["pg_isready", "-q"]]);
     assert_eq!(sidecar.trace(), [(Level::Warn, "well".into())]);
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use farrier_probe::bindings::farrier::probe::dial::{self, Connection};
-use farrier_probe::{Context, Denial, Probe, Problem, Verdict, exec, log, logs};
+use farrier_probe::{Context, Denial, Probe, Problem, Verdict, exec, log, logs, state};
 use serde::Deserialize;
 
 struct Hostile;
@@ -43,6 +43,12 @@ enum Attempt {
     ExecMany(usize),
     /// Asks for the log's last lines.
     Logs(u32),
+    /// Asks for the log's lines from this number on.
+    LogFrom(u64),
+    /// Asks for all of the log, page by page, so many times.
+    LogAll(usize),
+    /// Keeps so many bytes for the next poll.
+    Keep(usize),
     /// Writes so many lines of so many bytes to the trace.
     Trace(usize, usize),
     /// Prints so many bytes that are no text, in one line.
@@ -161,6 +167,29 @@ fn carry_out(context: &Context, attempt: Attempt) -> Result<String, Denial> {
         Attempt::Logs(max) => {
             let lines = logs::tail(max)?;
             format!("{} lines, {} bytes: {}", lines.len(), lines.iter().map(String::len).sum::<usize>(), lines.join("|"))
+        }
+        Attempt::LogFrom(first) => {
+            let lines = logs::read(first, u32::MAX)?;
+            format!("{} lines, {} bytes", lines.len(), lines.iter().map(String::len).sum::<usize>())
+        }
+        Attempt::LogAll(times) => {
+            let mut read = 0;
+            for _ in 0..times {
+                let mut next = 0;
+                loop {
+                    let lines = logs::read(next, u32::MAX)?.len();
+                    if lines == 0 {
+                        break;
+                    }
+                    next += lines as u64;
+                }
+                read += next;
+            }
+            format!("{read} lines")
+        }
+        Attempt::Keep(bytes) => {
+            state::set(&vec![b'x'; bytes])?;
+            format!("kept {} bytes", state::get().len())
         }
         Attempt::Trace(lines, bytes) => {
             let line = "x".repeat(bytes);
