@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(cut(""), "");
         assert_eq!(cut(&"a".repeat(1 << 21)).len(), MOST_BYTES);
         assert_eq!(cut(&"ż☃".repeat(1_000)).len(), MOST_BYTES, "five bytes each");
-        assert_eq!(cut(&alloc::format!("a{}", "ż".repeat(1_000))).len(), MOST_BYTES - 1);
+        assert_eq!(cut(&format!("a{}", "ż".repeat(1_000))).len(), MOST_BYTES - 1);
     }
 
     #[test]
