@@ -15,6 +15,7 @@ use crate::event::{Event, Reporter};
 use crate::lock::{Holder, LockFolder};
 use crate::plan::{Action, NetworkPlan, SidecarPlan};
 use crate::process_limits;
+use crate::proxies::Proxies;
 use crate::registry;
 use crate::shell::command_line;
 use crate::sidecar::{LABEL_NETWORK, LABEL_SCOPE, LABEL_SIDECAR, Sidecar};
@@ -35,6 +36,8 @@ pub struct Applier {
     pub reporter: Arc<Reporter>,
     /// The folder of docker's client configuration, for credentials.
     pub docker_config: std::path::PathBuf,
+    /// What docker's client adds to the environment of each container.
+    pub proxies: Proxies,
     /// The launch's network, created only when something is about to join it.
     pub network: LaunchNetwork,
 }
@@ -239,10 +242,13 @@ impl Applier {
         let salt = format!("{:032x}", u128::from_ne_bytes(salt));
         let is_taken = plan.existing.as_ref().is_some_and(|existing| existing.name == sidecar.container);
         let name = if is_taken { sidecar.temporary_name() } else { sidecar.container.clone() };
-        let spec = ContainerSpec {
+        let mut spec = ContainerSpec {
             image,
             ..sidecar.spec(&name, network, (&plan.carried, &plan.changed_since_data), &salt)
         };
+        for (name, value) in self.proxies.variables() {
+            spec.env.entry(name).or_insert(value);
+        }
         let created = self.create(&spec).await;
         let id = created.map_err(|error| cannot_create(sidecar, &error))?;
         if let Some(existing) = &plan.existing {

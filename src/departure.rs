@@ -1,4 +1,4 @@
-//! Leaving the network that a harness named. Its sidecars join it for the harness, and would keep it from being removed,
+//! Leaving networks that harnesses named. Its sidecars join it for the harness, and would keep it from being removed,
 //! as by `docker compose down` of the project that it belongs to; so they leave it when no launch uses them there. A
 //! sidecar that is on no other network goes to farrier's own: it may have work to do that needs one.
 
@@ -16,7 +16,7 @@ use crate::sidecar::{LABEL_NETWORK, Sidecar, sha256_hex};
 /// How long leaving may take: somebody waits for the harness's exit code.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Marks a launch's sidecars as used on the harness's network.
+/// Marks a launch's sidecars as used on its network.
 pub struct Departure {
     engine: Arc<dyn Engine>,
     locks: LockFolder,
@@ -64,7 +64,7 @@ impl Departure {
     }
 
     /// Takes the sidecars off the networks that only launches like this one needed, and that no launch needs any more:
-    /// also those of launches that were killed. What goes wrong is left to the next launch.
+    /// also those of launches that were killed, or whose harness was detached. What goes wrong is left to the next launch.
     pub async fn leave(mut self) {
         // Of launches that end at once, the last one must see that nobody is left.
         self.marks.clear();
@@ -88,7 +88,7 @@ impl Departure {
     async fn leave_unused(&self, sidecar: &Joined) -> EngineResult<()> {
         let Some(container) = self.engine.container(&sidecar.container).await? else { return Ok(()) };
         let mut unused = Vec::new();
-        for network in sidecar.joined(&container) {
+        for network in sidecar.joined(&container).into_iter().filter(|network| **network != self.home) {
             let is_used = !self.locks.holders(&use_of(&sidecar.container, network)).is_empty();
             if !is_used && !self.is_own(network).await? {
                 unused.push(network);

@@ -62,8 +62,8 @@ pub struct Running {
     pub direct: bool,
     /// Marks them as used until dropped.
     pub in_use: Vec<InUse>,
-    /// How they leave the harness's network; `None` on farrier's own, which they stay on.
-    pub departure: Option<Departure>,
+    /// How they leave networks that no launch uses them on.
+    pub departure: Departure,
     /// Where they run.
     pub engine: Arc<dyn Engine>,
     /// That engine's locks.
@@ -90,8 +90,6 @@ impl Launch {
     pub async fn connect(&mut self) -> Result<Connected, Problem> {
         let connected = connect_to_remembered(&self.meeting.choice, &self.settings, &self.meeting.network);
         let connected = connected.await?;
-        let proxies = Proxies::of(&address::resolve(&self.meeting.choice, &self.settings.environment)?);
-        self.sidecars.iter_mut().for_each(|prepared| prepared.sidecar.add_client_env(&proxies));
         let network = &mut self.meeting.network;
         if !self.meeting.owns_network && network.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let found = connected.engine.networks(network).await;
@@ -158,13 +156,10 @@ impl Launch {
             locks: locks.clone(),
             done: OnceCell::new(),
         };
-        let applier = Applier { engine: Arc::clone(engine), reporter, docker_config, network };
-        let departure = if self.meeting.owns_network {
-            None
-        } else {
-            let networks = (plan.network.as_str(), self.meeting.own_network.as_str());
-            Some(Departure::begin(engine, &locks, networks, &self.harness, self.sidecars())?)
-        };
+        let proxies = Proxies::of(&address::resolve(&self.meeting.choice, &self.settings.environment)?);
+        let applier = Applier { engine: Arc::clone(engine), reporter, docker_config, proxies, network };
+        let networks = (plan.network.as_str(), self.meeting.own_network.as_str());
+        let departure = Departure::begin(engine, &locks, networks, &self.harness, self.sidecars())?;
         if plan.network_plan != NetworkPlan::Create {
             applier.network().await?;
         }
@@ -180,7 +175,11 @@ impl Launch {
         };
         drop(kept);
         let failure = match result {
-            Ok(running) => return Ok(Running { departure, ..running }),
+            Ok((containers, in_use)) => {
+                let direct = containers.iter().any(|container| waits.route.is_direct(container));
+                let engine = Arc::clone(engine);
+                return Ok(Running { containers, direct, in_use, departure, engine, locks });
+            }
             Err(failure) => failure,
         };
         // Another engine than the one that was meant is left as it is.
@@ -189,9 +188,7 @@ impl Launch {
                 // Nothing may have joined it. What cannot be removed now is left to `down`.
                 let _ = remove_unused(engine.as_ref(), &locks, &plan.network).await;
             }
-            if let Some(departure) = departure {
-                departure.leave().await;
-            }
+            departure.leave().await;
         }
         Err(failure)
     }
@@ -316,7 +313,7 @@ impl Launch {
         loading: Vec<Vec<Loading>>,
         locks: &LockFolder,
         mut held: BTreeMap<String, Held>,
-    ) -> Result<Running, Failure> {
+    ) -> Result<(Vec<Container>, Vec<InUse>), Failure> {
         let failed = CancellationToken::new();
         let released = std::sync::Mutex::new(Vec::new());
         let together = Together::of(plan.sidecars.len());
@@ -352,10 +349,7 @@ impl Launch {
         if has_failed {
             return Err(Failure { exit: exit::REFUSED, problems });
         }
-        let containers: Vec<Container> = all.into_iter().map(|ready| ready.container).collect();
-        let direct = containers.iter().any(|container| waits.route.is_direct(container));
-        let (engine, locks) = (Arc::clone(&applier.engine), locks.clone());
-        Ok(Running { containers, direct, in_use, departure: None, engine, locks })
+        Ok((all.into_iter().map(|ready| ready.container).collect(), in_use))
     }
 
     /// One sidecar: what the plan says, then the wait. No problem in an error means that it was told already.

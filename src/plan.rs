@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::definition::escape;
 use crate::engine::{Container, Mounted, Status};
+use crate::sidecar::FirstValues;
 
 /// Why an action is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,8 +153,8 @@ pub struct SidecarPlan {
     pub carried: Vec<Mounted>,
     /// Anonymous volumes that nothing uses any more.
     pub orphaned: Vec<Mounted>,
-    /// Fields of the environment that changed since the carried volumes were first written.
-    pub changed_since_data: Vec<String>,
+    /// Fields of the environment that have changed since the carried volumes were first written.
+    pub changed_since_data: FirstValues,
     /// The container there is.
     pub existing: Option<Container>,
     /// The id of a container that a launch began to make beside it, and that is removed.
@@ -239,7 +240,7 @@ fn sidecar_json(plan: &SidecarPlan) -> serde_json::Value {
         "reconnect": networks(true),
         "removes_leftover": plan.leftover.is_some(),
         "unused_volumes": plan.orphaned.iter().map(|volume| &volume.source).collect::<Vec<_>>(),
-        "changed_since_data": plan.changed_since_data,
+        "changed_since_data": plan.changed_since_data.keys().collect::<Vec<_>>(),
         "carried_volumes": plan.carried.iter().map(|volume| &volume.target).collect::<Vec<_>>(),
     })
 }
@@ -276,7 +277,8 @@ impl fmt::Display for SidecarPlan {
             write!(formatter, "\n  the anonymous volume at {} is carried over", escape(&volume.target))?;
         }
         if !self.changed_since_data.is_empty() {
-            let fields = escape(&self.changed_since_data.join(", "));
+            let fields: Vec<String> = self.changed_since_data.keys().map(|field| escape(field)).collect();
+            let fields = fields.join(", ");
             write!(formatter, "\n  the carried data is older than the change of {fields}")?;
         }
         for volume in &self.orphaned {
@@ -295,6 +297,11 @@ impl fmt::Display for SidecarPlan {
 mod tests {
     use super::*;
 
+    fn older(field: &str) -> FirstValues {
+        let value = serde_json::json!({ field: { "salt": "", "digest": null } });
+        serde_json::from_value(value).expect("first values")
+    }
+
     #[test]
     fn no_name_begins_a_line_of_a_plan() {
         let forged = || "x\nnetwork y: use\u{1b}[2J".to_owned();
@@ -310,7 +317,7 @@ mod tests {
             connect: vec![(forged(), false)],
             carried: vec![volume()],
             orphaned: vec![volume()],
-            changed_since_data: vec![forged()],
+            changed_since_data: older(&forged()),
             existing: None,
             leftover: None,
         };

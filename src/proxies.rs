@@ -1,42 +1,34 @@
 //! The proxies of docker's client configuration, which the docker client and compose hand to each container that they
 //! create. Their URLs may hold passwords: nothing here is ever printed.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::engine::address::EngineAddress;
 
 /// The entry that is for every engine without one of its own.
 const DEFAULT: &str = "default";
+/// The name of each in the configuration, and of the variable in a container.
+const VARIABLES: [(&str, &str); 5] = [
+    ("httpProxy", "HTTP_PROXY"),
+    ("httpsProxy", "HTTPS_PROXY"),
+    ("noProxy", "NO_PROXY"),
+    ("ftpProxy", "FTP_PROXY"),
+    ("allProxy", "ALL_PROXY"),
+];
 
 /// What each container gets.
 #[derive(Clone, Default)]
-pub struct Proxies(Entry);
+pub struct Proxies(Vec<(&'static str, String)>);
 
-#[derive(Deserialize)]
-struct ClientConfig {
-    #[serde(default)]
-    proxies: BTreeMap<String, Entry>,
-}
-
-#[derive(Clone, Default, Deserialize)]
-#[serde(default)]
-struct Entry {
-    #[serde(rename = "httpProxy")]
-    http: String,
-    #[serde(rename = "httpsProxy")]
-    https: String,
-    #[serde(rename = "noProxy")]
-    no: String,
-    #[serde(rename = "ftpProxy")]
-    ftp: String,
-    #[serde(rename = "allProxy")]
-    all: String,
+/// Whether this is the name of a variable that the docker client sets.
+#[must_use]
+pub fn is_variable(name: &str) -> bool {
+    VARIABLES.iter().any(|(_, variable)| name == *variable || name == variable.to_lowercase())
 }
 
 impl Proxies {
-    /// Reads those for this engine. As for the docker client, an unreadable configuration names none.
+    /// Reads those for this engine. As for the docker client, an unreadable configuration names none, and what is no
+    /// text hinders nothing else.
     #[must_use]
     pub fn of(address: &EngineAddress) -> Self {
         let text = std::fs::read_to_string(address.config.join("config.json")).unwrap_or_default();
@@ -44,23 +36,18 @@ impl Proxies {
     }
 
     fn read(text: &str, host: &str) -> Self {
-        let Ok(mut config) = serde_json::from_str::<ClientConfig>(text) else { return Self::default() };
-        let own = config.proxies.remove(host);
-        Self(own.or_else(|| config.proxies.remove(DEFAULT)).unwrap_or_default())
+        let config: Value = serde_json::from_str(text).unwrap_or_default();
+        let entries = config.get("proxies");
+        let entry = entries.and_then(|entries| entries.get(host).or_else(|| entries.get(DEFAULT)));
+        let value = |key| entry.and_then(|entry| entry.get(key)?.as_str()).filter(|value| !value.is_empty());
+        let given = VARIABLES.into_iter().filter_map(|(key, name)| Some((name, value(key)?.to_owned())));
+        Self(given.collect())
     }
 
     /// Each variable in both cases, as programs look for either.
     pub fn variables(&self) -> impl Iterator<Item = (String, String)> {
-        let Entry { http, https, no, ftp, all } = &self.0;
-        let variables = [
-            ("HTTP_PROXY", http),
-            ("HTTPS_PROXY", https),
-            ("NO_PROXY", no),
-            ("FTP_PROXY", ftp),
-            ("ALL_PROXY", all),
-        ];
-        variables.into_iter().filter(|(_, value)| !value.is_empty()).flat_map(|(name, value)| {
-            [(name.to_owned(), value.clone()), (name.to_lowercase(), value.clone())]
+        self.0.iter().flat_map(|(name, value)| {
+            [((*name).to_owned(), value.clone()), (name.to_lowercase(), value.clone())]
         })
     }
 }
@@ -94,6 +81,12 @@ mod tests {
             ),
             (r#"{"proxies": {"tcp://other:1": {"httpProxy": "x"}}}"#, "tcp://engine:2375", &[]),
             (r#"{"auths": {}}"#, "tcp://engine:2375", &[]),
+            (
+                r#"{"proxies": {"tcp://other:1": 5, "default": {"httpProxy": "x", "noProxy": null, "ftpProxy": 1}}}"#,
+                "tcp://engine:2375",
+                &[("HTTP_PROXY", "x"), ("http_proxy", "x")],
+            ),
+            (r#"{"proxies": ["x"]}"#, "tcp://engine:2375", &[]),
             ("not JSON", "tcp://engine:2375", &[]),
             ("", "tcp://engine:2375", &[]),
         ] {
@@ -101,6 +94,7 @@ mod tests {
             let found: Vec<(&str, &str)> =
                 found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             assert_eq!(found, expected, "{text} {host}");
+            assert!(found.iter().all(|(name, _)| is_variable(name)), "{found:?}");
         }
     }
 }

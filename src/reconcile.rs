@@ -7,9 +7,10 @@ use crate::definition::canonical_signal;
 use crate::engine::{Container, DEFAULT_GRACE, Image, Mounted, Network, Process, Status, whole_seconds};
 use crate::error::{Code, Problem};
 use crate::plan::{Action, Cause, NetworkPlan, Plan, SidecarPlan};
+use crate::proxies;
 use crate::shell::command_line;
 use crate::sidecar::{
-    LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_HASH, LABEL_NETWORK, LABEL_SIDECAR, Sidecar, older_data,
+    LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_HASH, LABEL_NETWORK, LABEL_SIDECAR, Sidecar,
 };
 use crate::snapshot::{Neighbour, Snapshot};
 
@@ -122,7 +123,7 @@ fn decide_sidecar(
         connect: Vec::new(),
         carried: Vec::new(),
         orphaned: Vec::new(),
-        changed_since_data: Vec::new(),
+        changed_since_data: BTreeMap::new(),
         existing: None,
         leftover: None,
     };
@@ -172,7 +173,7 @@ fn decide_sidecar(
     plan.causes = causes;
     (plan.carried, plan.orphaned) = anonymous_volumes(container, image);
     if !plan.carried.is_empty() {
-        plan.changed_since_data = changed_since_data(container, &plan.causes);
+        plan.changed_since_data = sidecar.configuration.changed_since_data(container);
     }
     Ok(plan)
 }
@@ -243,7 +244,13 @@ fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> Vec<String>
     };
     note("entrypoint", expected.entrypoint != actual.entrypoint);
     note("command", expected.command != actual.command);
-    note("env", env_map(&expected.env) != env_map(&actual.env));
+    // As it was when the container was made; whoever launches now may have other proxies.
+    let without_proxies = |env| {
+        let mut env = env_map(env);
+        env.retain(|name, _| !proxies::is_variable(name) || sidecar.env().contains_key(*name));
+        env
+    };
+    note("env", without_proxies(&expected.env) != without_proxies(&actual.env));
     note("user", expected.user != actual.user);
     note("working directory", expected.directory != actual.directory);
     note("health test", expected.health != actual.health);
@@ -318,17 +325,6 @@ fn anonymous_volumes(container: &Container, image: Option<&Image>) -> (Vec<Mount
             image.volumes.iter().any(|target| target.trim_end_matches('/') == mount.target)
         })
     })
-}
-
-/// The fields of the environment that changed while the data stayed: now, or in earlier recreations.
-fn changed_since_data(container: &Container, causes: &[Cause]) -> Vec<String> {
-    let changed = causes.iter().flat_map(|cause| match cause {
-        Cause::Configuration(fields) => fields.as_slice(),
-        _ => &[],
-    });
-    let changed = changed.filter(|field| field.starts_with("env."));
-    let fields: BTreeSet<String> = older_data(container).into_iter().chain(changed.cloned()).collect();
-    fields.into_iter().collect()
 }
 
 /// The networks that a running container is to be connected to.

@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use crate::definition::model::{Definition, Layer, Mount};
 use crate::definition::{container_token, familiar_image};
 use crate::engine::{Container, ContainerSpec, Mounted};
-use crate::proxies::Proxies;
 
 /// The label that names the sidecar; also what events are filtered by.
 pub const LABEL_SIDECAR: &str = "farrier.sidecar";
@@ -23,12 +22,16 @@ pub const LABEL_HASH: &str = "farrier.config-hash";
 pub const LABEL_DEFINITION: &str = "farrier.definition";
 /// The label with the configuration itself, environment values as salted digests.
 pub const LABEL_CONFIGURATION: &str = "farrier.configuration";
-/// The label with the fields of the environment that changed while a container's data was carried over, as JSON.
+/// The label with the fields of the environment that changed while a container's data was carried over, and their
+/// first values, as JSON.
 pub const LABEL_OLDER_DATA: &str = "farrier.changed-since-data";
 /// The label with the identity of the folder that the definition's file lies in.
 pub const LABEL_FOLDER: &str = "farrier.definition-folder";
 /// The label on networks that farrier made.
 pub const LABEL_NETWORK: &str = "farrier.network";
+
+/// How fields of the environment begin.
+const ENV: &str = "env.";
 
 /// Where Docker's own socket lies, on the engine's host and in a container.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
@@ -109,6 +112,16 @@ struct Recorded {
     configuration: Configuration,
 }
 
+/// What a variable was when a container's data was first written; as a digest, since it may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstValue {
+    salt: String,
+    digest: Option<String>,
+}
+
+/// The first values of fields (`env.NAME`) that have others now.
+pub type FirstValues = BTreeMap<String, FirstValue>;
+
 /// One sidecar that is wanted.
 #[derive(Clone, Debug)]
 pub struct Sidecar {
@@ -143,18 +156,10 @@ impl Sidecar {
         &self.definition.name
     }
 
-    /// The environment that its container gets beside the image's.
+    /// The environment that its definition gives its container.
     #[must_use]
     pub fn env(&self) -> &BTreeMap<String, String> {
         &self.configuration.env
-    }
-
-    /// Adds what docker's client adds to the environment of each container. The definition's own variables win.
-    pub fn add_client_env(&mut self, proxies: &Proxies) {
-        for (name, value) in proxies.variables() {
-            self.configuration.env.entry(name).or_insert(value);
-        }
-        self.hash = self.configuration.hash();
     }
 
     /// Whether a container with these labels is this sidecar's: they name the same sidecar and scope. Earlier versions
@@ -203,14 +208,14 @@ impl Sidecar {
         format!("{}_", self.container)
     }
 
-    /// The container to make under this name on this network, with these volumes carried over from before these
-    /// fields changed.
+    /// The container to make under this name on this network, with these volumes carried over from when these fields
+    /// had other values.
     #[must_use]
     pub fn spec(
         &self,
         name: &str,
         network: &str,
-        (carried, changed_since): (&[Mounted], &[String]),
+        (carried, changed_since): (&[Mounted], &FirstValues),
         salt: &str,
     ) -> ContainerSpec {
         let definition = &self.definition;
@@ -233,7 +238,7 @@ impl Sidecar {
         }
     }
 
-    fn labels(&self, changed_since: &[String], salt: &str) -> BTreeMap<String, String> {
+    fn labels(&self, changed_since: &FirstValues, salt: &str) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::from([
             (LABEL_SIDECAR.to_owned(), self.definition.name.clone()),
             (LABEL_HASH.to_owned(), self.hash.clone()),
@@ -259,9 +264,9 @@ pub fn folder_identity(folder: &Path) -> Option<String> {
     Some(format!("{}:{}", found.dev(), found.ino()))
 }
 
-/// The fields of the environment that changed since a container's data was first written, as its label says.
+/// The fields of the environment that have changed since a container's data was first written, as its label says.
 #[must_use]
-pub fn older_data(container: &Container) -> Vec<String> {
+pub fn older_data(container: &Container) -> FirstValues {
     let label = container.labels.get(LABEL_OLDER_DATA);
     label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default()
 }
@@ -291,7 +296,7 @@ impl Configuration {
     fn record(&self, salt: &str) -> String {
         let mut configuration = self.clone();
         for (name, value) in &mut configuration.env {
-            *value = sha256_hex(format!("{salt}\0{name}\0{value}"));
+            *value = salted(salt, name, value);
         }
         serde_json::to_string(&Recorded { salt: salt.to_owned(), configuration }).unwrap_or_default()
     }
@@ -312,9 +317,8 @@ impl Configuration {
         note("command", before.command != self.command);
         let names: BTreeSet<&String> = before.env.keys().chain(self.env.keys()).collect();
         for name in names {
-            let now =
-                self.env.get(name).map(|value| sha256_hex(format!("{}\0{name}\0{value}", recorded.salt)));
-            note(&format!("env.{name}"), before.env.get(name) != now.as_ref());
+            let now = self.env.get(name).map(|value| salted(&recorded.salt, name, value));
+            note(&format!("{ENV}{name}"), before.env.get(name) != now.as_ref());
         }
         note("mounts", before.mounts != self.mounts);
         note("networks", before.networks != self.networks);
@@ -324,6 +328,30 @@ impl Configuration {
         note("interface.aliases", before.aliases != self.aliases);
         Some(fields)
     }
+
+    /// The fields of the environment that are not what they were when this container's data was first written.
+    #[must_use]
+    pub fn changed_since_data(&self, container: &Container) -> FirstValues {
+        let mut first = older_data(container);
+        let label = container.labels.get(LABEL_CONFIGURATION);
+        let recorded = label.and_then(|label| serde_json::from_str::<Recorded>(label).ok());
+        if let Some(Recorded { salt, configuration: before }) = recorded {
+            for name in before.env.keys().chain(self.env.keys()) {
+                let value = || FirstValue { salt: salt.clone(), digest: before.env.get(name).cloned() };
+                first.entry(format!("{ENV}{name}")).or_insert_with(value);
+            }
+        }
+        first.retain(|field, value| {
+            let name = field.strip_prefix(ENV).unwrap_or(field);
+            value.digest != self.env.get(name).map(|now| salted(&value.salt, name, now))
+        });
+        first
+    }
+}
+
+/// The digest that stands for a variable's value.
+fn salted(salt: &str, name: &str, value: &str) -> String {
+    sha256_hex(format!("{salt}\0{name}\0{value}"))
 }
 
 #[cfg(test)]
@@ -373,7 +401,7 @@ mod tests {
         let scopes = Scopes { org: None, workspace: Some("/work".into()) };
         let (_first, owned) = sidecar(Layer::Workspace, &scopes);
         let (_second, trusted) = sidecar(Layer::User, &scopes);
-        let own = |sidecar: &Sidecar| sidecar.labels(&[], "salt");
+        let own = |sidecar: &Sidecar| sidecar.labels(&FirstValues::new(), "salt");
         let with = |sidecar: &Sidecar, label: &str, value: Option<&str>| {
             let mut labels = own(sidecar);
             match value {

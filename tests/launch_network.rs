@@ -299,6 +299,23 @@ fn a_sidecar_whose_address_changed_by_a_restart_is_reached_at_the_new_one() {
 }
 
 #[test]
+fn the_network_of_a_killed_launch_can_be_removed_after_the_next_one_on_farriers_own() {
+    let Some(scene) = with_server() else { return };
+    let network = scene.network("net");
+    let holder = scene.name("holder");
+    let (label, image) = (scene.label(), fixture_image());
+    let own = ["docker", "run", "--rm", "-i", "--label", &label, "--name", &holder, "--network", &network];
+    let killed = scene.launch(own.into_iter().chain([image.as_str(), "cat"])).open_stdin().spawn();
+    wait_until("the harness runs", PATIENT, || support::engine::is_running(&holder));
+    killed.signal(support::Signal::KILL);
+    killed.wait();
+    docker(["rm", "--force", &holder]);
+    scene.launch(["true"]).output().assert_code(0);
+    docker(["network", "rm", &network]);
+    docker(["network", "create", "--label", &scene.label(), &network]);
+}
+
+#[test]
 fn a_network_that_only_the_harness_named_can_be_removed_after_it() {
     let Some(scene) = with_server() else { return };
     let network = scene.network("net");

@@ -588,12 +588,19 @@ fn proxies_of_dockers_client_configuration_reach_a_sidecar_as_with_docker_run() 
     let own = listed["sidecars"].as_array().expect("a list").iter();
     let own: Vec<_> = own.filter(|sidecar| sidecar["name"] == scene.name("db").as_str()).collect();
     assert_eq!(own[0]["match"], "fresh");
+    // Another user, or cron, may have others: the sidecar is shared, and stays.
     configure("http://user:hunter3@proxy:3128");
     said += &scene.launch(scene.asking(&network, "db")).output().to_string();
+    std::fs::remove_file(folder.join("config.json")).expect("it is removed");
+    said += &scene.launch(scene.asking(&network, "db")).output().to_string();
     let decided = scene.events();
-    assert_eq!(scene.take_decisions(), ["recreate: env.HTTP_PROXY, env.http_proxy changed"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches", "reuse: it runs and matches"]);
     let labels = inspect(&scene.container("db"), "{{json .Config.Labels}}").expect("labels");
     for text in [said, format!("{decided:?}"), labels] {
         assert!(!text.contains("hunter"), "{text}");
     }
+    // What the definition declares counts, under these names too.
+    scene.define("db", &server(&fixture_image(), "env = { no_proxy = \"other\" }"));
+    scene.launch(scene.asking(&network, "db")).output().assert_code(0);
+    assert_eq!(scene.take_decisions(), ["recreate: env.no_proxy changed"]);
 }

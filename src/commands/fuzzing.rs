@@ -176,6 +176,7 @@ fn dossier(texts: &mut Texts) {
         answers: vec![answers],
         container: Some(container),
         command: Some(vec![texts.next()]),
+        env_in_settings: Vec::new(),
         by_health: true,
         listeners: None,
         cause: Some(cause::Cause::HealthTestFails { code, output }),
@@ -243,7 +244,7 @@ fn plan(texts: &mut Texts) {
         connect: vec![(texts.next(), false), (texts.next(), true)],
         carried: vec![volume(texts)],
         orphaned: vec![volume(texts)],
-        changed_since_data: Vec::new(),
+        changed_since_data: std::collections::BTreeMap::new(),
         existing: Some(container),
         leftover: Some(texts.next()),
     };

@@ -78,7 +78,7 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let names = launch.sidecars.iter().map(|prepared| prepared.sidecar.name().to_owned());
     let watched: Vec<_> = names.zip(running.containers).collect();
     // A detached harness goes on, and needs its sidecars where they are.
-    let departure = running.departure.filter(|_| !is_detached);
+    let departure = (!is_detached).then_some(running.departure);
     // Compiled probes and definitions are not kept while the harness runs.
     drop(launch);
     let engine = Arc::clone(&running.engine);
@@ -149,7 +149,7 @@ fn warn_of_detached(harness: &Harness, reporter: &Reporter) {
         let message =
             "the harness is detached (-d), so its sidecars do not count as used once it has started";
         let problem = Problem::warning(Code::HarnessShape, message)
-            .hint("Leave `-d` out to keep other launches from recreating them under it.");
+            .hint("Leave `-d` out to keep other launches from recreating them under it, or taking them off its network.");
         reporter.tell(&Event::Problem(&problem));
     }
 }

@@ -6,13 +6,12 @@ use crate::apply::engine_problem;
 use crate::cli::{LaunchOptions, LayerOptions};
 use crate::connection::connect;
 use crate::definition;
-use crate::engine::address::{self, Choice};
+use crate::engine::address::Choice;
 use crate::engine::{Engine, EngineInfo};
 use crate::error::{Code, Failure, Problem};
 use crate::event::{Event, Reporter};
 use crate::lock::LockFolder;
 use crate::managed::{Survey, survey};
-use crate::proxies::Proxies;
 use crate::settings::Settings;
 use crate::sidecar::Sidecar;
 
@@ -35,15 +34,10 @@ impl Desk {
                 .hint("See what is wrong with `farrier validate`.");
             reporter.tell(&Event::Problem(&problem));
         }
-        let choice = Choice::default();
-        let proxies = Proxies::of(&address::resolve(&choice, &settings.environment)?);
-        let declared = loaded.definitions.into_iter().map(|definition| {
-            let mut sidecar = Sidecar::new(definition, &settings.scopes);
-            sidecar.add_client_env(&proxies);
-            sidecar
-        });
+        let declared =
+            loaded.definitions.into_iter().map(|definition| Sidecar::new(definition, &settings.scopes));
         let declared = declared.collect();
-        let connected = connect(&choice, &settings).await?;
+        let connected = connect(&Choice::default(), &settings).await?;
         let info = connected.answer().await?;
         let locks = LockFolder::open(&info.id)?.held_by("farrier down");
         Ok(Self { engine: connected.engine, locks, info, declared })

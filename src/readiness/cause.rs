@@ -111,9 +111,9 @@ pub enum Cause {
     ProbeMemory,
     /// The probe used up its time, in each poll.
     ProbeTime,
-    /// The data is older than the environment that the container has now.
+    /// The server refuses what the probe's settings say, and its data is older than those values in its environment.
     OlderData {
-        /// The fields that changed since.
+        /// The fields that have changed since.
         fields: Vec<String>,
     },
 }

@@ -109,6 +109,8 @@ pub struct Dossier {
     pub container: Option<Container>,
     /// The command that decides.
     pub command: Option<Vec<String>>,
+    /// The fields of the environment whose values the probes' settings have too.
+    pub env_in_settings: Vec<String>,
     /// Whether the engine's health decides.
     pub by_health: bool,
     /// Where the container's processes listen, where that was asked and told.
@@ -150,19 +152,13 @@ impl Dossier {
             }
             self.container = Some(container);
         }
-        self.cause = self.older_data().or_else(|| self.likely_cause());
+        self.cause = self.likely_cause().map(|cause| match &self.container {
+            Some(container) => older_data::behind(cause, container, &self.env_in_settings),
+            None => cause,
+        });
         self.log = self.log.into_iter().take(LOG_LINES).map(excerpt).collect();
         self.hints = self.next_steps();
         self
-    }
-
-    /// Whether it refuses credentials or names that it may have had before its environment changed.
-    fn older_data(&self) -> Option<Cause> {
-        let is_told = matches!(self.code, Code::NotReady | Code::ProbeFailed | Code::SidecarUnhealthy);
-        let container = self.container.as_ref().filter(|_| is_told)?;
-        let answers =
-            self.answers.iter().flat_map(|answers| &answers.seen).map(|answer| answer.text.as_str());
-        older_data::cause(container, answers.chain(self.log.iter().map(String::as_str)))
     }
 
     fn likely_cause(&self) -> Option<Cause> {

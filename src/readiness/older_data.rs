@@ -1,26 +1,29 @@
 //! Data that was carried over to a container whose environment changed: servers read a password or the name of a
 //! database from their environment only when they first create their data.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::cause::Cause;
 use crate::engine::Container;
 use crate::sidecar::older_data;
 
-/// Parts of what database servers say about credentials or names that they do not have, in lower case.
-const REFUSALS: [&str; 6] = [
-    "authentication failed",
-    "access denied",
-    "wrongpass",
-    "invalid password",
-    "unknown database",
-    "\" does not exist",
-];
+/// The fields of the environment whose values a probe's settings have too, as the login that both mean.
+pub fn in_settings<'a>(
+    env: &BTreeMap<String, String>,
+    settings: impl Iterator<Item = &'a Value> + Clone,
+) -> Vec<String> {
+    let is_set = |value: &str| settings.clone().any(|setting| setting.as_str() == Some(value));
+    env.iter().filter(|(_, value)| is_set(value)).map(|(name, _)| format!("env.{name}")).collect()
+}
 
-/// The cause, if the data is older than the environment and the server refuses what the environment says.
-pub fn cause<'a>(container: &Container, mut said: impl Iterator<Item = &'a str>) -> Option<Cause> {
-    let fields = older_data(container);
-    let refuses = |text: &str| {
-        let text = text.to_lowercase();
-        REFUSALS.iter().any(|refusal| text.contains(refusal))
-    };
-    (!fields.is_empty() && said.any(refuses)).then_some(Cause::OlderData { fields })
+/// What the cause comes from, if the server refuses a login or a database that its data is older than.
+pub fn behind(cause: Cause, container: &Container, in_settings: &[String]) -> Cause {
+    if !matches!(cause, Cause::LoginRefused | Cause::DatabaseMissing) {
+        return cause;
+    }
+    let mut older = older_data(container);
+    older.retain(|field, _| in_settings.contains(field));
+    if older.is_empty() { cause } else { Cause::OlderData { fields: older.into_keys().collect() } }
 }

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::dossier::{Answers, Dossier};
 use super::executions::Executions;
+use super::older_data;
 use super::look::{Ended, ended, find_with_cause, is_same_run, is_unhealthy, judge, unhealthy};
 use super::phase::{Phase, Phases};
 use super::powers::Neighbours;
@@ -231,6 +232,7 @@ impl Wait<'_> {
 
     fn dossier(&self, ended: Ended) -> Dossier {
         let timeouts = self.conditions.iter().map(|condition| condition.readiness.timeout);
+        let settings = self.conditions.iter().flat_map(|condition| condition.readiness.settings.values());
         Dossier {
             sidecar: self.sidecar.name().to_owned(),
             container_name: self.sidecar.container.clone(),
@@ -241,6 +243,7 @@ impl Wait<'_> {
             answers: self.collected(),
             container: None,
             command: self.conditions.iter().find_map(|condition| condition.readiness.command.clone()),
+            env_in_settings: older_data::in_settings(self.sidecar.env(), settings),
             by_health: self.goes_by_health(),
             listeners: None,
             cause: None,

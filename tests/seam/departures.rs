@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use farrier::engine::memory::{At, Call, End, Fault, MemoryImage, Run};
 use farrier::engine::{EngineError, EngineErrorKind};
 use farrier::removal::Scope;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::bench::{Bench, IMAGE, NETWORK, dialled, listener, plain};
 
@@ -82,11 +83,11 @@ async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
     let second = bench.launch().await.ready().result.expect("ready");
     let started = bench.container("db").expect("a container").started_at;
     drop(first.in_use);
-    first.departure.expect("a network of the harness's").leave().await;
+    first.departure.leave().await;
     // The marks of this process count for nobody but others, so the network is left with the first launch here.
     assert_eq!(networks("db"), ["farrier"], "it is never without a network");
     assert_eq!(networks("cache"), ["declared"]);
-    second.departure.expect("a network of the harness's").leave().await;
+    second.departure.leave().await;
     assert_eq!(
         bench.engine.change(|world| world.members(NETWORK)).expect("the network"),
         Vec::<String>::new()
@@ -106,7 +107,7 @@ async fn a_network_that_somebody_connected_by_hand_is_not_left() {
     bench.dialled("db", port, "probe = \"tcp\"");
     let running = bench.launch().await.ready().result.expect("ready");
     bench.engine.change(|world| world.connect("theirs", "farrier-db", &[]).expect("it joins"));
-    running.departure.expect("a network of the harness's").leave().await;
+    running.departure.leave().await;
     let networks = bench.container("db").expect("a container").networks;
     assert_eq!(networks.into_keys().collect::<Vec<_>>(), ["theirs"]);
 }
@@ -157,45 +158,90 @@ async fn a_renamed_sidecar_is_told_as_what_holds_the_alias() {
 }
 
 #[tokio::test]
-async fn data_that_is_older_than_a_changed_variable_is_the_cause_also_of_later_launches() {
+async fn a_launch_on_farriers_own_network_takes_a_sidecar_off_the_one_of_a_killed_launch() {
+    let mut bench = Bench::new();
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    bench.dialled("db", port, "probe = \"tcp\"");
+    drop(bench.launch().await.ready());
+    "farrier".clone_into(&mut bench.meeting.network);
+    bench.meeting.owns_network = true;
+    let running = bench.launch().await.ready().result.expect("ready");
+    running.departure.leave().await;
+    let networks = bench.container("db").expect("a container").networks;
+    assert_eq!(networks.into_keys().collect::<Vec<_>>(), ["farrier"]);
+}
+
+/// An image with an anonymous volume, whose `ready` fails.
+fn keeping_data() -> MemoryImage {
+    let mut image = MemoryImage::new(|arguments| match arguments {
+        [ready] if ready == "ready" => Run::exit(1).says("not migrated"),
+        _ => Run::forever().says("ERROR: relation \"foo\" does not exist").says("access denied"),
+    });
+    image.image.volumes = vec!["/data".to_owned()];
+    image
+}
+
+/// Answers as a Redis that refuses every password.
+async fn refusing() -> u16 {
+    let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut asked = [0; 512];
+                while stream.read(&mut asked).await.is_ok_and(|count| count > 0) {
+                    if stream.write_all(b"-WRONGPASS invalid username-password pair\r\n").await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn data_that_is_older_than_a_refused_login_is_the_cause_also_of_later_launches() {
     let bench = Bench::new();
-    let image = || {
-        let refuses = |arguments: &[String]| match arguments {
-            [ready] if ready == "ready" => {
-                Run::exit(1).says("FATAL: password authentication failed for user \"app\"")
-            }
-            _ => Run::forever(),
-        };
-        let mut image = MemoryImage::new(refuses);
-        image.image.volumes = vec!["/data".to_owned()];
-        image
-    };
-    bench.engine.change(|world| world.add_image(IMAGE, image()));
-    let define = |password: &str, probe: &str| {
-        let definition = plain(&format!("env = {{ PASSWORD = \"{password}\" }}"));
-        bench.define("db", &definition.replace("probe = \"skip\"", probe));
-    };
-    let asking = "probe = \"exec\"\ncommand = [\"ready\"]\ntimeout = \"300ms\"";
-    define("one", asking);
-    let ended = bench.launch().await;
-    assert!(
-        !format!("{:?}", ended.events("not-ready")).contains("older-data"),
-        "its data is as old as it is"
-    );
-    define("two", asking);
-    for _ in 0..2 {
+    bench.engine.change(|world| world.add_image(IMAGE, keeping_data()));
+    let port = refusing().await;
+    // (LEVEL, PASSWORD, the probe's password, the fields that are blamed)
+    for (level, password, asked, blamed) in [
+        ("1", "one", "one", None),
+        ("1", "two", "two", Some("env.PASSWORD")),
+        ("1", "two", "two", Some("env.PASSWORD")),
+        ("2", "two", "two", Some("env.PASSWORD")),
+        ("2", "two", "other", None),
+        ("2", "one", "one", None),
+        ("1", "three", "three", Some("env.PASSWORD")),
+    ] {
+        let readiness = format!(
+            "probe = \"redis\"\nsettings = {{ password = \"{asked}\" }}\ntimeout = \"300ms\""
+        );
+        let env = format!("env = {{ LEVEL = \"{level}\", PASSWORD = \"{password}\" }}");
+        bench.define("db", &format!("{env}\n{}", dialled(port, &readiness)));
         let ended = bench.launch().await;
         let told = ended.events("not-ready");
-        assert_eq!(told[0]["cause"]["name"], "older-data", "{told:#?}");
+        let name = if blamed.is_some() { "older-data" } else { "login-refused" };
+        assert_eq!(told[0]["cause"]["name"], name, "{level} {password} {asked}: {told:#?}");
         let text = format!("{told:?}");
-        assert!(text.contains("env.PASSWORD") && text.contains("farrier down --volumes db"), "{text}");
-        assert!(text.contains("farrier logs db"), "{text}");
+        assert_eq!(text.contains("farrier down --volumes db"), blamed.is_some(), "{text}");
+        assert!(text.contains("farrier logs db") && !text.contains("LEVEL"), "{text}");
+        assert!(blamed.is_none_or(|field| text.contains(field)), "{text}");
+        let labels = format!("{:?}", bench.container("db").expect("a container").labels);
+        assert!(!labels.contains("\"one\"") && !labels.contains("\"two\""), "{labels}");
     }
-    // It is still the old data, whatever else changes.
-    bench.define(
-        "db",
-        &plain("env = { PASSWORD = \"two\", LEVEL = \"1\" }").replace("probe = \"skip\"", asking),
-    );
-    let told = format!("{:?}", bench.launch().await.events("not-ready"));
-    assert!(told.contains("env.LEVEL, env.PASSWORD"), "{told}");
+}
+
+#[tokio::test]
+async fn older_data_is_not_blamed_for_what_is_about_no_login() {
+    let bench = Bench::new();
+    bench.engine.change(|world| world.add_image(IMAGE, keeping_data()));
+    for level in ["info", "debug"] {
+        let asking = "probe = \"exec\"\ncommand = [\"ready\"]\ntimeout = \"300ms\"";
+        let definition = plain(&format!("env = {{ LEVEL = \"{level}\" }}"));
+        bench.define("db", &definition.replace("probe = \"skip\"", asking));
+        let told = format!("{:?}", bench.launch().await.events("not-ready"));
+        assert!(told.contains("does not exist") && told.contains("not migrated"), "{told}");
+        assert!(!told.contains("older-data") && !told.contains("--volumes"), "{told}");
+    }
 }

@@ -20,7 +20,7 @@ fn plan(name: &str, action: Action, cause: Cause) -> SidecarPlan {
         connect: Vec::new(),
         carried: Vec::new(),
         orphaned: Vec::new(),
-        changed_since_data: Vec::new(),
+        changed_since_data: std::collections::BTreeMap::new(),
         existing: None,
         leftover: None,
     }
