@@ -22,14 +22,7 @@ pub struct Departure {
     locks: LockFolder,
     home: String,
     marks: Vec<InUse>,
-    sidecars: Vec<Joined>,
-}
-
-/// What of a sidecar tells the networks that it joined for a harness from others.
-struct Joined {
-    container: String,
-    declared: Vec<String>,
-    aliases: Vec<String>,
+    sidecars: Vec<Sidecar>,
 }
 
 impl Departure {
@@ -54,11 +47,7 @@ impl Departure {
         for sidecar in sidecars {
             let use_name = use_of(&sidecar.container, network);
             departure.marks.push(locks.mark_in_use(&use_name, harness)?);
-            departure.sidecars.push(Joined {
-                container: sidecar.container.clone(),
-                declared: sidecar.definition.networks.clone(),
-                aliases: sidecar.definition.aliases(),
-            });
+            departure.sidecars.push(sidecar.clone());
         }
         Ok(departure)
     }
@@ -74,7 +63,7 @@ impl Departure {
         }
     }
 
-    async fn one(&self, sidecar: &Joined) {
+    async fn one(&self, sidecar: &Sidecar) {
         let left = async {
             // For a moment only, and the harness's output is not ours to write into.
             let Ok(_held) = self.locks.lock(&sidecar.container, |_| ()).await else { return Ok(()) };
@@ -85,10 +74,12 @@ impl Departure {
         }
     }
 
-    async fn leave_unused(&self, sidecar: &Joined) -> EngineResult<()> {
-        let Some(container) = self.engine.container(&sidecar.container).await? else { return Ok(()) };
+    async fn leave_unused(&self, sidecar: &Sidecar) -> EngineResult<()> {
+        let found = self.engine.container(&sidecar.container).await?;
+        // Its name may be another one's by now.
+        let Some(container) = found.filter(|found| sidecar.owns(&found.labels)) else { return Ok(()) };
         let mut unused = Vec::new();
-        for network in sidecar.joined(&container).into_iter().filter(|network| **network != self.home) {
+        for network in joined(sidecar, &container).into_iter().filter(|network| **network != self.home) {
             let is_used = !self.locks.holders(&use_of(&sidecar.container, network)).is_empty();
             if !is_used && !self.is_own(network).await? {
                 unused.push(network);
@@ -119,17 +110,15 @@ impl Departure {
     }
 }
 
-impl Joined {
-    /// The networks that a launch put it on: one that somebody connected by hand lacks its names there.
-    fn joined<'a>(&self, container: &'a Container) -> Vec<&'a String> {
-        let is_named = |aliases: &[String]| {
-            !self.aliases.is_empty() && self.aliases.iter().all(|alias| aliases.contains(alias))
-        };
-        let networks = container.networks.iter().filter(|(name, endpoint)| {
-            !self.declared.contains(name) && (container.network_mode == **name || is_named(&endpoint.aliases))
-        });
-        networks.map(|(name, _)| name).collect()
-    }
+/// The networks that a launch put it on: one that somebody connected by hand lacks its names there.
+fn joined<'a>(sidecar: &Sidecar, container: &'a Container) -> Vec<&'a String> {
+    let (declared, aliases) = (&sidecar.definition.networks, sidecar.definition.aliases());
+    let is_named =
+        |found: &[String]| !aliases.is_empty() && aliases.iter().all(|alias| found.contains(alias));
+    let networks = container.networks.iter().filter(|(name, endpoint)| {
+        !declared.contains(name) && (container.network_mode == **name || is_named(&endpoint.aliases))
+    });
+    networks.map(|(name, _)| name).collect()
 }
 
 /// The name under which the use of a sidecar on a network is marked. No container's can be the same.

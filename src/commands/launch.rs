@@ -79,7 +79,7 @@ pub fn launch(options: &cli::Launch, reporter: &Arc<Reporter>) -> Result<u8, Fai
     let watched: Vec<_> = names.zip(running.containers).collect();
     // A detached harness goes on, and needs its sidecars where they are.
     let departure = (!is_detached).then_some(running.departure);
-    // Compiled probes and definitions are not kept while the harness runs.
+    // Compiled probes are not kept while the harness runs.
     drop(launch);
     let engine = Arc::clone(&running.engine);
     let watch = SidecarWatch::new(running.engine, Arc::clone(reporter), running.locks, watched);

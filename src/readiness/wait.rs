@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 
 use super::dossier::{Answers, Dossier};
 use super::executions::Executions;
-use super::older_data;
 use super::look::{Ended, ended, find_with_cause, is_same_run, is_unhealthy, judge, unhealthy};
+use super::older_data;
 use super::phase::{Phase, Phases};
 use super::powers::Neighbours;
 use super::until::until;

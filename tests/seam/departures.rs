@@ -175,7 +175,7 @@ async fn a_launch_on_farriers_own_network_takes_a_sidecar_off_the_one_of_a_kille
 fn keeping_data() -> MemoryImage {
     let mut image = MemoryImage::new(|arguments| match arguments {
         [ready] if ready == "ready" => Run::exit(1).says("not migrated"),
-        _ => Run::forever().says("ERROR: relation \"foo\" does not exist").says("access denied"),
+        _ => Run::forever().says("ERROR: relation \"foo\" does not exist"),
     });
     image.image.volumes = vec!["/data".to_owned()];
     image
@@ -214,9 +214,8 @@ async fn data_that_is_older_than_a_refused_login_is_the_cause_also_of_later_laun
         ("2", "one", "one", None),
         ("1", "three", "three", Some("env.PASSWORD")),
     ] {
-        let readiness = format!(
-            "probe = \"redis\"\nsettings = {{ password = \"{asked}\" }}\ntimeout = \"300ms\""
-        );
+        let readiness =
+            format!("probe = \"redis\"\nsettings = {{ password = \"{asked}\" }}\ntimeout = \"300ms\"");
         let env = format!("env = {{ LEVEL = \"{level}\", PASSWORD = \"{password}\" }}");
         bench.define("db", &format!("{env}\n{}", dialled(port, &readiness)));
         let ended = bench.launch().await;
