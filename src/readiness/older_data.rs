@@ -1,7 +1,7 @@
 //! Data that was carried over to a container whose environment changed: servers read a password or the name of a
 //! database from their environment only when they first create their data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -12,10 +12,13 @@ use crate::sidecar::older_data;
 /// The fields of the environment whose values a probe's settings have too, as the login that both mean.
 pub fn in_settings<'a>(
     env: &BTreeMap<String, String>,
-    settings: impl Iterator<Item = &'a Value> + Clone,
+    settings: impl Iterator<Item = &'a Value>,
 ) -> Vec<String> {
-    let is_set = |value: &str| settings.clone().any(|setting| setting.as_str() == Some(value));
-    env.iter().filter(|(_, value)| is_set(value)).map(|(name, _)| format!("env.{name}")).collect()
+    let set: BTreeSet<&str> = settings.filter_map(Value::as_str).collect();
+    env.iter()
+        .filter(|(_, value)| set.contains(value.as_str()))
+        .map(|(name, _)| format!("env.{name}"))
+        .collect()
 }
 
 /// What the cause comes from, if the server refuses a login or a database that its data is older than.
