@@ -351,7 +351,7 @@ fn looked_at(plan: &SidecarPlan) -> &str {
     plan.existing.as_ref().map_or(&plan.container, |existing| &existing.id)
 }
 
-/// An image cannot be had: what the engine's words say about why, and what to do.
+/// An image is unavailable: what the engine's words say about why, and what to do.
 fn unavailable(sidecar: &Sidecar, reason: &str) -> Problem {
     let image = &sidecar.definition.image;
     let pull = command_line(&["docker", "pull"], &[image], &[]);
@@ -371,7 +371,7 @@ fn unavailable(sidecar: &Sidecar, reason: &str) -> Problem {
         }
         _ => (Code::ImageUnavailable, vec![try_it, build_it]),
     };
-    let message = format!("the image `{image}` cannot be had: {reason}");
+    let message = format!("image `{image}` is unavailable: {reason}");
     let problem = Problem::error(code, message).at(sidecar.definition.place("image"));
     hints.into_iter().fold(problem, Problem::hint)
 }

@@ -1,5 +1,5 @@
 //! What launches keep of an engine's answers that cannot change any more: what an image runs, and by which aliases a
-//! container is found on a network. It only spares questions: before something is made anew or refused, they are asked.
+//! container is found on a network. It only spares questions: before something is recreated or refused, they are asked.
 
 use std::path::Path;
 

@@ -31,3 +31,4 @@ pub mod private_copies;
 pub mod project;
 pub mod rehearsal;
 pub mod turns;
+mod wasi_base;

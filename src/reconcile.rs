@@ -21,7 +21,7 @@ pub struct Wish {
     pub network: String,
     /// Whether farrier makes it where it is absent.
     pub owns_network: bool,
-    /// Every sidecar is made anew.
+    /// Every sidecar is recreated.
     pub recreate: bool,
 }
 

@@ -97,7 +97,7 @@ pub struct Remover {
 pub struct Removed {
     /// Containers that are gone.
     pub containers: Vec<String>,
-    /// Containers that were made anew meanwhile, and are left.
+    /// Containers that were recreated meanwhile, and are left.
     pub changed: Vec<String>,
     /// Anonymous volumes that are gone.
     pub volumes: Vec<String>,

@@ -27,7 +27,7 @@ pub struct Settings {
     pub probe_image: Option<String>,
     /// How probes dial.
     pub dialling: Dialling,
-    /// Every sidecar is made anew.
+    /// Every sidecar is recreated.
     pub recreate: bool,
     /// Where approvals of workspace definitions are kept; none where there is no home.
     pub approvals: Option<PathBuf>,

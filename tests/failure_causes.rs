@@ -240,7 +240,10 @@ fn a_probe_that_asks_for_what_it_was_not_granted() {
     // The line that is missing, with everything that is granted already.
     let line =
         "grants = { dial = [\"self:7001\", \"self\"], exec = [[\"/other\"]], health = true, logs = true }";
-    assert!(cause["message"].as_str().is_some_and(|text| text.contains(line)), "{cause}");
+    let step = format!("Write `{line}` under [readiness].");
+    assert!(outcome.stderr().contains(&format!("help: {step}")), "{outcome}");
+    assert!(!outcome.stderr().contains("Correct [readiness]"), "{outcome}");
+    assert!(cause["message"].as_str().is_some_and(|text| text.ends_with(" is not granted")), "{cause}");
 }
 
 /// What was told of a launch that ended before any wait.

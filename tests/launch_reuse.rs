@@ -1,4 +1,4 @@
-//! What a launch does with sidecars that are there already: reused, resumed, or made anew with the reason.
+//! What a launch does with sidecars that are there already: reused, resumed, or recreated with the reason.
 
 mod support;
 

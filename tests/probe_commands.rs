@@ -279,7 +279,8 @@ fn health_logs_and_commands_are_answered_from_options() {
     let outcome = check(&["exec", "--grant", "exec=[\"pg_isready\"]"]).assert_code(1);
     assert!(
         outcome.stdout().contains(
-            "commands need a container, and `farrier probe check` has none: try them with `farrier up`"
+            "`pg_isready` cannot be run: commands need a container, and `farrier probe check` has none: try them with \
+             `farrier up`"
         ),
         "{outcome}"
     );
@@ -467,6 +468,21 @@ fn of_other_types() -> Vec<(&'static str, Vec<u8>, &'static str)> {
                 "(import \"farrier:probe/log@0.1.0\" (instance (export \"write\" (func (param \"line\" string)))))",
             ),
             "it imports `write` of farrier:probe/log@0.1.0 with another type: it has 1 parameters in place of 2",
+        ),
+        (
+            "a function that WASI lacks",
+            import(
+                "(import \"wasi:cli/environment@0.2.3\" (instance (export \"get-environmenx\" (func (result string)))))",
+            ),
+            "it imports the function `get-environmenx` of wasi:cli/environment@0.2.3, which WASI 0.2.12 lacks",
+        ),
+        (
+            "a method that WASI lacks",
+            import(
+                "(import \"wasi:io/poll@0.2.0\" (instance (export \"pollable\" (type $pollable (sub resource))) \
+                 (export \"[method]pollable.wait\" (func (param \"self\" (borrow $pollable))))))",
+            ),
+            "it imports the function `[method]pollable.wait` of wasi:io/poll@0.2.0, which WASI 0.2.12 lacks",
         ),
         (
             "an export without its function",

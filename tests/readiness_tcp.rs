@@ -295,7 +295,7 @@ fn a_failure_reads_as_a_whole() {
     exit code 125
     --- stdout
     --- stderr
-    error[not-ready]: sidecar `db-[TOKEN]` is not ready: the probe `tcp` did not say ready within 1s: connection refused
+    error[not-ready]: sidecar `db-[TOKEN]` is not ready: the probe `tcp` did not succeed within 1s: connection refused
       likely cause: it does not listen on port 7000, but on 7001
       waited [TIME] (timeout 1s)
       probe tcp, until port 7000 accepts: [COUNT] attempts

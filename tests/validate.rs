@@ -297,9 +297,14 @@ fn a_built_in_probe_says_which_grant_its_port_lacks() {
                 readiness(probe, on, &format!("grants = {{ dial = [\"{granted}\"] }}")).assert_code(2);
             assert!(outcome.stderr().contains("grants.dial = [\"self:9000\"]"), "{outcome}");
         }
-        for (port, grants) in [(on, "dial = [\"self:9000\"], health = true"), ("", "dial = [\"self\"]")] {
-            let refused = readiness(probe, port, &format!("grants = {{ {grants} }}")).assert_code(2);
-            assert!(refused.stderr().contains("is not accepted with the built-in probe"), "{refused}");
+        for (port, grants, refused) in [
+            (on, "dial = [\"self:9000\"], health = true", "grants.health"),
+            (on, "dial = [\"self:9000\"], exec = [[\"id\"]]", "grants.exec"),
+            ("", "dial = [\"self\"]", "grants"),
+        ] {
+            let outcome = readiness(probe, port, &format!("grants = {{ {grants} }}")).assert_code(2);
+            let told = format!("readiness.{refused}` is not accepted with the built-in probe");
+            assert!(outcome.stderr().contains(&told), "{outcome}");
         }
     }
     let wrong = readiness("tcp", "settings = { port = 0 }", "").assert_code(2);

@@ -63,6 +63,15 @@ fn pending(polled: &Polled) -> &str {
     }
 }
 
+/// Whether it was kept from what it tried: by farrier, which then says so, or by the standard library before that.
+fn is_denied(polled: &Polled) -> bool {
+    match &polled.verdict {
+        Verdict::Failed(reason) => reason.contains(" is not granted"),
+        Verdict::Pending { reason, .. } => reason.starts_with("error: "),
+        _ => false,
+    }
+}
+
 /// Answers everything with itself.
 async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -115,7 +124,7 @@ async fn no_other_name_or_address_is_reached() {
     let powers = granting(&[("db", granted)]);
     for name in ["localhost", "db.", "DB", "cache", "example.com", "0", "127.1", "0x7f.1", "::1%lo", ""] {
         let polled = poll(json!({"try": "resolve", "with": name}), &powers).await;
-        assert!(pending(&polled).starts_with("error: "), "{name}: {polled:?}");
+        assert!(is_denied(&polled), "{name}: {polled:?}");
     }
     let port = forbidden.port();
     for address in [
@@ -133,7 +142,7 @@ async fn no_other_name_or_address_is_reached() {
         "127.0.0.1:0".to_owned(),
     ] {
         let polled = poll(json!({"try": "connect", "with": address}), &powers).await;
-        assert!(pending(&polled).starts_with("error: "), "{address}: {polled:?}");
+        assert!(is_denied(&polled), "{address}: {polled:?}");
     }
     let polled = poll(json!({"try": "connect", "with": format!("127.0.0.1:{port}")}), &powers).await;
     assert_eq!(polled.trace, [format!("denied: a socket to 127.0.0.1:{port}, which is not granted")]);
@@ -151,8 +160,33 @@ async fn nothing_listens_and_no_datagram_leaves() {
         json!({"try": "udp", "with": "127.0.0.1:53"}),
     ] {
         let polled = poll(attempt.clone(), &powers).await;
-        assert!(pending(&polled).starts_with("error: "), "{attempt}: {polled:?}");
+        assert!(is_denied(&polled), "{attempt}: {polled:?}");
     }
+}
+
+#[tokio::test]
+async fn what_sockets_are_denied_ends_the_wait_with_what_is_missing() {
+    let granted = echo().await;
+    let none = Powers::default();
+    let cache = "looking up cache is not granted: if cache is a sidecar of this launch, add `\"cache:PORT\"` to \
+                 `grants.dial` under [readiness]";
+    let never = "is not granted, and cannot be";
+    for (attempt, powers, words) in [
+        (json!({"try": "echo", "with": "cache:6379"}), granting(&[("db", granted)]), cache),
+        (json!({"try": "resolve", "with": "a b"}), none.clone(), never),
+        (json!({"try": "echo", "with": "db:7000"}), none.clone(), "add `\"self:PORT\"` to `grants.dial`"),
+        (json!({"try": "listen", "with": "127.0.0.1:0"}), none.clone(), never),
+        (json!({"try": "listen", "with": "0.0.0.0:0"}), none.clone(), never),
+        (json!({"try": "udp", "with": granted}), granting(&[("db", granted)]), never),
+    ] {
+        let polled = poll(attempt.clone(), &powers).await;
+        let Verdict::Failed(reason) = &polled.verdict else { panic!("{attempt}: {polled:?}") };
+        assert!(reason.contains(words), "{attempt}: {reason}");
+    }
+    // A granted sidecar that has no address yet is waited for.
+    let later = Targets([(("cache".to_owned(), 6379), None)].into());
+    let polled = poll(json!({"try": "echo", "with": "cache:6379"}), &Powers { targets: later, ..none }).await;
+    assert!(pending(&polled).starts_with("error: "), "{polled:?}");
 }
 
 #[tokio::test]
@@ -179,13 +213,15 @@ async fn without_a_grant_the_base_is_inert() {
         (json!({"try": "read-file", "with": "Cargo.toml"}), "error: "),
         (json!({"try": "read-file", "with": "/proc/self/environ"}), "error: "),
         (json!({"try": "write-file", "with": "/tmp/x"}), "error: "),
-        (json!({"try": "connect", "with": "127.0.0.1:22"}), "error: "),
-        (json!({"try": "resolve", "with": "localhost"}), "error: "),
         (json!({"try": "thread"}), "error: "),
         (json!({"try": "process"}), "error: "),
     ] {
         let polled = poll(attempt.clone(), &powers).await;
         assert!(pending(&polled).starts_with(answer), "{attempt}: {polled:?}");
+    }
+    for attempt in [json!({"try": "connect", "with": "127.0.0.1:22"}), json!({"try": "resolve", "with": "localhost"})] {
+        let polled = poll(attempt.clone(), &powers).await;
+        assert!(is_denied(&polled), "{attempt}: {polled:?}");
     }
 }
 
@@ -282,6 +318,6 @@ async fn every_version_of_wasi_0_2_gets_our_resolver_and_no_other() {
         let ask = |attempt: Value| poll_with(&probe, attempt, powers.clone(), LIMITS);
         assert_eq!(ask(json!({"try": "echo-own"})).await.verdict, Verdict::Ready, "{version}");
         let polled = ask(json!({"try": "resolve", "with": "localhost"})).await;
-        assert!(pending(&polled).starts_with("error: "), "{version}: {polled:?}");
+        assert!(is_denied(&polled), "{version}: {polled:?}");
     }
 }

@@ -1,5 +1,5 @@
 //! What images run by default, kept between launches: an image's id is the digest of exactly that, so an entry
-//! never grows old. What is recalled only spares a question; no container is made anew because of it.
+//! never grows old. What is recalled only spares a question; no container is recreated because of it.
 
 use super::folder::CacheFolder;
 use crate::engine::Image;

@@ -128,7 +128,7 @@ fn report(removed: &Removed) -> String {
     let short_names =
         |volumes: &[String]| volumes.iter().map(|name| short(name).to_owned()).collect::<Vec<_>>();
     note("removed", &removed.containers);
-    note("left, because it was made anew meanwhile:", &removed.changed);
+    note("left, because it was recreated meanwhile:", &removed.changed);
     note("removed the anonymous volume", &short_names(&removed.volumes));
     note("kept the anonymous volume", &short_names(&removed.kept_volumes));
     note("removed the network", &removed.networks);

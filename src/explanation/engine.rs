@@ -134,7 +134,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::SidecarInUse,
-        meaning: "A sidecar would be made anew or removed while a launch uses it.",
+        meaning: "A sidecar would be recreated or removed while a launch uses it.",
         causes: &["A harness runs in another terminal, and the definition was edited since it began."],
         steps: &[
             "Wait until that launch has ended; `farrier ps` shows who uses what.",

@@ -239,8 +239,8 @@ pub fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
             "Build the probe against farrier:probe@0.1.0, or install a farrier that hosts its version."
         }
         ComponentError::OtherTypes(_) => {
-            "Build the probe against farrier:probe@0.1.0 as this farrier has it (`farrier probe new` writes its SDK), or \
-             install a farrier that hosts what the probe needs."
+            "Build the probe against farrier:probe@0.1.0 and WASI 0.2 as this farrier has them (`farrier probe new` writes \
+             the SDK), or install a farrier that hosts what the probe needs."
         }
         ComponentError::NoCheck => "Export `check` of farrier:probe/check@0.1.0; the package is in `wit/`.",
         _ => "Check the path and build the component again.",

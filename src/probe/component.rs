@@ -77,7 +77,7 @@ pub enum ComponentError {
     /// Not the bytes that are pinned; holds their digest. Nothing of them was parsed.
     #[error("it has the digest {0}")]
     OtherDigest(String),
-    /// A function of the contract that it lacks, that the contract lacks, or that has another type.
+    /// A function of the contract that it lacks, that the contract or WASI lacks, or that has another type.
     #[error("{0}")]
     OtherTypes(String),
     /// A contract that this host does not speak.

@@ -15,6 +15,8 @@ use wasmparser::component_types::{
 use wasmparser::types::Types;
 use wasmparser::{Parser, PrimitiveValType, ValidPayload, Validator, WasmFeatures};
 
+use super::wasi_base;
+
 /// The version that this host speaks.
 pub const CONTRACT: &str = "0.1.0";
 /// Its semver track: within it, functions and interfaces are only added.
@@ -39,14 +41,17 @@ pub fn interface(name: &str) -> Option<&str> {
     is_hosted(version).then_some(interface)
 }
 
-/// Compares the component's imports and exports with the contract's, function by function. `imports` and `exports` are
+/// Compares the component's imports and exports with the contract's, function by function, and finds functions that it
+/// imports from WASI in vain. `imports` and `exports` are
 /// the names of its interfaces.
 ///
 /// # Errors
 /// The first difference, or why the bytes are not a valid component.
 pub fn compare(bytes: &[u8], imports: &[String], exports: &[String]) -> Result<(), String> {
     let contract = contract()?;
-    let found = Outside::of_component(types_of(bytes)?, imports, exports);
+    let types = types_of(bytes)?;
+    wasi_base::compare(&types, imports)?;
+    let found = Outside::of_component(types, imports, exports);
     for (name, wanted) in &found.imports {
         // An interface that the contract lacks is refused by its name, as one that no probe gets.
         let Some(offered) = contract.imported(name) else { continue };

@@ -8,42 +8,7 @@ use crate::error::{Code, Place, Problem};
 
 use super::component::ComponentFile;
 use super::contract;
-
-/// The interfaces of WASI 0.2 that language runtimes pull in. They are always offered, and inert: no files, no
-/// environment, no arguments, no network, until a grant gives them something.
-const WASI: &[(&str, &[&str])] = &[
-    (
-        "cli",
-        &[
-            "environment",
-            "exit",
-            "stdin",
-            "stdout",
-            "stderr",
-            "terminal-input",
-            "terminal-output",
-            "terminal-stdin",
-            "terminal-stdout",
-            "terminal-stderr",
-        ],
-    ),
-    ("clocks", &["monotonic-clock", "wall-clock"]),
-    ("filesystem", &["types", "preopens"]),
-    ("io", &["error", "poll", "streams"]),
-    ("random", &["random", "insecure", "insecure-seed"]),
-    (
-        "sockets",
-        &[
-            "network",
-            "instance-network",
-            "ip-name-lookup",
-            "tcp",
-            "tcp-create-socket",
-            "udp",
-            "udp-create-socket",
-        ],
-    ),
-];
+use super::wasi_base;
 
 /// What a probe may do: the ones that ship with farrier get what they need, others what their definition
 /// grants.
@@ -186,15 +151,6 @@ pub fn adding_command(grants: &Grants, command: Vec<String>) -> Option<String> {
     can_be.then(|| line(&grants))
 }
 
-/// Whether a name is of the inert base, in any version 0.2.x: within it interfaces only grow.
-fn is_wasi_base(import: &str) -> bool {
-    let parts = import.strip_prefix("wasi:").and_then(|rest| rest.split_once('@'));
-    let Some((interface, version)) = parts else { return false };
-    let patch = version.strip_prefix("0.2.").is_some_and(|patch| patch.parse::<u32>().is_ok());
-    let (package, name) = interface.split_once('/').unwrap_or((interface, ""));
-    patch && WASI.iter().any(|(known, names)| *known == package && names.contains(&name))
-}
-
 /// Every import that is not covered. `log`, `state` and types are always offered; they reach nothing.
 #[must_use]
 pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place: &Place) -> Vec<Problem> {
@@ -208,7 +164,7 @@ pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place
                 format!("the probe `{probe}` imports {import}, which its definition does not grant"),
             )
             .hint(format!("Grant it with `{}` under [readiness].", grant_line(interface))),
-            None if is_wasi_base(import) => continue,
+            None if wasi_base::functions(import).is_some() => continue,
             Some(_) => Problem::error(
                 Code::ProbeNotGranted,
                 format!("the probe `{probe}` imports {import}, which farrier does not offer"),
@@ -261,29 +217,5 @@ mod tests {
         assert_eq!(command(&["id", "-u"]).as_deref(), Some("grants = { exec = [[\"id\", \"-u\"]] }"));
         assert_eq!(command(&["id", ""]), None);
         assert_eq!(command(&[]), None);
-    }
-
-    #[test]
-    fn the_base_is_wasi_0_2_and_nothing_more() {
-        for import in [
-            "wasi:io/poll@0.2.0",
-            "wasi:cli/exit@0.2.6",
-            "wasi:sockets/ip-name-lookup@0.2.12",
-            "wasi:filesystem/preopens@0.2.99",
-        ] {
-            assert!(is_wasi_base(import), "{import}");
-        }
-        for import in [
-            "wasi:http/outgoing-handler@0.2.0",
-            "wasi:io/poll@0.3.0",
-            "wasi:io/poll@0.2.0-rc-2023",
-            "wasi:io/poll",
-            "wasi:cli/run@0.2.0",
-            "wasi:clocks/timezone@0.2.0",
-            "wasi:io@0.2.0",
-            "host:io/poll@0.2.0",
-        ] {
-            assert!(!is_wasi_base(import), "{import}");
-        }
     }
 }

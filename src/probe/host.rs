@@ -380,7 +380,7 @@ fn trace_lines(state: &HostState) -> Vec<String> {
         lines.extend(printed.map(|line| format!("{name}: {}", one_line(line))));
     }
     let denied = state.traces.socket_denied.lock().unwrap_or_else(PoisonError::into_inner);
-    lines.extend(denied.map(|address| format!("denied: a socket to {address}, which is not granted")));
+    lines.extend(denied.iter().map(|what| one_line(&format!("denied: {what}, which is not granted"))));
     lines
 }
 

@@ -16,10 +16,12 @@ use super::memory::Memory;
 use super::numbered_log::NumberedLog;
 use super::private_copies::PrivateCopies;
 use super::turns::Computing;
+use crate::definition::is_sidecar_host;
 use crate::definition::model::{DialGrant, Grants};
 use crate::engine::Engine;
 use crate::readiness::executions::Executions;
 
+pub mod denied;
 mod dial;
 mod exec;
 mod health;
@@ -40,6 +42,8 @@ mod bindings {
         with: { "farrier:probe/dial.connection": super::dial::Connection },
     });
 }
+
+use denied::DeniedSocket;
 
 pub use bindings::exports::farrier::probe::{check, settings};
 pub use bindings::farrier::probe::types;
@@ -170,6 +174,15 @@ pub enum Dialled {
 /// Characters of a name that a guest dials in vain, as it is told; no name that resolves has more.
 const SHOWN_CHARACTERS: usize = 253;
 
+/// A guest may ask for a name of any length; what is said of it must not be lost behind it.
+fn shown_host(host: &str) -> String {
+    let mut shown: String = host.chars().take(SHOWN_CHARACTERS).collect();
+    if shown.len() < host.len() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// What a store holds.
 pub struct HostState {
     /// Host objects that the guest has handles to.
@@ -220,11 +233,7 @@ impl HostState {
 
     /// What a definition has to grant for a dial, or why nothing can be.
     fn dial_denial(&self, host: &str, port: u16) -> String {
-        // A guest may ask for a name of any length; what is said of it must not be lost behind it.
-        let mut shown: String = host.chars().take(SHOWN_CHARACTERS).collect();
-        if shown.len() < host.len() {
-            shown.push('…');
-        }
+        let shown = shown_host(host);
         let asked = format!("connecting to {shown}:{port} is not granted");
         let own = self.own.as_ref().filter(|(name, _)| name == host);
         let grant = match own {
@@ -243,15 +252,43 @@ impl HostState {
         }
     }
 
-    /// Notes a connection of the guest's own sockets that was denied.
+    /// What a definition has to grant for a name that was looked up: the port is not known yet.
+    fn lookup_denial(&self, host: &str) -> String {
+        let own = self.own.as_ref().filter(|(name, _)| name == host);
+        if let Some((_, Some(port))) = own {
+            return self.dial_denial(host, *port);
+        }
+        let asked = format!("looking up {host} is not granted");
+        if own.is_some() {
+            return format!("{asked}: add `\"self:PORT\"` to `grants.dial` under [readiness]");
+        }
+        if !is_sidecar_host(host) {
+            return format!("{asked}, and cannot be: a probe finds the context's host, or another sidecar, by its name");
+        }
+        format!(
+            "{asked}: if {host} is a sidecar of this launch, add `\"{host}:PORT\"` to `grants.dial` under [readiness]"
+        )
+    }
+
+    /// Notes what the guest's own sockets were denied.
     pub fn note_denied_socket(&mut self) {
-        let denied = *self.traces.socket_denied.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(address) = denied else { return };
-        // Sockets know addresses only: whose it is tells which grant is missing.
-        let places = self.powers.targets.0.iter();
-        let mut hosts = places.filter(|(_, place)| place.is_some_and(|place| place.ip() == address.ip()));
-        let host = hosts.next().map_or_else(|| address.ip().to_string(), |((host, _), _)| host.clone());
-        let what = self.dial_denial(&host, address.port());
+        let denied = self.traces.socket_denied.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(denied) = denied else { return };
+        let what = match &denied {
+            DeniedSocket::Connect(address) => {
+                // Sockets know addresses only: whose it is tells which grant is missing.
+                let places = self.powers.targets.0.iter();
+                let mut hosts =
+                    places.filter(|(_, place)| place.is_some_and(|place| place.ip() == address.ip()));
+                let host =
+                    hosts.next().map_or_else(|| address.ip().to_string(), |((host, _), _)| host.clone());
+                self.dial_denial(&host, address.port())
+            }
+            DeniedSocket::Lookup(name) => self.lookup_denial(name),
+            DeniedSocket::Listen | DeniedSocket::Udp => {
+                format!("{denied} is not granted, and cannot be: a probe only connects, and only over TCP")
+            }
+        };
         drop(self.not_granted(&what));
     }
 

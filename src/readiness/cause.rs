@@ -146,6 +146,15 @@ pub struct Evidence<'a> {
     pub by_health: bool,
 }
 
+/// What stands between what was denied and the line that grants it.
+const GRANT_IT: &str = " is not granted: ";
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
 impl Cause {
     /// The stable name.
     #[must_use]
@@ -245,7 +254,10 @@ impl Cause {
                     limit(*start_period)
                 )
             }
-            Self::NotGranted { what } => format!("the probe was not granted what it asked for: {what}"),
+            Self::NotGranted { what } => {
+                let asked = what.split_once(GRANT_IT).map(|(asked, _)| format!("{asked} is not granted"));
+                format!("a grant is missing: {}", asked.as_ref().unwrap_or(what))
+            }
             Self::ProbeBroken => "the probe itself is broken".to_owned(),
             Self::ProbeMemory => "the probe needs more memory than `limits.memory`".to_owned(),
             Self::OlderData { fields } => format!(
@@ -293,6 +305,7 @@ impl Cause {
             Self::ProbeTime => {
                 "It is the probe that takes long: one poll of it may take `limits.poll` under [readiness]."
             }
+            Self::NotGranted { what } => return what.split_once(GRANT_IT).map(|(_, step)| sentence(step)),
             Self::ShellMissing { instead } => return Some(format!("Let a shell read it: `{instead}`.")),
             _ => return None,
         };

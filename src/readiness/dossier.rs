@@ -126,7 +126,7 @@ pub struct Dossier {
 }
 
 impl Dossier {
-    /// Completes the evidence from the engine; what cannot be had is left out. Processes of containers that are
+    /// Completes the evidence from the engine; what is unavailable is left out. Processes of containers that are
     /// proven to be on this host are looked at here.
     pub async fn collect(
         mut self,
@@ -201,7 +201,7 @@ impl Dossier {
         }
         match (self.code, &self.container) {
             (Code::SidecarExited | Code::NotReady, None) => {
-                say("Launch again: it is then made anew.");
+                say("Launch again: it is then recreated.");
                 return steps;
             }
             (Code::SidecarExited, Some(container)) if container.oom_killed => {
@@ -232,7 +232,12 @@ impl Dossier {
                 say("If it only needs longer, raise `timeout` under [readiness].");
             }
             (Code::ProbeFailed, _) => {
-                self.cause.as_ref().and_then(Cause::next_step).iter().for_each(|step| say(step));
+                let step = self.cause.as_ref().and_then(Cause::next_step);
+                step.iter().for_each(|step| say(step));
+                if matches!(self.cause, Some(Cause::NotGranted { .. })) && step.is_some() {
+                    steps.push(logs);
+                    return steps;
+                }
                 say("Correct [readiness] in its definition, or the image, and launch again.");
             }
             (Code::ProbeCrashed | Code::ProbeInvalid, _) => {

@@ -92,18 +92,21 @@ fn classify(ended: Result<ExecOutput, EngineError>) -> Outcome {
             } else {
                 &output.stdout
             });
-            match text.split_once("OCI runtime exec failed") {
-                Some(_) => Outcome::CannotRun(text.trim().to_owned()),
+            match why_not(&text) {
+                Some(why) => Outcome::CannotRun(why),
                 None => Outcome::Ended(output),
             }
         }
         Ok(output) => Outcome::Ended(output),
-        Err(error)
-            if error.kind == EngineErrorKind::Refused
-                && error.message.contains("OCI runtime exec failed") =>
-        {
-            Outcome::CannotRun(error.message)
-        }
-        Err(error) => Outcome::Failed(error),
+        Err(error) => match why_not(&error.message) {
+            Some(why) if error.kind == EngineErrorKind::Refused => Outcome::CannotRun(why),
+            _ => Outcome::Failed(error),
+        },
     }
+}
+
+/// Why the runtime cannot run a command, without what it begins each such message with; `None` for other texts.
+fn why_not(text: &str) -> Option<String> {
+    let (_, why) = text.split_once("OCI runtime exec failed: ")?;
+    Some(why.strip_prefix("exec failed: ").unwrap_or(why).trim().to_owned())
 }

@@ -102,7 +102,10 @@ pub(super) fn is_unhealthy(container: &Container) -> bool {
 
 pub(super) fn unhealthy(container: &Container) -> Ended {
     let run = container.health.as_ref().and_then(|health| health.runs.last());
-    let said = run.map(|(code, output)| format!(": its test exited with {code}: {}", output.trim()));
+    let said = run.map(|(code, output)| match output.trim() {
+        "" => format!(": its test exited with {code}"),
+        printed => format!(": its test exited with {code}: {printed}"),
+    });
     ended(Code::SidecarUnhealthy, format!("the engine reports it unhealthy{}", said.unwrap_or_default()))
 }
 

@@ -248,7 +248,7 @@ async fn an_image_is_pulled_with_progress_or_named_when_it_cannot_be() {
     bench.engine.change(|world| world.publish("far:1", Err(refused()), Vec::new()));
     let ended = bench.launch().await;
     assert_eq!(ended.codes(), ["image-denied"]);
-    assert_eq!(ended.message(), "the image `far:1` cannot be had: pull access denied");
+    assert_eq!(ended.message(), "image `far:1` is unavailable: pull access denied");
     assert!(bench.names().is_empty());
     let steps = vec![PullProgress { current: 1, total: 2 }, PullProgress { current: 2, total: 2 }];
     bench.engine.change(|world| world.publish("far:1", Ok(MemoryImage::default()), steps));

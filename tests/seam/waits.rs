@@ -22,7 +22,7 @@ async fn a_port_that_stays_closed_ends_at_the_timeout_with_what_was_tried() {
     assert_eq!(ended.codes(), ["not-ready"]);
     assert_eq!(
         ended.message(),
-        "sidecar `db` is not ready: the probe `tcp` did not say ready within 300ms: connection refused"
+        "sidecar `db` is not ready: the probe `tcp` did not succeed within 300ms: connection refused"
     );
     assert!(bench.container("db").is_some(), "it is left running for whoever looks into it");
 }

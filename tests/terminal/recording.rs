@@ -47,7 +47,7 @@ fn record(columns: u16) -> Option<Vec<Shot>> {
     Some(vec![
         ("The first launch, when it is over", shown(&first.stdout(), columns)),
         ("The same again: both sidecars are reused", shown(&again.stdout(), columns)),
-        ("A slow one, while it waits: one sidecar is made anew", early),
+        ("A slow one, while it waits: one sidecar is recreated", early),
         ("The same after three seconds", late),
         ("The same when it is over", shown(&slow.stdout(), columns)),
         ("A failing one", shown(&failed.stdout(), columns)),

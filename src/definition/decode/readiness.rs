@@ -285,7 +285,15 @@ fn built_in(
     grants: &Grants,
     reader: &mut Reader<'_>,
 ) {
-    let only_dials = *grants == Grants { dial: grants.dial.clone(), ..Grants::default() };
+    let may_dial = DIALLING.contains(&name) && names_a_port(table);
+    let unused = [
+        ("exec", grants.exec.is_empty()),
+        ("health", !grants.health),
+        ("logs", !grants.logs),
+        ("dirs", grants.dirs.is_empty()),
+        ("env", grants.env.is_empty()),
+    ];
+    let unused = unused.iter().find(|(_, is_absent)| !is_absent).map(|(kind, _)| *kind);
     for (key, reason) in [
         ("grants", "it is granted exactly what it needs"),
         ("sha256", "it comes with farrier itself"),
@@ -293,12 +301,16 @@ fn built_in(
     ] {
         let accepted = match key {
             "settings" => WITH_SETTINGS.contains(&name),
-            "grants" => DIALLING.contains(&name) && names_a_port(table) && only_dials,
+            "grants" => may_dial && unused.is_none(),
             _ => false,
         };
         if table.get(key).is_some() && !accepted {
+            let (key_told, reason) = match unused {
+                Some(kind) if key == "grants" && may_dial => (format!("grants.{kind}"), "it only dials"),
+                _ => (key.to_owned(), reason),
+            };
             let message =
-                format!("`{field}.{key}` is not accepted with the built-in probe `{name}`: {reason}");
+                format!("`{field}.{key_told}` is not accepted with the built-in probe `{name}`: {reason}");
             let hint = "Remove it, or name a custom probe.";
             let problem = Problem::error(Code::ConflictingFields, message).hint(hint);
             reader.report(problem, table.key_span(key));

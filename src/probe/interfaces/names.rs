@@ -1,6 +1,7 @@
 //! `wasi:sockets/ip-name-lookup`: names of granted sidecars, and no others. Nothing is ever asked of DNS.
 
 use std::net::IpAddr;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::vec;
 
@@ -12,8 +13,9 @@ use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, HostNetwork, IpAddress, Network};
 use wasmtime_wasi::p2::{DynPollable, IoError, Pollable, SocketError, subscribe};
 
+use super::denied::DeniedSocket;
 use super::wasi::Traces;
-use super::{HostState, Sockets, Targets};
+use super::{HostState, Sockets, Targets, shown_host};
 
 /// Our resolver, as the linker knows it.
 pub struct Resolver;
@@ -39,6 +41,11 @@ impl Lookup<'_> {
             sockets: state.powers.sockets,
             traces: &state.traces,
         }
+    }
+
+    /// Notes what was denied, for whoever explains a failure.
+    pub fn note(&self, what: DeniedSocket) {
+        *self.traces.socket_denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
     }
 
     /// The addresses of a granted sidecar. A literal is an address already, and of use only where it is one of
@@ -102,6 +109,10 @@ impl Host for Lookup<'_> {
         }
         let addresses = self.addresses(&name);
         if addresses.is_empty() {
+            // A granted sidecar may have no address yet.
+            if !self.targets.0.keys().any(|(host, _)| *host == name) {
+                self.note(DeniedSocket::Lookup(shown_host(&name)));
+            }
             return Err(ErrorCode::NameUnresolvable.into());
         }
         let answers = self.table.push(Answers(addresses.into_iter()))?;

@@ -18,6 +18,7 @@ use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
+use super::denied::DeniedSocket;
 use super::names;
 use super::output::Output;
 use super::{HostState, Powers, Sockets};
@@ -34,8 +35,8 @@ pub struct Traces {
     pub stderr: Output,
     /// Whether it used a socket where sockets do not lead to the sidecars.
     pub socket_refused: Arc<AtomicBool>,
-    /// An address that it tried, and that was not granted.
-    pub socket_denied: Arc<Mutex<Option<SocketAddr>>>,
+    /// What it last tried with a socket, and was not granted.
+    pub socket_denied: Arc<Mutex<Option<DeniedSocket>>>,
 }
 
 impl WasiView for HostState {
@@ -57,10 +58,15 @@ fn context(powers: &Powers, traces: &Traces) -> WasiCtx {
     };
     let relayed = powers.sockets == Sockets::Relayed;
     let (refused, denied) = (Arc::clone(&traces.socket_refused), Arc::clone(&traces.socket_denied));
+    let deny = move |what| *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
     builder.socket_addr_check(move |address, usage| {
         let answer = match usage {
             // What every connect begins with: any address and port of the launcher's choice.
-            SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
+            SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => true,
+            SocketAddrUse::TcpBind | SocketAddrUse::TcpListen => {
+                deny(DeniedSocket::Listen);
+                false
+            }
             SocketAddrUse::TcpConnect if relayed => {
                 refused.store(true, Ordering::Relaxed);
                 false
@@ -68,7 +74,7 @@ fn context(powers: &Powers, traces: &Traces) -> WasiCtx {
             SocketAddrUse::TcpConnect => {
                 let granted = allowed.contains(&address);
                 if !granted {
-                    *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+                    deny(DeniedSocket::Connect(address));
                 }
                 granted
             }
@@ -120,9 +126,9 @@ pub fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     sockets::instance_network::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
     sockets::tcp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
     sockets::tcp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
-    // Guests' C library names both protocols; every use of this one is denied.
+    // Guests' C library names both protocols; every use of this one is denied, and noted.
     sockets::udp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
-    sockets::udp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    sockets::udp_create_socket::add_to_linker::<State, names::Resolver>(linker, names::Lookup::of)?;
     // The resolver is ours: the stock one must not be linked in any version.
     sockets::ip_name_lookup::add_to_linker::<State, names::Resolver>(linker, names::Lookup::of)
 }

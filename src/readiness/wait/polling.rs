@@ -270,7 +270,7 @@ fn too_late(condition: &Condition, answers: &Mutex<Answers>) -> Ended {
     let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
     let last = answers.seen.iter().max_by_key(|answer| answer.last);
     let last = last.map(|answer| format!(": {}", answer.text)).unwrap_or_default();
-    let reason = format!("the probe `{}` did not say ready within {timeout}{last}", condition.found.name);
+    let reason = format!("the probe `{}` did not succeed within {timeout}{last}", condition.found.name);
     ended(Code::NotReady, reason)
 }
 
