@@ -71,17 +71,15 @@ fn a_probe_reaches_another_sidecar_by_its_name_where_that_is_granted() {
     define(&scene, "db", "[\"wait\"]", &format!("{asks}\ngrants = {{ dial = [\"{cache}:7000\"] }}"));
     up(&scene, &[]).0.assert_code(0);
 
-    define(
-        &scene,
-        "db",
-        "[\"wait\"]",
-        &format!("{asks}\ngrants = {{ dial = [\"self\"] }}"),
-    );
+    define(&scene, "db", "[\"wait\"]", &format!("{asks}\ngrants = {{ dial = [\"self\"] }}"));
     let (outcome, events) = up(&scene, &[]);
     outcome.assert_code(125);
     let told = events.one("not-ready");
     assert_eq!(told["code"], "probe-failed", "{told:#}");
-    assert!(told["message"].as_str().is_some_and(|text| text.contains(&format!("`\"{cache}:PORT\"`"))), "{told:#}");
+    assert!(
+        told["message"].as_str().is_some_and(|text| text.contains(&format!("`\"{cache}:PORT\"`"))),
+        "{told:#}"
+    );
 }
 
 #[test]

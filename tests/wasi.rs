@@ -219,7 +219,9 @@ async fn without_a_grant_the_base_is_inert() {
         let polled = poll(attempt.clone(), &powers).await;
         assert!(pending(&polled).starts_with(answer), "{attempt}: {polled:?}");
     }
-    for attempt in [json!({"try": "connect", "with": "127.0.0.1:22"}), json!({"try": "resolve", "with": "localhost"})] {
+    for attempt in
+        [json!({"try": "connect", "with": "127.0.0.1:22"}), json!({"try": "resolve", "with": "localhost"})]
+    {
         let polled = poll(attempt.clone(), &powers).await;
         assert!(is_denied(&polled), "{attempt}: {polled:?}");
     }

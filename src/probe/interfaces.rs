@@ -263,7 +263,9 @@ impl HostState {
             return format!("{asked}: add `\"self:PORT\"` to `grants.dial` under [readiness]");
         }
         if !is_sidecar_host(host) {
-            return format!("{asked}, and cannot be: a probe finds the context's host, or another sidecar, by its name");
+            return format!(
+                "{asked}, and cannot be: a probe finds the context's host, or another sidecar, by its name"
+            );
         }
         format!(
             "{asked}: if {host} is a sidecar of this launch, add `\"{host}:PORT\"` to `grants.dial` under [readiness]"
