@@ -295,7 +295,7 @@ fn a_built_in_probe_says_which_grant_its_port_lacks() {
         for granted in ["self", "self:9001"] {
             let outcome =
                 readiness(probe, on, &format!("grants = {{ dial = [\"{granted}\"] }}")).assert_code(2);
-            assert!(outcome.stderr().contains("grants.dial = [\"self:9000\"]"), "{outcome}");
+            assert!(outcome.stdout().contains("grants.dial = [\"self:9000\"]"), "{outcome}");
         }
         for (port, grants, refused) in [
             (on, "dial = [\"self:9000\"], health = true", "grants.health"),
@@ -304,13 +304,13 @@ fn a_built_in_probe_says_which_grant_its_port_lacks() {
         ] {
             let outcome = readiness(probe, port, &format!("grants = {{ {grants} }}")).assert_code(2);
             let told = format!("readiness.{refused}` is not accepted with the built-in probe");
-            assert!(outcome.stderr().contains(&told), "{outcome}");
+            assert!(outcome.stdout().contains(&told), "{outcome}");
         }
     }
     let wrong = readiness("tcp", "settings = { port = 0 }", "").assert_code(2);
-    assert!(wrong.stderr().contains("a port is a number from 1 to 65535"), "{wrong}");
+    assert!(wrong.stdout().contains("a port is a number from 1 to 65535"), "{wrong}");
     let unknown = readiness("tcp", "settings = { host = \"x\" }", "").assert_code(2);
-    assert!(unknown.stderr().contains("unknown field `host`, expected `port`"), "{unknown}");
+    assert!(unknown.stdout().contains("unknown field `host`, expected `port`"), "{unknown}");
 }
 
 #[test]

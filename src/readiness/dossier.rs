@@ -233,7 +233,9 @@ impl Dossier {
             }
             (Code::ProbeFailed, _) => {
                 let step = self.cause.as_ref().and_then(Cause::next_step);
-                step.iter().for_each(|step| say(step));
+                if let Some(step) = &step {
+                    say(step);
+                }
                 if matches!(self.cause, Some(Cause::NotGranted { .. })) && step.is_some() {
                     steps.push(logs);
                     return steps;

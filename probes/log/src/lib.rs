@@ -256,7 +256,7 @@ mod tests {
         log.push("ready");
         log.extend(&noise[..MOST_WANTED as usize]);
         let wants =
-            |count: u32| Sidecar::new().settings(&format!("{{\"text\": \"ready\", \"count\": {count}}}"));
+            |count: u32| Sidecar::new().settings(format!("{{\"text\": \"ready\", \"count\": {count}}}"));
         assert_eq!(wants(1).logs(&log).check::<Log>(), Verdict::Ready, "at the beginning");
         assert_eq!(wants(1).logs(&log[1..=noise.len() + 1]).check::<Log>(), Verdict::Ready, "at the end");
         let sidecar = wants(2).logs(&log);
