@@ -39,11 +39,9 @@ fn a_probe_that_never_answers_is_told_as_such_when_the_deadline_passes() {
     let outcome = outcome.assert_code(125);
     let told = events.one("not-ready");
     assert_eq!(told["code"], "not-ready", "{outcome}");
-    assert!((1_800.0..7_000.0).contains(&number(&told["waited_ms"])), "{told:#}");
-    assert_eq!(
-        events.answers(),
-        ["the probe did not answer within 500ms", "the probe did not answer before the wait was over"]
-    );
+    assert!(number(&told["waited_ms"]) >= 1_800.0, "{told:#}");
+    // What the end of the wait cuts short is no answer.
+    assert_eq!(events.answers(), ["the probe did not answer within 500ms"]);
     assert!(outcome.stderr().contains("`limits.poll`"), "the limit is what to raise: {outcome}");
 }
 

@@ -265,7 +265,7 @@ fn mariadb_whose_accounts_are_for_other_hosts_is_waited_for() {
     let sql = |text: &str| {
         database.run(&["mariadb", "-uroot", "-S", "/run/mysqld/mysqld.sock", "-e", text]);
     };
-    sql("rename user root@'%' to root@localhost; drop user app@'%'; flush privileges");
+    sql("drop user root@'%'; drop user app@'%'; flush privileges");
     database.is_waited_for(
         "",
         "is not allowed to connect to this MariaDB server (make an account for '%')",

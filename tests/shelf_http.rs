@@ -68,8 +68,9 @@ fn a_port_for_tls_is_told_from_a_bad_request() {
     let Some(scene) = Scene::with_docker() else { return };
     let Some(image) = nginx_image() else { return };
     let pem = include_str!("servers/tls.pem");
-    let configuration = "events {} http { access_log off; server { listen 8080 ssl; ssl_certificate /tmp/pem; \
-                         ssl_certificate_key /tmp/pem; } }";
+    let configuration = "events {} http { access_log off; client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy; \
+                         fastcgi_temp_path /tmp/fastcgi; uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi; \
+                         server { listen 8080 ssl; ssl_certificate /tmp/pem; ssl_certificate_key /tmp/pem; } }";
     let script = "echo \"$PEM\" >/tmp/pem; echo \"$CONF\" >/tmp/conf; \
                   exec nginx -c /tmp/conf -g 'daemon off; pid /tmp/pid; error_log stderr;'";
     scene.define(

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::component::{ComponentError, ComponentFile};
+use super::limits::COMPONENT_BYTES;
 use crate::definition::ReadingBudget;
 
 /// What a file is, whatever it is called: device, inode, size and time of its last change.
@@ -50,7 +51,8 @@ impl ComponentReader {
                 _ => Ok(Arc::clone(known)),
             };
         }
-        self.budget.take_file(found.len())?;
+        // A larger file is refused without being read.
+        self.budget.take_file(found.len().min(COMPONENT_BYTES))?;
         let read = Arc::new(ComponentFile::pinned(Ok(file), pin)?);
         self.known().insert(identity, Arc::clone(&read));
         Ok(read)

@@ -143,7 +143,7 @@ impl Reading<'_> {
         if !found.is_file() {
             return Err(DirectoryError::NotAFile(shown()));
         }
-        self.budget.take_file(found.len())?;
+        self.budget.take_file(found.len().min(self.bytes_left + 1))?;
         let mut bytes = Vec::new();
         file.take(self.bytes_left + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         self.bytes_left = self.bytes_left.checked_sub(bytes.len() as u64).ok_or(DirectoryError::TooLarge)?;

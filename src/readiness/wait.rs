@@ -321,6 +321,7 @@ impl Wait<'_> {
 
     async fn run(&self, mut known: Option<Container>) -> Result<Container, Ended> {
         loop {
+            let was_known = known.is_some();
             let container = match known.take() {
                 Some(container) => container,
                 None => self.look_patiently().await?,
@@ -328,7 +329,14 @@ impl Wait<'_> {
             if container.status == Status::Restarting {
                 self.between_runs(&container).await?;
             } else if let Generation::Ready = self.generation(&container).await? {
-                return Ok(container);
+                if was_known && self.collected().iter().all(|answers| answers.attempts <= 1) {
+                    return Ok(container);
+                }
+                // If it ended meanwhile, another container may have got its address, and answered.
+                let now = self.look_patiently().await?;
+                if is_same_run(&container, &now, &self.shared.network) {
+                    return Ok(now);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::desk::{PLAIN, approve, declare, json, state, unattended};
-use crate::support::guest::{self, component, with_imports};
+use crate::support::guest::{self, component, validating, with_imports};
 use crate::support::{Layer, Scene};
 
 fn refused(scene: &Scene) -> String {
@@ -31,9 +31,8 @@ fn a_change_asks_again_and_is_named() {
     assert_eq!(state(&scene)["approved"], true, "a comment changes nothing");
 }
 
-/// A workspace probe that would break if it were run, with these lines under `[readiness]`.
+/// A workspace probe of these bytes, with this pin.
 fn declare_probe(scene: &Scene, bytes: &[u8], pin: &str) {
-    // The export promises `validate`, and has none: whoever links it notices.
     scene.define_in(Layer::Workspace, "mine.wasm", bytes);
     declare(
         scene,
@@ -48,11 +47,7 @@ fn pin(bytes: &[u8]) -> String {
 #[test]
 fn a_component_is_not_run_before_it_is_approved() {
     let scene = Scene::new().isolated();
-    let broken = component(&with_imports(
-        "",
-        guest::READY,
-        "(export \"farrier:probe/settings@0.1.0\" (instance $exported))",
-    ));
+    let broken = component(&with_imports("", guest::READY, &validating("")));
     declare_probe(&scene, &broken, &pin(&broken));
     let validate = || unattended(&scene, &["validate", "--format", "json"]).output();
     let report = json(&validate().assert_code(0));
