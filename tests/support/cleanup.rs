@@ -1,12 +1,13 @@
 //! Leaves the engine as it was before a scene.
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 
 use super::docker;
 
-/// Removes what carries the token in its name, or the label, or uses one of these networks or images.
-/// Failures are dropped: it runs while a test may be failing for a reason of its own.
-pub fn clean(token: &str, label: &str, networks: &BTreeSet<String>, images: &[String]) {
+/// Removes what carries the token in its name, or the label, or uses one of these networks or images, or was defined
+/// below this folder: a sidecar that left the networks of its harness is found by nothing else. Failures are dropped: it runs while a test may be failing for a reason of its own.
+pub fn clean(token: &str, label: &str, root: &Path, networks: &BTreeSet<String>, images: &[String]) {
     let (label, name) = (format!("label={label}"), format!("name={token}"));
     let mut filters = vec![name.clone(), label.clone()];
     filters.extend(networks.iter().map(|network| format!("network={network}")));
@@ -14,6 +15,7 @@ pub fn clean(token: &str, label: &str, networks: &BTreeSet<String>, images: &[St
     let containers: HashSet<String> = filters
         .iter()
         .flat_map(|filter| list(&["container", "ls", "--all", "--quiet", "--filter", filter]))
+        .chain(defined_below(root))
         .collect();
     let mut networks: HashSet<String> = [&name, &label]
         .into_iter()
@@ -28,6 +30,16 @@ pub fn clean(token: &str, label: &str, networks: &BTreeSet<String>, images: &[St
     remove(&["volume", "rm", "--force"], volumes);
     remove(&["network", "rm"], networks);
     remove(&["image", "rm", "--force"], images.to_vec());
+}
+
+/// The containers whose definitions lie below a folder.
+fn defined_below(root: &Path) -> Vec<String> {
+    let format = "{{.ID}} {{.Label \"farrier.definition\"}}";
+    let filter = "label=farrier.definition";
+    let all = docker::run(["container", "ls", "--all", "--filter", filter, "--format", format]);
+    let all = all.unwrap_or_default();
+    let lines = all.lines().filter_map(|line| line.split_once(' '));
+    lines.filter(|(_, file)| Path::new(file).starts_with(root)).map(|(id, _)| id.to_owned()).collect()
 }
 
 /// Once carried over a recreation, they are no longer anonymous to `docker rm --volumes`; their names tell.

@@ -192,7 +192,13 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         if self.with_docker {
-            cleanup::clean(&self.token, &self.label(), &self.networks.borrow(), &self.images.borrow());
+            cleanup::clean(
+                &self.token,
+                &self.label(),
+                self.root.path(),
+                &self.networks.borrow(),
+                &self.images.borrow(),
+            );
         }
     }
 }
