@@ -319,8 +319,10 @@ fn an_image_that_carries_farriers_labels_gains_nothing_by_them() {
     docker(["rm", "--force", &scene.container("db")]);
     let container = scene.container("db");
     scene.docker_run(["--name", &container, "--network", &network, &image, "wait"]);
-    assert_answered(scene.launch(scene.asking(&network, "db")).output());
-    assert_eq!(scene.take_decisions(), ["recreate: its configuration changed"]);
+    let stranger = identity(&container);
+    scene.launch(scene.asking(&network, "db")).output().assert_code(125);
+    assert_eq!(scene.take_codes(), ["name-taken"]);
+    assert_eq!(identity(&container), stranger);
 }
 
 #[test]
