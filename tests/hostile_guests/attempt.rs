@@ -44,6 +44,8 @@ pub enum Expected {
     Told,
     /// It gives up, and says why.
     Failed(&'static str),
+    /// It is kept from it: by farrier, which ends the wait, or by its language's library before that.
+    Denied,
     /// It did no harm.
     Ready,
     /// Either of both, as memory and time have it.
@@ -293,6 +295,12 @@ impl Attempt {
             | (Expected::Failed(words), Ok(Verdict::Failed(line))) => (line.as_str(), line.contains(words)),
             (Expected::Pending(words), Ok(Verdict::Pending { reason, .. })) => {
                 (reason.as_str(), reason.contains(words))
+            }
+            (Expected::Denied, Ok(Verdict::Failed(line))) => {
+                (line.as_str(), line.contains(" is not granted"))
+            }
+            (Expected::Denied, Ok(Verdict::Pending { reason, .. })) => {
+                (reason.as_str(), reason.starts_with("error: "))
             }
             (Expected::Told, Ok(Verdict::Pending { reason, .. })) => {
                 (reason.as_str(), reason.contains("TimedOut"))

@@ -9,7 +9,7 @@ use farrier::probe::interfaces::{Powers, Targets};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::attempt::Expected::{Crashed, Failed, Pending, Told};
+use super::attempt::Expected::{Crashed, Denied, Failed, Pending, Told};
 use super::attempt::{Attempt, Guest};
 
 /// Servers on this host.
@@ -160,7 +160,7 @@ pub async fn attempts() -> Vec<Attempt> {
     let language = Guest::standard(granting(&[("db", silent)]));
     for place in PLACES.iter().filter(|place| place.parse::<IpAddr>().is_err()) {
         let what = json!({"try": "resolve", "with": place});
-        attempts.push(language.tries(format!("resolves {place:?}"), &what, Pending("error: ")));
+        attempts.push(language.tries(format!("resolves {place:?}"), &what, Denied));
     }
     attempts
 }
