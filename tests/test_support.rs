@@ -65,7 +65,7 @@ fn a_running_program_can_be_watched_fed_and_signalled() {
     let waiting = Run::program(&scene, fixture_program()).arg("wait").spawn();
     waiting.signal(Signal::TERM);
     assert_output!(scene, waiting.wait(), @"
-    ended by signal 15
+    exit code 143
     --- stdout
     --- stderr
     ");

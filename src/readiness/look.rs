@@ -12,7 +12,7 @@ use crate::sidecar::{LABEL_HASH, LABEL_SIDECAR, Sidecar};
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// How long the engine may take to say that the kernel killed a container for memory. The engine learns that by another way
 /// than the end, on a busy machine seconds later; or never, if something else killed the container.
-const CAUSE_OF_END: Duration = Duration::from_secs(3);
+const CAUSE_OF_END: Duration = Duration::from_secs(10);
 /// How often the engine is asked meanwhile, beside its events.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
