@@ -100,8 +100,8 @@ mod tests {
     fn a_part_of_a_file_system_is_known_wherever_it_is_mounted() {
         let mounts = Mounts::parse(
             b"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
-              2 1 8:1 /work/my\\040shop/tongs /mnt/tongs rw - ext4 /dev/sda1 rw\n\
-              3 1 8:2 / /work/other rw - ext4 /dev/sdb1 rw\n\
+              2 1 8:1 /srv/my\\040shop/tongs /mnt/tongs rw - ext4 /dev/sda1 rw\n\
+              3 1 8:2 / /srv/other rw - ext4 /dev/sdb1 rw\n\
               4 1 8:2 /a /mnt/twice rw - ext4 /dev/sdb1 rw\n\
               5 1 8:1 /work /mnt/twice rw - ext4 /dev/sda1 rw\n\
               nonsense\n",
@@ -111,12 +111,12 @@ mod tests {
             path.zip(root).and_then(|(path, root)| path.within(&root))
         };
         for (path, root, expected) in [
-            ("/mnt/tongs", "/work/my shop", Some("tongs")),
-            ("/mnt/tongs/deep", "/work/my shop", Some("tongs/deep")),
-            ("/mnt/tongs", "/work/my", None),
-            ("/mnt/twice/my shop", "/work/my shop", Some("")),
-            ("/work/other", "/work", None),
-            ("/work/my shop", "/work", Some("my shop")),
+            ("/mnt/tongs", "/srv/my shop", Some("tongs")),
+            ("/mnt/tongs/deep", "/srv/my shop", Some("tongs/deep")),
+            ("/mnt/tongs", "/srv/my", None),
+            ("/mnt/twice/my shop", "/srv/my shop", Some("")),
+            ("/srv/other", "/work", None),
+            ("/srv/my shop", "/work", Some("my shop")),
         ] {
             assert_eq!(within(path, root), expected.map(PathBuf::from), "{path} in {root}");
         }
