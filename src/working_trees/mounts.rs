@@ -103,7 +103,7 @@ mod tests {
               2 1 8:1 /srv/my\\040shop/tongs /mnt/tongs rw - ext4 /dev/sda1 rw\n\
               3 1 8:2 / /srv/other rw - ext4 /dev/sdb1 rw\n\
               4 1 8:2 /a /mnt/twice rw - ext4 /dev/sdb1 rw\n\
-              5 1 8:1 /work /mnt/twice rw - ext4 /dev/sda1 rw\n\
+              5 1 8:1 /srv /mnt/twice rw - ext4 /dev/sda1 rw\n\
               nonsense\n",
         );
         let within = |path: &str, root: &str| {
@@ -115,8 +115,8 @@ mod tests {
             ("/mnt/tongs/deep", "/srv/my shop", Some("tongs/deep")),
             ("/mnt/tongs", "/srv/my", None),
             ("/mnt/twice/my shop", "/srv/my shop", Some("")),
-            ("/srv/other", "/work", None),
-            ("/srv/my shop", "/work", Some("my shop")),
+            ("/srv/other", "/srv", None),
+            ("/srv/my shop", "/srv", Some("my shop")),
         ] {
             assert_eq!(within(path, root), expected.map(PathBuf::from), "{path} in {root}");
         }
