@@ -58,7 +58,7 @@ impl Database {
         self.fails(settings, timeout, answer, None);
     }
 
-    /// The same, and the report names this cause.
+    /// Fails with this answer, and the report names this cause.
     fn fails_for(&self, settings: &str, timeout: &str, answer: &str, cause: &str) {
         self.fails(settings, timeout, answer, Some(cause));
     }

@@ -17,7 +17,7 @@ pub trait Subject {
     fn set_approval(&mut self, approval: Approval);
     /// What the workspace does with the sidecar, in one word.
     fn verb(&self) -> &'static str;
-    /// The same with the sidecar's name, as the beginning of a message.
+    /// Names the sidecar, as the beginning of a message.
     fn told(&self) -> String;
     /// What an approval is for.
     fn hash(&self) -> String;

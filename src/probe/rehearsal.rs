@@ -29,7 +29,7 @@ pub struct Rehearsal {
     pub stand: Stand,
     /// What it may do.
     pub granted: Rehearsed,
-    /// The same as its definition says it.
+    /// Its grants, as its definition declares them.
     pub grants: Arc<Grants>,
     /// Its settings as JSON.
     pub settings: String,

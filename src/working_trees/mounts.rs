@@ -33,7 +33,7 @@ pub struct Place<'a> {
 }
 
 impl Mounts {
-    /// Reads them; none where the system tells none.
+    /// Reads the mounts of this process; the list is empty if the system tells of none.
     pub fn read() -> Self {
         let mut bytes = Vec::new();
         let read = std::fs::File::open(MOUNTS).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));

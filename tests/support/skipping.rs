@@ -4,12 +4,12 @@ use std::io::Write;
 
 /// With the value 1, a test that cannot have its engine, or the images of real servers, fails.
 pub const REQUIRE_DOCKER: &str = "FARRIER_REQUIRE_DOCKER";
-/// The same for packages of Python's index.
+/// With the value 1, a test that cannot have packages of Python's index fails.
 pub const REQUIRE_PYPI: &str = "FARRIER_REQUIRE_PYPI";
-/// The same for a compiler with a WebAssembly target.
+/// With the value 1, a test that cannot have a compiler with a WebAssembly target fails.
 pub const REQUIRE_WASM: &str = "FARRIER_REQUIRE_WASM";
 
-/// The same for the shells that completions are tried in.
+/// With the value 1, a test that cannot have the shells that completions are tried in fails.
 pub const REQUIRE_SHELLS: &str = "FARRIER_REQUIRE_SHELLS";
 
 /// Says why the current test is skipped, past the test harness, which would swallow it.

@@ -91,7 +91,7 @@ const fn convert_listed_state(state: ContainerSummaryStateEnum) -> Status {
 
 /// More bytes than any image has: what an engine says beyond them is not counted on.
 const MOST_PULLED: u64 = 1 << 50;
-/// The same for its layers.
+/// More layers than any image has.
 const MOST_LAYERS: usize = 1_000;
 
 pub(super) fn convert_image(image: ImageInspect) -> Image {

@@ -22,7 +22,7 @@ pub(super) fn is_missing(command: &[String]) -> bool {
     is_line || command.iter().any(|word| OPERATORS.contains(&word.as_str()) || expands(word))
 }
 
-/// The same command for a shell to read, as a definition has it.
+/// Writes the command as a definition does if a shell is to read it.
 pub(super) fn with_one(command: &[String]) -> String {
     let line = serde_json::Value::String(command.join(" "));
     format!("command = [\"sh\", \"-c\", {line}]")
