@@ -14,9 +14,9 @@ const MOST_CHANGES: usize = 10;
 const MOST_ROWS: usize = 36;
 /// The most columns of a value before it is shortened.
 const LONGEST_VALUE: usize = 240;
-/// The most characters of a path that a question shows.
+/// The most columns of a path before it is shortened.
 const LONGEST_PATH: usize = 160;
-/// The most characters of a label that a question shows.
+/// The most columns of a label before it is shortened.
 const LONGEST_LABEL: usize = 48;
 /// How much of a digest tells two texts apart.
 const DIGITS: usize = 16;

@@ -139,6 +139,10 @@ fn a_definition_gives_check_its_settings_grants_and_limits() {
     let file = define("probe = \"./mine.wasm\"\ntimeout = \"300ms\"\nlimits = { poll = \"120ms\" }");
     let outcome = check(&file, &["--target", "localhost:1", "--watch"]).assert_code(1);
     assert!(outcome.stdout().contains("no answer within 120ms"), "{outcome}");
+    // Ready, but not as often in a row as it says: as in a launch, time is up first.
+    let file = define("probe = \"tcp\"\nsuccesses = 5\ninterval = \"300ms\"");
+    let outcome = check(&file, &["--target", &address, "--watch", "--timeout", "500ms"]).assert_code(1);
+    assert!(outcome.stdout().contains("ready"), "{outcome}");
     // What it grants and cannot be known here is asked for, all at once.
     let logs = component(&with_imports(guest::LOGS, guest::READY, ""));
     scene.define_in(Layer::User, "mine.wasm", logs);
