@@ -2,7 +2,8 @@
 
 use std::os::fd::AsFd;
 
-use rustix::process::{Pid, getpgid, getpgrp, getpid, getsid};
+use nix::unistd;
+use rustix::process::{Pid, getpid};
 use rustix::termios::tcgetpgrp;
 
 /// How many generations of processes are looked at: more than any real chain of shells has.
@@ -11,22 +12,39 @@ const MOST_GENERATIONS: usize = 64;
 /// Whether this process's group has the terminal; `None` if the file is not its controlling terminal.
 #[must_use]
 pub fn has_terminal(terminal: impl AsFd) -> Option<bool> {
-    tcgetpgrp(terminal).ok().map(|foreground| foreground == getpgrp())
+    tcgetpgrp(terminal).ok().map(|foreground| Some(foreground) == group_of(None))
+}
+
+/// The process group of a process, or of this one. `None` if the process has ended, or if its group was made outside
+/// this namespace of processes: such a group has no number here. The kernel then says 0, which rustix holds to be
+/// impossible (it panics, or worse); nix hands it on.
+#[must_use]
+pub fn group_of(process: Option<Pid>) -> Option<Pid> {
+    Pid::from_raw(unistd::getpgid(process.map(numbered)).ok()?.as_raw())
+}
+
+/// The session of a process, or of this one; `None` as for [`group_of`].
+fn session_of(process: Option<Pid>) -> Option<Pid> {
+    Pid::from_raw(unistd::getsid(process.map(numbered)).ok()?.as_raw())
+}
+
+fn numbered(process: Pid) -> unistd::Pid {
+    unistd::Pid::from_raw(process.as_raw_pid())
 }
 
 /// Whether this process leads its session: the kernel tells it alone that the terminal is gone.
 #[must_use]
 pub fn leads_session() -> bool {
-    getsid(None).is_ok_and(|session| session == getpid())
+    session_of(None) == Some(getpid())
 }
 
 /// Whether a shell could continue this process's group after a stop: an ancestor in the same session but another
 /// group. The kernel itself never stops a group without one.
 #[must_use]
 pub fn can_be_continued() -> bool {
-    let (group, session) = (getpgrp(), getsid(None).ok());
-    let outside = ancestors(getpid()).find(|ancestor| getpgid(Some(*ancestor)).ok() != Some(group));
-    outside.is_some_and(|shell| session.is_some() && getsid(Some(shell)).ok() == session)
+    let (group, session) = (group_of(None), session_of(None));
+    let outside = ancestors(getpid()).find(|ancestor| group_of(Some(*ancestor)) != group);
+    outside.is_some_and(|shell| session.is_some() && session_of(Some(shell)) == session)
 }
 
 /// Whether the process is `ancestor` or one of its descendants. False if it has ended already.

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io;
 
-use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 use signal_hook::consts::{SIGBUS, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGKILL, SIGPIPE, SIGSEGV, SIGSTOP};
 use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
@@ -201,13 +201,16 @@ impl Terminal {
     fn of(harness: Pid) -> Option<Self> {
         let file = File::open("/dev/tty").ok()?;
         let holder = tcgetpgrp(&file).ok()?;
-        let is_ours = holder == getpgrp() || getpgid(Some(harness)).ok() == Some(holder);
+        let is_ours =
+            [None, Some(harness)].iter().any(|process| job_control::group_of(*process) == Some(holder));
         is_ours.then_some(Self { file, holder })
     }
 
     /// A shell gives the terminal to farrier's process group. A harness that made one of its own had it before.
     fn give_back(&self) {
-        if job_control::has_terminal(&self.file) == Some(true) && self.holder != getpgrp() {
+        if job_control::has_terminal(&self.file) == Some(true)
+            && job_control::group_of(None) != Some(self.holder)
+        {
             let _ = tcsetpgrp(&self.file, self.holder);
         }
     }

@@ -2,7 +2,7 @@
 
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::support::{Running, Signal, wait_until};
+use crate::support::{Run, Running, Signal, wait_until};
 use crate::{PATIENT, children, scene_with_server};
 
 /// Every signal that can be caught and does not stand for a fault of the program itself, by number. Not SIGCHLD,
@@ -150,4 +150,29 @@ fn a_shell_stops_and_continues_the_job() {
     shell.wait_for_stdout("still-inside\r\n");
     shell.type_text("exit 3\n");
     shell.wait().assert_code(3);
+}
+
+/// As where a program is brought into a container from outside, or under `unshare` and `bwrap`: the kernel gives 0 for
+/// the group and the session of such a process.
+#[test]
+fn a_launch_whose_group_and_session_lie_outside_of_its_namespace_of_processes() {
+    let Some((scene, _)) = scene_with_server() else { return };
+    let unshared = |program: &str| {
+        let options = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", program];
+        Run::program(&scene, "unshare").args(options)
+    };
+    if unshared("true").output().code() != Some(0) {
+        crate::support::skipping::say_skipped("a namespace of processes, which this machine does not allow");
+        return;
+    }
+    let launch =
+        unshared(env!("CARGO_BIN_EXE_farrier")).args(["launch", "--", "sh", "-c", &reporting()]).spawn();
+    launch.wait_for_stdout("up");
+    let farrier = children(launch.id()).first().copied().expect("unshare runs farrier");
+    for number in [10, 20, 18, 12] {
+        kill(farrier, number);
+        launch.wait_for_stdout(&format!("got {number}."));
+    }
+    kill(farrier, 15);
+    launch.wait().assert_code(7);
 }
