@@ -29,7 +29,7 @@ fn wasmtime_version(lock: &Path) -> String {
 /// left empty, and the image's own nc, python3 or bash relays instead.
 fn compile_relay(manifest: &Path) {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("relay");
-    let source = manifest.join("src/relay/program.rs");
+    let source = manifest.join("src/reach/relay/program.rs");
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let compiled = variable("CARGO_CFG_TARGET_OS") == "linux"
         && Command::new(variable("RUSTC"))

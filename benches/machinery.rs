@@ -13,9 +13,9 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group};
 use farrier::definition::LayerDirectories;
 use farrier::definition::model::Limits;
+use farrier::engine::dialler::Direct;
 use farrier::probe::catalogue::built_in;
 use farrier::probe::component::ComponentFile;
-use farrier::probe::dialler::Direct;
 use farrier::probe::host::{LoadedProbe, ProbeHost, Verdict};
 use farrier::probe::interfaces::{Powers, Targets, types};
 

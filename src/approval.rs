@@ -21,38 +21,18 @@ mod terminal;
 use self::question::{Earlier, Question};
 use self::statement::Held;
 use self::store::{Entry, Store};
-pub use self::subject::{Disabled, Subject};
+pub use self::subject::Subject;
 use self::terminal::Terminal;
-use crate::apply::engine_problem;
-use crate::definition::model::Layer;
 use crate::engine::Engine;
-use crate::error::{Code, Failure, Problem};
+use crate::engine::problem::engine_problem;
 use crate::event::{Event, Reporter};
-use crate::preparation::Prepared;
-use crate::reconcile::{Wish, staleness};
-use crate::runtime::blocking;
-use crate::settings::Settings;
-use crate::shell::command_line;
-use crate::snapshot::Snapshot;
-
-/// Whether a sidecar may be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Approval {
-    /// Its layer is trusted.
-    Trusted,
-    /// Nobody approved it as it is.
-    Missing,
-    /// Somebody did.
-    Given,
-}
-
-impl Approval {
-    /// What holds of a layer before anybody is asked.
-    #[must_use]
-    pub const fn of(layer: Layer) -> Self {
-        if layer.is_trusted() { Self::Trusted } else { Self::Missing }
-    }
-}
+use crate::plan::reconcile::{Wish, staleness};
+use crate::plan::snapshot::Snapshot;
+use crate::preparation::settings::Settings;
+use crate::preparation::{Approval, Disabled, Prepared};
+use crate::report::error::{Code, Failure, Problem};
+use crate::report::shell::command_line;
+use crate::system::blocking::blocking;
 
 /// The approvals of one workspace.
 #[derive(Clone, Debug)]
@@ -319,7 +299,9 @@ pub fn not_run<S: Subject>(settings: &Settings, subjects: &mut [S]) -> Vec<Probl
     let (approvals, mut problems) = match recognised {
         Ok((approvals, warning)) => (Some(approvals), warning.into_iter().collect()),
         // `farrier approve` would fail for the same reason, whose hints say what to do.
-        Err(problem) => (None, vec![Problem { severity: crate::error::Severity::Warning, ..problem }]),
+        Err(problem) => {
+            (None, vec![Problem { severity: crate::report::error::Severity::Warning, ..problem }])
+        }
     };
     problems.extend(missing(subjects).map(|subject| {
         let name = subject.name();

@@ -1,363 +1,175 @@
-//! The command line: clap's types only. What commands do is in `commands`.
-
-mod managing;
-mod probe;
+//! The command line: options, settings, one file a command, and the way into them. Nothing else names clap, prints data
+//! or ends the program.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
 
-use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use clap_complete::ArgValueCandidates;
+use clap::Parser;
 
-use crate::commands::sidecar_names;
+use crate::cli::options::{Cli, Color, Command, LaunchOptions, OutputOptions};
+use crate::event::sinks::json::JsonSink;
+use crate::event::sinks::live::LiveSink;
+use crate::event::sinks::plain::{PlainSink, Verbosity};
+use crate::event::sinks::timings::TimingsSink;
+use crate::event::timings::history::History;
+use crate::event::{Event, Reporter, Sink};
+use crate::report::error::{Code, Failure, Problem};
+use crate::system::folders::own_folders;
+use crate::system::process_limits;
 
-pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, New, NewLayer, Ps, Schema, Shell};
-pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
+mod approve;
+mod completions;
+mod data;
+mod doctor;
+mod down;
+mod explain;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+mod launch;
+mod logs;
+mod man;
+mod managing;
+mod new;
+pub mod options;
+mod plan;
+mod probe;
+mod ps;
+pub(crate) mod runtime;
+mod schema;
+pub mod settings;
+mod unused_workspace;
+mod validate;
 
-/// Starts the sidecar containers that a harness needs, proves that each one is ready, then runs the harness.
-#[derive(Debug, Parser)]
-#[command(name = "farrier", version, max_term_width = 100, args_override_self = true, after_help = FIRST_STEPS)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-    /// How to say it.
-    #[command(flatten)]
-    pub output: OutputOptions,
-}
+pub(crate) use completions::sidecar_names;
+pub(crate) use explain::code_names;
 
-const FIRST_STEPS: &str = "\
-First steps:
-  farrier doctor                      check that this machine can launch
-  farrier new db --image postgres:16  write the definition of a sidecar
-  farrier validate                    check the definitions of sidecars
-  farrier plan                        see what a launch would do
-  farrier launch -- docker run IMAGE  start the sidecars, then the harness
-
-`farrier COMMAND --help` explains each command, with an example.";
-
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Start what is needed, wait until all of it is ready, run the command.
-    Launch(Launch),
-    /// Start what is needed and wait until all of it is ready.
-    Up(Up),
-    /// Write a commented definition to begin with.
-    New(New),
-    /// Print what launch would do and why; change nothing.
-    Plan(Plan),
-    /// Check definitions, probes and settings; no engine is needed.
-    Validate(Validate),
-    /// Approve definitions of the workspace, which are not trusted; list and revoke approvals.
-    Approve(Approve),
-    /// Write, build, look at and try probes; no engine is needed.
-    Probe(Probe),
-    /// List the sidecars that farrier manages.
-    Ps(Ps),
-    /// Print what a sidecar wrote.
-    Logs(Logs),
-    /// Remove sidecars.
-    Down(Down),
-    /// Check that this machine can launch, and say how to repair what is not right.
-    Doctor(Doctor),
-    /// Explain an error code, or list all.
-    Explain(Explain),
-    /// Print the JSON Schema of definitions, for editors.
-    Schema(Schema),
-    /// Print the script that lets a shell complete farrier's commands, options and sidecars.
-    Completions(Completions),
-    /// Write the manual pages into a folder.
-    #[command(hide = true)]
-    Man(Man),
-}
-
-/// How to say it.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputOptions {
-    /// Say more: probe answers (-v), what the host did (-vv).
-    #[arg(short, long, action = ArgAction::Count, global = true, env = "FARRIER_VERBOSE")]
-    pub verbose: u8,
-    /// Say only what went wrong; wins over -v.
-    #[arg(short, long, global = true, env = "FARRIER_QUIET", value_parser = FalseyValueParser::new())]
-    pub quiet: bool,
-    /// Whether to use colour.
-    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN", env = "FARRIER_COLOR")]
-    pub color: Color,
-}
-
-/// Whether to use colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-/// How probes reach a sidecar's port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Dialling {
-    /// From this host where it has a route, else through a relay container.
-    #[default]
-    Auto,
-    /// Through a relay container.
-    Relay,
-    /// Not at all: that the container runs is the check.
-    None,
-}
-
-/// The form of data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Human,
-    /// For scripts.
-    Json,
-}
-
-/// Where definitions come from; a later layer's definition replaces an earlier one's of the same name.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Definitions")]
-pub struct LayerOptions {
-    /// The user's definitions [default: farrier/sidecars in the configuration folder, ~/.config].
-    #[arg(
-        long,
-        alias = "user-tongs",
-        value_name = "DIR",
-        env = "FARRIER_USER_DIR",
-        allow_hyphen_values = true
-    )]
-    pub user_dir: Option<OsString>,
-    /// The organisation's definitions.
-    #[arg(
-        long,
-        alias = "org-tongs",
-        value_name = "DIR",
-        env = "FARRIER_ORG_DIR",
-        allow_hyphen_values = true
-    )]
-    pub org_dir: Option<OsString>,
-    /// The definitions of the repository that the launcher belongs to.
-    #[arg(
-        long,
-        alias = "repo-tongs",
-        value_name = "DIR",
-        env = "FARRIER_REPO_DIR",
-        allow_hyphen_values = true
-    )]
-    pub repo_dir: Option<OsString>,
-    /// The workspace's definitions, which are not trusted [default: .farrier/sidecars in the workspace].
-    #[arg(
-        long,
-        alias = "workspace-tongs",
-        value_name = "DIR",
-        env = "FARRIER_WORKSPACE_DIR",
-        allow_hyphen_values = true
-    )]
-    pub workspace_dir: Option<OsString>,
-    /// The checkout that is worked on [default: the nearest parent folder with a .git].
-    #[arg(long, value_name = "PATH", env = "FARRIER_WORKSPACE", allow_hyphen_values = true)]
-    pub workspace: Option<OsString>,
-    /// Work without a workspace.
-    #[arg(long, env = "FARRIER_NO_WORKSPACE", value_parser = FalseyValueParser::new())]
-    pub no_workspace: bool,
-}
-
-/// How workspace definitions come to be trusted.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Trust")]
-pub struct ApprovalOptions {
-    /// Ask nothing: what needs an answer is refused.
-    #[arg(long, env = "FARRIER_NO_PROMPT", value_parser = FalseyValueParser::new())]
-    pub no_prompt: bool,
-    /// Where approvals of workspace definitions are kept [default: farrier/approvals.json in the state folder,
-    /// ~/.local/state].
-    #[arg(long, value_name = "FILE", env = "FARRIER_APPROVALS", allow_hyphen_values = true)]
-    pub approvals: Option<OsString>,
-}
-
-/// How sidecars are started and waited for.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Launching")]
-pub struct LaunchOptions {
-    /// Make every sidecar anew.
-    #[arg(long, env = "FARRIER_RECREATE", value_parser = FalseyValueParser::new())]
-    pub recreate: bool,
-    /// The image that a relay container is made from [default: the harness's].
-    #[arg(
-        long,
-        alias = "anvil-image",
-        value_name = "IMAGE",
-        env = "FARRIER_PROBE_IMAGE",
-        allow_hyphen_values = true
-    )]
-    pub probe_image: Option<String>,
-    /// How probes reach a sidecar's port.
-    #[arg(long, value_enum, default_value_t, value_name = "HOW", env = "FARRIER_DIAL")]
-    pub dial: Dialling,
-    /// Trust.
-    #[command(flatten)]
-    pub approval: ApprovalOptions,
-    /// Write every event as a line of JSON; `-` is standard error.
-    #[arg(long, value_name = "FILE", env = "FARRIER_EVENTS", allow_hyphen_values = true)]
-    pub events: Option<PathBuf>,
-    /// Say where the start-up went, and how that compares with earlier launches.
-    #[arg(long, env = "FARRIER_TIMINGS", value_parser = FalseyValueParser::new())]
-    pub timings: bool,
-    /// Accepted from the Python launcher: it named the shape of MCP configuration.
-    #[arg(long, value_name = "NAME", hide = true, allow_hyphen_values = true, env = "FARRIER_HARNESS")]
-    pub harness: Option<String>,
-    /// Accepted from the Python launcher: it named the table of secret providers.
-    #[arg(long, value_name = "FILE", hide = true, allow_hyphen_values = true, env = "FARRIER_PROVIDERS")]
-    pub providers: Option<OsString>,
-}
-
-/// Options of `launch`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  farrier launch -- docker run --rm -it my-harness")]
-pub struct Launch {
-    /// Layers.
-    #[command(flatten)]
-    pub layers: LayerOptions,
-    /// Launching.
-    #[command(flatten)]
-    pub launch: LaunchOptions,
-    /// The harness: `docker run …`, or any command of this host.
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
-}
-
-/// Options of `up`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  farrier up -v")]
-pub struct Up {
-    /// Layers.
-    #[command(flatten)]
-    pub layers: LayerOptions,
-    /// Launching.
-    #[command(flatten)]
-    pub launch: LaunchOptions,
-}
-
-/// Options of `plan`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  farrier plan\n  farrier plan --format json -- docker run --rm my-harness"
-)]
-pub struct Plan {
-    /// The form of the plan.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
-    pub format: Format,
-    /// Layers.
-    #[command(flatten)]
-    pub layers: LayerOptions,
-    /// Launching.
-    #[command(flatten)]
-    pub launch: LaunchOptions,
-    /// The harness, whose network and engine decide.
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
-}
-
-/// Options of `validate`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  farrier validate --user-dir ./sidecars")]
-pub struct Validate {
-    /// The form of the report.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
-    pub format: Format,
-    /// Layers.
-    #[command(flatten)]
-    pub layers: LayerOptions,
-    /// Accepted so that the options of launch serve here too; of no effect.
-    #[command(flatten)]
-    pub launch: LaunchOptions,
-}
-
-/// Options of `approve`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  farrier approve db\n  farrier approve db --hash HEX")]
-pub struct Approve {
-    /// The sidecars to ask about [default: all that need an approval].
-    #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
-    pub names: Vec<String>,
-    /// Approve without a question, if this is the definition's hash.
-    #[arg(long, value_name = "HEX", requires = "names")]
-    pub hash: Option<String>,
-    /// List all approvals, of every workspace.
-    #[arg(long, conflicts_with_all = ["names", "hash"])]
-    pub list: bool,
-    /// Keep earlier approvals of the sidecar, too: for definitions that differ between branches.
-    #[arg(long, conflicts_with_all = ["list", "revoke"])]
-    pub keep_earlier: bool,
-    /// Take back the approvals of a sidecar of this workspace.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "hash", "list"])]
-    pub revoke: Option<String>,
-    /// The form of what is printed; `json` never asks.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
-    pub format: Format,
-    /// Layers.
-    #[command(flatten)]
-    pub layers: LayerOptions,
-    /// Trust.
-    #[command(flatten)]
-    pub approval: ApprovalOptions,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_definition_of_the_command_line_is_sound() {
-        Cli::command().debug_assert();
+/// Runs a command line, the program's name included, and returns the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = completions::complete(&arguments) {
+        return code;
     }
+    process_limits::survive_large_files();
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output, mistakes to standard error; a closed one is nobody's problem here.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(crate::report::exit::INVALID);
+        }
+    };
+    trace(&cli.output);
+    let starting = match &cli.command {
+        Command::Launch(options) => Some(&options.launch),
+        Command::Up(options) => Some(&options.launch),
+        _ => None,
+    };
+    let (reporter, result) = match reporter(&cli.output, starting) {
+        Ok(reporter) => {
+            let result =
+                dispatch(cli.command, &reporter, use_color(&cli.output, std::io::stdout().is_terminal()));
+            (reporter, result)
+        }
+        Err((reporter, problem)) => (reporter, Err(problem.into())),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            for problem in &failure.problems {
+                reporter.tell(&Event::Problem(problem));
+            }
+            failure.exit
+        }
+    }
+}
 
-    #[test]
-    fn the_python_launchers_spellings_are_accepted() {
-        let arguments = [
-            "farrier",
-            "launch",
-            "--user-tongs",
-            "u",
-            "--org-tongs",
-            "",
-            "--repo-tongs",
-            "r",
-            "--workspace-tongs",
-            "w",
-            "--workspace",
-            "p",
-            "--approvals",
-            "a",
-            "--providers",
-            "s",
-            "--harness",
-            "claude",
-            "--anvil-image",
-            "i",
-            "--no-prompt",
-            "--",
-            "docker",
-            "run",
-            "--rm",
-            "x",
-            "--",
-            "y",
-        ];
-        let cli = Cli::try_parse_from(arguments).expect("accepted");
-        let Command::Launch(launch) = cli.command else { panic!("launch") };
-        assert_eq!(launch.layers.user_dir, Some("u".into()));
-        assert_eq!(launch.layers.org_dir, Some("".into()));
-        assert_eq!(launch.launch.probe_image.as_deref(), Some("i"));
-        assert_eq!(launch.command, ["docker", "run", "--rm", "x", "--", "y"]);
+fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u8, Failure> {
+    match command {
+        Command::Launch(options) => launch::launch(&options, reporter),
+        Command::Up(options) => launch::up(&options, reporter),
+        Command::Plan(options) => plan::plan(&options, reporter),
+        Command::Validate(options) => validate::validate(&options, color),
+        Command::Approve(options) => approve::approve(&options, reporter),
+        Command::Probe(options) => probe::probe(&options, reporter),
+        Command::Ps(options) => ps::ps(&options, reporter),
+        Command::Logs(options) => logs::logs(&options, reporter),
+        Command::Down(options) => down::down(&options, reporter),
+        Command::Doctor(options) => doctor::doctor(&options),
+        Command::Explain(options) => explain::explain(&options),
+        Command::New(options) => new::new(&options),
+        Command::Schema(options) => Ok(schema::schema(&options)),
+        Command::Completions(options) => completions::completions(&options),
+        Command::Man(options) => man::man(&options),
+    }
+}
+
+/// Whether to use colour on a stream of which it is known whether it is a terminal.
+fn use_color(output: &OutputOptions, is_terminal: bool) -> bool {
+    match output.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && is_terminal,
+    }
+}
+
+fn reporter(
+    output: &OutputOptions,
+    starting: Option<&LaunchOptions>,
+) -> Result<Arc<Reporter>, (Arc<Reporter>, Problem)> {
+    let verbosity = match (output.quiet, output.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, 0) => Verbosity::Normal,
+        (_, 1) => Verbosity::Answers,
+        _ => Verbosity::Everything,
+    };
+    let events = starting.and_then(|options| options.events.as_deref());
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    let mut refused = None;
+    if let Some(path) = events {
+        match JsonSink::open(path) {
+            Ok(sink) => sinks.push(Box::new(sink)),
+            Err(error) => {
+                let message = format!("events cannot be written to {}: {error}", path.display());
+                refused = Some(
+                    Problem::error(Code::Usage, message).hint("Name a file in a folder that exists, or `-`."),
+                );
+            }
+        }
+    }
+    // Events on standard error are for a program: prose between them would spoil them.
+    if events != Some(Path::new("-")) {
+        let color = use_color(output, std::io::stderr().is_terminal());
+        // The host's own trace goes to standard error by itself, and would run into live lines.
+        let is_live = matches!(verbosity, Verbosity::Normal | Verbosity::Answers);
+        // Other commands print on the same terminal themselves.
+        if starting.is_some() && is_live && LiveSink::is_possible() {
+            sinks.push(Box::new(LiveSink::new(verbosity, color)));
+        } else {
+            sinks.push(Box::new(PlainSink::new(verbosity, color)));
+        }
+    }
+    if let Some(options) = starting {
+        let history = own_folders().1.map(|state| History::of(&state));
+        sinks.push(Box::new(TimingsSink::new(history, options.timings)));
+    }
+    let reporter = Arc::new(Reporter::new(sinks));
+    match refused {
+        None => Ok(reporter),
+        Some(problem) => Err((reporter, problem)),
+    }
+}
+
+/// The trace of farrier itself, where it was asked for.
+fn trace(output: &OutputOptions) {
+    if output.verbose >= 2 {
+        // Where nothing can be written, that cannot be told either: it must not end the launch.
+        let filter = tracing_subscriber::EnvFilter::new("warn,farrier=debug");
+        let _ = tracing_subscriber::fmt()
+            .log_internal_errors(false)
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .try_init();
     }
 }

@@ -1,5 +1,5 @@
 //! Everything that happens during a launch, as one stream of data. Producers know no terminal, sinks decide
-//! nothing.
+//! nothing. Problems, which other commands have too, are in `report`.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -9,14 +9,17 @@ use serde_json::Value;
 
 use self::record::ProblemRecord;
 use crate::engine::PullProgress;
-use crate::error::Problem;
-use crate::harness::watch::SidecarEnd;
-use crate::lock::Holder;
+use crate::event::failure::dossier::Dossier;
+use crate::event::failure::sidecar_end::SidecarEnd;
+use crate::event::failure::until::Until;
 use crate::plan::SidecarPlan;
-use crate::readiness::dossier::Dossier;
-use crate::readiness::until::Until;
+use crate::report::error::Problem;
+use crate::system::lock::Holder;
 
+pub mod failure;
 pub mod record;
+pub mod sinks;
+pub mod timings;
 
 /// The version of the JSON form. Fields are only added within one version.
 pub const SCHEMA: u32 = 1;

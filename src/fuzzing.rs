@@ -6,16 +6,17 @@
 mod corpora;
 
 pub use crate::approval::fuzzing::approval_store;
-pub use crate::commands::fuzzing::rendered_text;
+pub use crate::cli::fuzzing::rendered_text;
 pub use crate::definition::fuzzing::{definitions_toml, definitions_yaml, image_references, quantities};
 pub use crate::engine::docker::fuzzing::engine_answers;
 pub use crate::harness::fuzzing::harness_argv;
 pub use crate::probe::fuzzing::component_bytes;
-pub use crate::relay::fuzzing::relay_frames;
+pub use crate::reach::relay::fuzzing::relay_frames;
 
-use crate::definition::{escape_json, render};
-use crate::error::Problem;
 use crate::event::problem_json;
+use crate::report::error::Problem;
+use crate::report::escape::escape_json;
+use crate::report::snippet::render;
 
 /// A target: what it does with bytes.
 pub type Target = fn(&[u8]);

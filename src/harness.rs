@@ -9,6 +9,7 @@ pub(crate) mod fuzzing;
 pub mod names;
 pub mod nested;
 pub mod network_mode;
+pub mod reachability;
 pub mod run;
 pub mod signals;
 pub mod watch;

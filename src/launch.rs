@@ -1,4 +1,9 @@
-//! The launch, told from top to bottom.
+//! The launch, told from top to bottom: the way to an engine (`connection`), carrying a plan out (`apply`), and leaving
+//! what is others' (`departure`). What only decides is in `plan`, what waits in `readiness`.
+
+pub mod apply;
+pub mod connection;
+pub mod departure;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicUsize;
@@ -9,34 +14,36 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Applier, LaunchNetwork, engine_problem};
 use crate::approval;
-use crate::caches::Caches;
-use crate::caches::matches::MatchCache;
-use crate::connection::{Connected, Identity, connect_to_remembered};
-use crate::departure::Departure;
+use crate::engine::caches::Caches;
+use crate::engine::docker::proxies::Proxies;
+use crate::engine::problem::engine_problem;
 use crate::engine::{Container, Engine, address};
-use crate::error::{Code, Failure, Problem};
+use crate::event::failure::phase::Phase;
 use crate::event::{Event, Reporter};
-use crate::exit;
-use crate::lock::{Held, Holder, InUse, LockFolder, Released};
+use crate::harness::reachability::Meeting;
+use crate::launch::apply::{Applier, LaunchNetwork};
+use crate::launch::connection::{Connected, Identity, connect_to_remembered};
+use crate::launch::departure::Departure;
+use crate::manage::removal::networks::remove_unused;
+use crate::plan::reconcile::{Wish, reconcile};
+use crate::plan::sidecar::Sidecar;
+use crate::plan::snapshot;
 use crate::plan::{Action, NetworkPlan, Plan, SidecarPlan};
 use crate::preparation::Prepared;
+use crate::preparation::settings::Settings;
 use crate::probe::host::ProbeHost;
 use crate::probe::private_copies;
-use crate::proxies::Proxies;
-use crate::reachability::Meeting;
+use crate::reach::route::{Bridges, Route};
 use crate::readiness::barrier::{self, Ready, Together};
-use crate::readiness::phase::{Phase, Phases};
+use crate::readiness::matches::MatchCache;
+use crate::readiness::phase::Phases;
 use crate::readiness::powers::Neighbours;
 use crate::readiness::wait::{Condition, Loading, Waits};
 use crate::readiness::watch::Watch;
-use crate::reconcile::{Wish, reconcile};
-use crate::removal::networks::remove_unused;
-use crate::route::{Bridges, Route};
-use crate::settings::Settings;
-use crate::sidecar::Sidecar;
-use crate::snapshot;
+use crate::report::error::{Code, Failure, Problem};
+use crate::report::exit;
+use crate::system::lock::{Held, Holder, InUse, LockFolder, Released};
 
 /// What a launch works with.
 pub struct Launch {

@@ -1,10 +1,15 @@
-//! The plan: what will be done, and why. Data only; `reconcile` decides it, `apply` does it.
+//! The decision: what a definition means on an engine (`sidecar`), what the engine holds (`snapshot`), what to do about
+//! the difference (`reconcile`), and the plan, which is data only. Nothing here changes anything.
+
+pub mod reconcile;
+pub mod sidecar;
+pub mod snapshot;
 
 use std::fmt;
 
-use crate::definition::escape;
 use crate::engine::{Container, Mounted, Status};
-use crate::sidecar::FirstValues;
+use crate::plan::sidecar::FirstValues;
+use crate::report::escape::escape;
 
 /// Why an action is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,23 +1,24 @@
 //! Everything that is checked before an engine is touched: definitions, probes, settings, grants, and the
 //! harness's command. All problems are found, not only the first.
 
+pub mod settings;
+
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::approval::{Approval, Disabled};
 use crate::definition::model::Readiness;
-use crate::definition::{self, Definition, Layer, LayerReport, budget};
-use crate::error::{Code, Failure, Problem};
-use crate::exit;
+use crate::definition::{self, Definition, Disablement, Layer, LayerReport, budget};
 use crate::harness::argv::{self, Harness};
 use crate::harness::{names, run};
+use crate::plan::sidecar::Sidecar;
+use crate::preparation::settings::Settings;
 use crate::probe::catalogue::{self, FoundProbe};
 use crate::probe::folders::ProbeFolders;
 use crate::probe::host::{LoadError, ProbeHost};
-use crate::process_limits;
-use crate::settings::Settings;
-use crate::sidecar::Sidecar;
+use crate::report::error::{Code, Failure, Problem};
+use crate::report::exit;
+use crate::system::process_limits;
 
 /// A sidecar with its probes, in the order of its readiness conditions.
 #[derive(Debug)]
@@ -27,6 +28,34 @@ pub struct Prepared {
     /// One for each readiness condition.
     pub probes: Vec<FoundProbe>,
     /// Whether it may be started.
+    pub approval: Approval,
+}
+
+/// Whether a sidecar may be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// Its layer is trusted.
+    Trusted,
+    /// Nobody approved it as it is.
+    Missing,
+    /// Somebody did.
+    Given,
+}
+
+impl Approval {
+    /// What holds of a layer before anybody is asked.
+    #[must_use]
+    pub const fn of(layer: Layer) -> Self {
+        if layer.is_trusted() { Self::Trusted } else { Self::Missing }
+    }
+}
+
+/// A disabled sidecar of a trusted layer.
+#[derive(Clone, Debug)]
+pub struct Disabled {
+    /// What the workspace says.
+    pub disablement: Disablement,
+    /// Whether it is approved.
     pub approval: Approval,
 }
 

@@ -12,10 +12,10 @@ pub mod component;
 pub mod component_reader;
 pub mod contract;
 mod deadline;
-pub mod dialler;
 pub mod directories;
 pub mod encode;
 pub mod engines;
+pub mod executions;
 pub mod folders;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -29,6 +29,5 @@ pub mod numbered_log;
 pub mod platform;
 pub mod private_copies;
 pub mod project;
-pub mod rehearsal;
 pub mod turns;
 mod wasi_base;

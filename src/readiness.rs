@@ -1,20 +1,14 @@
-//! Readiness: when to poll (`schedule`), what ends a wait (`wait`, woken by `watch`), what to tell when it
-//! fails (`dossier`), the gate that executed commands pass (`executions`), and the last look at all sidecars before the
-//! harness starts (`barrier`).
+//! Readiness: when to poll (`schedule`), what ends a wait (`wait`, woken by `watch`), the last look at all sidecars before
+//! the harness starts (`barrier`), and a wait without an engine (`rehearsal`).
 
 pub mod barrier;
 pub(crate) mod busy;
-pub mod cause;
-pub mod dossier;
-mod excerpt;
-pub mod executions;
-pub mod listeners;
 mod look;
-mod older_data;
+pub mod matches;
 pub mod phase;
 pub mod powers;
-mod report;
+pub mod rehearsal;
 pub mod schedule;
-pub mod until;
+mod until;
 pub mod wait;
 pub mod watch;

@@ -1,5 +1,6 @@
 //! What the sources promise about themselves: rules that can be read off the text.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
@@ -45,15 +46,15 @@ fn only_probes_name_wasmtime() {
 #[test]
 fn only_commands_that_print_data_use_standard_output() {
     assert_eq!(
-        strangers("stdout().lock()", &["src/commands/data.rs", "src/relay/program.rs"]),
+        strangers("stdout().lock()", &["src/cli/data.rs", "src/reach/relay/program.rs"]),
         Vec::<PathBuf>::new()
     );
 }
 
 #[test]
 fn every_error_code_is_reported_somewhere() {
-    let elsewhere = ["src/error.rs", "src/exit.rs", "src/explanation"];
-    let unused: Vec<_> = farrier::error::Code::ALL
+    let elsewhere = ["src/report/error.rs", "src/report/exit.rs", "src/report/explanation"];
+    let unused: Vec<_> = farrier::report::error::Code::ALL
         .iter()
         .filter(|code| {
             let name = format!("Code::{code:?}");
@@ -64,7 +65,7 @@ fn every_error_code_is_reported_somewhere() {
             })
         })
         .collect();
-    assert_eq!(unused, Vec::<&farrier::error::Code>::new());
+    assert_eq!(unused, Vec::<&farrier::report::error::Code>::new());
 }
 
 #[test]
@@ -76,4 +77,77 @@ fn no_file_is_too_long_to_read() {
         .filter(|(_, lines)| *lines >= 600)
         .collect();
     assert_eq!(long, Vec::new());
+}
+
+/// The folders of `src`, from the bottom to the top: each may use those before it, none those behind it. `fuzzing` is no
+/// part of the program.
+const ROOMS: &[&str] = &[
+    "report",
+    "system",
+    "engine",
+    "definition",
+    "probe",
+    "plan",
+    "event",
+    "reach",
+    "readiness",
+    "harness",
+    "preparation",
+    "approval",
+    "manage",
+    "launch",
+    "cli",
+];
+
+/// Where a folder of `src` stands among the rooms.
+fn floor(room: &str) -> Option<usize> {
+    ROOMS.iter().position(|known| *known == room)
+}
+
+/// The room that a file below `src` lies in.
+fn room_of(path: &Path) -> String {
+    let inside = path.strip_prefix("src").expect("below src");
+    let first = inside.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+#[test]
+fn every_file_lies_in_a_room() {
+    let outside: Vec<PathBuf> = sources("src")
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| !matches!(room_of(path).as_str(), "lib" | "main" | "fuzzing"))
+        .filter(|path| floor(&room_of(path)).is_none())
+        .collect();
+    assert_eq!(outside, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn no_room_uses_one_above_it() {
+    let mut upwards = Vec::new();
+    for (path, text) in sources("src") {
+        let Some(own) = floor(&room_of(&path)) else { continue };
+        let of_tests = |part: &OsStr| matches!(part.to_str(), Some("tests" | "tests.rs" | "fuzzing.rs"));
+        if path.iter().any(of_tests) {
+            continue;
+        }
+        // Unit tests stand at the end of their file.
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for (_, used) in
+            lines.flat_map(|line| line.match_indices("crate::").map(move |(at, _)| (at, &line[at + 7..])))
+        {
+            let room: String =
+                used.chars().take_while(|next| next.is_ascii_lowercase() || *next == '_').collect();
+            if floor(&room).is_some_and(|other| other > own) {
+                upwards.push(format!("{}: {room}", path.display()));
+            }
+        }
+    }
+    assert_eq!(upwards, Vec::<String>::new());
+}
+
+#[test]
+fn only_the_command_line_names_clap() {
+    assert_eq!(strangers("clap", &["src/cli.rs", "src/cli"]), Vec::<PathBuf>::new());
 }

@@ -185,7 +185,8 @@ fn whoever_waits_for_another_launch_says_so() {
         let hash = sha2::Sha256::digest(engine);
         hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>()
     };
-    let path = farrier::lock::folder().join(format!("farrier-{digest}.{}@lock", scene.container("db")));
+    let path =
+        farrier::system::lock::folder().join(format!("farrier-{digest}.{}@lock", scene.container("db")));
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
     assert!(!path.exists(), "the launch before left its lock behind");
     let taken = || {

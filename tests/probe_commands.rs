@@ -165,7 +165,7 @@ fn what_is_no_probe_is_told_at_once_by_every_command() {
 
 /// A definition whose probe is this one, pinned.
 fn definition(probe: &str) -> String {
-    let pin = farrier::sidecar::sha256_hex(ready());
+    let pin = farrier::system::digest::sha256_hex(ready());
     format!(
         "lifecycle = \"shared\"\nimage = \"example\"\n[interface]\nkind = \"none\"\n\
          [readiness]\nprobe = \"{probe}\"\nsha256 = \"{pin}\"\n"

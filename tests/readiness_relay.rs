@@ -188,7 +188,7 @@ fn foreign(scene: &Scene, image: &str) -> String {
     let architecture = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
     let container = docker(["create", "--label", &scene.label(), image, "none"]);
     let layer = Command::new("docker").args(["export", &container]).output().expect("docker runs").stdout;
-    let digest = farrier::sidecar::sha256_hex(&layer);
+    let digest = farrier::system::digest::sha256_hex(&layer);
     let configuration = serde_json::json!({
         // An image of this scene's own: what is removed with it must not be another scene's.
         "architecture": architecture, "os": "linux", "config": {"Labels": {"scene": scene.token()}},
@@ -253,8 +253,8 @@ fn relayed_by(scene: &Scene, image: &str) -> String {
 /// the answers of many lines at once.
 async fn exchange(scene: &Scene, image: &str) {
     use farrier::engine::address::{Choice, Environment, resolve};
+    use farrier::engine::dialler::DialError;
     use farrier::engine::{Engine, docker::DockerEngine};
-    use farrier::probe::dialler::DialError;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let network = scene.network("net");
@@ -294,7 +294,7 @@ async fn exchange(scene: &Scene, image: &str) {
     let engine: std::sync::Arc<dyn Engine> =
         std::sync::Arc::new(DockerEngine::open(&found).expect("an engine"));
     let architecture = engine.info().await.expect("an engine").architecture;
-    let relay = farrier::relay::start(&engine, &network, image, &architecture).await.expect("a relay");
+    let relay = farrier::reach::relay::start(&engine, &network, image, &architecture).await.expect("a relay");
 
     let limit = Duration::from_secs(5);
     assert!(matches!(relay.connect(at(7002), limit).await.err(), Some(DialError::Refused)));

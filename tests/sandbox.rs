@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use farrier::definition::model::Limits;
+use farrier::engine::dialler::{ByteStream, DialError, Dialler};
 use farrier::probe::catalogue::built_in;
 use farrier::probe::component::ComponentFile;
-use farrier::probe::dialler::{ByteStream, DialError, Dialler};
 use farrier::probe::host::{LoadedProbe, Polled, ProbeHost, Verdict};
 use farrier::probe::interfaces::{Powers, Targets, types};
 use futures_util::poll as poll_once;

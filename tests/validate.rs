@@ -259,7 +259,7 @@ fn a_probe_that_is_no_regular_file_is_not_waited_for() {
 #[test]
 fn a_pin_must_match_and_a_missing_one_is_told_with_the_digest() {
     let bytes = component(&guest::guest(guest::READY));
-    let digest = farrier::sidecar::sha256_hex(&bytes);
+    let digest = farrier::system::digest::sha256_hex(&bytes);
     let report = |rest: &str, code: i32| {
         let scene = Scene::new();
         with_probe(&scene, &bytes, rest);

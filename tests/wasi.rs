@@ -12,9 +12,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use farrier::definition::model::Limits;
+use farrier::engine::dialler::Sockets;
 use farrier::probe::component::ComponentFile;
 use farrier::probe::host::{LoadedProbe, Polled, ProbeHost, Verdict};
-use farrier::probe::interfaces::{Powers, Sockets, Targets, types};
+use farrier::probe::interfaces::{Powers, Targets, types};
 use serde_json::{Value, json};
 use support::guest::built;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

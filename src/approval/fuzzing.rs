@@ -9,13 +9,13 @@ use super::question::{Earlier, Question};
 use super::statement::{Held, Statement};
 use super::store::{Content, Entry, Store, written};
 use crate::definition::model::{Definition, ProbeReference, Readiness};
+use crate::definition::working_trees::WorkingTrees;
 use crate::fuzzing::{assert_shown, assert_told};
+use crate::plan::sidecar::{Scopes, Sidecar};
 use crate::preparation::Prepared;
 use crate::probe::catalogue::{FoundProbe, built_in};
 use crate::probe::component::ComponentFile;
 use crate::probe::grants::{effective, interfaces};
-use crate::sidecar::{Scopes, Sidecar};
-use crate::working_trees::WorkingTrees;
 
 /// As narrow as terminals get, where breaking lines matters most.
 const COLUMNS: usize = 40;

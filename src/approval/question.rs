@@ -5,8 +5,8 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use super::statement::{Line, Statement};
-use crate::definition::escape;
-use crate::sidecar::sha256_hex;
+use crate::report::escape::escape;
+use crate::system::digest::sha256_hex;
 
 /// How many changed lines are named at once.
 const MOST_CHANGES: usize = 10;

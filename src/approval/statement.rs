@@ -2,10 +2,10 @@
 
 use crate::definition::model::{Definition, DialGrant, Disablement, Interface, Mount, Readiness};
 use crate::definition::qualified_image;
-use crate::elapsed::limit;
 use crate::preparation::Prepared;
 use crate::probe::catalogue::FoundProbe;
-use crate::sidecar::sha256_hex;
+use crate::report::elapsed::limit;
+use crate::system::digest::sha256_hex;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -314,11 +314,11 @@ fn grants(found: &FoundProbe, definition: &Definition) -> Vec<(&'static str, Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::approval::Approval;
     use crate::definition::{LayerDirectories, load};
+    use crate::plan::sidecar::{Scopes, Sidecar};
+    use crate::preparation::Approval;
     use crate::probe::catalogue::find;
     use crate::probe::folders::ProbeFolders;
-    use crate::sidecar::{Scopes, Sidecar};
 
     /// The statement about a definition with these lines in its top table and under its readiness.
     fn statement(top: &str, readiness: &str) -> Statement {

@@ -13,12 +13,12 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::elapsed::limit;
-use crate::error::{Code, Problem};
-use crate::private_files::{create_private_folders, is_roots, private_temporary_file};
-use crate::settings::checkout_of;
-use crate::shell::{chmod, command_line};
-use crate::working_trees::WorkingTrees;
+use crate::definition::working_trees::WorkingTrees;
+use crate::preparation::settings::checkout_of;
+use crate::report::elapsed::limit;
+use crate::report::error::{Code, Problem};
+use crate::report::shell::{chmod, command_line};
+use crate::system::private_files::{create_private_folders, is_roots, private_temporary_file};
 
 /// What the file says it is.
 const FORMAT: &str = "farrier-approvals";

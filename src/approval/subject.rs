@@ -1,11 +1,10 @@
 //! What a person approves: a sidecar of the workspace, or that the workspace disables a trusted one.
 
-use super::Approval;
 use super::fingerprint::{Attachment, fingerprint, fingerprint_of};
 use super::statement::{Held, Statement};
 use crate::definition::Disablement;
-use crate::error::Place;
-use crate::preparation::Prepared;
+use crate::preparation::{Approval, Disabled, Prepared};
+use crate::report::error::Place;
 
 /// Something of the workspace that has no effect before it is approved.
 pub trait Subject {
@@ -70,15 +69,6 @@ impl Subject for Prepared {
             format!("`{name}` comes from the workspace and is not approved, so its component was not run")
         }
     }
-}
-
-/// A disabled sidecar of a trusted layer.
-#[derive(Clone, Debug)]
-pub struct Disabled {
-    /// What the workspace says.
-    pub disablement: Disablement,
-    /// Whether it is approved.
-    pub approval: Approval,
 }
 
 impl Subject for Disabled {

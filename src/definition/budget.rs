@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::elapsed::limit;
-use crate::error::{Code, Problem};
+use crate::report::elapsed::limit;
+use crate::report::error::{Code, Problem};
 
 /// Bytes of all files: a dozen components of Python, which are the largest, have 450 MB.
 const BYTES: u64 = 512 << 20;

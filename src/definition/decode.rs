@@ -25,7 +25,7 @@ use super::model::{Definition, Layer, Lifecycle};
 use super::node::{Entry, Node, ScalarKind, Value};
 use super::read::Access;
 use super::schema::DefinitionFile;
-use crate::error::{Code, Place, Problem, Source};
+use crate::report::error::{Code, Place, Problem, Source};
 
 /// What a file declares.
 #[derive(Debug)]

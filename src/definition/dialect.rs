@@ -1,7 +1,7 @@
 //! Hints speak the language of the file that they are about. They are written with TOML between backticks; for a YAML
 //! file its keys and values are written as YAML has them.
 
-use crate::error::Problem;
+use crate::report::error::Problem;
 
 /// The problem with its hints in the language of its file.
 #[must_use]
@@ -75,7 +75,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::error::{Code, Place};
+    use crate::report::error::{Code, Place};
 
     #[test]
     fn toml_in_hints_becomes_yaml() {

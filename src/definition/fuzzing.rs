@@ -11,10 +11,10 @@ use super::{
     toml, variable_token, yaml,
 };
 use crate::approval::fuzzing::assert_asked;
-use crate::elapsed::limit;
-use crate::error::{Problem, Source};
 use crate::fuzzing::{assert_shown, assert_told};
-use crate::sidecar::{Scopes, Sidecar};
+use crate::plan::sidecar::{Scopes, Sidecar};
+use crate::report::elapsed::limit;
+use crate::report::error::{Problem, Source};
 
 /// The levels that the parser of TOML lets nest.
 const TOML_DEPTH: usize = 128;

@@ -15,8 +15,8 @@ use super::decode::{Declaration, decode};
 use super::dialect::in_the_files_language;
 use super::model::{Definition, Disablement, Layer};
 use super::{ReadingBudget, budget, read, rules};
-use crate::error::{Code, Place, Problem, Source};
-use crate::working_trees::WorkingTrees;
+use crate::definition::working_trees::WorkingTrees;
+use crate::report::error::{Code, Place, Problem, Source};
 
 /// How many problems of one file are kept.
 const MOST_PROBLEMS: usize = 100;

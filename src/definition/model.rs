@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::declared::Declared;
 use super::read::Access;
-use crate::error::{Place, Source};
+use crate::report::error::{Place, Source};
 
 /// Where a definition comes from; later ones win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

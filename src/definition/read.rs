@@ -11,9 +11,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::ReadingBudget;
-use crate::error::{Code, Place, Problem, Source};
-use crate::process_limits;
-use crate::shell::chmod;
+use crate::report::error::{Code, Place, Problem, Source};
+use crate::report::shell::chmod;
+use crate::system::process_limits;
 
 /// The largest file that is read, in bytes: a definition is a page of text.
 const MAX_BYTES: u64 = 1024 * 1024;

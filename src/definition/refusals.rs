@@ -1,7 +1,7 @@
 //! What is valid but not started: said before any engine is asked for anything.
 
 use super::model::{Definition, Interface, Lifecycle, Mount};
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// Everything in the merged definitions that this version does not start, each with its reason and way out.
 #[must_use]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::model::{Definition, DialGrant, Interface, Layer};
 use super::names::{container_token, is_sidecar_host, variable_token};
 use super::wellknown::is_asked_for;
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// Checks the merged definitions, sorted by name.
 pub fn check(definitions: &[Definition], problems: &mut Vec<Problem>) {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::error::{Code, Problem};
-use crate::sidecar::sha256_hex;
+use crate::report::error::{Code, Problem};
+use crate::system::digest::sha256_hex;
 
 /// The socket that Docker listens on where nothing else is said.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";

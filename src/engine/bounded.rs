@@ -15,7 +15,7 @@ use super::{
     EngineEvent, EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network,
     OutputRequest, PullProgress, Written,
 };
-use crate::elapsed::limit;
+use crate::report::elapsed::limit;
 
 /// How long an engine may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

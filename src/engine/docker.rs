@@ -36,6 +36,8 @@ mod create;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod output;
+pub mod proxies;
+pub mod registry;
 mod transport;
 
 /// How long the engine may take to begin an answer; creating a container on a busy disk takes tens of seconds.

@@ -23,7 +23,7 @@ use super::{
     EngineEvent, EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network,
     OutputRequest, PullProgress, Written,
 };
-use crate::sidecar::sha256_hex;
+use crate::system::digest::sha256_hex;
 
 mod containers;
 mod events;

@@ -5,12 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Event;
-use crate::elapsed::milliseconds;
-use crate::error::Problem;
-use crate::harness::watch::SidecarEnd;
-use crate::lock::Holder;
-use crate::readiness::cause::Cause;
-use crate::readiness::dossier::Dossier;
+use crate::event::failure::cause::Cause;
+use crate::event::failure::dossier::Dossier;
+use crate::event::failure::sidecar_end::SidecarEnd;
+use crate::report::elapsed::milliseconds;
+use crate::report::error::Problem;
+use crate::system::lock::Holder;
 
 /// One line of `--events`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::flag_scan::{Grammar, Scanned, scan};
 use super::network_mode::NetworkMode;
 use super::wrappers::{Wrapper, program_name, refuse_compose, refuse_other_tools};
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// The command behind `--`.
 #[derive(Clone, Debug, PartialEq, Eq)]

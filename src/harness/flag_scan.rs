@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::docker_flags::{CONTAINER, Flag, GLOBAL};
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// A command whose options are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

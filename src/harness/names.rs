@@ -4,7 +4,7 @@
 use super::argv::DockerRun;
 use super::network_mode::{self, NetworkMode};
 use crate::definition::Definition;
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// A name that means something else to the harness than to the network, and the option that says so.
 struct OwnName {

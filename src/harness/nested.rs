@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::wrappers::{self, Wrapper, program_name};
 use crate::definition::{Definition, variable_token};
 use crate::engine::CreatedContainer;
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// Programs whose `run` and `create` start containers.
 const ENGINES: &[&str] = &["docker", "podman", "podman-remote", "nerdctl", "finch"];

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// The network that a container harness declares.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use rustix::fs::Access;
 use rustix::process::Pid;
 
 use super::signals::{CaughtSignals, Job};
-use crate::error::{Code, Failure, Problem};
+use crate::report::error::{Code, Failure, Problem};
 
 /// The exit code where the command cannot be run, and where it is not found: the shell's.
 const NOT_EXECUTABLE: u8 = 126;

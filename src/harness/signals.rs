@@ -15,8 +15,8 @@ use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::{Cause, Chld, Origin};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::job_control;
-use crate::runtime::ignored_signals;
+use crate::system::ignored_signals::ignored_signals;
+use crate::system::job_control;
 
 /// The highest signal number of Linux.
 const HIGHEST: i32 = 64;

@@ -12,11 +12,12 @@ use rustix::process::Pid;
 
 use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, EngineEvent, Status};
+use crate::event::failure::cause::Cause;
+use crate::event::failure::sidecar_end::{SidecarEnd, shortened};
 use crate::event::{Event, Reporter};
-use crate::job_control;
-use crate::lock::LockFolder;
-use crate::readiness::cause::Cause;
-use crate::sidecar::LABEL_SIDECAR;
+use crate::plan::sidecar::LABEL_SIDECAR;
+use crate::system::job_control;
+use crate::system::lock::LockFolder;
 
 /// How long the engine may take for an answer about a sidecar that ended.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -38,51 +39,6 @@ const LOG_LINES: usize = 20;
 const LINE_LENGTH: usize = 1_000;
 /// The exit code of a program that was killed, for memory or by anybody.
 const KILLED: i64 = 137;
-
-/// A sidecar that ended while the harness ran.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SidecarEnd {
-    /// Its name.
-    pub sidecar: String,
-    /// Its container's name.
-    pub container: String,
-    /// Its exit code; `None` if the container is gone, or runs again already.
-    pub exit_code: Option<i64>,
-    /// The signal that ended it, as far as the exit code tells: `SIGKILL`.
-    pub signal: Option<String>,
-    /// Whether it runs again.
-    pub runs_again: bool,
-    /// Whether another farrier command stopped it: `farrier down --force`.
-    pub by_farrier: bool,
-    /// Why it ended; `None` if the engine did not tell.
-    pub cause: Option<Cause>,
-    /// Its newest log lines, the oldest first, shortened.
-    pub log: Vec<String>,
-}
-
-impl SidecarEnd {
-    /// Everything in one sentence, which may hold text of others.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        let mut text = format!("{} ended while the harness ran", self.sidecar);
-        match (&self.cause, self.exit_code) {
-            _ if self.by_farrier => text.push_str(": another farrier command stopped it"),
-            (Some(cause @ Cause::Exited { .. }), _) | (Some(cause), None) => {
-                text.push_str(&format!(": {}", cause.sentence()));
-            }
-            (Some(cause), Some(code)) => text.push_str(&format!(": {} (exit code {code})", cause.sentence())),
-            (None, Some(code)) => text.push_str(&format!(" (exit code {code})")),
-            (None, None) => {}
-        }
-        if self.runs_again {
-            text.push_str("; it runs again");
-        }
-        if let Some(words) = self.log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty()) {
-            text.push_str(&format!("; its last words: {}", shortened(words, 200)));
-        }
-        text
-    }
-}
 
 /// The sidecars of one launch, from the moment when all were ready.
 pub struct SidecarWatch {
@@ -346,11 +302,4 @@ fn visible_process(container: &Container) -> Option<Pid> {
 fn nanoseconds(moment: &str) -> i64 {
     let moment = moment.parse::<Timestamp>().unwrap_or_default();
     i64::try_from(moment.as_nanosecond()).unwrap_or_default()
-}
-
-fn shortened(text: &str, length: usize) -> String {
-    match text.char_indices().nth(length) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

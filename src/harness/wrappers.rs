@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// A program that runs the command in its arguments.
 #[derive(Debug)]

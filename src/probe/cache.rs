@@ -18,7 +18,7 @@ use wasmtime::component::Component;
 
 use super::component::ComponentFile;
 use super::engines::compile;
-use crate::private_files::{private_folder, write_atomically};
+use crate::system::private_files::{private_folder, write_atomically};
 
 type Authenticator = Hmac<Sha256>;
 

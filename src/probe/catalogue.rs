@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::definition::model::{Definition, Grants, ProbeReference, Readiness};
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 use super::component::{ComponentError, ComponentFile};
 use super::directories::{DirectoryCopy, DirectoryError};

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::platform::contains;
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// No WASI: what is built for it imports farrier's own interfaces and nothing else.
 pub const TARGET: &str = "wasm32-unknown-unknown";

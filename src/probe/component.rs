@@ -14,7 +14,7 @@ use super::complexity::{Complexity, TooComplex};
 use super::contract::{self, PACKAGE};
 use super::limits::COMPONENT_BYTES;
 use crate::definition::Exceeded;
-use crate::sidecar::sha256_hex;
+use crate::system::digest::sha256_hex;
 
 pub use super::contract::CONTRACT;
 

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::definition::model::{Definition, DirGrant};
 use crate::definition::{Exceeded, ReadingBudget};
-use crate::private_files::{create_private_file, create_private_folder};
+use crate::system::private_files::{create_private_file, create_private_folder};
 
 /// All files of one granted folder together.
 pub const DIRECTORY_BYTES: u64 = 16 << 20;

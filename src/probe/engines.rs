@@ -15,7 +15,7 @@ use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 use super::catalogue::is_built_in;
 use super::component::ComponentFile;
 use super::turns::TICK;
-use crate::process_limits;
+use crate::system::process_limits;
 
 /// Polls at once that a pool has room for at most; each takes 4 GiB of address space, whether or not it runs.
 const MOST_POLLS: u32 = 1_000;

@@ -12,8 +12,8 @@ use rustix::fs::OFlags;
 
 use super::component::{ComponentError, ComponentFile};
 use super::component_reader::ComponentReader;
+use crate::definition::working_trees::{Inside, WorkingTrees};
 use crate::definition::{Layer, LayerDirectories};
-use crate::working_trees::{Inside, WorkingTrees};
 
 /// Its name beside the definitions' folder.
 const FOLDER: &str = "probes";

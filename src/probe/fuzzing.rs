@@ -4,11 +4,11 @@ use super::complexity::Complexity;
 use super::component::{ComponentError, ComponentFile};
 use super::grants::ungranted;
 use super::metadata::{Producers, versions};
-use crate::commands::fuzzing::assert_inspected;
-use crate::error::Place;
+use crate::cli::fuzzing::assert_inspected;
 use crate::fuzzing::{assert_shown, assert_told};
 use crate::probe::capabilities::{capabilities, foreign, grant_line};
 use crate::probe::catalogue::not_a_probe;
+use crate::report::error::Place;
 
 /// What every component begins with.
 const PREAMBLE: [u8; 8] = *b"\0asm\x0d\0\x01\0";

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::definition::is_sidecar_host;
 use crate::definition::model::{Definition, DialGrant, DirGrant, Grants, ProbeReference, Readiness};
-use crate::error::{Code, Place, Problem};
+use crate::report::error::{Code, Place, Problem};
 
 use super::component::ComponentFile;
 use super::contract;

@@ -25,10 +25,10 @@ use super::limits::{
 };
 use super::turns::Turns;
 use crate::definition::model::Limits;
-use crate::elapsed::limit;
-use crate::error::{Code, Problem};
-use crate::process_limits;
-use crate::runtime::blocking;
+use crate::report::elapsed::limit;
+use crate::report::error::{Code, Problem};
+use crate::system::blocking::blocking;
+use crate::system::process_limits;
 
 /// Why a guest's own sockets lead nowhere.
 const SOCKETS_RELAYED: &str = "it uses sockets of its own (wasi:sockets), and here sidecars are reached through a \

@@ -9,7 +9,6 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
 use super::deadline::Deadline;
-use super::dialler::Dialler;
 use super::grants;
 use super::limits::{REASON_CHARACTERS, SummingLimiter};
 use super::memory::Memory;
@@ -19,7 +18,8 @@ use super::turns::Computing;
 use crate::definition::is_sidecar_host;
 use crate::definition::model::{DialGrant, Grants};
 use crate::engine::Engine;
-use crate::readiness::executions::Executions;
+use crate::engine::dialler::{Dialler, Sockets};
+use crate::probe::executions::Executions;
 
 pub mod denied;
 mod dial;
@@ -95,16 +95,6 @@ pub struct Powers {
     pub folders: Option<Arc<PrivateCopies>>,
     /// What it remembers from poll to poll of one run.
     pub memory: Memory,
-}
-
-/// Where sockets that a guest opens itself lead.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sockets {
-    /// To the granted addresses.
-    #[default]
-    Direct,
-    /// Nowhere: this host does not reach them, and only `dial` goes through a relay.
-    Relayed,
 }
 
 /// What a poll saw on the way to its verdict, for whoever explains a failure.

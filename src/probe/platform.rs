@@ -6,7 +6,7 @@
 use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
 use wasmparser::{Encoding, Import, Parser, Payload};
 
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// What the standard library says, what it then lacks, and what to use instead.
 const LACKS: [(&str, &str, &str); 2] = [

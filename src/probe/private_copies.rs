@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::directories::DirectoryCopy;
-use crate::private_files::{create_private_folder, private_folder};
-use crate::settings::own_folders;
+use crate::system::folders::own_folders;
+use crate::system::private_files::{create_private_folder, private_folder};
 
 /// The folder of the copies among what can be made again.
 const FOLDER: &str = "granted-folders";

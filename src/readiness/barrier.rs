@@ -7,12 +7,12 @@
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
 
-use super::dossier::Dossier;
 use super::look::ANSWER;
 use super::wait::{Wait, Waits};
 use crate::engine::bounded::within;
 use crate::engine::{Container, Listed, Status};
-use crate::sidecar::LABEL_SIDECAR;
+use crate::event::failure::dossier::Dossier;
+use crate::plan::sidecar::LABEL_SIDECAR;
 
 /// How many of a launch's sidecars are not ready yet.
 #[derive(Debug)]

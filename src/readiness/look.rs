@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::watch::Watch;
 use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, EngineResult, HealthStatus, Status};
-use crate::error::Code;
-use crate::sidecar::{LABEL_HASH, LABEL_SIDECAR, Sidecar};
+use crate::plan::sidecar::{LABEL_HASH, LABEL_SIDECAR, Sidecar};
+use crate::report::error::Code;
 
 /// How long one look may take: the connection may be one that a restart of the engine left dead.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use crate::definition::model::{DialGrant, Grants};
+use crate::engine::dialler::Sockets;
 use crate::engine::{Container, Engine, Status};
-use crate::probe::interfaces::{Powers, Sockets, Subject, Targets};
+use crate::plan::sidecar::Sidecar;
+use crate::probe::interfaces::{Powers, Subject, Targets};
 use crate::probe::memory::Memory;
 use crate::probe::numbered_log::NumberedLog;
 use crate::probe::private_copies::PrivateCopies;
-use crate::sidecar::Sidecar;
 
 use super::look::find;
 use super::wait::{Condition, Waits};
@@ -118,7 +119,7 @@ impl Waits {
 #[derive(Clone, Default)]
 pub(super) struct Way {
     /// How connections are made.
-    pub dialler: Option<Arc<dyn crate::probe::dialler::Dialler>>,
+    pub dialler: Option<Arc<dyn crate::engine::dialler::Dialler>>,
     /// Whether the guest's own sockets lead to the container too.
     pub sockets: Sockets,
     /// Copies of granted folders.

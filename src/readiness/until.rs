@@ -2,23 +2,8 @@
 
 use super::wait::Condition;
 use crate::definition::model::DialGrant;
-use crate::sidecar::Sidecar;
-
-/// The words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Until {
-    /// For the person at the terminal.
-    pub told: String,
-    /// For files, which are kept and passed on: without a command's arguments and a request's path, which may hold
-    /// passwords and tokens.
-    pub recorded: String,
-}
-
-impl From<String> for Until {
-    fn from(words: String) -> Self {
-        Self { recorded: words.clone(), told: words }
-    }
-}
+use crate::event::failure::until::Until;
+use crate::plan::sidecar::Sidecar;
 
 /// Of a custom probe nothing is known but its name.
 pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> Until {

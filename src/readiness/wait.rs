@@ -7,23 +7,24 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, Shared, try_join_all};
 use tokio::sync::Notify;
 
-use super::dossier::{Answers, Dossier};
-use super::executions::Executions;
 use super::look::{Ended, ended, find_with_cause, is_same_run, is_unhealthy, judge, unhealthy};
-use super::older_data;
-use super::phase::{Phase, Phases};
+use super::phase::Phases;
 use super::powers::Neighbours;
 use super::until::until;
 use super::watch::Watch;
-use crate::caches::matches::MatchCache;
 use crate::definition::model::Readiness;
 use crate::engine::{Container, Engine, Status};
-use crate::error::Code;
+use crate::event::failure::dossier::{Answers, Dossier};
+use crate::event::failure::older_data;
+use crate::event::failure::phase::Phase;
 use crate::event::{Event, Reporter};
+use crate::plan::sidecar::Sidecar;
 use crate::probe::catalogue::FoundProbe;
+use crate::probe::executions::Executions;
 use crate::probe::host::{LoadError, LoadedProbe};
-use crate::route::Route;
-use crate::sidecar::Sidecar;
+use crate::reach::route::Route;
+use crate::readiness::matches::MatchCache;
+use crate::report::error::Code;
 
 mod polling;
 
@@ -197,7 +198,8 @@ impl Wait<'_> {
         let shared = self.shared;
         shared.phases.note(self.sidecar.name(), Phase::Failed);
         let here = |container: &Container| shared.route.is_direct(container);
-        Box::new(self.dossier(ended).collect(shared.engine.as_ref(), &shared.watch, here).await)
+        let for_memory = |container: &Container| shared.watch.was_killed_for_memory(&container.id);
+        Box::new(self.dossier(ended).collect(shared.engine.as_ref(), for_memory, here).await)
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 
 use crate::engine::Engine;
-use crate::sidecar::LABEL_SIDECAR;
+use crate::plan::sidecar::LABEL_SIDECAR;
 
 /// The pause before a broken event stream is opened again.
 const REOPEN: Duration = Duration::from_millis(250);

@@ -1,6 +1,6 @@
 //! `farrier explain`.
 
-use farrier::error::Code;
+use farrier::report::error::Code;
 
 use crate::support::Scene;
 

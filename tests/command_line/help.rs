@@ -2,7 +2,7 @@
 //! takes them anew.
 
 use clap::CommandFactory;
-use farrier::cli::Cli;
+use farrier::cli::options::Cli;
 
 use crate::support::Scene;
 

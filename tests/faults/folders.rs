@@ -50,7 +50,7 @@ fn without_room_for_locks_the_folder_is_named_with_a_way_out() {
     let Some(scene) = scene() else { return };
     // It exists from here on.
     assert_answered(launch(&scene).output());
-    let folder = farrier::lock::folder().display().to_string();
+    let folder = farrier::system::lock::folder().display().to_string();
     let Some(outcome) = with_full_disk(&scene, &folder) else { return };
     let outcome = outcome.assert_code(125);
     for part in ["error[state-unusable]", folder.as_str(), "disk"] {

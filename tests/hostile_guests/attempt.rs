@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use farrier::definition::model::Limits;
-use farrier::error::Place;
 use farrier::probe::component::ComponentFile;
 use farrier::probe::grants::ungranted;
 use farrier::probe::host::{LoadedProbe, ProbeHost, Verdict};
 use farrier::probe::interfaces::{Powers, types};
+use farrier::report::error::Place;
 use serde_json::Value;
 
 use super::support::guest::{self, built, component, guest};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use farrier::probe::dialler::Direct;
+use farrier::engine::dialler::Direct;
 use farrier::probe::interfaces::{Powers, Targets};
 use serde_json::json;
 use tokio::net::TcpListener;

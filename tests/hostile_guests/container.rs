@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use farrier::engine::ContainerSpec;
 use farrier::engine::memory::{MemoryEngine, MemoryImage, Run};
+use farrier::probe::executions::Executions;
 use farrier::probe::interfaces::{Powers, Subject};
-use farrier::readiness::executions::Executions;
 use serde_json::json;
 
 use super::attempt::Expected::{Crashed, Failed, Pending, Told};

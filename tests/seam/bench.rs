@@ -6,21 +6,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use farrier::cli::Dialling;
-use farrier::connection::{Connected, Identity};
 use farrier::definition::LayerDirectories;
 use farrier::engine::Engine;
 use farrier::engine::bounded::{Bounded, Patience};
 use farrier::engine::memory::{MemoryEngine, MemoryImage};
-use farrier::error::Failure;
 use farrier::event::record::Record;
 use farrier::event::{Event, Reporter, Sink};
+use farrier::harness::reachability::Meeting;
+use farrier::launch::connection::{Connected, Identity};
 use farrier::launch::{Launch, Running};
+use farrier::plan::sidecar::Scopes;
+use farrier::preparation::settings::Settings;
 use farrier::preparation::{Prepared, prepare};
 use farrier::probe::host::ProbeHost;
-use farrier::reachability::Meeting;
-use farrier::settings::Settings;
-use farrier::sidecar::Scopes;
+use farrier::reach::route::Dialling;
+use farrier::report::error::Failure;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -182,10 +182,9 @@ impl Bench {
             let (identity, proof) = (identity.clone(), self.proof.clone());
             return launch.bring_up(Connected::remembered(engine, identity, docker_config, proof)).await;
         }
-        let info = engine
-            .info()
-            .await
-            .map_err(|error| Failure::from(farrier::apply::engine_problem("use the engine", &error)))?;
+        let info = engine.info().await.map_err(|error| {
+            Failure::from(farrier::engine::problem::engine_problem("use the engine", &error))
+        })?;
         launch.bring_up(Connected::known(engine, info, docker_config)).await
     }
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use farrier::engine::memory::{At, Call, Fault, World};
 use farrier::engine::{ContainerSpec, EngineErrorKind, Status};
-use farrier::lock::LockFolder;
+use farrier::system::lock::LockFolder;
 
 use crate::bench::{Bench, IMAGE, NETWORK, dialled, listener, plain};
 
@@ -125,7 +125,7 @@ async fn what_is_remembered_of_an_image_refuses_no_launch() {
     let container = "farrier-held-by-another";
     let locks = LockFolder::open(bench.engine.id()).expect("locks");
     let _mark = locks.mark_in_use(container, "a command").expect("a mark");
-    let entries = std::fs::read_dir(farrier::lock::folder()).expect("the folder").flatten();
+    let entries = std::fs::read_dir(farrier::system::lock::folder()).expect("the folder").flatten();
     let mut marks = entries.filter(|entry| entry.file_name().to_string_lossy().contains(container));
     // As if another process had made it.
     std::fs::write(marks.next().expect("the mark").path(), "1\na command").expect("it is ours");

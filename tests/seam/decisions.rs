@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use farrier::approval::Approval;
 use farrier::engine::memory::World;
 use farrier::engine::memory::{At, Call, End, Fault, MemoryImage};
 use farrier::engine::{
     ContainerSpec, Endpoint, EngineError, EngineErrorKind, HealthTest, Mounted, PullProgress, Status,
 };
+use farrier::preparation::Approval;
 
 use crate::bench::{Bench, IMAGE, NETWORK, dialled, listener, plain};
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use farrier::engine::memory::{At, Call, End, Fault, MemoryImage, Run};
 use farrier::engine::{EngineError, EngineErrorKind};
-use farrier::removal::Scope;
+use farrier::manage::removal::Scope;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::bench::{Bench, IMAGE, NETWORK, dialled, listener, plain};

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use farrier::engine::memory::{At, Call, End, Fault, Nonsense};
 use farrier::engine::{Engine, EngineErrorKind};
-use farrier::error::{Code, Failure};
 use farrier::event::Reporter;
-use farrier::lock::LockFolder;
-use farrier::managed::{Standing, Survey, survey};
-use farrier::removal::{Removed, Remover, Scope};
-use farrier::sidecar::Sidecar;
+use farrier::manage::managed::{Standing, Survey, survey};
+use farrier::manage::removal::{Removed, Remover, Scope};
+use farrier::plan::sidecar::Sidecar;
+use farrier::report::error::{Code, Failure};
+use farrier::system::lock::LockFolder;
 
 use crate::bench::Bench;
 

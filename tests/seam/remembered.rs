@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use farrier::connection::Identity;
 use farrier::engine::bounded::Patience;
 use farrier::engine::memory::{At, Call, Fault};
 use farrier::engine::{Engine, EngineErrorKind};
-use farrier::lock::folder;
-use farrier::sidecar::sha256_hex;
+use farrier::launch::connection::Identity;
+use farrier::system::digest::sha256_hex;
+use farrier::system::lock::folder;
 
 use crate::bench::{Bench, Ended, NETWORK, closed_port, listener};
 

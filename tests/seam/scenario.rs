@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use farrier::cli::Dialling;
 use farrier::engine::memory::{At, Call, End, Fault, Logged, MemoryImage, Run, World};
 use farrier::engine::{Container, ContainerSpec, HealthTest, Status};
+use farrier::reach::route::Dialling;
 use futures_util::StreamExt;
 use tokio::net::TcpListener;
 

@@ -8,7 +8,7 @@ use farrier::engine::bounded::{Bounded, Patience};
 use farrier::engine::memory::{At, Call, End, Fault, World};
 use farrier::event::Reporter;
 use farrier::harness::watch::SidecarWatch;
-use farrier::lock::LockFolder;
+use farrier::system::lock::LockFolder;
 use serde_json::Value;
 
 use crate::bench::{Bench, Collector, Told};

@@ -6,7 +6,7 @@ use super::reader::{Reader, Table};
 use crate::definition::canonical_signal;
 use crate::definition::node::{Node, ScalarKind, Value};
 use crate::definition::schema::Resources;
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// Docker refuses a smaller limit (`linuxMinMemory` in moby's `daemon_unix.go`).
 const SMALLEST_MEMORY: u64 = 6 * 1024 * 1024;

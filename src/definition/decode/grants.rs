@@ -8,7 +8,7 @@ use super::reader::{Reader, Table};
 use crate::definition::model::{DialGrant, DirGrant, Grants};
 use crate::definition::node::{Node, Value};
 use crate::definition::schema;
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 const DIAL_HINT: &str = "Write \"self\", \"self:PORT\", or \"NAME:PORT\" with the name of another sidecar.";
 

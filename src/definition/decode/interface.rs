@@ -5,7 +5,7 @@ use crate::definition::model::Interface;
 use crate::definition::names::is_dns_name;
 use crate::definition::node::{ScalarKind, Value};
 use crate::definition::schema;
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 const KIND_HINT: &str =
     "Write `interface.kind = \"port\"` with `interface.port = 5432`, or `interface.kind = \"none\"`.";

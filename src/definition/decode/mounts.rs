@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::{Reader, Table};
 use crate::definition::model::Mount;
 use crate::definition::node::Value;
-use crate::error::{Code, Place, Problem};
+use crate::report::error::{Code, Place, Problem};
 
 /// Where the engine's socket is mounted.
 const SOCKET: &str = "/var/run/docker.sock";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::reader::Reader;
 use crate::definition::node::{Node, ScalarKind};
 use crate::definition::{duration, size};
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 impl Reader<'_> {
     /// A duration: seconds as a number, or text with units.

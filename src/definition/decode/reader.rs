@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::foreign;
 use crate::definition::node::{Entry, Node, Scalar, ScalarKind, Value};
-use crate::error::{Code, Place, Problem, Source};
+use crate::report::error::{Code, Place, Problem, Source};
 
 /// Collects the problems of one file.
 pub struct Reader<'a> {

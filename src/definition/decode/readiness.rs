@@ -11,7 +11,7 @@ use super::successes;
 use crate::definition::model::{Grants, Layer, Limits, ProbeReference, Readiness};
 use crate::definition::node::{Node, Value};
 use crate::definition::schema;
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// The probes that farrier brings along; nobody else's can have these names.
 pub const BUILT_IN: [&str; 11] =

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::reader::{Reader, Table};
 use crate::definition::model::Readiness;
 use crate::definition::node::ScalarKind;
-use crate::error::{Code, Problem};
+use crate::report::error::{Code, Problem};
 
 /// Successes in a row.
 pub struct InARow {

@@ -9,7 +9,7 @@ use crate::definition::declared::Declared;
 use crate::definition::interpolation::references;
 use crate::definition::model::SecretReference;
 use crate::definition::node::{Node, ScalarKind, Value};
-use crate::error::{Code, Place, Problem};
+use crate::report::error::{Code, Place, Problem};
 
 /// Paths beyond this length are not kept: their nearest parent's place stands for them. It bounds what a file
 /// of long nested keys can make farrier remember.

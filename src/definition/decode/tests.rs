@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::{Declaration, decode};
 use crate::definition::model::{Definition, DialGrant, Interface, Layer, Lifecycle, Mount, ProbeReference};
 use crate::definition::{toml, yaml};
-use crate::error::{Code, Place, Problem, Source};
+use crate::report::error::{Code, Place, Problem, Source};
 
 fn read(file: &str, text: &str, layer: Layer) -> (Declaration, Vec<Problem>) {
     let source = Arc::new(Source { path: PathBuf::from(file), text: text.to_owned() });

@@ -12,10 +12,10 @@ use cap_std::fs::Dir;
 use crate::definition::ReadingBudget;
 use crate::definition::model::Layer;
 use crate::definition::read::{Access, OTHERS_WRITE, STICKY, outside_workspace};
-use crate::error::{Code, Place, Problem};
-use crate::process_limits;
-use crate::shell::chmod;
-use crate::working_trees::{Inside, WorkingTrees};
+use crate::definition::working_trees::{Inside, WorkingTrees};
+use crate::report::error::{Code, Place, Problem};
+use crate::report::shell::chmod;
+use crate::system::process_limits;
 
 /// A file that is a definition by its name.
 #[derive(Debug)]

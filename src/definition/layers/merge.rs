@@ -12,7 +12,7 @@ use crate::definition::decode::Declaration;
 use crate::definition::model::{Definition, Disablement, Layer};
 use crate::definition::names::is_same_sidecar;
 use crate::definition::rules::hosts;
-use crate::error::{Code, Place, Problem};
+use crate::report::error::{Code, Place, Problem};
 
 /// What the layers come to.
 #[derive(Debug, Default)]

@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 use super::{LayerDirectories, Loaded, load};
 use crate::definition::model::Layer;
-use crate::definition::render;
-use crate::error::{Code, Place, Problem};
-use crate::sidecar::{Scopes, Sidecar};
-use crate::working_trees::WorkingTrees;
+use crate::definition::working_trees::WorkingTrees;
+use crate::plan::sidecar::{Scopes, Sidecar};
+use crate::report::error::{Code, Place, Problem};
+use crate::report::snippet::render;
 
 const GOOD: &str =
     "lifecycle = 'shared'\nimage = 'x'\ninterface = { kind = 'none' }\nreadiness.probe = 'skip'\n";

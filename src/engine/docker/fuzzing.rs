@@ -9,8 +9,8 @@ use super::output::take_stamp;
 use super::{convert_error, with_tag};
 use crate::engine::words::{meaning, meaning_of_log};
 use crate::engine::{Container, EngineInfo};
+use crate::event::failure::listeners::listening;
 use crate::fuzzing::assert_json;
-use crate::readiness::listeners::listening;
 
 /// The first byte says what kind of answer the rest is.
 pub fn engine_answers(data: &[u8]) {

@@ -7,7 +7,7 @@ use super::containers::Kept;
 use super::events::Events;
 use super::image::MemoryImage;
 use crate::engine::{EngineError, EngineErrorKind, EngineInfo, EngineResult, Image, Network, PullProgress};
-use crate::sidecar::sha256_hex;
+use crate::system::digest::sha256_hex;
 
 /// The state of an engine in memory, and all that other tools can do to it.
 pub struct World {

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::{Additions, Connection, Harness, NetworkMode, Verb, parse};
-use crate::error::Problem;
+use crate::report::error::Problem;
 
 /// Words at spaces; `''` is an empty one.
 fn words(line: &str) -> Vec<OsString> {

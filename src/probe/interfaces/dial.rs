@@ -8,7 +8,7 @@ use wasmtime::component::Resource;
 use super::dial_interface::HostConnection;
 use super::types::Denial;
 use super::{Dialled, HostState, dial_interface};
-use crate::probe::dialler::{ByteStream, DialError};
+use crate::engine::dialler::{ByteStream, DialError};
 
 /// How long one dial may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);

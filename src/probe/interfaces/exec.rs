@@ -3,8 +3,8 @@
 use super::exec_interface::{Host, Output};
 use super::types::Denial;
 use super::{HostState, engine_denial, no_turn};
+use crate::probe::executions::Outcome;
 use crate::probe::grants::adding_command;
-use crate::readiness::executions::Outcome;
 
 impl Host for HostState {
     async fn run(&mut self, argv: Vec<String>) -> wasmtime::Result<Result<Output, Denial>> {

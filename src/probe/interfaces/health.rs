@@ -6,7 +6,7 @@ use super::health_interface::{HealthStatus, Host, TestResult};
 use super::types::Denial;
 use super::{HostState, Subject, engine_denial, no_turn};
 use crate::engine::{Container, HealthStatus as EngineStatus, Process};
-use crate::readiness::executions::Outcome;
+use crate::probe::executions::Outcome;
 
 /// What Docker uses where a HEALTHCHECK names no timeout.
 const DEFAULT_TEST_TIMEOUT: Duration = Duration::from_secs(30);

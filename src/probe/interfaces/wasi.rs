@@ -21,7 +21,8 @@ use wasmtime_wasi_io::bindings::wasi::io;
 use super::denied::DeniedSocket;
 use super::names;
 use super::output::Output;
-use super::{HostState, Powers, Sockets};
+use super::{HostState, Powers};
+use crate::engine::dialler::Sockets;
 
 /// Random bytes that one call may ask for.
 const RANDOM_BYTES: u64 = 64 << 10;

@@ -8,20 +8,20 @@ use tokio::sync::Notify;
 
 use super::{Condition, ENGINE_PAUSE, Wait};
 use crate::definition::model::{DialGrant, Limits};
-use crate::elapsed::limit;
 use crate::engine::Container;
 use crate::engine::bounded::within;
-use crate::error::Code;
+use crate::engine::dialler::Dialler;
 use crate::event::Event;
-use crate::probe::dialler::Dialler;
+use crate::event::failure::dossier::{Answers, NO_ANSWER};
 use crate::probe::host::{LoadedProbe, Verdict};
 use crate::probe::interfaces::{Powers, Targets, types};
 use crate::probe::private_copies::PrivateCopies;
 use crate::readiness::busy::busy;
-use crate::readiness::dossier::{Answers, NO_ANSWER};
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
 use crate::readiness::powers::Way;
 use crate::readiness::schedule::{Course, Terms, Took};
+use crate::report::elapsed::limit;
+use crate::report::error::Code;
 
 /// What making the way to the containers may take at least, however short a sidecar's own limit is.
 const LEAST_FOR_THE_WAY: Duration = Duration::from_secs(10);

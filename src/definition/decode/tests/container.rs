@@ -2,7 +2,7 @@
 
 use super::{check, read};
 use crate::definition::model::Layer;
-use crate::error::Code::{
+use crate::report::error::Code::{
     DefinitionSyntax as Syntax, InvalidValue as Invalid, MissingField as Missing, NotInterpolated, UnknownKey,
 };
 

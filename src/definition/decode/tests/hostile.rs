@@ -58,7 +58,7 @@ proptest! {
         let text = pieces.concat();
         for file in ["db.toml", "db.yaml"] {
             for problem in read(file, &text, Layer::User).1 {
-                let _ = crate::definition::render(&problem, false, 80);
+                let _ = crate::report::snippet::render(&problem, false, 80);
             }
         }
     }

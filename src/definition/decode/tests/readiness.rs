@@ -2,7 +2,7 @@
 
 use super::check;
 use crate::definition::model::Layer;
-use crate::error::Code::{
+use crate::report::error::Code::{
     ConflictingFields as Conflict, InvalidValue as Invalid, MissingField as Missing, UnknownKey,
 };
 

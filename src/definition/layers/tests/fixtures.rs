@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::definition::layers::{LayerDirectories, load};
-use crate::definition::{refusals, render};
-use crate::error::Code;
+use crate::definition::refusals;
+use crate::report::error::Code;
+use crate::report::snippet::render;
 
 fn fixtures(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder)

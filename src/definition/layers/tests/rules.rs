@@ -2,7 +2,7 @@
 
 use super::{GOOD, World, port};
 use crate::definition::refusals;
-use crate::error::{Code, Place};
+use crate::report::error::{Code, Place};
 
 #[test]
 fn rules_between_definitions() {

@@ -7,8 +7,8 @@ use std::path::Path;
 use super::{GOOD, World, codes, names};
 use crate::definition::layers::{LayerDirectories, load};
 use crate::definition::model::Layer;
-use crate::definition::render;
-use crate::error::Code;
+use crate::report::error::Code;
+use crate::report::snippet::render;
 
 #[test]
 fn trust_follows_location() {

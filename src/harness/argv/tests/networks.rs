@@ -2,7 +2,7 @@
 
 use super::super::Harness;
 use super::{check, parse_line};
-use crate::error::Code;
+use crate::report::error::Code;
 
 #[test]
 fn networks() {

@@ -1,7 +1,7 @@
 //! Commands that run on the host, and commands that are refused with what to do instead.
 
 use super::{check, parse_line};
-use crate::error::Code;
+use crate::report::error::Code;
 
 #[test]
 fn host_commands() {

@@ -1,0 +1,331 @@
+//! `approve`: answers about definitions of the workspace, and the list of those given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::data::{indented, print, print_json};
+use crate::approval::question::Question;
+use crate::approval::statement::Held;
+use crate::approval::{self, Approvals, Subject, ask_about, can_ask, recognise_and_tell, refuse_missing};
+use crate::cli::options::{self, Format, LaunchOptions};
+use crate::cli::runtime::Stage;
+use crate::engine::address::Choice;
+use crate::engine::{Engine, Status};
+use crate::event::{Event, Reporter, problem_json};
+use crate::launch::connection::connect;
+use crate::plan::sidecar::{LABEL_SIDECAR, container_name, scope_of};
+use crate::preparation::settings::Settings;
+use crate::preparation::{self, Approval, Disabled, Prepared};
+use crate::report::error::{Code, Failure, Problem};
+use crate::report::escape::escape;
+use crate::report::exit;
+use crate::report::shell::command_line;
+
+/// The width of what is printed where nobody is asked.
+const COLUMNS: usize = 110;
+/// How long the engine may take to say whether a container is there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks, approves by hash, lists or revokes.
+pub fn approve(options: &options::Approve, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
+    let approval = options::ApprovalOptions {
+        no_prompt: options.approval.no_prompt,
+        approvals: options.approval.approvals.clone(),
+    };
+    let settings = Settings::new(&options.layers, &LaunchOptions { approval, ..LaunchOptions::default() });
+    let result = if options.list {
+        list(options.format, &settings, reporter)
+    } else if let Some(name) = &options.revoke {
+        revoke(name, options, &settings, reporter)
+    } else {
+        answer(options, &settings, reporter)
+    };
+    match (result, options.format) {
+        (Err(failure), Format::Json) => {
+            let problems: Vec<Value> = failure.problems.iter().map(problem_json).collect();
+            print_json(&json!({ "problems": problems }));
+            Ok(failure.exit)
+        }
+        (result, _) => result,
+    }
+}
+
+fn list(format: Format, settings: &Settings, reporter: &Reporter) -> Result<u8, Failure> {
+    let (entries, warning) = Approvals::open(settings)?.read()?;
+    tell(warning, reporter);
+    match format {
+        Format::Human if entries.is_empty() => print("nothing is approved\n"),
+        Format::Human => {
+            for entry in &entries {
+                let (workspace, name) = (escape(&entry.workspace), escape(&entry.sidecar));
+                print(&format!(
+                    "{workspace}  {name}  {}  {}\n",
+                    escape(&entry.hash),
+                    escape(&entry.approved_at)
+                ));
+            }
+        }
+        Format::Json => {
+            let approvals: Vec<Value> = entries
+                .iter()
+                .map(|entry| {
+                    json!({
+                        "workspace": entry.workspace,
+                        "sidecar": entry.sidecar,
+                        "hash": entry.hash,
+                        "approved_at": entry.approved_at,
+                    })
+                })
+                .collect();
+            print_json(&json!({ "approvals": approvals }));
+        }
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// Takes the approvals back, and says what became of the container: it runs on.
+fn revoke(
+    name: &str,
+    options: &options::Approve,
+    settings: &Settings,
+    reporter: &Reporter,
+) -> Result<u8, Failure> {
+    let (revoked, warning) = Approvals::open(settings)?.revoke(name)?;
+    tell(warning, reporter);
+    if revoked == 0 {
+        return Err(Problem::error(Code::Usage, format!("`{name}` is not approved in this workspace"))
+            .hint("List what is approved with `farrier approve --list`.")
+            .into());
+    }
+    let left = Stage::start()?.run_alone(async { Ok(left(name, settings).await) })?;
+    print(&match options.format {
+        Format::Human => format!("{}: revoked\n{}", escape(name), left.in_words(name)),
+        Format::Json => indented(&left.to_json(name)),
+    });
+    Ok(exit::SUCCESS)
+}
+
+/// What is left of a sidecar whose approvals were taken back.
+enum Left {
+    /// A container.
+    Container { name: String, status: Status },
+    /// Nothing.
+    Nothing,
+    /// The engine did not tell.
+    Unknown,
+}
+
+impl Left {
+    fn in_words(&self, sidecar: &str) -> String {
+        let down = |name: &str| escape(&command_line(&["farrier", "down"], &[name], &[]));
+        match self {
+            Self::Container { name, status } => {
+                format!("its container {name} is still there, {status}: `{}` removes it\n", down(name))
+            }
+            Self::Nothing => String::new(),
+            Self::Unknown => format!(
+                "the engine does not answer: if its container runs, it runs on until `{}` removes it\n",
+                down(sidecar)
+            ),
+        }
+    }
+
+    fn to_json(&self, sidecar: &str) -> Value {
+        let mut value = json!({ "revoked": sidecar });
+        match self {
+            Self::Container { name, status } => {
+                value["container"] = json!({ "name": name, "state": status.to_string() });
+            }
+            Self::Nothing => value["container"] = Value::Null,
+            Self::Unknown => {}
+        }
+        value
+    }
+}
+
+/// Asks the engine about what a launch would do with the container that there is. No engine is needed to approve.
+async fn container_of(prepared: &Prepared, settings: &Settings) -> Option<String> {
+    let asked = async |engine: Arc<dyn Engine>| {
+        approval::container_of(prepared, engine.as_ref(), settings.recreate).await.ok()
+    };
+    asked_soon(settings, asked).await.flatten()
+}
+
+/// What the engine answers, if it answers soon.
+async fn asked_soon<T>(
+    settings: &Settings,
+    question: impl AsyncFnOnce(Arc<dyn Engine>) -> Option<T>,
+) -> Option<T> {
+    let asked = async {
+        let connected = connect(&Choice::default(), settings).await.ok()?;
+        question(connected.engine).await
+    };
+    tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
+}
+
+/// Asks the engine about the container: the approvals are taken back already.
+async fn left(sidecar: &str, settings: &Settings) -> Left {
+    let scope = settings.scopes.workspace.as_deref().map(scope_of);
+    let name = container_name(sidecar, scope.as_deref());
+    match asked_soon(settings, async |engine| engine.container(&name).await.ok()).await {
+        None => Left::Unknown,
+        Some(Some(found)) if found.labels.get(LABEL_SIDECAR).is_some_and(|label| label == sidecar) => {
+            Left::Container { name: found.name, status: found.status }
+        }
+        Some(_) => Left::Nothing,
+    }
+}
+
+fn answer(options: &options::Approve, settings: &Settings, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
+    let preparation = preparation::prepare(settings);
+    preparation.accept(Vec::new())?;
+    for problem in &preparation.problems {
+        reporter.tell(&Event::Problem(problem));
+    }
+    let (mut sidecars, mut disabled) = (preparation.sidecars, preparation.disabled);
+    check_names(options, &sidecars, &disabled)?;
+    let named = |name: &str| options.names.is_empty() || options.names.iter().any(|one| one == name);
+    sidecars.retain(|prepared| named(prepared.name()) && prepared.approval != Approval::Trusted);
+    disabled.retain(|disabled| named(disabled.name()));
+    recognise_and_tell(settings, &mut sidecars, reporter)?;
+    recognise_and_tell(settings, &mut disabled, reporter)?;
+    let approvals = Approvals::open(settings)?;
+    if let Some(hash) = &options.hash {
+        for prepared in &mut sidecars {
+            approve_by_hash(&approvals, prepared, hash, options.keep_earlier, reporter)?;
+        }
+        for disabled in &mut disabled {
+            approve_by_hash(&approvals, disabled, hash, options.keep_earlier, reporter)?;
+        }
+    } else if options.format == Format::Human && can_ask(settings) {
+        Stage::start()?.run(async {
+            for disabled in disabled.iter_mut().filter(|disabled| disabled.approval == Approval::Missing) {
+                ask_about(&approvals, disabled, &Held::default(), options.keep_earlier, reporter).await?;
+            }
+            for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
+                let container = container_of(prepared, settings).await;
+                let held = Held { container, ..Held::default() };
+                ask_about(&approvals, prepared, &held, options.keep_earlier, reporter).await?;
+            }
+            Ok(())
+        })?;
+    }
+    report(options.format, settings, &approvals, &sidecars, &disabled)
+}
+
+type Asked = (Question, bool);
+
+/// What would be asked about each, and whether it is approved.
+fn questions<S: Subject>(approvals: &Approvals, subjects: &[S]) -> Result<Vec<Asked>, Problem> {
+    let asked = |subject: &S| {
+        Ok((approvals.question(subject, &Held::default())?, subject.approval() == Approval::Given))
+    };
+    subjects.iter().map(asked).collect()
+}
+
+/// What each sidecar is now; where somebody must still be asked, what they would be asked.
+fn report(
+    format: Format,
+    settings: &Settings,
+    approvals: &Approvals,
+    sidecars: &[Prepared],
+    disabled: &[Disabled],
+) -> Result<u8, Failure> {
+    let mut questions = questions(approvals, sidecars)?;
+    questions.extend(self::questions(approvals, disabled)?);
+    if format == Format::Json {
+        let sidecars: Vec<Value> =
+            questions.iter().map(|(question, given)| as_json(question, *given)).collect();
+        print_json(&json!({ "sidecars": sidecars }));
+        let missing = questions.iter().any(|(_, given)| !given);
+        return Ok(if missing { exit::REFUSED } else { exit::SUCCESS });
+    }
+    if questions.is_empty() {
+        print("the workspace declares no sidecar\n");
+    }
+    for (question, given) in &questions {
+        print(&if *given {
+            format!("{}: approved\n", escape(&question.name))
+        } else {
+            question.statement(COLUMNS)
+        });
+    }
+    refuse_missing(settings, sidecars)?;
+    refuse_missing(settings, disabled)?;
+    Ok(exit::SUCCESS)
+}
+
+fn as_json(question: &Question, given: bool) -> Value {
+    let lines = question.statement.lines.iter();
+    let changes = question.earlier.as_ref().filter(|_| !given).map(|earlier| &earlier.changes);
+    json!({
+        "sidecar": question.name,
+        "workspace": question.workspace,
+        "file": question.file,
+        "disables": question.verb == "disables",
+        "hash": question.hash,
+        "approved": given,
+        "changes": changes,
+        "statement": lines.map(|line| json!({"label": line.label, "text": line.text})).collect::<Vec<_>>(),
+    })
+}
+
+fn check_names(
+    options: &options::Approve,
+    sidecars: &[Prepared],
+    disabled: &[Disabled],
+) -> Result<(), Failure> {
+    if options.hash.is_some() && options.names.len() != 1 {
+        return Err(Problem::error(Code::Usage, "`--hash` is for one sidecar")
+            .hint("Name one: `farrier approve NAME --hash HEX`.")
+            .into());
+    }
+    let unknown = |name: &&String| {
+        let found = sidecars.iter().find(|prepared| prepared.sidecar.name() == **name);
+        found.is_none_or(|prepared| prepared.approval == Approval::Trusted)
+            && disabled.iter().all(|disabled| disabled.name() != **name)
+    };
+    let problems: Vec<Problem> = options
+        .names
+        .iter()
+        .filter(unknown)
+        .map(|name| {
+            let trusted = sidecars.iter().any(|prepared| prepared.sidecar.name() == name);
+            let message = if trusted {
+                format!("`{name}` comes from a trusted layer and needs no approval")
+            } else {
+                format!("the workspace declares no sidecar `{name}`")
+            };
+            Problem::error(Code::Usage, message).hint("List the layers with `farrier validate`.")
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+}
+
+fn approve_by_hash(
+    approvals: &Approvals,
+    subject: &mut impl Subject,
+    hash: &str,
+    keep_earlier: bool,
+    reporter: &Reporter,
+) -> Result<(), Problem> {
+    let question = approvals.question(subject, &Held::default())?;
+    let name = &question.name;
+    if !question.hash.eq_ignore_ascii_case(hash) {
+        let message = format!("`{name}` has the hash {}, and {hash} was to be approved", question.hash);
+        return Err(Problem::error(Code::ApprovalMismatch, message).at(subject.place()).of(name).hint(
+            "Find out what changed since that hash was read; `farrier approve` shows what it is now.",
+        ));
+    }
+    tell(approvals.approve(&question, keep_earlier)?, reporter);
+    subject.set_approval(Approval::Given);
+    Ok(())
+}
+
+fn tell(warning: Option<Problem>, reporter: &Reporter) {
+    if let Some(warning) = warning {
+        reporter.tell(&Event::Problem(&warning));
+    }
+}

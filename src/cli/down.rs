@@ -1,0 +1,143 @@
+//! `down`: removes sidecars.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use super::data::print;
+use super::managing::Desk;
+use super::runtime::Stage;
+use crate::cli::options;
+use crate::engine::Status;
+use crate::event::Reporter;
+use crate::manage::managed::{Managed, Survey};
+use crate::manage::removal::{Removed, Remover, Scope};
+use crate::plan::short;
+use crate::report::elapsed::age;
+use crate::report::error::{Code, Failure, Problem};
+use crate::report::escape::escape;
+use crate::report::exit;
+use crate::system::blocking::blocking;
+
+/// Removes what was asked for, after asking.
+pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
+    Stage::start()?.run_alone(async {
+        let desk = Desk::open(&options.layers, reporter).await?;
+        let survey = desk.survey().await?;
+        let chosen = scope(options).select(&survey, options.older_than)?;
+        let mut volumes = options.volumes;
+        if !chosen.is_empty() && !options.yes {
+            if !confirmed(&describe(&chosen, &survey, volumes), chosen.len()).await? {
+                print("nothing was removed\n");
+                return Ok(exit::SUCCESS);
+            }
+            volumes = volumes || wants_volumes_removed(&chosen).await;
+        }
+        let remover = Remover {
+            engine: desk.engine,
+            locks: desk.locks,
+            reporter: Arc::clone(reporter),
+            force: options.force,
+            volumes,
+        };
+        let done = remover.remove(&chosen).await?;
+        let text = report(&done);
+        print(if text.is_empty() && done.problems.is_empty() { "nothing to remove\n" } else { &text });
+        if done.problems.is_empty() { Ok(exit::SUCCESS) } else { Err(Failure::of(done.problems)) }
+    })
+}
+
+fn scope(options: &options::Down) -> Scope {
+    match (options.names.is_empty(), options.all, options.orphans) {
+        (false, ..) => Scope::Named(options.names.clone()),
+        (_, true, _) => Scope::All,
+        (_, _, true) => Scope::Orphans,
+        _ => Scope::Declared,
+    }
+}
+
+/// What will go, what stays, and who would notice, a line each.
+fn describe(chosen: &[Managed], survey: &Survey, volumes: bool) -> String {
+    let mut text = String::new();
+    for managed in chosen {
+        let container = &managed.container;
+        let since = container.since().map(|since| format!(" for {}", age(survey.now.duration_since(since))));
+        let name = escape(&container.name);
+        text.push_str(&format!("{name}: {}{}\n", container.status, since.unwrap_or_default()));
+        for volume in managed.anonymous_volumes() {
+            let word = if volumes { "removed with its data" } else { "kept, and nothing attaches it again" };
+            let (source, target) = (short(&volume.source), escape(&volume.target));
+            text.push_str(&format!("  the anonymous volume {source} at {target} is {word}\n"));
+        }
+        if container.status == Status::Running {
+            for holder in &managed.holders {
+                text.push_str(&format!(
+                    "  process {} uses it: {}\n",
+                    holder.process,
+                    escape(&holder.command)
+                ));
+            }
+        }
+    }
+    text
+}
+
+/// Asks on the terminal; anything but a yes is a no.
+///
+/// # Errors
+/// When nobody can be asked.
+async fn confirmed(description: &str, count: usize) -> Result<bool, Failure> {
+    let sidecars = if count == 1 { "1 sidecar".to_owned() } else { format!("{count} sidecars") };
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        let message = format!("{sidecars} would be removed, and there is no terminal to ask on");
+        return Err(Problem::error(Code::ConfirmationRequired, message)
+            .hint("Give `--yes` to remove without being asked.")
+            .hint("See with `farrier ps` what is there.")
+            .into());
+    }
+    Ok(says_yes(&format!("{description}Remove {sidecars}? [y/N] ")).await)
+}
+
+/// Offers what would otherwise be left with nothing that ever uses it.
+async fn wants_volumes_removed(chosen: &[Managed]) -> bool {
+    let count: usize = chosen.iter().map(|managed| managed.anonymous_volumes().count()).sum();
+    let volumes = match count {
+        0 => return false,
+        1 => "the anonymous volume".to_owned(),
+        count => format!("the {count} anonymous volumes"),
+    };
+    says_yes(&format!("Remove {volumes} too, with all data? [y/N] ")).await
+}
+
+async fn says_yes(question: &str) -> bool {
+    let _ = std::io::stderr().lock().write_all(question.as_bytes());
+    // On a thread of its own: a signal must be heard meanwhile.
+    let answer = blocking("question", || {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+fn report(removed: &Removed) -> String {
+    let mut text = String::new();
+    let mut note = |what: &str, names: &[String]| {
+        for name in names {
+            text.push_str(&format!("{what} {}\n", escape(name)));
+        }
+    };
+    let short_names =
+        |volumes: &[String]| volumes.iter().map(|name| short(name).to_owned()).collect::<Vec<_>>();
+    note("removed", &removed.containers);
+    note("left, because it was recreated meanwhile:", &removed.changed);
+    note("removed the anonymous volume", &short_names(&removed.volumes));
+    note("kept the anonymous volume", &short_names(&removed.kept_volumes));
+    note("removed the network", &removed.networks);
+    if !removed.unused_volumes.is_empty() {
+        let names = removed.unused_volumes.join(" ");
+        text.push_str(&format!(
+            "nothing attaches the kept volumes again; remove them with `docker volume rm {names}`\n"
+        ));
+    }
+    text
+}

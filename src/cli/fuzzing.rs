@@ -1,0 +1,275 @@
+//! Texts of others through everything that is printed: for people, and as JSON for programs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::data::indented;
+use super::probe::inspected;
+use super::{explain, logs, ps};
+use crate::approval::fuzzing::assert_question;
+use crate::approval::question::{Earlier, Question};
+use crate::approval::statement::{Kept, Line, Statement};
+use crate::engine::{Container, Endpoint, Health, HealthStatus, Mounted, Process, PullProgress, Status};
+use crate::event::Event;
+use crate::event::failure::cause;
+use crate::event::failure::dossier::{Answer, Answers, Dossier};
+use crate::event::failure::phase::Phase;
+use crate::event::failure::sidecar_end::SidecarEnd;
+use crate::event::record::DossierRecord;
+use crate::event::sinks::fuzzing::assert_event;
+use crate::fuzzing::{assert_json, assert_shown, assert_told};
+use crate::manage::managed::{Managed, Standing, Survey};
+use crate::plan::{Action, Cause, NetworkPlan, Plan, SidecarPlan};
+use crate::probe::component::ComponentFile;
+use crate::probe::interfaces::Observed;
+use crate::report::error::{Code, Place, Problem, Source};
+use crate::system::lock::Holder;
+
+/// Stands between texts; no text has it.
+const SEPARATOR: u8 = 0xff;
+
+/// Texts in turn, from the first again after the last.
+struct Texts {
+    all: Vec<String>,
+    given: usize,
+}
+
+impl Texts {
+    fn of(data: &[u8]) -> Self {
+        let parts = data.split(|byte| *byte == SEPARATOR);
+        Self { all: parts.map(|part| String::from_utf8_lossy(part).into_owned()).collect(), given: 0 }
+    }
+
+    fn next(&mut self) -> String {
+        let text = self.all.get(self.given % self.all.len().max(1)).cloned().unwrap_or_default();
+        self.given += 1;
+        text
+    }
+
+    fn pair(&mut self) -> (String, String) {
+        (self.next(), self.next())
+    }
+}
+
+/// The first byte says what is shown; the rest is texts, with 0xff between them, wherever a definition, a probe, a
+/// container or an engine has one.
+pub fn rendered_text(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else { return };
+    let texts = &mut Texts::of(data);
+    match kind % 7 {
+        0 => problems(texts),
+        1 => {
+            events(texts);
+            sidecar_end(texts);
+        }
+        2 => dossier(texts),
+        3 => question(texts),
+        4 => plan(texts),
+        5 => survey(texts),
+        _ => bytes(data),
+    }
+}
+
+/// What a container wrote, and what somebody takes for the name of an error.
+fn bytes(data: &[u8]) {
+    let log = String::from_utf8(logs::for_terminal(data)).unwrap_or_else(|_| "\u{1b}".to_owned());
+    assert_shown(&log.replace('\t', ""));
+    if let Err(problem) = explain::one(&String::from_utf8_lossy(data)) {
+        assert_told(&problem);
+    }
+}
+
+/// What is said of a component shows all of it.
+pub(crate) fn assert_inspected(file: &ComponentFile) {
+    let (human, json) = inspected(file);
+    assert_shown(&human);
+    printed(&json);
+}
+
+/// JSON as commands print it.
+fn printed(value: &serde_json::Value) {
+    assert_json(value);
+    let text = indented(value);
+    assert_shown(&text);
+    assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|read| read == *value));
+}
+
+fn problems(texts: &mut Texts) {
+    let text = texts.next();
+    let source = Arc::new(Source { path: PathBuf::from(texts.next()), text });
+    let end = source.text.char_indices().nth(3).map_or(source.text.len(), |(at, _)| at);
+    let place = Place { source, span: 0..end };
+    let name = texts.next();
+    let problem = Problem::error(Code::InvalidValue, format!("`{name}` is wrong")).at(place).of(name);
+    let problem = problem.hint(format!("Write {}.", texts.next()));
+    assert_told(&problem);
+    assert_event(&Event::Problem(&problem));
+}
+
+fn events(texts: &mut Texts) {
+    let (sidecar, probe) = &texts.pair();
+    let (answer, image) = &texts.pair();
+    let took = Duration::from_millis(1500);
+    let progress = PullProgress { current: 7 << 20, total: 9 << 20 };
+    let holder = Holder { process: 7, command: (*image).clone() };
+    for event in [
+        Event::WaitingForLaunch { sidecar, holder: Some(&holder) },
+        Event::WaitingForNetwork { network: sidecar, holder: None },
+        Event::NetworkCreated(sidecar),
+        Event::Stopping { sidecar, container: image, grace: Duration::from_secs(10) },
+        Event::Pulling { sidecar, image },
+        Event::PullProgress { sidecar, progress },
+        Event::Started { sidecar, container: image },
+        Event::Answered { sidecar, probe, attempt: 1, answer, took, changed: true },
+        Event::Traced { sidecar, line: answer },
+        Event::Ready { sidecar, after: took, attempts: 2, last: Some(probe) },
+        Event::HarnessStarting,
+        Event::HarnessEnded { exit_code: 0 },
+    ] {
+        assert_event(&event);
+    }
+}
+
+fn container(texts: &mut Texts) -> Container {
+    let endpoint = Endpoint { network_id: texts.next(), aliases: vec![texts.next()], ..Endpoint::default() };
+    let (id, name) = texts.pair();
+    Container {
+        id,
+        name,
+        labels: [texts.pair()].into(),
+        image_id: texts.next(),
+        process: Process { command: vec![texts.next()], ..Process::default() },
+        status: Status::Exited,
+        exit_code: 3,
+        oom_killed: false,
+        error: texts.next(),
+        started_at: texts.next(),
+        finished_at: "2026-03-01T11:30:00Z".to_owned(),
+        process_id: 0,
+        restarts: 2,
+        health: Some(Health { status: HealthStatus::Unhealthy, runs: vec![(1, texts.next())] }),
+        mounts: Vec::new(),
+        privileges: [texts.pair()].into(),
+        stop_timeout: None,
+        memory: 1 << 20,
+        network_mode: texts.next(),
+        networks: [(texts.next(), endpoint)].into(),
+    }
+}
+
+fn dossier(texts: &mut Texts) {
+    let container = container(texts);
+    let observed = Observed { not_granted: Some(texts.next()), ..Observed::default() };
+    let mut answers =
+        Answers { probe: texts.next(), until: texts.next().into(), observed, ..Answers::default() };
+    answers.note(&texts.next(), Duration::from_secs(1));
+    answers.seen.push(Answer { text: texts.next(), first: Duration::ZERO, last: Duration::ZERO, count: 2 });
+    let (code, output) = (1, texts.next());
+    let dossier = Dossier {
+        sidecar: texts.next(),
+        container_name: container.name.clone(),
+        code: Code::NotReady,
+        reason: texts.next(),
+        waited: Duration::from_secs(2),
+        timeout: Duration::from_secs(1),
+        answers: vec![answers],
+        container: Some(container),
+        command: Some(vec![texts.next()]),
+        env_in_settings: Vec::new(),
+        by_health: true,
+        listeners: None,
+        cause: Some(cause::Cause::HealthTestFails { code, output }),
+        others: vec![(texts.next(), Phase::Ready)],
+        log: vec![texts.next(), texts.next()],
+        hints: vec![format!("See it with `farrier logs {}`.", texts.next())],
+    };
+    printed(&serde_json::to_value(DossierRecord::from(&dossier)).unwrap_or_default());
+    assert_event(&Event::NotReady(&dossier));
+}
+
+fn sidecar_end(texts: &mut Texts) {
+    let end = SidecarEnd {
+        sidecar: texts.next(),
+        container: texts.next(),
+        exit_code: Some(3),
+        signal: None,
+        runs_again: true,
+        by_farrier: false,
+        cause: Some(cause::Cause::Exited { code: 3 }),
+        log: vec![texts.next(), texts.next()],
+    };
+    assert_event(&Event::SidecarEnded(&end));
+}
+
+fn question(texts: &mut Texts) {
+    let kept = Kept::Words;
+    // Every label begins with a word of farrier's own.
+    let mut label = || format!("env {}", texts.next());
+    let labels = [label(), label(), label()];
+    let lines = labels.into_iter().map(|label| Line { label, text: texts.next(), kept }).collect();
+    let question = Question {
+        name: texts.next(),
+        workspace: texts.next(),
+        verb: "declares",
+        file: texts.next(),
+        hash: "a".repeat(64),
+        command: "farrier approve".to_owned(),
+        statement: Statement { lines, has_socket: texts.given.is_multiple_of(2) },
+        earlier: Some(Earlier { approved_at: texts.next(), changes: vec![texts.next(), texts.next()] }),
+    };
+    assert_question(&question);
+}
+
+fn plan(texts: &mut Texts) {
+    let container = container(texts);
+    let volume = |texts: &mut Texts| Mounted {
+        kind: "volume".to_owned(),
+        source: texts.next(),
+        target: texts.next(),
+        writable: true,
+    };
+    let (from, to) = texts.pair();
+    let sidecar = SidecarPlan {
+        index: 0,
+        name: texts.next(),
+        container: texts.next(),
+        action: Action::Recreate,
+        causes: vec![
+            Cause::Configuration(vec![texts.next(), texts.next()]),
+            Cause::Drifted(vec![texts.next()]),
+            Cause::Image { from, to },
+        ],
+        pull: true,
+        connect: vec![(texts.next(), false), (texts.next(), true)],
+        carried: vec![volume(texts)],
+        orphaned: vec![volume(texts)],
+        changed_since_data: std::collections::BTreeMap::new(),
+        existing: Some(container),
+        leftover: Some(texts.next()),
+    };
+    assert_event(&Event::Planned(&sidecar));
+    let use_it = NetworkPlan::Use { id: texts.next(), surplus: vec![texts.next()] };
+    let plan = Plan { network: texts.next(), network_plan: use_it, sidecars: vec![sidecar] };
+    printed(&plan.to_json());
+    let text = plan.to_string();
+    assert_shown(&text);
+    assert_eq!(text.lines().count(), 8, "a line each, and none of them forged: {text:?}");
+}
+
+fn survey(texts: &mut Texts) {
+    let container = container(texts);
+    let name = texts.next();
+    let standing = Standing::Stale(vec![Cause::Configuration(vec![texts.next()])]);
+    let holders = vec![Holder { process: 7, command: texts.next() }];
+    let managed = Managed { name, container, definition: PathBuf::from(texts.next()), standing, holders };
+    let survey = Survey {
+        sidecars: vec![managed],
+        absent: vec![texts.next(), texts.next()],
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let widths = [None, Some(40), Some(100), Some(200)];
+    let width = widths.get(texts.all.first().map_or(0, String::len) % widths.len()).copied().flatten();
+    assert_shown(&ps::human(&survey, width));
+    printed(&ps::as_json(&survey));
+}

@@ -1,0 +1,231 @@
+//! `launch` and `up`.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::approval;
+use crate::cli::options;
+use crate::cli::runtime::Stage;
+use crate::cli::unused_workspace;
+use crate::definition::Definition;
+use crate::engine::{Container, Engine};
+use crate::event::{Event, Reporter};
+use crate::harness::argv::Harness;
+use crate::harness::nested::Advice;
+use crate::harness::reachability::{Meeting, describe, foreground};
+use crate::harness::run::{become_command, in_foreground};
+use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
+use crate::launch::{Launch, Running};
+use crate::preparation::settings::Settings;
+use crate::preparation::{self, Disabled, Preparation, Turn, validate_settings};
+use crate::probe::host::ProbeHost;
+use crate::report::error::{Code, Failure, Problem};
+use crate::report::exit;
+use crate::system::process_limits;
+
+/// Starts what is needed, waits, runs the harness.
+pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
+    let settings = Settings::new(&options.layers, &options.launch);
+    let mut preparation = preparation::prepare(&settings);
+    let unused = unused_workspace::warnings(&options.layers);
+    let mut disabled = std::mem::take(&mut preparation.disabled);
+    if preparation.definitions == 0 && !preparation.problems.iter().any(Problem::is_error) {
+        for problem in &unused {
+            reporter.tell(&Event::Problem(problem));
+        }
+        if !disabled.is_empty() {
+            none_but_disabled(&settings, &preparation, &mut disabled, reporter)?;
+        }
+        return Err(become_command(&options.command));
+    }
+    preparation.problems.extend(unused);
+    let harness = match preparation.harness(&options.command) {
+        Ok(harness) => {
+            preparation.accept(Vec::new())?;
+            harness
+        }
+        Err(failure) => {
+            preparation.accept(failure.problems.clone()).map_err(|all| Failure {
+                exit: if preparation.problems.iter().any(Problem::is_error) {
+                    all.exit
+                } else {
+                    failure.exit
+                },
+                ..all
+            })?;
+            return Err(failure);
+        }
+    };
+    let is_detached = matches!(&harness, Harness::Docker(run) if run.is_detached());
+    warn_of_detached(&harness, reporter);
+    let meeting = Meeting::of(Some(&harness), preparation.workspace(&settings));
+    let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+    let is_host = matches!(&harness, Harness::Host(_));
+    let mut advice = Advice::of(&meeting.network, definitions).filter(|_| is_host);
+    if let Some(problem) = advice.as_ref().and_then(|advice| advice.before(&options.command)) {
+        reporter.tell(&Event::Problem(&problem));
+        // It is told once.
+        advice = None;
+    }
+    let described = describe(&options.command, Some(&harness));
+    let mut launch = assemble(settings, preparation, meeting, described, reporter);
+    let mut stage = Stage::start()?;
+    let running = stage.run(prepared_up(&mut launch, &mut disabled))?;
+    let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+    let sidecars: Vec<(&Definition, &Container)> = definitions.zip(&running.containers).collect();
+    let harness = foreground(&options.command, &harness, &sidecars, running.direct, &launch.meeting)?;
+    let names = launch.sidecars.iter().map(|prepared| prepared.sidecar.name().to_owned());
+    let watched: Vec<_> = names.zip(running.containers).collect();
+    // A detached harness goes on, and needs its sidecars where they are.
+    let departure = (!is_detached).then_some(running.departure);
+    // Compiled probes are not kept while the harness runs.
+    drop(launch);
+    let engine = Arc::clone(&running.engine);
+    let watch = SidecarWatch::new(running.engine, Arc::clone(reporter), running.locks, watched);
+    let mut signals = stage.catch_signals()?;
+    reporter.tell(&Event::HarnessStarting);
+    let begun = Timestamp::now();
+    let code = stage.block_on(async |_| {
+        let code = tokio::select! {
+            code = in_foreground(&harness, &mut signals) => code,
+            never = watch.run() => match never {},
+        };
+        watch.finish().await;
+        if let (Some(advice), Ok(exit_code @ 1..)) = (&advice, &code) {
+            warn_of_unreachable(advice, *exit_code, engine.as_ref(), begun, reporter).await;
+        }
+        code
+    });
+    drop((signals, running.in_use));
+    if let Ok(exit_code) = code {
+        reporter.tell(&Event::HarnessEnded { exit_code });
+    }
+    if let Some(departure) = departure {
+        stage.block_on(async |_| {
+            departure.leave().await;
+            Ok(())
+        })?;
+    }
+    code
+}
+
+/// The workspace disables every sidecar that there is: said, and asked about, before the harness runs without them.
+fn none_but_disabled(
+    settings: &Settings,
+    preparation: &Preparation,
+    disabled: &mut [Disabled],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for problem in &preparation.problems {
+        reporter.tell(&Event::Problem(problem));
+    }
+    Stage::start()?.run(approval::before_engine(settings, &mut [], disabled, reporter))
+}
+
+/// A harness on this host failed: warns if the engine knows of a container that it may have started where the sidecars
+/// cannot be reached.
+async fn warn_of_unreachable(
+    advice: &Advice,
+    exit_code: u8,
+    engine: &dyn Engine,
+    begun: Timestamp,
+    reporter: &Reporter,
+) {
+    let moment = |time: Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
+    let (since, until) = (moment(begun), moment(Timestamp::now()));
+    let created = tokio::time::timeout(LAST_ANSWER, engine.created(&since, &until)).await;
+    let Ok(Ok(created)) = created else { return };
+    if let Some(problem) = advice.after(exit_code, &created) {
+        reporter.tell(&Event::Problem(&problem));
+    }
+}
+
+/// A detached harness outlives the launch, which then no longer says that its sidecars are used.
+fn warn_of_detached(harness: &Harness, reporter: &Reporter) {
+    if let Harness::Docker(run) = harness
+        && run.is_detached()
+    {
+        let message =
+            "the harness is detached (-d), so its sidecars do not count as used once it has started";
+        let problem = Problem::warning(Code::HarnessShape, message)
+            .hint("Leave `-d` out to keep other launches from recreating them under it, or taking them off its network.");
+        reporter.tell(&Event::Problem(&problem));
+    }
+}
+
+/// Starts what is needed and waits.
+pub fn up(options: &options::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
+    let settings = Settings::new(&options.layers, &options.launch);
+    let mut preparation = preparation::prepare(&settings);
+    preparation.problems.extend(unused_workspace::warnings(&options.layers));
+    preparation.accept(Vec::new())?;
+    let mut disabled = std::mem::take(&mut preparation.disabled);
+    if preparation.definitions == 0 && !disabled.is_empty() {
+        none_but_disabled(&settings, &preparation, &mut disabled, reporter)?;
+        return Ok(exit::SUCCESS);
+    }
+    if preparation.definitions == 0 {
+        for problem in &preparation.problems {
+            reporter.tell(&Event::Problem(problem));
+        }
+        let problem = Problem::warning(Code::LayerUnusable, "no sidecar is defined in any layer")
+            .hint("List the layers with `farrier validate`.");
+        reporter.tell(&Event::Problem(&problem));
+        return Ok(exit::SUCCESS);
+    }
+    let described = describe(&[], None);
+    let meeting = Meeting::of(None, preparation.workspace(&settings));
+    let mut launch = assemble(settings, preparation, meeting, described, reporter);
+    Stage::start()?.run(prepared_up(&mut launch, &mut disabled)).map(|_| exit::SUCCESS)
+}
+
+/// Puts the parts of a launch together; warnings are said here.
+pub(super) fn assemble(
+    settings: Settings,
+    preparation: Preparation,
+    meeting: Meeting,
+    harness: String,
+    reporter: &Arc<Reporter>,
+) -> Launch {
+    for problem in &preparation.problems {
+        reporter.tell(&Event::Problem(problem));
+    }
+    let polls = preparation.sidecars.iter().map(|prepared| prepared.probes.len()).sum();
+    let host = ProbeHost::new(settings.cache.clone(), settings.state.clone()).for_polls(polls);
+    Launch {
+        settings,
+        sidecars: preparation.sidecars,
+        meeting,
+        harness,
+        reporter: Arc::clone(reporter),
+        host: Arc::new(host),
+    }
+}
+
+async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<Running, Failure> {
+    check_limits(launch)?;
+    check_settings(launch, Turn::Trusted).await?;
+    approval::before_engine(&launch.settings, &mut launch.sidecars, disabled, &launch.reporter).await?;
+    let connected = launch.connect().await?;
+    if !connected.is_remembered {
+        launch.reporter.tell(&Event::Connected);
+    }
+    let Launch { settings, sidecars, reporter, .. } = &mut *launch;
+    approval::ask(settings, sidecars, connected.engine.as_ref(), reporter).await?;
+    check_settings(launch, Turn::Approved).await?;
+    launch.bring_up(connected).await
+}
+
+/// Refuses a launch that the limits of this process cannot carry.
+pub(super) fn check_limits(launch: &Launch) -> Result<(), Problem> {
+    let probes = launch.sidecars.iter().flat_map(|prepared| &prepared.probes);
+    let largest = probes.map(|found| found.component.bytes.len()).max().unwrap_or_default();
+    process_limits::check(launch.sidecars.len(), u64::try_from(largest).unwrap_or(u64::MAX))
+}
+
+/// Lets components check their settings.
+pub(super) async fn check_settings(launch: &Launch, turn: Turn) -> Result<(), Failure> {
+    let problems = validate_settings(&launch.host, &launch.sidecars, turn).await;
+    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+}

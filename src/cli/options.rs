@@ -1,0 +1,367 @@
+//! The command line as clap's types. What commands do is in the files beside this one.
+
+mod managing;
+mod probe;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{FalseyValueParser, PossibleValue};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
+
+use super::sidecar_names;
+use crate::reach::route::Dialling;
+
+pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, New, NewLayer, Ps, Schema, Shell};
+pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
+
+/// Starts the sidecar containers that a harness needs, proves that each one is ready, then runs the harness.
+#[derive(Debug, Parser)]
+#[command(name = "farrier", version, max_term_width = 100, args_override_self = true, after_help = FIRST_STEPS)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to say it.
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+const FIRST_STEPS: &str = "\
+First steps:
+  farrier doctor                      check that this machine can launch
+  farrier new db --image postgres:16  write the definition of a sidecar
+  farrier validate                    check the definitions of sidecars
+  farrier plan                        see what a launch would do
+  farrier launch -- docker run IMAGE  start the sidecars, then the harness
+
+`farrier COMMAND --help` explains each command, with an example.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start what is needed, wait until all of it is ready, run the command.
+    Launch(Launch),
+    /// Start what is needed and wait until all of it is ready.
+    Up(Up),
+    /// Write a commented definition to begin with.
+    New(New),
+    /// Print what launch would do and why; change nothing.
+    Plan(Plan),
+    /// Check definitions, probes and settings; no engine is needed.
+    Validate(Validate),
+    /// Approve definitions of the workspace, which are not trusted; list and revoke approvals.
+    Approve(Approve),
+    /// Write, build, look at and try probes; no engine is needed.
+    Probe(Probe),
+    /// List the sidecars that farrier manages.
+    Ps(Ps),
+    /// Print what a sidecar wrote.
+    Logs(Logs),
+    /// Remove sidecars.
+    Down(Down),
+    /// Check that this machine can launch, and say how to repair what is not right.
+    Doctor(Doctor),
+    /// Explain an error code, or list all.
+    Explain(Explain),
+    /// Print the JSON Schema of definitions, for editors.
+    Schema(Schema),
+    /// Print the script that lets a shell complete farrier's commands, options and sidecars.
+    Completions(Completions),
+    /// Write the manual pages into a folder.
+    #[command(hide = true)]
+    Man(Man),
+}
+
+/// How to say it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputOptions {
+    /// Say more: probe answers (-v), what the host did (-vv).
+    #[arg(short, long, action = ArgAction::Count, global = true, env = "FARRIER_VERBOSE")]
+    pub verbose: u8,
+    /// Say only what went wrong; wins over -v.
+    #[arg(short, long, global = true, env = "FARRIER_QUIET", value_parser = FalseyValueParser::new())]
+    pub quiet: bool,
+    /// Whether to use colour.
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN", env = "FARRIER_COLOR")]
+    pub color: Color,
+}
+
+/// Whether to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl ValueEnum for Dialling {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Relay, Self::None]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Auto => ("auto", "From this host where it has a route, else through a relay container"),
+            Self::Relay => ("relay", "Through a relay container"),
+            Self::None => ("none", "Not at all: that the container runs is the check"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+/// The form of data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// For scripts.
+    Json,
+}
+
+/// Where definitions come from; a later layer's definition replaces an earlier one's of the same name.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Definitions")]
+pub struct LayerOptions {
+    /// The user's definitions [default: farrier/sidecars in the configuration folder, ~/.config].
+    #[arg(
+        long,
+        alias = "user-tongs",
+        value_name = "DIR",
+        env = "FARRIER_USER_DIR",
+        allow_hyphen_values = true
+    )]
+    pub user_dir: Option<OsString>,
+    /// The organisation's definitions.
+    #[arg(
+        long,
+        alias = "org-tongs",
+        value_name = "DIR",
+        env = "FARRIER_ORG_DIR",
+        allow_hyphen_values = true
+    )]
+    pub org_dir: Option<OsString>,
+    /// The definitions of the repository that the launcher belongs to.
+    #[arg(
+        long,
+        alias = "repo-tongs",
+        value_name = "DIR",
+        env = "FARRIER_REPO_DIR",
+        allow_hyphen_values = true
+    )]
+    pub repo_dir: Option<OsString>,
+    /// The workspace's definitions, which are not trusted [default: .farrier/sidecars in the workspace].
+    #[arg(
+        long,
+        alias = "workspace-tongs",
+        value_name = "DIR",
+        env = "FARRIER_WORKSPACE_DIR",
+        allow_hyphen_values = true
+    )]
+    pub workspace_dir: Option<OsString>,
+    /// The checkout that is worked on [default: the nearest parent folder with a .git].
+    #[arg(long, value_name = "PATH", env = "FARRIER_WORKSPACE", allow_hyphen_values = true)]
+    pub workspace: Option<OsString>,
+    /// Work without a workspace.
+    #[arg(long, env = "FARRIER_NO_WORKSPACE", value_parser = FalseyValueParser::new())]
+    pub no_workspace: bool,
+}
+
+/// How workspace definitions come to be trusted.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Trust")]
+pub struct ApprovalOptions {
+    /// Ask nothing: what needs an answer is refused.
+    #[arg(long, env = "FARRIER_NO_PROMPT", value_parser = FalseyValueParser::new())]
+    pub no_prompt: bool,
+    /// Where approvals of workspace definitions are kept [default: farrier/approvals.json in the state folder,
+    /// ~/.local/state].
+    #[arg(long, value_name = "FILE", env = "FARRIER_APPROVALS", allow_hyphen_values = true)]
+    pub approvals: Option<OsString>,
+}
+
+/// How sidecars are started and waited for.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Launching")]
+pub struct LaunchOptions {
+    /// Make every sidecar anew.
+    #[arg(long, env = "FARRIER_RECREATE", value_parser = FalseyValueParser::new())]
+    pub recreate: bool,
+    /// The image that a relay container is made from [default: the harness's].
+    #[arg(
+        long,
+        alias = "anvil-image",
+        value_name = "IMAGE",
+        env = "FARRIER_PROBE_IMAGE",
+        allow_hyphen_values = true
+    )]
+    pub probe_image: Option<String>,
+    /// How probes reach a sidecar's port.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW", env = "FARRIER_DIAL")]
+    pub dial: Dialling,
+    /// Trust.
+    #[command(flatten)]
+    pub approval: ApprovalOptions,
+    /// Write every event as a line of JSON; `-` is standard error.
+    #[arg(long, value_name = "FILE", env = "FARRIER_EVENTS", allow_hyphen_values = true)]
+    pub events: Option<PathBuf>,
+    /// Say where the start-up went, and how that compares with earlier launches.
+    #[arg(long, env = "FARRIER_TIMINGS", value_parser = FalseyValueParser::new())]
+    pub timings: bool,
+    /// Accepted from the Python launcher: it named the shape of MCP configuration.
+    #[arg(long, value_name = "NAME", hide = true, allow_hyphen_values = true, env = "FARRIER_HARNESS")]
+    pub harness: Option<String>,
+    /// Accepted from the Python launcher: it named the table of secret providers.
+    #[arg(long, value_name = "FILE", hide = true, allow_hyphen_values = true, env = "FARRIER_PROVIDERS")]
+    pub providers: Option<OsString>,
+}
+
+/// Options of `launch`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  farrier launch -- docker run --rm -it my-harness")]
+pub struct Launch {
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// Launching.
+    #[command(flatten)]
+    pub launch: LaunchOptions,
+    /// The harness: `docker run …`, or any command of this host.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Options of `up`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  farrier up -v")]
+pub struct Up {
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// Launching.
+    #[command(flatten)]
+    pub launch: LaunchOptions,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  farrier plan\n  farrier plan --format json -- docker run --rm my-harness"
+)]
+pub struct Plan {
+    /// The form of the plan.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
+    pub format: Format,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// Launching.
+    #[command(flatten)]
+    pub launch: LaunchOptions,
+    /// The harness, whose network and engine decide.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Options of `validate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  farrier validate --user-dir ./sidecars")]
+pub struct Validate {
+    /// The form of the report.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
+    pub format: Format,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// Accepted so that the options of launch serve here too; of no effect.
+    #[command(flatten)]
+    pub launch: LaunchOptions,
+}
+
+/// Options of `approve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  farrier approve db\n  farrier approve db --hash HEX")]
+pub struct Approve {
+    /// The sidecars to ask about [default: all that need an approval].
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
+    pub names: Vec<String>,
+    /// Approve without a question, if this is the definition's hash.
+    #[arg(long, value_name = "HEX", requires = "names")]
+    pub hash: Option<String>,
+    /// List all approvals, of every workspace.
+    #[arg(long, conflicts_with_all = ["names", "hash"])]
+    pub list: bool,
+    /// Keep earlier approvals of the sidecar, too: for definitions that differ between branches.
+    #[arg(long, conflicts_with_all = ["list", "revoke"])]
+    pub keep_earlier: bool,
+    /// Take back the approvals of a sidecar of this workspace.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "hash", "list"])]
+    pub revoke: Option<String>,
+    /// The form of what is printed; `json` never asks.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
+    pub format: Format,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// Trust.
+    #[command(flatten)]
+    pub approval: ApprovalOptions,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_python_launchers_spellings_are_accepted() {
+        let arguments = [
+            "farrier",
+            "launch",
+            "--user-tongs",
+            "u",
+            "--org-tongs",
+            "",
+            "--repo-tongs",
+            "r",
+            "--workspace-tongs",
+            "w",
+            "--workspace",
+            "p",
+            "--approvals",
+            "a",
+            "--providers",
+            "s",
+            "--harness",
+            "claude",
+            "--anvil-image",
+            "i",
+            "--no-prompt",
+            "--",
+            "docker",
+            "run",
+            "--rm",
+            "x",
+            "--",
+            "y",
+        ];
+        let cli = Cli::try_parse_from(arguments).expect("accepted");
+        let Command::Launch(launch) = cli.command else { panic!("launch") };
+        assert_eq!(launch.layers.user_dir, Some("u".into()));
+        assert_eq!(launch.layers.org_dir, Some("".into()));
+        assert_eq!(launch.launch.probe_image.as_deref(), Some("i"));
+        assert_eq!(launch.command, ["docker", "run", "--rm", "x", "--", "y"]);
+    }
+}

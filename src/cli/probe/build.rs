@@ -1,0 +1,129 @@
+//! `probe build`: from a crate or a core module to a component that farrier hosts.
+
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+
+use super::inspect::{definition_lines, human_size};
+use crate::cli::data::print;
+use crate::cli::options::ProbeBuild;
+use crate::cli::runtime::Stage;
+use crate::event::{Event, Reporter};
+use crate::probe::capabilities::capabilities;
+use crate::probe::catalogue::not_a_probe;
+use crate::probe::component::ComponentFile;
+use crate::probe::grants::{INTERFACES, ungranted};
+use crate::probe::host::{LoadError, ProbeHost};
+use crate::probe::limits::COMPONENT_BYTES;
+use crate::probe::{compile, encode, platform};
+use crate::report::error::{Code, Failure, Place, Problem};
+use crate::report::escape::escape;
+use crate::report::exit;
+
+/// Builds it, makes sure that it is a probe, and prints what a definition needs.
+pub fn build(options: &ProbeBuild, reporter: &Reporter) -> Result<u8, Failure> {
+    let (module, default, private) = if options.path.is_dir() {
+        let module = compile::module(&options.path)?;
+        let default = options.path.join(format!("{}.wasm", module.package));
+        (module.path, default, module.private)
+    } else {
+        (options.path.clone(), options.path.with_extension("component.wasm"), Vec::new())
+    };
+    let out = options.out.clone().unwrap_or(default);
+    let bytes = read(&module).map_err(|reason| {
+        unusable(&module, &reason).hint("Name the folder of a Rust crate, or a core module's file.")
+    })?;
+    let warnings = platform::missing(&bytes).into_iter().chain(compile::traces(&bytes, &private));
+    warnings.for_each(|warning| reporter.tell(&Event::Problem(&warning)));
+    let component = encode::component(bytes).map_err(|error| {
+        let hint = match error {
+            encode::EncodeError::NoWorld => {
+                "Build it with the crate farrier-probe, or with wit-bindgen and the package in `wit/`."
+            }
+            _ => "Name the folder of a Rust crate, or a core module for wasm32-unknown-unknown or WASI preview 1.",
+        };
+        unusable(&module, &error.to_string()).hint(hint)
+    })?;
+    let file = ComponentFile::parse(component)
+        .map_err(|error| not_a_probe(&module.display().to_string(), &error))?;
+    let file = accept(file, &module)?;
+    write(&out, &file.bytes)?;
+    let words: Vec<&str> = capabilities(&file).iter().map(|capability| capability.word).collect();
+    let imports = if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
+    let name = out.file_name().unwrap_or_default().display().to_string();
+    print(&format!(
+        "{}: {} ({} bytes), imports {imports}\n\nPut it beside a definition, and write there:\n\n{}",
+        escape(&out.display().to_string()),
+        human_size(&file),
+        file.bytes.len(),
+        definition_lines(&file, &format!("./{}", escape(&name))),
+    ));
+    Ok(exit::SUCCESS)
+}
+
+/// Refuses what `validate` or a launch would refuse, however much is granted.
+fn accept(file: ComponentFile, module: &Path) -> Result<Arc<ComponentFile>, Failure> {
+    let name = module.display().to_string();
+    let mut problems = ungranted(&file, INTERFACES, &name, &Place::file(module));
+    for problem in &mut problems {
+        problem.place = None;
+    }
+    if !problems.is_empty() {
+        return Err(Failure::of(problems));
+    }
+    let file = Arc::new(file);
+    let host = Arc::new(ProbeHost::new(None, None));
+    let mut stage = Stage::start()?;
+    stage.run(async {
+        host.load_in_time(&file, INTERFACES).await.map_err(|error| {
+            let problem = error.problem(Code::ProbeBuild, |reason| {
+                format!("`{name}` cannot be made into a component: farrier cannot load the result: {reason}")
+            });
+            let hint = "Build it for WebAssembly without threads, 64-bit memory, garbage collection and relaxed SIMD.";
+            match error {
+                LoadError::Component(_) => problem.hint(hint).into(),
+                LoadError::Limit(_) => problem.into(),
+            }
+        })
+    })?;
+    Ok(file)
+}
+
+fn unusable(path: &Path, reason: &str) -> Problem {
+    Problem::error(
+        Code::ProbeBuild,
+        format!("`{}` cannot be made into a component: {reason}", path.display()),
+    )
+}
+
+/// Reads a module, without ever waiting on a pipe or a device.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let opened = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| error.to_string())?;
+    let found = file.metadata().map_err(|error| error.to_string())?;
+    if !found.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if found.len() > COMPONENT_BYTES {
+        return Err(format!("it is larger than {} MiB", COMPONENT_BYTES >> 20));
+    }
+    let mut bytes = Vec::new();
+    file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+/// Writes beside the target and renames: a launch that reads meanwhile sees all or nothing.
+fn write(path: &PathBuf, bytes: &[u8]) -> Result<(), Problem> {
+    let mut beside = path.clone();
+    beside.as_mut_os_string().push(".new");
+    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(|error| {
+        drop(std::fs::remove_file(&beside));
+        Problem::error(Code::ProbeBuild, format!("`{}` cannot be written: {error}", path.display()))
+            .hint("Name a file in a folder that you may write to with `--out`.")
+    })
+}

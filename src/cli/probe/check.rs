@@ -1,0 +1,313 @@
+//! `probe check`: a probe run against anything reachable, without an engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::declared::Declared;
+use super::{Chosen, Origin, choose};
+use crate::cli::data::{print, print_json};
+use crate::cli::options::{Format, ProbeCheck};
+use crate::cli::runtime::Stage;
+use crate::cli::settings::layer_directories;
+use crate::definition::Limits;
+use crate::engine::dialler::DialError;
+use crate::probe::component::ComponentFile;
+use crate::probe::grants::{effective, ungranted};
+use crate::probe::host::{LoadError, LoadedProbe, ProbeHost, Verdict};
+use crate::readiness::rehearsal::{Address, Answer, Deed, Rehearsal, Rehearsed, Stand, parse_address};
+use crate::readiness::schedule::Terms;
+use crate::report::elapsed::{limit, milliseconds};
+use crate::report::error::{Code, Failure, Place, Problem};
+use crate::report::escape::escape;
+use crate::report::exit;
+use crate::system::folders::own_folders;
+
+/// The exit code of a probe that did not say ready.
+const NOT_READY: u8 = 1;
+/// What a definition without a timeout has.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs it and prints what it answered and did.
+pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
+    let target = parse_address(&options.target)
+        .map_err(|reason| usage(format!("`--target`: {reason}"), "Write it as HOST:PORT."))?;
+    let declared = options
+        .definition
+        .as_deref()
+        .map(|file| Declared::read(file, options.probe.as_deref()))
+        .transpose()?;
+    let declared = declared.as_ref();
+    let stand = match declared {
+        Some(declared) => declared.stand(&target),
+        None => Stand { own: target.clone(), target: target.clone() },
+    };
+    // Mistakes in the options come before anything about the component.
+    let mut granted = Rehearsed::parse(&options.grants, &stand).map_err(misused)?;
+    let settings = match (&options.settings, declared) {
+        (Some(text), _) => settings(text)?,
+        (None, Some(declared)) => Value::Object(declared.readiness.settings.clone()).to_string(),
+        (None, None) => "{}".to_owned(),
+    };
+    let chosen = match (&options.probe, declared) {
+        (None, Some(declared)) => declared.probe(&layer_directories(&options.layers))?,
+        (probe, _) => choose(probe.as_deref().unwrap_or_default(), &options.layers)?,
+    };
+    let grants = match declared {
+        Some(Declared { definition, readiness }) => {
+            let grants = effective(readiness, matches!(chosen.origin, Origin::Shipped));
+            let declared = Rehearsed::declared(definition, readiness, &grants, &options.grants, &stand);
+            granted = declared.map_err(|missing| {
+                let problem = |text| Problem::error(Code::Usage, text).hint(HELP);
+                Failure::of(missing.into_iter().map(problem).collect())
+            })?;
+            grants
+        }
+        None => granted.as_grants(&stand),
+    };
+    expect_granted(&chosen, &granted, declared.is_some())?;
+    let (limits, watch) = limits(options, declared);
+    let mut stage = Stage::start()?;
+    let (verdict, answers) = stage.run(async {
+        let (probe, name) = (load(&chosen.file, &granted).await?, chosen.name.as_str());
+        accept_settings(&probe, name, &settings, limits).await?;
+        let interfaces = granted.interfaces();
+        let only_dials = interfaces.iter().all(|name| *name == "dial") && !chosen.file.imports_wasi();
+        let grants = Arc::new(grants);
+        let rehearsal = Rehearsal { probe, only_dials, stand, granted, grants, settings, limits, watch };
+        let mut answers = Vec::new();
+        let verdict = rehearsal.run(|answer| match options.format {
+            Format::Human => print(&human(answer, limits)),
+            Format::Json => answers.push(as_json(answer)),
+        });
+        let verdict = verdict.await.map_err(|error| {
+            let message = format!("a granted log or folder cannot be read: {error}");
+            usage(message, "Name a regular file with `--grant logs=FILE`.")
+        })?;
+        Ok((verdict, answers))
+    })?;
+    let ready = verdict == Verdict::Ready;
+    if options.format == Format::Json {
+        let report = report(&chosen, &target, ready, &answers);
+        print_json(&report);
+    }
+    Ok(if ready { exit::SUCCESS } else { NOT_READY })
+}
+
+const HELP: &str = "`farrier probe check --help` shows all forms.";
+
+fn usage(message: String, hint: &str) -> Failure {
+    Failure::from(Problem::error(Code::Usage, message).hint(hint))
+}
+
+fn misused(reason: String) -> Failure {
+    usage(reason, HELP)
+}
+
+/// What one poll may use up, and how long it is polled: options come before the definition.
+fn limits(options: &ProbeCheck, declared: Option<&Declared>) -> (Limits, Option<Terms>) {
+    let readiness = declared.map(|declared| &declared.readiness);
+    let limits = readiness.map_or_else(Limits::default, |readiness| readiness.limits);
+    let limits =
+        Limits { memory: options.memory.unwrap_or(limits.memory), poll: options.poll.unwrap_or(limits.poll) };
+    let timeout = options.timeout.or(readiness.map(|readiness| readiness.timeout)).unwrap_or(TIMEOUT);
+    let own = readiness.filter(|_| options.timeout.is_none()).map(|readiness| readiness.max_timeout);
+    let max_timeout = options.max_timeout.or(own).unwrap_or(timeout.saturating_mul(2)).max(timeout);
+    let (successes, interval) =
+        readiness.map_or((1, Duration::ZERO), |readiness| (readiness.successes, readiness.interval));
+    (limits, options.watch.then_some(Terms { timeout, max_timeout, successes, interval }))
+}
+
+fn settings(text: &str) -> Result<String, Failure> {
+    let problem = |message: String| {
+        usage(message, "Write one JSON object, for example `--settings '{\"path\":\"/health\"}'`.")
+    };
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| problem(format!("`--settings` is not JSON: {error}")))?;
+    if value.is_object() {
+        Ok(value.to_string())
+    } else {
+        Err(problem("`--settings` is not an object".to_owned()))
+    }
+}
+
+/// As in a definition, what it imports must be granted; without one by options.
+fn expect_granted(chosen: &Chosen, granted: &Rehearsed, by_definition: bool) -> Result<(), Failure> {
+    let place = Place::file(std::path::Path::new(&chosen.name));
+    let mut problems = ungranted(&chosen.file, &granted.interfaces(), &chosen.name, &place);
+    for problem in &mut problems {
+        problem.place = None;
+        if by_definition {
+            continue;
+        }
+        for (interface, option) in [
+            (
+                "exec",
+                "Commands need a container, and here is none: try the probe with `farrier up`, or have commands \
+                 answered with an error by `--grant 'exec=[\"command\",\"argument\"]'`.",
+            ),
+            ("health", "Grant it with `--grant health=healthy`."),
+            ("logs", "Grant it with `--grant logs=FILE`."),
+        ] {
+            if problem.message.contains(&format!("imports farrier:probe/{interface}@")) {
+                problem.message =
+                    format!("the probe `{}` imports `{interface}`, which is not granted", chosen.name);
+                problem.hints = vec![option.to_owned()];
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+}
+
+async fn load(file: &ComponentFile, granted: &Rehearsed) -> Result<LoadedProbe, Failure> {
+    let (cache, state) = own_folders();
+    let host = Arc::new(ProbeHost::new(cache, state));
+    let file = Arc::new(file.clone());
+    host.load_in_time(&file, &granted.interfaces()).await.map_err(|error| {
+        let problem =
+            error.problem(Code::ProbeInvalid, |reason| format!("the probe cannot be loaded: {reason}"));
+        let problem = match error {
+            LoadError::Component(_) => problem.hint("Build the component again."),
+            LoadError::Limit(_) => problem,
+        };
+        problem.into()
+    })
+}
+
+async fn accept_settings(
+    probe: &LoadedProbe,
+    name: &str,
+    settings: &str,
+    limits: Limits,
+) -> Result<(), Failure> {
+    let problems = match probe.validate(settings, limits).await {
+        Ok(found) => found.into_iter().map(|wrong| {
+            let dot = if wrong.path.is_empty() { "" } else { "." };
+            let message = format!("settings{dot}{}: {}", escape(&wrong.path), escape(&wrong.message));
+            Problem::error(Code::ProbeSettings, message)
+                .hint(format!("Correct the settings of the probe `{name}` with `--settings`."))
+        }),
+        Err(crash) => {
+            let message = format!("the probe `{name}` cannot check its settings: {crash}");
+            return Err(Failure {
+                exit: NOT_READY,
+                problems: vec![Problem::error(Code::ProbeCrashed, message).hint("Tell the probe's author.")],
+            });
+        }
+    };
+    let problems: Vec<Problem> = problems.collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+}
+
+/// The word for a verdict, and what it says.
+fn told(verdict: &Verdict) -> (&'static str, Option<&str>) {
+    match verdict {
+        Verdict::Ready => ("ready", None),
+        Verdict::Pending { reason, .. } => ("pending", Some(reason)),
+        Verdict::Failed(reason) => ("failed", Some(reason)),
+        Verdict::Crashed(reason) => ("crashed", Some(reason)),
+        Verdict::TimedOut => ("timed-out", None),
+    }
+}
+
+fn short(time: Duration) -> String {
+    format!("{:.1} ms", milliseconds(time))
+}
+
+fn human(answer: &Answer, limits: Limits) -> String {
+    let (word, reason) = told(&answer.verdict);
+    let reason = match (&answer.verdict, reason) {
+        (Verdict::TimedOut, _) => format!(": no answer within {}", limit(limits.poll)),
+        (_, Some(reason)) => format!(": {}", escape(reason)),
+        (_, None) => String::new(),
+    };
+    let last = answer.attempt + answer.times - 1;
+    let polls = if answer.times == 1 {
+        format!("poll {last}")
+    } else {
+        format!("polls {} to {last}", answer.attempt)
+    };
+    let at = answer.at.as_secs_f64();
+    let mut text = format!("{polls} at {at:.3} s, after {}: {word}{reason}\n", short(answer.took));
+    if let Verdict::Pending { retry_after, extend, .. } = &answer.verdict {
+        for (meaning, time) in
+            [("asks for the next poll after", retry_after), ("asks for more time:", extend)]
+        {
+            if let Some(time) = time {
+                text.push_str(&format!("  {meaning} {}\n", limit(*time)));
+            }
+        }
+    }
+    if let Some(time) = answer.extended_to {
+        text.push_str(&format!("  the wait goes on until {}\n", limit(time)));
+    }
+    for deed in &answer.deeds {
+        text.push_str(&format!("  {}\n", deed_line(deed)));
+    }
+    for line in &answer.trace {
+        text.push_str(&format!("  wrote {}\n", escape(line)));
+    }
+    text
+}
+
+fn deed_line(deed: &Deed) -> String {
+    let place = if deed.name == deed.address.to_string() {
+        deed.name.clone()
+    } else {
+        format!("{} ({})", deed.name, deed.address)
+    };
+    let took = short(deed.took);
+    if let Some(error) = &deed.error {
+        return format!("dialled {place}: {} after {took}", dial_error(error));
+    }
+    let ended = if deed.ended { ", until its end" } else { "" };
+    format!(
+        "dialled {place}: connected after {took}, wrote {} bytes, read {} bytes{ended}",
+        deed.written, deed.read
+    )
+}
+
+fn dial_error(error: &DialError) -> &str {
+    match error {
+        DialError::Refused => "refused",
+        DialError::TimedOut => "timed out",
+        DialError::Other(text) => text,
+    }
+}
+
+fn as_json(answer: &Answer) -> Value {
+    let (word, reason) = told(&answer.verdict);
+    let deed = |deed: &Deed| {
+        json!({
+            "dialled": deed.name,
+            "address": deed.address.to_string(),
+            "took_ms": milliseconds(deed.took),
+            "error": deed.error.as_ref().map(dial_error),
+            "written": deed.written,
+            "read": deed.read,
+            "ended": deed.ended,
+        })
+    };
+    json!({
+        "attempt": answer.attempt,
+        "times": answer.times,
+        "at_ms": milliseconds(answer.at),
+        "took_ms": milliseconds(answer.took),
+        "verdict": word,
+        "reason": reason,
+        "extended_to_ms": answer.extended_to.map(milliseconds),
+        "dials": answer.deeds.iter().map(deed).collect::<Vec<_>>(),
+        "trace": answer.trace,
+    })
+}
+
+fn report(chosen: &Chosen, target: &Address, ready: bool, answers: &[Value]) -> Value {
+    json!({
+        "probe": chosen.name,
+        "sha256": chosen.file.digest,
+        "target": target.to_string(),
+        "ready": ready,
+        "answers": answers,
+    })
+}

@@ -1,0 +1,267 @@
+//! `ps`: the sidecars that farrier manages.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::data::{print, print_json, terminal_width};
+use super::managing::Desk;
+use crate::cli::options::{self, Format};
+use crate::cli::runtime::Stage;
+use crate::engine::{Container, HealthStatus, Status};
+use crate::event::Reporter;
+use crate::manage::managed::{Managed, Standing, Survey};
+use crate::plan::Cause;
+use crate::report::elapsed::age;
+use crate::report::error::Failure;
+use crate::report::escape::escape;
+use crate::report::exit;
+
+/// Below this many columns, each sidecar is a block of lines instead of a row.
+const NARROW: u16 = 72;
+/// Longer names may be broken.
+const LONGEST_NAME: usize = 24;
+/// Below this many, the files of the definitions stand in a table of their own.
+const WIDE: u16 = 120;
+const HEADINGS: [&str; 7] = ["SIDECAR", "STATE", "AGE", "MATCH", "NETWORKS", "USED BY", "DEFINITION"];
+
+/// Lists them.
+pub fn ps(options: &options::Ps, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
+    let survey =
+        Stage::start()?.run_alone(async { Desk::open(&options.layers, reporter).await?.survey().await })?;
+    match options.format {
+        Format::Human => print(&human(&survey, terminal_width())),
+        Format::Json => print_json(&as_json(&survey)),
+    }
+    Ok(exit::SUCCESS)
+}
+
+pub(super) fn human(survey: &Survey, width: Option<u16>) -> String {
+    let mut text = if survey.sidecars.is_empty() { "no sidecars\n".to_owned() } else { table(survey, width) };
+    if !survey.absent.is_empty() {
+        text.push_str(&format!("declared, without a container: {}\n", escape(&survey.absent.join(", "))));
+    }
+    text
+}
+
+fn table(survey: &Survey, width: Option<u16>) -> String {
+    let rows: Vec<[String; 7]> = survey.sidecars.iter().map(|managed| row(managed, survey)).collect();
+    match width {
+        Some(..NARROW) => rows.iter().map(|row| block(row, width)).collect(),
+        Some(..WIDE) => {
+            let [headings @ .., definition] = HEADINGS;
+            let mut table = new_table(width);
+            table.set_header(headings);
+            let mut definitions = new_table(width);
+            definitions.set_header([headings[0], definition]);
+            for [cells @ .., file] in rows {
+                definitions.add_row([cells[0].clone(), file]);
+                table.add_row(cells);
+            }
+            let names = survey.sidecars.iter().map(|managed| escape(&managed.name).chars().count());
+            keep_names_whole(&mut table, names);
+            format!("{}\n{}\n", lines(&table), lines(&definitions))
+        }
+        _ => {
+            let mut table = new_table(width);
+            table.set_header(HEADINGS).add_rows(rows);
+            lines(&table)
+        }
+    }
+}
+
+/// A line for each cell that holds something.
+fn block(row: &[String; 7], width: Option<u16>) -> String {
+    let mut table = new_table(width);
+    let filled = HEADINGS.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
+    table.add_rows(filled.map(|(heading, cell)| [(*heading).to_owned(), cell.clone()]));
+    lines(&table) + "\n"
+}
+
+/// As wide as the terminal; without one, each row is one line.
+fn new_table(width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if let Some(width) = width {
+        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table
+}
+
+/// Names are typed by whoever reads them: they are not broken where there is room for them.
+fn keep_names_whole(table: &mut Table, names: impl Iterator<Item = usize>) {
+    let longest = names.max().unwrap_or_default().min(LONGEST_NAME);
+    // With the space on both sides.
+    let width = u16::try_from(longest + 2).unwrap_or(u16::MAX);
+    if let Some(column) = table.column_mut(0) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
+    }
+}
+
+/// Without the spaces that a table has around its cells.
+fn lines(table: &Table) -> String {
+    table
+        .to_string()
+        .lines()
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line).trim_end()))
+        .collect()
+}
+
+fn row(managed: &Managed, survey: &Survey) -> [String; 7] {
+    let several = survey.sidecars.iter().filter(|other| other.name == managed.name).count() > 1;
+    let name = if several { &managed.container.name } else { &managed.name };
+    let networks: Vec<&str> = managed.container.networks.keys().map(String::as_str).collect();
+    let holders = managed.holders.iter().map(|holder| format!("{} ({})", holder.command, holder.process));
+    let since = managed.container.since().map(|since| age(survey.now.duration_since(since)));
+    [
+        escape(name),
+        state(&managed.container),
+        since.unwrap_or_default(),
+        escape(&matching(&managed.standing)),
+        escape(&networks.join(", ")),
+        escape(&holders.collect::<Vec<_>>().join(", ")),
+        escape(&short_path(&managed.definition)),
+    ]
+}
+
+fn state(container: &Container) -> String {
+    let health = container.health.as_ref().map(|health| format!(", {}", health_word(health.status)));
+    match container.status {
+        Status::Running => format!("running{}", health.unwrap_or_default()),
+        Status::Exited | Status::Dead => format!("{} ({})", container.status, container.exit_code),
+        status => status.to_string(),
+    }
+}
+
+const fn health_word(status: HealthStatus) -> &'static str {
+    match status {
+        HealthStatus::Starting => "starting",
+        HealthStatus::Healthy => "healthy",
+        HealthStatus::Unhealthy => "unhealthy",
+    }
+}
+
+fn matching(standing: &Standing) -> String {
+    match standing {
+        Standing::Fresh => "fresh".to_owned(),
+        Standing::Stale(causes) => {
+            let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
+            format!("stale: {}", causes.join("; "))
+        }
+        Standing::Orphan => "orphan".to_owned(),
+        Standing::Undeclared => "not declared".to_owned(),
+    }
+}
+
+/// A path below the home directory as a shell would write it.
+fn short_path(path: &Path) -> String {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    match home.and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned)) {
+        Some(rest) => format!("~/{}", rest.display()),
+        None => path.display().to_string(),
+    }
+}
+
+pub(super) fn as_json(survey: &Survey) -> Value {
+    let sidecars: Vec<Value> =
+        survey.sidecars.iter().map(|managed| sidecar_json(managed, survey.now)).collect();
+    json!({ "sidecars": sidecars, "absent": survey.absent })
+}
+
+fn sidecar_json(managed: &Managed, now: Timestamp) -> Value {
+    let container = &managed.container;
+    let since = container.since();
+    let causes: Vec<Value> = match &managed.standing {
+        Standing::Stale(causes) => causes.iter().map(Cause::to_json).collect(),
+        _ => Vec::new(),
+    };
+    let used_by = managed.holders.iter();
+    let used_by = used_by.map(|holder| json!({"process": holder.process, "command": holder.command}));
+    json!({
+        "name": managed.name,
+        "container": container.name,
+        "id": container.id,
+        "image_id": container.image_id,
+        "state": container.status.to_string(),
+        "exit_code": (container.status == Status::Exited).then_some(container.exit_code),
+        "health": container.health.as_ref().map(|health| health_word(health.status)),
+        "since": since.map(|since| since.to_string()),
+        "age_seconds": since.map(|since| now.duration_since(since).as_secs().max(0)),
+        "match": managed.standing.kind(),
+        "causes": causes,
+        "networks": container.networks.keys().collect::<Vec<_>>(),
+        "definition": managed.definition.display().to_string(),
+        "used_by": used_by.collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::engine::memory::{MemoryEngine, MemoryImage};
+    use crate::engine::{ContainerSpec, Health};
+    use crate::system::lock::Holder;
+
+    fn survey() -> Survey {
+        let engine = MemoryEngine::new();
+        let container = |name: &str| {
+            engine.change(|world| {
+                world.add_image("image:1", MemoryImage::default());
+                let spec = ContainerSpec {
+                    name: format!("farrier-{name}"),
+                    image: "image:1".to_owned(),
+                    network: "farrier".to_owned(),
+                    ..ContainerSpec::default()
+                };
+                world.create(&spec).expect("a container");
+                world.container(&spec.name).expect("a container")
+            })
+        };
+        let moment = |text: &str| text.to_owned();
+        let managed = |name: &str, status, standing, holders| Managed {
+            name: name.to_owned(),
+            container: Container {
+                status,
+                exit_code: 3,
+                started_at: moment("2026-03-01T10:00:00Z"),
+                finished_at: moment("2026-03-01T11:30:00Z"),
+                ..container(name)
+            },
+            definition: PathBuf::from(format!("/home/ada/.config/farrier/sidecars/{name}.toml")),
+            standing,
+            holders,
+        };
+        let holder = Holder { process: 4711, command: "docker run harness".to_owned() };
+        let changed = Cause::Configuration(vec!["env.LEVEL".to_owned(), "command".to_owned()]);
+        let mut db = managed("db", Status::Running, Standing::Fresh, vec![holder]);
+        db.container.health = Some(Health { status: HealthStatus::Healthy, runs: Vec::new() });
+        Survey {
+            sidecars: vec![
+                db,
+                managed("queue", Status::Exited, Standing::Stale(vec![changed]), Vec::new()),
+                managed("search\u{1b}[2J", Status::Created, Standing::Orphan, Vec::new()),
+            ],
+            absent: vec!["cache".to_owned()],
+            now: "2026-03-01T12:00:00Z".parse().expect("a moment"),
+        }
+    }
+
+    #[test]
+    fn a_row_each_as_wide_as_the_terminal_or_a_line_each_without_one() {
+        insta::assert_snapshot!("ps-80", human(&survey(), Some(80)));
+        insta::assert_snapshot!("ps-40", human(&survey(), Some(40)));
+        insta::assert_snapshot!("ps-120", human(&survey(), Some(120)));
+        insta::assert_snapshot!("ps-piped", human(&survey(), None));
+        for width in 1..200 {
+            let text = human(&survey(), Some(width));
+            let table = text.lines().take_while(|line| !line.starts_with("declared"));
+            let widest = table.map(|line| line.chars().count()).max().unwrap_or_default();
+            assert!(width < 24 || widest <= usize::from(width), "{width}:\n{text}");
+        }
+    }
+}

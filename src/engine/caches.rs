@@ -1,0 +1,42 @@
+//! What launches keep of an engine's answers that cannot change any more: what an image runs, and by which aliases a
+//! container is found on a network. It only spares questions: before something is recreated or refused, they are asked.
+
+use std::path::Path;
+
+use endpoints::EndpointCache;
+use images::ImageCache;
+
+use crate::system::cache_folder::CacheFolder;
+
+pub mod endpoints;
+pub mod images;
+
+/// Everything that is kept.
+#[derive(Clone, Debug)]
+pub struct Caches {
+    /// Of images.
+    pub images: ImageCache,
+    /// Of containers on networks.
+    pub endpoints: EndpointCache,
+}
+
+impl Caches {
+    /// Opens them below this folder; nothing is kept where that cannot be trusted or made.
+    #[must_use]
+    pub fn open(cache: Option<&Path>, architecture: &str) -> Self {
+        Self::of(|name| CacheFolder::open(cache?, name), architecture)
+    }
+
+    /// The same, so that everything is asked and kept anew.
+    #[must_use]
+    pub fn asking_anew(cache: Option<&Path>, architecture: &str) -> Self {
+        Self::of(|name| Some(CacheFolder::open(cache?, name)?.asking_anew()), architecture)
+    }
+
+    fn of(folder: impl Fn(&str) -> Option<CacheFolder>, architecture: &str) -> Self {
+        Self {
+            images: ImageCache::new(folder("images"), architecture),
+            endpoints: EndpointCache::new(folder("endpoints")),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Why a sidecar is not ready: the evidence, collected once, for people and for scripts.
+
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::cause::{self, Cause, Evidence, NOTHING_LISTENS};
+use super::excerpt::excerpt;
+use super::listeners;
+use super::older_data;
+use super::phase::Phase;
+use super::until::Until;
+use crate::engine::bounded::within;
+use crate::engine::{Container, Engine, Status};
+use crate::probe::interfaces::{Dialled, Observed};
+use crate::report::error::Code;
+use crate::report::shell::command_line;
+
+/// What the tcp probe answers where nothing listens.
+const REFUSED: &str = "connection refused";
+/// The beginning of what stands for an answer where a poll was cut.
+pub(crate) const NO_ANSWER: &str = "the probe did not answer";
+/// How long asking where a container listens may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long looking at the container, and reading its log, may take each: the wait is over.
+const EVIDENCE: Duration = Duration::from_secs(5);
+/// Log lines that a dossier quotes.
+const LOG_LINES: usize = 20;
+
+/// One distinct answer of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// In words.
+    pub text: String,
+    /// First seen, since the wait began.
+    pub first: Duration,
+    /// Last seen.
+    pub last: Duration,
+    /// How often.
+    pub count: u32,
+}
+
+/// Distinct answers of one probe, in the order of their first appearance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// The probe.
+    pub probe: String,
+    /// What it waits for, in words that follow "until".
+    pub until: Until,
+    /// Its answers; at most [`Answers::KEPT`].
+    pub seen: Vec<Answer>,
+    /// Polls in all.
+    pub attempts: u32,
+    /// Until when after the wait's beginning it got time, where that is more than its timeout.
+    pub extended_to: Option<Duration>,
+    /// What the last poll saw on the way to its answer.
+    pub observed: Observed,
+    /// How long one poll may take.
+    pub poll: Duration,
+}
+
+impl Answers {
+    /// A probe that puts a counter into its answers must not fill the memory.
+    const KEPT: usize = 50;
+
+    /// The limit of one poll, if the newest polls waited for an answer as long as it lets them.
+    fn slow(&self) -> Option<Duration> {
+        // The host keeps at most a tenth of a poll for the guest's own answer.
+        let whole = self.poll.mul_f32(0.9);
+        self.observed.unanswered_after.is_some_and(|after| after >= whole).then_some(self.poll)
+    }
+
+    /// Notes an answer; true when it differs from the one before.
+    pub fn note(&mut self, text: &str, at: Duration) -> bool {
+        self.attempts += 1;
+        let newest = self.seen.iter().max_by_key(|answer| answer.last).map(|answer| answer.text.clone());
+        let room = self.seen.len() < Self::KEPT;
+        match self.seen.iter_mut().find(|answer| answer.text == text) {
+            Some(answer) => {
+                answer.last = at;
+                answer.count += 1;
+            }
+            None if room => self.seen.push(Answer { text: text.to_owned(), first: at, last: at, count: 1 }),
+            None => {}
+        }
+        newest.as_deref() != Some(text)
+    }
+}
+
+/// Everything known about a sidecar that is not ready.
+#[derive(Clone, Debug)]
+pub struct Dossier {
+    /// Whose.
+    pub sidecar: String,
+    /// Its container's name.
+    pub container_name: String,
+    /// What ended the wait.
+    pub code: Code,
+    /// In one sentence.
+    pub reason: String,
+    /// How long it was waited for.
+    pub waited: Duration,
+    /// The declared limit.
+    pub timeout: Duration,
+    /// What each probe answered.
+    pub answers: Vec<Answers>,
+    /// The container at the end; none where it is gone.
+    pub container: Option<Container>,
+    /// The command that decides.
+    pub command: Option<Vec<String>>,
+    /// The fields of the environment whose values the probes' settings have too.
+    pub env_in_settings: Vec<String>,
+    /// Whether the engine's health decides.
+    pub by_health: bool,
+    /// Where the container's processes listen, where that was asked and told.
+    pub listeners: Option<Vec<SocketAddr>>,
+    /// What is probably wrong.
+    pub cause: Option<Cause>,
+    /// How far the launch's other sidecars were.
+    pub others: Vec<(String, Phase)>,
+    /// The newest log lines since the current start.
+    pub log: Vec<String>,
+    /// Next steps.
+    pub hints: Vec<String>,
+}
+
+impl Dossier {
+    /// Completes the evidence from the engine; what is unavailable is left out. Processes of containers that are
+    /// proven to be on this host are looked at here.
+    pub async fn collect(
+        mut self,
+        engine: &dyn Engine,
+        was_killed_for_memory: impl Fn(&Container) -> bool,
+        is_on_this_host: impl Fn(&Container) -> bool,
+    ) -> Self {
+        if let Ok(Some(mut container)) = within(EVIDENCE, engine.container(&self.container_name)).await {
+            container.oom_killed |= was_killed_for_memory(&container);
+            let start = container.log_start();
+            let log = within(EVIDENCE, engine.logs(&container.id, &start, LOG_LINES)).await;
+            self.log = log.unwrap_or_default();
+            let refused = |answers: &Answers| answers.observed.dialled == Some(Dialled::Refused);
+            if container.status == Status::Running && self.answers.iter().any(refused) {
+                let asked = listeners::of(engine, &container, is_on_this_host(&container));
+                self.listeners = tokio::time::timeout(PATIENCE, asked).await.ok().flatten();
+            }
+            container.error = excerpt(container.error);
+            if let Some(health) = &mut container.health {
+                for (_, output) in &mut health.runs {
+                    *output = excerpt(mem::take(output));
+                }
+            }
+            self.container = Some(container);
+        }
+        self.cause = self.likely_cause().map(|cause| match &self.container {
+            Some(container) => older_data::behind(cause, container, &self.env_in_settings),
+            None => cause,
+        });
+        self.log = self.log.into_iter().take(LOG_LINES).map(excerpt).collect();
+        self.hints = self.next_steps();
+        self
+    }
+
+    fn likely_cause(&self) -> Option<Cause> {
+        let observed: Vec<Observed> = self.answers.iter().map(|answers| answers.observed.clone()).collect();
+        cause::likely(&Evidence {
+            code: self.code,
+            container: self.container.as_ref(),
+            observed: &observed,
+            never_answered: self.never_answered(),
+            timeout: self.timeout,
+            refused_port: self.refused_port(),
+            answer: self.newest_answer(),
+            slow: self.answers.iter().find_map(Answers::slow),
+            command: self.command.as_deref(),
+            log: &self.log,
+            listeners: self.listeners.as_deref(),
+            by_health: self.by_health,
+        })
+    }
+
+    /// What to do about it, from the evidence.
+    fn next_steps(&self) -> Vec<String> {
+        let name = &self.container_name;
+        let farrier =
+            |command: &[&str]| command_line(&[&["farrier"], command].concat(), &[&self.sidecar], &[]);
+        let logs = format!("See all it wrote with `{}`.", farrier(&["logs"]));
+        let mut steps = Vec::new();
+        let mut say = |step: &str| steps.push(step.to_owned());
+        if let Some(Cause::OlderData { fields }) = &self.cause {
+            say(&format!(
+                "Write the old value of {} again, or change it in the server itself.",
+                fields.join(", ")
+            ));
+            say(&format!(
+                "Or remove it with all its data, and launch again: `{}`.",
+                farrier(&["down", "--volumes"])
+            ));
+            steps.push(logs);
+            return steps;
+        }
+        match (self.code, &self.container) {
+            (Code::SidecarExited | Code::NotReady, None) => {
+                say("Launch again: it is then recreated.");
+                return steps;
+            }
+            (Code::SidecarExited, Some(container)) if container.oom_killed => {
+                say("Raise `memory` under [resources] in its definition, or make it need less.");
+            }
+            (Code::SidecarExited, Some(Container { exit_code: 126 | 127, .. })) => {
+                say(
+                    "Its command is probably not in the image: check `entrypoint` and `command` in its definition.",
+                );
+            }
+            (Code::SidecarExited, Some(container)) if container.status == Status::Paused => {
+                say(&format!("Resume it with `docker unpause {name}`, and launch again."));
+                return steps;
+            }
+            (Code::SidecarUnhealthy, _) => {
+                say(&format!("See each run of its test with `docker inspect {name}`."));
+                say("Mend what the HEALTHCHECK asks for, or the HEALTHCHECK, or decide by another probe.");
+            }
+            (Code::NotReady, Some(_)) => {
+                let step = self.cause.as_ref().and_then(Cause::next_step);
+                // Where it listens could not be told.
+                let unknown = self.cause.is_none() && self.listeners.is_none();
+                if let Some(step) = &step {
+                    say(step);
+                } else if unknown && self.newest_answer() == Some(REFUSED) {
+                    say(NOTHING_LISTENS);
+                }
+                say("If it only needs longer, raise `timeout` under [readiness].");
+            }
+            (Code::ProbeFailed, _) => {
+                let step = self.cause.as_ref().and_then(Cause::next_step);
+                if let Some(step) = &step {
+                    say(step);
+                }
+                if matches!(self.cause, Some(Cause::NotGranted { .. })) && step.is_some() {
+                    steps.push(logs);
+                    return steps;
+                }
+                say("Correct [readiness] in its definition, or the image, and launch again.");
+            }
+            (Code::ProbeCrashed | Code::ProbeInvalid, _) => {
+                say(
+                    "The probe is at fault, not the sidecar: tell its author, or raise `limits` under [readiness] \
+                     where it ran out of one.",
+                );
+                return steps;
+            }
+            (Code::EngineFailed, _) => {
+                say("See how the engine is with `docker info`, and launch again.");
+                return steps;
+            }
+            _ => {}
+        }
+        steps.push(logs);
+        steps
+    }
+
+    /// The port of this sidecar, and of no other one, that refused the last dial.
+    fn refused_port(&self) -> Option<u16> {
+        let observed = self.answers.iter().map(|answers| &answers.observed);
+        let refused = observed.filter(|observed| observed.dialled == Some(Dialled::Refused));
+        let mut places = refused.filter_map(|observed| observed.refused_at.as_ref());
+        places.find(|(host, _)| *host == self.sidecar).map(|(_, port)| *port)
+    }
+
+    fn never_answered(&self) -> bool {
+        let mut answers = self.answers.iter().flat_map(|answers| &answers.seen).peekable();
+        answers.peek().is_some() && answers.all(|answer| answer.text.starts_with(NO_ANSWER))
+    }
+
+    /// The newest answer of a probe, other than none at all.
+    fn newest_answer(&self) -> Option<&str> {
+        let answers = self.answers.iter().flat_map(|answers| &answers.seen);
+        let answers = answers.filter(|answer| !answer.text.starts_with(NO_ANSWER));
+        answers.max_by_key(|answer| answer.last).map(|answer| answer.text.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_kept_once_each() {
+        let mut answers = Answers::default();
+        let at = Duration::from_millis;
+        assert!(answers.note("refused", at(0)));
+        assert!(!answers.note("refused", at(10)));
+        assert!(answers.note("starting up", at(20)));
+        assert!(answers.note("refused", at(30)));
+        assert_eq!(answers.attempts, 4);
+        let seen: Vec<_> = answers.seen.iter().map(|answer| (answer.text.as_str(), answer.count)).collect();
+        assert_eq!(seen, [("refused", 3), ("starting up", 1)]);
+        for number in 0..1000 {
+            answers.note(&number.to_string(), at(40));
+        }
+        assert_eq!(answers.seen.len(), Answers::KEPT);
+        assert_eq!(answers.attempts, 1004);
+    }
+}

@@ -1,0 +1,126 @@
+//! `--timings`: where the start-up went, as a table on standard error; and every launch's times for the next ones.
+
+use std::io::Write;
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+
+use crate::event::timings::history::{History, Past};
+use crate::event::timings::{SidecarTimings, Timings};
+use crate::event::{Event, Sink};
+use crate::report::elapsed::human;
+use crate::report::escape::escape;
+
+/// Keeps the times of launches, and shows them where that was asked for.
+pub struct TimingsSink {
+    timings: Timings,
+    history: Option<History>,
+    shown: bool,
+}
+
+impl TimingsSink {
+    /// A sink that knows earlier launches where there is a state folder.
+    #[must_use]
+    pub fn new(history: Option<History>, shown: bool) -> Self {
+        Self { timings: Timings::default(), history, shown }
+    }
+}
+
+impl Sink for TimingsSink {
+    fn event(&mut self, at: Duration, event: &Event<'_>) {
+        self.timings.note(at, event);
+        if !matches!(event, Event::AllReady) {
+            return;
+        }
+        if self.shown {
+            let text = report(&self.timings, &self.history.as_ref().map(History::past).unwrap_or_default());
+            // A closed standard error must not end a launch.
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        }
+        if let Some(Err(error)) = self.history.as_ref().map(|history| history.add(&self.timings)) {
+            tracing::warn!("the times of this launch are not kept: {error}");
+        }
+    }
+}
+
+/// The table and what stands around it.
+fn report(timings: &Timings, past: &Past) -> String {
+    let all = timings.all_ready.unwrap_or_default();
+    let critical = timings.critical();
+    let mut is_compared = false;
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "  sidecar",
+        "action",
+        "pull",
+        "create",
+        "start",
+        "to ready",
+        "total",
+        "before",
+    ]);
+    for sidecar in &timings.sidecars {
+        let parts = sidecar.parts();
+        let shown = |part: Option<Duration>| part.map_or_else(|| "-".to_owned(), human);
+        let before = past.median(&sidecar.container, &sidecar.action);
+        is_compared |= before.is_some();
+        let before = before.map_or_else(
+            || "-".to_owned(),
+            |(median, launches)| format!("{} (of {launches})", human(median)),
+        );
+        let mark = if critical == Some(sidecar) { "*" } else { " " };
+        table.add_row([
+            format!("{mark} {}", escape(&sidecar.name)),
+            sidecar.action.clone(),
+            shown(parts.pull),
+            shown(parts.create),
+            shown(parts.start),
+            shown(parts.ready),
+            shown(parts.total),
+            before,
+        ]);
+    }
+    let mut text = format!("farrier: where the {} went\n", human(all));
+    text.extend(table.lines().map(|line| format!("{}\n", line.trim_end())));
+    text.push_str(&format!("  {}\n", around(timings)));
+    if let Some(critical) = critical {
+        text.push_str(&format!("  * the last to be ready: {}\n", path(critical)));
+    }
+    if is_compared {
+        text.push_str("  before: the median total of the last launches that did the same with it\n");
+    }
+    text
+}
+
+/// What comes before the first sidecar.
+fn around(timings: &Timings) -> String {
+    let planned = timings.planned.unwrap_or_default();
+    let connected = timings.connected.unwrap_or_default();
+    let looked = planned.saturating_sub(connected).saturating_sub(timings.asked);
+    let mut text = format!(
+        "before them: {} for checks and connecting, {} for the engine's state",
+        human(connected),
+        human(looked)
+    );
+    if !timings.asked.is_zero() {
+        text.push_str(&format!(", {} for your answers", human(timings.asked)));
+    }
+    text
+}
+
+/// The critical sidecar's parts, the longest first.
+fn path(sidecar: &SidecarTimings) -> String {
+    let parts = sidecar.parts();
+    let mut named: Vec<(&str, Duration)> = [
+        ("pulling", parts.pull),
+        ("creating", parts.create),
+        ("starting", parts.start),
+        ("getting ready", parts.ready),
+    ]
+    .into_iter()
+    .filter_map(|(name, part)| Some((name, part?)))
+    .collect();
+    named.sort_by_key(|(_, part)| std::cmp::Reverse(*part));
+    let named: Vec<String> = named.iter().map(|(name, part)| format!("{name} {}", human(*part))).collect();
+    format!("{}, by {}", escape(&sidecar.name), named.join(", "))
+}

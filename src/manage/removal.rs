@@ -1,0 +1,228 @@
+//! Removing sidecars: under their locks, never under a launch that uses them, and farrier's own networks that
+//! nothing is on any more.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::engine::problem::engine_problem;
+use crate::engine::stopping::stop_and_remove;
+use crate::engine::{Container, Engine, EngineErrorKind, EngineResult, Status};
+use crate::event::{Event, Reporter};
+use crate::manage::managed::{Managed, Standing, Survey};
+use crate::plan::sidecar::LABEL_SIDECAR;
+use crate::report::error::{Code, Failure, Problem};
+use crate::report::exit;
+use crate::system::lock::{Holder, LockFolder};
+
+use networks::{own_networks, remove_unused};
+
+pub mod networks;
+
+/// Which sidecars are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those that the current layers declare.
+    Declared,
+    /// Those whose definition file is gone.
+    Orphans,
+    /// All on the engine.
+    All,
+    /// These, by the name of the sidecar or of its container.
+    Named(Vec<String>),
+}
+
+impl Scope {
+    /// The sidecars that are meant; with an age, only those that are in their state for longer.
+    ///
+    /// # Errors
+    /// For each name that means none, or several.
+    pub fn select(&self, survey: &Survey, older_than: Option<Duration>) -> Result<Vec<Managed>, Failure> {
+        let matching = |wanted: fn(&Standing) -> bool| {
+            let found = survey.sidecars.iter().filter(|managed| wanted(&managed.standing));
+            found.cloned().collect()
+        };
+        let mut chosen: Vec<Managed> = match self {
+            Self::Declared => matching(Standing::is_declared),
+            Self::Orphans => matching(|standing| *standing == Standing::Orphan),
+            Self::All => matching(|_| true),
+            Self::Named(names) => named(names, survey)?,
+        };
+        if let Some(age) = older_than {
+            chosen.retain(|managed| {
+                let since = managed.container.since();
+                // A moment that is still to come, because a clock was set back, is not long ago.
+                since.is_some_and(|since| {
+                    Duration::try_from(survey.now.duration_since(since)).is_ok_and(|past| past > age)
+                })
+            });
+        }
+        Ok(chosen)
+    }
+}
+
+/// One that is declared and has no container is removed already.
+fn named(names: &[String], survey: &Survey) -> Result<Vec<Managed>, Failure> {
+    let mut chosen: Vec<Managed> = Vec::new();
+    let mut problems = Vec::new();
+    for name in names {
+        match survey.find(name) {
+            Ok(found) if chosen.iter().any(|other| other.container.id == found.container.id) => {}
+            Ok(found) => chosen.push(found.clone()),
+            Err(_) if survey.absent.contains(name) => {}
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(chosen) } else { Err(Failure::of(problems)) }
+}
+
+/// What removing needs, and how far it goes.
+pub struct Remover {
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// Locks and marks of launches.
+    pub locks: LockFolder,
+    /// Where events go.
+    pub reporter: Arc<Reporter>,
+    /// Whether launches that use a sidecar count for nothing.
+    pub force: bool,
+    /// Whether anonymous volumes go too.
+    pub volumes: bool,
+}
+
+/// What was done, and what failed.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// Containers that are gone.
+    pub containers: Vec<String>,
+    /// Containers that were recreated meanwhile, and are left.
+    pub changed: Vec<String>,
+    /// Anonymous volumes that are gone.
+    pub volumes: Vec<String>,
+    /// Anonymous volumes that stay.
+    pub kept_volumes: Vec<String>,
+    /// Those of them that no container of farrier's has any more.
+    pub unused_volumes: Vec<String>,
+    /// Networks that are gone.
+    pub networks: Vec<String>,
+    /// What failed; the rest was done.
+    pub problems: Vec<Problem>,
+}
+
+impl Remover {
+    /// Removes these, or none of them where a launch uses one.
+    ///
+    /// # Errors
+    /// When one of them is in use, or cannot be locked: nothing was removed then.
+    pub async fn remove(&self, chosen: &[Managed]) -> Result<Removed, Failure> {
+        // In one order for everybody, so that none waits for another in a circle.
+        let mut chosen: Vec<&Managed> = chosen.iter().collect();
+        chosen.sort_by(|left, right| left.container.name.cmp(&right.container.name));
+        let mut held = Vec::new();
+        for managed in &chosen {
+            let name = &managed.container.name;
+            let waiting = |holder: Option<&Holder>| {
+                self.reporter.tell(&Event::WaitingForLaunch { sidecar: &managed.name, holder });
+            };
+            held.push(self.locks.lock(name, waiting).await?);
+        }
+        let in_use: Vec<Problem> = chosen.iter().filter_map(|managed| self.in_use(managed)).collect();
+        if !in_use.is_empty() {
+            return Err(Failure { exit: exit::REFUSED, problems: in_use });
+        }
+        let mut removed = Removed::default();
+        // Beside each other: each may take its whole grace period.
+        let ended = join_all(chosen.iter().map(|managed| self.one(managed))).await;
+        for (managed, ended) in chosen.into_iter().zip(ended) {
+            match ended {
+                Ok(true) => {
+                    removed.containers.push(managed.container.name.clone());
+                    self.anonymous_volumes(managed, &mut removed).await;
+                }
+                Ok(false) => removed.changed.push(managed.container.name.clone()),
+                Err(error) => removed.problems.push(
+                    engine_problem(&format!("remove `{}`", managed.container.name), &error)
+                        .of(managed.name.clone()),
+                ),
+            }
+        }
+        self.networks(&mut removed).await;
+        Ok(removed)
+    }
+
+    /// Those of farrier's that nothing is on; also of launches that were killed before they made a sidecar.
+    async fn networks(&self, removed: &mut Removed) {
+        let engine = self.engine.as_ref();
+        let names = own_networks(engine).await.unwrap_or_else(|problem| {
+            removed.problems.push(problem);
+            BTreeSet::new()
+        });
+        for name in names {
+            match remove_unused(engine, &self.locks, &name).await {
+                Ok(true) => removed.networks.push(name),
+                Ok(false) => {}
+                Err(problem) => removed.problems.push(problem),
+            }
+        }
+    }
+
+    fn in_use(&self, managed: &Managed) -> Option<Problem> {
+        let holders = self.locks.holders(&managed.container.name);
+        let holder = holders.first().filter(|_| !self.force)?;
+        let message =
+            format!("process {} uses the sidecar `{}`: {}", holder.process, managed.name, holder.command);
+        Some(
+            Problem::error(Code::SidecarInUse, message)
+                .of(managed.name.clone())
+                .hint("Wait until that launch has ended.")
+                .hint("Or give `--force` to remove it under that launch."),
+        )
+    }
+
+    /// Removes the container that was looked at, and what an interrupted recreation left beside it. False where
+    /// another container has the name now.
+    async fn one(&self, managed: &Managed) -> EngineResult<bool> {
+        let name = &managed.container.name;
+        let now = self.engine.container(name).await?;
+        if now.is_some_and(|now| now.id != managed.container.id) {
+            return Ok(false);
+        }
+        let Container { id, status, .. } = &managed.container;
+        if matches!(status, Status::Running | Status::Paused | Status::Restarting) {
+            let grace = managed.container.grace();
+            self.reporter.tell(&Event::Stopping { sidecar: &managed.name, container: id, grace });
+        }
+        stop_and_remove(self.engine.as_ref(), &managed.container, false).await?;
+        if let Some(beside) = self.engine.container(&format!("{name}_")).await?
+            && beside.status == Status::Created
+            && beside.labels.get(LABEL_SIDECAR) == Some(&managed.name)
+        {
+            // It was never started: volumes that nothing else had before are empty.
+            self.engine.remove(&beside.id, true).await?;
+        }
+        Ok(true)
+    }
+
+    async fn anonymous_volumes(&self, managed: &Managed, removed: &mut Removed) {
+        for volume in managed.anonymous_volumes() {
+            if !self.volumes {
+                removed.kept_volumes.push(volume.source.clone());
+                removed.unused_volumes.push(volume.source.clone());
+                continue;
+            }
+            match self.engine.remove_volume(&volume.source).await {
+                Ok(()) => removed.volumes.push(volume.source.clone()),
+                // Another container has it.
+                Err(error) if error.kind == EngineErrorKind::Conflict => {
+                    removed.kept_volumes.push(volume.source.clone());
+                }
+                Err(error) => removed.problems.push(
+                    engine_problem(&format!("remove the volume {}", volume.source), &error)
+                        .of(managed.name.clone()),
+                ),
+            }
+        }
+    }
+}

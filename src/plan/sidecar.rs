@@ -1,0 +1,436 @@
+//! What a definition means on an engine: the container's name, labels, configuration and hash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::definition::model::{Definition, Layer, Mount};
+use crate::definition::{container_token, familiar_image};
+use crate::engine::{Container, ContainerSpec, Mounted};
+use crate::system::digest::sha256_hex;
+
+/// The label that names the sidecar; also what events are filtered by.
+pub const LABEL_SIDECAR: &str = "farrier.sidecar";
+/// The label with the scope: of two containers of one name it tells whose each is.
+pub const LABEL_SCOPE: &str = "farrier.scope";
+/// The label with the configuration's hash.
+pub const LABEL_HASH: &str = "farrier.config-hash";
+/// The label with the definition file's path.
+pub const LABEL_DEFINITION: &str = "farrier.definition";
+/// The label with the configuration itself, environment values as salted digests.
+pub const LABEL_CONFIGURATION: &str = "farrier.configuration";
+/// The label with the fields of the environment that changed while a container's data was carried over, and their
+/// first values, as JSON.
+pub const LABEL_OLDER_DATA: &str = "farrier.changed-since-data";
+/// The label with the identity of the folder that the definition's file lies in.
+pub const LABEL_FOLDER: &str = "farrier.definition-folder";
+/// The label on networks that farrier made.
+pub const LABEL_NETWORK: &str = "farrier.network";
+
+/// How fields of the environment begin.
+const ENV: &str = "env.";
+
+/// Where Docker's own socket lies, on the engine's host and in a container.
+const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+
+/// The scope of a resolved folder: 32 hex digits, 128 bits, so that nobody finds two folders with the same.
+#[must_use]
+pub fn scope_of(folder: &Path) -> String {
+    sha256_hex(folder.as_os_str().as_encoded_bytes())[..32].to_owned()
+}
+
+/// How many digits of the scope stand in a container's name. The label decides.
+const SCOPE_IN_NAME: usize = 8;
+
+/// The name of the container of a sidecar with this scope.
+#[must_use]
+pub fn container_name(sidecar: &str, scope: Option<&str>) -> String {
+    let token = container_token(sidecar);
+    match scope.map(|scope| scope.get(..SCOPE_IN_NAME).unwrap_or(scope)) {
+        Some(scope) => format!("farrier-{token}-{scope}"),
+        None => format!("farrier-{token}"),
+    }
+}
+
+/// Folders that give names their scope, resolved.
+#[derive(Clone, Debug, Default)]
+pub struct Scopes {
+    /// The org layer's directory.
+    pub org: Option<PathBuf>,
+    /// The workspace.
+    pub workspace: Option<PathBuf>,
+}
+
+impl Scopes {
+    /// The scope of a definition; `None` for the user's and the repository's layers. A definition that is not trusted
+    /// always has one.
+    fn of(&self, definition: &Definition) -> Option<String> {
+        match definition.layer {
+            Layer::User | Layer::Repo => None,
+            Layer::Org => self.org.as_deref().map(scope_of),
+            Layer::Workspace => {
+                let own = || {
+                    let folder = definition.folder();
+                    folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
+                };
+                Some(scope_of(&self.workspace.clone().unwrap_or_else(own)))
+            }
+        }
+    }
+}
+
+/// The part of a definition that makes the container what it is; readiness is not in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    image: String,
+    entrypoint: Vec<String>,
+    command: Vec<String>,
+    env: BTreeMap<String, String>,
+    mounts: Vec<String>,
+    networks: Vec<String>,
+    memory: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stop_signal: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stop_timeout: Option<Duration>,
+    aliases: Vec<String>,
+}
+
+/// A configuration as it stands in a label: values of the environment are digests.
+#[derive(Debug, Serialize, Deserialize)]
+struct Recorded {
+    salt: String,
+    configuration: Configuration,
+}
+
+/// What a variable was when a container's data was first written; as a digest, since it may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstValue {
+    salt: String,
+    digest: Option<String>,
+}
+
+/// The first values of fields (`env.NAME`) that have others now.
+pub type FirstValues = BTreeMap<String, FirstValue>;
+
+/// One sidecar that is wanted.
+#[derive(Clone, Debug)]
+pub struct Sidecar {
+    /// Its definition.
+    pub definition: Definition,
+    /// What the engine is asked for: the image as declared, or the id that it had when an approval was asked for.
+    pub image: String,
+    /// The scope of its definition's layer.
+    pub scope: Option<String>,
+    /// Its container's name.
+    pub container: String,
+    /// What makes the container.
+    pub configuration: Configuration,
+    /// SHA-256 over the configuration's canonical JSON.
+    pub hash: String,
+}
+
+impl Sidecar {
+    /// Derives everything from the definition.
+    #[must_use]
+    pub fn new(definition: Definition, scopes: &Scopes) -> Self {
+        let scope = scopes.of(&definition);
+        let container = container_name(&definition.name, scope.as_deref());
+        let configuration = Configuration::of(&definition);
+        let hash = configuration.hash();
+        Self { image: definition.image.clone(), definition, scope, container, configuration, hash }
+    }
+
+    /// The sidecar's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.definition.name
+    }
+
+    /// The environment that its definition gives its container.
+    #[must_use]
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.configuration.env
+    }
+
+    /// Whether a container with these labels is this sidecar's: they name the same sidecar and scope. Earlier versions
+    /// labelled no scopes, and gave workspaces without `.git` none: a container of theirs belongs to the definition in
+    /// the file that its label names.
+    #[must_use]
+    pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
+        let label = |name: &str| labels.get(name);
+        let is_of_scope = match (label(LABEL_SCOPE), &self.scope) {
+            // A trusted layer's container has no scope; its definition's folder may have moved.
+            (None, None) if label(LABEL_FOLDER).is_some() => true,
+            (None, _) => label(LABEL_DEFINITION) == Some(&self.definition_label()),
+            (found, own) => found == own.as_ref(),
+        };
+        label(LABEL_SIDECAR) == Some(&self.definition.name) && is_of_scope
+    }
+
+    fn definition_label(&self) -> String {
+        let file = self.definition.file();
+        std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string()
+    }
+
+    /// The mounts that the definition declares.
+    #[must_use]
+    pub fn declared_mounts(&self) -> Vec<Mounted> {
+        let socket = |writable| Mounted {
+            kind: "bind".to_owned(),
+            source: DOCKER_SOCKET.to_owned(),
+            target: DOCKER_SOCKET.to_owned(),
+            writable,
+        };
+        self.definition
+            .mounts
+            .iter()
+            .filter_map(|mount| match mount {
+                Mount::DockerSocket { writable } => Some(socket(*writable)),
+                Mount::Workspace { .. } => None,
+            })
+            .collect()
+    }
+
+    /// The name that a new container has until the old one is gone, so that at any moment one of both exists
+    /// and holds the anonymous volumes. No sidecar's own container can have it: tokens do not end in `_`.
+    #[must_use]
+    pub fn temporary_name(&self) -> String {
+        format!("{}_", self.container)
+    }
+
+    /// The container to make under this name on this network, with these volumes carried over from when these fields
+    /// had other values.
+    #[must_use]
+    pub fn spec(
+        &self,
+        name: &str,
+        network: &str,
+        (carried, changed_since): (&[Mounted], &FirstValues),
+        salt: &str,
+    ) -> ContainerSpec {
+        let definition = &self.definition;
+        let mut mounts = self.declared_mounts();
+        mounts.extend(carried.iter().cloned());
+        ContainerSpec {
+            name: name.to_owned(),
+            image: self.image.clone(),
+            entrypoint: self.configuration.entrypoint.clone(),
+            command: self.configuration.command.clone(),
+            env: self.configuration.env.clone(),
+            labels: self.labels(changed_since, salt),
+            mounts,
+            memory: definition.memory,
+            stop_signal: definition.stop_signal.clone(),
+            stop_timeout: definition.stop_timeout,
+            network: network.to_owned(),
+            aliases: definition.aliases(),
+            helper: false,
+        }
+    }
+
+    fn labels(&self, changed_since: &FirstValues, salt: &str) -> BTreeMap<String, String> {
+        let mut labels = BTreeMap::from([
+            (LABEL_SIDECAR.to_owned(), self.definition.name.clone()),
+            (LABEL_HASH.to_owned(), self.hash.clone()),
+            (LABEL_DEFINITION.to_owned(), self.definition_label()),
+            (LABEL_CONFIGURATION.to_owned(), self.configuration.record(salt)),
+        ]);
+        let mut label = |name: &str, value: Option<String>| {
+            labels.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        label(LABEL_SCOPE, self.scope.clone());
+        label(LABEL_FOLDER, folder_identity(self.definition.folder()));
+        let older = (!changed_since.is_empty()).then(|| serde_json::json!(changed_since).to_string());
+        label(LABEL_OLDER_DATA, older);
+        labels
+    }
+}
+
+/// What tells a folder from every other one that this process could find at its path, as in another mount
+/// namespace: its device and inode. `None` if it cannot be looked at.
+#[must_use]
+pub fn folder_identity(folder: &Path) -> Option<String> {
+    let found = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
+    Some(format!("{}:{}", found.dev(), found.ino()))
+}
+
+/// The fields of the environment that have changed since a container's data was first written, as its label says.
+#[must_use]
+pub fn older_data(container: &Container) -> FirstValues {
+    let label = container.labels.get(LABEL_OLDER_DATA);
+    label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default()
+}
+
+impl Configuration {
+    fn of(definition: &Definition) -> Self {
+        Self {
+            image: familiar_image(&definition.image),
+            entrypoint: definition.entrypoint.clone().unwrap_or_default(),
+            command: definition.command.clone().unwrap_or_default(),
+            env: definition.env.clone(),
+            mounts: definition.mounts.iter().map(|mount| format!("{mount:?}")).collect(),
+            networks: definition.networks.clone(),
+            memory: definition.memory,
+            stop_signal: definition.stop_signal.clone(),
+            stop_timeout: definition.stop_timeout,
+            aliases: definition.aliases(),
+        }
+    }
+
+    /// Canonical because the fields have one order and the map is sorted.
+    fn hash(&self) -> String {
+        sha256_hex(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// The label's text.
+    fn record(&self, salt: &str) -> String {
+        let mut configuration = self.clone();
+        for (name, value) in &mut configuration.env {
+            *value = salted(salt, name, value);
+        }
+        serde_json::to_string(&Recorded { salt: salt.to_owned(), configuration }).unwrap_or_default()
+    }
+
+    /// Which fields differ from what a label recorded, never their values; none where the label is unreadable.
+    #[must_use]
+    pub fn differences(&self, label: &str) -> Option<Vec<String>> {
+        let recorded: Recorded = serde_json::from_str(label).ok()?;
+        let before = recorded.configuration;
+        let mut fields = Vec::new();
+        let mut note = |field: &str, changed: bool| {
+            if changed {
+                fields.push(field.to_owned());
+            }
+        };
+        note("image", familiar_image(&before.image) != self.image);
+        note("entrypoint", before.entrypoint != self.entrypoint);
+        note("command", before.command != self.command);
+        let names: BTreeSet<&String> = before.env.keys().chain(self.env.keys()).collect();
+        for name in names {
+            let now = self.env.get(name).map(|value| salted(&recorded.salt, name, value));
+            note(&format!("{ENV}{name}"), before.env.get(name) != now.as_ref());
+        }
+        note("mounts", before.mounts != self.mounts);
+        note("networks", before.networks != self.networks);
+        note("resources.memory", before.memory != self.memory);
+        note("stop_signal", before.stop_signal != self.stop_signal);
+        note("stop_timeout", before.stop_timeout != self.stop_timeout);
+        note("interface.aliases", before.aliases != self.aliases);
+        Some(fields)
+    }
+
+    /// The fields of the environment that are not what they were when this container's data was first written.
+    #[must_use]
+    pub fn changed_since_data(&self, container: &Container) -> FirstValues {
+        let mut first = older_data(container);
+        let label = container.labels.get(LABEL_CONFIGURATION);
+        let recorded = label.and_then(|label| serde_json::from_str::<Recorded>(label).ok());
+        if let Some(Recorded { salt, configuration: before }) = recorded {
+            for name in before.env.keys().chain(self.env.keys()) {
+                let value = || FirstValue { salt: salt.clone(), digest: before.env.get(name).cloned() };
+                first.entry(format!("{ENV}{name}")).or_insert_with(value);
+            }
+        }
+        first.retain(|field, value| {
+            let name = field.strip_prefix(ENV).unwrap_or(field);
+            value.digest != self.env.get(name).map(|now| salted(&value.salt, name, now))
+        });
+        first
+    }
+}
+
+/// The digest that stands for a variable's value.
+fn salted(salt: &str, name: &str, value: &str) -> String {
+    sha256_hex(format!("{salt}\0{name}\0{value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{LayerDirectories, load};
+
+    const GOOD: &str =
+        "lifecycle = 'shared'\nimage = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\n";
+
+    /// The sidecar `db` of this layer, declared in a folder that is there as long as the guard.
+    fn sidecar(layer: Layer, scopes: &Scopes) -> (tempfile::TempDir, Sidecar) {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("db.toml"), GOOD).expect("a definition");
+        let user = Some(folder.path().to_owned());
+        let mut loaded = load(&LayerDirectories { user, ..LayerDirectories::default() });
+        let mut definition = loaded.definitions.pop().unwrap_or_else(|| panic!("{:?}", loaded.problems));
+        definition.layer = layer;
+        (folder, Sidecar::new(definition, scopes))
+    }
+
+    #[test]
+    fn what_is_not_trusted_always_has_a_scope() {
+        let scopes = Scopes { org: Some("/org".into()), workspace: Some("/work".into()) };
+        for (layer, scopes, scope) in [
+            (Layer::User, &scopes, None),
+            (Layer::Repo, &scopes, None),
+            (Layer::Org, &scopes, Some(scope_of(Path::new("/org")))),
+            (Layer::Workspace, &scopes, Some(scope_of(Path::new("/work")))),
+        ] {
+            let (_folder, sidecar) = sidecar(layer, scopes);
+            assert_eq!(sidecar.scope, scope, "{layer}");
+        }
+        let (folder, sidecar) = sidecar(Layer::Workspace, &Scopes::default());
+        let resolved = folder.path().canonicalize().expect("a path");
+        assert_eq!(
+            sidecar.scope,
+            Some(scope_of(&resolved)),
+            "of its own folder, where nothing else is known"
+        );
+        let scope = sidecar.scope.unwrap_or_default();
+        assert_eq!((scope.len(), sidecar.container), (32, format!("farrier-db-{}", &scope[..8])));
+    }
+
+    #[test]
+    fn a_label_decides_whose_a_container_is() {
+        let scopes = Scopes { org: None, workspace: Some("/work".into()) };
+        let (_first, owned) = sidecar(Layer::Workspace, &scopes);
+        let (_second, trusted) = sidecar(Layer::User, &scopes);
+        let own = |sidecar: &Sidecar| sidecar.labels(&FirstValues::new(), "salt");
+        let with = |sidecar: &Sidecar, label: &str, value: Option<&str>| {
+            let mut labels = own(sidecar);
+            match value {
+                Some(value) => drop(labels.insert(label.to_owned(), value.to_owned())),
+                None => drop(labels.remove(label)),
+            }
+            labels
+        };
+        // As versions before the scope's label made them.
+        let earlier = |sidecar: &Sidecar| {
+            let mut labels = own(sidecar);
+            labels.retain(|label, _| ![LABEL_SCOPE, LABEL_FOLDER].contains(&label.as_str()));
+            labels
+        };
+        // The same first eight digits, as the name has.
+        let colliding = format!("{}{}", &scope_of(Path::new("/work"))[..8], "0".repeat(24));
+        for (owner, labels, expected) in [
+            (&owned, own(&owned), true),
+            (&trusted, own(&trusted), true),
+            (&trusted, own(&owned), false),
+            (&owned, own(&trusted), false),
+            (&owned, with(&owned, LABEL_SCOPE, Some(&colliding)), false),
+            (&owned, with(&owned, LABEL_SIDECAR, Some("other")), false),
+            (&owned, with(&owned, LABEL_SCOPE, None), true),
+            (&owned, earlier(&owned), true),
+            (&trusted, earlier(&trusted), true),
+            (&trusted, earlier(&owned), false),
+            (&owned, earlier(&trusted), false),
+            (&trusted, with(&trusted, LABEL_DEFINITION, Some("/moved/db.toml")), true),
+            (&owned, BTreeMap::new(), false),
+        ] {
+            assert_eq!(owner.owns(&labels), expected, "{labels:?}");
+        }
+        let mut before = with(&owned, LABEL_SCOPE, None);
+        before.insert(LABEL_DEFINITION.to_owned(), "/elsewhere/db.toml".to_owned());
+        assert!(!owned.owns(&before), "it was made for another folder before scopes were labelled");
+    }
+}

@@ -1,0 +1,165 @@
+//! A probe tried without an engine: what it is granted comes from options, and what it does is written down.
+
+mod grant;
+mod recorder;
+mod stand_in;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use grant::{Address, Rehearsed, Stand, parse_address};
+pub use recorder::{Deed, Recorder};
+
+use crate::definition::Limits;
+use crate::definition::model::Grants;
+use crate::probe::host::{LoadedProbe, Polled, Verdict};
+use crate::probe::interfaces::{Powers, Targets, types};
+use crate::probe::memory::Memory;
+use crate::probe::private_copies::PrivateCopies;
+use crate::readiness::busy::busy;
+use crate::readiness::schedule::{Course, Terms, Took};
+
+/// One try of a probe.
+pub struct Rehearsal {
+    /// The probe.
+    pub probe: LoadedProbe,
+    /// Whether it can do nothing but dial.
+    pub only_dials: bool,
+    /// What stands for the sidecar.
+    pub stand: Stand,
+    /// What it may do.
+    pub granted: Rehearsed,
+    /// Its grants, as its definition declares them.
+    pub grants: Arc<Grants>,
+    /// Its settings as JSON.
+    pub settings: String,
+    /// What one poll may use up.
+    pub limits: Limits,
+    /// How it is waited for. It is polled once without.
+    pub watch: Option<Terms>,
+}
+
+/// An answer that came once or several times in a row.
+#[derive(Debug)]
+pub struct Answer {
+    /// The first poll that gave it, counted from 1.
+    pub attempt: u32,
+    /// How many polls in a row gave it.
+    pub times: u32,
+    /// When the first of them began, since the first poll.
+    pub at: Duration,
+    /// How long the first of them took.
+    pub took: Duration,
+    /// The answer.
+    pub verdict: Verdict,
+    /// The end of the wait, since the first poll, if one of them moved it.
+    pub extended_to: Option<Duration>,
+    /// What that poll did through its grants.
+    pub deeds: Vec<Deed>,
+    /// What it wrote to the trace.
+    pub trace: Vec<String>,
+}
+
+impl Rehearsal {
+    /// Polls once, or as a launch does until it is ready, failed, broken or out of time. `tell` gets each answer
+    /// once the next differs from it.
+    ///
+    /// # Errors
+    /// When the files that its grants name cannot be read, or its folders not be copied.
+    pub async fn run(&self, mut tell: impl FnMut(&Answer)) -> std::io::Result<Verdict> {
+        let recorder = Recorder::default();
+        let folders = PrivateCopies::write(&self.granted.directories)?.map(Arc::new);
+        let memory = Memory::default();
+        let begun = Instant::now();
+        let mut course = self.watch.map(|terms| Course::new(begun, terms, Duration::ZERO));
+        let mut last: Option<Answer> = None;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let asked_at = Instant::now();
+            let left = course.as_ref().map(|course| course.deadline().saturating_duration_since(asked_at));
+            let left = left.unwrap_or(self.limits.poll).max(Duration::from_millis(1));
+            let limits = Limits { poll: self.limits.poll.min(left), ..self.limits };
+            let (folders, memory) = (folders.clone(), memory.clone());
+            let powers = Powers { folders, memory, ..self.powers(&recorder).await? };
+            let context = self.context(attempt, begun.elapsed(), left);
+            let (polled, worked) = busy(self.probe.poll(context, powers, limits)).await;
+            let took = asked_at.elapsed();
+            let Polled { verdict, trace, observed } = polled;
+            let (asked, extend) = match &verdict {
+                Verdict::Pending { retry_after, extend, .. } => (*retry_after, *extend),
+                _ => (None, None),
+            };
+            let extended_to = course.as_mut().and_then(|course| course.extend(extend));
+            let deeds = recorder.take();
+            match &mut last {
+                Some(answer) if answer.verdict == verdict => {
+                    answer.times += 1;
+                    answer.extended_to = extended_to.or(answer.extended_to);
+                }
+                _ => {
+                    let (at, verdict) = (asked_at - begun, verdict.clone());
+                    let answer = Answer { attempt, times: 1, at, took, verdict, extended_to, deeds, trace };
+                    if let Some(before) = last.replace(answer) {
+                        tell(&before);
+                    }
+                }
+            }
+            // As in a launch: what is broken ends the wait, what is slow may become faster.
+            let over = match (&verdict, &mut course) {
+                (Verdict::Failed(_) | Verdict::Crashed(_), _) | (_, None) => true,
+                (verdict, Some(course)) => course.count(*verdict == Verdict::Ready),
+            };
+            if let (Some(course), false) = (&mut course, over) {
+                let alone = self.only_dials && observed.was_only_refused();
+                let took = Took { clock: took, worked, alone };
+                tokio::time::sleep(course.pause(took, 1, false, asked)).await;
+                if !course.is_over() {
+                    continue;
+                }
+            }
+            if let Some(answer) = &last {
+                tell(answer);
+            }
+            // Time is up before it was ready often enough, which a launch takes for not ready.
+            if verdict == Verdict::Ready && !over {
+                let reason = "it was not ready often enough in a row before its time was up".to_owned();
+                return Ok(Verdict::Pending { reason, retry_after: None, extend: None });
+            }
+            return Ok(verdict);
+        }
+    }
+
+    fn context(&self, attempt: u32, elapsed: Duration, left: Duration) -> types::Context {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        types::Context {
+            sidecar: self.stand.own.host.clone(),
+            host: self.stand.own.host.clone(),
+            port: Some(self.stand.own.port),
+            attempt,
+            elapsed_ms: milliseconds(elapsed),
+            remaining_ms: milliseconds(left),
+            settings: self.settings.clone(),
+        }
+    }
+
+    /// What one poll may do. Names are looked up each time: a server may move while it is watched.
+    async fn powers(&self, recorder: &Recorder) -> std::io::Result<Powers> {
+        let mut targets = Targets::default();
+        for (name, address) in &self.granted.places {
+            let found = address.resolve().await;
+            recorder.name(found, name);
+            targets.0.insert((name.host.clone(), name.port), found);
+        }
+        Ok(Powers {
+            grants: Arc::clone(&self.grants),
+            targets,
+            dialler: Some(Arc::new(recorder.clone())),
+            subject: stand_in::subject(&self.granted)?,
+            commands: self.granted.commands.clone(),
+            declared: self.granted.declared.clone().or_else(|| self.granted.commands.first().cloned()),
+            environment: self.granted.environment.clone(),
+            ..Powers::default()
+        })
+    }
+}

@@ -1,0 +1,12 @@
+//! What farrier needs of the operating system: threads, signals, limits, process groups, private files, locks. Nothing
+//! here knows of sidecars.
+
+pub mod blocking;
+pub mod cache_folder;
+pub mod digest;
+pub mod folders;
+pub mod ignored_signals;
+pub mod job_control;
+pub mod lock;
+pub mod private_files;
+pub mod process_limits;

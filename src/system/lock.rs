@@ -1,0 +1,476 @@
+//! Locks between launches on one host, keyed by engine: who may change a container, and who uses it.
+//!
+//! A lock is a `flock` on a file, so the kernel releases it however the process ends. All users of the host share the
+//! engine, so the files lie in a folder that all users share. They lie in the system's own folder, not in a folder
+//! below it: the folder is root's and sticky, so that each file can be removed by its owner alone, and whoever owned a
+//! folder below it could remove the files of all. The holder of a lock removes its file with it, so that the folder does
+//! not grow with every container that ever was; a lock therefore counts only while its file is the one that has the
+//! name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{OFlags, StatVfsMountFlags};
+use tempfile::NamedTempFile;
+
+use crate::report::error::{Code, Problem};
+use crate::system::blocking::blocking;
+use crate::system::digest::sha256_hex;
+use crate::system::private_files::is_roots;
+use crate::system::process_limits;
+
+/// The folder if the system has a place for locks of all users, as Debian and its like do: in memory, so that creating and
+/// removing several files for each sidecar costs little, and without a cleaner that removes old files.
+const SYSTEM_LOCKS: &str = "/run/lock";
+/// The folder on other systems.
+const TEMPORARY_FILES: &str = "/tmp";
+/// What the names of farrier's files in the folder begin with.
+const PREFIX: &str = "farrier";
+/// How long a text about a holder may be that is read, in bytes, and written, in characters.
+const HOLDER_BYTES: u64 = 1024;
+const HOLDER_CHARACTERS: usize = 200;
+/// The name under which the lock of whoever makes a network is taken; no container's can be the same.
+const NETWORK_LOCK: &str = "network:";
+/// The same for the lock that launches share while they rely on a network that nothing may be on yet.
+const NETWORK_USE_LOCK: &str = "network-use:";
+/// So often at most is a lock's file opened anew because it was removed meanwhile. Each time somebody else had the lock.
+const MOST_TRIES: usize = 10_000;
+
+/// The folder, the same for all users of the host: the choice depends only on what is the same for all of them.
+#[must_use]
+pub fn folder() -> &'static Path {
+    let system_locks = Path::new(SYSTEM_LOCKS);
+    if is_for_all(system_locks) { system_locks } else { Path::new(TEMPORARY_FILES) }
+}
+
+/// Whether every user may create files in the folder, and only root may remove another user's.
+fn is_for_all(path: &Path) -> bool {
+    let is_writable = |mode: u32| mode & 0o1003 == 0o1003;
+    let is_open = std::fs::symlink_metadata(path)
+        .is_ok_and(|found| found.is_dir() && is_writable(found.mode()) && is_roots(&found));
+    is_open && rustix::fs::statvfs(path).is_ok_and(|found| !found.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Another process that uses a sidecar or holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub process: u32,
+    /// What it runs, shortened, without arguments.
+    pub command: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "process {}, {}", self.process, self.command)
+    }
+}
+
+/// The folder with one engine's locks.
+#[derive(Clone, Debug)]
+pub struct LockFolder {
+    path: PathBuf,
+    prefix: String,
+    command: String,
+}
+
+/// How a lock is held.
+#[derive(Clone, Copy)]
+enum Mode {
+    /// By one process.
+    Exclusive,
+    /// By any number of processes.
+    Shared,
+}
+
+/// A lock; released when dropped.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    file: File,
+    keeps_file: bool,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Nobody else has it, also not shared: whoever has the file open finds out that it is gone and takes
+        // another. One of another user's cannot be removed, and stays.
+        if !self.keeps_file && self.file.try_lock().is_ok() && has_name(&self.file, &self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A lock that was released, whose file goes when this is dropped, if nobody has taken it meanwhile.
+///
+/// A file system may search long for room for a new file where others were just removed, so a launch that makes marks
+/// removes its locks' files when all marks are made.
+#[derive(Debug)]
+pub struct Released(PathBuf);
+
+impl Held {
+    fn of(path: &Path, file: File) -> Self {
+        Self { path: path.to_owned(), file, keeps_file: false }
+    }
+
+    /// Lets others take the lock at once, and removes its file later.
+    #[must_use]
+    pub fn release(mut self) -> Released {
+        self.keeps_file = true;
+        // The next holder may be another user, who cannot write to the file: then nobody is named instead of the wrong one.
+        if is_own(&self.file) {
+            let _ = self.file.set_len(0);
+        }
+        Released(self.path.clone())
+    }
+}
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        if let Ok(file) = open_existing(&self.0) {
+            drop(Held::of(&self.0, file));
+        }
+    }
+}
+
+/// The mark that this launch uses a sidecar; taken away when dropped.
+#[derive(Debug)]
+pub struct InUse {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        // A file that stays behind is harmless: nobody holds its lock.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl LockFolder {
+    /// Opens the folder for this engine.
+    ///
+    /// # Errors
+    /// When the engine has no id, or others could remove this user's files from the folder.
+    pub fn open(engine_id: &str) -> Result<Self, Problem> {
+        if engine_id.is_empty() {
+            let message = "the engine does not tell its id, by which launches keep out of each other's way";
+            return Err(Problem::error(Code::EngineFailed, message)
+                .hint("See whether `docker info` shows an ID, and run the command again."));
+        }
+        Self::open_at(folder(), engine_id)
+    }
+
+    fn open_at(path: &Path, engine_id: &str) -> Result<Self, Problem> {
+        let shown = path.display();
+        let unusable = |reason: String, hint: String| {
+            Problem::error(Code::StateUnusable, format!("the lock folder {shown} {reason}")).hint(hint)
+        };
+        let repair = || format!("Run `chmod 1777 {shown}` as root.");
+        // Not of the link: `/tmp` is one on some systems, in a folder of root's.
+        let found = std::fs::metadata(path).map_err(|error| {
+            unusable(format!("cannot be used: {error}"), format!("Create {shown} as root with mode 1777."))
+        })?;
+        if !found.is_dir() {
+            return Err(unusable(
+                "is not a folder".to_owned(),
+                format!("Create {shown} as root with mode 1777."),
+            ));
+        }
+        // The owner of a folder may remove every file in it, whatever its other bits say.
+        if found.uid() != rustix::process::geteuid().as_raw() && !is_roots(&found) {
+            let owner = format!("belongs to user {}, who could remove the locks of all others", found.uid());
+            return Err(unusable(owner, format!("Run `chown root {shown}` as root.")));
+        }
+        // Without the sticky bit anyone could swap a lock file for another.
+        if found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0 {
+            return Err(unusable("may be written by others but is not sticky".to_owned(), repair()));
+        }
+        let prefix = format!("{PREFIX}-{}", &sha256_hex(engine_id)[..12]);
+        Ok(Self { path: path.to_owned(), prefix, command: PREFIX.to_owned() })
+    }
+
+    /// Names the command that holds the locks which are taken from now on, for those who wait for them.
+    #[must_use]
+    pub fn held_by(self, command: &str) -> Self {
+        Self { command: command.to_owned(), ..self }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{}.{name}", self.prefix))
+    }
+
+    /// Takes the lock if it is free.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub fn try_lock(&self, name: &str) -> Result<Option<Held>, Problem> {
+        self.try_lock_as(name, Mode::Exclusive)
+    }
+
+    fn try_lock_as(&self, name: &str, mode: Mode) -> Result<Option<Held>, Problem> {
+        let path = self.lock_file(name);
+        for _ in 0..MOST_TRIES {
+            let mut file = open_lock_file(&path).map_err(|error| cannot_lock(&path, &error))?;
+            let tried = match mode {
+                Mode::Exclusive => file.try_lock(),
+                Mode::Shared => file.try_lock_shared(),
+            };
+            if let Err(TryLockError::Error(error)) = &tried {
+                return Err(cannot_lock(&path, error));
+            }
+            if has_name(&file, &path) {
+                let is_taken = tried.is_ok();
+                if is_taken {
+                    sign(&mut file, mode, &self.command);
+                }
+                return Ok(is_taken.then(|| Held::of(&path, file)));
+            }
+        }
+        Err(cannot_lock(&path, &replaced()))
+    }
+
+    /// Takes the lock; if another process holds it, calls `waiting` with the holder as far as it is known, and waits.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub async fn lock(&self, name: &str, waiting: impl FnOnce(Option<&Holder>)) -> Result<Held, Problem> {
+        self.lock_as(name, Mode::Exclusive, waiting).await
+    }
+
+    /// The wait itself is on a thread of its own.
+    async fn lock_as(
+        &self,
+        name: &str,
+        mode: Mode,
+        waiting: impl FnOnce(Option<&Holder>),
+    ) -> Result<Held, Problem> {
+        if let Some(held) = self.try_lock_as(name, mode)? {
+            return Ok(held);
+        }
+        let path = self.lock_file(name);
+        waiting(lock_holder(&path).as_ref());
+        let (waited, command) = (path.clone(), self.command.clone());
+        let locked = blocking("lock", move || {
+            for _ in 0..MOST_TRIES {
+                let mut file = open_lock_file(&waited)?;
+                match mode {
+                    Mode::Exclusive => file.lock()?,
+                    Mode::Shared => file.lock_shared()?,
+                }
+                if has_name(&file, &waited) {
+                    sign(&mut file, mode, &command);
+                    return Ok(Held::of(&waited, file));
+                }
+            }
+            Err(replaced())
+        });
+        match locked.await {
+            Ok(result) => result.map_err(|error: io::Error| cannot_lock(&path, &error)),
+            Err(error) => Err(cannot_lock(&path, &error)),
+        }
+    }
+
+    fn lock_file(&self, name: &str) -> PathBuf {
+        self.file(&format!("{name}@lock"))
+    }
+
+    /// Takes the lock of a network, which its creator holds; waits as [`LockFolder::lock`] does.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub async fn lock_network(
+        &self,
+        network: &str,
+        waiting: impl FnOnce(Option<&Holder>),
+    ) -> Result<Held, Problem> {
+        self.lock(&format!("{NETWORK_LOCK}{}", &sha256_hex(network)[..16]), waiting).await
+    }
+
+    /// Keeps a network from being removed until the result is dropped; waits while it is being removed.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub async fn keep_network(
+        &self,
+        network: &str,
+        waiting: impl FnOnce(Option<&Holder>),
+    ) -> Result<Held, Problem> {
+        self.lock_as(&network_use(network), Mode::Shared, waiting).await
+    }
+
+    /// Lets nobody begin to rely on a network until the result is dropped; none where a launch relies on it.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub fn try_claim_network(&self, network: &str) -> Result<Option<Held>, Problem> {
+        self.try_lock(&network_use(network))
+    }
+
+    /// Marks the sidecar as used by this process until the result is dropped.
+    ///
+    /// # Errors
+    /// When the mark cannot be written.
+    pub fn mark_in_use(&self, container: &str, command: &str) -> Result<InUse, Problem> {
+        let mut random = [0_u8; 4];
+        let _ = getrandom::fill(&mut random);
+        let process = std::process::id();
+        let path = self.file(&format!("{container}@use.{process}.{:08x}", u32::from_ne_bytes(random)));
+        let file = make(&path, |file| {
+            file.try_lock()?;
+            write_holder(file, command)
+        });
+        match file {
+            Ok(file) => Ok(InUse { path, _file: file }),
+            Err(error) => Err(cannot_lock(&path, &error)),
+        }
+    }
+
+    /// Other processes that use the sidecar.
+    #[must_use]
+    pub fn holders(&self, container: &str) -> Vec<Holder> {
+        self.holders_of([container]).remove(container).unwrap_or_default()
+    }
+
+    /// By container: other processes that use it. The folder is read once.
+    #[must_use]
+    pub fn holders_of<'a>(
+        &self,
+        containers: impl IntoIterator<Item = &'a str>,
+    ) -> BTreeMap<String, Vec<Holder>> {
+        let mut all: BTreeMap<String, Vec<Holder>> =
+            containers.into_iter().map(|container| (container.to_owned(), Vec::new())).collect();
+        let prefix = format!("{}.", self.prefix);
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let container =
+                name.strip_prefix(&prefix).and_then(|rest| rest.split_once("@use.")).map(|(name, _)| name);
+            if let Some(holders) = container.and_then(|container| all.get_mut(container)) {
+                let others = |holder: &Holder| holder.process != std::process::id();
+                holders.extend(live_holder(&entry.path()).filter(others));
+            }
+        }
+        for holders in all.values_mut() {
+            holders.sort_by_key(|holder| holder.process);
+        }
+        all
+    }
+}
+
+/// A harness may name its network by any text, which need not make a file's name.
+fn network_use(network: &str) -> String {
+    format!("{NETWORK_USE_LOCK}{}", &sha256_hex(network)[..16])
+}
+
+/// Reads a mark whose lock is held; removes one whose process is gone.
+fn live_holder(path: &Path) -> Option<Holder> {
+    let file = match open_existing(path) {
+        Ok(file) => file,
+        // What cannot be looked at counts: its name tells whose it is.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            let process = name.rsplit_once("@use.")?.1.split('.').next()?.parse().ok()?;
+            return Some(Holder { process, command: "a command of another user's".to_owned() });
+        }
+        Err(_) => return None,
+    };
+    if file.try_lock_shared().is_ok() {
+        let _ = std::fs::remove_file(path);
+        return None;
+    }
+    read_holder(file)
+}
+
+/// Who holds a lock, if its file names a process that is still there.
+fn lock_holder(path: &Path) -> Option<Holder> {
+    let holder = read_holder(open_existing(path).ok()?)?;
+    Path::new("/proc").join(holder.process.to_string()).exists().then_some(holder)
+}
+
+/// Names this process as the holder of a lock whose file was just opened. The file may be another user's: then nobody is
+/// named.
+fn sign(file: &mut File, mode: Mode, command: &str) {
+    if matches!(mode, Mode::Exclusive) && is_own(file) {
+        let _ = file.set_len(0).and_then(|()| write_holder(file, command));
+    }
+}
+
+/// Whether it is a file that farrier made for this user: another user may put a link to any file in its place.
+fn is_own(file: &File) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    file.metadata().is_ok_and(|found| found.is_file() && found.uid() == user && found.nlink() == 1)
+}
+
+fn write_holder(file: &mut File, command: &str) -> io::Result<()> {
+    let command: String = command.chars().take(HOLDER_CHARACTERS).collect();
+    file.write_all(format!("{}\n{command}", std::process::id()).as_bytes())
+}
+
+fn read_holder(file: File) -> Option<Holder> {
+    let mut text = String::new();
+    file.take(HOLDER_BYTES).read_to_string(&mut text).ok()?;
+    let (process, command) = text.split_once('\n')?;
+    Some(Holder { process: process.parse().ok()?, command: command.to_owned() })
+}
+
+/// Makes a file that has its mode, its content and its lock before it has its name: nobody finds it without them.
+fn make(path: &Path, prepare: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
+    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
+    // Other users' launches must be able to look at it.
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    prepare(file.as_file_mut())?;
+    file.persist_noclobber(path).map_err(|error| error.error)
+}
+
+/// Whether the open file is still the one of this name: its last holder, or who cleans the folder, may have
+/// removed it while this process waited for the lock.
+fn has_name(file: &File, path: &Path) -> bool {
+    let identity = |found: std::fs::Metadata| (found.dev(), found.ino());
+    let named = std::fs::symlink_metadata(path).map(identity);
+    named.is_ok_and(|named| file.metadata().is_ok_and(|found| identity(found) == named))
+}
+
+/// Opens for writing too if the file is this user's; reading suffices for `flock`, so that another user's file serves
+/// as well.
+fn open_existing(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags);
+    match options.clone().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => options.open(path),
+        opened => opened,
+    }
+}
+
+fn open_lock_file(path: &Path) -> io::Result<File> {
+    for _ in 0..MOST_TRIES {
+        match open_existing(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+        match make(path, |_| Ok(())) {
+            // Somebody else made it, who may have removed it by now.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made,
+        }
+    }
+    Err(replaced())
+}
+
+fn replaced() -> io::Error {
+    io::Error::other("it is replaced again and again")
+}
+
+fn cannot_lock(path: &Path, error: &io::Error) -> Problem {
+    let problem = Problem::error(Code::StateUnusable, format!("cannot lock {}: {error}", path.display()));
+    process_limits::problem(error)
+        .unwrap_or_else(|| problem.hint("Check who owns the file, and that its disk is not full."))
+}
+
+#[cfg(test)]
+mod tests;
