@@ -7,17 +7,17 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs, reason = "what fails here has no user")]
 
 #[allow(dead_code, unreachable_pub, reason = "the tests use more of it")]
-#[path = "../tests/seam/bench.rs"]
-mod bench;
+#[path = "../tests/in_memory/setup.rs"]
+mod setup;
 
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bench::{Bench, closed_port, listener};
 use farrier::probe::catalogue::built_in;
 use farrier::probe::component::ComponentFile;
 use farrier::probe::host::{LoadedProbe, ProbeHost};
+use setup::{Bench, closed_port, listener};
 
 const COUNTS: [usize; 4] = [1, 10, 100, 1000];
 /// Behind the first polls, which come quickly, and their compilation.

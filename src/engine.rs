@@ -1,7 +1,7 @@
 //! The container engine as farrier sees it: one narrow trait in our own types.
 //!
 //! Nothing here decides anything. `docker` speaks to a real engine, `memory` is a stateful double for
-//! exhaustive decisions and faults; `tests/engine_contract.rs` runs one suite on both.
+//! exhaustive decisions and faults; `tests/docker/engine_contract.rs` runs one suite on both.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

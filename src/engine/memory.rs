@@ -1,6 +1,6 @@
 //! A stateful double of an engine: Docker's semantics in memory, and every fault on demand.
 //!
-//! `tests/engine_contract.rs` runs one suite on this and on a real engine, so that what is proven here holds
+//! `tests/docker/engine_contract.rs` runs one suite on this and on a real engine, so that what is proven here holds
 //! there. Beside the trait, a caller may look at and change the state as another tool would
 //! ([`MemoryEngine::change`]), script what images do ([`MemoryImage`]), make any call fail, hang, come late or
 //! answer nonsense ([`MemoryEngine::fault`]), change the state before any call ([`MemoryEngine::before`]), and

@@ -2,7 +2,7 @@
 //!
 //! A test that needs an engine begins with
 //! `let Some(scene) = Scene::with_docker() else { return };`.
-#![allow(dead_code, unused_imports, reason = "each test binary uses another part")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses another part")]
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -35,3 +35,4 @@ pub use proxy::{Proxy, Trouble};
 pub use run::Run;
 pub use running::{Outcome, Running, Signal};
 pub use scene::{Layer, Scene};
+pub(crate) use snapshot::assert_output;

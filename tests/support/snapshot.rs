@@ -41,9 +41,9 @@ fn escaped(text: &str) -> String {
 }
 
 /// Compares an `Outcome` (or any text) with an inline snapshot: `assert_output!(scene, outcome, @"…")`.
-#[macro_export]
 macro_rules! assert_output {
     ($scene:expr, $outcome:expr, @$snapshot:literal) => {
         $scene.settings().bind(|| insta::assert_snapshot!($outcome.to_string(), @$snapshot))
     };
 }
+pub(crate) use assert_output;

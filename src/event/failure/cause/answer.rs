@@ -1,5 +1,5 @@
 //! What a probe's own answer says about the cause. The built-in probes begin such answers with fixed words, and the
-//! Rust SDK's HTTP does so too; `tests/shelf_databases.rs` and `tests/failure_causes.rs` prove them on real
+//! Rust SDK's HTTP does so too; `tests/probes/built_in/databases.rs` and `tests/docker/failure_causes.rs` prove them on real
 //! servers.
 
 use super::Cause;

@@ -1,0 +1,11 @@
+//! Definitions of the workspace: what is asked about them, who may answer, what an answer is for, and where it is
+//! kept.
+
+mod asking;
+mod command;
+mod content;
+mod disabling;
+mod scope;
+mod setup;
+mod store;
+mod trust;

@@ -1,0 +1,7 @@
+//! What the command line says of itself: help, explanations, completions, manual pages.
+
+mod completions;
+mod documents;
+mod events;
+mod explain;
+mod help;

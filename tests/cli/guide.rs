@@ -1,0 +1,106 @@
+//! The console blocks of the guide for authors of probes, typed one after the other into one shell.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use crate::support::Scene;
+use crate::support::console::{Shown, console_blocks, shell, without_blank_lines};
+use crate::support::skipping::{REQUIRE_WASM, skip_unless_required};
+
+const GUIDE: &str = include_str!("../../docs/writing-a-probe.md");
+/// What no command prints by itself.
+const MARK: &str = "=== the next command ===";
+/// What the guide's launch makes.
+const CONTAINER: &str = "farrier-orders";
+
+/// Digests, sizes and times differ from run to run; what they stand beside does not, nor do exit codes and counts.
+fn without_measures(text: &str) -> String {
+    let digest = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let digits =
+        |word: &str| word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !word.is_empty();
+    let measure = |word: &str, unit: &str| digits(word) && ["ms", "s", "bytes", "KiB", "MiB"].contains(&unit);
+    let bare = |word: &str| word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric()).to_owned();
+    let mut plain = String::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let next = words.iter().skip(1).copied().chain([""]);
+        let kept = words.iter().zip(next).map(|(word, next)| match bare(word) {
+            found if digest(&found) => word.replace(&found, "DIGEST"),
+            found if measure(&found, &bare(next)) => word.replace(&found, "N"),
+            _ => (*word).to_owned(),
+        });
+        let _ = writeln!(plain, "{}", kept.collect::<Vec<_>>().join(" "));
+    }
+    plain
+}
+
+/// One script of all commands, with a mark before each. What runs in the background ends with it.
+fn script(commands: &[Shown]) -> String {
+    let begin = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n".to_owned();
+    commands.iter().fold(begin, |script, shown| script + &format!("echo '{MARK}'\n{}\n", shown.command))
+}
+
+/// The builds are kept for the next run: they take most of a minute.
+fn build_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target")).join("guide")
+}
+
+/// A free port: the guide's may be in use here.
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    listener.local_addr().expect("an address").port().to_string()
+}
+
+/// The guide's container, removed also where the test fails.
+struct Container;
+
+impl Container {
+    fn new() -> Self {
+        drop(Self);
+        Self
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = crate::support::docker::run(["rm", "--force", "--volumes", CONTAINER]);
+    }
+}
+
+#[test]
+fn what_the_guide_says_is_what_a_reader_sees() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let compiler = std::env::var("GUEST_RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let libraries = "\"$RUSTC\" --print target-libdir --target wasm32-unknown-unknown";
+    let present = shell(&scene, &format!("ls \"$({libraries})\"")).env("RUSTC", &compiler).output();
+    if present.code() != Some(0) {
+        let why = format!("{compiler} has no wasm32-unknown-unknown, which the guide needs: {present}");
+        skip_unless_required(REQUIRE_WASM, &why);
+        return;
+    }
+    shell(&scene, "cargo run --quiet --example quickstart").output().assert_code(0);
+    let _container = Container::new();
+
+    let shown = console_blocks(&GUIDE.replace("8123", &free_port()));
+    assert!(shown.len() >= 20, "the guide has console blocks: {shown:?}");
+    let outcome = shell(&scene, &script(&shown))
+        .directory(scene.workspace())
+        .env("RUSTC", &compiler)
+        .env("CARGO_TARGET_DIR", build_folder())
+        .output();
+    let printed = outcome.stdout();
+    let printed: Vec<&str> = printed.split(&format!("{MARK}\n")).skip(1).collect();
+    for (Shown { command, output }, printed) in shown.iter().zip(&printed) {
+        let matched = snapbox::Assert::new().try_eq(
+            Some(command),
+            snapbox::Data::from(without_measures(&without_blank_lines(printed))),
+            snapbox::Data::from(without_measures(output)),
+        );
+        if let Err(difference) = matched {
+            panic!("$ {command}\n{}\n{difference}", outcome.stderr());
+        }
+    }
+    assert_eq!(printed.len(), shown.len(), "a command failed: {}", outcome.stderr());
+    outcome.assert_code(0);
+}

@@ -1,0 +1,16 @@
+//! What the program says and does by its command line: commands, options, documents, the terminal. Most need no engine.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod approval;
+mod command_line;
+mod guide;
+mod new;
+mod passthrough;
+mod probe_commands;
+mod python_flags;
+mod readme;
+mod terminal;
+mod timings;
+mod validate;

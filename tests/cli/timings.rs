@@ -1,0 +1,62 @@
+//! `--timings`: where the start-up went.
+
+#![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
+
+use crate::support::launching::{idler, server};
+use crate::support::{Outcome, Scene, fixture_image};
+
+/// The row of a sidecar: action, pull, create, start, to ready, total, before.
+fn row(outcome: &Outcome, name: &str) -> Vec<String> {
+    let text = outcome.stderr();
+    let table = text.lines().skip_while(|line| !line.contains("where the "));
+    let line = table.skip(1).find(|line| line.contains(name));
+    let line = line.unwrap_or_else(|| panic!("no row of {name}: {outcome}"));
+    let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+    cells.skip(1).map(str::to_owned).collect()
+}
+
+fn is_time(cell: &str) -> bool {
+    cell.ends_with(" ms") || cell.ends_with(" s")
+}
+
+#[test]
+fn each_part_of_the_start_is_told_and_compared_with_earlier_launches() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let scene = scene.isolated();
+    scene.define(
+        "db",
+        &server(&fixture_image(), "command = [\"serve\", \"--port\", \"7000\", \"--after\", \"700\"]"),
+    );
+    scene.define("other", &idler(&fixture_image(), "command = [\"wait\"]"));
+    let network = scene.network("net");
+    let harness = scene.in_container(&network, &["exit", "0"]);
+    let launch = || scene.launch_with(["--timings"], &harness).output().assert_code(0);
+
+    let first = launch();
+    let cells = row(&first, &scene.name("db"));
+    assert_eq!((cells[0].as_str(), cells[1].as_str()), ("create", "-"), "{first}");
+    assert!(cells[2..6].iter().all(|cell| is_time(cell)), "{cells:?}: {first}");
+    assert_eq!(cells[6], "-", "nothing to compare with: {first}");
+    let critical = format!("  * the last to be ready: {}, by ", scene.name("db"));
+    assert!(first.stderr().contains(&critical), "{first}");
+    assert!(first.stderr().contains("getting ready "), "{first}");
+    assert!(first.stderr().contains("before them: "), "{first}");
+    assert!(first.stderr().contains(&format!("* {}", scene.name("db"))), "{first}");
+    assert!(first.stdout().is_empty());
+
+    launch();
+    let third = launch();
+    let cells = row(&third, &scene.name("db"));
+    assert_eq!((cells[0].as_str(), cells[2].as_str(), cells[3].as_str()), ("reuse", "-", "-"), "{third}");
+    assert!(cells[6].ends_with(" ms (of 1)"), "the second launch is there to compare with: {cells:?}");
+}
+
+#[test]
+fn a_history_that_cannot_be_kept_is_no_failure() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let scene = scene.isolated();
+    scene.define("other", &idler(&fixture_image(), "command = [\"wait\"]"));
+    std::fs::create_dir_all(scene.state_home().join("farrier/timings.jsonl")).expect("a folder in its place");
+    let outcome = scene.farrier(["up", "--timings"]).output().assert_code(0);
+    assert_eq!(row(&outcome, &scene.name("other"))[0], "create");
+}

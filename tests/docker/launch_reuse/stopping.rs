@@ -1,0 +1,73 @@
+//! How a sidecar that is replaced comes to its end: its stop signal, a grace period, then a kill.
+
+use super::*;
+
+/// The signals that a container was sent, and the exit code that it ended with, by the engine's events.
+fn signals_of(container: &str, since: &str) -> (Vec<String>, Option<String>) {
+    let filter = format!("container={container}");
+    let until = docker(["info", "--format", "{{.SystemTime}}"]);
+    let format = "{{.Action}} {{.Actor.Attributes.signal}} {{.Actor.Attributes.exitCode}}";
+    let events = ["events", "--since", since, "--until", &until, "--filter", &filter, "--format", format];
+    let (mut signals, mut exit_code) = (Vec::new(), None);
+    for line in docker(events).lines() {
+        match line.split(' ').collect::<Vec<_>>().as_slice() {
+            // What an event does not have is `<no value>`.
+            ["kill", signal, ..] => signals.push((*signal).to_owned()),
+            ["die", .., code] => exit_code = Some((*code).to_owned()),
+            _ => {}
+        }
+    }
+    (signals, exit_code)
+}
+
+#[test]
+fn a_sidecar_is_asked_to_end_and_killed_only_after_its_grace_period() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let network = scene.network("net");
+    let image = fixture_image();
+    let deaf = "command = [\"sleep\", \"100000000\"]\n";
+    let rows = [
+        // It ends at once: nothing waits for the ten seconds.
+        ("command = [\"wait\"]\n".to_owned(), &["15"][..], "143"),
+        (format!("{deaf}stop_timeout = \"500ms\"\n"), &["15", "9"], "137"),
+        (format!("{deaf}stop_signal = \"SIGUSR1\"\nstop_timeout = 1\n"), &["10", "9"], "137"),
+        ("command = [\"wait\"]\nstop_signal = \"kill\"\n".to_owned(), &["9"], "137"),
+    ];
+    for (top, signals, code) in rows {
+        scene.define("db", &idler(&image, &top));
+        scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+        for remove in [false, true] {
+            let old = container_id(&scene.container("db")).expect("it runs");
+            let since = docker(["info", "--format", "{{.SystemTime}}"]);
+            if remove {
+                scene.farrier(["down", "--yes"]).output().assert_code(0);
+            } else {
+                scene.define("db", &idler(&image, &format!("{top}env = {{ LEVEL = \"2\" }}\n")));
+                scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+                assert_ne!(container_id(&scene.container("db")), Some(old.clone()), "{top}");
+            }
+            let found = signals_of(&old, &since);
+            let expected: Vec<String> = signals.iter().map(|&signal| signal.to_owned()).collect();
+            assert_eq!(found, (expected, Some(code.to_owned())), "{top} {remove}");
+        }
+    }
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_sidecar_that_takes_its_time_to_end() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let network = scene.network("net");
+    let deaf = "command = [\"sleep\", \"100000000\"]\nstop_timeout = \"60s\"\n";
+    scene.define("db", &idler(&fixture_image(), deaf));
+    scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+    scene.take_events();
+    scene.define("db", &idler(&fixture_image(), "command = [\"wait\"]\n"));
+    let launch = scene.launch(scene.in_container(&network, &["exit", "0"])).spawn();
+    wait_until("it is asked to end", PATIENT, || scene.has_event("stopping"));
+    launch.signal(crate::support::Signal::INT);
+    launch.wait().assert_code(130);
+    docker(["kill", &scene.container("db")]);
+    wait_until("it ended", PATIENT, || !is_running(&scene.container("db")));
+    scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+    assert!(is_running(&scene.container("db")));
+}

@@ -1,0 +1,24 @@
+//! On a real engine: launches, sidecars, readiness, faults. Tests skip themselves, and say so, if there is none.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod disk_full;
+mod engine_contract;
+mod failure_causes;
+mod failure_report;
+mod faults;
+mod launch_calls;
+mod launch_concurrent;
+mod launch_harness;
+mod launch_network;
+mod launch_pull;
+mod launch_reuse;
+mod managing;
+mod readiness_custom;
+mod readiness_exec;
+mod readiness_health;
+mod readiness_relay;
+mod readiness_tcp;
+mod real_servers;
+mod test_support;

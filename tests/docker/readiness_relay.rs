@@ -1,0 +1,355 @@
+//! Dialling through a relay container, on a real engine, and without dialling at all.
+
+#![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::support::engine::inspect;
+use crate::support::{
+    Events, Image, Run, Running, Scene, Signal, docker, fixture_image, servers, wait_until,
+};
+
+const PATIENT: Duration = Duration::from_mins(1);
+
+fn define(scene: &Scene, stem: &str, arguments: &str) {
+    let (image, arguments): (String, Vec<&str>) = (fixture_image(), arguments.split(' ').collect());
+    scene.define(
+        stem,
+        &format!(
+            "lifecycle = \"shared\"\nimage = \"{image}\"\ncommand = {arguments:?}\n\
+             [interface]\nkind = \"port\"\nport = 7000\n[readiness]\nprobe = \"tcp\"\ntimeout = \"60s\"\n"
+        ),
+    );
+}
+
+fn up(scene: &Scene, how: &str) -> Run {
+    scene.farrier(["up", "--dial", how, "--events"]).arg(scene.path("events.jsonl"))
+}
+
+fn read(scene: &Scene) -> Events {
+    Events::read(&scene.path("events.jsonl"))
+}
+
+fn wait_for_refusal(scene: &Scene) {
+    wait_until("the probe was refused once", PATIENT, || {
+        read(scene).of("answered").iter().any(|event| event["answer"] == "connection refused")
+    });
+}
+
+fn listen(scene: &Scene, stem: &str) {
+    docker(["exec", "--detach", &scene.container(stem), "/fixture", "serve", "--port", "7000"]);
+}
+
+/// The relay containers of one farrier process, stopped ones too.
+fn relays(process: u32) -> Vec<String> {
+    let label = format!("label=farrier.relay={process}");
+    let found = docker(["container", "ls", "--all", "--quiet", "--no-trunc", "--filter", &label]);
+    found.lines().map(str::to_owned).collect()
+}
+
+fn only_relay(running: &Running) -> String {
+    let found = relays(running.id());
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0].clone()
+}
+
+fn wait_until_gone(process: u32) {
+    wait_until("no relay is left", PATIENT, || relays(process).is_empty());
+}
+
+#[test]
+fn our_program_relays_from_an_image_without_any_tool_unprivileged_and_is_gone_afterwards() {
+    let Some(scene) = Scene::with_docker() else { return };
+    define(&scene, "db", "wait");
+    let running = up(&scene, "relay").spawn();
+    wait_for_refusal(&scene);
+    let relay = only_relay(&running);
+    let said = |format: &str| inspect(&relay, format).unwrap_or_default();
+    assert_eq!(said("{{json .Config.Entrypoint}}"), "[\"/farrier-relay\"]");
+    assert_eq!(said("{{json .Mounts}} {{json .HostConfig.Binds}}"), "[] null");
+    assert_eq!(said("{{json .HostConfig.CapDrop}} {{json .HostConfig.CapAdd}}"), "[\"ALL\"] null");
+    assert_eq!(said("{{.HostConfig.Privileged}} {{.HostConfig.AutoRemove}}"), "false true");
+    assert_eq!(said("{{json .HostConfig.SecurityOpt}}"), "[\"no-new-privileges\"]");
+    assert!(matches!(said("{{.Config.User}}").as_str(), "nobody" | "65534" | "65534:65534"));
+    assert!(!said("{{json .Config.Env}}").contains("FARRIER"), "{}", said("{{json .Config.Env}}"));
+    let process = running.id();
+    listen(&scene, "db");
+    running.wait().assert_code(0);
+    assert_eq!(read(&scene).of("problem").len(), 0);
+    wait_until_gone(process);
+}
+
+#[test]
+fn the_relay_ends_when_farrier_is_killed() {
+    let Some(scene) = Scene::with_docker() else { return };
+    define(&scene, "db", "wait");
+    let running = up(&scene, "relay").spawn();
+    wait_for_refusal(&scene);
+    assert_eq!(relays(running.id()).len(), 1);
+    let process = running.id();
+    running.signal(Signal::KILL);
+    drop(running);
+    wait_until_gone(process);
+}
+
+/// Removes the relay of a launch that waits, and waits until the launch says so.
+fn remove_relay(scene: &Scene, running: &Running, times: usize) {
+    docker(["rm", "--force", &only_relay(running)]);
+    wait_until("the end is told", PATIENT, || read(scene).of("problem").len() == times);
+    for event in read(scene).of("problem") {
+        assert_eq!(event["code"], "relay-ended");
+    }
+}
+
+fn goes_on_without_its_first_relay(image: impl FnOnce(&Scene) -> String) {
+    let Some(scene) = Scene::with_docker() else { return };
+    let image = image(&scene);
+    define(&scene, "db", "wait");
+    let running = up(&scene, "relay").args(["--probe-image", &image]).spawn();
+    wait_for_refusal(&scene);
+    remove_relay(&scene, &running, 1);
+    listen(&scene, "db");
+    let process = running.id();
+    let outcome = running.wait().assert_code(0);
+    let said = "the relay container was removed or ended; sidecars are dialled through a new one";
+    assert!(outcome.stderr().contains(said), "{outcome}");
+    wait_until_gone(process);
+}
+
+#[test]
+fn a_relay_that_somebody_removes_is_made_anew() {
+    goes_on_without_its_first_relay(|_| fixture_image());
+}
+
+#[test]
+fn so_is_one_that_runs_a_tool() {
+    goes_on_without_its_first_relay(|scene| foreign(scene, &bash_image(scene)));
+}
+
+#[test]
+fn relays_that_always_end_are_not_made_for_ever() {
+    let Some(scene) = Scene::with_docker() else { return };
+    define(&scene, "db", "wait");
+    let running = up(&scene, "relay").spawn();
+    wait_for_refusal(&scene);
+    for times in 1..=3 {
+        remove_relay(&scene, &running, times);
+    }
+    docker(["rm", "--force", &only_relay(&running)]);
+    wait_until("that there is none is the answer", PATIENT, || {
+        let answers = read(&scene);
+        answers.of("answered").iter().any(|event| event["answer"] == "the relay container ended")
+    });
+    assert_eq!(relays(running.id()), Vec::<String>::new());
+    running.signal(Signal::TERM);
+    running.wait().assert_code(143);
+}
+
+#[test]
+fn one_relay_made_from_the_named_image_serves_all_sidecars() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let image = scene.image(&Image::new().change("USER 1:1").change("VOLUME [\"/data\"]"));
+    for stem in ["one", "two", "three"] {
+        define(&scene, stem, "wait");
+    }
+    let running = up(&scene, "relay").args(["--probe-image", &image]).spawn();
+    wait_until("each was refused", PATIENT, || {
+        ["one", "two", "three"]
+            .iter()
+            .all(|stem| read(&scene).of("answered").iter().any(|event| event["sidecar"] == scene.name(stem)))
+    });
+    assert_eq!(inspect(&only_relay(&running), "{{.Config.Image}}").as_deref(), Some(image.as_str()));
+    for stem in ["one", "two", "three"] {
+        listen(&scene, stem);
+    }
+    let process = running.id();
+    running.wait().assert_code(0);
+    wait_until_gone(process);
+}
+
+#[test]
+fn without_dialling_running_is_ready_and_that_is_said_once() {
+    let Some(scene) = Scene::with_docker() else { return };
+    for stem in ["one", "two", "three"] {
+        define(&scene, stem, "wait");
+    }
+    let outcome = up(&scene, "none").output().assert_code(0);
+    let events = read(&scene);
+    assert_eq!(events.of("ready").len(), 3);
+    let problem = events.one("problem");
+    assert_eq!(problem["code"], "cannot-dial");
+    assert_eq!(outcome.stderr().matches("cannot-dial").count(), 1, "{outcome}");
+}
+
+/// The image's files under another architecture's name, so that our own program is not thought to fit.
+fn foreign(scene: &Scene, image: &str) -> String {
+    let architecture = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
+    let container = docker(["create", "--label", &scene.label(), image, "none"]);
+    let layer = Command::new("docker").args(["export", &container]).output().expect("docker runs").stdout;
+    let digest = farrier::system::digest::sha256_hex(&layer);
+    let configuration = serde_json::json!({
+        // An image of this scene's own: what is removed with it must not be another scene's.
+        "architecture": architecture, "os": "linux", "config": {"Labels": {"scene": scene.token()}},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+    });
+    let manifest = serde_json::json!([{"Config": "config.json", "Layers": ["layer.tar"]}]);
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in [
+        ("manifest.json", manifest.to_string().into_bytes()),
+        ("config.json", configuration.to_string().into_bytes()),
+        ("layer.tar", layer),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, content.as_slice()).expect("memory");
+    }
+    let mut load = Command::new("docker")
+        .args(["load", "--quiet"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("docker runs");
+    let archive = archive.into_inner().expect("memory");
+    load.stdin.take().expect("a pipe").write_all(&archive).expect("docker reads");
+    let said = String::from_utf8(load.wait_with_output().expect("docker ends").stdout).expect("text");
+    let id = said.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+    scene.tag(&id)
+}
+
+/// An image with this host's bash and cat and the libraries that they need.
+fn bash_image(scene: &Scene) -> String {
+    let mut image = Image::new();
+    let mut known = std::collections::BTreeSet::new();
+    for program in ["/bin/bash", "/bin/cat"] {
+        let listed = Command::new("ldd").arg(program).output().expect("ldd runs").stdout;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        let libraries = listed.split_whitespace().filter(|word| word.starts_with('/'));
+        for path in libraries.chain([program]) {
+            if known.insert(path.to_owned()) {
+                image = image.file(path, std::fs::read(path).expect("readable"), 0o755);
+            }
+        }
+    }
+    scene.image(&image)
+}
+
+/// Waits through the relay that this image makes, and gives its entrypoint.
+fn relayed_by(scene: &Scene, image: &str) -> String {
+    define(scene, "db", "wait");
+    let running = up(scene, "relay").args(["--probe-image", image]).spawn();
+    wait_for_refusal(scene);
+    let entrypoint = inspect(&only_relay(&running), "{{json .Config.Entrypoint}}").unwrap_or_default();
+    let process = running.id();
+    listen(scene, "db");
+    running.wait().assert_code(0);
+    wait_until_gone(process);
+    entrypoint
+}
+
+/// Dials from a relay of this image: what nobody listens on, a server that answers, one that closes, and
+/// the answers of many lines at once.
+async fn exchange(scene: &Scene, image: &str) {
+    use farrier::engine::address::{Choice, Environment, resolve};
+    use farrier::engine::dialler::DialError;
+    use farrier::engine::{Engine, docker::DockerEngine};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let network = scene.network("net");
+    let name = scene.name("server");
+    let serve = ["serve", "--port", "7000", "--touch", "/tmp/ready"];
+    let own = ["--network", &network, "--name", &name, &fixture_image()].map(str::to_owned);
+    scene.docker_run(own.into_iter().chain(serve.map(str::to_owned)));
+    docker([
+        "exec",
+        "--detach",
+        &name,
+        "/fixture",
+        "serve",
+        "--port",
+        "7001",
+        "--close",
+        "--touch",
+        "/tmp/closing",
+    ]);
+    for file in ["/tmp/ready", "/tmp/closing"] {
+        let look = ["exec", &name, "/fixture", "healthy-when-file", file];
+        wait_until("the server listens", PATIENT, || crate::support::docker::run(look).is_ok());
+    }
+    let address =
+        inspect(&name, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}").expect("it runs");
+    let at = |port: u16| format!("{address}:{port}").parse().expect("an address");
+
+    let text = |variable: &str| std::env::var(variable).ok();
+    let home = std::env::var_os("HOME").map(Into::into);
+    let environment = Environment {
+        host: text("DOCKER_HOST"),
+        context: text("DOCKER_CONTEXT"),
+        home,
+        ..Environment::default()
+    };
+    let found = resolve(&Choice::default(), &environment).unwrap_or_else(|problem| panic!("{problem}"));
+    let engine: std::sync::Arc<dyn Engine> =
+        std::sync::Arc::new(DockerEngine::open(&found).expect("an engine"));
+    let architecture = engine.info().await.expect("an engine").architecture;
+    let relay = farrier::reach::relay::start(&engine, &network, image, &architecture).await.expect("a relay");
+
+    let limit = Duration::from_secs(5);
+    assert!(matches!(relay.connect(at(7002), limit).await.err(), Some(DialError::Refused)));
+    let mut closing = relay.connect(at(7001), limit).await.expect("it accepts");
+    let ended = tokio::time::timeout(PATIENT, closing.read(&mut [0; 1])).await.expect("the end is seen");
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    let lines: Vec<String> = (0..2_000).map(|number| format!("{number} {}\n", "x".repeat(100))).collect();
+    let sent = lines.concat();
+    let (mut answers, mut questions) =
+        tokio::io::split(relay.connect(at(7000), limit).await.expect("it accepts"));
+    let mut received = vec![0; sent.len()];
+    let (written, read) = tokio::join!(
+        async {
+            questions.write_all(sent.as_bytes()).await?;
+            questions.flush().await
+        },
+        tokio::time::timeout(PATIENT, answers.read_exact(&mut received)),
+    );
+    written.expect("written");
+    read.expect("in time").expect("answered");
+    assert!(received == sent.as_bytes(), "what came back is not what was sent");
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_through_our_program() {
+    let Some(scene) = Scene::with_docker() else { return };
+    exchange(&scene, &fixture_image()).await;
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_through_netcat() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let Some(image) = servers::redis_image() else { return };
+    exchange(&scene, &foreign(&scene, &image)).await;
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_through_bash() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let image = bash_image(&scene);
+    exchange(&scene, &foreign(&scene, &image)).await;
+}
+
+#[test]
+fn the_images_own_netcat_relays_where_our_program_does_not_fit() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let Some(image) = servers::redis_image() else { return };
+    let entrypoint = relayed_by(&scene, &foreign(&scene, &image));
+    assert_eq!(entrypoint, r#"["sh","-c","cat >/dev/null"]"#);
+}
+
+#[test]
+fn the_images_own_bash_relays_where_there_is_nothing_else() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let image = bash_image(&scene);
+    let entrypoint = relayed_by(&scene, &foreign(&scene, &image));
+    assert_eq!(entrypoint, r#"["bash","-c","cat >/dev/null"]"#);
+}

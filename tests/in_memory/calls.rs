@@ -1,0 +1,203 @@
+//! How often a launch asks the engine.
+
+use std::net::Ipv4Addr;
+
+use farrier::engine::memory::{At, Call, Fault, World};
+use farrier::engine::{ContainerSpec, EngineErrorKind, Status};
+use farrier::system::lock::LockFolder;
+
+use super::setup::{Bench, IMAGE, NETWORK, dialled, listener, plain};
+
+/// A busy machine may take so long for a first answer that events are read after all; not each time.
+const TRIES: usize = 10;
+
+/// The calls of the cheapest of some launches, by kind.
+async fn cheapest(bench: &Bench) -> Vec<Call> {
+    let mut cheapest: Option<Vec<Call>> = None;
+    for _ in 0..TRIES {
+        bench.engine.calm();
+        bench.up().await;
+        let mut calls: Vec<Call> = bench.engine.calls().iter().map(|logged| logged.call).collect();
+        calls.sort_unstable();
+        if cheapest.as_ref().is_none_or(|before| calls.len() < before.len()) {
+            cheapest = Some(calls);
+        }
+    }
+    cheapest.expect("launches")
+}
+
+#[tokio::test]
+async fn what_runs_already_costs_four_calls_and_one_for_each() {
+    for count in [1, 3, 10] {
+        let bench = Bench::new().remembering();
+        let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+        for number in 0..count {
+            let more = if number % 2 == 0 { dialled(port, "probe = \"tcp\"") } else { plain("") };
+            bench.define(&format!("s{number}"), &more);
+        }
+        bench.up().await;
+        let mut expected = vec![Call::Info, Call::Inhabited, Call::Labelled, Call::Labelled];
+        expected.extend(vec![Call::Container; count]);
+        expected.sort_unstable();
+        assert_eq!(cheapest(&bench).await, expected, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
+    // One that only left and came back, to the same address, is looked at alone and found to be the same run.
+    type Change = fn(&mut World);
+    let changes: [(u64, Change); 2] = [
+        (3, |world| world.restart("farrier-db")),
+        (2, |world| {
+            world.disconnect(NETWORK, "farrier-db").expect("it leaves");
+            world.connect(NETWORK, "farrier-db", &["db".to_owned()]).expect("it joins");
+        }),
+    ];
+    for (expected, change) in changes {
+        let bench = Bench::new().remembering();
+        let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+        bench.dialled("db", port, "probe = \"tcp\"").plain("cache");
+        bench.up().await;
+        bench.engine.calm();
+        bench.engine.before(At::Nth(Call::Labelled, 2), change);
+        let ended = bench.launch().await.ready();
+        let attempts = |name: &str| {
+            let ready = ended.events("ready").into_iter().rfind(|event| event["sidecar"] == name);
+            ready.and_then(|event| event["attempts"].as_u64()).unwrap_or_default()
+        };
+        let attempts = attempts("db") + attempts("cache");
+        assert_eq!(attempts, expected, "{:#?}", ended.events("ready"));
+        let db = bench.container("db").expect("it runs");
+        let running = ended.result.expect("ready").containers;
+        assert!(running.contains(&db), "what is handed over is what runs now");
+    }
+}
+
+#[tokio::test]
+async fn where_the_last_listing_fails_each_is_inspected() {
+    let bench = Bench::new().remembering();
+    for name in ["a", "b", "c"] {
+        bench.plain(name);
+    }
+    bench.up().await;
+    bench.engine.calm();
+    bench.engine.fault(At::Nth(Call::Labelled, 2), Fault::Fail(EngineErrorKind::Unreachable));
+    bench.up().await;
+    assert_eq!(bench.container("a").map(|found| found.status), Some(Status::Running));
+    bench.engine.calm();
+    bench.engine.before(At::Nth(Call::Labelled, 2), |world| world.remove("farrier-b", false));
+    assert_eq!(bench.launch().await.codes(), ["sidecar-exited"]);
+}
+
+/// Makes what is remembered of each image wrong.
+fn spoil(bench: &Bench) {
+    for entry in std::fs::read_dir(bench.remembered()).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("an entry");
+        let spoilt = text.replace("\"user\":\"\"", "\"user\":\"7:7\"");
+        assert_ne!(spoilt, text);
+        std::fs::write(&path, spoilt).expect("a wrong entry");
+    }
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_an_image_makes_no_container_anew() {
+    let bench = Bench::new().remembering();
+    bench.plain("db");
+    bench.up().await;
+    let before = bench.container("db");
+    spoil(&bench);
+    for expected in [1, 0] {
+        bench.engine.calm();
+        bench.up().await;
+        assert_eq!(bench.engine.changes(), []);
+        assert_eq!(bench.engine.count(Call::Image), expected, "asked once, when it looked wrong");
+        assert_eq!(bench.container("db"), before);
+    }
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_an_image_refuses_no_launch() {
+    let bench = Bench::new().remembering();
+    bench.plain("held-by-another");
+    bench.up().await;
+    let container = "farrier-held-by-another";
+    let locks = LockFolder::open(bench.engine.id()).expect("locks");
+    let _mark = locks.mark_in_use(container, "a command").expect("a mark");
+    let entries = std::fs::read_dir(farrier::system::lock::folder()).expect("the folder").flatten();
+    let mut marks = entries.filter(|entry| entry.file_name().to_string_lossy().contains(container));
+    // As if another process had made it.
+    std::fs::write(marks.next().expect("the mark").path(), "1\na command").expect("it is ours");
+    assert_eq!(locks.holders(container).len(), 1);
+    spoil(&bench);
+    bench.engine.calm();
+    bench.up().await;
+    assert_eq!(bench.engine.changes(), []);
+}
+
+/// A container of somebody else's that runs on the network.
+fn neighbour(world: &mut World, name: &str, aliases: &[&str]) {
+    let spec = ContainerSpec {
+        name: name.to_owned(),
+        image: IMAGE.to_owned(),
+        network: NETWORK.to_owned(),
+        aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+        ..ContainerSpec::default()
+    };
+    world.create(&spec).expect("made");
+    world.start_now(name).expect("started");
+}
+
+#[tokio::test]
+async fn others_on_the_network_are_asked_about_once() {
+    let bench = Bench::new().remembering();
+    bench.plain("db");
+    bench.up().await;
+    let alone = cheapest(&bench).await.len();
+    let names = ["x", "y", "z"];
+    for name in names {
+        bench.engine.change(|world| neighbour(world, name, &["cache"]));
+        bench.engine.calm();
+        bench.up().await;
+    }
+    let ids = names.map(|name| bench.engine.look(|world| world.container(name).expect("it runs").id.clone()));
+    assert_eq!(cheapest(&bench).await.len(), alone);
+    bench.engine.change(|world| neighbour(world, "late", &[]));
+    bench.engine.calm();
+    bench.up().await;
+    let asked: Vec<String> = bench.engine.calls().iter().map(|logged| logged.subject.clone()).collect();
+    assert!(ids.iter().all(|id| !asked.contains(id)), "{asked:?}");
+    let late = bench.engine.look(|world| world.container("late").expect("it runs").id.clone());
+    assert!(asked.contains(&late), "{asked:?}");
+}
+
+#[tokio::test]
+async fn one_that_was_seen_before_is_known_by_the_name_that_it_has_now() {
+    let bench = Bench::new().remembering();
+    bench.plain("other");
+    bench.engine.change(|world| neighbour(world, "x", &[]));
+    bench.up().await;
+    bench.engine.change(|world| world.rename("x", "db").expect("renamed"));
+    bench.define("db", &dialled(1, "probe = \"skip\""));
+    assert_eq!(bench.launch().await.codes(), ["alias-taken"]);
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_others_refuses_nothing_by_itself() {
+    let bench = Bench::new().remembering();
+    bench.engine.change(|world| neighbour(world, "x", &["cache"]));
+    bench.define("cache", &dialled(1, "probe = \"skip\""));
+    for remembered in [false, true] {
+        assert_eq!(bench.launch().await.codes(), ["alias-taken"], "{remembered}");
+    }
+    std::fs::remove_file(bench.file("cache")).expect("its definition");
+    bench.define("db", &dialled(1, "probe = \"skip\""));
+    for entry in std::fs::read_dir(bench.remembered().with_file_name("endpoints")).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("an entry");
+        assert!(text.contains("\"cache\""), "{text}");
+        std::fs::write(&path, text.replace("\"cache\"", "\"db\"")).expect("a wrong entry");
+    }
+    bench.up().await;
+}

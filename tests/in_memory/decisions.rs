@@ -1,0 +1,295 @@
+//! What is done with the containers there are, and that nothing else is.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use farrier::engine::memory::World;
+use farrier::engine::memory::{At, Call, End, Fault, MemoryImage};
+use farrier::engine::{
+    ContainerSpec, Endpoint, EngineError, EngineErrorKind, HealthTest, Mounted, PullProgress, Status,
+};
+use farrier::preparation::Approval;
+
+use super::setup::{Bench, IMAGE, NETWORK, dialled, listener, plain};
+
+#[tokio::test]
+async fn what_runs_and_matches_is_not_touched() {
+    let bench = Bench::new();
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"5s\"").plain("cache");
+    assert_eq!(bench.up().await, ["create cache: it does not exist", "create db: it does not exist"]);
+    let before = bench.container("db");
+    bench.engine.calm();
+    bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"9s\"");
+    assert_eq!(bench.up().await, ["reuse cache: it runs and matches", "reuse db: it runs and matches"]);
+    assert_eq!(bench.engine.changes(), []);
+    assert_eq!(bench.container("db"), before);
+}
+
+#[tokio::test]
+async fn what_nobody_approved_is_not_brought_up_whoever_asks() {
+    let bench = Bench::new();
+    bench.plain("cache").plain("db");
+    let (mut launch, _) = bench.launch_of();
+    let folder = tempfile::tempdir().expect("a folder");
+    launch.settings.approvals = Some(folder.path().join("approvals.json"));
+    launch.sidecars[1].approval = Approval::Missing;
+    let failure = bench.bring_up(&launch).await.err().expect("refused");
+    let codes: Vec<&str> = failure.problems.iter().map(|problem| problem.code.as_str()).collect();
+    assert_eq!((failure.exit, codes), (125, vec!["approval-required"]));
+    assert_eq!(bench.engine.changes(), []);
+}
+
+/// What stands in the way of reuse, and the cause that is told.
+type Row = (&'static str, &'static str, fn(&mut World));
+
+#[tokio::test]
+async fn every_difference_is_seen_and_told() {
+    fn found(world: &mut World) -> &mut farrier::engine::Container {
+        world.container_mut("farrier-db").expect("it was made")
+    }
+    let rows: &[Row] = &[
+        ("absent", "create db: it does not exist", |world| world.remove("farrier-db", true)),
+        ("stopped", "recreate db: it is exited (exit code 3)", |world| {
+            world.end("farrier-db", &End::Exit(3));
+        }),
+        ("half-made", "recreate db: it was created but never started", |world| {
+            found(world).status = Status::Created;
+        }),
+        ("misnamed", "recreate db: it still has its temporary name", |world| {
+            let id = found(world).id.clone();
+            world.rename(&id, "farrier-db_").expect("the name is free");
+        }),
+        ("paused", "resume db: it matches but is paused", |world| world.pause("farrier-db")),
+        ("entrypoint", "recreate db: it drifted from its labels: entrypoint", |world| {
+            found(world).process.entrypoint.push("x".to_owned());
+        }),
+        ("command", "recreate db: it drifted from its labels: command", |world| {
+            found(world).process.command.push("x".to_owned());
+        }),
+        ("env", "recreate db: it drifted from its labels: env", |world| {
+            found(world).process.env.push("X=hidden".to_owned());
+        }),
+        ("user", "recreate db: it drifted from its labels: user", |world| {
+            found(world).process.user = "x".to_owned();
+        }),
+        ("directory", "recreate db: it drifted from its labels: working directory", |world| {
+            found(world).process.directory = "/x".to_owned();
+        }),
+        ("health", "recreate db: it drifted from its labels: health test", |world| {
+            found(world).process.health = Some(HealthTest::default());
+        }),
+        ("mounts", "recreate db: it drifted from its labels: mounts", |world| {
+            found(world).mounts.push(Mounted {
+                kind: "bind".to_owned(),
+                source: "/".to_owned(),
+                target: "/host".to_owned(),
+                writable: true,
+            });
+        }),
+        ("memory", "recreate db: it drifted from its labels: memory", |world| found(world).memory = 1 << 20),
+        ("stop signal", "recreate db: it drifted from its labels: stop signal", |world| {
+            found(world).process.stop_signal = "SIGINT".to_owned();
+        }),
+        ("the same stop signal", "reuse db: it runs and matches", |world| {
+            found(world).process.stop_signal = "15".to_owned();
+        }),
+        ("stop timeout", "recreate db: it drifted from its labels: stop timeout", |world| {
+            found(world).stop_timeout = Some(std::time::Duration::from_hours(1));
+        }),
+        ("network mode", "recreate db: it drifted from its labels: network mode", |world| {
+            found(world).network_mode = "host".to_owned();
+        }),
+        ("privileged", "recreate db: it drifted from its labels: Privileged", |world| {
+            found(world).privileges.insert("Privileged".to_owned(), "true".to_owned());
+        }),
+        ("no record", "recreate db: its configuration changed", |world| {
+            found(world).labels.remove("farrier.config-hash");
+            found(world).labels.remove("farrier.configuration");
+        }),
+        ("an absent tag", "reuse db: it runs and matches", |world| world.untag(IMAGE)),
+    ];
+    for (name, expected, change) in rows {
+        let bench = Bench::new();
+        bench.plain("db").up().await;
+        bench.engine.change(change);
+        assert_eq!(bench.up().await, [*expected], "{name}");
+        assert_eq!(bench.container("db").map(|found| found.status), Some(Status::Running), "{name}");
+        assert_eq!(bench.up().await, ["reuse db: it runs and matches"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_definition_is_told_by_its_fields_never_by_a_value() {
+    let bench = Bench::new();
+    bench.define("db", &plain("env = { PASSWORD = \"verysecret\", LEVEL = \"1\" }")).up().await;
+    bench.define(
+        "db",
+        &plain("env = { PASSWORD = \"othersecret\" }\ncommand = [\"x\"]\nresources.memory = \"64MiB\""),
+    );
+    let ended = bench.launch().await.ready();
+    assert_eq!(ended.planned(), ["recreate db: command, env.LEVEL, env.PASSWORD, resources.memory changed"]);
+    assert!(!format!("{:?}", ended.told).contains("secret"));
+}
+
+#[tokio::test]
+async fn a_retagged_image_and_the_wish_recreate_and_volumes_are_carried_over() {
+    let mut bench = Bench::new();
+    let with_volume = || {
+        let mut image = MemoryImage::default();
+        image.image.volumes = vec!["/data/".to_owned()];
+        image
+    };
+    bench.engine.change(|world| world.add_image(IMAGE, with_volume()));
+    bench.plain("db").up().await;
+    let data = bench.container("db").expect("it runs").mounts;
+    bench.engine.change(|world| world.add_image(IMAGE, with_volume()));
+    let planned = bench.up().await;
+    assert!(planned[0].starts_with("recreate db: its image changed from "), "{planned:?}");
+    assert_eq!(bench.container("db").expect("it runs").mounts, data);
+    bench.recreate = true;
+    assert_eq!(bench.up().await, ["recreate db: --recreate was given"]);
+    assert_eq!(bench.container("db").expect("it runs").mounts, data);
+}
+
+#[tokio::test]
+async fn a_container_on_another_network_is_connected_under_its_aliases() {
+    let mut bench = Bench::new();
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    bench.engine.change(|world| world.create_network("second", &BTreeMap::new()));
+    bench.define(
+        "db",
+        &dialled(port, "probe = \"tcp\"").replace("image =", "networks = [\"second\"]\nimage ="),
+    );
+    bench.up().await;
+    bench.engine.change(|world| world.create_network("third", &BTreeMap::new()));
+    bench.meeting.network = "third".to_owned();
+    assert_eq!(bench.up().await, ["reuse db: it runs and matches"]);
+    let container = bench.container("db").expect("it runs");
+    let aliases = |network: &str| container.networks.get(network).map(|found| found.aliases[0].clone());
+    assert_eq!(aliases("third").as_deref(), Some("db"));
+    bench.engine.change(|world| {
+        let found = world.container_mut("farrier-db").expect("it runs");
+        found.networks.get_mut("third").expect("connected").aliases.clear();
+    });
+    bench.engine.calm();
+    bench.up().await;
+    let calls: Vec<Call> = bench.engine.changes().into_iter().map(|logged| logged.call).collect();
+    assert_eq!(calls, [Call::Disconnect, Call::Connect]);
+}
+
+#[tokio::test]
+async fn a_network_that_is_named_twice_is_connected_once() {
+    let mut bench = Bench::new();
+    bench.engine.change(|world| {
+        for name in ["second", "third"] {
+            world.create_network(name, &BTreeMap::new());
+        }
+    });
+    bench.define("db", &plain("networks = [\"second\", \"third\"]")).up().await;
+    bench.engine.change(|world| world.disconnect("third", "farrier-db").expect("it was on it"));
+    bench.meeting.network = "third".to_owned();
+    assert_eq!(bench.up().await, ["reuse db: it runs and matches"]);
+}
+
+/// What is refused, by code, before anything is changed.
+#[tokio::test]
+async fn refusals_change_nothing() {
+    type Row = (&'static str, &'static str, fn(&mut World));
+    fn taker(world: &mut World, network: &str, alias: &str) {
+        let spec = ContainerSpec {
+            name: "other".to_owned(),
+            image: IMAGE.to_owned(),
+            network: network.to_owned(),
+            aliases: vec![alias.to_owned()],
+            ..ContainerSpec::default()
+        };
+        world.create(&spec).expect("made");
+        world.start_now("other").expect("started");
+    }
+    let rows: [Row; 6] = [
+        ("a container without our labels", "name-taken", |world| {
+            let name = "farrier-db".to_owned();
+            let spec = ContainerSpec { name, image: IMAGE.to_owned(), ..ContainerSpec::default() };
+            world.create(&spec).expect("made");
+        }),
+        ("another container with our alias", "alias-taken", |world| taker(world, NETWORK, "db")),
+        ("the same in other letters", "alias-taken", |world| taker(world, NETWORK, "Db")),
+        ("the same on a network that the definition names", "alias-taken", |world| {
+            taker(world, "second", "DB");
+        }),
+        ("no network", "network-unusable", |world| {
+            let id = world.networks(NETWORK)[0].id.clone();
+            world.remove_network(&id).expect("removed");
+        }),
+        ("two networks of one name", "network-unusable", |world| {
+            world.create_network(NETWORK, &BTreeMap::new());
+        }),
+    ];
+    for (name, code, change) in rows {
+        let bench = Bench::new();
+        bench.engine.change(|world| world.create_network("second", &BTreeMap::new()));
+        bench.define(
+            "db",
+            &dialled(1, "probe = \"skip\"").replace("image =", "networks = [\"second\"]\nimage ="),
+        );
+        bench.engine.change(change);
+        let ended = bench.launch().await;
+        assert_eq!(ended.codes(), [code], "{name}");
+        assert_eq!(bench.engine.changes(), [], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_pulled_with_progress_or_named_when_it_cannot_be() {
+    let bench = Bench::new();
+    bench.define("db", &plain("").replace(IMAGE, "far:1"));
+    let refused = || EngineError::new(EngineErrorKind::NotFound, "pull access denied");
+    bench.engine.change(|world| world.publish("far:1", Err(refused()), Vec::new()));
+    let ended = bench.launch().await;
+    assert_eq!(ended.codes(), ["image-denied"]);
+    assert_eq!(ended.message(), "image `far:1` is unavailable: pull access denied");
+    assert!(bench.names().is_empty());
+    let steps = vec![PullProgress { current: 1, total: 2 }, PullProgress { current: 2, total: 2 }];
+    bench.engine.change(|world| world.publish("far:1", Ok(MemoryImage::default()), steps));
+    let ended = bench.launch().await.ready();
+    let progress: Vec<_> =
+        ended.events("pull-progress").iter().map(|event| event["current"].clone()).collect();
+    assert_eq!(progress, [1, 2]);
+    assert_eq!(ended.events("pulling").len(), 1);
+}
+
+#[tokio::test]
+async fn another_tool_between_two_steps_is_told_and_survived() {
+    let bench = Bench::new();
+    bench.plain("db");
+    bench.engine.before(At::Nth(Call::Create, 1), |world| {
+        let spec = ContainerSpec {
+            name: "farrier-db".to_owned(),
+            image: IMAGE.to_owned(),
+            ..ContainerSpec::default()
+        };
+        world.create(&spec).expect("made");
+    });
+    assert_eq!(bench.launch().await.codes(), ["name-taken"]);
+    bench.engine.change(|world| world.remove("farrier-db", true));
+    bench.engine.calm();
+    bench.engine.before(At::Nth(Call::Start, 1), |world| world.remove("farrier-db", true));
+    assert_eq!(bench.launch().await.codes(), ["start-failed"]);
+    bench.up().await;
+}
+
+#[tokio::test]
+async fn what_the_engine_refuses_to_start_leaves_nothing_half_made() {
+    let bench = Bench::new();
+    bench.plain("db");
+    let image = MemoryImage::new(|_| {
+        farrier::engine::memory::Run::ending(End::CannotRun("exec: \"x\": not found".to_owned()))
+    });
+    bench.engine.change(|world| world.add_image(IMAGE, image));
+    let ended = bench.launch().await;
+    assert_eq!(ended.codes(), ["start-failed"]);
+    assert!(ended.message().contains("not found"), "{}", ended.message());
+    assert!(bench.names().is_empty());
+    let _ = (Endpoint::default(), Fault::Hang);
+}

@@ -1,0 +1,246 @@
+//! What a launch and `down` leave behind on an engine: no network that nothing is on, no sidecar on a network that no
+//! launch uses, and containers that ended by themselves.
+
+use std::net::Ipv4Addr;
+
+use farrier::engine::memory::{At, Call, End, Fault, MemoryImage, Run};
+use farrier::engine::{EngineError, EngineErrorKind};
+use farrier::manage::removal::Scope;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::setup::{Bench, IMAGE, NETWORK, dialled, listener, plain};
+
+#[tokio::test]
+async fn the_old_container_ends_by_itself_before_it_is_removed_and_the_new_one_starts() {
+    let bench = Bench::new();
+    bench.plain("db").up().await;
+    bench.define("db", &plain("env = { LEVEL = \"2\" }"));
+    bench.engine.calm();
+    let ended = bench.launch().await.ready();
+    let changes: Vec<Call> = bench.engine.changes().into_iter().map(|logged| logged.call).collect();
+    assert_eq!(changes, [Call::Create, Call::Stop, Call::Remove, Call::Rename, Call::Start]);
+    assert_eq!(ended.events("stopping")[0]["grace_ms"], 10_000.0);
+    bench.engine.calm();
+    bench.down(Scope::All).await.expect("it is done");
+    let changes: Vec<Call> = bench.engine.changes().into_iter().map(|logged| logged.call).collect();
+    assert_eq!(changes, [Call::Stop, Call::Remove]);
+}
+
+#[tokio::test]
+async fn a_container_that_cannot_be_stopped_is_removed_all_the_same_but_not_behind_a_broken_connection() {
+    for (kind, goes) in [(EngineErrorKind::Refused, true), (EngineErrorKind::TimedOut, false)] {
+        let bench = Bench::new();
+        bench.plain("db").up().await;
+        bench.engine.calm();
+        bench.engine.fault(At::Every(Call::Stop), Fault::Fail(kind));
+        let removed = bench.down(Scope::All).await.expect("it is done");
+        assert_eq!((removed.containers.len(), removed.problems.len()), if goes { (1, 0) } else { (0, 1) });
+        assert_eq!(bench.names().is_empty(), goes, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_launch_that_makes_no_sidecar_leaves_no_network() {
+    let refused = || EngineError::new(EngineErrorKind::NotFound, "pull access denied");
+    let bench = Bench::with_own_network();
+    bench.define("db", &plain("").replace(IMAGE, "far:1"));
+    bench.engine.change(|world| world.publish("far:1", Err(refused()), Vec::new()));
+    assert_eq!(bench.launch().await.codes(), ["image-denied"]);
+    assert_eq!(bench.engine.count(Call::CreateNetwork), 0, "it is needed only once the image is there");
+
+    bench.plain("db");
+    let cannot = || Run::ending(End::CannotRun("exec: \"x\": not found".to_owned()));
+    bench.engine.change(|world| world.add_image(IMAGE, MemoryImage::new(move |_| cannot())));
+    assert_eq!(bench.launch().await.codes(), ["start-failed"]);
+    assert_eq!(bench.engine.count(Call::CreateNetwork), 1);
+    assert_eq!(bench.engine.change(|world| world.networks("farrier")), []);
+}
+
+#[tokio::test]
+async fn down_takes_a_network_that_nothing_is_on_also_where_no_sidecar_is_left() {
+    let bench = Bench::with_own_network();
+    bench.plain("db").up().await;
+    bench.engine.change(|world| world.remove("farrier-db", true));
+    let removed = bench.down(Scope::Declared).await.expect("it is done");
+    assert_eq!(
+        (removed.containers.as_slice(), removed.networks.as_slice()),
+        (&[][..], &["farrier".to_owned()][..])
+    );
+}
+
+#[tokio::test]
+async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
+    let bench = Bench::new();
+    bench.engine.change(|world| world.create_network("declared", &std::collections::BTreeMap::new()));
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    bench.dialled("db", port, "probe = \"tcp\"");
+    bench.define("cache", &format!("networks = [\"declared\"]\n{}", dialled(port, "probe = \"tcp\"")));
+    let networks = |sidecar: &str| {
+        let container = bench.container(sidecar).expect("a container");
+        container.networks.into_keys().collect::<Vec<_>>()
+    };
+    let first = bench.launch().await.ready().result.expect("ready");
+    let second = bench.launch().await.ready().result.expect("ready");
+    let started = bench.container("db").expect("a container").started_at;
+    drop(first.in_use);
+    first.departure.leave().await;
+    // The marks of this process count for nobody but others, so the network is left with the first launch here.
+    assert_eq!(networks("db"), ["farrier"], "it is never without a network");
+    assert_eq!(networks("cache"), ["declared"]);
+    second.departure.leave().await;
+    assert_eq!(
+        bench.engine.change(|world| world.members(NETWORK)).expect("the network"),
+        Vec::<String>::new()
+    );
+
+    bench.engine.calm();
+    assert_eq!(bench.up().await, ["reuse cache: it runs and matches", "reuse db: it runs and matches"]);
+    assert_eq!(networks("db"), ["farrier", NETWORK]);
+    assert_eq!(bench.container("db").expect("a container").started_at, started);
+}
+
+#[tokio::test]
+async fn a_network_that_somebody_connected_by_hand_is_not_left() {
+    let bench = Bench::new();
+    bench.engine.change(|world| world.create_network("theirs", &std::collections::BTreeMap::new()));
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    bench.dialled("db", port, "probe = \"tcp\"");
+    let running = bench.launch().await.ready().result.expect("ready");
+    bench.engine.change(|world| world.connect("theirs", "farrier-db", &[]).expect("it joins"));
+    running.departure.leave().await;
+    let networks = bench.container("db").expect("a container").networks;
+    assert_eq!(networks.into_keys().collect::<Vec<_>>(), ["theirs"]);
+}
+
+#[tokio::test]
+async fn an_engine_without_addresses_is_told_with_the_way_out() {
+    for (call, words, hint) in [
+        (
+            Call::CreateNetwork,
+            "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+            "docker network prune",
+        ),
+        (
+            Call::CreateNetwork,
+            "all predefined address pools have been fully subnetted",
+            "default-address-pools",
+        ),
+        (
+            Call::Start,
+            "no available IPv4 addresses on this network's address pools: farrier (3f2b)",
+            "--subnet",
+        ),
+    ] {
+        let bench = Bench::with_own_network();
+        bench.plain("db");
+        bench.engine.fault(At::Every(call), Fault::Refuse(words));
+        let ended = bench.launch().await;
+        assert_eq!(ended.codes(), ["address-pools-exhausted"], "{words}");
+        let Err(failure) = &ended.result else { panic!("it succeeded") };
+        let hints = &failure.problems[0].hints;
+        assert!(hints.iter().any(|found| found.contains(hint)), "{hints:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_renamed_sidecar_is_told_as_what_holds_the_alias() {
+    let bench = Bench::new();
+    let definition = dialled(1, "probe = \"skip\"");
+    bench.define("old", &definition.replace("port = 1", "port = 1\naliases = [\"db\"]"));
+    bench.up().await;
+    std::fs::rename(bench.file("old"), bench.file("new")).expect("it is renamed");
+    let ended = bench.launch().await;
+    assert_eq!(ended.codes(), ["alias-taken"]);
+    let Err(failure) = &ended.result else { panic!("it succeeded") };
+    let hints = &failure.problems[0].hints;
+    assert!(hints[0].contains("`farrier down --orphans`"), "{hints:?}");
+    assert!(hints[0].contains("`farrier down farrier-old`"), "{hints:?}");
+}
+
+#[tokio::test]
+async fn a_launch_on_farriers_own_network_takes_a_sidecar_off_the_one_of_a_killed_launch() {
+    let mut bench = Bench::new();
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    bench.dialled("db", port, "probe = \"tcp\"");
+    drop(bench.launch().await.ready());
+    "farrier".clone_into(&mut bench.meeting.network);
+    bench.meeting.owns_network = true;
+    let running = bench.launch().await.ready().result.expect("ready");
+    running.departure.leave().await;
+    let networks = bench.container("db").expect("a container").networks;
+    assert_eq!(networks.into_keys().collect::<Vec<_>>(), ["farrier"]);
+}
+
+/// An image with an anonymous volume, whose `ready` fails.
+fn keeping_data() -> MemoryImage {
+    let mut image = MemoryImage::new(|arguments| match arguments {
+        [ready] if ready == "ready" => Run::exit(1).says("not migrated"),
+        _ => Run::forever().says("ERROR: relation \"foo\" does not exist"),
+    });
+    image.image.volumes = vec!["/data".to_owned()];
+    image
+}
+
+/// Answers as a Redis that refuses every password.
+async fn refusing() -> u16 {
+    let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut asked = [0; 512];
+                while stream.read(&mut asked).await.is_ok_and(|count| count > 0) {
+                    if stream.write_all(b"-WRONGPASS invalid username-password pair\r\n").await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn data_that_is_older_than_a_refused_login_is_the_cause_also_of_later_launches() {
+    let bench = Bench::new();
+    bench.engine.change(|world| world.add_image(IMAGE, keeping_data()));
+    let port = refusing().await;
+    // (LEVEL, PASSWORD, the probe's password, the fields that are blamed)
+    for (level, password, asked, blamed) in [
+        ("1", "one", "one", None),
+        ("1", "two", "two", Some("env.PASSWORD")),
+        ("1", "two", "two", Some("env.PASSWORD")),
+        ("2", "two", "two", Some("env.PASSWORD")),
+        ("2", "two", "other", None),
+        ("2", "one", "one", None),
+        ("1", "three", "three", Some("env.PASSWORD")),
+    ] {
+        let readiness =
+            format!("probe = \"redis\"\nsettings = {{ password = \"{asked}\" }}\ntimeout = \"300ms\"");
+        let env = format!("env = {{ LEVEL = \"{level}\", PASSWORD = \"{password}\" }}");
+        bench.define("db", &format!("{env}\n{}", dialled(port, &readiness)));
+        let ended = bench.launch().await;
+        let told = ended.events("not-ready");
+        let name = if blamed.is_some() { "older-data" } else { "login-refused" };
+        assert_eq!(told[0]["cause"]["name"], name, "{level} {password} {asked}: {told:#?}");
+        let text = format!("{told:?}");
+        assert_eq!(text.contains("farrier down --volumes db"), blamed.is_some(), "{text}");
+        assert!(text.contains("farrier logs db") && !text.contains("LEVEL"), "{text}");
+        assert!(blamed.is_none_or(|field| text.contains(field)), "{text}");
+        let labels = format!("{:?}", bench.container("db").expect("a container").labels);
+        assert!(!labels.contains("\"one\"") && !labels.contains("\"two\""), "{labels}");
+    }
+}
+
+#[tokio::test]
+async fn older_data_is_not_blamed_for_what_is_about_no_login() {
+    let bench = Bench::new();
+    bench.engine.change(|world| world.add_image(IMAGE, keeping_data()));
+    for level in ["info", "debug"] {
+        let asking = "probe = \"exec\"\ncommand = [\"ready\"]\ntimeout = \"300ms\"";
+        let definition = plain(&format!("env = {{ LEVEL = \"{level}\" }}"));
+        bench.define("db", &definition.replace("probe = \"skip\"", asking));
+        let told = format!("{:?}", bench.launch().await.events("not-ready"));
+        assert!(told.contains("does not exist") && told.contains("not migrated"), "{told}");
+        assert!(!told.contains("older-data") && !told.contains("--volumes"), "{told}");
+    }
+}

@@ -1,0 +1,17 @@
+//! Launches on the engine in memory: real probes, real listeners, and every fault that an engine can have.
+
+#![allow(clippy::indexing_slicing, reason = "where an index is wrong, the test has failed")]
+
+mod calls;
+mod decisions;
+mod engine_faults;
+mod last_look;
+mod left_behind;
+mod managing;
+mod other_tools;
+mod outages;
+mod remembered_engine;
+mod scenario;
+mod setup;
+mod waits;
+mod watch;

@@ -1,0 +1,264 @@
+//! What is managed and what removing does, with the engine in memory: selections that would reach beyond one
+//! test on a real engine, farrier's own network, and every fault.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use farrier::engine::memory::{At, Call, End, Fault, Nonsense};
+use farrier::engine::{Engine, EngineErrorKind};
+use farrier::event::Reporter;
+use farrier::manage::managed::{Standing, Survey, survey};
+use farrier::manage::removal::{Removed, Remover, Scope};
+use farrier::plan::sidecar::Sidecar;
+use farrier::report::error::{Code, Failure};
+use farrier::system::lock::LockFolder;
+
+use super::setup::Bench;
+
+impl Bench {
+    async fn survey(&self) -> Survey {
+        self.try_survey().await.expect("an answer")
+    }
+
+    async fn try_survey(&self) -> farrier::engine::EngineResult<Survey> {
+        let declared = self.sidecars().into_iter().map(|prepared| prepared.sidecar).collect();
+        self.try_survey_of(declared).await
+    }
+
+    async fn survey_of(&self, declared: Vec<Sidecar>) -> Survey {
+        self.try_survey_of(declared).await.expect("an answer")
+    }
+
+    async fn try_survey_of(&self, declared: Vec<Sidecar>) -> farrier::engine::EngineResult<Survey> {
+        let info = self.engine.info().await?;
+        survey(&self.engine, &info, &declared, &self.locks()).await
+    }
+
+    fn locks(&self) -> LockFolder {
+        LockFolder::open(self.engine.id()).expect("locks")
+    }
+
+    fn remover(&self) -> Remover {
+        Remover {
+            engine: Arc::new(self.engine.clone()),
+            locks: self.locks(),
+            reporter: Arc::new(Reporter::new(Vec::new())),
+            force: false,
+            volumes: false,
+        }
+    }
+
+    pub async fn down(&self, scope: Scope) -> Result<Removed, Failure> {
+        let chosen = scope.select(&self.survey().await, None)?;
+        self.remover().remove(&chosen).await
+    }
+
+    fn forget(&self, name: &str) {
+        std::fs::remove_file(self.file(name)).expect("it goes");
+    }
+}
+
+/// What is listed: `name: standing`.
+fn standings(survey: &Survey) -> Vec<String> {
+    let standing = |standing: &Standing| match standing {
+        Standing::Stale(causes) => {
+            format!("stale, {}", causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        }
+        other => other.kind().to_owned(),
+    };
+    survey.sidecars.iter().map(|found| format!("{}: {}", found.name, standing(&found.standing))).collect()
+}
+
+/// Three sidecars on farrier's own network: `kept` is declared, `stale` otherwise, the file of `orphan` is gone.
+async fn three() -> Bench {
+    let bench = Bench::with_own_network();
+    bench.plain("kept").plain("orphan").plain("stale");
+    bench.up().await;
+    bench.forget("orphan");
+    bench.define("stale", &super::setup::plain("env = { LEVEL = \"2\" }"));
+    bench
+}
+
+#[tokio::test]
+async fn each_stands_to_its_definition_as_it_is() {
+    let bench = three().await;
+    let expected = ["kept: fresh", "orphan: orphan", "stale: stale, env.LEVEL changed"];
+    assert_eq!(standings(&bench.survey().await), expected);
+    bench.engine.change(|world| world.end("farrier-kept", &End::Exit(1)));
+    assert_eq!(
+        standings(&bench.survey().await),
+        expected,
+        "that it is stopped is no matter of configuration"
+    );
+    bench.define("new", &super::setup::plain(""));
+    assert_eq!(bench.survey().await.absent, ["new"]);
+}
+
+#[tokio::test]
+async fn a_missing_file_in_another_folder_of_that_path_proves_nothing() {
+    let bench = three().await;
+    let folder = bench.file("orphan").parent().expect("a folder").to_owned();
+    let away = folder.with_extension("away");
+    std::fs::rename(&folder, &away).expect("it goes");
+    assert_eq!(standings(&bench.survey_of(Vec::new()).await)[1], "orphan: undeclared", "no folder");
+    std::fs::create_dir(&folder).expect("another folder");
+    assert_eq!(standings(&bench.survey_of(Vec::new()).await)[1], "orphan: undeclared", "another folder");
+    std::fs::remove_dir(&folder).expect("it goes");
+    std::fs::rename(&away, &folder).expect("it is back");
+    assert_eq!(standings(&bench.survey().await)[1], "orphan: orphan");
+}
+
+#[tokio::test]
+async fn on_an_engine_elsewhere_a_missing_file_makes_no_orphan() {
+    let bench = three().await;
+    bench.engine.change(|world| world.local = false);
+    assert_eq!(standings(&bench.survey().await)[1], "orphan: undeclared");
+}
+
+#[tokio::test]
+async fn each_scope_reaches_what_it_says() {
+    for (scope, left) in [
+        (Scope::Orphans, &["farrier-kept", "farrier-stale"][..]),
+        (Scope::Declared, &["farrier-orphan"]),
+        (Scope::All, &[]),
+        (Scope::Named(vec!["kept".to_owned(), "farrier-stale".to_owned()]), &["farrier-orphan"]),
+    ] {
+        let bench = three().await;
+        let removed = bench.down(scope.clone()).await.expect("it is done");
+        assert_eq!((bench.names().as_slice(), removed.problems.len()), (&to_owned(left)[..], 0), "{scope:?}");
+        let networks = bench.engine.change(|world| world.networks("farrier")).len();
+        assert_eq!(
+            networks,
+            usize::from(!left.is_empty()),
+            "farrier's network goes with the last: {scope:?}"
+        );
+        assert_eq!(removed.networks.len(), 1 - networks);
+    }
+}
+
+fn to_owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn only_what_is_old_enough_is_meant() {
+    let bench = three().await;
+    let survey = bench.survey().await;
+    let count = |age| Scope::All.select(&survey, Some(age)).expect("a selection").len();
+    assert_eq!((count(Duration::ZERO), count(Duration::from_hours(1))), (3, 0));
+    // A clock that was set back makes nothing old.
+    bench.engine.change(|world| world.step_clock(-7_200_000_000_000));
+    let survey = bench.survey().await;
+    let count = |age| Scope::All.select(&survey, Some(age)).expect("a selection").len();
+    assert_eq!(count(Duration::from_hours(1)), 0);
+}
+
+#[tokio::test]
+async fn a_network_that_is_needed_stays() {
+    // Another tool's network, one that a stopped sidecar is on, and one that a launch relies on.
+    let bench = Bench::new();
+    bench.plain("db");
+    bench.up().await;
+    assert_eq!(bench.down(Scope::All).await.expect("it is done").networks, Vec::<String>::new());
+    assert_eq!(bench.engine.change(|world| world.networks(super::setup::NETWORK)).len(), 1);
+
+    let bench = three().await;
+    bench.engine.change(|world| world.end("farrier-orphan", &End::Exit(0)));
+    assert_eq!(bench.down(Scope::Declared).await.expect("it is done").networks, Vec::<String>::new());
+    let relied_on = bench.locks().keep_network("farrier", |_| ()).await.expect("a lock");
+    assert_eq!(bench.down(Scope::All).await.expect("it is done").networks, Vec::<String>::new());
+    drop(relied_on);
+    bench.up().await;
+    assert_eq!(bench.down(Scope::All).await.expect("it is done").networks, ["farrier"]);
+}
+
+#[tokio::test]
+async fn one_that_is_made_anew_meanwhile_is_left() {
+    let bench = three().await;
+    let chosen = Scope::Named(vec!["stale".to_owned()]).select(&bench.survey().await, None).expect("one");
+    bench.up().await;
+    let removed = bench.remover().remove(&chosen).await.expect("it is done");
+    assert_eq!(
+        (removed.containers.len(), removed.changed.as_slice()),
+        (0, &["farrier-stale".to_owned()][..])
+    );
+    assert!(bench.container("stale").is_some());
+}
+
+#[tokio::test]
+async fn names_that_mean_none_or_several_are_refused_before_anything_goes() {
+    let bench = three().await;
+    // As another workspace's sidecar of the same name.
+    bench.engine.change(|world| {
+        let name = "farrier-orphan-0123abcd";
+        let mut container = world.container("farrier-orphan").expect("a container");
+        name.clone_into(&mut container.name);
+        let spec = farrier::engine::ContainerSpec {
+            name: name.to_owned(),
+            image: super::setup::IMAGE.to_owned(),
+            labels: container.labels,
+            network: "farrier".to_owned(),
+            ..Default::default()
+        };
+        world.create(&spec).expect("a container");
+    });
+    for (name, word) in [("kepd", "Did you mean `kept`?"), ("orphan", "`farrier-orphan-0123abcd`")] {
+        let failure =
+            bench.down(Scope::Named(vec!["kept".to_owned(), name.to_owned()])).await.expect_err(name);
+        let problem = &failure.problems[0];
+        assert_eq!((failure.exit, problem.code), (125, Code::SidecarNotFound), "{problem}");
+        assert!(problem.hints.iter().any(|hint| hint.contains(word)), "{problem:?}");
+        assert_eq!(bench.names().len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn whichever_call_fails_it_is_told_and_the_rest_is_done() {
+    let length = {
+        let bench = three().await;
+        bench.engine.calm();
+        bench.down(Scope::All).await.expect("it is done");
+        bench.engine.calls().len()
+    };
+    assert!(length > 15, "{length} calls");
+    for fault in [EngineErrorKind::Refused, EngineErrorKind::Unreachable]
+        .map(Fault::Fail)
+        .into_iter()
+        .chain([Fault::FailAfter(EngineErrorKind::Refused), Fault::Garbage(Nonsense::Unreadable)])
+    {
+        for index in 0..length {
+            let bench = three().await;
+            bench.engine.calm();
+            bench.engine.fault(At::Index(index), fault);
+            let Ok(survey) = bench.try_survey().await else { continue };
+            let chosen = Scope::All.select(&survey, None).expect("a selection");
+            let removed = bench.remover().remove(&chosen).await.expect("nothing is in use");
+            let what = format!("{fault:?} at {index}: {:?}", bench.engine.calls().get(index));
+            assert!(removed.problems.iter().all(|problem| !problem.hints.is_empty()), "{what}");
+            bench.engine.calm();
+            bench.down(Scope::All).await.expect("it is done");
+            let expected: &[&str] = &[];
+            assert_eq!(bench.names(), expected, "{what}");
+            bench.up().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_interrupted_recreation_left_goes_too() {
+    let bench = three().await;
+    let (launch, _) = bench.launch_of();
+    bench.engine.fault(At::Every(Call::Rename), Fault::Hang);
+    tokio::select! {
+        _ = bench.bring_up(&launch) => {}
+        () = bench.engine.stalled() => {}
+    }
+    drop(launch);
+    bench.engine.calm();
+    assert!(bench.names().iter().any(|name| name.ends_with('_')), "{:?}", bench.names());
+    // Its container may be gone already: the next launch takes such a rest up.
+    bench.down(Scope::All).await.expect("it is done");
+    bench.up().await;
+    bench.down(Scope::All).await.expect("it is done");
+    assert!(bench.names().is_empty(), "{:?}", bench.names());
+}

@@ -1,0 +1,15 @@
+//! Probes: what a component may do and what it is refused, the ways to make one, and the built-in ones on real servers.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod built_in;
+mod contract;
+mod grants;
+mod hostile_text;
+mod native_cache;
+mod projects;
+mod python;
+mod sandbox;
+mod wasi;

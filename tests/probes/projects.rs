@@ -1,0 +1,248 @@
+//! Projects that `farrier probe new` makes: as generated they pass their own test, build, and tell a server that
+//! answers from one that does not. Needs cargo and its registry; the component needs a WebAssembly target, of the
+//! usual compiler or of the one that `GUEST_RUSTC` names, and Python its package index.
+
+#![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::engine::build_directory;
+use crate::support::skipping::{REQUIRE_PYPI, REQUIRE_WASM, skip_unless_required};
+use crate::support::{Run, Scene};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Compiling a project's dependencies on a slow machine takes minutes.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// The compiler that has the target. Where none has, that is said loudly, or fails under the variable's value 1.
+fn guest_compiler() -> Option<OsString> {
+    let compiler =
+        ["GUEST_RUSTC", "RUSTC"].iter().find_map(std::env::var_os).unwrap_or_else(|| "rustc".into());
+    let asked = Command::new(&compiler).args(["--print", "target-libdir", "--target", TARGET]).output();
+    let has = asked.is_ok_and(|answer| {
+        answer.status.success() && Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir()
+    });
+    if !has {
+        let why = format!("{} has no {TARGET}", Path::new(&compiler).display());
+        skip_unless_required(REQUIRE_WASM, &why);
+    }
+    has.then_some(compiler)
+}
+
+/// Runs in the project with the user's own caches and tools; what it compiles is kept for the next time.
+fn own(run: Run, project: &Path) -> Run {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let mut run = run.directory(project).env("HOME", home).timeout(PATIENCE);
+    run = run.env("CARGO_TARGET_DIR", build_directory().join("projects"));
+    for name in ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_BUILD_JOBS", "PIP_INDEX_URL"] {
+        if let Some(value) = std::env::var_os(name) {
+            run = run.env(name, value);
+        }
+    }
+    run
+}
+
+/// A server that greets each connection, as long as the test runs.
+fn server(greeting: &'static [u8]) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let mut connection = connection;
+            let mut heard = [0; 64];
+            let _ = connection.read(&mut heard).and_then(|_| connection.write_all(greeting));
+        }
+    });
+    address
+}
+
+/// Tries the component on servers that answer as expected, otherwise, and with settings that it does not have.
+fn try_it(scene: &Scene, component: &Path) {
+    let good = r#"{"send":"hello\r\n","expect":"welcome"}"#;
+    let check = |settings: &str, greeting| {
+        let target = server(greeting);
+        let words = ["--target", &target, "--settings", settings];
+        scene.farrier(["probe", "check"]).arg(component).args(words).timeout(PATIENCE).output()
+    };
+    let outcome = check(good, b"220 welcome\r\n").assert_code(0);
+    assert!(outcome.stdout().contains("wrote 7 bytes, read 13 bytes"), "{outcome}");
+    let outcome = check(good, b"503 starting\r\n").assert_code(1);
+    assert!(outcome.stdout().contains("pending: the answer"), "{outcome}");
+    let outcome = check(r#"{"sned":"x"}"#, b"").assert_code(2);
+    assert!(outcome.stderr().contains("[probe-settings]") && outcome.stderr().contains("sned"), "{outcome}");
+}
+
+#[test]
+fn a_project_in_rust_passes_its_test_builds_and_tells_ready_from_not() {
+    let scene = Scene::new();
+    scene.farrier(["probe", "new", "orders-ready"]).output().assert_code(0);
+    let project = scene.workspace().join("orders-ready");
+    let tested =
+        own(Run::program(&scene, "cargo").args(["test", "--quiet"]), &project).output().assert_code(0);
+    assert!(tested.stdout().contains("2 passed"), "{tested}");
+    let Some(compiler) = guest_compiler() else { return };
+    let built =
+        own(scene.farrier(["probe", "build"]), &project).env("RUSTC", compiler).output().assert_code(0);
+    let component = project.join("orders-ready.wasm");
+    let size = std::fs::metadata(&component).expect("the component").len();
+    assert!(size < 150_000, "{size} bytes");
+    assert!(built.stdout().contains("grants = { dial = [\"self\"] }"), "{built}");
+    try_it(&scene, &component);
+}
+
+/// Writes a project's probe, with this as what its check does first.
+fn write_check(project: &Path, body: &str) {
+    let source = project.join("src/lib.rs");
+    let text = std::fs::read_to_string(&source).expect("the source");
+    let begins = "let Some(port) = context.port else {";
+    assert!(text.contains(begins), "{text}");
+    std::fs::write(&source, text.replace(begins, &format!("{body}\n        {begins}"))).expect("the source");
+}
+
+#[test]
+fn a_panic_reaches_the_user_with_its_text_file_and_line() {
+    let Some(compiler) = guest_compiler() else { return };
+    let scene = Scene::new();
+    for (name, body, warning, words) in [
+        (
+            "gone",
+            "assert!(context.attempt > 7, \"the orders are {}\", \"gone\");",
+            None,
+            vec!["it trapped", "panicked at src/lib.rs:", "the orders are gone"],
+        ),
+        (
+            "clock",
+            "assert!(std::time::SystemTime::now() > std::time::UNIX_EPOCH);",
+            Some("a clock: the call panics"),
+            vec!["time not implemented on this platform", "build the probe for wasm32-wasip2"],
+        ),
+    ] {
+        scene.farrier(["probe", "new", name]).output().assert_code(0);
+        let project = scene.workspace().join(name);
+        write_check(&project, body);
+        let built = own(scene.farrier(["probe", "build"]), &project).env("RUSTC", &compiler).output();
+        let told = built.assert_code(0).stderr();
+        assert_eq!(told.contains("does not have: "), warning.is_some(), "{name}: {told}");
+        assert!(warning.is_none_or(|warning| told.contains(warning)), "{name}: {told}");
+        let component = project.join(name).with_extension("wasm");
+        let check = scene.farrier(["probe", "check", "--target", "localhost:1"]).arg(&component);
+        let shown = check.output().assert_code(1).stdout();
+        for words in words {
+            assert!(shown.contains(words), "{name}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn the_same_sources_make_the_same_component_in_any_folder_for_any_user() {
+    let Some(compiler) = guest_compiler() else { return };
+    let scene = Scene::new();
+    scene.farrier(["probe", "new", "orders-ready"]).output().assert_code(0);
+    let first = scene.workspace().join("orders-ready");
+    let second = scene.path("elsewhere/in-another-folder");
+    let script = "cargo generate-lockfile --quiet && mkdir -p \"$0\" && cp -R . \"$0\"";
+    let copied = own(Run::program(&scene, "sh").args(["-euc", script]).arg(&second), &first);
+    copied.output().assert_code(0);
+    // Another user, as far as a compiler sees: the packages come from another folder, too.
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let folder =
+        |name: &str, usual: &str| std::env::var_os(name).map_or_else(|| home.join(usual), PathBuf::from);
+    let (cargo_home, other_home) = (scene.path("other/cargo"), scene.path("other/home"));
+    std::fs::create_dir_all(&cargo_home).expect("a folder");
+    std::fs::create_dir_all(&other_home).expect("a folder");
+    let registry = folder("CARGO_HOME", ".cargo").join("registry");
+    std::os::unix::fs::symlink(registry, cargo_home.join("registry")).expect("a link");
+    let built = own(scene.farrier(["probe", "build"]), &first).env("RUSTC", &compiler);
+    built.output().assert_code(0);
+    let built = own(scene.farrier(["probe", "build"]), &second)
+        .env("RUSTC", &compiler)
+        .env("RUSTUP_HOME", folder("RUSTUP_HOME", ".rustup"))
+        .env("HOME", other_home)
+        .env("CARGO_HOME", cargo_home)
+        .env("CARGO_TARGET_DIR", build_directory().join("projects-of-another-user"));
+    built.output().assert_code(0);
+    let read = |project: &Path| std::fs::read(project.join("orders-ready.wasm")).expect("the component");
+    let (first, second) = (read(&first), read(&second));
+    for component in [&first, &second] {
+        let paths = component.windows(6).filter(|bytes| *bytes == b"/home/" || *bytes == b"/root/").count();
+        assert_eq!(paths, 0, "a path of this machine is in the component");
+    }
+    assert!(first == second, "{} and {} bytes, which differ", first.len(), second.len());
+}
+
+#[test]
+fn a_compiler_that_answers_nonsense_is_told_as_one_without_the_target() {
+    let scene = Scene::new();
+    scene.farrier(["probe", "new", "orders-ready"]).output().assert_code(0);
+    let project = scene.workspace().join("orders-ready");
+    let compiler = scene.path("rustc");
+    // A folder that exists, whatever it is asked.
+    std::fs::write(&compiler, "#!/bin/sh\necho /\n").expect("a script");
+    std::fs::set_permissions(&compiler, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("executable");
+    let built =
+        own(scene.farrier(["probe", "build"]), &project).env("RUSTC", compiler).output().assert_code(2);
+    assert!(built.stderr().contains(&format!("rustup target add {TARGET}")), "{built}");
+}
+
+#[test]
+fn without_the_target_the_command_that_adds_it_is_named() {
+    let scene = Scene::new();
+    scene.farrier(["probe", "new", "orders-ready"]).output().assert_code(0);
+    let project = scene.workspace().join("orders-ready");
+    let compiler = scene.path("rustc");
+    // The compiler of this machine, but for the one answer: cargo asks it other things first, if nothing is cached.
+    let script = "#!/bin/sh\nfor word; do [ \"$word\" != target-libdir ] || { echo /nonexistent; exit; }; done\n\
+                  exec rustc \"$@\"\n";
+    std::fs::write(&compiler, script).expect("a script");
+    std::fs::set_permissions(&compiler, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("executable");
+    let built =
+        own(scene.farrier(["probe", "build"]), &project).env("RUSTC", compiler).output().assert_code(2);
+    assert!(built.stderr().contains(&format!("rustup target add {TARGET}")), "{built}");
+}
+
+#[test]
+fn a_project_in_python_passes_its_test_builds_and_tells_ready_from_not() {
+    let scene = Scene::new();
+    scene.farrier(["probe", "new", "orders-ready", "--lang", "python"]).output().assert_code(0);
+    let project = scene.workspace().join("orders-ready");
+    let readme = std::fs::read_to_string(project.join("README.md")).expect("the README");
+    // Word for word what a reader is told to type, up to the commands of farrier itself.
+    let commands: Vec<&str> = readme
+        .split("```")
+        .filter_map(|block| block.strip_prefix("sh\n"))
+        .flat_map(str::lines)
+        .filter(|line| !line.starts_with("farrier "))
+        .collect();
+    assert_eq!(commands.len(), 5, "{commands:?}");
+    for command in &commands {
+        let outcome = own(Run::program(&scene, "sh").args(["-euc", command]), &project).output();
+        if outcome.code() != Some(0) && command.contains("pip install") {
+            skip_unless_required(REQUIRE_PYPI, &format!("a probe in Python cannot be made here: {outcome}"));
+            return;
+        }
+        outcome.assert_code(0);
+    }
+    let component: PathBuf = project.join("orders-ready.wasm");
+    try_it(&scene, &component);
+    // An exception that nobody catches, in the component as the README has it built.
+    let source = project.join("app.py");
+    let text = std::fs::read_to_string(&source).expect("the source");
+    let begins = "        settings = DEFAULTS | ";
+    assert!(text.contains(begins), "{text}");
+    let raising = "        raise RuntimeError(\"the orders are gone\")\n";
+    std::fs::write(&source, text.replace(begins, &format!("{raising}{begins}"))).expect("the source");
+    let build = commands.last().expect("the command that builds it");
+    own(Run::program(&scene, "sh").args(["-euc", build]), &project).output().assert_code(0);
+    let check = scene.farrier(["probe", "check", "--target", "localhost:1"]).arg(&component);
+    let shown = check.timeout(PATIENCE).output().assert_code(1).stdout();
+    for words in ["crashed: ", "RuntimeError: the orders are gone", "app.py"] {
+        assert!(shown.contains(words), "{shown}");
+    }
+}
