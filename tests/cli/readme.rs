@@ -1,11 +1,12 @@
 //! The console blocks of README.md, executed in their order as a reader would type them.
 
 use crate::support::Scene;
-use crate::support::console::{Shown, console_blocks, shell, without_blank_lines};
+use crate::support::console::{Shown, console_blocks, quickstart_lock, shell, without_blank_lines};
 
 #[test]
 fn every_console_block_does_what_it_shows() {
     let Some(scene) = Scene::with_docker() else { return };
+    let _lock = quickstart_lock();
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README");
     let blocks = console_blocks(&readme);
     assert!(blocks.len() >= 4, "the README has console blocks: {blocks:?}");

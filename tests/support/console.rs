@@ -1,9 +1,11 @@
 //! Console blocks of a document: what a reader types, and what the document shows that it prints.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Run, Scene};
+use super::engine::build_directory;
+use super::{Run, Scene, fixture};
 
 /// One command, and what is shown of its standard output, without blank lines.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,12 +56,17 @@ pub fn shell(scene: &Scene, script: &str) -> Run {
         let value = std::env::var(variable).unwrap_or_else(|_| format!("{home}/{default}"));
         run = run.env(variable, value);
     }
-    for variable in ["CARGO_TARGET_DIR", "FARRIER_BUILT_PROBES"] {
+    for variable in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR", "FARRIER_BUILT_PROBES"] {
         if let Ok(value) = std::env::var(variable) {
             run = run.env(variable, value);
         }
     }
     run
+}
+
+/// Held by the test whose document uses what the quick start makes: its names are the same for all.
+pub fn quickstart_lock() -> File {
+    fixture::lock(build_directory(), "quickstart").unwrap_or_else(|trouble| panic!("{trouble}"))
 }
 
 /// Documents may leave blank lines out.
