@@ -10,7 +10,7 @@ fn main() {
         std::env::var_os("FARRIER_BUILT_PROBES").map_or_else(|| manifest.join("probes/built"), PathBuf::from);
     println!("cargo::rustc-env=FARRIER_BUILT_PROBES={}", built.display());
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/relay");
+    println!("cargo::rerun-if-changed=src/reach/relay/program.rs");
     compile_relay(&manifest);
     let lock = manifest.join("Cargo.lock");
     println!("cargo::rerun-if-changed={}", lock.display());
