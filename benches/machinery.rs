@@ -16,8 +16,9 @@ use farrier::definition::model::Limits;
 use farrier::engine::dialler::Direct;
 use farrier::probe::catalogue::built_in;
 use farrier::probe::component::ComponentFile;
-use farrier::probe::host::{LoadedProbe, ProbeHost, Verdict};
-use farrier::probe::interfaces::{Powers, Targets, types};
+use farrier::probe::guest::{Context, Verdict};
+use farrier::probe::host::{LoadedProbe, ProbeHost};
+use farrier::probe::powers::{Powers, Targets};
 
 const PORT: u16 = 7000;
 /// Set where this program is the server that is dialled.
@@ -35,8 +36,8 @@ fn of_somebody_else(name: &str) -> ComponentFile {
     ComponentFile::parse(bytes).expect("a component")
 }
 
-fn context() -> types::Context {
-    types::Context {
+fn context() -> Context {
+    Context {
         sidecar: "db".to_owned(),
         host: "db".to_owned(),
         port: Some(PORT),

@@ -1,7 +1,8 @@
 //! Probes: WebAssembly components that answer "is it ready?", sandboxed.
 //!
 //! `component` reads a file's outside without compiling it, `grants` holds its imports against what it was
-//! granted, `host` compiles and polls it, `interfaces` are the capabilities, one file each.
+//! granted, `host` compiles and polls it. What it may import are the capabilities of its contract's version, one file each
+//! (`since_0_1_0`), and WASI (`wasi`).
 
 pub mod cache;
 pub mod capabilities;
@@ -20,14 +21,19 @@ pub mod folders;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod grants;
+pub mod guest;
 pub mod host;
-pub mod interfaces;
 pub mod limits;
 pub mod memory;
 pub mod metadata;
 pub mod numbered_log;
+pub mod observed;
 pub mod platform;
+pub mod powers;
 pub mod private_copies;
 pub mod project;
+pub mod since_0_1_0;
+pub mod store;
 pub mod turns;
-mod wasi_base;
+mod verdict;
+pub mod wasi;

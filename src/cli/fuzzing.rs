@@ -22,7 +22,7 @@ use crate::fuzzing::{assert_json, assert_shown, assert_told};
 use crate::manage::managed::{Managed, Standing, Survey};
 use crate::plan::{Action, Cause, NetworkPlan, Plan, SidecarPlan};
 use crate::probe::component::ComponentFile;
-use crate::probe::interfaces::Observed;
+use crate::probe::observed::Observed;
 use crate::report::error::{Code, Place, Problem, Source};
 use crate::system::lock::Holder;
 

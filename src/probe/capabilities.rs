@@ -1,123 +1,92 @@
-//! What an import lets a component do, in plain words, and the grant that its definition then needs.
+//! A capability: an interface of the contract that a component may import, with the grant that it needs and how it is
+//! linked.
+//!
+//! Each is described by a [`Capability`] in a file of its own, and listed in the table of its contract's version
+//! (`since_0_1_0`). Everything else follows from the tables: which imports a definition has to grant, what the hint says,
+//! what the linker holds, and how `farrier probe inspect` puts it.
 
 use std::collections::BTreeSet;
 
-use super::component::ComponentFile;
+use wasmtime::component::Linker;
 
-/// One thing that a component can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::component::ComponentFile;
+use super::contract::{HOSTED, PACKAGE};
+use super::store::HostState;
+use super::wasi;
+use crate::definition::model::Grants;
+
+/// One interface that a component may import.
 pub struct Capability {
-    /// One word for it: the grant's name, where it needs one.
-    pub word: &'static str,
-    /// What it means.
+    /// Its name in `farrier:probe`, and that of its grant if it needs one.
+    pub name: &'static str,
+    /// What it lets a component do, in plain words.
     pub sentence: &'static str,
-    /// What the definition has to write within `grants`; none where it is always there.
+    /// The grant that it needs; `None` if it is always linked, because it reaches nothing.
+    pub grant: Option<Grant>,
+    /// Whether it executes commands in the container, which costs the engine much.
+    pub executes: bool,
+    /// Links it, with the part of the store that it sees.
+    pub link: fn(&mut Linker<HostState>) -> wasmtime::Result<()>,
+}
+
+/// What a definition writes within `grants` for a capability.
+pub struct Grant {
+    /// An example of it, for hints.
+    pub example: &'static str,
+    /// These grants' own part, as a definition writes it; `None` if they do not cover the capability.
+    pub written: fn(&Grants) -> Option<String>,
+}
+
+/// What an import means, in plain words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// One word for it: the grant's name, if it needs one.
+    pub word: &'static str,
+    /// What it lets a component do.
+    pub sentence: &'static str,
+    /// What the definition has to write within `grants`; `None` if it needs nothing.
     pub grant: Option<&'static str>,
 }
 
-/// By the name of the interface in `farrier:probe`.
-const OWN: &[(&str, Capability)] = &[
-    (
-        "dial",
-        Capability {
-            word: "dial",
-            sentence: "connects to the places that its definition grants",
-            grant: Some("dial = [\"self\"]"),
-        },
-    ),
-    (
-        "exec",
-        Capability {
-            word: "exec",
-            sentence: "runs the commands that its definition grants, in its own container",
-            grant: Some("exec = [[\"command\", \"argument\"]]"),
-        },
-    ),
-    (
-        "health",
-        Capability {
-            word: "health",
-            sentence: "reads the health status, and runs the image's own health test",
-            grant: Some("health = true"),
-        },
-    ),
-    (
-        "logs",
-        Capability {
-            word: "logs",
-            sentence: "reads what the container wrote since its start",
-            grant: Some("logs = true"),
-        },
-    ),
-    (
-        "state",
-        Capability {
-            word: "state",
-            sentence: "keeps up to 64 KiB from poll to poll of one run",
-            grant: None,
-        },
-    ),
-    ("log", Capability { word: "log", sentence: "writes lines to the launcher's own trace", grant: None }),
-];
-
-/// By the name of the WASI package. All of it is inert until a grant gives it something.
-const WASI: &[(&str, Capability)] = &[
-    (
-        "sockets",
-        Capability {
-            word: "sockets",
-            sentence: "uses sockets of its language, which reach only what `dial` grants",
-            grant: None,
-        },
-    ),
-    (
-        "filesystem",
-        Capability {
-            word: "files",
-            sentence: "reads files, of which there are only those that `dirs` grants",
-            grant: None,
-        },
-    ),
-    (
-        "cli",
-        Capability {
-            word: "environment",
-            sentence: "reads variables, of which there are only those that `env` grants",
-            grant: None,
-        },
-    ),
-    ("clocks", Capability { word: "clocks", sentence: "reads the time", grant: None }),
-    ("random", Capability { word: "random", sentence: "gets random numbers", grant: None }),
-    ("io", Capability { word: "io", sentence: "waits for its own streams", grant: None }),
-];
+/// All capabilities, each name once.
+pub fn all() -> impl Iterator<Item = &'static Capability> {
+    let mut seen = BTreeSet::new();
+    let each = HOSTED.iter().flat_map(|version| version.capabilities);
+    each.filter(move |capability| seen.insert(capability.name))
+}
 
 /// What a component's imports let it do, each once, in the order of the tables; types do nothing.
 #[must_use]
-pub fn capabilities(file: &ComponentFile) -> Vec<Capability> {
+pub fn capabilities(file: &ComponentFile) -> Vec<Meaning> {
     let interface = |import: &str| import.split('@').next().unwrap_or_default().to_owned();
     let imports: BTreeSet<String> = file.imports.iter().map(|import| interface(import)).collect();
-    let own = OWN.iter().filter(|(name, _)| imports.contains(&format!("farrier:probe/{name}")));
-    let wasi = WASI
+    let own = all().filter(|capability| imports.contains(&format!("{PACKAGE}{}", capability.name)));
+    let own = own.map(|capability| Meaning {
+        word: capability.name,
+        sentence: capability.sentence,
+        grant: capability.grant.as_ref().map(|grant| grant.example),
+    });
+    let wasi = wasi::MEANINGS
         .iter()
-        .filter(|(package, _)| imports.iter().any(|name| name.starts_with(&format!("wasi:{package}/"))));
-    own.chain(wasi).map(|(_, capability)| *capability).collect()
+        .filter(|(package, ..)| imports.iter().any(|name| name.starts_with(&format!("wasi:{package}/"))));
+    own.chain(wasi.map(|(_, word, sentence)| Meaning { word, sentence, grant: None })).collect()
 }
 
 /// Imports that no probe gets.
 #[must_use]
 pub fn foreign(file: &ComponentFile) -> Vec<&str> {
     let known = |import: &str| {
-        let own = import.strip_prefix("farrier:probe/");
+        let own = import.strip_prefix(PACKAGE);
         let wasi = import.strip_prefix("wasi:").and_then(|rest| rest.split('/').next());
         own.is_some_and(|rest| {
             let name = rest.split('@').next().unwrap_or_default();
-            name == "types" || OWN.iter().any(|(known, _)| *known == name)
-        }) || wasi.is_some_and(|package| WASI.iter().any(|(known, _)| *known == package))
+            name == "types" || all().any(|capability| capability.name == name)
+        }) || wasi.is_some_and(|package| wasi::MEANINGS.iter().any(|(known, ..)| *known == package))
     };
     file.imports.iter().map(String::as_str).filter(|import| !known(import)).collect()
 }
 
-/// The line of `grants` that a definition needs for it; none where it needs none.
+/// The line of `grants` that a definition needs for a component; `None` if it needs none.
 #[must_use]
 pub fn grant_line(file: &ComponentFile) -> Option<String> {
     let mut grants: Vec<&str> = capabilities(file).iter().filter_map(|found| found.grant).collect();

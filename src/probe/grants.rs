@@ -6,9 +6,9 @@ use crate::definition::is_sidecar_host;
 use crate::definition::model::{Definition, DialGrant, DirGrant, Grants, ProbeReference, Readiness};
 use crate::report::error::{Code, Place, Problem};
 
+use super::capabilities::{self, Capability, Grant};
 use super::component::ComponentFile;
-use super::contract;
-use super::wasi_base;
+use super::{contract, wasi};
 
 /// What a probe may do: the ones that ship with farrier get what they need, others what their definition
 /// grants.
@@ -59,68 +59,48 @@ pub fn uncovered(definition: &Definition, readiness: &Readiness, needed: &Grants
 /// The interfaces that these grants cover.
 #[must_use]
 pub fn interfaces(grants: &Grants) -> Vec<&'static str> {
-    let mut interfaces = Vec::new();
-    if !grants.dial.is_empty() {
-        interfaces.push("dial");
-    }
-    if !grants.exec.is_empty() {
-        interfaces.push("exec");
-    }
-    if grants.health {
-        interfaces.push("health");
-    }
-    if grants.logs {
-        interfaces.push("logs");
-    }
-    interfaces
+    let covered = |grant: &Grant| (grant.written)(grants).is_some();
+    let found = capabilities::all().filter(|capability| capability.grant.as_ref().is_some_and(covered));
+    found.map(|capability| capability.name).collect()
 }
 
 /// Every interface that a definition can grant.
-pub const INTERFACES: &[&str] = &["dial", "exec", "health", "logs"];
+#[must_use]
+pub fn grantable() -> Vec<&'static str> {
+    let found = capabilities::all().filter(|capability| capability.grant.is_some());
+    found.map(|capability| capability.name).collect()
+}
 
-/// The line that grants an interface.
-fn grant_line(interface: &str) -> &'static str {
-    match interface {
-        "dial" => "grants.dial = [\"self\"]",
-        "exec" => "grants.exec = [[\"command\", \"argument\"]]",
-        "health" => "grants.health = true",
-        _ => "grants.logs = true",
-    }
+/// A text as a definition writes it: the texts of JSON are texts of TOML.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A list as a definition writes it.
+pub(super) fn list(words: impl Iterator<Item = String>) -> String {
+    format!("[{}]", words.collect::<Vec<_>>().join(", "))
 }
 
 /// What a definition writes to grant all of this.
 #[must_use]
 pub fn line(grants: &Grants) -> String {
-    // The texts of JSON are texts of TOML.
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let list =
-        |words: &mut dyn Iterator<Item = String>| format!("[{}]", words.collect::<Vec<_>>().join(", "));
-    let mut parts = Vec::new();
-    if !grants.dial.is_empty() {
-        let places = &mut grants.dial.iter().map(|place| quoted(&dial_text(place)));
-        parts.push(format!("dial = {}", list(places)));
-    }
-    if !grants.exec.is_empty() {
-        let command = |command: &Vec<String>| list(&mut command.iter().map(|word| quoted(word)));
-        parts.push(format!("exec = {}", list(&mut grants.exec.iter().map(command))));
-    }
-    parts.extend(grants.health.then(|| "health = true".to_owned()));
-    parts.extend(grants.logs.then(|| "logs = true".to_owned()));
+    let each = capabilities::all().filter_map(|capability| capability.grant.as_ref());
+    let mut parts: Vec<String> = each.filter_map(|grant| (grant.written)(grants)).collect();
     if !grants.dirs.is_empty() {
         let folder = |grant: &DirGrant| {
             let host = quoted(&grant.host.to_string_lossy());
             format!("{{ host = {host}, guest = {} }}", quoted(&grant.guest))
         };
-        parts.push(format!("dirs = {}", list(&mut grants.dirs.iter().map(folder))));
+        parts.push(format!("dirs = {}", list(grants.dirs.iter().map(folder))));
     }
     if !grants.env.is_empty() {
-        parts.push(format!("env = {}", list(&mut grants.env.iter().map(|name| quoted(name)))));
+        parts.push(format!("env = {}", list(grants.env.iter().map(|name| quoted(name)))));
     }
     format!("grants = {{ {} }}", parts.join(", "))
 }
 
 /// A place as a definition writes it.
-fn dial_text(place: &DialGrant) -> String {
+pub(super) fn dial_text(place: &DialGrant) -> String {
     match place {
         DialGrant::This(None) => "self".to_owned(),
         DialGrant::This(Some(port)) => format!("self:{port}"),
@@ -151,39 +131,38 @@ pub fn adding_command(grants: &Grants, command: Vec<String>) -> Option<String> {
     can_be.then(|| line(&grants))
 }
 
-/// Every import that is not covered. `log`, `state` and types are always offered; they reach nothing.
+/// Every import that is not covered. What needs no grant is always offered, as types are; it reaches nothing.
 #[must_use]
 pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place: &Place) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for import in &component.imports {
-        let problem = match contract::interface(import) {
-            Some("types" | "log" | "state") => continue,
-            Some(interface) if granted.contains(&interface) => continue,
-            Some(interface @ ("dial" | "exec" | "health" | "logs")) => Problem::error(
-                Code::ProbeNotGranted,
-                format!("the probe `{probe}` imports {import}, which its definition does not grant"),
-            )
-            .hint(format!("Grant it with `{}` under [readiness].", grant_line(interface))),
-            None if wasi_base::functions(import).is_some() => continue,
-            Some(_) => Problem::error(
-                Code::ProbeNotGranted,
-                format!("the probe `{probe}` imports {import}, which farrier does not offer"),
-            )
-            .hint(format!(
-                "This farrier hosts farrier:probe@{}: install one that has this interface, or build the probe without it.",
-                contract::CONTRACT
+    let problem = |import: &str, why: &str| {
+        let message = format!("the probe `{probe}` imports {import}, which {why}");
+        Problem::error(Code::ProbeNotGranted, message).at(place.clone())
+    };
+    let not_offered = |import: &str, hint: String| problem(import, "farrier does not offer").hint(hint);
+    let refused = component.imports.iter().filter_map(|import| match contract::named(import) {
+        Some((_, contract::TYPES)) => None,
+        Some((version, interface)) => match version.capability(interface) {
+            Some(Capability { grant: Some(grant), .. }) if !granted.contains(&interface) => {
+                let hint = format!("Grant it with `grants.{}` under [readiness].", grant.example);
+                Some(problem(import, "its definition does not grant").hint(hint))
+            }
+            Some(_) => None,
+            None => Some(not_offered(
+                import,
+                format!(
+                    "This farrier hosts farrier:probe@{}: install one that has this interface, or build the probe without it.",
+                    version.number
+                ),
             )),
-            _ => Problem::error(
-                Code::ProbeNotGranted,
-                format!("the probe `{probe}` imports {import}, which farrier does not offer"),
-            )
-            .hint(
-                "Build it against farrier:probe@0.1.0 and WASI 0.2 (cli, clocks, filesystem, io, random, sockets) only.",
-            ),
-        };
-        problems.push(problem.at(place.clone()));
-    }
-    problems
+        },
+        None if wasi::base::functions(import).is_some() => None,
+        None => Some(not_offered(
+            import,
+            "Build it against farrier:probe@0.1.0 and WASI 0.2 (cli, clocks, filesystem, io, random, sockets) only."
+                .to_owned(),
+        )),
+    });
+    refused.collect()
 }
 
 #[cfg(test)]

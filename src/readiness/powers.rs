@@ -11,9 +11,9 @@ use crate::definition::model::{DialGrant, Grants};
 use crate::engine::dialler::Sockets;
 use crate::engine::{Container, Engine, Status};
 use crate::plan::sidecar::Sidecar;
-use crate::probe::interfaces::{Powers, Subject, Targets};
 use crate::probe::memory::Memory;
 use crate::probe::numbered_log::NumberedLog;
+use crate::probe::powers::{Powers, Subject, Targets};
 use crate::probe::private_copies::PrivateCopies;
 
 use super::look::find;

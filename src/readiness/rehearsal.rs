@@ -12,9 +12,11 @@ pub use recorder::{Deed, Recorder};
 
 use crate::definition::Limits;
 use crate::definition::model::Grants;
-use crate::probe::host::{LoadedProbe, Polled, Verdict};
-use crate::probe::interfaces::{Powers, Targets, types};
+use crate::probe::guest::{Context, Verdict};
+use crate::probe::host::{LoadedProbe, Polled};
+
 use crate::probe::memory::Memory;
+use crate::probe::powers::{Powers, Targets};
 use crate::probe::private_copies::PrivateCopies;
 use crate::readiness::busy::busy;
 use crate::readiness::schedule::{Course, Terms, Took};
@@ -130,9 +132,9 @@ impl Rehearsal {
         }
     }
 
-    fn context(&self, attempt: u32, elapsed: Duration, left: Duration) -> types::Context {
+    fn context(&self, attempt: u32, elapsed: Duration, left: Duration) -> Context {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        types::Context {
+        Context {
             sidecar: self.stand.own.host.clone(),
             host: self.stand.own.host.clone(),
             port: Some(self.stand.own.port),

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use farrier::definition::model::Limits;
 use farrier::probe::component::ComponentFile;
 use farrier::probe::grants::ungranted;
-use farrier::probe::host::{LoadedProbe, ProbeHost, Verdict};
-use farrier::probe::interfaces::{Powers, types};
+use farrier::probe::guest::{Context, Verdict};
+use farrier::probe::host::{LoadedProbe, ProbeHost};
+use farrier::probe::powers::Powers;
 use farrier::report::error::Place;
 use serde_json::Value;
 
@@ -259,7 +260,7 @@ impl Bench {
                 Err(text) => Verdict::Crashed(text),
             };
         }
-        let context = types::Context {
+        let context = Context {
             sidecar: "db".to_owned(),
             host: "db".to_owned(),
             port: attempt.port,

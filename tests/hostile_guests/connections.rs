@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use farrier::engine::dialler::Direct;
-use farrier::probe::interfaces::{Powers, Targets};
+use farrier::probe::powers::{Powers, Targets};
 use serde_json::json;
 use tokio::net::TcpListener;
 

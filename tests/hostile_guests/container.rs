@@ -6,7 +6,7 @@ use std::sync::Arc;
 use farrier::engine::ContainerSpec;
 use farrier::engine::memory::{MemoryEngine, MemoryImage, Run};
 use farrier::probe::executions::Executions;
-use farrier::probe::interfaces::{Powers, Subject};
+use farrier::probe::powers::{Powers, Subject};
 use serde_json::json;
 
 use super::attempt::Expected::{Crashed, Failed, Pending, Told};

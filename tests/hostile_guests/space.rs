@@ -5,7 +5,7 @@ use serde_json::json;
 use super::attempt::Expected::{Crashed, CrashedOrTimedOut, NotLoaded, Pending, Ready};
 use super::attempt::{Attempt, Guest, extended};
 use super::support::guest::{self, guest};
-use farrier::probe::interfaces::Powers;
+use farrier::probe::powers::Powers;
 
 const TOO_MUCH: &str = "it wanted more memory than its limit of 4 MiB";
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use farrier::definition::{LayerDirectories, ReadingBudget};
 use farrier::probe::directories::DirectoryCopy;
-use farrier::probe::interfaces::Powers;
+use farrier::probe::powers::Powers;
 use farrier::probe::private_copies::PrivateCopies;
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::attempt::Expected::{Crashed, Failed, Pending};
 use super::attempt::{Attempt, Guest, extended};
 use super::support::guest::{self, guest};
-use farrier::probe::interfaces::Powers;
+use farrier::probe::powers::Powers;
 
 /// A verdict of this case, with a text at this place and of this length.
 fn verdict(case: i64, at: i64, length: i64) -> String {

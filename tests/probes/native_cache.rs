@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::support::guest::{self, component, guest};
 use farrier::definition::model::Limits;
 use farrier::probe::component::ComponentFile;
-use farrier::probe::host::{ProbeHost, Verdict};
-use farrier::probe::interfaces::{Powers, types};
+use farrier::probe::guest::{Context, Verdict};
+use farrier::probe::host::ProbeHost;
+use farrier::probe::powers::Powers;
 use tempfile::TempDir;
 
 struct Folders {
@@ -36,7 +37,7 @@ impl Folders {
         let host = ProbeHost::new(Some(self.cache()), Some(self.state()));
         let file = ComponentFile::parse(component(text)).unwrap_or_else(|error| panic!("{error}"));
         let probe = host.load(&file, &[]).unwrap_or_else(|error| panic!("{error:?}"));
-        let context = types::Context {
+        let context = Context {
             sidecar: "db".to_owned(),
             host: "db".to_owned(),
             port: None,

@@ -16,8 +16,9 @@ use farrier::definition::model::Limits;
 use farrier::engine::dialler::{ByteStream, DialError, Dialler};
 use farrier::probe::catalogue::built_in;
 use farrier::probe::component::ComponentFile;
-use farrier::probe::host::{LoadedProbe, Polled, ProbeHost, Verdict};
-use farrier::probe::interfaces::{Powers, Targets, types};
+use farrier::probe::guest::{Context, Verdict};
+use farrier::probe::host::{LoadedProbe, Polled, ProbeHost};
+use farrier::probe::powers::{Powers, Targets};
 use futures_util::poll as poll_once;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -31,8 +32,8 @@ fn limits() -> Limits {
     Limits { memory: MEMORY, poll: POLL }
 }
 
-fn context(attempt: u32) -> types::Context {
-    types::Context {
+fn context(attempt: u32) -> Context {
+    Context {
         sidecar: "db".to_owned(),
         host: "db".to_owned(),
         port: Some(7000),
@@ -316,7 +317,7 @@ async fn a_server_that_never_stops_talking_gets_a_verdict() {
     for (name, settings, server) in table {
         let file = ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component");
         let probe = host.load(&file, &["dial"]).unwrap_or_else(|error| panic!("{error:?}"));
-        let context = types::Context { settings: settings.to_owned(), port: Some(7000), ..context(1) };
+        let context = Context { settings: settings.to_owned(), port: Some(7000), ..context(1) };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
         let targets = Targets(BTreeMap::from([((context.host.clone(), 7000), Some(address))]));
         let powers = Powers { targets, dialler: Some(Arc::new(server)), ..Powers::default() };

@@ -13,8 +13,9 @@ use crate::support::guest::built;
 use farrier::definition::model::Limits;
 use farrier::engine::dialler::Sockets;
 use farrier::probe::component::ComponentFile;
-use farrier::probe::host::{LoadedProbe, Polled, ProbeHost, Verdict};
-use farrier::probe::interfaces::{Powers, Targets, types};
+use farrier::probe::guest::{Context, Verdict};
+use farrier::probe::host::{LoadedProbe, Polled, ProbeHost};
+use farrier::probe::powers::{Powers, Targets};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -39,7 +40,7 @@ fn load(bytes: Vec<u8>) -> LoadedProbe {
 }
 
 async fn poll_with(probe: &LoadedProbe, attempt: Value, powers: Powers, limits: Limits) -> Polled {
-    let context = types::Context {
+    let context = Context {
         sidecar: "db".to_owned(),
         host: "db".to_owned(),
         port: powers.targets.0.keys().next().map(|(_, port)| *port),

@@ -15,7 +15,7 @@ use crate::event::{Event, Reporter};
 use crate::probe::capabilities::capabilities;
 use crate::probe::catalogue::not_a_probe;
 use crate::probe::component::ComponentFile;
-use crate::probe::grants::{INTERFACES, ungranted};
+use crate::probe::grants::{grantable, ungranted};
 use crate::probe::host::{LoadError, ProbeHost};
 use crate::probe::limits::COMPONENT_BYTES;
 use crate::probe::{compile, encode, platform};
@@ -67,7 +67,7 @@ pub fn build(options: &ProbeBuild, reporter: &Reporter) -> Result<u8, Failure> {
 /// Refuses what `validate` or a launch would refuse, however much is granted.
 fn accept(file: ComponentFile, module: &Path) -> Result<Arc<ComponentFile>, Failure> {
     let name = module.display().to_string();
-    let mut problems = ungranted(&file, INTERFACES, &name, &Place::file(module));
+    let mut problems = ungranted(&file, &grantable(), &name, &Place::file(module));
     for problem in &mut problems {
         problem.place = None;
     }
@@ -78,7 +78,7 @@ fn accept(file: ComponentFile, module: &Path) -> Result<Arc<ComponentFile>, Fail
     let host = Arc::new(ProbeHost::new(None, None));
     let mut stage = Stage::start()?;
     stage.run(async {
-        host.load_in_time(&file, INTERFACES).await.map_err(|error| {
+        host.load_in_time(&file, &grantable()).await.map_err(|error| {
             let problem = error.problem(Code::ProbeBuild, |reason| {
                 format!("`{name}` cannot be made into a component: farrier cannot load the result: {reason}")
             });

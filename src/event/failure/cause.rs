@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::words::{Meaning, meaning_of_log};
 use crate::engine::{Container, Status};
-use crate::probe::interfaces::Observed;
+use crate::probe::observed::Observed;
 use crate::report::elapsed::limit;
 use crate::report::error::Code;
 

@@ -12,7 +12,7 @@ use super::phase::Phase;
 use super::until::Until;
 use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, Status};
-use crate::probe::interfaces::{Dialled, Observed};
+use crate::probe::observed::{Dialled, Observed};
 use crate::report::error::Code;
 use crate::report::shell::command_line;
 

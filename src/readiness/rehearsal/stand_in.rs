@@ -13,7 +13,7 @@ use super::grant::Rehearsed;
 use crate::engine::memory::{End, MemoryEngine, MemoryImage, Run};
 use crate::engine::{ContainerSpec, HealthStatus, HealthTest};
 use crate::probe::executions::Executions;
-use crate::probe::interfaces::Subject;
+use crate::probe::powers::Subject;
 
 const NAME: &str = "stand-in";
 const TEST: &str = "the health test";

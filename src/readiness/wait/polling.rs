@@ -13,8 +13,9 @@ use crate::engine::bounded::within;
 use crate::engine::dialler::Dialler;
 use crate::event::Event;
 use crate::event::failure::dossier::{Answers, NO_ANSWER};
-use crate::probe::host::{LoadedProbe, Verdict};
-use crate::probe::interfaces::{Powers, Targets, types};
+use crate::probe::guest::{Context, Verdict};
+use crate::probe::host::LoadedProbe;
+use crate::probe::powers::{Powers, Targets};
 use crate::probe::private_copies::PrivateCopies;
 use crate::readiness::busy::busy;
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
@@ -180,7 +181,7 @@ impl Wait<'_> {
         let polled_at = Instant::now();
         let left = course.deadline().saturating_duration_since(polled_at).max(Duration::from_millis(1));
         let attempt = answers.lock().unwrap_or_else(PoisonError::into_inner).attempts + 1;
-        let context = types::Context {
+        let context = Context {
             sidecar: self.sidecar.name().to_owned(),
             host: self.sidecar.name().to_owned(),
             port: self.sidecar.definition.port(),

@@ -11,7 +11,7 @@ const VERSION: &str = "0.2.12";
 
 type Interface = (&'static str, &'static [&'static str]);
 
-/// Packages, their interfaces, and the functions of each that `interfaces::wasi` links.
+/// Packages, their interfaces, and the functions of each that `wasi` links.
 const PACKAGES: &[(&str, &[Interface])] = &[
     (
         "cli",
@@ -224,7 +224,8 @@ mod tests {
     use wasmtime::component::Linker;
 
     use super::*;
-    use crate::probe::interfaces::{HostState, wasi};
+    use crate::probe::store::HostState;
+    use crate::probe::wasi;
 
     #[test]
     fn the_linker_has_each_function() {

@@ -18,11 +18,28 @@ use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use super::denied::DeniedSocket;
-use super::names;
-use super::output::Output;
-use super::{HostState, Powers};
+use self::denied::DeniedSocket;
+use self::output::Output;
+use super::powers::Powers;
+use super::store::HostState;
+use crate::definition::is_sidecar_host;
 use crate::engine::dialler::Sockets;
+
+pub mod base;
+mod denied;
+mod names;
+mod output;
+
+/// Its packages, each with one word for it and what it lets a component do. All of it is inert until a grant gives it
+/// something.
+pub const MEANINGS: &[(&str, &str, &str)] = &[
+    ("sockets", "sockets", "uses sockets of its language, which reach only what `dial` grants"),
+    ("filesystem", "files", "reads files, of which there are only those that `dirs` grants"),
+    ("cli", "environment", "reads variables, of which there are only those that `env` grants"),
+    ("clocks", "clocks", "reads the time"),
+    ("random", "random", "gets random numbers"),
+    ("io", "io", "waits for its own streams"),
+];
 
 /// Random bytes that one call may ask for.
 const RANDOM_BYTES: u64 = 64 << 10;
@@ -38,6 +55,50 @@ pub struct Traces {
     pub socket_refused: Arc<AtomicBool>,
     /// What it last tried with a socket, and was not granted.
     pub socket_denied: Arc<Mutex<Option<DeniedSocket>>>,
+}
+
+impl HostState {
+    /// What a definition has to grant for a name that was looked up: the port is not known yet.
+    fn lookup_denial(&self, host: &str) -> String {
+        let own = self.poll.own.as_ref().filter(|(name, _)| name == host);
+        if let Some((_, Some(port))) = own {
+            return self.poll.dial_denial(host, *port);
+        }
+        let asked = format!("looking up {host} is not granted");
+        if own.is_some() {
+            return format!("{asked}: add `\"self:PORT\"` to `grants.dial` under [readiness]");
+        }
+        if !is_sidecar_host(host) {
+            return format!(
+                "{asked}, and cannot be: a probe finds the context's host, or another sidecar, by its name"
+            );
+        }
+        format!(
+            "{asked}: if {host} is a sidecar of this launch, add `\"{host}:PORT\"` to `grants.dial` under [readiness]"
+        )
+    }
+
+    /// Notes what the guest's own sockets were denied.
+    pub fn note_denied_socket(&mut self) {
+        let denied = self.traces.socket_denied.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(denied) = denied else { return };
+        let what = match &denied {
+            DeniedSocket::Connect(address) => {
+                // Sockets know addresses only: whose it is tells which grant is missing.
+                let places = self.powers.targets.0.iter();
+                let mut hosts =
+                    places.filter(|(_, place)| place.is_some_and(|place| place.ip() == address.ip()));
+                let host =
+                    hosts.next().map_or_else(|| address.ip().to_string(), |((host, _), _)| host.clone());
+                self.poll.dial_denial(&host, address.port())
+            }
+            DeniedSocket::Lookup(name) => self.lookup_denial(name),
+            DeniedSocket::Listen | DeniedSocket::Udp => {
+                format!("{denied} is not granted, and cannot be: a probe only connects, and only over TCP")
+            }
+        };
+        self.poll.note_not_granted(&what);
+    }
 }
 
 impl WasiView for HostState {

@@ -1,14 +1,33 @@
 //! `dial`: byte streams to granted places, never through DNS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wasmtime::component::Resource;
+use wasmtime::component::{HasData, Resource, ResourceTable};
 
-use super::dial_interface::HostConnection;
+use super::bindings::farrier::probe::dial::{self, Host, HostConnection};
 use super::types::Denial;
-use super::{Dialled, HostState, dial_interface};
-use crate::engine::dialler::{ByteStream, DialError};
+use crate::definition::model::Grants;
+use crate::engine::dialler::{ByteStream, DialError, Dialler};
+use crate::probe::capabilities::{Capability, Grant};
+use crate::probe::grants::{dial_text, list, quoted};
+use crate::probe::observed::Dialled;
+use crate::probe::powers::{Powers, Targets};
+use crate::probe::store::{HostState, Poll};
+
+pub const CAPABILITY: Capability = Capability {
+    name: "dial",
+    sentence: "connects to the places that its definition grants",
+    grant: Some(Grant { example: "dial = [\"self\"]", written }),
+    executes: false,
+    link: |linker| dial::add_to_linker::<HostState, Dials<'static>>(linker, Dials::of),
+};
+
+fn written(grants: &Grants) -> Option<String> {
+    let places = grants.dial.iter().map(|place| quoted(&dial_text(place)));
+    (!grants.dial.is_empty()).then(|| format!("dial = {}", list(places)))
+}
 
 /// How long one dial may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -17,6 +36,25 @@ const READ_BYTES: u32 = 64 << 10;
 
 /// An open connection of a guest's.
 pub struct Connection(Box<dyn ByteStream>);
+
+/// What it sees of the store: where it may connect and how, its connections, and the poll.
+struct Dials<'a> {
+    table: &'a mut ResourceTable,
+    targets: &'a Targets,
+    dialler: Option<&'a Arc<dyn Dialler>>,
+    poll: &'a mut Poll,
+}
+
+impl HasData for Dials<'static> {
+    type Data<'a> = Dials<'a>;
+}
+
+impl Dials<'_> {
+    fn of(state: &mut HostState) -> Dials<'_> {
+        let HostState { table, powers: Powers { targets, dialler, .. }, poll, .. } = state;
+        Dials { table, targets, dialler: dialler.as_ref(), poll }
+    }
+}
 
 type Answer<T> = wasmtime::Result<Result<T, Denial>>;
 
@@ -30,29 +68,29 @@ fn denial(error: &std::io::Error) -> Denial {
     }
 }
 
-impl dial_interface::Host for HostState {
+impl Host for Dials<'_> {
     async fn connect(
         &mut self,
         host: String,
         port: u16,
         timeout_ms: Option<u32>,
     ) -> Answer<Resource<Connection>> {
-        let Some(target) = self.powers.targets.0.get(&(host.clone(), port)) else {
-            let what = self.dial_denial(&host, port);
-            return Ok(Err(self.not_granted(&what)));
+        let Some(target) = self.targets.0.get(&(host.clone(), port)) else {
+            let what = self.poll.dial_denial(&host, port);
+            return Ok(Err(Denial::NotGranted(self.poll.note_not_granted(&what))));
         };
-        let (Some(address), Some(dialler)) = (*target, self.powers.dialler.clone()) else {
+        let (Some(address), Some(dialler)) = (*target, self.dialler) else {
             return Ok(Err(Denial::Unresolved));
         };
         let asked = timeout_ms.map_or(DIAL_TIMEOUT, |limit| Duration::from_millis(limit.into()));
-        let timeout = self.left().min(asked).min(DIAL_TIMEOUT);
+        let timeout = self.poll.left().min(asked).min(DIAL_TIMEOUT);
         let connected = dialler.connect(address, timeout).await;
-        self.observed.dials += 1;
+        self.poll.observed.dials += 1;
         if matches!(connected, Err(DialError::Refused)) {
-            self.observed.refused += 1;
-            self.observed.refused_at = Some((host, port));
+            self.poll.observed.refused += 1;
+            self.poll.observed.refused_at = Some((host, port));
         }
-        self.observed.dialled = Some(match &connected {
+        self.poll.observed.dialled = Some(match &connected {
             Ok(_) => Dialled::Connected,
             Err(DialError::Refused) => Dialled::Refused,
             Err(_) => Dialled::Unanswered,
@@ -61,7 +99,7 @@ impl dial_interface::Host for HostState {
             Ok(stream) => stream,
             Err(DialError::Refused) => return Ok(Err(Denial::Refused)),
             Err(DialError::TimedOut) => {
-                self.deadline.let_answer();
+                self.poll.deadline.let_answer();
                 return Ok(Err(Denial::TimedOut));
             }
             Err(DialError::Other(text)) => return Ok(Err(Denial::Other(text))),
@@ -73,7 +111,7 @@ impl dial_interface::Host for HostState {
     }
 }
 
-impl HostState {
+impl Dials<'_> {
     /// Reads what comes in this time; none if nothing does.
     async fn receive(
         &mut self,
@@ -98,11 +136,14 @@ impl HostState {
     }
 }
 
-impl HostConnection for HostState {
+impl HostConnection for Dials<'_> {
     async fn read(&mut self, connection: Resource<Connection>, max: u32) -> Answer<Vec<u8>> {
-        let limit = self.left();
+        let limit = self.poll.left();
         let received = self.receive(&connection, max, limit).await?;
-        Ok(received.unwrap_or_else(|| Err(self.unanswered())))
+        Ok(received.unwrap_or_else(|| {
+            self.poll.note_unanswered();
+            Err(Denial::TimedOut)
+        }))
     }
 
     async fn read_within(
@@ -111,23 +152,23 @@ impl HostConnection for HostState {
         max: u32,
         timeout_ms: u32,
     ) -> Answer<Vec<u8>> {
-        let limit = self.left().min(Duration::from_millis(timeout_ms.into()));
+        let limit = self.poll.left().min(Duration::from_millis(timeout_ms.into()));
         let received = self.receive(&connection, max, limit).await?;
         Ok(received.unwrap_or_else(|| {
-            self.deadline.let_answer();
+            self.poll.deadline.let_answer();
             Err(Denial::TimedOut)
         }))
     }
 
     async fn write(&mut self, connection: Resource<Connection>, bytes: Vec<u8>) -> Answer<()> {
-        let limit = self.left();
+        let limit = self.poll.left();
         let stream = &mut self.table.get_mut(&connection)?.0;
         let write = async {
             stream.write_all(&bytes).await?;
             stream.flush().await
         };
         let Ok(written) = tokio::time::timeout(limit, write).await else {
-            self.deadline.let_answer();
+            self.poll.deadline.let_answer();
             return Ok(Err(Denial::TimedOut));
         };
         Ok(written.map_err(|error| denial(&error)))

@@ -13,9 +13,11 @@ use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, HostNetwork, IpAddress, Network};
 use wasmtime_wasi::p2::{DynPollable, IoError, Pollable, SocketError, subscribe};
 
+use super::Traces;
 use super::denied::DeniedSocket;
-use super::wasi::Traces;
-use super::{HostState, Sockets, Targets, shown_host};
+use crate::engine::dialler::Sockets;
+use crate::probe::powers::Targets;
+use crate::probe::store::{HostState, shown_host};
 
 /// Our resolver, as the linker knows it.
 pub struct Resolver;

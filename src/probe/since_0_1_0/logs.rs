@@ -2,18 +2,50 @@
 
 use std::time::Duration;
 
-use super::logs_interface::Host;
+use wasmtime::component::HasData;
+
+use super::bindings::farrier::probe::logs::{self, Host};
 use super::types::Denial;
-use super::{HostState, engine_denial};
+use super::{engine_denial, expect};
+use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::limits::LOG_LINES;
+use crate::probe::powers::Subject;
+use crate::probe::store::{HostState, Poll};
+
+pub const CAPABILITY: Capability = Capability {
+    name: "logs",
+    sentence: "reads what the container wrote since its start",
+    grant: Some(Grant {
+        example: "logs = true",
+        written: |grants| grants.logs.then(|| "logs = true".to_owned()),
+    }),
+    executes: false,
+    link: |linker| logs::add_to_linker::<HostState, Logs<'static>>(linker, Logs::of),
+};
 
 /// How long one page may take, whatever comes: a poll has an end. An engine may need some of it to begin, because it reads
 /// its files from the container's first start on.
 const LONGEST_READ: Duration = Duration::from_millis(250);
 
-impl Host for HostState {
+/// What it sees of the store: the container, and the poll's end.
+struct Logs<'a> {
+    subject: Option<&'a Subject>,
+    poll: &'a mut Poll,
+}
+
+impl HasData for Logs<'static> {
+    type Data<'a> = Logs<'a>;
+}
+
+impl Logs<'_> {
+    fn of(state: &mut HostState) -> Logs<'_> {
+        Logs { subject: state.powers.subject.as_ref(), poll: &mut state.poll }
+    }
+}
+
+impl Host for Logs<'_> {
     async fn tail(&mut self, max: u32) -> wasmtime::Result<Result<Vec<String>, Denial>> {
-        let subject = match self.subject() {
+        let subject = match expect(self.subject) {
             Ok(subject) => subject,
             Err(denial) => return Ok(Err(denial)),
         };
@@ -23,12 +55,12 @@ impl Host for HostState {
     }
 
     async fn read(&mut self, first: u64, max: u32) -> wasmtime::Result<Result<Vec<String>, Denial>> {
-        let subject = match self.subject() {
+        let subject = match expect(self.subject) {
             Ok(subject) => subject,
             Err(denial) => return Ok(Err(denial)),
         };
         let run = (subject.container.as_str(), subject.log_start.as_str());
-        let limit = self.left().min(LONGEST_READ);
+        let limit = self.poll.left().min(LONGEST_READ);
         let read = subject.log.read(subject.engine.as_ref(), run, first, max as usize, limit).await;
         Ok(read.map_err(|error| engine_denial(&error)))
     }

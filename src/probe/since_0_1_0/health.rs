@@ -2,18 +2,33 @@
 
 use std::time::Duration;
 
-use super::health_interface::{HealthStatus, Host, TestResult};
+use wasmtime::component::HasData;
+
+use super::bindings::farrier::probe::health::{self, HealthStatus, Host, TestResult};
 use super::types::Denial;
-use super::{HostState, Subject, engine_denial, no_turn};
+use super::{engine_denial, expect, no_turn};
 use crate::engine::{Container, HealthStatus as EngineStatus, Process};
+use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::executions::Outcome;
+use crate::probe::powers::Subject;
+use crate::probe::store::{HostState, Poll};
+
+pub const CAPABILITY: Capability = Capability {
+    name: "health",
+    sentence: "reads the health status, and runs the image's own health test",
+    grant: Some(Grant {
+        example: "health = true",
+        written: |grants| grants.health.then(|| "health = true".to_owned()),
+    }),
+    executes: true,
+    link: |linker| health::add_to_linker::<HostState, Health<'static>>(linker, Health::of),
+};
 
 /// What Docker uses where a HEALTHCHECK names no timeout.
 const DEFAULT_TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The argument list that the engine would execute for this process's health test; none without a test.
-#[must_use]
-pub fn test_arguments(process: &Process) -> Option<Vec<String>> {
+fn test_arguments(process: &Process) -> Option<Vec<String>> {
     let test = &process.health.as_ref()?.test;
     match test.split_first()? {
         (kind, rest) if kind == "CMD" && !rest.is_empty() => Some(rest.to_vec()),
@@ -28,8 +43,7 @@ pub fn test_arguments(process: &Process) -> Option<Vec<String>> {
 }
 
 /// How long one run of the test may take.
-#[must_use]
-pub fn test_timeout(process: &Process) -> Duration {
+fn test_timeout(process: &Process) -> Duration {
     match process.health.as_ref().map(|health| health.timeout) {
         None | Some(Duration::ZERO) => DEFAULT_TEST_TIMEOUT,
         Some(timeout) => timeout,
@@ -44,8 +58,8 @@ async fn inspect(subject: &Subject) -> Result<Container, Denial> {
     }
 }
 
-async fn status(subject: Result<Subject, Denial>) -> Result<HealthStatus, Denial> {
-    let container = inspect(&subject?).await?;
+async fn status(subject: Result<&Subject, Denial>) -> Result<HealthStatus, Denial> {
+    let container = inspect(subject?).await?;
     if test_arguments(&container.process).is_none() {
         return Ok(HealthStatus::None);
     }
@@ -56,9 +70,9 @@ async fn status(subject: Result<Subject, Denial>) -> Result<HealthStatus, Denial
     })
 }
 
-async fn run_test(subject: Result<Subject, Denial>, left: Duration) -> Result<Option<TestResult>, Denial> {
+async fn run_test(subject: Result<&Subject, Denial>, left: Duration) -> Result<Option<TestResult>, Denial> {
     let subject = subject?;
-    let container = inspect(&subject).await?;
+    let container = inspect(subject).await?;
     let Some(arguments) = test_arguments(&container.process) else {
         return Ok(None);
     };
@@ -80,21 +94,37 @@ async fn run_test(subject: Result<Subject, Denial>, left: Duration) -> Result<Op
     }
 }
 
-impl Host for HostState {
+/// What it sees of the store: the container, and the poll.
+struct Health<'a> {
+    subject: Option<&'a Subject>,
+    poll: &'a mut Poll,
+}
+
+impl HasData for Health<'static> {
+    type Data<'a> = Health<'a>;
+}
+
+impl Health<'_> {
+    fn of(state: &mut HostState) -> Health<'_> {
+        Health { subject: state.powers.subject.as_ref(), poll: &mut state.poll }
+    }
+}
+
+impl Host for Health<'_> {
     async fn status(&mut self) -> wasmtime::Result<Result<HealthStatus, Denial>> {
-        let found = status(self.subject()).await;
-        self.observed.no_health_test |= matches!(found, Ok(HealthStatus::None));
+        let found = status(expect(self.subject)).await;
+        self.poll.observed.no_health_test |= matches!(found, Ok(HealthStatus::None));
         Ok(found)
     }
 
     async fn run_test(&mut self) -> wasmtime::Result<Result<Option<TestResult>, Denial>> {
-        let (subject, left) = (self.subject(), self.left());
+        let (subject, left) = (expect(self.subject), self.poll.left());
         let found = run_test(subject, left).await;
         match &found {
-            Ok(None) => self.observed.no_health_test = true,
-            Err(Denial::TimedOut | Denial::Limit(_)) => self.deadline.let_answer(),
+            Ok(None) => self.poll.observed.no_health_test = true,
+            Err(Denial::TimedOut | Denial::Limit(_)) => self.poll.deadline.let_answer(),
             Ok(Some(result)) if result.exit_code != 0 => {
-                self.observed.health_test = Some((result.exit_code.into(), result.output.clone()));
+                self.poll.observed.health_test = Some((result.exit_code.into(), result.output.clone()));
             }
             _ => {}
         }

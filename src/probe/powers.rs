@@ -1,0 +1,57 @@
+//! What one poll may do: the grants of a definition, resolved to addresses, commands, values and copies of folders.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::executions::Executions;
+use super::memory::Memory;
+use super::numbered_log::NumberedLog;
+use super::private_copies::PrivateCopies;
+use crate::definition::model::Grants;
+use crate::engine::Engine;
+use crate::engine::dialler::{Dialler, Sockets};
+
+/// Where a probe may connect, and where that is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets(pub BTreeMap<(String, u16), Option<SocketAddr>>);
+
+/// The container that a probe asks about.
+#[derive(Clone)]
+pub struct Subject {
+    /// The engine that runs it.
+    pub engine: Arc<dyn Engine>,
+    /// Its id.
+    pub container: String,
+    /// Since when log lines are of its current run.
+    pub log_start: String,
+    /// The lines of its current run.
+    pub log: Arc<NumberedLog>,
+    /// Keeps executed commands apart.
+    pub executions: Arc<Executions>,
+}
+
+/// Everything that one poll may do. What is absent was not granted, and is not linked either.
+#[derive(Clone, Default)]
+pub struct Powers {
+    /// What the definition grants, for a denial that says what to add to it.
+    pub grants: Arc<Grants>,
+    /// Granted places to connect to.
+    pub targets: Targets,
+    /// How connections are made.
+    pub dialler: Option<Arc<dyn Dialler>>,
+    /// Whether sockets of the guest's own language lead there too.
+    pub sockets: Sockets,
+    /// The container.
+    pub subject: Option<Subject>,
+    /// Granted commands.
+    pub commands: Vec<Vec<String>>,
+    /// The declared command.
+    pub declared: Option<Vec<String>>,
+    /// Granted variables of the definition's own environment.
+    pub environment: Vec<(String, String)>,
+    /// Copies of granted folders.
+    pub folders: Option<Arc<PrivateCopies>>,
+    /// What it remembers from poll to poll of one run.
+    pub memory: Memory,
+}
