@@ -372,7 +372,7 @@ mod tests {
             ("", MINE, "readiness: may connect to", "this sidecar at port 80"),
             (
                 "",
-                "probe = \"http\"\nsettings.port = 81",
+                "probe = \"http\"\nsettings.port = 81\ngrants.dial = [\"self:81\"]",
                 "readiness: may connect to",
                 "this sidecar at port 81",
             ),

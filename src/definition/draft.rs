@@ -151,7 +151,7 @@ impl Draft {
     fn settings(&self) -> String {
         let of_known = self.known.filter(|known| known.probe == self.probe && !known.settings.is_empty());
         match (of_known, self.probe.as_str()) {
-            (Some(known), _) => format!("settings = {}\n", known.settings),
+            (Some(known), _) => format!("settings = {}\n{}", known.settings, grant(known.settings)),
             (None, "http") => "# settings = { path = \"/\", status = [\"2xx\", \"3xx\"] }\n".to_owned(),
             (None, "log") => "settings = { text = \"ready\" }\n".to_owned(),
             _ => String::new(),
@@ -164,6 +164,13 @@ impl Draft {
             _ => "# command = [\"pg_isready\"]  # for exec: what to run in it; exit code 0 is ready",
         }
     }
+}
+
+/// The line that grants the port which the settings name, if they name one.
+fn grant(settings: &str) -> String {
+    let settings: Option<toml::Table> = format!("settings = {settings}").parse().ok();
+    let port = settings.as_ref().and_then(|table| table.get("settings")?.get("port"));
+    port.map(|port| format!("grants = {{ dial = [\"self:{port}\"] }}\n")).unwrap_or_default()
 }
 
 fn quoted(text: &str) -> String {

@@ -10,8 +10,8 @@ use super::capabilities::{self, Capability, Grant};
 use super::component::ComponentFile;
 use super::{contract, wasi};
 
-/// What a probe may do: the ones that ship with farrier get what they need, others what their definition
-/// grants.
+/// What a probe may do: a built-in probe gets what it needs, of which only another port than the interface's is the
+/// definition's to grant; any other probe gets what its definition grants.
 #[must_use]
 pub fn effective(readiness: &Readiness, built_in: bool) -> Grants {
     let name = match &readiness.probe {
@@ -21,9 +21,9 @@ pub fn effective(readiness: &Readiness, built_in: bool) -> Grants {
     let nothing = Grants::default();
     match name {
         "tcp" | "http" | "postgres" | "redis" | "mysql" | "grpc" | "mcp" => {
-            let port = readiness.settings.get("port").and_then(serde_json::Value::as_u64);
-            let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
-            Grants { dial: vec![DialGrant::This(port)], ..nothing }
+            let port = port_of_settings(readiness).map(|port| DialGrant::This(Some(port)));
+            let granted = port.filter(|port| readiness.grants.dial.contains(port));
+            Grants { dial: vec![granted.unwrap_or(DialGrant::This(None))], ..nothing }
         }
         "healthcheck" => Grants { health: true, ..nothing },
         "exec" => Grants { exec: readiness.command.iter().cloned().collect(), ..nothing },
@@ -32,28 +32,35 @@ pub fn effective(readiness: &Readiness, built_in: bool) -> Grants {
     }
 }
 
-/// What a built-in probe dials, and the grants that its definition has do not cover. A definition without grants gives
-/// it what it needs.
+/// The port that the settings name; what they say otherwise is the probe's to check.
+fn port_of_settings(readiness: &Readiness) -> Option<u16> {
+    let port = readiness.settings.get("port").and_then(serde_json::Value::as_u64)?;
+    u16::try_from(port).ok().filter(|port| *port != 0)
+}
+
+/// The problem if a built-in probe would dial a port that its definition does not grant. The interface's port needs no
+/// grant, as long as the definition writes none.
 #[must_use]
-pub fn uncovered(definition: &Definition, readiness: &Readiness, needed: &Grants) -> Option<Problem> {
-    let port = |dial: &DialGrant| match dial {
-        DialGrant::This(port) => port.or_else(|| definition.port()),
-        DialGrant::Sidecar { .. } => None,
-    };
+pub fn uncovered(definition: &Definition, readiness: &Readiness, effective: &Grants) -> Option<Problem> {
+    if effective.dial.is_empty() {
+        return None;
+    }
+    let own = definition.port();
+    let missing = port_of_settings(readiness).or(own)?;
     let written = &readiness.grants.dial;
-    let missing = needed.dial.iter().filter_map(port).find(|needed| {
-        !written.is_empty() && !written.iter().filter_map(port).any(|granted| granted == *needed)
-    })?;
+    let covers = |grant: &DialGrant| matches!(grant, DialGrant::This(port) if port.or(own) == Some(missing));
+    if written.iter().any(covers) || (written.is_empty() && own == Some(missing)) {
+        return None;
+    }
     let message =
         format!("the probe `{}` dials port {missing}, which its definition does not grant", readiness.probe);
-    Some(
-        Problem::error(Code::ProbeNotGranted, message)
-            .at(definition.place(&format!("{}.grants", readiness.field)))
-            .hint(format!(
-                "Grant it with `grants.dial = [\"self:{missing}\"]` under [readiness], or remove `grants`: a built-in \
-                 probe is granted the port that its settings name."
-            )),
-    )
+    let problem = Problem::error(Code::ProbeNotGranted, message);
+    let hint = match adding_dial(&readiness.grants, DialGrant::This(Some(missing))) {
+        Some(line) => format!("Grant it with `{line}` under [readiness]."),
+        None => "Name a port from 1 to 65535.".to_owned(),
+    };
+    let field = if written.is_empty() { "settings" } else { "grants" };
+    Some(problem.at(definition.place(&format!("{}.{field}", readiness.field))).hint(hint))
 }
 
 /// The interfaces that these grants cover.

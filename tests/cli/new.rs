@@ -34,7 +34,7 @@ fn a_definition_of_any_image_and_probe_is_valid() {
         ("mongo:7", "port = 27017", "probe = \"tcp\""),
         ("memcached", "port = 11211", "probe = \"tcp\""),
         ("mailhog/mailhog", "port = 1025", "probe = \"tcp\""),
-        ("axllent/mailpit", "port = 1025", "port = 8025, path = \"/readyz\""),
+        ("axllent/mailpit", "port = 1025", "grants = { dial = [\"self:8025\"] }"),
         ("ghcr.io/github/github-mcp-server", "port = 8080", "probe = \"mcp\""),
         ("example/unknown:1", "kind = \"none\"", "probe = \"skip\""),
     ];

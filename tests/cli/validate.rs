@@ -274,7 +274,7 @@ fn a_pin_must_match_and_a_missing_one_is_told_with_the_digest() {
 }
 
 #[test]
-fn a_built_in_probe_says_which_grant_its_port_lacks() {
+fn a_built_in_probe_is_granted_another_port_only_by_its_definition() {
     let readiness = |probe: &str, port: &str, grants: &str| {
         let scene = Scene::new();
         scene.define(
@@ -288,12 +288,17 @@ fn a_built_in_probe_says_which_grant_its_port_lacks() {
     };
     for probe in ["tcp", "http", "postgres", "redis", "mysql", "grpc", "mcp"] {
         let on = "settings = { port = 9000 }";
-        readiness(probe, on, "").assert_code(0);
-        readiness(probe, on, "grants = { dial = [\"self:9000\"] }").assert_code(0);
-        for granted in ["self", "self:9001"] {
-            let outcome =
-                readiness(probe, on, &format!("grants = {{ dial = [\"{granted}\"] }}")).assert_code(2);
-            assert!(outcome.stdout().contains("grants.dial = [\"self:9000\"]"), "{outcome}");
+        readiness(probe, "settings = { port = 7000 }", "").assert_code(0);
+        for (grants, line) in [
+            ("", "grants = { dial = [\"self:9000\"] }"),
+            ("grants = {}", "grants = { dial = [\"self:9000\"] }"),
+            ("grants = { dial = [\"self\"] }", "grants = { dial = [\"self\", \"self:9000\"] }"),
+            ("grants = { dial = [\"self:9001\"] }", "grants = { dial = [\"self:9001\", \"self:9000\"] }"),
+        ] {
+            let outcome = readiness(probe, on, grants).assert_code(2);
+            assert!(outcome.stdout().contains("error[probe-not-granted]"), "{outcome}");
+            assert!(outcome.stdout().contains(&format!("Grant it with `{line}`")), "{outcome}");
+            readiness(probe, on, line).assert_code(0);
         }
         for (port, grants, refused) in [
             (on, "dial = [\"self:9000\"], health = true", "grants.health"),

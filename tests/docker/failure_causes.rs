@@ -174,7 +174,7 @@ fn a_port_that_the_settings_name() {
     let Some(scene) = Scene::with_docker() else { return };
     let on = |port: u16, serving: u16, code: i32| {
         let readiness = format!(
-            "{PORT}[readiness]\nsettings = {{ port = {port} }}\ntimeout = \"{}\"\n",
+            "{PORT}[readiness]\nsettings = {{ port = {port} }}\ngrants.dial = [\"self:{port}\"]\ntimeout = \"{}\"\n",
             if code == 0 { "60s" } else { "1s" }
         );
         define(&scene, &fixture_image(), &format!("serve --port {serving}"), &readiness);

@@ -14,7 +14,7 @@ use crate::cli::settings::layer_directories;
 use crate::definition::Limits;
 use crate::engine::dialler::DialError;
 use crate::probe::component::ComponentFile;
-use crate::probe::grants::{effective, ungranted};
+use crate::probe::grants::{effective, uncovered, ungranted};
 use crate::probe::guest::Verdict;
 use crate::probe::host::{LoadError, LoadedProbe, ProbeHost};
 use crate::readiness::rehearsal::{Address, Answer, Deed, Rehearsal, Rehearsed, Stand, parse_address};
@@ -57,7 +57,11 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
     };
     let grants = match declared {
         Some(Declared { definition, readiness }) => {
-            let grants = effective(readiness, matches!(chosen.origin, Origin::Shipped));
+            let is_built_in = matches!(chosen.origin, Origin::Shipped);
+            let grants = effective(readiness, is_built_in);
+            if let Some(problem) = uncovered(definition, readiness, &grants).filter(|_| is_built_in) {
+                return Err(problem.into());
+            }
             let declared = Rehearsed::declared(definition, readiness, &grants, &options.grants, &stand);
             granted = declared.map_err(|missing| {
                 let problem = |text| Problem::error(Code::Usage, text).hint(HELP);
@@ -68,7 +72,7 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
         None => granted.as_grants(&stand),
     };
     expect_granted(&chosen, &granted, declared.is_some())?;
-    let (limits, watch) = limits(options, declared);
+    let (limits, watch) = limits(options, declared)?;
     let mut stage = Stage::start()?;
     let (verdict, answers) = stage.run(async {
         let (probe, name) = (load(&chosen.file, &granted).await?, chosen.name.as_str());
@@ -107,7 +111,10 @@ fn misused(reason: String) -> Failure {
 }
 
 /// What one poll may use up, and how long it is polled: options come before the definition.
-fn limits(options: &ProbeCheck, declared: Option<&Declared>) -> (Limits, Option<Terms>) {
+///
+/// # Errors
+/// If the timeout is over before the probe can be ready as often as the definition wants.
+fn limits(options: &ProbeCheck, declared: Option<&Declared>) -> Result<(Limits, Option<Terms>), Failure> {
     let readiness = declared.map(|declared| &declared.readiness);
     let limits = readiness.map_or_else(Limits::default, |readiness| readiness.limits);
     let limits =
@@ -117,7 +124,18 @@ fn limits(options: &ProbeCheck, declared: Option<&Declared>) -> (Limits, Option<
     let max_timeout = options.max_timeout.or(own).unwrap_or(timeout.saturating_mul(2)).max(timeout);
     let (successes, interval) =
         readiness.map_or((1, Duration::ZERO), |readiness| (readiness.successes, readiness.interval));
-    (limits, options.watch.then_some(Terms { timeout, max_timeout, successes, interval }))
+    if !options.watch {
+        return Ok((limits, None));
+    }
+    if interval.saturating_mul(successes.saturating_sub(1)) >= timeout {
+        let apart = limit(interval);
+        let message = format!("`--timeout` is over before {successes} successes can be {apart} apart");
+        return Err(usage(
+            message,
+            "Raise `--timeout`, or leave it out: the definition's timeout is long enough.",
+        ));
+    }
+    Ok((limits, Some(Terms { timeout, max_timeout, successes, interval })))
 }
 
 fn settings(text: &str) -> Result<String, Failure> {

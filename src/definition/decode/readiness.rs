@@ -275,8 +275,8 @@ fn settings(
     None
 }
 
-/// Built-in probes need no grants, and some have no settings: these would be promises that nothing keeps. Only the grant
-/// of another port, which the settings name, may be written.
+/// Built-in probes need no grants, and some have no settings: these would be promises that nothing keeps. Only another
+/// port, which the settings name, must be granted.
 fn built_in(
     table: Table<'_>,
     field: &str,

@@ -283,7 +283,7 @@ impl Cause {
                 "Check that [readiness] names the probe for this kind of server, and its port."
             }
             Self::SpeaksTls => {
-                "Let the probe ask at a port without TLS (`settings.port`), or decide by the probe `exec`."
+                "Let the probe ask at a port without TLS (`settings.port`, granted by `grants.dial`), or decide by the probe `exec`."
             }
             Self::LoginRefused => {
                 "Check the user and password under `settings`; data that was made with another password keeps it."

@@ -44,9 +44,10 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ProbeNotGranted,
-        meaning: "The component imports what its grants do not cover.",
+        meaning: "The probe needs what its grants do not cover.",
         causes: &[
             "The definition lacks a grant that the probe needs.",
+            "A built-in probe's settings name another port than the interface's, and the definition does not grant it.",
             "The component asks for something that no probe gets.",
         ],
         steps: &["Add the grant that the error names, if the probe may have it."],

@@ -117,6 +117,12 @@ fn watching_extends_as_a_launch_does() {
     assert!(told(&[]).contains("the wait goes on until 400ms"), "twice the timeout by default");
 }
 
+/// A guest that asks for its second poll after 1.7 s, and is ready then.
+const READY_AFTER_1700_MS: &str = "(i32.store8 (i32.const 0) (i32.lt_u (local.get $attempt) (i32.const 2))) \
+                                   (i32.store (i32.const 4) (i32.const 1024)) (i32.store (i32.const 8) (i32.const 23)) \
+                                   (i32.store8 (i32.const 12) (i32.const 1)) (i32.store (i32.const 16) (i32.const 1700)) \
+                                   (i32.const 0)";
+
 #[test]
 fn a_definition_gives_check_its_settings_grants_and_limits() {
     let scene = Scene::new();
@@ -140,9 +146,15 @@ fn a_definition_gives_check_its_settings_grants_and_limits() {
     let outcome = check(&file, &["--target", "localhost:1", "--watch"]).assert_code(1);
     assert!(outcome.stdout().contains("no answer within 120ms"), "{outcome}");
     // Ready, but not as often in a row as it says: as in a launch, time is up first.
+    scene.define_in(Layer::User, "mine.wasm", component(&guest(READY_AFTER_1700_MS)));
+    let file = define("probe = \"./mine.wasm\"\nsuccesses = 2\ninterval = \"1s\"\ntimeout = \"2s\"");
+    let outcome = check(&file, &["--target", "localhost:1", "--watch"]).assert_code(1);
+    assert!(outcome.stdout().contains(": ready\n"), "{outcome}");
+    // As in a definition, a timeout that is too short for that is a mistake.
     let file = define("probe = \"tcp\"\nsuccesses = 5\ninterval = \"300ms\"");
-    let outcome = check(&file, &["--target", &address, "--watch", "--timeout", "500ms"]).assert_code(1);
-    assert!(outcome.stdout().contains("ready"), "{outcome}");
+    let outcome = check(&file, &["--target", &address, "--watch", "--timeout", "1200ms"]).assert_code(2);
+    assert!(outcome.stderr().contains("over before 5 successes can be 300ms apart"), "{outcome}");
+    check(&file, &["--target", &address, "--timeout", "1200ms"]).assert_code(0);
     // What it grants and cannot be known here is asked for, all at once.
     let logs = component(&with_imports(guest::LOGS, guest::READY, ""));
     scene.define_in(Layer::User, "mine.wasm", logs);
