@@ -1,5 +1,6 @@
 //! `launch` and `up`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -219,9 +220,11 @@ async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<R
 
 /// Refuses a launch that the limits of this process cannot carry.
 pub(super) fn check_limits(launch: &Launch) -> Result<(), Problem> {
-    let probes = launch.sidecars.iter().flat_map(|prepared| &prepared.probes);
-    let largest = probes.map(|found| found.component.bytes.len()).max().unwrap_or_default();
-    process_limits::check(launch.sidecars.len(), u64::try_from(largest).unwrap_or(u64::MAX))
+    let probes = || launch.sidecars.iter().flat_map(|prepared| &prepared.probes);
+    let largest = probes().map(|found| found.component.bytes.len()).max().unwrap_or_default();
+    // Equal ones are compiled once.
+    let compiled: BTreeSet<_> = probes().map(|found| (&found.component.digest, &found.interfaces)).collect();
+    process_limits::check(launch.sidecars.len(), u64::try_from(largest).unwrap_or(u64::MAX), compiled.len())
 }
 
 /// Lets components check their settings.

@@ -15,7 +15,7 @@ use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 use super::catalogue::is_built_in;
 use super::component::ComponentFile;
 use super::turns::TICK;
-use crate::system::process_limits;
+use crate::system::process_limits::{self, SpareThreads};
 
 /// Polls at once that a pool has room for at most; each takes 4 GiB of address space, whether or not it runs.
 const MOST_POLLS: u32 = 1_000;
@@ -125,15 +125,19 @@ impl Engines {
     }
 }
 
-/// Compiles a component, on a thread for each processor if the system gives so many, else on this one alone.
+/// Compiles a component, on a thread for each processor if the system gives so many beside those that the launch needs,
+/// else on this one alone.
 ///
 /// # Errors
 /// When it does not compile.
 pub fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
     static THREADS: OnceLock<Option<ThreadPool>> = OnceLock::new();
     // wasmtime would start threads of its own, and panic where it cannot. Of a limited address space, each takes much.
-    let start =
-        || (!process_limits::limits_address_space()).then(|| ThreadPoolBuilder::new().build().ok())?;
+    let start = || {
+        (!process_limits::limits_address_space()).then_some(())?;
+        let _spare = SpareThreads::for_launch().ok()?;
+        ThreadPoolBuilder::new().build().ok()
+    };
     if let Some(threads) = THREADS.get_or_init(start) {
         return threads.install(|| Component::new(engine, bytes));
     }

@@ -1,7 +1,8 @@
 //! The limits that this process was started with (`ulimit`): enough is checked before anything is changed, and a failure
 //! that a limit caused names the limit instead of whatever was being done.
 
-use std::io;
+use std::thread::JoinHandle;
+use std::{io, thread};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Signal, getrlimit};
@@ -19,6 +20,12 @@ const OPEN_FILES_OF_A_SIDECAR: u64 = 3;
 const ADDRESS_SPACE: u64 = 256 << 20;
 /// Address space that compiling a component takes for each byte of it.
 const ADDRESS_SPACE_OF_A_BYTE: u64 = 16;
+
+/// Threads that a launch needs at once besides those that compile: two clocks of guests, the live lines, one that waits for
+/// a lock, an answer or a credential helper, one for signals, and the harness.
+const THREADS: usize = 6;
+/// The stack of a thread that does nothing.
+const SPARE_STACK: usize = 64 << 10;
 
 /// Says which limit an error of the operating system is about; `None` if it is about none.
 #[must_use]
@@ -87,12 +94,19 @@ pub fn no_thread(error: &io::Error) -> io::Error {
 }
 
 /// Refuses to begin what the limits cannot carry: with too few files or too little memory it would fail at a place that
-/// has nothing to do with it. `components` are the sizes of the sidecars' components, in bytes.
+/// has nothing to do with it. `components` are the sizes of the sidecars' components, in bytes, and `compiled` is how many
+/// of them are compiled at once.
 ///
 /// # Errors
 /// When a limit is too low; it names the limit and what is needed.
-pub fn check(sidecars: usize, components: u64) -> Result<(), Problem> {
+pub fn check(sidecars: usize, components: u64, compiled: usize) -> Result<(), Problem> {
     open_files(sidecars)?;
+    address_space(components)?;
+    threads(compiled)
+}
+
+/// As [`check`], for memory only.
+fn address_space(components: u64) -> Result<(), Problem> {
     let Some(limit) = getrlimit(Resource::As).current else { return Ok(()) };
     let needed = ADDRESS_SPACE.saturating_add(components.saturating_mul(ADDRESS_SPACE_OF_A_BYTE));
     if limit >= needed {
@@ -105,6 +119,45 @@ pub fn check(sidecars: usize, components: u64) -> Result<(), Problem> {
     );
     Err(Problem::error(Code::StateUnusable, message)
         .hint(format!("Run `ulimit -v {}` or `ulimit -v unlimited` first.", needed >> 10)))
+}
+
+/// As [`check`], for threads only.
+fn threads(compiled: usize) -> Result<(), Problem> {
+    let needed = THREADS.saturating_add(compiled);
+    SpareThreads::start(needed).map(drop).map_err(|error| {
+        let error = no_thread(&error);
+        reached(&format!("{error}, and a launch of these sidecars needs {needed} more"))
+    })
+}
+
+/// Threads that do nothing, and end when this is dropped: as long as they are there, the system has so many to give. No
+/// number tells it: several limits bound them, of which some are a user's or a container's and count others' threads too.
+pub struct SpareThreads(Vec<JoinHandle<()>>);
+
+impl SpareThreads {
+    /// Keeps as many as a launch needs besides those that compile.
+    ///
+    /// # Errors
+    /// When the system does not give them.
+    pub fn for_launch() -> io::Result<Self> {
+        Self::start(THREADS)
+    }
+
+    fn start(count: usize) -> io::Result<Self> {
+        let mut spare = Self(Vec::new());
+        for _ in 0..count {
+            let thread = thread::Builder::new().name("spare".to_owned()).stack_size(SPARE_STACK);
+            spare.0.push(thread.spawn(thread::park)?);
+        }
+        Ok(spare)
+    }
+}
+
+impl Drop for SpareThreads {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|spare| spare.thread().unpark());
+        self.0.drain(..).for_each(|spare| drop(spare.join()));
+    }
 }
 
 /// As [`check`], for files only.

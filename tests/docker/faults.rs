@@ -6,6 +6,7 @@
 mod crowds;
 mod folders;
 mod kills;
+mod other_user;
 mod outages;
 mod setup;
 mod signals;
