@@ -1,8 +1,13 @@
 //! A probe of one's own, from a file, on a real engine: what it may do to a launch, and what it may not.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
 use crate::support::events::{number, text};
 use crate::support::guest::{self, component, guest};
-use crate::support::{Events, Layer, Outcome, Scene, fixture_image};
+use crate::support::{Events, Layer, Outcome, Scene, Signal, fixture_image, wait_until};
 
 /// Launches a sidecar whose probe has this body, with these further lines under `[readiness]`.
 fn launch(scene: &Scene, body: &str, readiness: &str) -> (Outcome, Events) {
@@ -41,6 +46,58 @@ fn a_probe_that_never_answers_is_told_as_such_when_the_deadline_passes() {
     // What the end of the wait cuts short is no answer.
     assert_eq!(events.answers(), ["the probe did not answer within 500ms"]);
     assert!(outcome.stderr().contains("`limits.poll`"), "the limit is what to raise: {outcome}");
+}
+
+/// A sidecar with thirty probes that spin, each for a minute, and another with these lines about its server and readiness.
+/// Gives where the events go.
+fn define_beside_spinning(scene: &Scene, serving: &str, readiness: &str) -> PathBuf {
+    scene.define_in(Layer::User, "mine.wasm", component(&guest(guest::SPIN)));
+    let image = fixture_image();
+    let spins = "[[readiness]]\nprobe = \"./mine.wasm\"\ntimeout = \"10m\"\nlimits = { poll = \"60s\" }\n";
+    let spinning = format!("command = [\"wait\"]\n[interface]\nkind = \"none\"\n{}", spins.repeat(30));
+    let other = format!(
+        "command = {serving}\n[interface]\nkind = \"port\"\nport = 7000\n[readiness]\nprobe = \"tcp\"\n{readiness}\n"
+    );
+    for (stem, rest) in [("spinning", spinning), ("other", other)] {
+        scene.define(stem, &format!("lifecycle = \"shared\"\nimage = \"{image}\"\n{rest}"));
+    }
+    scene.path("events.jsonl")
+}
+
+/// What was told before the first of the spinning probes had answered.
+fn before_they_answered(scene: &Scene, events: &Events) -> Vec<Value> {
+    let spinning = scene.name("spinning");
+    let is_answer = |event: &&Value| event["event"] == "answered" && event["sidecar"] == *spinning;
+    let before = events.0.iter().take_while(|event| !is_answer(event));
+    before.filter(|event| event["sidecar"] == *scene.name("other")).cloned().collect()
+}
+
+#[test]
+fn probes_that_spin_keep_no_other_sidecar_from_its_verdict() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let late = "[\"serve\", \"--port\", \"7000\", \"--after\", \"1500\"]";
+    let path = define_beside_spinning(&scene, late, "timeout = \"50s\"");
+    let running = scene.farrier(["up", "--events"]).arg(&path).spawn();
+    wait_until("the other sidecar has a verdict", Duration::from_mins(2), || {
+        let events = Events::read(&path);
+        events.of("ready").len() + events.of("not-ready").len() > 0
+    });
+    running.signal(Signal::TERM);
+    running.wait().assert_code(143);
+    let events = Events::read(&path);
+    let told = before_they_answered(&scene, &events);
+    assert!(told.iter().any(|event| event["event"] == "ready"), "{events:#?}");
+}
+
+#[test]
+fn probes_that_spin_put_off_no_deadline_of_another_sidecar() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let path = define_beside_spinning(&scene, "[\"wait\"]", "timeout = \"3s\"");
+    // The end of this wait ends the others, long before the spinning probes' own time is up.
+    scene.farrier(["up", "--events"]).arg(&path).output().assert_code(125);
+    let events = Events::read(&path);
+    let told = before_they_answered(&scene, &events);
+    assert!(told.iter().any(|event| event["event"] == "not-ready"), "{events:#?}");
 }
 
 #[test]

@@ -142,6 +142,28 @@ fn a_script_that_fails_with_a_container_off_the_network_is_told_what_to_do() {
 }
 
 #[test]
+fn what_runs_such_a_script_makes_no_difference() {
+    let Some((scene, _)) = scene_with_mortal() else { return };
+    let name = scene.name("harness-nested");
+    let (script, makefile, op) = (scene.path("script"), scene.path("Makefile"), scene.path("op"));
+    let text = format!("docker run --rm --name {name} {} env\nexit 4\n", fixture_image());
+    std::fs::write(&script, text).expect("a script");
+    std::fs::write(&makefile, format!("test:\n\tsh {}\n", script.display())).expect("a makefile");
+    std::fs::write(&op, "shift 2\nexec \"$@\"\n").expect("a stand-in");
+    let [script, makefile, op] = [script, makefile, op].map(|path| path.display().to_string());
+    for (command, code) in [
+        (&["make", "--file", &makefile] as &[&str], 2),
+        (&["sh", &op, "run", "--", "sh", &script], 4),
+        (&["sh", &op, "run", "--", "make", "--file", &makefile], 2),
+        (&["sh", "-c", &format!("make --file {makefile}")], 2),
+    ] {
+        let outcome = scene.launch(command).output().assert_code(code);
+        assert_eq!(outcome.stderr().matches("warning[harness-shape]").count(), 1, "{command:?}: {outcome}");
+        assert!(outcome.stderr().contains(&format!("the container `{name}` of")), "{command:?}: {outcome}");
+    }
+}
+
+#[test]
 fn a_sidecar_that_the_harness_restarts_is_told_as_running_again() {
     let Some((scene, _)) = scene_with_mortal() else { return };
     let container = scene.container("db");
