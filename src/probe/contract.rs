@@ -13,7 +13,8 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::component::{InstancePre, Linker};
 
 use self::comparison::Comparison;
-use self::outside::{Functions, Outside, read, types_of};
+use self::outside::{Interface, Interfaces, types_of};
+pub use self::outside::{Outside, read};
 use super::capabilities::Capability;
 use super::component::ComponentFile;
 use super::guest::Guest;
@@ -105,44 +106,69 @@ pub fn spoken(exports: &[String]) -> Option<&'static Version> {
     named.find(|(_, interface)| *interface == CHECK).map(|(version, _)| version)
 }
 
-/// What a version has under this name, in any number of its track.
-fn offered<'o>(
-    name: &str,
-    of: impl Fn(&'static Outside) -> &'o std::collections::BTreeMap<String, Functions>,
-) -> Result<Option<(&'static Outside, &'o Functions)>, String> {
-    let Some((version, interface)) = named(name) else { return Ok(None) };
-    let outside = version.outside()?;
-    let functions = of(outside).get(&format!("{PACKAGE}{interface}@{}", version.number));
-    Ok(functions.map(|functions| (outside, functions)))
+/// The name of an interface of the contract or of WASI without its version, if that version is hosted.
+fn unversioned(name: &str) -> Option<&str> {
+    let is_hosted = named(name).is_some() || wasi::base::is_hosted(name);
+    is_hosted.then(|| name.split_once('@').map(|(name, _)| name)).flatten()
 }
 
-/// Compares the component's imports and exports with the contract's, function by function, and finds functions that it
-/// imports from WASI in vain. `imports` and `exports` are
-/// the names of its interfaces.
+/// What a version, or WASI, has under this name, in any number of its track.
+fn offered(
+    name: &str,
+    of: impl Fn(&'static Outside) -> &'static Interfaces,
+) -> Result<Option<(&'static Outside, &'static Interface)>, String> {
+    let Some(unversioned) = unversioned(name) else { return Ok(None) };
+    let (outside, number) = match named(name) {
+        Some((version, _)) => (version.outside()?, version.number),
+        None => (wasi::base::outside()?, wasi::base::VERSION),
+    };
+    let interface = of(outside).get(&format!("{unversioned}@{number}"));
+    Ok(interface.map(|interface| (outside, interface)))
+}
+
+/// Whether a component may import an interface of this name.
+#[must_use]
+pub fn offers(name: &str) -> bool {
+    offered(name, |outside| &outside.imports).is_ok_and(|offered| offered.is_some())
+}
+
+/// Who lacks what is not in the interface of this name.
+fn offering(name: &str) -> String {
+    match named(name) {
+        Some(_) => format!("farrier:probe@{CONTRACT}"),
+        None => format!("WASI {}", wasi::base::VERSION),
+    }
+}
+
+/// Compares the component's imports and exports with the contract's and WASI's, function by function. `imports` and
+/// `exports` are the names of its interfaces.
 ///
 /// # Errors
 /// The first difference, or why the bytes are not a valid component.
 pub fn compare(bytes: &[u8], imports: &[String], exports: &[String]) -> Result<(), String> {
-    let types = types_of(bytes)?;
-    wasi::base::compare(&types, imports)?;
-    let found = Outside::of_component(types, imports, exports);
+    let found = Outside::of_component(types_of(bytes)?, imports, exports);
     for (name, wanted) in &found.imports {
-        // An interface that the contract lacks is refused by its name, as one that no probe gets.
-        let Some((contract, offered)) = offered(name, |contract| &contract.imports)? else { continue };
-        for (function, wanted) in wanted {
-            let offered = offered.get(function).ok_or_else(|| {
-                format!(
-                    "it imports the function `{function}` of {name}, which farrier:probe@{CONTRACT} lacks"
-                )
+        // An interface that neither has is refused by its name, as one that no probe gets.
+        let Some((contract, offered)) = offered(name, |outside| &outside.imports)? else { continue };
+        if let Some(resource) = wanted.resources.difference(&offered.resources).next() {
+            return Err(format!(
+                "it imports the resource `{resource}` of {name}, which {} lacks",
+                offering(name)
+            ));
+        }
+        for (function, wanted) in &wanted.functions {
+            let offered = offered.functions.get(function).ok_or_else(|| {
+                format!("it imports the function `{function}` of {name}, which {} lacks", offering(name))
             })?;
             let compared = Comparison { contract, found: &found }.function(*offered, *wanted);
             compared.map_err(|why| format!("it imports `{function}` of {name} with another type: {why}"))?;
         }
     }
     for (name, offered_here) in &found.exports {
-        let Some((contract, wanted)) = offered(name, |contract| &contract.exports)? else { continue };
-        for (function, wanted) in wanted {
+        let Some((contract, wanted)) = offered(name, |outside| &outside.exports)? else { continue };
+        for (function, wanted) in &wanted.functions {
             let offered = offered_here
+                .functions
                 .get(function)
                 .ok_or_else(|| format!("its export {name} lacks the function `{function}`"))?;
             let compared = Comparison { contract, found: &found }.function(*wanted, *offered);

@@ -162,7 +162,7 @@ pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place
                 ),
             )),
         },
-        None if wasi::base::functions(import).is_some() => None,
+        None if wasi::base::has(import) => None,
         None => Some(not_offered(
             import,
             "Build it against farrier:probe@0.1.0 and WASI 0.2 (cli, clocks, filesystem, io, random, sockets) only."

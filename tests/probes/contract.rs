@@ -4,7 +4,7 @@
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
 use crate::support::events::text;
-use crate::support::guest::{self, component, guest};
+use crate::support::guest::{self, component, guest, with_imports};
 use crate::support::{Events, Image, Layer, Scene};
 use farrier::probe::component::CONTRACT;
 use sha2::{Digest, Sha256};
@@ -101,5 +101,47 @@ fn a_component_of_an_unknown_contract_is_refused_with_both_versions_named() {
         let told = scene.farrier(["validate"]).output().assert_code(2).stdout();
         assert!(told.contains(&format!("built for farrier:probe@{version}")), "{told}");
         assert!(told.contains("this farrier hosts 0.1.0"), "{told}");
+    }
+}
+
+#[test]
+fn an_import_of_wasi_with_another_type_is_found_without_an_engine() {
+    for (import, told) in [
+        ("random/random@0.2.0\" (instance (export \"get-random-u64\" (func (result u64))))", None),
+        (
+            "random/random@0.2.0\" (instance (export \"get-random-u64\" (func (result u32))))",
+            Some(
+                "it imports `get-random-u64` of wasi:random/random@0.2.0 with another type: result: `u32` in place of",
+            ),
+        ),
+        (
+            "cli/environment@0.2.3\" (instance (export \"get-environment\" (func (result (list (tuple string))))))",
+            Some("it imports `get-environment` of wasi:cli/environment@0.2.3 with another type"),
+        ),
+        (
+            "io/poll@0.2.0\" (instance (export \"poller\" (type (sub resource))))",
+            Some("it imports the resource `poller` of wasi:io/poll@0.2.0, which WASI 0.2.12 lacks"),
+        ),
+        (
+            "io/poll@0.2.0\" (instance (export \"pollable\" (type $p (sub resource))) \
+             (export \"[method]pollable.ready\" (func (param \"self\" (borrow $p)) (result bool))))",
+            None,
+        ),
+        (
+            "io/streams@0.2.0\" (instance (export \"pollable\" (type $p (sub resource))) \
+             (export \"input-stream\" (type $i (sub resource))) \
+             (export \"[method]input-stream.subscribe\" (func (param \"self\" (borrow $i)) (result (own $p)))))",
+            Some("a resource in place of a resource"),
+        ),
+    ] {
+        let scene = Scene::new();
+        let text = with_imports(&format!("(import \"wasi:{import})"), guest::READY, "");
+        scene.define_in(Layer::User, "mine.wasm", component(&text));
+        scene.define(
+            "db",
+            "lifecycle = \"shared\"\nimage = \"x\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"./mine.wasm\"\n",
+        );
+        let outcome = scene.farrier(["validate"]).output().assert_code(if told.is_some() { 2 } else { 0 });
+        assert!(outcome.stdout().contains(told.unwrap_or(" 0 errors")), "{import}: {outcome}");
     }
 }

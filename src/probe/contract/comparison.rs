@@ -81,6 +81,15 @@ impl Comparison<'_> {
                 let found: Vec<_> = found.iter().map(|name| (name.as_str(), None)).collect();
                 self.named("case", &wanted, &found)
             }
+            (Defined::Flags(wanted), Defined::Flags(found)) => {
+                let wanted: Vec<_> = wanted.iter().map(|name| (name.as_str(), None)).collect();
+                let found: Vec<_> = found.iter().map(|name| (name.as_str(), None)).collect();
+                self.named("flag", &wanted, &found)
+            }
+            (Defined::Tuple(wanted), Defined::Tuple(found)) if wanted.types.len() == found.types.len() => {
+                let mut parts = wanted.types.iter().zip(&found.types);
+                parts.try_for_each(|(wanted, found)| self.value(wanted, found))
+            }
             (Defined::List { element: wanted, .. }, Defined::List { element: found, .. })
             | (Defined::Option { ty: wanted, .. }, Defined::Option { ty: found, .. }) => {
                 self.value(wanted, found)
@@ -100,7 +109,7 @@ impl Comparison<'_> {
             {
                 Ok(())
             }
-            // The contract has no other kind of type.
+            // Neither the contract nor WASI has another kind of type.
             _ => differs(),
         }
     }

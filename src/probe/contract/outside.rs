@@ -1,6 +1,6 @@
 //! A component from outside, as types: what its imports and exports are, without compiling anything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use wasmparser::component_types::{
     ComponentAnyTypeId, ComponentEntityType, ComponentFuncTypeId, ComponentItem, ResourceId,
@@ -8,7 +8,7 @@ use wasmparser::component_types::{
 use wasmparser::types::Types;
 use wasmparser::{Parser, ValidPayload, Validator, WasmFeatures};
 
-use super::named;
+use super::unversioned;
 
 /// What the engine compiles, as `engines` configures it.
 fn features() -> WasmFeatures {
@@ -37,23 +37,32 @@ pub fn types_of(bytes: &[u8]) -> Result<Types, String> {
     types.ok_or_else(|| "it has no end".to_owned())
 }
 
-/// The functions of an interface, by name.
-pub type Functions = BTreeMap<String, ComponentFuncTypeId>;
+/// What an interface has, by name.
+#[derive(Default)]
+pub struct Interface {
+    /// Its functions, methods among them.
+    pub functions: BTreeMap<String, ComponentFuncTypeId>,
+    /// Its resources, those of other interfaces that it uses among them.
+    pub resources: BTreeSet<String>,
+}
 
-/// A component from outside: its functions of this contract, by the full name of their interface.
+/// Interfaces by their full names.
+pub type Interfaces = BTreeMap<String, Interface>;
+
+/// A component from outside: its interfaces of the contract and of WASI.
 pub struct Outside {
     /// All types.
     pub types: Types,
-    /// Imported functions.
-    pub imports: BTreeMap<String, Functions>,
-    /// Exported functions.
-    pub exports: BTreeMap<String, Functions>,
+    /// Imported interfaces.
+    pub imports: Interfaces,
+    /// Exported interfaces.
+    pub exports: Interfaces,
     /// Resources by the interface and name that they have.
     pub resources: HashMap<ResourceId, String>,
 }
 
 impl Outside {
-    /// Of a component with these imports and exports.
+    /// Of a component with these imports and exports, in its own order.
     pub fn of_component(types: Types, imports: &[String], exports: &[String]) -> Self {
         let item = |found: Option<&ComponentItem>, name: &String| Some((name.clone(), found?.ty));
         let imports = imports.iter().filter_map(|name| item(types.component_item_for_import(name), name));
@@ -70,41 +79,44 @@ impl Outside {
         let mut outside =
             Self { types, imports: BTreeMap::new(), exports: BTreeMap::new(), resources: HashMap::new() };
         for (name, item) in imports {
-            let functions = outside.functions(&name, item);
-            outside.imports.insert(name, functions);
+            let interface = outside.interface(&name, item);
+            outside.imports.insert(name, interface);
         }
         for (name, item) in exports {
-            let functions = outside.functions(&name, item);
-            outside.exports.insert(name, functions);
+            let interface = outside.interface(&name, item);
+            outside.exports.insert(name, interface);
         }
         outside
     }
 
-    /// The functions of an instance of this contract; its resources are noted.
-    fn functions(&mut self, name: &str, item: ComponentEntityType) -> Functions {
-        let mut functions = Functions::new();
-        let (Some((_, interface)), ComponentEntityType::Instance(id)) = (named(name), item) else {
-            return functions;
+    /// What an instance has; its resources are noted.
+    fn interface(&mut self, name: &str, item: ComponentEntityType) -> Interface {
+        let mut found = Interface::default();
+        let (Some(interface), ComponentEntityType::Instance(id)) = (unversioned(name), item) else {
+            return found;
         };
         for (name, item) in &self.types[id].exports {
             match item.ty {
                 ComponentEntityType::Func(id) => {
-                    functions.insert(name.clone(), id);
+                    found.functions.insert(name.clone(), id);
                 }
                 ComponentEntityType::Type { created: ComponentAnyTypeId::Resource(resource), .. } => {
-                    self.resources.insert(resource.resource(), format!("{interface}/{name}"));
+                    found.resources.insert(name.clone());
+                    // Interfaces that use it come after the one that has it.
+                    let name = || format!("{interface}/{name}");
+                    self.resources.entry(resource.resource()).or_insert_with(name);
                 }
                 _ => {}
             }
         }
-        functions
+        found
     }
 }
 
 /// Reads a contract's text as a component's type, so that both sides have one form.
 pub fn read(text: &str, name: &str) -> Result<Outside, String> {
     let mut resolve = wit_parser::Resolve::default();
-    let encoded = resolve.push_source("probe.wit", text).and_then(|id| wit_component::encode(&resolve, id));
+    let encoded = resolve.push_source("package.wit", text).and_then(|id| wit_component::encode(&resolve, id));
     let types = types_of(&encoded.map_err(|error| error.to_string())?)?;
     let (imports, exports) =
         world(&types, name).ok_or_else(|| format!("the contract has no world `{name}`"))?;
