@@ -3,6 +3,7 @@
 //! Everything is read before anybody is asked, so that the question can show it, and a checkout may hold anything: each
 //! file and folder has a limit of its own, and all of them together have this one.
 
+use std::io::{self, Read};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -61,8 +62,18 @@ impl ReadingBudget {
         self.take(0, 1)
     }
 
+    /// Reads a file that was taken, as long as there is time: one may come from a file system that a program makes up,
+    /// byte by byte. A single read that never ends cannot be given up, because the kernel lets no process end during it.
+    pub fn timed<'b, R: Read + 'b>(&'b self, file: R) -> impl Read + use<'b, R> {
+        Timed { budget: self, file }
+    }
+
+    fn has_time(&self) -> bool {
+        self.begun.get_or_init(Instant::now).elapsed() < self.time
+    }
+
     fn take(&self, bytes: u64, entries: u64) -> Result<(), Exceeded> {
-        let has_time = self.begun.get_or_init(Instant::now).elapsed() < self.time;
+        let has_time = self.has_time();
         let is_left = |left: &AtomicU64, taken: u64| {
             let order = Ordering::Relaxed;
             left.fetch_update(order, order, |left| left.checked_sub(taken)).is_ok()
@@ -73,6 +84,26 @@ impl ReadingBudget {
         // What comes later is not read either, however small: what was left out is not a matter of order.
         self.entries.store(0, Ordering::Relaxed);
         Err(Exceeded)
+    }
+}
+
+/// A file that is read within the time of a budget.
+struct Timed<'b, R> {
+    budget: &'b ReadingBudget,
+    file: R,
+}
+
+impl<R: Read> Read for Timed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.budget.has_time() { self.file.read(buffer) } else { Err(io::Error::other(Exceeded)) }
+    }
+}
+
+impl Exceeded {
+    /// Whether an error of reading is this one.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
     }
 }
 
@@ -93,6 +124,29 @@ pub fn tell_once(problems: &mut Vec<Problem>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file that never ends, and after whose first bytes the time is over.
+    struct Endless<'b>(&'b ReadingBudget);
+
+    impl Read for Endless<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            while self.0.has_time() {
+                std::thread::yield_now();
+            }
+            buffer.fill(b'#');
+            Ok(buffer.len().min(1))
+        }
+    }
+
+    #[test]
+    fn a_file_that_comes_byte_by_byte_is_not_read_to_its_end() {
+        let budget = ReadingBudget::of(1 << 20, 1, Duration::from_millis(20));
+        assert_eq!(budget.take_file(1 << 20), Ok(()));
+        let mut bytes = Vec::new();
+        let error = budget.timed(Endless(&budget)).read_to_end(&mut bytes).expect_err("it never ends");
+        assert_eq!((Exceeded::of(&error), bytes.as_slice()), (Some(Exceeded), &b"#"[..]));
+        assert_eq!(Exceeded::of(&io::Error::other("another one")), None);
+    }
 
     #[test]
     fn each_limit_ends_reading_for_good() {

@@ -10,7 +10,7 @@ use cap_std::fs::Dir;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::ReadingBudget;
+use super::{Exceeded, ReadingBudget};
 use crate::report::error::{Code, Place, Problem, Source};
 use crate::report::shell::chmod;
 use crate::system::process_limits;
@@ -47,7 +47,8 @@ pub fn read(path: &Path, access: &Access, budget: &ReadingBudget) -> Result<Arc<
     let (file, metadata) = open(path, access)?;
     check_kind(path, &metadata)?;
     let size = metadata.len().min(MAX_BYTES + 1);
-    budget.take_file(size).map_err(|exceeded| Problem::from(exceeded).at(Place::file(path)))?;
+    let exceeds = |exceeded| Problem::from(exceeded).at(Place::file(path));
+    budget.take_file(size).map_err(exceeds)?;
     if matches!(access, Access::Trusted) && metadata.mode() & OTHERS_WRITE != 0 {
         return Err(Problem::error(
             Code::LayerUnusable,
@@ -57,7 +58,8 @@ pub fn read(path: &Path, access: &Access, budget: &ReadingBudget) -> Result<Arc<
         .hint(format!("Run `{}` after checking what it says.", chmod("o-w", path))));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    let read = budget.timed(file).take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Exceeded::of(&error).map_or_else(|| unreadable(path, &error), exceeds))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(problem(path, "the file is larger than 1 MiB, which no definition needs")
             .hint("Move what is not a definition out of this folder."));

@@ -13,7 +13,7 @@ use super::catalogue::is_built_in;
 use super::complexity::{Complexity, TooComplex};
 use super::contract::{self, PACKAGE};
 use super::limits::COMPONENT_BYTES;
-use crate::definition::Exceeded;
+use crate::definition::{Exceeded, ReadingBudget};
 use crate::system::digest::sha256_hex;
 
 pub use super::contract::CONTRACT;
@@ -100,15 +100,17 @@ impl ComponentFile {
     /// # Errors
     /// When it was not, or is not a component that exports `check` of a contract that is hosted here.
     pub fn from_file(opened: std::io::Result<File>) -> Result<Self, ComponentError> {
-        Self::pinned(opened, None)
+        Self::parse(read_bounded(opened, &ReadingBudget::default())?)
     }
 
-    /// Reads like [`Self::from_file`]. Bytes with another digest than the pin are not parsed.
+    /// Reads like [`Self::from_file`], within the time of a budget from which the file was taken. Bytes with another digest
+    /// than the pin are not parsed.
     ///
     /// # Errors
-    /// When they are not the pinned ones, or not a component that exports `check` of a contract that is hosted here.
-    pub fn pinned(opened: std::io::Result<File>, pin: Option<&str>) -> Result<Self, ComponentError> {
-        let bytes = read_bounded(opened)?;
+    /// When they are not the pinned ones, or not a component that exports `check` of a contract that is hosted here, or the
+    /// time is over.
+    pub fn pinned(file: File, pin: Option<&str>, budget: &ReadingBudget) -> Result<Self, ComponentError> {
+        let bytes = read_bounded(Ok(file), budget)?;
         if let Some(pin) = pin {
             let found = sha256_hex(&bytes);
             if found != pin {
@@ -167,8 +169,11 @@ impl ComponentFile {
 }
 
 /// The bytes of a regular file, at most [`COMPONENT_BYTES`].
-fn read_bounded(opened: std::io::Result<File>) -> Result<Vec<u8>, ComponentError> {
-    let unreadable = |error: std::io::Error| ComponentError::Unreadable(error.to_string());
+fn read_bounded(opened: std::io::Result<File>, budget: &ReadingBudget) -> Result<Vec<u8>, ComponentError> {
+    let unreadable = |error: std::io::Error| match Exceeded::of(&error) {
+        Some(exceeded) => exceeded.into(),
+        None => ComponentError::Unreadable(error.to_string()),
+    };
     let file = opened.map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?;
     if !found.is_file() {
@@ -178,7 +183,7 @@ fn read_bounded(opened: std::io::Result<File>) -> Result<Vec<u8>, ComponentError
         return Err(ComponentError::TooLarge);
     }
     let mut bytes = Vec::new();
-    file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    budget.timed(file).take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }
 

@@ -53,7 +53,7 @@ impl ComponentReader {
         }
         // A larger file is refused without being read.
         self.budget.take_file(found.len().min(COMPONENT_BYTES))?;
-        let read = Arc::new(ComponentFile::pinned(Ok(file), pin)?);
+        let read = Arc::new(ComponentFile::pinned(file, pin, &self.budget)?);
         self.known().insert(identity, Arc::clone(&read));
         Ok(read)
     }

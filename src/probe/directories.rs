@@ -145,7 +145,10 @@ impl Reading<'_> {
         }
         self.budget.take_file(found.len().min(self.bytes_left + 1))?;
         let mut bytes = Vec::new();
-        file.take(self.bytes_left + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        let read = self.budget.timed(file).take(self.bytes_left + 1).read_to_end(&mut bytes);
+        read.map_err(|error| {
+            Exceeded::of(&error).map_or_else(|| unreadable(error), DirectoryError::Exceeded)
+        })?;
         self.bytes_left = self.bytes_left.checked_sub(bytes.len() as u64).ok_or(DirectoryError::TooLarge)?;
         Ok(bytes)
     }
