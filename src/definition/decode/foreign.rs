@@ -420,10 +420,17 @@ fn table(path: &str) -> &'static [Words] {
     }
 }
 
-/// What to do about a key of the table at a path, where it is such a word.
+/// What to do about a key of the table at a path, where it is such a word. A key behind a table's header belongs to that
+/// table in TOML, however it was meant, so words of the definition itself count in its tables too.
 pub fn advice(path: &str, key: &str) -> Option<&'static str> {
     let key = plain(key);
-    table(path).iter().find(|group| group.spellings.contains(&key.as_str())).map(|group| group.hint)
+    let of = |words: &'static [Words]| {
+        words.iter().find(|group| group.spellings.contains(&key.as_str())).map(|group| group.hint)
+    };
+    let is_table =
+        ["interface", "resources"].contains(&path) || (path.starts_with("readiness") && !path.contains('.'));
+    // Conditions and limits may be named as a note.
+    of(table(path)).or_else(|| of(TOP).filter(|_| is_table && key != "name"))
 }
 
 /// Whether the value of such a word asks for what farrier does anyway.
@@ -469,6 +476,10 @@ mod tests {
             ("", "network_disabled", "networks"),
             ("", "ports", "interface.port"),
             ("interface", "containerPort", "interface.port"),
+            ("interface", "user", "USER"),
+            ("interface", "readOnly", "writable"),
+            ("resources", "cap_drop", "docker run"),
+            ("readiness[1]", "privileged", "docker run"),
             ("resources", "cpus", "only limit"),
             ("readiness", "httpGet", "http"),
             ("readiness[1]", "retries", "timeout"),
@@ -477,9 +488,13 @@ mod tests {
         ] {
             assert!(advice(path, key).is_some_and(|found| found.contains(hint)), "{path}.{key}");
         }
-        for (path, key) in
-            [("", "x-note"), ("", "comment"), ("interface", "user"), ("readiness.settings", "user")]
-        {
+        for (path, key) in [
+            ("", "x-note"),
+            ("", "comment"),
+            ("interface", "comment"),
+            ("readiness", "name"),
+            ("readiness.settings", "user"),
+        ] {
             assert_eq!(advice(path, key), None, "{path}.{key}");
         }
     }

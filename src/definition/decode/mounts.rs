@@ -29,6 +29,14 @@ pub fn decode(table: Table<'_>, places: &mut BTreeMap<String, Place>, reader: &m
     let Some(node) = table.get("mounts") else {
         return Vec::new();
     };
+    // The long form of compose.
+    if let Value::List(items) = &node.value
+        && let Some((index, item)) =
+            items.iter().enumerate().find(|(_, item)| matches!(item.value, Value::Table(_)))
+    {
+        reader.wrong(&format!("mounts[{index}]"), "a string", item, GRAMMAR);
+        return Vec::new();
+    }
     let Some(texts) = reader.strings(node, "mounts") else {
         return Vec::new();
     };

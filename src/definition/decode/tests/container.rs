@@ -39,6 +39,7 @@ fn fields_of_the_top() {
             ("mounts = ['/etc:/etc']", Invalid, 1, 11, "docker-socket"),
             ("mounts = ['docker-socket', 'workspace:/var/run']", Invalid, 1, 28, "docker-socket"),
             ("mounts = [5]", Invalid, 1, 11, "quotes"),
+            ("mounts = [{ type = 'bind' }]", Invalid, 1, 11, "docker-socket"),
             ("resources = 5", Invalid, 1, 13, "memory"),
             ("resources.memory = '1x'", Invalid, 1, 20, "512MiB"),
             ("resources.memory = true", Invalid, 1, 20, "512MiB"),
