@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use crate::support::Scene;
-use crate::support::console::{Shown, console_blocks, quickstart_lock, shell, without_blank_lines};
+use crate::support::console::{QuickStart, Shown, console_blocks, shell, without_blank_lines};
 use crate::support::skipping::{REQUIRE_WASM, skip_unless_required};
 
 const GUIDE: &str = include_str!("../../docs/writing-a-probe.md");
@@ -79,7 +79,7 @@ fn what_the_guide_says_is_what_a_reader_sees() {
         skip_unless_required(REQUIRE_WASM, &why);
         return;
     }
-    let _lock = quickstart_lock();
+    let _quickstart = QuickStart::absent(&scene);
     shell(&scene, "cargo run --quiet --example quickstart").output().assert_code(0);
     let _container = Container::new();
 

@@ -1,17 +1,15 @@
 //! The console blocks of README.md, executed in their order as a reader would type them.
 
 use crate::support::Scene;
-use crate::support::console::{Shown, console_blocks, quickstart_lock, shell, without_blank_lines};
+use crate::support::console::{QuickStart, Shown, console_blocks, shell, without_blank_lines};
 
 #[test]
 fn every_console_block_does_what_it_shows() {
     let Some(scene) = Scene::with_docker() else { return };
-    let _lock = quickstart_lock();
+    let _quickstart = QuickStart::absent(&scene);
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README");
     let blocks = console_blocks(&readme);
     assert!(blocks.len() >= 4, "the README has console blocks: {blocks:?}");
-    let clean = "cargo run --quiet --example quickstart -- --clean";
-    shell(&scene, clean).output().assert_code(0);
     for Shown { command, output } in &blocks {
         let outcome = shell(&scene, command).output();
         let context = format!("$ {command}\n{}", outcome.stderr());
@@ -25,5 +23,4 @@ fn every_console_block_does_what_it_shows() {
             panic!("{context}\n{difference}");
         }
     }
-    shell(&scene, clean).output().assert_code(0);
 }

@@ -30,6 +30,19 @@ pub fn clean(token: &str, label: &str, root: &Path, networks: &BTreeSet<String>,
     remove(&["volume", "rm", "--force"], volumes);
     remove(&["network", "rm"], networks);
     remove(&["image", "rm", "--force"], images.to_vec());
+    // Those that lost their tag to a newer image.
+    remove(&["image", "rm", "--force"], list(&["image", "ls", "--quiet", "--filter", &label]));
+    remove_locks(token);
+}
+
+/// A launch that was killed leaves its lock files to the next launch of the sidecar, which a scene may never make.
+fn remove_locks(token: &str) {
+    for entry in std::fs::read_dir(farrier::system::lock::folder()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("farrier-") && name.contains(token) {
+            drop(std::fs::remove_file(entry.path()));
+        }
+    }
 }
 
 /// The containers whose definitions lie below a folder.

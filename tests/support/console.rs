@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use super::engine::build_directory;
-use super::{Run, Scene, fixture};
+use super::engine::{build_directory, fixture_image};
+use super::launching::idler;
+use super::{Layer, Run, Scene, fixture};
 
 /// One command, and what is shown of its standard output, without blank lines.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,9 +65,37 @@ pub fn shell(scene: &Scene, script: &str) -> Run {
     run
 }
 
-/// Held by the test whose document uses what the quick start makes: its names are the same for all.
-pub fn quickstart_lock() -> File {
-    fixture::lock(build_directory(), "quickstart").unwrap_or_else(|trouble| panic!("{trouble}"))
+/// Where a document uses what the quick start makes, whose names are the same for everybody: nobody else does
+/// meanwhile, and nothing of it is there before and after.
+pub struct QuickStart<'a> {
+    scene: &'a Scene,
+    _lock: File,
+}
+
+impl<'a> QuickStart<'a> {
+    pub fn absent(scene: &'a Scene) -> Self {
+        let lock =
+            fixture::lock(build_directory(), "quickstart").unwrap_or_else(|trouble| panic!("{trouble}"));
+        // Cleaning removes the network that all launches share if nothing is on it, which would be a surprise to tests
+        // that are about to use it.
+        let stays = idler(&fixture_image(), "command = [\"wait\"]");
+        scene.define_in(Layer::Org, &format!("{}.toml", scene.name("stays")), stays);
+        let folder = scene.layer(Layer::Org);
+        scene.farrier(["up", "--org-dir"]).arg(folder).output().assert_code(0);
+        let absent = Self { scene, _lock: lock };
+        absent.clean().output().assert_code(0);
+        absent
+    }
+
+    fn clean(&self) -> Run {
+        shell(self.scene, "cargo run --quiet --example quickstart -- --clean")
+    }
+}
+
+impl Drop for QuickStart<'_> {
+    fn drop(&mut self) {
+        drop(self.clean().output());
+    }
 }
 
 /// Documents may leave blank lines out.

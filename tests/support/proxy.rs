@@ -258,7 +258,10 @@ fn pass_requests(shared: &Arc<Shared>, mut client: UnixStream, mut upstream: Uni
         match trouble {
             None => {}
             Some(Trouble::HoldBefore) => hold(shared),
-            Some(Trouble::Hang) => hang(&mut client),
+            Some(Trouble::Hang) => {
+                hang(&mut client);
+                return both(&client, &upstream);
+            }
             Some(Trouble::Late(delay)) => pause(delay),
             Some(Trouble::Drop) => return client.shutdown(Shutdown::Both),
             Some(Trouble::Answer(text)) => {

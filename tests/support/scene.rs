@@ -206,9 +206,9 @@ impl Drop for Scene {
 /// Of one length, so that no token is a part of another.
 fn token() -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed) & 0xff;
-    let random = RandomState::new().hash_one(count) & 0xffff;
-    format!("t{:06x}{count:02x}{random:04x}", std::process::id() & 0x00ff_ffff)
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed) & 0xfff;
+    let random = RandomState::new().hash_one(count) & 0xfff;
+    format!("t{:06x}{count:03x}{random:03x}", std::process::id() & 0x00ff_ffff)
 }
 
 fn create(directory: &Path) {
