@@ -2,13 +2,10 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
-use std::time::Duration;
-
 use crate::support::guest::{self, component, guest};
-use crate::support::{Events, Image, Layer, Outcome, Scene, docker, fixture_image, wait_until};
+use crate::support::{Events, Image, Layer, Outcome, PATIENT, Scene, docker, fixture_image, wait_until};
 use serde_json::Value;
 
-const PATIENT: Duration = Duration::from_mins(1);
 const PORT: &str = "[interface]\nkind = \"port\"\nport = 7000\n";
 const NO_PORT: &str = "[interface]\nkind = \"none\"\n";
 

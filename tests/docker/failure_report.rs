@@ -2,22 +2,10 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
-use std::time::Duration;
-
 use crate::support::events::number;
 use crate::support::launching::idler;
-use crate::support::{Events, Image, Outcome, Scene, docker, fixture_image, wait_until};
+use crate::support::{Image, PATIENT, Scene, docker, fixture_image, wait_until};
 use serde_json::{Value, json};
-
-const PATIENT: Duration = Duration::from_mins(1);
-
-fn read(scene: &Scene) -> Events {
-    Events::read(&scene.path("events.jsonl"))
-}
-
-fn up(scene: &Scene) -> Outcome {
-    scene.farrier(["up", "--events"]).arg(scene.path("events.jsonl")).output().assert_code(125)
-}
 
 #[test]
 fn every_part_of_the_evidence_is_there() {
@@ -33,8 +21,8 @@ fn every_part_of_the_evidence_is_there() {
         &format!("lifecycle = \"shared\"\nimage = \"{image}\"\n{serve}\n{interface}{readiness}"),
     );
     scene.define("other", &idler(&fixture_image(), "command = [\"wait\"]"));
-    let outcome = up(&scene);
-    let events = read(&scene);
+    let outcome = scene.up().output().assert_code(125);
+    let events = scene.told();
     let told = events.one("not-ready");
     assert_eq!(told["sidecar"], scene.name("db"));
     assert_eq!(told["container"], scene.container("db"));
@@ -87,8 +75,8 @@ fn however_much_it_wrote_the_report_is_short() {
         fixture_image()
     );
     scene.define("db", &definition);
-    let outcome = up(&scene);
-    let told = read(&scene).one("not-ready").to_string();
+    let outcome = scene.up().output().assert_code(125);
+    let told = scene.told().one("not-ready").to_string();
     assert!(outcome.stderr().contains("bytes)"), "what was cut is said");
     assert!(told.len() < 100_000, "{} bytes of JSON", told.len());
     assert!(outcome.stderr().len() < 100_000, "{} bytes of text", outcome.stderr().len());
@@ -106,10 +94,10 @@ fn the_signal_that_ended_it_is_named() {
         &format!("lifecycle = \"shared\"\nimage = \"{image}\"\n{serve}\n[interface]\nkind = \"port\"\nport = 7000\n"),
     );
     let running = scene.farrier(["up", "--events"]).arg(scene.path("events.jsonl")).spawn();
-    wait_until("it was asked", PATIENT, || !read(&scene).of("answered").is_empty());
+    wait_until("it was asked", PATIENT, || !scene.told().of("answered").is_empty());
     docker(["kill", &scene.container("db")]);
     let outcome = running.wait().assert_code(125);
-    let events = read(&scene);
+    let events = scene.told();
     let state = &events.one("not-ready")["state"];
     assert_eq!((&state["exit_code"], &state["signal"]), (&json!(137), &json!("SIGKILL")), "{outcome}");
     assert!(outcome.stderr().contains("exit code 137 (SIGKILL)"), "{outcome}");

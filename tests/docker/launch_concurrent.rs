@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use crate::support::engine::{container_id, container_logs, inspect, is_running};
 use crate::support::launching::{assert_answered, codes, decisions, identity, server};
-use crate::support::{Run, Running, Scene, Signal, docker, fixture_image, wait_until};
-
-/// How long anything may take that is waited for.
-const PATIENT: Duration = Duration::from_mins(1);
+use crate::support::{PATIENT, Run, Running, Scene, Signal, docker, fixture_image, wait_until};
 
 /// Starts a launch whose harness stays until its input is closed.
 fn hold(scene: &Scene, network: &str) -> Running {

@@ -5,14 +5,12 @@ mod signals;
 mod watch;
 
 use std::os::unix::process::ExitStatusExt;
-use std::time::Duration;
 
 use crate::support::engine::{container_id, is_running};
 use crate::support::launching::{assert_answered, identity, server, server_ready};
-use crate::support::{Run, Running, Scene, Signal, docker, fixture_image, fixture_program, wait_until};
-
-/// How long anything may take that is waited for.
-const PATIENT: Duration = Duration::from_mins(1);
+use crate::support::{
+    PATIENT, Run, Running, Scene, Signal, docker, fixture_image, fixture_program, wait_until,
+};
 
 /// A scene with a server `db`, and the fixture on this host.
 fn scene_with_server() -> Option<(Scene, String)> {

@@ -2,14 +2,10 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use crate::support::engine::{container_id, inspect};
 use crate::support::launching::{assert_answered, identity, server};
-use crate::support::{Image, Scene, docker, fixture_image, fixture_program, wait_until};
-
-/// How long a container may take to do what it was told.
-const PATIENT: Duration = Duration::from_mins(1);
+use crate::support::{Image, PATIENT, Scene, docker, fixture_image, fixture_program, wait_until};
 
 /// A scene whose user layer defines the server `db`.
 fn with_server() -> Option<Scene> {

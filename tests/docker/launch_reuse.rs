@@ -2,14 +2,9 @@
 
 mod stopping;
 
-use std::time::Duration;
-
 use crate::support::engine::{container_id, inspect, is_running};
 use crate::support::launching::{assert_answered, identity, idler, planned, server, server_ready};
-use crate::support::{Image, Scene, docker, fixture_image, wait_until};
-
-/// How long a container may take to do what it was told.
-const PATIENT: Duration = Duration::from_mins(1);
+use crate::support::{Image, PATIENT, Scene, docker, fixture_image, wait_until};
 
 /// A scene with a server `db` on a network, launched once. Gives the network.
 fn launched(scene: &Scene, top: &str) -> String {

@@ -3,13 +3,11 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::engine::{container_logs, inspect};
 use crate::support::events::{number, text};
-use crate::support::{Events, Image, Outcome, Run, Scene, docker, wait_until};
-
-const PATIENT: Duration = Duration::from_mins(1);
+use crate::support::{Image, PATIENT, Scene, docker, wait_until};
 
 fn define(scene: &Scene, stem: &str, image: &Image, command: &str, timeout: &str) {
     let (image, command): (String, Vec<&str>) = (scene.image(image), command.split(' ').collect());
@@ -23,21 +21,6 @@ fn define(scene: &Scene, stem: &str, image: &Image, command: &str, timeout: &str
     );
 }
 
-fn up(scene: &Scene) -> Run {
-    scene.farrier(["up", "--events"]).arg(scene.path("events.jsonl"))
-}
-
-fn read(scene: &Scene) -> Events {
-    Events::read(&scene.path("events.jsonl"))
-}
-
-fn fails(scene: &Scene, outcome: Outcome, code: &str) -> (Outcome, Events) {
-    let outcome = outcome.assert_code(125);
-    let events = read(scene);
-    assert_eq!(events.one("not-ready")["code"], code, "{outcome}");
-    (outcome, events)
-}
-
 #[test]
 fn a_test_with_an_interval_of_30_s_is_run_at_once_in_exec_and_in_shell_form() {
     let Some(scene) = Scene::with_docker() else { return };
@@ -48,13 +31,13 @@ fn a_test_with_an_interval_of_30_s_is_run_at_once_in_exec_and_in_shell_form() {
         define(&scene, stem, image, "serve --port 7000 --after 1500", "60s");
     }
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
-    up(&scene).output().assert_code(0);
+    scene.up().output().assert_code(0);
     for (stem, _) in images {
         let health = inspect(&scene.container(stem), "{{.State.Health.Status}}");
         assert_eq!(health.as_deref(), Some("starting"), "{stem}: the engine has not tested it yet");
         let log = container_logs(&scene.container(stem));
         let accepting: f64 = log.trim().rsplit(' ').next().unwrap_or_default().parse().expect("Unix time");
-        let events = read(&scene);
+        let events = scene.told();
         let ready = begun + number(&events.about("ready", &scene.name(stem))["at_ms"]) / 1000.0;
         let behind = ready - accepting;
         assert!(behind >= -1.0, "{stem}: ready {behind} s after the server");
@@ -74,7 +57,7 @@ fn the_test_runs_as_the_engine_would_run_it() {
         .change("ENV SWARMFORGE_TONG_SELF_PORT=7000")
         .change("HEALTHCHECK --interval=30s CMD [\"/fixture\", \"ask-env\", \"SELF\"]");
     define(&scene, "env", &image, "serve --port 7000", "60s");
-    up(&scene).output().assert_code(0);
+    scene.up().output().assert_code(0);
     let user = scene.container("user");
     // `docker cp` keeps the numbers of the owner in its archive.
     let tar = std::process::Command::new("docker").args(["cp", &format!("{user}:/tmp/tested"), "-"]).output();
@@ -91,7 +74,7 @@ fn a_failing_test_counts_only_when_the_engine_says_so_and_then_at_once() {
         "HEALTHCHECK --interval=2s --retries=2 CMD [\"/fixture\", \"crash\", \"disk on fire\", \"5\"]",
     );
     define(&scene, "db", &image, "serve --port 7000", "60s");
-    let (outcome, events) = fails(&scene, up(&scene).output(), "sidecar-unhealthy");
+    let (outcome, events) = scene.assert_not_ready(scene.up().output(), "sidecar-unhealthy");
     let told = events.one("not-ready");
     let waited = number(&told["waited_ms"]);
     assert!(waited >= 3_500.0, "{told:#}");
@@ -108,7 +91,7 @@ fn an_image_without_a_test_fails_at_once_with_the_way_out() {
     {
         let Some(scene) = Scene::with_docker() else { return };
         define(&scene, stem, &image, "serve --port 7000", "60s");
-        let (_, events) = fails(&scene, up(&scene).output(), "probe-failed");
+        let (_, events) = scene.assert_not_ready(scene.up().output(), "probe-failed");
         let told = events.one("not-ready");
         assert!(number(&told["waited_ms"]) < 15_000.0, "{told:#}");
         assert!(text(&told["message"]).contains("declares no HEALTHCHECK"), "{told:#}");
@@ -120,9 +103,9 @@ fn a_test_that_passes_later_is_noticed() {
     let Some(scene) = Scene::with_docker() else { return };
     let file = "HEALTHCHECK --interval=1s CMD [\"/fixture\", \"healthy-when-file\", \"/tmp/ready\"]";
     define(&scene, "db", &Image::new().change(file), "wait", "60s");
-    let running = up(&scene).spawn();
-    wait_until("the test failed once", PATIENT, || !read(&scene).of("answered").is_empty());
-    assert!(read(&scene).of("ready").is_empty());
+    let running = scene.up().spawn();
+    wait_until("the test failed once", PATIENT, || !scene.told().of("answered").is_empty());
+    assert!(scene.told().of("ready").is_empty());
     docker(["exec", &scene.container("db"), "/fixture", "touch", "/tmp/ready"]);
     running.wait().assert_code(0);
 }
@@ -133,7 +116,7 @@ fn a_test_that_hangs_is_cut_at_the_images_own_timeout() {
     let image = Image::new()
         .change("HEALTHCHECK --interval=30s --timeout=1s CMD [\"/fixture\", \"sleep\", \"20000\"]");
     define(&scene, "db", &image, "wait", "4s");
-    let (_, events) = fails(&scene, up(&scene).output(), "not-ready");
+    let (_, events) = scene.assert_not_ready(scene.up().output(), "not-ready");
     assert_eq!(events.answers()[0], "the health test did not run: timed out");
     assert!(number(&events.one("not-ready")["waited_ms"]) < 9_000.0);
 }

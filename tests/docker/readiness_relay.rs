@@ -7,11 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::engine::inspect;
-use crate::support::{
-    Events, Image, Run, Running, Scene, Signal, docker, fixture_image, servers, wait_until,
-};
-
-const PATIENT: Duration = Duration::from_mins(1);
+use crate::support::{Image, PATIENT, Running, Scene, Signal, docker, fixture_image, servers, wait_until};
 
 fn define(scene: &Scene, stem: &str, arguments: &str) {
     let (image, arguments): (String, Vec<&str>) = (fixture_image(), arguments.split(' ').collect());
@@ -24,17 +20,9 @@ fn define(scene: &Scene, stem: &str, arguments: &str) {
     );
 }
 
-fn up(scene: &Scene, how: &str) -> Run {
-    scene.farrier(["up", "--dial", how, "--events"]).arg(scene.path("events.jsonl"))
-}
-
-fn read(scene: &Scene) -> Events {
-    Events::read(&scene.path("events.jsonl"))
-}
-
 fn wait_for_refusal(scene: &Scene) {
     wait_until("the probe was refused once", PATIENT, || {
-        read(scene).of("answered").iter().any(|event| event["answer"] == "connection refused")
+        scene.told().of("answered").iter().any(|event| event["answer"] == "connection refused")
     });
 }
 
@@ -63,7 +51,7 @@ fn wait_until_gone(process: u32) {
 fn our_program_relays_from_an_image_without_any_tool_unprivileged_and_is_gone_afterwards() {
     let Some(scene) = Scene::with_docker() else { return };
     define(&scene, "db", "wait");
-    let running = up(&scene, "relay").spawn();
+    let running = scene.up().args(["--dial", "relay"]).spawn();
     wait_for_refusal(&scene);
     let relay = only_relay(&running);
     let said = |format: &str| inspect(&relay, format).unwrap_or_default();
@@ -77,7 +65,7 @@ fn our_program_relays_from_an_image_without_any_tool_unprivileged_and_is_gone_af
     let process = running.id();
     listen(&scene, "db");
     running.wait().assert_code(0);
-    assert_eq!(read(&scene).of("problem").len(), 0);
+    assert_eq!(scene.told().of("problem").len(), 0);
     wait_until_gone(process);
 }
 
@@ -85,7 +73,7 @@ fn our_program_relays_from_an_image_without_any_tool_unprivileged_and_is_gone_af
 fn the_relay_ends_when_farrier_is_killed() {
     let Some(scene) = Scene::with_docker() else { return };
     define(&scene, "db", "wait");
-    let running = up(&scene, "relay").spawn();
+    let running = scene.up().args(["--dial", "relay"]).spawn();
     wait_for_refusal(&scene);
     assert_eq!(relays(running.id()).len(), 1);
     let process = running.id();
@@ -97,8 +85,8 @@ fn the_relay_ends_when_farrier_is_killed() {
 /// Removes the relay of a launch that waits, and waits until the launch says so.
 fn remove_relay(scene: &Scene, running: &Running, times: usize) {
     docker(["rm", "--force", &only_relay(running)]);
-    wait_until("the end is told", PATIENT, || read(scene).of("problem").len() == times);
-    for event in read(scene).of("problem") {
+    wait_until("the end is told", PATIENT, || scene.told().of("problem").len() == times);
+    for event in scene.told().of("problem") {
         assert_eq!(event["code"], "relay-ended");
     }
 }
@@ -107,7 +95,7 @@ fn goes_on_without_its_first_relay(image: impl FnOnce(&Scene) -> String) {
     let Some(scene) = Scene::with_docker() else { return };
     let image = image(&scene);
     define(&scene, "db", "wait");
-    let running = up(&scene, "relay").args(["--probe-image", &image]).spawn();
+    let running = scene.up().args(["--dial", "relay"]).args(["--probe-image", &image]).spawn();
     wait_for_refusal(&scene);
     remove_relay(&scene, &running, 1);
     listen(&scene, "db");
@@ -132,14 +120,14 @@ fn so_is_one_that_runs_a_tool() {
 fn relays_that_always_end_are_not_made_for_ever() {
     let Some(scene) = Scene::with_docker() else { return };
     define(&scene, "db", "wait");
-    let running = up(&scene, "relay").spawn();
+    let running = scene.up().args(["--dial", "relay"]).spawn();
     wait_for_refusal(&scene);
     for times in 1..=3 {
         remove_relay(&scene, &running, times);
     }
     docker(["rm", "--force", &only_relay(&running)]);
     wait_until("that there is none is the answer", PATIENT, || {
-        let answers = read(&scene);
+        let answers = scene.told();
         answers.of("answered").iter().any(|event| event["answer"] == "the relay container ended")
     });
     assert_eq!(relays(running.id()), Vec::<String>::new());
@@ -154,11 +142,11 @@ fn one_relay_made_from_the_named_image_serves_all_sidecars() {
     for stem in ["one", "two", "three"] {
         define(&scene, stem, "wait");
     }
-    let running = up(&scene, "relay").args(["--probe-image", &image]).spawn();
+    let running = scene.up().args(["--dial", "relay"]).args(["--probe-image", &image]).spawn();
     wait_until("each was refused", PATIENT, || {
         ["one", "two", "three"]
             .iter()
-            .all(|stem| read(&scene).of("answered").iter().any(|event| event["sidecar"] == scene.name(stem)))
+            .all(|stem| scene.told().of("answered").iter().any(|event| event["sidecar"] == scene.name(stem)))
     });
     assert_eq!(inspect(&only_relay(&running), "{{.Config.Image}}").as_deref(), Some(image.as_str()));
     for stem in ["one", "two", "three"] {
@@ -175,8 +163,8 @@ fn without_dialling_running_is_ready_and_that_is_said_once() {
     for stem in ["one", "two", "three"] {
         define(&scene, stem, "wait");
     }
-    let outcome = up(&scene, "none").output().assert_code(0);
-    let events = read(&scene);
+    let outcome = scene.up().args(["--dial", "none"]).output().assert_code(0);
+    let events = scene.told();
     assert_eq!(events.of("ready").len(), 3);
     let problem = events.one("problem");
     assert_eq!(problem["code"], "cannot-dial");
@@ -239,7 +227,7 @@ fn bash_image(scene: &Scene) -> String {
 /// Waits through the relay that this image makes, and gives its entrypoint.
 fn relayed_by(scene: &Scene, image: &str) -> String {
     define(scene, "db", "wait");
-    let running = up(scene, "relay").args(["--probe-image", image]).spawn();
+    let running = scene.up().args(["--dial", "relay"]).args(["--probe-image", image]).spawn();
     wait_for_refusal(scene);
     let entrypoint = inspect(&only_relay(&running), "{{json .Config.Entrypoint}}").unwrap_or_default();
     let process = running.id();

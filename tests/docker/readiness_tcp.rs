@@ -1,14 +1,9 @@
 //! The `tcp` probe on a real engine: when a wait ends, why, and what is told about it.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use crate::support::engine::{container_id, inspect};
 use crate::support::events::{number, text};
-use crate::support::{Events, Outcome, Run, Scene, docker, fixture_image, wait_until};
+use crate::support::{Events, Outcome, PATIENT, Scene, docker, fixture_image, wait_until};
 
-/// How long the engine may take for one of its own steps.
-const PATIENT: Duration = Duration::from_mins(1);
 const PORT: &str = "[interface]\nkind = \"port\"\nport = 7000\n";
 
 /// A sidecar of the fixture with port 7000, these arguments, and this limit of its wait.
@@ -28,22 +23,10 @@ fn define_with(scene: &Scene, stem: &str, arguments: &str, timeout: &str, rest: 
     );
 }
 
-fn events_file(scene: &Scene) -> PathBuf {
-    scene.path("events.jsonl")
-}
-
-fn up(scene: &Scene) -> Run {
-    scene.farrier(["up", "--events"]).arg(events_file(scene))
-}
-
-fn read(scene: &Scene) -> Events {
-    Events::read(&events_file(scene))
-}
-
 /// Waits until a probe of the running launch answered that nothing listens.
 fn wait_for_refusal(scene: &Scene) {
     wait_until("the probe was refused once", PATIENT, || {
-        read(scene).of("answered").iter().any(|event| event["answer"] == "connection refused")
+        scene.told().of("answered").iter().any(|event| event["answer"] == "connection refused")
     });
 }
 
@@ -54,10 +37,8 @@ fn listen(scene: &Scene, stem: &str) {
 
 /// The end of a launch that fails with this code; nothing was ready, and stdout is left alone.
 fn fails(scene: &Scene, outcome: Outcome, code: &str) -> (Outcome, Events) {
-    let outcome = outcome.assert_code(125);
+    let (outcome, events) = scene.assert_not_ready(outcome, code);
     assert_eq!(outcome.stdout(), "");
-    let events = read(scene);
-    assert_eq!(events.one("not-ready")["code"], code, "{outcome}");
     assert!(events.of("ready").is_empty());
     (outcome, events)
 }
@@ -66,13 +47,13 @@ fn fails(scene: &Scene, outcome: Outcome, code: &str) -> (Outcome, Events) {
 fn a_server_that_listens_late_is_ready_when_it_listens() {
     let Some(scene) = Scene::with_docker() else { return };
     define(&scene, "db", "wait", "60s");
-    let running = up(&scene).spawn();
+    let running = scene.up().spawn();
     wait_for_refusal(&scene);
-    assert!(read(&scene).of("ready").is_empty());
+    assert!(scene.told().of("ready").is_empty());
     listen(&scene, "db");
     let outcome = running.wait().assert_code(0);
     assert_eq!(outcome.stdout(), "");
-    let events = read(&scene);
+    let events = scene.told();
     let ready = events.about("ready", &scene.name("db"));
     assert!(number(&ready["attempts"]) >= 2.0, "{ready}");
     let last = events.of("answered").last().map(|event| text(&event["answer"]));
@@ -88,7 +69,7 @@ fn what_does_not_listen_at_the_declared_address_is_never_ready() {
     ] {
         let Some(scene) = Scene::with_docker() else { return };
         define(&scene, stem, arguments, "1s");
-        let (outcome, events) = fails(&scene, up(&scene).output(), "not-ready");
+        let (outcome, events) = fails(&scene, scene.up().output(), "not-ready");
         assert_eq!(events.answers(), ["connection refused"], "{stem}: {outcome}");
         let told = events.one("not-ready");
         assert!(number(&told["waited_ms"]) >= 1_000.0, "{stem}: {told:#}");
@@ -103,8 +84,8 @@ fn a_server_that_accepts_and_closes_listens_all_the_same() {
     for (stem, option) in [("closing", "--close"), ("silent", "--half-open")] {
         define(&scene, stem, &format!("serve --port 7000 {option}"), "60s");
     }
-    up(&scene).output().assert_code(0);
-    assert_eq!(read(&scene).of("ready").len(), 2);
+    scene.up().output().assert_code(0);
+    assert_eq!(scene.told().of("ready").len(), 2);
 }
 
 #[test]
@@ -117,7 +98,7 @@ fn a_container_that_exits_ends_the_wait_with_its_code_and_last_words() {
             "lifecycle = \"shared\"\nimage = \"{image}\"\ncommand = [\"crash\", \"no space left\", \"3\"]\n{PORT}"
         ),
     );
-    let (outcome, events) = fails(&scene, up(&scene).output(), "sidecar-exited");
+    let (outcome, events) = fails(&scene, scene.up().output(), "sidecar-exited");
     let told = events.one("not-ready");
     assert!(number(&told["waited_ms"]) < 10_000.0, "{told:#}");
     assert_eq!(told["state"]["status"], "exited");
@@ -131,7 +112,7 @@ fn a_container_that_exits_ends_the_wait_with_its_code_and_last_words() {
 fn a_container_that_exits_after_a_while_ends_the_wait_at_once() {
     let Some(scene) = Scene::with_docker() else { return };
     define(&scene, "db", "serve --port 7001 --exit-after 1500 --code 7", "60s");
-    let (_, events) = fails(&scene, up(&scene).output(), "sidecar-exited");
+    let (_, events) = fails(&scene, scene.up().output(), "sidecar-exited");
     let told = events.one("not-ready");
     assert_eq!(told["state"]["exit_code"], 7);
     assert_eq!(events.answers()[0], "connection refused");
@@ -141,7 +122,7 @@ fn a_container_that_exits_after_a_while_ends_the_wait_at_once() {
 fn a_container_that_is_killed_for_memory_is_told_apart() {
     let Some(scene) = Scene::with_docker() else { return };
     define_with(&scene, "db", "eat-memory 64", "60s", "[resources]\nmemory = \"16MiB\"");
-    let (outcome, events) = fails(&scene, up(&scene).output(), "sidecar-exited");
+    let (outcome, events) = fails(&scene, scene.up().output(), "sidecar-exited");
     let told = events.one("not-ready");
     assert_eq!(told["state"]["oom_killed"], true);
     assert_eq!(told["state"]["exit_code"], 137);
@@ -152,12 +133,12 @@ fn a_container_that_is_killed_for_memory_is_told_apart() {
 fn a_container_that_is_restarted_is_waited_for_anew() {
     let Some(scene) = Scene::with_docker() else { return };
     define(&scene, "db", "wait", "60s");
-    let running = up(&scene).spawn();
+    let running = scene.up().spawn();
     wait_for_refusal(&scene);
     docker(["restart", "--time", "0", &scene.container("db")]);
     listen(&scene, "db");
     running.wait().assert_code(0);
-    assert_eq!(read(&scene).of("ready").len(), 1);
+    assert_eq!(scene.told().of("ready").len(), 1);
 }
 
 #[test]
@@ -167,7 +148,7 @@ fn a_container_that_is_stopped_or_removed_while_waited_for_ends_the_wait() {
     {
         let Some(scene) = Scene::with_docker() else { return };
         define(&scene, "db", "wait", "60s");
-        let running = up(&scene).spawn();
+        let running = scene.up().spawn();
         wait_for_refusal(&scene);
         docker(words.iter().copied().chain([scene.container("db").as_str()]));
         let (_, events) = fails(&scene, running.wait(), "sidecar-exited");
@@ -184,8 +165,8 @@ fn sidecars_are_started_and_waited_for_together() {
     for stem in stems {
         define(&scene, stem, "serve --port 7000 --after 3000", "60s");
     }
-    up(&scene).output().assert_code(0);
-    let events = read(&scene);
+    scene.up().output().assert_code(0);
+    let events = scene.told();
     let at = |kind: &str, stem: &str| number(&events.about(kind, &scene.name(stem))["at_ms"]);
     let last_started = stems.map(|stem| at("started", stem)).into_iter().fold(0.0, f64::max);
     let first_ready = stems.map(|stem| at("ready", stem)).into_iter().fold(f64::MAX, f64::min);
@@ -197,7 +178,7 @@ fn the_first_failure_ends_all_waits_and_leaves_what_runs_running() {
     let Some(scene) = Scene::with_docker() else { return };
     define(&scene, "bad", "serve --port 7001 --exit-after 1000", "60s");
     define(&scene, "slow", "wait", "60s");
-    let (_, events) = fails(&scene, up(&scene).output(), "sidecar-exited");
+    let (_, events) = fails(&scene, scene.up().output(), "sidecar-exited");
     assert_eq!(events.one("not-ready")["sidecar"], scene.name("bad"));
     assert_eq!(inspect(&scene.container("slow"), "{{.State.Running}}").as_deref(), Some("true"));
 }
@@ -215,25 +196,25 @@ fn several_conditions_must_all_hold() {
              timeout = \"60s\"\n"
         ),
     );
-    let running = up(&scene).spawn();
+    let running = scene.up().spawn();
     wait_until("both probes answered", PATIENT, || {
-        let events = read(&scene);
+        let events = scene.told();
         let seen = |probe: &str| events.of("answered").iter().any(|event| event["probe"] == probe);
         seen("tcp") && seen("exec")
     });
-    assert!(read(&scene).of("ready").is_empty());
+    assert!(scene.told().of("ready").is_empty());
     docker(["exec", &scene.container("db"), "/fixture", "touch", "/tmp/ready"]);
     running.wait().assert_code(0);
-    assert_eq!(read(&scene).one("ready")["last_probe"], "exec");
+    assert_eq!(scene.told().one("ready")["last_probe"], "exec");
 }
 
 #[test]
 fn every_event_is_a_line_of_json_with_schema_time_and_name() {
     let Some(scene) = Scene::with_docker() else { return };
     define(&scene, "db", "serve --port 7000", "60s");
-    let outcome = up(&scene).output().assert_code(0);
+    let outcome = scene.up().output().assert_code(0);
     assert_eq!(outcome.stdout(), "");
-    let Events(events) = read(&scene);
+    let Events(events) = scene.told();
     let mut before = 0.0;
     for event in &events {
         assert_eq!(event["schema"], 1, "{event}");

@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use crate::support::engine::{container_id, container_logs, containers_named, inspect};
 use crate::support::{
-    Image, Layer, Run, Scene, Signal, assert_output, docker, fixture_image, fixture_program, servers,
-    wait_until,
+    Image, Layer, PATIENT, Run, Scene, Signal, assert_output, docker, fixture_image, fixture_program,
+    servers, wait_until,
 };
-
-/// How long a container may take to do what it was told.
-const PATIENT: Duration = Duration::from_mins(1);
 
 #[test]
 fn a_program_is_run_with_a_known_environment_and_without_a_terminal() {

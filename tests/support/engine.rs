@@ -9,6 +9,8 @@ use super::docker::Trouble;
 use super::fixture::{self, Image};
 use super::skipping::{REQUIRE_DOCKER, skip_unless_required};
 
+/// How long a test waits for what comes within seconds, and on a busy machine later.
+pub const PATIENT: Duration = Duration::from_mins(1);
 /// How long `wait_until` waits before it looks again.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -30,15 +32,18 @@ pub fn build_directory() -> &'static Path {
 
 /// The fixture program on the host, for harnesses that are not containers.
 pub fn fixture_program() -> PathBuf {
-    fixture::compile(build_directory()).unwrap_or_else(|trouble| panic!("{trouble}"))
+    static PROGRAM: LazyLock<Result<PathBuf, Trouble>> =
+        LazyLock::new(|| fixture::compile(build_directory()));
+    PROGRAM.clone().unwrap_or_else(|trouble| panic!("{trouble}"))
 }
 
 /// The plain image of the fixture program, made once and shared by all tests; its tag names its content.
 pub fn fixture_image() -> String {
-    let tag = format!("farrier-fixture:{}", fixture::digest());
-    let made = fixture::ensure(build_directory(), &tag, &Image::new());
-    made.unwrap_or_else(|trouble| panic!("{trouble}"));
-    tag
+    static IMAGE: LazyLock<Result<String, Trouble>> = LazyLock::new(|| {
+        let tag = format!("farrier-fixture:{}", fixture::digest());
+        fixture::ensure(build_directory(), &tag, &Image::new()).map(|()| tag)
+    });
+    IMAGE.clone().unwrap_or_else(|trouble| panic!("{trouble}"))
 }
 
 /// Runs `docker` with these arguments and gives its stdout; a failure fails the test.

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use serde_json::Value;
 
 use super::engine::{fixture_image, inspect};
-use super::events::event;
+use super::events::{Events, event};
 use super::run::Run;
 use super::running::Outcome;
 use super::scene::Scene;
@@ -53,6 +53,25 @@ impl Scene {
     ) -> Run {
         let own = [OsString::from("launch"), "--events".into(), self.path(EVENTS).into()];
         self.farrier(own).args(options).arg("--").args(harness)
+    }
+
+    /// `farrier up`, its events in the same file.
+    pub fn up(&self) -> Run {
+        self.farrier(["up", "--events"]).arg(self.path(EVENTS))
+    }
+
+    /// What was written to that file so far.
+    pub fn told(&self) -> Events {
+        Events::read(&self.path(EVENTS))
+    }
+
+    /// Fails the test unless farrier ended because of one sidecar that did not become ready, with this code.
+    #[track_caller]
+    pub fn assert_not_ready(&self, outcome: Outcome, code: &str) -> (Outcome, Events) {
+        let outcome = outcome.assert_code(125);
+        let events = self.told();
+        assert_eq!(events.one("not-ready")["code"], code, "{outcome}");
+        (outcome, events)
     }
 
     /// The events of all launches since the last call.

@@ -28,7 +28,9 @@ pub mod servers;
 pub mod skipping;
 pub mod snapshot;
 
-pub use engine::{containers_named, docker, docker_available, fixture_image, fixture_program, wait_until};
+pub use engine::{
+    PATIENT, containers_named, docker, docker_available, fixture_image, fixture_program, wait_until,
+};
 pub use events::Events;
 pub use fixture::Image;
 pub use proxy::{Proxy, Trouble};

@@ -14,13 +14,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::engine::PATIENT;
 use super::run::Run;
 use super::scene::Scene;
 
 /// The longest head of a request that farrier makes.
 const HEAD: usize = 64 << 10;
-/// How long a test waits for something here.
-const PATIENT: Duration = Duration::from_secs(60);
 
 /// What is done to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Live lines: what they say while a launch waits, and what is left of them.
 
-use super::screen::{PATIENT, define, launch, server, shown, wait_for_screen};
-use crate::support::{Scene, docker, wait_until};
+use super::screen::{define, launch, server, shown, wait_for_screen};
+use crate::support::{PATIENT, Scene, docker, wait_until};
 
 const TCP: &str = "probe = \"tcp\"\ntimeout = \"60s\"";
 

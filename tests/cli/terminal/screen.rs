@@ -1,11 +1,6 @@
 //! A terminal's screen, and a launch on one.
 
-use std::time::Duration;
-
-use crate::support::{Layer, Running, Scene, fixture_image, wait_until};
-
-/// For states that come within seconds.
-pub const PATIENT: Duration = Duration::from_secs(60);
+use crate::support::{Layer, PATIENT, Running, Scene, fixture_image, wait_until};
 
 /// What a terminal of this width shows after these bytes: its lines, without blanks at their ends.
 pub fn shown(bytes: &str, columns: u16) -> String {

@@ -1,13 +1,12 @@
 //! What a case may use beside the engine itself, whichever engine that is.
 
+use crate::support::PATIENT;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use farrier::engine::{Container, ContainerSpec, Engine, EngineErrorKind, EngineResult, Status};
 
-/// How long any state is waited for.
-const PATIENT: Duration = Duration::from_mins(1);
 /// The pause before a state is looked at again.
 const LOOK: Duration = Duration::from_millis(10);
 

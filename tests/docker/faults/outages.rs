@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use super::setup::{Form, PATIENT, Stage};
+use super::setup::{Form, Stage};
 use crate::support::engine::is_running;
-use crate::support::{Trouble, docker, wait_until};
+use crate::support::{PATIENT, Trouble, docker, wait_until};
 
 /// How long the server takes to listen, so that there is a wait to be disturbed.
 const SLOW: Duration = Duration::from_secs(3);
@@ -46,19 +46,16 @@ fn without_a_stream_of_events_launches_are_ready_and_ends_are_noticed() {
         assert_eq!(outcome.code(), Some(0), "{trouble:?}:\n{outcome}");
 
         stage.prepare();
-        stage.define(Duration::from_secs(30));
+        // Neither is reached before the launch itself is killed for taking too long.
+        stage.define_until(Duration::from_mins(60), "60m");
         stage.proxy.everywhere("/events", trouble);
-        let launch = stage.proxied().spawn();
-        let mut launch = launch;
+        let mut launch = stage.proxied().spawn();
         wait_until("it is waited for", PATIENT, || stage.scene.has_event("answered") || launch.has_ended());
         assert!(!launch.has_ended(), "{trouble:?}: it ended before it was waited for");
         docker(["kill", &stage.scene.container("db")]);
         let outcome = launch.wait();
         assert_eq!(outcome.code(), Some(125), "{trouble:?}:\n{outcome}");
         assert!(outcome.stderr().contains("sidecar-exited"), "{trouble:?}:\n{outcome}");
-        let told = std::fs::read_to_string(stage.scene.path("events.jsonl")).unwrap_or_default();
-        let took = outcome.elapsed;
-        assert!(took < Duration::from_secs(25), "{trouble:?}: not only at the timeout: {took:?}:\n{told}");
     }
 }
 

@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 use crate::support::engine::{container_id, inspect, is_running};
 use crate::support::launching::server_ready;
 use crate::support::{
-    Image, Outcome, Proxy, Run, Scene, containers_named, docker, fixture_image, fixture_program,
+    Image, Outcome, PATIENT, Proxy, Run, Scene, containers_named, docker, fixture_image, fixture_program,
 };
 
 /// With this variable every case of a table runs.
 const ALL: &str = "FARRIER_ALL_FAULTS";
-/// How long the engine may take to finish what a killed launch asked for.
-pub const PATIENT: Duration = Duration::from_secs(60);
 
 /// What a launch finds and does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +47,11 @@ impl Stage {
 
     /// The definition of this round; `slow` is how long the server takes to listen.
     pub fn define(&mut self, slow: Duration) {
+        self.define_until(slow, "40s");
+    }
+
+    /// The same with this limit of its wait.
+    pub fn define_until(&mut self, slow: Duration, timeout: &str) {
         self.round += 1;
         let top = format!(
             "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--after\", \"{}\"]\n\
@@ -56,7 +59,7 @@ impl Stage {
             slow.as_millis(),
             self.round
         );
-        let toml = server_ready(&self.image, &top, "probe = \"tcp\"\ntimeout = \"40s\"");
+        let toml = server_ready(&self.image, &top, &format!("probe = \"tcp\"\ntimeout = \"{timeout}\""));
         self.scene.define("db", &toml);
     }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use rustix::process::{Pid, test_kill_process_group};
 use rustix::termios::tcgetattr;
 
-use super::setup::{Form, PATIENT, Stage};
+use super::setup::{Form, Stage};
 use crate::support::engine::is_running;
 use crate::support::guest::{self, guest};
 use crate::support::launching::{server, server_ready};
-use crate::support::{Layer, Running, Scene, Signal, Trouble, fixture_image, wait_until};
+use crate::support::{Layer, PATIENT, Running, Scene, Signal, Trouble, fixture_image, wait_until};
 
 const SIGNALS: [(Signal, i32); 4] =
     [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)];

@@ -1,7 +1,7 @@
 //! What a container harness says about names and variables, and what of it would keep it from a sidecar.
 
-use super::{PATIENT, scene_with_server};
-use crate::support::{Scene, fixture_image};
+use super::scene_with_server;
+use crate::support::{PATIENT, Scene, fixture_image};
 
 /// `docker run` of a harness that prints its environment, with these options.
 fn harness(scene: &Scene, options: &[&str]) -> Vec<String> {

@@ -2,8 +2,8 @@
 
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::{PATIENT, children, scene_with_server};
-use crate::support::{Run, Running, Signal, wait_until};
+use super::{children, scene_with_server};
+use crate::support::{PATIENT, Run, Running, Signal, wait_until};
 
 /// Every signal that can be caught and does not stand for a fault of the program itself, by number. Not SIGCHLD,
 /// which a shell gets of its own children.

@@ -2,10 +2,9 @@
 
 use serde_json::Value;
 
-use super::PATIENT;
 use crate::support::engine::is_running;
 use crate::support::launching::server;
-use crate::support::{Running, Scene, docker, fixture_image, fixture_program, wait_until};
+use crate::support::{PATIENT, Running, Scene, docker, fixture_image, fixture_program, wait_until};
 
 /// A scene with a server that ends with code 3 as soon as its file exists.
 fn scene_with_mortal() -> Option<(Scene, String)> {
@@ -68,6 +67,8 @@ fn a_harness_that_fails_because_of_a_sidecar_is_told_why() {
         if outcome.stderr().contains("ended while the harness ran") {
             return;
         }
+        // What told it to end lies in it.
+        docker(["rm", "--force", &scene.container("db")]);
     }
     panic!("{:#?}", scene.events());
 }

@@ -2,12 +2,8 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
-use std::time::Duration;
-
 use crate::support::servers::nginx_image;
-use crate::support::{Events, Outcome, Scene, docker, wait_until};
-
-const PATIENT: Duration = Duration::from_mins(1);
+use crate::support::{Events, Outcome, PATIENT, Scene, docker, wait_until};
 
 fn define(scene: &Scene, image: &str, readiness: &str) {
     scene.define(
