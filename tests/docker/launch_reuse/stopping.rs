@@ -23,7 +23,6 @@ fn signals_of(container: &str, since: &str) -> (Vec<String>, Option<String>) {
 #[test]
 fn a_sidecar_is_asked_to_end_and_killed_only_after_its_grace_period() {
     let Some(scene) = Scene::with_docker() else { return };
-    let network = scene.network("net");
     let image = fixture_image();
     let deaf = "command = [\"sleep\", \"100000000\"]\n";
     let rows = [
@@ -35,7 +34,7 @@ fn a_sidecar_is_asked_to_end_and_killed_only_after_its_grace_period() {
     ];
     for (top, signals, code) in rows {
         scene.define("db", &idler(&image, &top));
-        scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+        scene.launch(["true"]).output().assert_code(0);
         for remove in [false, true] {
             let old = container_id(&scene.container("db")).expect("it runs");
             let since = docker(["info", "--format", "{{.SystemTime}}"]);
@@ -43,7 +42,7 @@ fn a_sidecar_is_asked_to_end_and_killed_only_after_its_grace_period() {
                 scene.farrier(["down", "--yes"]).output().assert_code(0);
             } else {
                 scene.define("db", &idler(&image, &format!("{top}env = {{ LEVEL = \"2\" }}\n")));
-                scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+                scene.launch(["true"]).output().assert_code(0);
                 assert_ne!(container_id(&scene.container("db")), Some(old.clone()), "{top}");
             }
             let found = signals_of(&old, &since);
@@ -56,18 +55,17 @@ fn a_sidecar_is_asked_to_end_and_killed_only_after_its_grace_period() {
 #[test]
 fn a_signal_ends_the_wait_for_a_sidecar_that_takes_its_time_to_end() {
     let Some(scene) = Scene::with_docker() else { return };
-    let network = scene.network("net");
     let deaf = "command = [\"sleep\", \"100000000\"]\nstop_timeout = \"60s\"\n";
     scene.define("db", &idler(&fixture_image(), deaf));
-    scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+    scene.launch(["true"]).output().assert_code(0);
     scene.take_events();
     scene.define("db", &idler(&fixture_image(), "command = [\"wait\"]\n"));
-    let launch = scene.launch(scene.in_container(&network, &["exit", "0"])).spawn();
+    let launch = scene.launch(["true"]).spawn();
     wait_until("it is asked to end", PATIENT, || scene.has_event("stopping"));
     launch.signal(crate::support::Signal::INT);
     launch.wait().assert_code(130);
     docker(["kill", &scene.container("db")]);
     wait_until("it ended", PATIENT, || !is_running(&scene.container("db")));
-    scene.launch(scene.in_container(&network, &["exit", "0"])).output().assert_code(0);
+    scene.launch(["true"]).output().assert_code(0);
     assert!(is_running(&scene.container("db")));
 }
