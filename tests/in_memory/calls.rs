@@ -9,7 +9,7 @@ use farrier::system::lock::LockFolder;
 use super::setup::{Bench, IMAGE, NETWORK, dialled, listener, plain};
 
 /// A busy machine may take so long for a first answer that events are read after all; not each time.
-const TRIES: usize = 10;
+const TRIES: usize = 30;
 
 /// The calls of the cheapest of some launches, by kind.
 async fn cheapest(bench: &Bench) -> Vec<Call> {

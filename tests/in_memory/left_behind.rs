@@ -215,7 +215,7 @@ async fn data_that_is_older_than_a_refused_login_is_the_cause_also_of_later_laun
         ("1", "three", "three", Some("env.PASSWORD")),
     ] {
         let readiness =
-            format!("probe = \"redis\"\nsettings = {{ password = \"{asked}\" }}\ntimeout = \"300ms\"");
+            format!("probe = \"redis\"\nsettings = {{ password = \"{asked}\" }}\ntimeout = \"1500ms\"");
         let env = format!("env = {{ LEVEL = \"{level}\", PASSWORD = \"{password}\" }}");
         bench.define("db", &format!("{env}\n{}", dialled(port, &readiness)));
         let ended = bench.launch().await;

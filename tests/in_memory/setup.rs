@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 /// No launch of these tests takes longer, whatever goes wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(3);
 pub const NETWORK: &str = "net";
 pub const IMAGE: &str = "image:1";
 

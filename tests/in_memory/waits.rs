@@ -163,7 +163,7 @@ async fn a_wait_that_is_shorter_than_its_first_poll_says_so() {
         _ => Run::forever(),
     });
     bench.engine.change(|world| world.add_image(IMAGE, image));
-    bench.dialled("db", 1, "probe = \"exec\"\ncommand = [\"check\"]\ntimeout = \"300ms\"");
+    bench.dialled("db", 1, "probe = \"exec\"\ncommand = [\"check\"]\ntimeout = \"2s\"");
     let ended = bench.launch().await;
     assert_eq!(ended.codes(), ["not-ready"]);
     assert!(ended.message().contains("did not end in time"), "{}", ended.message());
@@ -250,7 +250,7 @@ fn wait_for_ready(bench: &Bench, count: u32) {
     bench.define(
         "db",
         &format!(
-            "image = \"{IMAGE}\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"log\"\ntimeout = \"15s\"\n\
+            "image = \"{IMAGE}\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"log\"\ntimeout = \"10m\"\n\
              settings = {{ text = \"READY\", count = {count} }}\n"
         ),
     );
