@@ -1,4 +1,4 @@
-//! Says where the built-in probes lie, and compiles the relay for the machine that farrier is built for.
+//! Says where the built-in probes lie and which digests they have, and compiles the relay for the machine that farrier is built for.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,12 +9,28 @@ fn main() {
     let built =
         std::env::var_os("FARRIER_BUILT_PROBES").map_or_else(|| manifest.join("probes/built"), PathBuf::from);
     println!("cargo::rustc-env=FARRIER_BUILT_PROBES={}", built.display());
+    tell_digests(&built.join("stamp.toml"));
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/reach/relay/program.rs");
     compile_relay(&manifest);
     let lock = manifest.join("Cargo.lock");
     println!("cargo::rerun-if-changed={}", lock.display());
     println!("cargo::rustc-env=FARRIER_WASMTIME_VERSION={}", wasmtime_version(&lock));
+}
+
+/// The digests that were stamped when the components were built, so that no launch computes them; a test holds them
+/// against the components.
+fn tell_digests(stamp: &Path) {
+    println!("cargo::rerun-if-changed={}", stamp.display());
+    let text = std::fs::read_to_string(stamp).unwrap_or_default();
+    let mut name = "";
+    for line in text.lines() {
+        if let Some(table) = line.strip_prefix('[') {
+            name = table.trim_end_matches(']');
+        } else if let Some(digest) = line.strip_prefix("component = ") {
+            println!("cargo::rustc-env=FARRIER_DIGEST_{name}={}", digest.trim_matches('"'));
+        }
+    }
 }
 
 /// What `farrier doctor` tells; wasmtime itself does not say.

@@ -13,19 +13,38 @@ use super::directories::{DirectoryCopy, DirectoryError};
 use super::folders::{ProbeFolder, ProbeFolders};
 use super::grants::{effective, interfaces, uncovered, ungranted};
 
-/// The built-in components; the build script says where they lie.
-const BUILT_IN: &[(&str, &[u8])] = &[
-    ("tcp", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/tcp.wasm"))),
-    ("healthcheck", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/healthcheck.wasm"))),
-    ("exec", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/exec.wasm"))),
-    ("skip", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/skip.wasm"))),
-    ("http", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/http.wasm"))),
-    ("log", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/log.wasm"))),
-    ("mcp", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/mcp.wasm"))),
-    ("postgres", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/postgres.wasm"))),
-    ("redis", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/redis.wasm"))),
-    ("mysql", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/mysql.wasm"))),
-    ("grpc", include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/grpc.wasm"))),
+/// A component that ships with farrier.
+struct BuiltIn {
+    name: &'static str,
+    bytes: &'static [u8],
+    /// SHA-256 of the bytes as lower-case hex.
+    digest: &'static str,
+}
+
+/// The build script says where a component lies, and which digest it was stamped with.
+macro_rules! built_in {
+    ($name:literal) => {
+        BuiltIn {
+            name: $name,
+            bytes: include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/", $name, ".wasm")),
+            digest: env!(concat!("FARRIER_DIGEST_", $name)),
+        }
+    };
+}
+
+/// The built-in components.
+const BUILT_IN: &[BuiltIn] = &[
+    built_in!("tcp"),
+    built_in!("healthcheck"),
+    built_in!("exec"),
+    built_in!("skip"),
+    built_in!("http"),
+    built_in!("log"),
+    built_in!("mcp"),
+    built_in!("postgres"),
+    built_in!("redis"),
+    built_in!("mysql"),
+    built_in!("grpc"),
 ];
 
 /// A probe that was found and whose imports its grants cover.
@@ -72,18 +91,18 @@ impl FoundProbe {
 /// The bytes of a probe that ships with farrier.
 #[must_use]
 pub fn built_in(name: &str) -> Option<&'static [u8]> {
-    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+    BUILT_IN.iter().find(|known| known.name == name).map(|known| known.bytes)
 }
 
 /// Whether these are the bytes of a probe that ships with farrier, wherever they were read.
 #[must_use]
 pub fn is_built_in(bytes: &[u8]) -> bool {
-    BUILT_IN.iter().any(|(_, known)| *known == bytes)
+    BUILT_IN.iter().any(|known| known.bytes == bytes)
 }
 
 /// The names of the probes that ship with farrier.
 pub fn built_in_names() -> impl Iterator<Item = &'static str> {
-    BUILT_IN.iter().map(|(name, _)| *name)
+    BUILT_IN.iter().map(|known| known.name)
 }
 
 /// Finds the probe of one readiness, checks its pin and its imports.
@@ -261,8 +280,8 @@ pub fn named<'f>(
     folders: &[&'f ProbeFolder],
     pin: Option<&str>,
 ) -> Result<Option<Named<'f>>, (PathBuf, ComponentError)> {
-    if let Some(bytes) = built_in(name) {
-        let file = read_once(name, bytes);
+    if let Some(known) = BUILT_IN.iter().find(|known| known.name == name) {
+        let file = read_once(known);
         return file.map(|file| Some((file, None))).map_err(|error| (PathBuf::from(name), error));
     }
     for &folder in folders {
@@ -275,15 +294,15 @@ pub fn named<'f>(
     Ok(None)
 }
 
-/// Reading one means hashing it and counting its code, so that is done once, however many definitions name it.
-fn read_once(name: &str, bytes: &'static [u8]) -> Result<Arc<ComponentFile>, ComponentError> {
-    static READ: Mutex<BTreeMap<String, Arc<ComponentFile>>> = Mutex::new(BTreeMap::new());
+/// Reads a component once, however many definitions name it.
+fn read_once(known: &BuiltIn) -> Result<Arc<ComponentFile>, ComponentError> {
+    static READ: Mutex<BTreeMap<&str, Arc<ComponentFile>>> = Mutex::new(BTreeMap::new());
     let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(file) = read.get(name) {
+    if let Some(file) = read.get(known.name) {
         return Ok(Arc::clone(file));
     }
-    let file = Arc::new(ComponentFile::parse(bytes.to_vec())?);
-    read.insert(name.to_owned(), Arc::clone(&file));
+    let file = Arc::new(ComponentFile::known(known.bytes, known.digest)?);
+    read.insert(known.name, Arc::clone(&file));
     Ok(file)
 }
 
@@ -308,4 +327,21 @@ pub fn unknown(name: &str, searched: &[&ProbeFolder]) -> Problem {
     problem
         .hint(format!("Looked among those that ship with farrier{looked}; `farrier probe list` shows them."))
         .hint(format!("Name a file by its path, `./{name}.wasm`."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a launch does not find out anew about a component of farrier's own: its digest, and that it is a probe of the
+    /// contract, not too complex to compile.
+    #[test]
+    fn what_is_known_of_built_in_components_is_true() {
+        for known in BUILT_IN {
+            let parsed = ComponentFile::parse(known.bytes.to_vec());
+            let read = read_once(known).map(|file| ComponentFile::clone(&file));
+            assert!(parsed.is_ok(), "{}: {parsed:?}", known.name);
+            assert_eq!(parsed, read, "{}: build the probes again", known.name);
+        }
+    }
 }
