@@ -2,11 +2,11 @@
 //! the harness starts (`barrier`), and a wait without an engine (`rehearsal`).
 
 pub mod barrier;
-pub(crate) mod busy;
 mod look;
 pub mod matches;
 pub mod phase;
 pub mod powers;
+mod redial;
 pub mod rehearsal;
 pub mod schedule;
 mod until;

@@ -10,3 +10,4 @@ pub mod job_control;
 pub mod lock;
 pub mod private_files;
 pub mod process_limits;
+pub mod timer;

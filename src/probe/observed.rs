@@ -1,5 +1,7 @@
 //! What a poll saw on the way to its verdict, for whoever explains a failure.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What a poll saw on the way to its verdict, for whoever explains a failure.
@@ -12,6 +14,8 @@ pub struct Observed {
     pub dials: u32,
     /// How many of them were refused.
     pub refused: u32,
+    /// Where nothing listened.
+    pub refused_places: BTreeSet<SocketAddr>,
     /// The name and port of the last dial that was refused.
     pub refused_at: Option<(String, u16)>,
     /// How long the poll had run when it gave up waiting for an answer.
@@ -31,10 +35,10 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Whether it dialled, and nothing listened anywhere.
+    /// Where it dialled, if nothing listened anywhere; `None` if it did not dial, or reached somebody.
     #[must_use]
-    pub fn was_only_refused(&self) -> bool {
-        self.dials > 0 && self.refused == self.dials
+    pub fn only_refused(&self) -> Option<&BTreeSet<SocketAddr>> {
+        (self.dials > 0 && self.refused == self.dials).then_some(&self.refused_places)
     }
 
     /// This poll's, after what the one before saw: that nothing listened says more than a dial that was cut short, and
@@ -74,7 +78,7 @@ mod tests {
     fn a_single_dial_that_was_not_refused_reached_somebody() {
         for (dials, refused, expected) in [(0, 0, false), (1, 1, true), (3, 3, true), (2, 1, false)] {
             let observed = Observed { dials, refused, ..Observed::default() };
-            assert_eq!(observed.was_only_refused(), expected, "{refused} of {dials}");
+            assert_eq!(observed.only_refused().is_some(), expected, "{refused} of {dials}");
         }
     }
 }

@@ -12,14 +12,14 @@ pub use recorder::{Deed, Recorder};
 
 use crate::definition::Limits;
 use crate::definition::model::Grants;
+use crate::engine::dialler::{Dialler, Direct};
 use crate::probe::guest::{Context, Verdict};
 use crate::probe::host::{LoadedProbe, Polled};
-
 use crate::probe::memory::Memory;
 use crate::probe::powers::{Powers, Targets};
 use crate::probe::private_copies::PrivateCopies;
-use crate::readiness::busy::busy;
-use crate::readiness::schedule::{Course, Terms, Took};
+use crate::readiness::redial::{Opened, redial};
+use crate::readiness::schedule::{Course, Terms};
 
 /// One try of a probe.
 pub struct Rehearsal {
@@ -76,6 +76,7 @@ impl Rehearsal {
         let mut course = self.watch.map(|terms| Course::new(begun, terms, Duration::ZERO));
         let mut last: Option<Answer> = None;
         let mut attempt = 0;
+        let mut opened: Option<Opened> = None;
         loop {
             attempt += 1;
             let asked_at = Instant::now();
@@ -83,9 +84,13 @@ impl Rehearsal {
             let left = left.unwrap_or(self.limits.poll).max(Duration::from_millis(1));
             let limits = Limits { poll: self.limits.poll.min(left), ..self.limits };
             let (folders, memory) = (folders.clone(), memory.clone());
-            let powers = Powers { folders, memory, ..self.powers(&recorder).await? };
+            let dialler: Arc<dyn Dialler> = match opened.take() {
+                Some(opened) => Arc::new(recorder.through(opened.before(Arc::new(Direct)))),
+                None => Arc::new(recorder.clone()),
+            };
+            let powers = Powers { folders, memory, dialler: Some(dialler), ..self.powers(&recorder).await? };
             let context = self.context(attempt, begun.elapsed(), left);
-            let (polled, worked) = busy(self.probe.poll(context, powers, limits)).await;
+            let polled = self.probe.poll(context, powers, limits).await;
             let took = asked_at.elapsed();
             let Polled { verdict, trace, observed } = polled;
             let (asked, extend) = match &verdict {
@@ -113,9 +118,14 @@ impl Rehearsal {
                 (verdict, Some(course)) => course.count(*verdict == Verdict::Ready),
             };
             if let (Some(course), false) = (&mut course, over) {
-                let alone = self.only_dials && observed.was_only_refused();
-                let took = Took { clock: took, worked, alone };
-                tokio::time::sleep(course.pause(took, 1, false, asked)).await;
+                let refused = observed.only_refused().filter(|_| self.only_dials && asked.is_none());
+                match refused {
+                    Some(places) => {
+                        let accepted = redial(&Direct, places, || 1);
+                        opened = tokio::time::timeout(course.stretch(took, 1), accepted).await.ok();
+                    }
+                    None => tokio::time::sleep(course.pause(took, 1, false, asked)).await,
+                }
                 if !course.is_over() {
                     continue;
                 }
@@ -156,7 +166,6 @@ impl Rehearsal {
         Ok(Powers {
             grants: Arc::clone(&self.grants),
             targets,
-            dialler: Some(Arc::new(recorder.clone())),
             subject: stand_in::subject(&self.granted)?,
             commands: self.granted.commands.clone(),
             declared: self.granted.declared.clone().or_else(|| self.granted.commands.first().cloned()),

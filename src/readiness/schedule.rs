@@ -15,54 +15,77 @@ const LEAST_APART: Duration = Duration::from_millis(5);
 const COST_FACTOR: u32 = 20;
 /// The same where several are waited for: it is more because the looks at each of them come beside their polls.
 const COST_FACTOR_OF_MANY: u32 = 32;
-/// What this program works around a poll: the timer, its wake-up, the pause.
+/// What this program works around a dial of its own: the timer, its wake-up, the pause.
 const AROUND: Duration = Duration::from_micros(30);
-/// Of the time by the clock, this part counts as work even where no other was seen.
-const CLOCK_PART: u32 = 4;
+/// While farrier dials itself, the guest is polled this often all the same: it may have something else to say by then.
+const STRETCH: Duration = Duration::from_millis(250);
+/// Times the number of sidecars, that may grow to this.
+const STRETCH_OF_EACH: Duration = Duration::from_millis(10);
+/// Below this, rounding to whole milliseconds shows.
+const EXACT_BELOW: Duration = Duration::from_millis(10);
 /// A last poll begins this long before the end, or twice what one costs.
 const LAST_POLL: Duration = Duration::from_millis(10);
 /// A probe may not put its next poll off further than this.
 const LONGEST_ASKED: Duration = Duration::from_secs(10);
 
-/// What a poll took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Took {
-    /// By the clock.
-    pub clock: Duration,
-    /// Of a processor, by this program alone.
-    pub worked: Duration,
-    /// Whether nobody else worked for it.
-    pub alone: bool,
-}
-
-/// The cost of polls, one after the other.
+/// The cost of polls or dials, one after the other.
 #[derive(Debug)]
 pub struct Pace {
     before: Duration,
-    alone: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { before: Duration::MAX, alone: false }
+        Self { before: Duration::MAX }
     }
 }
 
 impl Pace {
-    /// What a poll costs, after it took this.
+    /// What a poll costs, after it took this by the clock: others work for it too.
     ///
-    /// Where others worked for it, their time is what it took by the clock. Where nobody did, it is what this program
-    /// worked, and what comes around that; of the clock then a part only counts, since most of it is a processor that wakes
-    /// up, unless the machine is busy. One poll that was slow says nothing about the next: the smaller of two counts.
-    /// Polls that execute commands always count.
-    pub fn cost(&mut self, took: Took, executes: bool) -> Duration {
-        let cost = if took.alone { (took.worked + AROUND).max(took.clock / CLOCK_PART) } else { took.clock };
+    /// One poll that was slow says nothing about the next: the smaller of two counts. Polls that execute commands always
+    /// count.
+    pub fn cost(&mut self, took: Duration, executes: bool) -> Duration {
         if executes {
-            return cost;
+            return took;
         }
-        let before = std::mem::replace(&mut self.before, cost);
-        if std::mem::replace(&mut self.alone, took.alone) == took.alone { cost.min(before) } else { cost }
+        took.min(std::mem::replace(&mut self.before, took))
     }
+}
+
+/// When farrier dials itself while nothing listens.
+///
+/// The pause is 20 times what a dial took with what comes around it, or 32 times × waiting, between 1 ms and 250 ms, or
+/// 5 ms × waiting where that is more; for several it is at least 1 ms for each of them.
+#[derive(Debug, Default)]
+pub struct Redials {
+    pace: Pace,
+    cost: Duration,
+}
+
+impl Redials {
+    /// Notes how long dialling took.
+    pub fn note(&mut self, took: Duration) {
+        self.cost = self.pace.cost(took, false);
+    }
+
+    /// The pause before the next dial.
+    #[must_use]
+    pub fn pause(&self, waiting: usize) -> Duration {
+        let each = SHORTEST.saturating_mul(count(waiting));
+        pause(self.cost.saturating_add(AROUND), waiting, false, None).max(each)
+    }
+}
+
+/// Whether a pause is so short that it takes an exact timer. Few sidecars have such pauses at the same time, so that few
+/// such timers are open.
+#[must_use]
+pub fn is_short(pause: Duration) -> bool {
+    pause < EXACT_BELOW
+}
+
+fn count(waiting: usize) -> u32 {
+    u32::try_from(waiting.max(1)).unwrap_or(u32::MAX)
 }
 
 /// The pause after a poll that cost this much.
@@ -75,7 +98,7 @@ pub fn pause(cost: Duration, waiting: usize, executes: bool, asked: Option<Durat
     let own = if executes {
         cost.max(SHORTEST)
     } else {
-        let waiting = u32::try_from(waiting.max(1)).unwrap_or(u32::MAX);
+        let waiting = count(waiting);
         let longest = LONGEST_DIAL.max(LEAST_APART.saturating_mul(waiting));
         let factor = if waiting > 1 { COST_FACTOR_OF_MANY } else { COST_FACTOR };
         cost.saturating_mul(factor).saturating_mul(waiting).clamp(SHORTEST, longest)
@@ -176,7 +199,13 @@ impl Course {
     }
 
     /// The pause after a poll that took this, where so many sidecars are waited for. Successes are an interval apart.
-    pub fn pause(&mut self, took: Took, waiting: usize, executes: bool, asked: Option<Duration>) -> Duration {
+    pub fn pause(
+        &mut self,
+        took: Duration,
+        waiting: usize,
+        executes: bool,
+        asked: Option<Duration>,
+    ) -> Duration {
         let cost = self.pace.cost(took, executes);
         let left = self.deadline.saturating_duration_since(Instant::now());
         let (asked, least) = match self.in_a_row {
@@ -184,6 +213,15 @@ impl Course {
             _ => (Some(self.terms.interval), self.terms.interval),
         };
         until_next(pause(cost, waiting, executes, asked).max(least), asked, cost, left)
+    }
+
+    /// How long farrier dials itself after a poll that took this and was refused, unless somebody accepts before. What
+    /// polls cost from then on is another matter.
+    pub fn stretch(&mut self, took: Duration, waiting: usize) -> Duration {
+        self.pace = Pace::default();
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let stretch = STRETCH.max(STRETCH_OF_EACH.saturating_mul(count(waiting)));
+        until_next(stretch, None, took, left)
     }
 }
 
@@ -211,7 +249,7 @@ mod tests {
     #[test]
     fn successes_count_in_a_row_and_are_an_interval_apart() {
         let mut course = Course::new(Instant::now(), terms(2), Duration::ZERO);
-        let took = Took { clock: Duration::from_millis(1), worked: Duration::ZERO, alone: false };
+        let took = Duration::from_millis(1);
         let enough: Vec<bool> = [true, false, true, true].map(|ready| course.count(ready)).to_vec();
         assert_eq!(enough, [false, false, false, true]);
         assert!(Course::new(Instant::now(), terms(1), Duration::ZERO).count(true));
@@ -244,30 +282,51 @@ mod tests {
 
     #[test]
     fn costs() {
-        let took = |clock, worked, alone| {
-            let (clock, worked) = (Duration::from_micros(clock), Duration::from_micros(worked));
-            Took { clock, worked, alone }
-        };
-        let alone = |clock, worked| took(clock, worked, true);
-        let served = |clock| took(clock, 50, false);
-        let table: [(&str, &[Took], u64); 8] = [
-            ("a refused dial", &[alone(500, 170)], 200),
-            ("on a busy machine", &[alone(20_000, 170)], 5_000),
-            ("busy for a moment", &[alone(500, 170), alone(20_000, 170)], 200),
-            ("a clock that stands still", &[alone(20, 0)], 30),
-            ("a server that answers", &[served(900)], 900),
-            ("slow once", &[served(900), served(80_000)], 900),
-            ("refused, then a slow server", &[alone(500, 170), served(300_000)], 300_000),
-            ("a slow server, then refused", &[served(300_000), alone(500, 170)], 200),
+        let table: [(&str, &[u64], u64); 3] = [
+            ("a server that answers", &[900], 900),
+            ("slow once", &[900, 80_000], 900),
+            ("slow twice", &[900, 80_000, 90_000], 80_000),
         ];
         for (name, polls, expected) in table {
             let mut pace = Pace::default();
-            let costs: Vec<Duration> = polls.iter().map(|took| pace.cost(*took, false)).collect();
-            assert_eq!(costs.last(), Some(&Duration::from_micros(expected)), "{name}");
+            let costs = polls.iter().map(|took| pace.cost(Duration::from_micros(*took), false));
+            assert_eq!(costs.last(), Some(Duration::from_micros(expected)), "{name}");
         }
-        let mut pace = Pace::default();
-        assert_eq!(pace.cost(served(80_000), true), pace.cost(served(80_000), true));
-        assert_eq!(pace.cost(served(90_000), true), Duration::from_micros(90_000), "each execution counts");
+        let (mut pace, milliseconds) = (Pace::default(), Duration::from_millis);
+        assert_eq!(pace.cost(milliseconds(80), true), milliseconds(80));
+        assert_eq!(pace.cost(milliseconds(90), true), milliseconds(90), "each execution counts");
+    }
+
+    #[test]
+    fn dials_of_farriers_own() {
+        let milliseconds = Duration::from_millis;
+        let table: [(&str, &[u64], usize, u64); 8] = [
+            ("the first", &[], 1, 1_000),
+            ("a dial", &[24], 1, 1_080),
+            ("a slow machine", &[100, 100], 1, 2_600),
+            ("a busy moment", &[24, 20_000], 1, 1_080),
+            ("ten", &[24, 24], 10, 17_280),
+            ("a hundred", &[24, 24], 100, 172_800),
+            ("a thousand on a slow machine", &[100, 100], 1000, 4_160_000),
+            ("a machine that is always busy", &[20_000, 20_000], 1, 250_000),
+        ];
+        for (name, took, waiting, expected) in table {
+            let mut redials = Redials::default();
+            took.iter().for_each(|took| redials.note(Duration::from_micros(*took)));
+            assert_eq!(redials.pause(waiting), Duration::from_micros(expected), "{name}");
+        }
+        let stretch =
+            |waiting| Course::new(Instant::now(), terms(1), Duration::ZERO).stretch(milliseconds(1), waiting);
+        assert_eq!(stretch(1), milliseconds(250));
+        assert_eq!(stretch(100), milliseconds(1_000));
+        let terms = Terms { timeout: milliseconds(100), ..terms(1) };
+        let last = Course::new(Instant::now(), terms, Duration::ZERO).stretch(milliseconds(1), 1);
+        assert!(last < milliseconds(91), "the last poll comes before the end: {last:?}");
+        let mut course = Course::new(Instant::now(), terms, Duration::from_secs(10));
+        course.pause(milliseconds(1), 1, false, None);
+        course.stretch(milliseconds(1), 1);
+        let slow = course.pause(milliseconds(10), 1, false, None);
+        assert_eq!(slow, milliseconds(200), "a server that answers slowly at its first poll");
     }
 
     #[test]

@@ -359,3 +359,22 @@ async fn where_nothing_can_be_dialled_that_it_runs_is_the_check_and_said_once() 
     assert_eq!(warned[0]["code"], "cannot-dial");
     assert_eq!(bench.names(), ["farrier-a", "farrier-b"], "no relay is left behind");
 }
+
+#[tokio::test]
+async fn a_server_that_opens_late_sees_no_connection_but_the_probes_own() {
+    let bench = Bench::new();
+    let port = closed_port().await;
+    bench.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
+    let opening = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free")
+    };
+    let (ended, listener) = tokio::join!(bench.launch(), opening);
+    let ended = ended.ready();
+    let attempts = ended.events("ready")[0]["attempts"].as_u64();
+    assert!(attempts.is_some_and(|attempts| attempts >= 2), "{attempts:?}");
+    // Nobody accepted meanwhile, so that all connections are still waiting.
+    listener.set_nonblocking(true).expect("a socket");
+    let connections = std::iter::from_fn(|| listener.accept().ok()).count();
+    assert_eq!(connections, 1, "farrier's dial that was accepted is the guest's connection");
+}

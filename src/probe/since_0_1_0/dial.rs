@@ -88,6 +88,7 @@ impl Host for Dials<'_> {
         self.poll.observed.dials += 1;
         if matches!(connected, Err(DialError::Refused)) {
             self.poll.observed.refused += 1;
+            self.poll.observed.refused_places.insert(address);
             self.poll.observed.refused_at = Some((host, port));
         }
         self.poll.observed.dialled = Some(match &connected {

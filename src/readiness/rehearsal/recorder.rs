@@ -40,12 +40,27 @@ struct Record {
 }
 
 /// Connects from this host, and keeps a record. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Recorder(Arc<Mutex<Record>>);
+#[derive(Clone)]
+pub struct Recorder {
+    record: Arc<Mutex<Record>>,
+    dialler: Arc<dyn Dialler>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self { record: Arc::default(), dialler: Arc::new(Direct) }
+    }
+}
 
 impl Recorder {
     fn record(&self) -> MutexGuard<'_, Record> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same record of what is dialled through this.
+    #[must_use]
+    pub fn through(&self, dialler: Arc<dyn Dialler>) -> Self {
+        Self { record: Arc::clone(&self.record), dialler }
     }
 
     /// Says what a place is called.
@@ -70,7 +85,7 @@ impl Dialler for Recorder {
         timeout: Duration,
     ) -> Result<Box<dyn ByteStream>, DialError> {
         let begun = Instant::now();
-        let connected = Direct.connect(address, timeout).await;
+        let connected = self.dialler.connect(address, timeout).await;
         let mut record = self.record();
         let name = record.names.get(&address).cloned().unwrap_or_else(|| address.to_string());
         let error = connected.as_ref().err().cloned();

@@ -1,5 +1,7 @@
 //! Polling one condition: the way to the container, poll after poll, until it is ready or time is up.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,10 +19,10 @@ use crate::probe::guest::{Context, Verdict};
 use crate::probe::host::LoadedProbe;
 use crate::probe::powers::{Powers, Targets};
 use crate::probe::private_copies::PrivateCopies;
-use crate::readiness::busy::busy;
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
 use crate::readiness::powers::Way;
-use crate::readiness::schedule::{Course, Terms, Took};
+use crate::readiness::redial::{Opened, redial};
+use crate::readiness::schedule::{Course, Terms};
 use crate::report::elapsed::limit;
 use crate::report::error::Code;
 
@@ -36,8 +38,8 @@ struct NotYet {
     pause: Option<Duration>,
     /// How far away the deadline is to be at least.
     extend: Option<Duration>,
-    /// Whether nobody but this program worked for it.
-    alone: bool,
+    /// Where nothing listened, if it did nothing but dial from this host.
+    refused: BTreeSet<SocketAddr>,
 }
 
 impl Wait<'_> {
@@ -65,18 +67,18 @@ impl Wait<'_> {
         let due = readiness.limits.poll.min(readiness.timeout);
         let mut course = Course::new(self.begun, Terms::of(readiness), due);
         let executes = condition.found.executes();
+        let mut opened: Option<Opened> = None;
         loop {
             if way.dialler.as_ref().is_some_and(|dialler| dialler.has_ended()) {
                 way.dialler = self.dialler(condition, container).await?;
             }
             let polled_at = Instant::now();
-            let poll = async {
-                let powers = self.shared.powers(self.sidecar, condition, container, &way).await;
-                let dialled = powers.targets.clone();
-                (self.poll(condition, &probe, powers, answers, &course).await, dialled)
-            };
-            let ((polled, dialled), worked) = busy(poll).await;
-            let mut polled = polled?;
+            let mut powers = self.shared.powers(self.sidecar, condition, container, &way).await;
+            if let Some(opened) = opened.take() {
+                powers.dialler = powers.dialler.map(|dialler| opened.before(dialler));
+            }
+            let dialled = powers.targets.clone();
+            let mut polled = self.poll(condition, &probe, powers, answers, &course).await?;
             if polled.is_none() && !self.still_there(condition, container, &dialled).await {
                 // Another sidecar moved meanwhile: what answered was perhaps somebody else.
                 polled = Some(NotYet::default());
@@ -92,14 +94,24 @@ impl Wait<'_> {
             if let Some(later) = course.extend(not_yet.extend) {
                 answers.lock().unwrap_or_else(PoisonError::into_inner).extended_to = Some(later);
             }
-            let waiting = self.shared.waiting.load(Ordering::Relaxed);
-            let took = Took { clock: polled_at.elapsed(), worked, alone: not_yet.alone };
-            let pause = course.pause(took, waiting, executes, not_yet.pause);
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+            let (took, waiting) = (polled_at.elapsed(), || self.shared.waiting.load(Ordering::Relaxed));
+            let redialled = way.dialler.as_deref().filter(|_| !not_yet.refused.is_empty());
+            let next = match redialled {
+                Some(_) => course.stretch(took, waiting()),
+                None => course.pause(took, waiting(), executes, not_yet.pause),
+            };
+            let accepted = async {
+                match redialled {
+                    Some(dialler) => redial(dialler, &not_yet.refused, waiting).await,
+                    None => std::future::pending().await,
+                }
+            };
+            opened = tokio::select! {
+                accepted = accepted => Some(accepted),
+                () = tokio::time::sleep(next) => None,
                 // Successes are an interval apart, whatever happens between them.
-                () = again.notified(), if course.in_a_row() == 0 => {}
-            }
+                () = again.notified(), if course.in_a_row() == 0 => None,
+            };
             if course.is_over() {
                 return Err(too_late(condition, answers));
             }
@@ -209,8 +221,10 @@ impl Wait<'_> {
         let (text, outcome) = match polled.verdict {
             Verdict::Ready => (success(course.in_a_row() + 1, condition.readiness.successes), Ok(None)),
             Verdict::Pending { reason, retry_after, extend } => {
-                let alone = is_alone && polled.observed.was_only_refused();
-                (reason, Ok(Some(NotYet { pause: retry_after, extend, alone })))
+                // A probe that asks for a pause is not asked before.
+                let refused = polled.observed.only_refused().filter(|_| is_alone && retry_after.is_none());
+                let refused = refused.cloned().unwrap_or_default();
+                (reason, Ok(Some(NotYet { pause: retry_after, extend, refused })))
             }
             Verdict::TimedOut => (no_answer(condition, limits), Ok(Some(NotYet::default()))),
             Verdict::Failed(reason) => {
