@@ -6,5 +6,6 @@ pub mod error;
 pub mod escape;
 pub mod exit;
 pub mod explanation;
+pub mod quoted;
 pub mod shell;
 pub mod snippet;

@@ -226,10 +226,15 @@ fn wrapped(line: &str, columns: usize) -> String {
 mod tests {
     use super::*;
     use crate::approval::statement::{Kept, Line};
+    use crate::definition::Rank;
 
     fn question(value: &str, has_socket: bool) -> Question {
-        let line =
-            |label: &str, text: &str| Line { label: label.into(), text: text.into(), kept: Kept::Words };
+        let line = |label: &str, text: &str| Line {
+            label: label.into(),
+            text: text.into(),
+            kept: Kept::Words,
+            rank: Rank::Usual,
+        };
         Question {
             name: "db".into(),
             workspace: "/w".into(),

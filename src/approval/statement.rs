@@ -1,10 +1,11 @@
 //! What a workspace definition would start, in plain words: the whole effective definition.
 
 use crate::definition::model::{Definition, DialGrant, Disablement, Interface, Mount, Readiness};
-use crate::definition::qualified_image;
+use crate::definition::{KEYS, Rank, ValueText, qualified_image};
 use crate::preparation::Prepared;
 use crate::probe::catalogue::FoundProbe;
 use crate::report::elapsed::limit;
+use crate::report::quoted::{bytes, listed, quoted, word};
 use crate::system::digest::sha256_hex;
 
 /// One line.
@@ -16,6 +17,8 @@ pub struct Line {
     pub text: String,
     /// What is kept of it with an approval.
     pub kept: Kept,
+    /// Where it stands: what gives power comes first.
+    pub rank: Rank,
 }
 
 /// What is kept of a line with an approval, to say later what changed.
@@ -47,23 +50,14 @@ pub struct Statement {
     pub has_socket: bool,
 }
 
-/// A text or a list as it could stand in a definition: nothing in it can look like the end of it.
-fn quoted<T: serde::Serialize + ?Sized>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-/// A name as it is where it is a plain word.
-fn word(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
-    if !name.is_empty() && name.bytes().all(plain) { name.to_owned() } else { quoted(name) }
-}
-
 impl Statement {
     /// Says what a sidecar is, what gives it power first, and where an engine was asked, what that holds.
     #[must_use]
     pub fn of(prepared: &Prepared, held: &Held) -> Self {
         let definition = &prepared.sidecar.definition;
-        let mut statement = Self { lines: Vec::new(), has_socket: false };
+        let is_socket = |mount: &Mount| matches!(mount, Mount::DockerSocket { .. });
+        let has_socket = definition.container.mounts.iter().any(is_socket);
+        let mut statement = Self { lines: Vec::new(), has_socket };
         if let Some(description) = &definition.description {
             statement.add("description", quoted(description));
         }
@@ -71,18 +65,17 @@ impl Statement {
         if let Some(image) = &held.image {
             statement.line("image id", image.clone(), Kept::Nothing);
         }
-        statement.process(definition);
-        statement.surroundings(definition);
+        statement.container(definition);
         for (index, (readiness, found)) in definition.readiness.iter().zip(&prepared.probes).enumerate() {
             let number =
                 if definition.readiness.len() == 1 { String::new() } else { format!(" {}", index + 1) };
             statement.readiness(&number, definition, readiness, found);
         }
         if let Some(container) = &held.container {
-            statement.line("container", container.clone(), Kept::Nothing);
+            statement.ranked("container", container.clone(), Kept::Nothing, Rank::Container);
         }
         // Stable: the order of a definition stays within each rank.
-        statement.lines.sort_by_key(Line::rank);
+        statement.lines.sort_by_key(|line| line.rank);
         statement
     }
 
@@ -97,65 +90,25 @@ impl Statement {
     }
 
     fn line(&mut self, label: impl Into<String>, text: String, kept: Kept) {
-        self.lines.push(Line { label: label.into(), text, kept });
+        self.ranked(label, text, kept, Rank::Usual);
+    }
+
+    fn ranked(&mut self, label: impl Into<String>, text: String, kept: Kept, rank: Rank) {
+        self.lines.push(Line { label: label.into(), text, kept, rank });
     }
 
     fn add(&mut self, label: impl Into<String>, text: impl Into<String>) {
         self.line(label, text.into(), Kept::Words);
     }
 
-    fn process(&mut self, definition: &Definition) {
-        let own = || "the image's own".to_owned();
-        // An empty list is as good as none.
-        let words =
-            |words: &Option<Vec<String>>| words.as_ref().filter(|words| !words.is_empty()).map(quoted);
-        let entrypoint = words(&definition.entrypoint);
-        let no_command = if entrypoint.is_some() { "none".to_owned() } else { own() };
-        self.add("entrypoint", entrypoint.unwrap_or_else(own));
-        self.add("command", words(&definition.command).unwrap_or(no_command));
-        if definition.env.is_empty() {
-            self.add("env", "the image's own");
+    /// The keys that make the container what it is.
+    fn container(&mut self, definition: &Definition) {
+        for key in KEYS {
+            for ValueText { label, text, is_secret } in key.texts(&definition.container) {
+                let kept = if is_secret { Kept::Digest } else { Kept::Words };
+                self.lines.push(Line { label, text, kept, rank: key.rank });
+            }
         }
-        for (name, value) in &definition.env {
-            self.line(format!("env {}", word(name)), quoted(value), Kept::Digest);
-        }
-        let memory = definition
-            .memory
-            .map_or_else(|| "no limit".to_owned(), |most| format!("at most {}", bytes(most)));
-        self.add("memory", memory);
-        if let Some(signal) = &definition.stop_signal {
-            self.add("stop signal", signal.clone());
-        }
-        if let Some(grace) = definition.stop_timeout {
-            self.add("stop timeout", limit(grace));
-        }
-    }
-
-    fn surroundings(&mut self, definition: &Definition) {
-        let mode = |writable: bool| if writable { "writable" } else { "read-only" };
-        let mounts: Vec<String> = definition
-            .mounts
-            .iter()
-            .map(|mount| match mount {
-                Mount::DockerSocket { writable } => {
-                    self.has_socket = true;
-                    let all_the_same = if *writable { "" } else { " all the same" };
-                    let mode = mode(*writable);
-                    format!("the engine's socket, {mode}: whoever has it controls this machine{all_the_same}")
-                }
-                Mount::Workspace { target, writable } => {
-                    format!("the workspace at {}, {}", quoted(target), mode(*writable))
-                }
-            })
-            .collect();
-        self.add("mounts", listed(&mounts));
-        self.add(
-            "networks",
-            match definition.networks.as_slice() {
-                [] => "the harness's".to_owned(),
-                networks => format!("the harness's, and {}", quoted(networks)),
-            },
-        );
         let names = || definition.aliases().iter().map(|alias| word(alias)).collect::<Vec<_>>().join(", ");
         self.add(
             "reached",
@@ -191,10 +144,10 @@ impl Statement {
         if !found.built_in || dials_elsewhere(found, definition) {
             let grants = grants(found, definition);
             if grants.is_empty() {
-                self.add(label("may"), "do nothing but answer");
+                self.ranked(label("may"), "do nothing but answer".to_owned(), Kept::Words, Rank::Grant);
             }
             for (what, words) in grants {
-                self.add(label(&format!("may {what}")), words);
+                self.ranked(label(&format!("may {what}")), words, Kept::Words, Rank::Grant);
             }
         }
         if !readiness.settings.is_empty() {
@@ -237,20 +190,6 @@ impl Statement {
 }
 
 impl Line {
-    /// The lower, the more a yes to it may cost.
-    fn rank(&self) -> usize {
-        let is_grant = self.label.starts_with("readiness") && self.label.contains(": may");
-        match self.label.as_str() {
-            "mounts" => 0,
-            "networks" => 1,
-            _ if is_grant => 2,
-            "container" => 3,
-            // There may be hundreds, which must not push anything else out of sight.
-            label if label == "env" || label.starts_with("env ") => 5,
-            _ => 4,
-        }
-    }
-
     fn record(&self, salt: &str) -> String {
         match self.kept {
             Kept::Words => self.text.clone(),
@@ -258,17 +197,6 @@ impl Line {
                 format!("sha256:{}", sha256_hex(format!("{salt}\0{}\0{}", self.label, self.text)))
             }
         }
-    }
-}
-
-fn listed(items: &[String]) -> String {
-    if items.is_empty() { "none".to_owned() } else { items.join("; ") }
-}
-
-fn bytes(amount: u64) -> String {
-    match amount {
-        amount if amount != 0 && amount.is_multiple_of(1 << 20) => format!("{} MiB", amount >> 20),
-        amount => format!("{amount} bytes"),
     }
 }
 

@@ -10,6 +10,7 @@ use super::{explain, logs, ps};
 use crate::approval::fuzzing::assert_question;
 use crate::approval::question::{Earlier, Question};
 use crate::approval::statement::{Kept, Line, Statement};
+use crate::definition::Rank;
 use crate::engine::{Container, Endpoint, Health, HealthStatus, Mounted, Process, PullProgress, Status};
 use crate::event::Event;
 use crate::event::failure::cause;
@@ -207,7 +208,8 @@ fn question(texts: &mut Texts) {
     // Every label begins with a word of farrier's own.
     let mut label = || format!("env {}", texts.next());
     let labels = [label(), label(), label()];
-    let lines = labels.into_iter().map(|label| Line { label, text: texts.next(), kept }).collect();
+    let lines =
+        labels.into_iter().map(|label| Line { label, text: texts.next(), kept, rank: Rank::Usual }).collect();
     let question = Question {
         name: texts.next(),
         workspace: texts.next(),

@@ -1,12 +1,8 @@
 //! A tree to a definition: checks every field, and reports all problems with their places.
 
 mod container;
-mod foreign;
 mod grants;
 mod interface;
-mod mounts;
-mod quantity;
-mod reader;
 mod readiness;
 mod settings;
 mod successes;
@@ -16,7 +12,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use self::reader::{Reader, Table};
 pub use self::readiness::BUILT_IN;
 use self::survey::Survey;
 use super::declared::Declared;
@@ -24,7 +19,8 @@ use super::interpolation::has_secret;
 use super::model::{Definition, Layer, Lifecycle};
 use super::node::{Entry, Node, ScalarKind, Value};
 use super::read::Access;
-use super::schema::DefinitionFile;
+use super::reader::{Reader, Table};
+use super::schema;
 use crate::report::error::{Code, Place, Problem, Source};
 
 /// What a file declares.
@@ -84,7 +80,7 @@ fn declaration(
             None => return Declaration::Broken,
         }
     }
-    let Some(table) = reader.table(root, "", DefinitionFile::KEYS, &start) else {
+    let Some(table) = reader.table(root, "", &schema::known_keys(""), &start) else {
         return Declaration::Broken;
     };
     let survey = Survey::of(root, reader);
@@ -105,16 +101,10 @@ fn sidecar(
     let description = table.get("description").and_then(|node| description(node, reader));
     let lifecycle = lifecycle(table, reader);
     let image = image(table, reader);
-    let entrypoint = table.get("entrypoint").and_then(|node| reader.strings(node, "entrypoint"));
-    let command = table.get("command").and_then(|node| reader.strings(node, "command"));
-    let env = container::env(table, reader);
-    let mounts = mounts::decode(table, &mut survey.places, reader);
-    let networks = container::networks(table, reader);
-    let memory = container::memory(table, reader);
-    let stop_signal = container::stop_signal(table, reader);
-    let stop_timeout = table.get("stop_timeout").and_then(|node| reader.duration(node, "stop_timeout"));
+    let container = container::decode(table, reader);
+    survey.places.extend(reader.take_places());
     let interface = interface::decode(table, reader);
-    let readiness = readiness::decode(table, &interface, &env, layer, reader);
+    let readiness = readiness::decode(table, &interface, &container.env, layer, reader);
     let required = table.get("required").and_then(|node| reader.boolean(node, "required")).unwrap_or(false);
     Some(Definition {
         name: name.to_owned(),
@@ -126,14 +116,7 @@ fn sidecar(
         description,
         lifecycle: lifecycle?,
         image: image?,
-        entrypoint,
-        command,
-        env,
-        mounts,
-        networks,
-        memory,
-        stop_signal,
-        stop_timeout,
+        container,
         interface: interface.value?,
         readiness: readiness?,
         required,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use schemars::{Schema, SchemaGenerator, json_schema};
+
 /// No wait in a definition makes sense beyond a day; larger values are typing errors.
 const LONGEST: Duration = Duration::from_hours(24);
 
@@ -91,6 +93,26 @@ fn simple(text: &str) -> Option<f64> {
         _ => return None,
     };
     well_formed.then(|| number.parse::<f64>().ok().map(|value| value * factor))?
+}
+
+/// What editors accept as a duration.
+pub fn schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "number", "exclusiveMinimum": 0, "maximum": 86400 },
+            { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s*[a-z]*(\\s*[0-9]+\\s*[a-z]+)*\\s*$" },
+        ]
+    })
+}
+
+/// What editors accept as a duration that may also be 0.
+pub fn interval_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "number", "minimum": 0, "maximum": 86400 },
+            { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s*[a-z]*(\\s*[0-9]+\\s*[a-z]+)*\\s*$" },
+        ]
+    })
 }
 
 #[cfg(test)]

@@ -82,8 +82,8 @@ fn assert_usable(definition: &Definition) {
     if definition.secrets.is_empty() {
         assert_eq!(check_image(&definition.image), Ok(()));
     }
-    assert!(definition.env.keys().all(|name| !name.is_empty() && !name.contains(['=', '\0'])));
-    assert!(definition.env.values().all(|value| !value.contains('\0')));
+    assert!(definition.container.env.keys().all(|name| !name.is_empty() && !name.contains(['=', '\0'])));
+    assert!(definition.container.env.values().all(|value| !value.contains('\0')));
     assert!(!definition.readiness.is_empty());
     for readiness in &definition.readiness {
         assert!(!readiness.timeout.is_zero() && readiness.timeout <= readiness.max_timeout);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::declared::Declared;
+use super::keys::ContainerKeys;
 use super::read::Access;
 use crate::report::error::{Place, Source};
 
@@ -72,22 +73,8 @@ pub struct Definition {
     pub lifecycle: Lifecycle,
     /// The image reference.
     pub image: String,
-    /// Replaces the image's entrypoint.
-    pub entrypoint: Option<Vec<String>>,
-    /// Replaces the image's command.
-    pub command: Option<Vec<String>>,
-    /// The container's environment.
-    pub env: BTreeMap<String, String>,
-    /// What is mounted.
-    pub mounts: Vec<Mount>,
-    /// Networks joined in addition to the harness's.
-    pub networks: Vec<String>,
-    /// Memory limit in bytes.
-    pub memory: Option<u64>,
-    /// Replaces the image's stop signal: its name, `SIGINT`.
-    pub stop_signal: Option<String>,
-    /// How long it may take to end after its stop signal; 10 s if nothing is declared.
-    pub stop_timeout: Option<Duration>,
+    /// What makes the container what it is, beside its image.
+    pub container: ContainerKeys,
     /// How the harness reaches it.
     pub interface: Interface,
     /// How its readiness is decided; all must be ready; never empty.

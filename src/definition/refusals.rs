@@ -61,7 +61,7 @@ fn interface(definition: &Definition, refuse: &mut Refuse<'_>) {
 
 fn mounts(definition: &Definition, refuse: &mut Refuse<'_>) {
     let shares = definition.lifecycle == Lifecycle::Shared;
-    if shares && definition.mounts.iter().any(|mount| matches!(mount, Mount::Workspace { .. })) {
+    if shares && definition.container.mounts.iter().any(|mount| matches!(mount, Mount::Workspace { .. })) {
         refuse(
             &declared_mount(definition, "workspace").unwrap_or_else(|| "mounts".to_owned()),
             Code::UnsupportedMount,
@@ -72,7 +72,7 @@ fn mounts(definition: &Definition, refuse: &mut Refuse<'_>) {
             "Remove the mount, or copy what the sidecar needs into its image.",
         );
     }
-    let socket = definition.mounts.iter().any(|mount| matches!(mount, Mount::DockerSocket { .. }));
+    let socket = definition.container.mounts.iter().any(|mount| matches!(mount, Mount::DockerSocket { .. }));
     if socket && !definition.layer.is_trusted() && !definition.image.contains("@sha256:") {
         refuse(
             "image",

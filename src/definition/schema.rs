@@ -1,8 +1,8 @@
-//! The keys that a definition file may hold: one list, which is both the JSON Schema that editors use and the
-//! list of known keys that the decoder checks against.
+//! The JSON Schema that editors use, and the list of known keys that the decoder checks against.
 //!
-//! The structs below are never filled: the decoder reads the tree itself, because it reports every problem of
-//! a file with its place. They declare names, types and descriptions.
+//! The keys that make a container what it is come from their table (`keys`), all others from the structs below. These are
+//! never filled: the decoder reads the tree itself, because it reports every problem of a file with its place. They
+//! declare names, types and descriptions.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,47 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::keys::{KEYS, Key, in_table};
+use super::{duration, size};
+
 /// The JSON Schema of a definition file, in draft 7, which the TOML and YAML language servers know best.
 #[must_use]
 pub fn json_schema() -> serde_json::Value {
     let settings = SchemaSettings::draft07().with_transform(WithoutNull);
-    settings.into_generator().into_root_schema_for::<DefinitionFile>().to_value()
+    let mut generator = settings.into_generator();
+    let keys: Vec<(&Key, Schema)> = KEYS.iter().map(|key| (key, key.schema(&mut generator))).collect();
+    let mut root = generator.into_root_schema_for::<DefinitionFile>().to_value();
+    for (key, mut schema) in keys {
+        schema.insert("description".to_owned(), key.documentation().into());
+        let (table, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+        if let Some(properties) = root.pointer_mut(&properties_of(table)) {
+            properties[name] = schema.to_value();
+        }
+    }
+    root
+}
+
+/// Where the schema has the properties of the table at a path.
+pub fn properties_of(table: &str) -> String {
+    let name = match table {
+        "" => return "/properties".to_owned(),
+        "resources" => "Resources",
+        "interface" => "Interface",
+        "readiness" => "Readiness",
+        "readiness.grants" => "Grants",
+        "readiness.grants.dirs" => "Directory",
+        _ => "Limits",
+    };
+    format!("/definitions/{name}/properties")
+}
+
+/// All keys of the top table (``) or of `resources`, which the decoder checks against.
+pub fn known_keys(table: &str) -> Vec<&'static str> {
+    let mut keys = if table == "resources" { Resources::KEYS } else { DefinitionFile::KEYS }.to_vec();
+    // Behind the image, as people write them.
+    let at = keys.iter().position(|key| *key == "image").map_or(0, |image| image + 1);
+    keys.splice(at..at, in_table(table));
+    keys
 }
 
 /// Optional keys are left out, not null.
@@ -66,24 +102,8 @@ table! {
         /// The image reference, for example `postgres:16`.
         #[schemars(length(min = 1))]
         image: Option<String>,
-        /// Replaces the image's entrypoint.
-        entrypoint: Option<Vec<String>>,
-        /// Replaces the image's command.
-        command: Option<Vec<String>>,
-        /// The container's environment. Values keep their text as written.
-        env: Option<BTreeMap<String, Scalar>>,
-        /// What is mounted: `docker-socket[:ro|:rw]`.
-        mounts: Option<Vec<String>>,
-        /// Networks joined in addition to the harness's.
-        networks: Option<Vec<String>>,
         /// Limits of the container.
         resources: Option<Resources>,
-        /// The signal that asks the container to end, by name or number (the image's own, else `SIGTERM`).
-        #[schemars(schema_with = "signal")]
-        stop_signal: Option<String>,
-        /// How long the container may take to end after that signal, before it is killed (10 s).
-        #[schemars(schema_with = "duration")]
-        stop_timeout: Option<String>,
         /// How the harness reaches the sidecar.
         interface: Option<Interface>,
         /// How the sidecar proves that it is ready: one table, or several of which all must be ready.
@@ -98,9 +118,6 @@ table! {
 table! {
     /// Limits of the container.
     Resources {
-        /// Memory as docker takes it: bytes, or a number with a unit (`512m`, `1.5g`, `64MiB`, `512Mi`); at least 6 MiB.
-        #[schemars(schema_with = "size")]
-        memory: Option<String>,
         /// GPUs. Understood, but not started.
         #[schemars(schema_with = "anything")]
         gpus: Option<String>,
@@ -152,16 +169,16 @@ table! {
         #[schemars(length(min = 1))]
         mode: Option<String>,
         /// How long to wait (30 s): from the container's start, or from the beginning of the wait if it runs already.
-        #[schemars(schema_with = "duration")]
+        #[schemars(schema_with = "duration::schema")]
         timeout: Option<String>,
         /// How far a probe that reports progress may extend the wait (twice the timeout).
-        #[schemars(schema_with = "duration")]
+        #[schemars(schema_with = "duration::schema")]
         max_timeout: Option<String>,
         /// How many polls in a row have to say ready (1).
         #[schemars(range(min = 1, max = 1000))]
         successes: Option<u32>,
         /// How far apart these polls are at least (0 s). Needs `successes`.
-        #[schemars(schema_with = "interval")]
+        #[schemars(schema_with = "duration::interval_schema")]
         interval: Option<String>,
         /// For `exec`: what is run in the container; exit code 0 is ready.
         #[schemars(length(min = 1))]
@@ -210,10 +227,10 @@ table! {
     /// What one poll of a probe may use up.
     Limits {
         /// Linear memory, 1 MiB to 1 GiB (64 MiB).
-        #[schemars(schema_with = "size")]
+        #[schemars(schema_with = "size::schema")]
         memory: Option<String>,
         /// Time, 1 ms to 60 s (2 s).
-        #[schemars(schema_with = "duration")]
+        #[schemars(schema_with = "duration::schema")]
         poll: Option<String>,
     }
 }
@@ -239,52 +256,6 @@ enum OneOrMany {
     Many(#[schemars(length(min = 1))] Vec<Readiness>),
 }
 
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "declares types; the decoder reads the tree itself")]
-enum Scalar {
-    Text(String),
-    Number(f64),
-    Boolean(bool),
-}
-
-fn duration(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "oneOf": [
-            { "type": "number", "exclusiveMinimum": 0, "maximum": 86400 },
-            { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s*[a-z]*(\\s*[0-9]+\\s*[a-z]+)*\\s*$" },
-        ]
-    })
-}
-
-/// A duration that may be none at all.
-fn interval(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "oneOf": [
-            { "type": "number", "minimum": 0, "maximum": 86400 },
-            { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s*[a-z]*(\\s*[0-9]+\\s*[a-z]+)*\\s*$" },
-        ]
-    })
-}
-
-fn size(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "oneOf": [
-            { "type": "integer", "minimum": 1 },
-            { "type": "string", "pattern": "^\\s*([0-9]+\\.?[0-9]*|\\.[0-9]+) *([kKmMgGtTpP]([iI]?[bB]?)|[bB])?\\s*$" },
-        ]
-    })
-}
-
-fn signal(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "oneOf": [
-            { "type": "integer", "minimum": 1, "maximum": 64 },
-            { "type": "string", "pattern": "^[0-9A-Za-z+-]+$" },
-        ]
-    })
-}
-
 fn anything(_: &mut SchemaGenerator) -> Schema {
     json_schema!({})
 }
@@ -296,22 +267,22 @@ mod tests {
     #[test]
     fn the_schema_and_the_known_keys_are_one_list() {
         let schema = json_schema();
-        for (pointer, keys) in [
-            ("/properties", DefinitionFile::KEYS),
-            ("/definitions/Resources/properties", Resources::KEYS),
-            ("/definitions/Interface/properties", Interface::KEYS),
-            ("/definitions/Readiness/properties", Readiness::KEYS),
-            ("/definitions/Grants/properties", Grants::KEYS),
-            ("/definitions/Directory/properties", Directory::KEYS),
-            ("/definitions/Limits/properties", Limits::KEYS),
+        for (table, keys) in [
+            ("", known_keys("")),
+            ("resources", known_keys("resources")),
+            ("interface", Interface::KEYS.to_vec()),
+            ("readiness", Readiness::KEYS.to_vec()),
+            ("readiness.grants", Grants::KEYS.to_vec()),
+            ("readiness.grants.dirs", Directory::KEYS.to_vec()),
+            ("readiness.limits", Limits::KEYS.to_vec()),
         ] {
-            let properties = schema.pointer(pointer).and_then(serde_json::Value::as_object);
+            let properties = schema.pointer(&properties_of(table)).and_then(serde_json::Value::as_object);
             let mut names: Vec<&str> =
                 properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-            let mut expected = keys.to_vec();
+            let mut expected = keys;
             names.sort_unstable();
             expected.sort_unstable();
-            assert_eq!(names, expected, "{pointer}");
+            assert_eq!(names, expected, "{table}");
         }
     }
 

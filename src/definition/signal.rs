@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use nix::sys::signal::Signal;
+use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// The first real-time signal as docker counts them (`moby/sys/signal`), whatever the C library keeps for itself.
 const FIRST_REAL_TIME: u32 = 34;
@@ -53,6 +54,16 @@ fn real_time(name: &str) -> Option<u32> {
         LAST_REAL_TIME.checked_sub(steps(name.strip_prefix("RTMAX")?, '-')?)?
     };
     (FIRST_REAL_TIME..=LAST_REAL_TIME).contains(&number).then_some(number)
+}
+
+/// What editors accept as a signal.
+pub fn schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "integer", "minimum": 1, "maximum": 64 },
+            { "type": "string", "pattern": "^[0-9A-Za-z+-]+$" },
+        ]
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Amounts of memory as docker's command line takes them.
 
+use schemars::{Schema, SchemaGenerator, json_schema};
+
 /// Reads `67108864`, `512m`, `1g`, `64MiB`, `512Mi`, `1.5GiB` into bytes.
 ///
 /// Units are powers of 1024 whichever way they are spelled, as in docker's own `--memory` and in compose
@@ -49,6 +51,16 @@ fn scaled(number: &str, power: u32) -> Option<u64> {
         / 10_u128.checked_pow(u32::try_from(digits.len()).ok()?)?;
     let bytes = whole.checked_add(u64::try_from(part).ok()?)?;
     i64::try_from(bytes).is_ok().then_some(bytes)
+}
+
+/// What editors accept as an amount of memory.
+pub fn schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "integer", "minimum": 1 },
+            { "type": "string", "pattern": "^\\s*([0-9]+\\.?[0-9]*|\\.[0-9]+) *([kKmMgGtTpP]([iI]?[bB]?)|[bB])?\\s*$" },
+        ]
+    })
 }
 
 #[cfg(test)]

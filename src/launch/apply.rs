@@ -162,7 +162,7 @@ impl Applier {
         let id = self.replace(plan, sidecar, network, image).await?;
         let start = async {
             let aliases = sidecar.definition.aliases();
-            for other in sidecar.definition.networks.iter().filter(|name| *name != network) {
+            for other in sidecar.definition.container.networks.iter().filter(|name| *name != network) {
                 let connected = self.engine.connect(other, &id, &aliases).await;
                 connected.map_err(|error| cannot_connect(sidecar, other, &error))?;
             }

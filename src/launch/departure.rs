@@ -113,7 +113,7 @@ impl Departure {
 
 /// The networks that a launch put it on: one that somebody connected by hand lacks its names there.
 fn joined<'a>(sidecar: &Sidecar, container: &'a Container) -> Vec<&'a String> {
-    let (declared, aliases) = (&sidecar.definition.networks, sidecar.definition.aliases());
+    let (declared, aliases) = (&sidecar.definition.container.networks, sidecar.definition.aliases());
     let is_named =
         |found: &[String]| !aliases.is_empty() && aliases.iter().all(|alias| found.contains(alias));
     let networks = container.networks.iter().filter(|(name, endpoint)| {

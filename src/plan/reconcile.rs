@@ -87,7 +87,7 @@ fn additional_networks<'a>(
     sidecar: &'a Sidecar,
     snapshot: &'a Snapshot,
 ) -> impl Iterator<Item = Problem> + 'a {
-    sidecar.definition.networks.iter().enumerate().filter_map(move |(index, name)| {
+    sidecar.definition.container.networks.iter().enumerate().filter_map(move |(index, name)| {
         let found = snapshot.networks.get(name).map_or(0, Vec::len);
         let message = match found {
             0 => format!("there is no network `{name}`, which the sidecar joins"),
@@ -173,7 +173,7 @@ fn decide_sidecar(
     plan.causes = causes;
     (plan.carried, plan.orphaned) = anonymous_volumes(container, image);
     if !plan.carried.is_empty() {
-        plan.changed_since_data = sidecar.configuration.changed_since_data(container);
+        plan.changed_since_data = sidecar.configuration().changed_since_data(container);
     }
     Ok(plan)
 }
@@ -215,7 +215,7 @@ pub fn staleness(sidecar: &Sidecar, container: &Container, snapshot: &Snapshot, 
     }
     if container.labels.get(LABEL_HASH) != Some(&sidecar.hash) {
         let before = container.labels.get(LABEL_CONFIGURATION).map(String::as_str).unwrap_or_default();
-        causes.push(Cause::Configuration(sidecar.configuration.differences(before).unwrap_or_default()));
+        causes.push(Cause::Configuration(sidecar.configuration().differences(before).unwrap_or_default()));
     } else if let Some(image) = image
         && image.id != container.image_id
     {
@@ -255,9 +255,9 @@ fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> Vec<String>
     note("working directory", expected.directory != actual.directory);
     note("health test", expected.health != actual.health);
     note("stop signal", stop_signal(&expected) != stop_signal(actual));
-    note("stop timeout", container.grace() != grace(sidecar.definition.stop_timeout));
+    note("stop timeout", container.grace() != grace(sidecar.definition.container.stop_timeout));
     note("mounts", !mounts_match(sidecar, container, image));
-    note("memory", container.memory != sidecar.definition.memory.unwrap_or(0));
+    note("memory", container.memory != sidecar.definition.container.memory.unwrap_or(0));
     let mode = container.network_mode.as_str();
     note(
         "network mode",
@@ -269,8 +269,8 @@ fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> Vec<String>
 
 /// What Docker makes of image and definition: a declared entrypoint drops the image's command.
 fn expected_process(sidecar: &Sidecar, image: &Image) -> Process {
-    let entrypoint = sidecar.definition.entrypoint.clone().unwrap_or_default();
-    let command = sidecar.definition.command.clone().unwrap_or_default();
+    let entrypoint = sidecar.definition.container.entrypoint.clone().unwrap_or_default();
+    let command = sidecar.definition.container.command.clone().unwrap_or_default();
     let mut process = image.process.clone();
     if !entrypoint.is_empty() {
         process.entrypoint = entrypoint;
@@ -278,7 +278,7 @@ fn expected_process(sidecar: &Sidecar, image: &Image) -> Process {
     } else if !command.is_empty() {
         process.command = command;
     }
-    if let Some(signal) = &sidecar.definition.stop_signal {
+    if let Some(signal) = &sidecar.definition.container.stop_signal {
         process.stop_signal.clone_from(signal);
     }
     process.env.extend(sidecar.env().iter().map(|(name, value)| format!("{name}={value}")));
@@ -330,7 +330,7 @@ fn anonymous_volumes(container: &Container, image: Option<&Image>) -> (Vec<Mount
 /// The networks that a running container is to be connected to.
 fn missing_networks(sidecar: &Sidecar, container: &Container, wish: &Wish) -> Vec<(String, bool)> {
     let aliases = sidecar.definition.aliases();
-    let others = sidecar.definition.networks.iter().filter(|name| **name != wish.network);
+    let others = sidecar.definition.container.networks.iter().filter(|name| **name != wish.network);
     let names: BTreeSet<&String> = others.collect();
     std::iter::once(&wish.network)
         .chain(names)
@@ -345,7 +345,9 @@ fn missing_networks(sidecar: &Sidecar, container: &Container, wish: &Wish) -> Ve
 /// A problem for each alias by which another container is found on a network that the sidecar joins.
 fn aliases_taken(sidecar: &Sidecar, plan: &SidecarPlan, snapshot: &Snapshot, wish: &Wish) -> Vec<Problem> {
     let own = plan.existing.as_ref().map(|container| container.id.as_str());
-    let joins = |network: &String| *network == wish.network || sidecar.definition.networks.contains(network);
+    let joins = |network: &String| {
+        *network == wish.network || sidecar.definition.container.networks.contains(network)
+    };
     let others = snapshot.neighbours.iter().filter(|other| Some(other.id.as_str()) != own);
     let others: Vec<&Neighbour> = others.filter(|other| joins(&other.network)).collect();
     let taken = sidecar.definition.aliases().into_iter().filter_map(|alias| {

@@ -1,15 +1,15 @@
 //! What a definition means on an engine: the container's name, labels, configuration and hash.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod configuration;
+
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+pub use self::configuration::{Configuration, FirstValue, FirstValues, older_data};
+use crate::definition::container_token;
 use crate::definition::model::{Definition, Layer, Mount};
-use crate::definition::{container_token, familiar_image};
-use crate::engine::{Container, ContainerSpec, Mounted};
+use crate::engine::{ContainerSpec, Mounted};
 use crate::system::digest::sha256_hex;
 
 /// The label that names the sidecar; also what events are filtered by.
@@ -29,9 +29,6 @@ pub const LABEL_OLDER_DATA: &str = "farrier.changed-since-data";
 pub const LABEL_FOLDER: &str = "farrier.definition-folder";
 /// The label on networks that farrier made.
 pub const LABEL_NETWORK: &str = "farrier.network";
-
-/// How fields of the environment begin.
-const ENV: &str = "env.";
 
 /// Where Docker's own socket lies, on the engine's host and in a container.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
@@ -82,40 +79,6 @@ impl Scopes {
     }
 }
 
-/// The part of a definition that makes the container what it is; readiness is not in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configuration {
-    image: String,
-    entrypoint: Vec<String>,
-    command: Vec<String>,
-    env: BTreeMap<String, String>,
-    mounts: Vec<String>,
-    networks: Vec<String>,
-    memory: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stop_signal: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stop_timeout: Option<Duration>,
-    aliases: Vec<String>,
-}
-
-/// A configuration as it stands in a label: values of the environment are digests.
-#[derive(Debug, Serialize, Deserialize)]
-struct Recorded {
-    salt: String,
-    configuration: Configuration,
-}
-
-/// What a variable was when a container's data was first written; as a digest, since it may be a secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FirstValue {
-    salt: String,
-    digest: Option<String>,
-}
-
-/// The first values of fields (`env.NAME`) that have others now.
-pub type FirstValues = BTreeMap<String, FirstValue>;
-
 /// One sidecar that is wanted.
 #[derive(Clone, Debug)]
 pub struct Sidecar {
@@ -127,8 +90,6 @@ pub struct Sidecar {
     pub scope: Option<String>,
     /// Its container's name.
     pub container: String,
-    /// What makes the container.
-    pub configuration: Configuration,
     /// SHA-256 over the configuration's canonical JSON.
     pub hash: String,
 }
@@ -139,9 +100,8 @@ impl Sidecar {
     pub fn new(definition: Definition, scopes: &Scopes) -> Self {
         let scope = scopes.of(&definition);
         let container = container_name(&definition.name, scope.as_deref());
-        let configuration = Configuration::of(&definition);
-        let hash = configuration.hash();
-        Self { image: definition.image.clone(), definition, scope, container, configuration, hash }
+        let hash = Configuration::of(&definition).hash();
+        Self { image: definition.image.clone(), definition, scope, container, hash }
     }
 
     /// The sidecar's name.
@@ -150,10 +110,16 @@ impl Sidecar {
         &self.definition.name
     }
 
+    /// What makes its container what it is.
+    #[must_use]
+    pub fn configuration(&self) -> Configuration<'_> {
+        Configuration::of(&self.definition)
+    }
+
     /// The environment that its definition gives its container.
     #[must_use]
     pub fn env(&self) -> &BTreeMap<String, String> {
-        &self.configuration.env
+        &self.definition.container.env
     }
 
     /// Whether a container with these labels is this sidecar's: they name the same sidecar and scope. Earlier versions
@@ -185,8 +151,8 @@ impl Sidecar {
             target: DOCKER_SOCKET.to_owned(),
             writable,
         };
-        self.definition
-            .mounts
+        let mounts = &self.definition.container.mounts;
+        mounts
             .iter()
             .filter_map(|mount| match mount {
                 Mount::DockerSocket { writable } => Some(socket(*writable)),
@@ -212,22 +178,22 @@ impl Sidecar {
         (carried, changed_since): (&[Mounted], &FirstValues),
         salt: &str,
     ) -> ContainerSpec {
-        let definition = &self.definition;
+        let keys = &self.definition.container;
         let mut mounts = self.declared_mounts();
         mounts.extend(carried.iter().cloned());
         ContainerSpec {
             name: name.to_owned(),
             image: self.image.clone(),
-            entrypoint: self.configuration.entrypoint.clone(),
-            command: self.configuration.command.clone(),
-            env: self.configuration.env.clone(),
+            entrypoint: keys.entrypoint.clone().unwrap_or_default(),
+            command: keys.command.clone().unwrap_or_default(),
+            env: keys.env.clone(),
             labels: self.labels(changed_since, salt),
             mounts,
-            memory: definition.memory,
-            stop_signal: definition.stop_signal.clone(),
-            stop_timeout: definition.stop_timeout,
+            memory: keys.memory,
+            stop_signal: keys.stop_signal.clone(),
+            stop_timeout: keys.stop_timeout,
             network: network.to_owned(),
-            aliases: definition.aliases(),
+            aliases: self.definition.aliases(),
             helper: false,
         }
     }
@@ -237,7 +203,7 @@ impl Sidecar {
             (LABEL_SIDECAR.to_owned(), self.definition.name.clone()),
             (LABEL_HASH.to_owned(), self.hash.clone()),
             (LABEL_DEFINITION.to_owned(), self.definition_label()),
-            (LABEL_CONFIGURATION.to_owned(), self.configuration.record(salt)),
+            (LABEL_CONFIGURATION.to_owned(), self.configuration().record(salt)),
         ]);
         let mut label = |name: &str, value: Option<String>| {
             labels.extend(value.map(|value| (name.to_owned(), value)));
@@ -256,96 +222,6 @@ impl Sidecar {
 pub fn folder_identity(folder: &Path) -> Option<String> {
     let found = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
     Some(format!("{}:{}", found.dev(), found.ino()))
-}
-
-/// The fields of the environment that have changed since a container's data was first written, as its label says.
-#[must_use]
-pub fn older_data(container: &Container) -> FirstValues {
-    let label = container.labels.get(LABEL_OLDER_DATA);
-    label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default()
-}
-
-impl Configuration {
-    fn of(definition: &Definition) -> Self {
-        Self {
-            image: familiar_image(&definition.image),
-            entrypoint: definition.entrypoint.clone().unwrap_or_default(),
-            command: definition.command.clone().unwrap_or_default(),
-            env: definition.env.clone(),
-            mounts: definition.mounts.iter().map(|mount| format!("{mount:?}")).collect(),
-            networks: definition.networks.clone(),
-            memory: definition.memory,
-            stop_signal: definition.stop_signal.clone(),
-            stop_timeout: definition.stop_timeout,
-            aliases: definition.aliases(),
-        }
-    }
-
-    /// Canonical because the fields have one order and the map is sorted.
-    fn hash(&self) -> String {
-        sha256_hex(serde_json::to_vec(self).unwrap_or_default())
-    }
-
-    /// The label's text.
-    fn record(&self, salt: &str) -> String {
-        let mut configuration = self.clone();
-        for (name, value) in &mut configuration.env {
-            *value = salted(salt, name, value);
-        }
-        serde_json::to_string(&Recorded { salt: salt.to_owned(), configuration }).unwrap_or_default()
-    }
-
-    /// Which fields differ from what a label recorded, never their values; none where the label is unreadable.
-    #[must_use]
-    pub fn differences(&self, label: &str) -> Option<Vec<String>> {
-        let recorded: Recorded = serde_json::from_str(label).ok()?;
-        let before = recorded.configuration;
-        let mut fields = Vec::new();
-        let mut note = |field: &str, changed: bool| {
-            if changed {
-                fields.push(field.to_owned());
-            }
-        };
-        note("image", familiar_image(&before.image) != self.image);
-        note("entrypoint", before.entrypoint != self.entrypoint);
-        note("command", before.command != self.command);
-        let names: BTreeSet<&String> = before.env.keys().chain(self.env.keys()).collect();
-        for name in names {
-            let now = self.env.get(name).map(|value| salted(&recorded.salt, name, value));
-            note(&format!("{ENV}{name}"), before.env.get(name) != now.as_ref());
-        }
-        note("mounts", before.mounts != self.mounts);
-        note("networks", before.networks != self.networks);
-        note("resources.memory", before.memory != self.memory);
-        note("stop_signal", before.stop_signal != self.stop_signal);
-        note("stop_timeout", before.stop_timeout != self.stop_timeout);
-        note("interface.aliases", before.aliases != self.aliases);
-        Some(fields)
-    }
-
-    /// The fields of the environment that are not what they were when this container's data was first written.
-    #[must_use]
-    pub fn changed_since_data(&self, container: &Container) -> FirstValues {
-        let mut first = older_data(container);
-        let label = container.labels.get(LABEL_CONFIGURATION);
-        let recorded = label.and_then(|label| serde_json::from_str::<Recorded>(label).ok());
-        if let Some(Recorded { salt, configuration: before }) = recorded {
-            for name in before.env.keys().chain(self.env.keys()) {
-                let value = || FirstValue { salt: salt.clone(), digest: before.env.get(name).cloned() };
-                first.entry(format!("{ENV}{name}")).or_insert_with(value);
-            }
-        }
-        first.retain(|field, value| {
-            let name = field.strip_prefix(ENV).unwrap_or(field);
-            value.digest != self.env.get(name).map(|now| salted(&value.salt, name, now))
-        });
-        first
-    }
-}
-
-/// The digest that stands for a variable's value.
-fn salted(salt: &str, name: &str, value: &str) -> String {
-    sha256_hex(format!("{salt}\0{name}\0{value}"))
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub async fn take(
     holders: BTreeMap<String, Vec<Holder>>,
     caches: &Caches,
 ) -> EngineResult<Snapshot> {
-    let others = sidecars.iter().flat_map(|sidecar| &sidecar.definition.networks);
+    let others = sidecars.iter().flat_map(|sidecar| &sidecar.definition.container.networks);
     let others: BTreeSet<&str> = others.map(String::as_str).filter(|name| *name != network).collect();
     let names = std::iter::once(network).chain(others);
     let networks = try_join_all(names.map(|name| async move { Ok((name, engine.inhabited(name).await?)) }));

@@ -93,7 +93,8 @@ impl Waits {
         way: &Way,
     ) -> Powers {
         let grants = &condition.found.grants;
-        let values = grants.env.iter().filter_map(|name| sidecar.definition.env.get_key_value(name));
+        let values =
+            grants.env.iter().filter_map(|name| sidecar.definition.container.env.get_key_value(name));
         Powers {
             grants: Arc::clone(grants),
             targets: self.targets(sidecar, container, grants, false).await,

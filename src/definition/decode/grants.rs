@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
-use super::reader::{Reader, Table};
 use crate::definition::model::{DialGrant, DirGrant, Grants};
 use crate::definition::node::{Node, Value};
+use crate::definition::reader::{Reader, Table};
 use crate::definition::schema;
 use crate::report::error::{Code, Problem};
 

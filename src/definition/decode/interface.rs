@@ -1,9 +1,9 @@
 //! How the harness reaches the sidecar.
 
-use super::reader::{Reader, Table};
 use crate::definition::model::Interface;
 use crate::definition::names::is_dns_name;
 use crate::definition::node::{ScalarKind, Value};
+use crate::definition::reader::{Reader, Table};
 use crate::definition::schema;
 use crate::report::error::{Code, Problem};
 

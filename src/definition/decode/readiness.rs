@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::grants;
 use super::interface;
-use super::reader::{Reader, Table, nearest};
 use super::successes;
 use crate::definition::model::{Grants, Layer, Limits, ProbeReference, Readiness};
 use crate::definition::node::{Node, Value};
+use crate::definition::reader::{Reader, Table, nearest};
 use crate::definition::schema;
 use crate::report::error::{Code, Problem};
 

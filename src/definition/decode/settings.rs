@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::reader::{Reader, join};
 use crate::definition::node::{Node, ScalarKind, Value};
+use crate::definition::reader::{Reader, join};
 
 /// The JSON of a tree; none where a number has no JSON form, which is reported.
 pub fn json(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Json> {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::reader::{Reader, Table};
 use crate::definition::model::Readiness;
 use crate::definition::node::ScalarKind;
+use crate::definition::reader::{Reader, Table};
 use crate::report::error::{Code, Problem};
 
 /// Successes in a row.

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::reader::{Reader, join};
 use crate::definition::declared::Declared;
 use crate::definition::interpolation::references;
 use crate::definition::model::SecretReference;
 use crate::definition::node::{Node, ScalarKind, Value};
+use crate::definition::reader::{Reader, join};
 use crate::report::error::{Code, Place, Problem};
 
 /// Paths beyond this length are not kept: their nearest parent's place stands for them. It bounds what a file

@@ -106,7 +106,8 @@ readiness:
 disable: false
 ";
     let definition = whole("db.yaml", text);
-    let env: Vec<_> = definition.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let env: Vec<_> =
+        definition.container.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(
         env,
         [
@@ -123,8 +124,8 @@ disable: false
         ]
     );
     assert_eq!(definition.lifecycle, Lifecycle::Shared);
-    assert_eq!(definition.memory, Some(512 << 20));
-    assert_eq!(definition.mounts, [Mount::DockerSocket { writable: false }]);
+    assert_eq!(definition.container.memory, Some(512 << 20));
+    assert_eq!(definition.container.mounts, [Mount::DockerSocket { writable: false }]);
     assert_eq!(definition.aliases(), ["db", "db.test", "postgres"]);
     assert_eq!(definition.port(), Some(5432));
     let readiness = &definition.readiness[0];
@@ -217,9 +218,9 @@ fn a_file_with_every_property_is_understood() {
             assert!(set, "{pointer}/{key} is in the schema but not in this test's file");
         }
     }
-    let env: Vec<_> = definition.env.values().map(String::as_str).collect();
+    let env: Vec<_> = definition.container.env.values().map(String::as_str).collect();
     assert_eq!(env, ["1", "true", "2020-01-01", "0x1f"]);
-    let stop = (definition.stop_signal.as_deref(), definition.stop_timeout);
+    let stop = (definition.container.stop_signal.as_deref(), definition.container.stop_timeout);
     assert_eq!(stop, (Some("SIGINT"), Some(Duration::from_mins(1))));
     let Interface::Mcp { path, .. } = &definition.interface else { panic!("{:?}", definition.interface) };
     assert_eq!(path, "/x");

@@ -120,7 +120,7 @@ fn later_layers_replace_whole_definitions() {
         ]
     );
     assert_eq!(loaded.definitions[0].description, None);
-    assert!(loaded.definitions[0].env.is_empty());
+    assert!(loaded.definitions[0].container.env.is_empty());
     assert_eq!(loaded.layers.iter().map(|layer| layer.files).collect::<Vec<_>>(), [2, 1, 2, 1]);
 }
 
@@ -347,9 +347,9 @@ fn a_file_means_the_same_with_line_ends_of_windows() {
         let (unix, windows) = (read(text), read(&text.replace('\n', "\r\n")));
         assert_eq!(unix.declared, windows.declared);
         let hash = |definition| Sidecar::new(definition, &Scopes::default()).hash;
-        assert_eq!((&unix.command, &unix.env), (&windows.command, &windows.env));
+        assert_eq!(unix.container, windows.container);
         assert_eq!(unix.readiness, windows.readiness);
-        let told = format!("{:?}{:?}", windows.entrypoint, windows.command);
+        let told = format!("{:?}{:?}", windows.container.entrypoint, windows.container.command);
         assert!(!told.contains("\\r"), "{told}");
         assert_eq!(hash(unix), hash(windows));
     }

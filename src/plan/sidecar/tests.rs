@@ -3,8 +3,7 @@
 use super::*;
 use crate::definition::{LayerDirectories, load};
 
-const GOOD: &str =
-    "lifecycle = 'shared'\nimage = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\n";
+const GOOD: &str = "lifecycle = 'shared'\nimage = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\n";
 
 /// The sidecar `db` of this layer, declared in a folder that is there as long as the guard.
 fn sidecar(layer: Layer, scopes: &Scopes) -> (tempfile::TempDir, Sidecar) {
@@ -31,11 +30,7 @@ fn what_is_not_trusted_always_has_a_scope() {
     }
     let (folder, sidecar) = sidecar(Layer::Workspace, &Scopes::default());
     let resolved = folder.path().canonicalize().expect("a path");
-    assert_eq!(
-        sidecar.scope,
-        Some(scope_of(&resolved)),
-        "of its own folder, where nothing else is known"
-    );
+    assert_eq!(sidecar.scope, Some(scope_of(&resolved)), "of its own folder, where nothing else is known");
     let scope = sidecar.scope.unwrap_or_default();
     assert_eq!((scope.len(), sidecar.container), (32, format!("farrier-db-{}", &scope[..8])));
 }
@@ -128,8 +123,8 @@ fn hashes_and_labels_of_containers_that_run_stay_as_they_are() {
     for (text, hash, label) in RECORDED {
         let sidecar = declared(text);
         assert_eq!(sidecar.hash, *hash, "{text}");
-        assert_eq!(sidecar.configuration.record("salt"), *label, "{text}");
-        assert_eq!(sidecar.configuration.differences(label), Some(Vec::new()), "{text}");
+        assert_eq!(sidecar.configuration().record("salt"), *label, "{text}");
+        assert_eq!(sidecar.configuration().differences(label), Some(Vec::new()), "{text}");
     }
     let (now, before) = (declared(RECORDED[2].0), RECORDED[1].2);
     let names = [
@@ -145,6 +140,6 @@ fn hashes_and_labels_of_containers_that_run_stay_as_they_are() {
         "stop_timeout",
         "interface.aliases",
     ];
-    assert_eq!(now.configuration.differences(before), Some(names.map(str::to_owned).to_vec()));
-    assert_eq!(now.configuration.differences("{"), None);
+    assert_eq!(now.configuration().differences(before), Some(names.map(str::to_owned).to_vec()));
+    assert_eq!(now.configuration().differences("{"), None);
 }

@@ -140,7 +140,7 @@ impl Rehearsed {
         }
         granted.commands.extend(grants.exec.iter().cloned());
         granted.declared.clone_from(&readiness.command);
-        let values = grants.env.iter().filter_map(|name| definition.env.get_key_value(name));
+        let values = grants.env.iter().filter_map(|name| definition.container.env.get_key_value(name));
         granted.environment.extend(values.map(|(name, value)| (name.clone(), value.clone())));
         if missing.is_empty() { Ok(granted) } else { Err(missing) }
     }

@@ -1,10 +1,13 @@
 //! What every part of the decoder uses: typed access to a tree that reports what is wrong and goes on.
 
+mod foreign;
+mod quantity;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::foreign;
-use crate::definition::node::{Entry, Node, Scalar, ScalarKind, Value};
+use super::node::{Entry, Node, Scalar, ScalarKind, Value};
 use crate::report::error::{Code, Place, Problem, Source};
 
 /// Collects the problems of one file.
@@ -12,6 +15,7 @@ pub struct Reader<'a> {
     source: &'a Arc<Source>,
     sidecar: &'a str,
     problems: Vec<Problem>,
+    places: BTreeMap<String, Place>,
 }
 
 /// A table with its path in the definition.
@@ -47,12 +51,23 @@ pub fn join(path: &str, key: &str) -> String {
 impl<'a> Reader<'a> {
     /// Nothing found yet.
     pub const fn new(source: &'a Arc<Source>, sidecar: &'a str) -> Self {
-        Self { source, sidecar, problems: Vec::new() }
+        Self { source, sidecar, problems: Vec::new(), places: BTreeMap::new() }
     }
 
     /// A stretch of this file.
     pub fn place(&self, span: &Range<usize>) -> Place {
         Place { source: Arc::clone(self.source), span: span.clone() }
+    }
+
+    /// Notes where a part of a value stands that no field of the file has.
+    pub fn note_place(&mut self, path: String, span: &Range<usize>) {
+        let place = self.place(span);
+        self.places.insert(path, place);
+    }
+
+    /// What was noted so far.
+    pub fn take_places(&mut self) -> BTreeMap<String, Place> {
+        std::mem::take(&mut self.places)
     }
 
     /// Adds a problem at its place.
@@ -87,7 +102,7 @@ impl<'a> Reader<'a> {
         &mut self,
         node: &'n Node,
         path: &str,
-        keys: &'static [&'static str],
+        keys: &[&str],
         span: &'n Range<usize>,
     ) -> Option<Table<'n>> {
         let Value::Table(entries) = &node.value else {

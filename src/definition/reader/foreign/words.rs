@@ -1,15 +1,11 @@
-//! Words of compose, docker and Kubernetes that a definition does not have. Whoever writes one means it: passed over, the
-//! container would run as another user, with more power, or without what it needs.
-
-use super::reader::plain;
-use crate::definition::node::{ScalarKind, Value};
+//! The words themselves, by the table that they are written in.
 
 /// Words of one meaning.
-struct Words {
+pub(super) struct Words {
     /// In lower case, with `_` between their parts.
-    spellings: &'static [&'static str],
+    pub(super) spellings: &'static [&'static str],
     /// What to do.
-    hint: &'static str,
+    pub(super) hint: &'static str,
 }
 
 const fn words(spellings: &'static [&'static str], hint: &'static str) -> Words {
@@ -17,7 +13,7 @@ const fn words(spellings: &'static [&'static str], hint: &'static str) -> Words 
 }
 
 /// Words beside `image`.
-const TOP: &[Words] = &[
+pub(super) const TOP: &[Words] = &[
     words(
         &["environment", "envs", "env_vars", "environment_variables"],
         "Write `env = { NAME = \"value\" }`.",
@@ -261,7 +257,8 @@ const TOP: &[Words] = &[
     words(&["harness"], "Not supported yet: the harness gets `SWARMFORGE_TONG_<NAME>_HOST` and `…_PORT`."),
 ];
 
-const INTERFACE: &[Words] = &[
+/// Words in `interface`.
+pub(super) const INTERFACE: &[Words] = &[
     words(
         &["ports", "expose", "target", "target_port", "container_port"],
         "Write `interface.port = 5432`: the one that the server in the container listens on.",
@@ -277,7 +274,8 @@ const INTERFACE: &[Words] = &[
     words(&["type"], "Write `interface.kind = \"port\"`."),
 ];
 
-const RESOURCES: &[Words] = &[
+/// Words in `resources`.
+pub(super) const RESOURCES: &[Words] = &[
     words(&["mem", "mem_limit", "memory_limit", "ram"], "Write `resources.memory = \"512MiB\"`."),
     words(
         &[
@@ -304,7 +302,8 @@ const RESOURCES: &[Words] = &[
     words(&["devices", "generic_resources"], "Not supported: no device is handed to sidecars."),
 ];
 
-const READINESS: &[Words] = &[
+/// Words in `readiness`.
+pub(super) const READINESS: &[Words] = &[
     words(
         &["test", "cmd", "exec"],
         "Write `readiness.probe = \"exec\"` with `readiness.command = [\"pg_isready\"]`.",
@@ -351,172 +350,8 @@ const READINESS: &[Words] = &[
     ),
 ];
 
-const LIMITS: &[Words] = &[
+/// Words in `readiness.limits`.
+pub(super) const LIMITS: &[Words] = &[
     words(&["mem", "memory_limit", "ram"], "Write `memory = \"64MiB\"`."),
     words(&["time", "timeout", "cpu", "deadline", "fuel"], "Write `poll = \"2s\"`."),
 ];
-
-/// Words for which an empty value asks for something.
-const CHOSEN_BY_PRESENCE: [&str; 14] = [
-    "cmd",
-    "args",
-    "arguments",
-    "capabilities",
-    "network_mode",
-    "network",
-    "net",
-    "test",
-    "exec",
-    "http_get",
-    "http",
-    "tcp_socket",
-    "tcp",
-    "grpc",
-];
-
-/// Words with the values that ask for what farrier does anyway, in lower case.
-const DEFAULTS: &[(&[&str], &[&str])] = &[
-    (
-        &[
-            "privileged",
-            "tty",
-            "stdin_open",
-            "interactive",
-            "init",
-            "publish_all",
-            "read_only",
-            "readonly",
-            "read_only_root_filesystem",
-            "read_only_root_fs",
-            "read_only_rootfs",
-            "readonly_rootfs",
-            "no_new_privileges",
-            "no_new_privs",
-            "run_as_non_root",
-            "network_disabled",
-            "oom_kill_disable",
-            "internal",
-            "no_healthcheck",
-            "disable",
-        ],
-        &["false", "no", "off"],
-    ),
-    (&["allow_privilege_escalation"], &["true", "yes", "on"]),
-    (&["restart", "restart_policy"], &["false", "no", "never"]),
-    (&["scale", "replicas", "success_threshold"], &["1"]),
-    (&["pull_policy", "pull", "image_pull_policy"], &["missing", "if_not_present", "ifnotpresent"]),
-];
-
-/// The words for the table at a path.
-fn table(path: &str) -> &'static [Words] {
-    match path.split('[').next().unwrap_or(path) {
-        "" => TOP,
-        "interface" => INTERFACE,
-        "resources" => RESOURCES,
-        "readiness" if path.ends_with(".limits") => LIMITS,
-        "readiness" if !path.contains('.') => READINESS,
-        "readiness.limits" => LIMITS,
-        _ => &[],
-    }
-}
-
-/// What to do about a key of the table at a path, where it is such a word. A key behind a table's header belongs to that
-/// table in TOML, however it was meant, so words of the definition itself count in its tables too.
-pub fn advice(path: &str, key: &str) -> Option<&'static str> {
-    let key = plain(key);
-    let of = |words: &'static [Words]| {
-        words.iter().find(|group| group.spellings.contains(&key.as_str())).map(|group| group.hint)
-    };
-    let is_table =
-        ["interface", "resources"].contains(&path) || (path.starts_with("readiness") && !path.contains('.'));
-    // Conditions and limits may be named as a note.
-    of(table(path)).or_else(|| of(TOP).filter(|_| is_table && key != "name"))
-}
-
-/// Whether the value of such a word asks for what farrier does anyway.
-pub fn is_default(path: &str, key: &str, value: &Value, sidecar: &str) -> bool {
-    let key = plain(key);
-    let key = key.as_str();
-    match value {
-        Value::List(items) => items.is_empty() && !CHOSEN_BY_PRESENCE.contains(&key),
-        Value::Table(entries) => entries.is_empty() && !CHOSEN_BY_PRESENCE.contains(&key),
-        Value::Scalar(scalar) if scalar.kind == ScalarKind::Null || scalar.text.is_empty() => {
-            !CHOSEN_BY_PRESENCE.contains(&key)
-        }
-        Value::Scalar(scalar) if path.is_empty() && key == "name" => scalar.text == sidecar,
-        Value::Scalar(scalar) => {
-            let text = scalar.text.to_lowercase();
-            DEFAULTS.iter().any(|(words, values)| words.contains(&key) && values.contains(&text.as_str()))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_spelling_of_a_word_is_known() {
-        for (path, key, hint) in [
-            ("", "environment", "env = "),
-            ("", "read_only", "writable"),
-            ("", "readOnly", "writable"),
-            ("", "read-only", "writable"),
-            ("", "--cap-drop", "docker run"),
-            ("", "CAP_DROP", "docker run"),
-            ("", "capDrop", "docker run"),
-            ("", "capabilities_drop", "docker run"),
-            ("", "drop_capabilities", "docker run"),
-            ("", "no_new_privs", "docker run"),
-            ("", "runAsNonRoot", "USER"),
-            ("", "run_as_non_root", "USER"),
-            ("", "run_as", "USER"),
-            ("", "readOnlyRootFS", "writable"),
-            ("", "read_only_rootfs", "writable"),
-            ("", "network_disabled", "networks"),
-            ("", "ports", "interface.port"),
-            ("interface", "containerPort", "interface.port"),
-            ("interface", "user", "USER"),
-            ("interface", "readOnly", "writable"),
-            ("resources", "cap_drop", "docker run"),
-            ("readiness[1]", "privileged", "docker run"),
-            ("resources", "cpus", "only limit"),
-            ("readiness", "httpGet", "http"),
-            ("readiness[1]", "retries", "timeout"),
-            ("readiness.limits", "timeout", "poll"),
-            ("readiness[0].limits", "timeout", "poll"),
-        ] {
-            assert!(advice(path, key).is_some_and(|found| found.contains(hint)), "{path}.{key}");
-        }
-        for (path, key) in [
-            ("", "x-note"),
-            ("", "comment"),
-            ("interface", "comment"),
-            ("readiness", "name"),
-            ("readiness.settings", "user"),
-        ] {
-            assert_eq!(advice(path, key), None, "{path}.{key}");
-        }
-    }
-
-    #[test]
-    fn words_are_spelled_as_they_are_looked_for() {
-        for tables in [TOP, INTERFACE, RESOURCES, READINESS, LIMITS] {
-            let all: Vec<&str> = tables.iter().flat_map(|group| group.spellings).copied().collect();
-            for word in &all {
-                assert_eq!(plain(word), *word);
-                assert_eq!(all.iter().filter(|other| *other == word).count(), 1, "{word}");
-            }
-        }
-        let all: Vec<&str> = [TOP, READINESS]
-            .iter()
-            .flat_map(|table| table.iter())
-            .flat_map(|group| group.spellings)
-            .copied()
-            .collect();
-        let with_default = DEFAULTS.iter().flat_map(|(words, _)| *words);
-        for word in with_default.chain(&CHOSEN_BY_PRESENCE) {
-            assert!(all.contains(word), "{word}");
-        }
-    }
-}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reader::Reader;
+use super::Reader;
 use crate::definition::node::{Node, ScalarKind};
 use crate::definition::{duration, size};
 use crate::report::error::{Code, Problem};

@@ -1,11 +1,14 @@
 //! Mounts: `<word>[:/target][:ro|:rw]`.
 
-use std::collections::BTreeMap;
+use schemars::{Schema, SchemaGenerator};
 
-use super::reader::{Reader, Table};
+use super::ContainerKeys;
+use super::kind::{Kind, ValueText, json};
 use crate::definition::model::Mount;
-use crate::definition::node::Value;
-use crate::report::error::{Code, Place, Problem};
+use crate::definition::node::{Node, Value};
+use crate::definition::reader::Reader;
+use crate::report::error::{Code, Problem};
+use crate::report::quoted::{listed, quoted};
 
 /// Where the engine's socket is mounted.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -22,48 +25,79 @@ struct Parsed {
     target: String,
 }
 
-/// All mounts. Their targets may neither be equal nor lie within one another.
-///
-/// Each word is recorded as `mounts[1].volume` among the places: refusals find there what has no model.
-pub fn decode(table: Table<'_>, places: &mut BTreeMap<String, Place>, reader: &mut Reader<'_>) -> Vec<Mount> {
-    let Some(node) = table.get("mounts") else {
-        return Vec::new();
-    };
-    // The long form of compose.
-    if let Value::List(items) = &node.value
-        && let Some((index, item)) =
-            items.iter().enumerate().find(|(_, item)| matches!(item.value, Value::Table(_)))
-    {
-        reader.wrong(&format!("mounts[{index}]"), "a string", item, GRAMMAR);
-        return Vec::new();
-    }
-    let Some(texts) = reader.strings(node, "mounts") else {
-        return Vec::new();
-    };
-    let Value::List(items) = &node.value else {
-        return Vec::new();
-    };
-    let mut taken: Vec<String> = Vec::new();
-    let mut mounts = Vec::new();
-    for (index, (text, item)) in texts.iter().zip(items).enumerate() {
-        let parsed =
-            parse(text).and_then(|parsed| match taken.iter().find(|other| overlap(other, &parsed.target)) {
-                Some(other) => Err(format!("its target {} overlaps another mount's, {other}", parsed.target)),
-                None => Ok(parsed),
+/// What is mounted. Targets may neither be equal nor lie within one another.
+pub struct Mounts;
+
+impl Kind for Mounts {
+    type Value = Vec<Mount>;
+
+    /// Each word is recorded as `mounts[1].volume` among the places: refusals find there what has no model.
+    fn decode(node: &Node, path: &str, reader: &mut Reader<'_>) -> Self::Value {
+        // The long form of compose.
+        if let Value::List(items) = &node.value
+            && let Some((index, item)) =
+                items.iter().enumerate().find(|(_, item)| matches!(item.value, Value::Table(_)))
+        {
+            reader.wrong(&format!("{path}[{index}]"), "a string", item, GRAMMAR);
+            return Vec::new();
+        }
+        let Some(texts) = reader.strings(node, path) else {
+            return Vec::new();
+        };
+        let Value::List(items) = &node.value else {
+            return Vec::new();
+        };
+        let mut taken: Vec<String> = Vec::new();
+        let mut mounts = Vec::new();
+        for (index, (text, item)) in texts.iter().zip(items).enumerate() {
+            let parsed = parse(text).and_then(|parsed| {
+                match taken.iter().find(|other| overlap(other, &parsed.target)) {
+                    Some(other) => {
+                        Err(format!("its target {} overlaps another mount's, {other}", parsed.target))
+                    }
+                    None => Ok(parsed),
+                }
             });
-        match parsed {
-            Ok(parsed) => {
-                places.insert(format!("mounts[{index}].{}", parsed.word), reader.place(&item.span));
-                taken.push(parsed.target);
-                mounts.extend(parsed.mount);
-            }
-            Err(reason) => {
-                let message = format!("`mounts[{index}]` is \"{text}\": {reason}");
-                reader.report(Problem::error(Code::InvalidValue, message).hint(GRAMMAR), &item.span);
+            match parsed {
+                Ok(parsed) => {
+                    reader.note_place(format!("{path}[{index}].{}", parsed.word), &item.span);
+                    taken.push(parsed.target);
+                    mounts.extend(parsed.mount);
+                }
+                Err(reason) => {
+                    let message = format!("`{path}[{index}]` is \"{text}\": {reason}");
+                    reader.report(Problem::error(Code::InvalidValue, message).hint(GRAMMAR), &item.span);
+                }
             }
         }
+        mounts
     }
-    mounts
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Vec<String>>()
+    }
+
+    fn canonical(value: &Self::Value) -> String {
+        json(&value.iter().map(|mount| format!("{mount:?}")).collect::<Vec<_>>())
+    }
+
+    fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
+        ValueText::line(label, listed(&value.iter().map(in_words).collect::<Vec<_>>()))
+    }
+}
+
+fn in_words(mount: &Mount) -> String {
+    let mode = |writable: bool| if writable { "writable" } else { "read-only" };
+    match mount {
+        Mount::DockerSocket { writable } => {
+            let all_the_same = if *writable { "" } else { " all the same" };
+            let mode = mode(*writable);
+            format!("the engine's socket, {mode}: whoever has it controls this machine{all_the_same}")
+        }
+        Mount::Workspace { target, writable } => {
+            format!("the workspace at {}, {}", quoted(target), mode(*writable))
+        }
+    }
 }
 
 fn parse(text: &str) -> Result<Parsed, String> {

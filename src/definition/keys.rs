@@ -1,0 +1,188 @@
+//! The keys that make a container what it is, in one table. Decoder, model, hash, causes in plans, the engine's
+//! settings, drift, the question for an approval, JSON Schema and `docs/definitions.md` follow from it.
+//!
+//! To add a key, add an entry here and a row to `keys/tests.rs`. A value of a new kind also needs a [`Kind`]: what its
+//! values are, and how each part of farrier reads, writes and tells them.
+
+mod amounts;
+mod arguments;
+mod environment;
+mod kind;
+mod mounts;
+mod networks;
+#[cfg(test)]
+mod page;
+mod stopping;
+#[cfg(test)]
+mod tests;
+
+use schemars::{Schema, SchemaGenerator};
+use serde_json::Value as Json;
+
+use self::amounts::Memory;
+use self::arguments::{Command, Entrypoint};
+use self::environment::Environment;
+pub use self::environment::salted;
+pub use self::kind::{Kind, ValueText};
+use self::mounts::Mounts;
+use self::networks::Networks;
+use self::stopping::{GracePeriod, Signal};
+use super::node::Node;
+use super::reader::Reader;
+
+/// Makes the model's struct and the table of its entries. An entry is documentation, name, [`Kind`], and in braces what is
+/// not as [`Key`] has it by itself.
+macro_rules! keys {
+    ($($(#[doc = $line:literal])+ $name:ident: $kind:ident { $($property:ident: $value:expr),* $(,)? })*) => {
+        /// What a definition says of its container: the values of all [`KEYS`]. Each key's default is that it is absent.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct ContainerKeys {
+            $($(#[doc = $line])+ pub $name: <$kind as Kind>::Value,)*
+        }
+
+        /// All keys, in the order in which a configuration is hashed.
+        pub static KEYS: &[Key] = &[$(Key {
+            $($property: $value,)*
+            ..Key {
+                name: stringify!($name),
+                path: stringify!($name),
+                rank: Rank::Usual,
+                documentation: concat!($($line, "\n"),+),
+                decode: |node, path, reader, keys| keys.$name = $kind::decode(node, path, reader),
+                schema: $kind::schema,
+                is_absent: |keys| keys.$name == <$kind as Kind>::Value::default(),
+                canonical: |keys| $kind::canonical(&keys.$name),
+                recorded: |keys, salt| $kind::recorded(&keys.$name, salt),
+                differences: $kind::differences,
+                texts: |label, keys| $kind::texts(label, &keys.$name, keys),
+            }
+        },)*];
+    };
+}
+
+keys! {
+    /// Replaces the image's entrypoint.
+    entrypoint: Entrypoint {}
+
+    /// Replaces the image's command.
+    command: Command {}
+
+    /// The container's environment. Values keep their text as written.
+    env: Environment { rank: Rank::Many }
+
+    /// What is mounted: `docker-socket[:ro|:rw]`.
+    mounts: Mounts { rank: Rank::Machine }
+
+    /// Networks joined in addition to the harness's.
+    networks: Networks { rank: Rank::Network }
+
+    /// Memory as docker takes it: bytes, or a number with a unit (`512m`, `1.5g`, `64MiB`, `512Mi`); at least 6 MiB.
+    memory: Memory { path: "resources.memory" }
+
+    /// The signal that asks the container to end, by name or number (the image's own, else `SIGTERM`).
+    stop_signal: Signal {}
+
+    /// How long the container may take to end after that signal, before it is killed (10 s).
+    stop_timeout: GracePeriod {}
+}
+
+/// What version 0.1.0 wrote into the canonical form of each configuration, whether a definition has it or not. Later keys
+/// are left out where they are absent, so that hashes of containers that run stay as they are.
+const ALWAYS_WRITTEN: &[&str] = &["entrypoint", "command", "env", "mounts", "networks", "memory"];
+
+/// How much a yes to a line of a question may cost, the most first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Power over the machine.
+    Machine,
+    /// A way into other networks.
+    Network,
+    /// What a probe may do.
+    Grant,
+    /// What becomes of the container that exists.
+    Container,
+    /// Everything else.
+    #[default]
+    Usual,
+    /// There may be hundreds, which must not push anything else out of sight.
+    Many,
+}
+
+/// One key of the table.
+pub struct Key {
+    /// Its field in [`ContainerKeys`] and its name in the canonical form of a configuration; stays for ever.
+    pub name: &'static str,
+    /// Where it stands in a definition: `resources.memory`. Its name if an entry says nothing else.
+    pub path: &'static str,
+    /// Where a question for an approval shows it. [`Rank::Usual`] if an entry says nothing else.
+    pub rank: Rank,
+    /// The entry's comment, for schema and documentation.
+    documentation: &'static str,
+    decode: fn(&Node, &str, &mut Reader<'_>, &mut ContainerKeys),
+    schema: fn(&mut SchemaGenerator) -> Schema,
+    is_absent: fn(&ContainerKeys) -> bool,
+    canonical: fn(&ContainerKeys) -> String,
+    recorded: fn(&ContainerKeys, &str) -> String,
+    differences: fn(&str, Option<&Json>, Option<&Json>) -> Vec<String>,
+    texts: fn(&str, &ContainerKeys) -> Vec<ValueText>,
+}
+
+impl Key {
+    /// What it means, in Markdown.
+    #[must_use]
+    pub fn documentation(&self) -> String {
+        self.documentation.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What people read in place of its name: `stop signal`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.name.replace('_', " ")
+    }
+
+    /// Reads its value from a file's tree.
+    pub(super) fn decode(&self, node: &Node, reader: &mut Reader<'_>, keys: &mut ContainerKeys) {
+        (self.decode)(node, self.path, reader, keys);
+    }
+
+    /// What editors accept, without its documentation.
+    pub(super) fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        (self.schema)(generator)
+    }
+
+    /// Its value as JSON in the canonical form that is hashed; `None` if it is left out.
+    #[must_use]
+    pub fn canonical(&self, keys: &ContainerKeys) -> Option<String> {
+        self.is_written(keys).then(|| (self.canonical)(keys))
+    }
+
+    /// Like [`Key::canonical`], with digests in place of what may be a secret, for a container's label.
+    #[must_use]
+    pub fn recorded(&self, keys: &ContainerKeys, salt: &str) -> Option<String> {
+        self.is_written(keys).then(|| (self.recorded)(keys, salt))
+    }
+
+    fn is_written(&self, keys: &ContainerKeys) -> bool {
+        ALWAYS_WRITTEN.contains(&self.name) || !(self.is_absent)(keys)
+    }
+
+    /// The paths that differ between two recorded forms; none if they are the same.
+    #[must_use]
+    pub fn differences(&self, before: Option<&Json>, now: Option<&Json>) -> Vec<String> {
+        (self.differences)(self.path, before, now)
+    }
+
+    /// What a question for an approval says of its value.
+    #[must_use]
+    pub fn texts(&self, keys: &ContainerKeys) -> Vec<ValueText> {
+        (self.texts)(&self.label(), keys)
+    }
+}
+
+/// The names of the keys that stand in a table of a definition: in the top one (``), in `resources`.
+pub(super) fn in_table(table: &str) -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter_map(move |key| {
+        let (parent, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+        (parent == table).then_some(name)
+    })
+}
