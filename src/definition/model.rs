@@ -1,4 +1,4 @@
-//! A definition after parsing and validation: plain data that the rest of farrier decides on.
+//! A definition after parsing and validation: plain data on which the rest of farrier decides.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,12 +20,12 @@ pub enum Layer {
     Org,
     /// The repository that the launcher belongs to.
     Repo,
-    /// The checkout that is worked on: not trusted.
+    /// The checkout that is being worked on; not trusted.
     Workspace,
 }
 
 impl Layer {
-    /// From the lowest to the highest.
+    /// All layers, from the lowest to the highest.
     pub const ALL: [Self; 4] = [Self::User, Self::Org, Self::Repo, Self::Workspace];
 
     /// The name in messages, options and JSON.
@@ -39,7 +39,7 @@ impl Layer {
         }
     }
 
-    /// Whether its definitions may start containers without being asked about.
+    /// Whether its definitions may start containers without an approval.
     #[must_use]
     pub const fn is_trusted(self) -> bool {
         !matches!(self, Self::Workspace)
@@ -55,38 +55,38 @@ impl fmt::Display for Layer {
 /// One sidecar, as declared.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// The file's stem.
+    /// The file's name without its extension.
     pub name: String,
-    /// The layer that won.
+    /// The highest layer that declares it.
     pub layer: Layer,
     /// The file.
     pub source: Arc<Source>,
-    /// How that file was reached, and how what it names is.
+    /// How farrier opens the file, and the files that it names.
     pub access: Access,
-    /// Everything that the file says, keys that no field has too.
+    /// Everything that the file says, unknown keys included.
     pub declared: Declared,
-    /// Where each field stands, by its path (`readiness.probe`, `readiness[1].probe`, `networks[0]`).
+    /// The place of each field, by its path (`readiness.probe`, `readiness[1].probe`, `networks[0]`).
     pub places: BTreeMap<String, Place>,
-    /// What it is for.
+    /// Its purpose in one line.
     pub description: Option<String>,
     /// How long its container lives.
     pub lifecycle: Lifecycle,
     /// The image reference.
     pub image: String,
-    /// What makes the container what it is, beside its image.
+    /// The keys that make the container what it is, beside its image.
     pub container: ContainerKeys,
     /// How the harness reaches it.
     pub interface: Interface,
-    /// How its readiness is decided; all must be ready; never empty.
+    /// The conditions of its readiness, all of which must hold; never empty.
     pub readiness: Vec<Readiness>,
-    /// The workspace may not disable it.
+    /// Whether the workspace is forbidden to disable it.
     pub required: bool,
-    /// Secret references anywhere in it, as written, with the field that holds each.
+    /// The secret references in all of its values.
     pub secrets: Vec<SecretReference>,
 }
 
 impl Definition {
-    /// Where a field stands: its own place, else its nearest parent's, else the file's.
+    /// The place of a field, or of its nearest parent, or of the file.
     #[must_use]
     pub fn place(&self, field: &str) -> Place {
         let mut path = field;
@@ -103,13 +103,13 @@ impl Definition {
         }
     }
 
-    /// The file it is written in.
+    /// The file that declares it.
     #[must_use]
     pub fn file(&self) -> &PathBuf {
         &self.source.path
     }
 
-    /// The names under which the harness reaches it, the canonical one first; empty without a port.
+    /// The names by which the harness reaches it, the canonical one first; empty without a port.
     #[must_use]
     pub fn aliases(&self) -> Vec<String> {
         match &self.interface {
@@ -136,7 +136,7 @@ impl Definition {
     }
 }
 
-/// That the workspace takes a trusted layer's sidecar out.
+/// A workspace file that disables a sidecar of a trusted layer.
 #[derive(Clone, Debug)]
 pub struct Disablement {
     /// The sidecar's name.
@@ -145,7 +145,7 @@ pub struct Disablement {
     pub layer: Layer,
     /// The file there.
     pub file: PathBuf,
-    /// Where the workspace says so.
+    /// The place of `disable` in the workspace's file.
     pub place: Place,
     /// Everything that the workspace's file says.
     pub declared: Declared,
@@ -170,7 +170,7 @@ pub enum Interface {
         /// Names beside the sidecar's own.
         aliases: Vec<String>,
     },
-    /// Not at all.
+    /// No interface.
     None,
     /// A Model Context Protocol server.
     Mcp {
@@ -208,7 +208,7 @@ impl Interface {
 /// Something mounted into a sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mount {
-    /// The checkout.
+    /// The checkout that is being worked on.
     Workspace {
         /// The path in the container.
         target: String,
@@ -231,18 +231,18 @@ pub struct SecretReference {
     pub text: String,
 }
 
-/// One way in which a sidecar proves that it is ready.
+/// One condition of a sidecar's readiness.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Readiness {
     /// The component that decides.
     pub probe: ProbeReference,
-    /// From the container's start, pulls excluded; for a container that runs already, from the beginning of the wait.
+    /// How long to wait: from the container's start, without pulls, or from the beginning of the wait if it runs already.
     pub timeout: Duration,
     /// How far a probe that reports progress may extend it; at least `timeout`.
     pub max_timeout: Duration,
-    /// How many polls in a row, of one run, have to say ready; from 1 to [`Readiness::MOST_SUCCESSES`].
+    /// How many polls in a row of one run must say ready; from 1 to [`Readiness::MOST_SUCCESSES`].
     pub successes: u32,
-    /// How far apart these polls are at least.
+    /// The shortest time between two of these polls.
     pub interval: Duration,
     /// The declared command; what `exec` runs.
     pub command: Option<Vec<String>>,
@@ -259,16 +259,16 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// No declaration may ask for more successes in a row.
+    /// The largest accepted number of successes in a row.
     pub const MOST_SUCCESSES: u32 = 1_000;
 }
 
-/// Which component.
+/// The component that decides a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeReference {
-    /// One that is found by name; the built-in ones are `tcp`, `healthcheck`, `exec`, `skip`.
+    /// A component that is found by its name, such as the built-in `tcp`.
     Named(String),
-    /// A file, relative to the definition's folder, as written.
+    /// The path of a file as written, relative to the definition's folder.
     File(PathBuf),
 }
 
@@ -281,27 +281,27 @@ impl fmt::Display for ProbeReference {
     }
 }
 
-/// What a definition hands to its probe, as declared.
+/// The capabilities that a definition grants to its probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Where it may connect.
+    /// The addresses that it may dial.
     pub dial: Vec<DialGrant>,
-    /// Whole argument lists that it may run in this container.
+    /// The argument lists that it may execute in the container, each as a whole.
     pub exec: Vec<Vec<String>>,
-    /// The engine's health status, and the image's own test.
+    /// Whether it may read the engine's health status and run the image's own test.
     pub health: bool,
-    /// The log since the current start.
+    /// Whether it may read the container's log since its current start.
     pub logs: bool,
-    /// Folders it may read.
+    /// The folders that it may read.
     pub dirs: Vec<DirGrant>,
-    /// Names from the definition's own `env`.
+    /// The variables of the definition's own `env` that it may read.
     pub env: Vec<String>,
 }
 
-/// A place that a probe may connect to.
+/// An address that a probe may dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DialGrant {
-    /// This sidecar, at the given port or else the declared one.
+    /// This sidecar at this port, or at its declared port if `None`.
     This(Option<u16>),
     /// Another sidecar of the launch.
     Sidecar {
@@ -315,16 +315,16 @@ pub enum DialGrant {
 /// A folder that a probe may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirGrant {
-    /// Relative to the definition's folder.
+    /// The folder's path, relative to the definition's folder.
     pub host: PathBuf,
-    /// Absolute, as the probe sees it.
+    /// The absolute path by which the probe sees it.
     pub guest: String,
 }
 
-/// What one poll of a probe may use up.
+/// The resources that one poll of a probe may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of linear memory, all memories together.
+    /// Bytes of linear memory, for all memories together.
     pub memory: u64,
     /// How long one poll may take.
     pub poll: Duration,
