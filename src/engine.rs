@@ -25,8 +25,8 @@ pub mod stopping;
 pub mod words;
 
 pub use container::{
-    Container, ContainerSpec, DEFAULT_GRACE, Endpoint, Health, HealthStatus, Listed, Mounted, Status,
-    whole_seconds,
+    Container, ContainerSpec, DEFAULT_GRACE, Endpoint, Health, HealthStatus, Listed, Mounted, Settings,
+    Status, whole_seconds,
 };
 pub use error::{EngineError, EngineErrorKind, EngineResult};
 pub use image::{Credentials, HealthTest, Image, Process, PullProgress};

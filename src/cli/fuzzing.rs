@@ -1,5 +1,6 @@
 //! Texts of others through everything that is printed: for people, and as JSON for programs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,6 +152,7 @@ fn container(texts: &mut Texts) -> Container {
         restarts: 2,
         health: Some(Health { status: HealthStatus::Unhealthy, runs: vec![(1, texts.next())] }),
         mounts: Vec::new(),
+        settings: BTreeMap::new(),
         privileges: [texts.pair()].into(),
         stop_timeout: None,
         memory: 1 << 20,

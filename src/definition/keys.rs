@@ -29,6 +29,7 @@ use self::networks::Networks;
 use self::stopping::{GracePeriod, Signal};
 use super::node::Node;
 use super::reader::Reader;
+use crate::engine::Settings;
 
 /// Makes the model's struct and the table of its entries. An entry is documentation, name, [`Kind`], and in braces what is
 /// not as [`Key`] has it by itself.
@@ -46,6 +47,7 @@ macro_rules! keys {
             ..Key {
                 name: stringify!($name),
                 path: stringify!($name),
+                setting: None,
                 rank: Rank::Usual,
                 documentation: concat!($($line, "\n"),+),
                 decode: |node, path, reader, keys| keys.$name = $kind::decode(node, path, reader),
@@ -55,6 +57,7 @@ macro_rules! keys {
                 recorded: |keys, salt| $kind::recorded(&keys.$name, salt),
                 differences: $kind::differences,
                 texts: |label, keys| $kind::texts(label, &keys.$name, keys),
+                engine_value: |keys| $kind::engine_value(&keys.$name),
             }
         },)*];
     };
@@ -77,13 +80,13 @@ keys! {
     networks: Networks { rank: Rank::Network }
 
     /// Memory as docker takes it: bytes, or a number with a unit (`512m`, `1.5g`, `64MiB`, `512Mi`); at least 6 MiB.
-    memory: Memory { path: "resources.memory" }
+    memory: Memory { path: "resources.memory", setting: Some("HostConfig.Memory") }
 
     /// The signal that asks the container to end, by name or number (the image's own, else `SIGTERM`).
-    stop_signal: Signal {}
+    stop_signal: Signal { setting: Some("StopSignal") }
 
     /// How long the container may take to end after that signal, before it is killed (10 s).
-    stop_timeout: GracePeriod {}
+    stop_timeout: GracePeriod { setting: Some("StopTimeout") }
 }
 
 /// What version 0.1.0 wrote into the canonical form of each configuration, whether a definition has it or not. Later keys
@@ -114,6 +117,9 @@ pub struct Key {
     pub name: &'static str,
     /// Where it stands in a definition: `resources.memory`. Its name if an entry says nothing else.
     pub path: &'static str,
+    /// The engine's setting that takes its value as it stands, if there is one: then creating containers and drift need
+    /// nothing more.
+    pub setting: Option<&'static str>,
     /// Where a question for an approval shows it. [`Rank::Usual`] if an entry says nothing else.
     pub rank: Rank,
     /// The entry's comment, for schema and documentation.
@@ -125,6 +131,7 @@ pub struct Key {
     recorded: fn(&ContainerKeys, &str) -> String,
     differences: fn(&str, Option<&Json>, Option<&Json>) -> Vec<String>,
     texts: fn(&str, &ContainerKeys) -> Vec<ValueText>,
+    engine_value: fn(&ContainerKeys) -> Option<Json>,
 }
 
 impl Key {
@@ -176,6 +183,15 @@ impl Key {
     #[must_use]
     pub fn texts(&self, keys: &ContainerKeys) -> Vec<ValueText> {
         (self.texts)(&self.label(), keys)
+    }
+}
+
+impl ContainerKeys {
+    /// What the engine is told as it stands.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let value = |key: &Key| Some((key.setting?.to_owned(), (key.engine_value)(self)?));
+        KEYS.iter().filter_map(value).collect()
     }
 }
 

@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use super::image::Process;
 
+/// Settings of a container that an engine takes as they stand and shows again. Their names are those of docker's API, which
+/// Podman has, too: `StopSignal`, and with its part `HostConfig.Memory`. An engine of another kind carries out those that it
+/// knows and refuses all others.
+pub type Settings = BTreeMap<String, serde_json::Value>;
+
 /// A container to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerSpec {
@@ -24,12 +29,8 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// Binds and volumes.
     pub mounts: Vec<Mounted>,
-    /// Memory limit in bytes.
-    pub memory: Option<u64>,
-    /// Replaces the image's stop signal.
-    pub stop_signal: Option<String>,
-    /// How long it may take to end after its stop signal; the engine takes whole seconds.
-    pub stop_timeout: Option<Duration>,
+    /// What the engine takes as it stands.
+    pub settings: Settings,
     /// The network it starts on, by name, and its names there.
     pub network: String,
     /// Names on that network.
@@ -172,6 +173,8 @@ pub struct Container {
     pub health: Option<Health>,
     /// What is mounted.
     pub mounts: Vec<Mounted>,
+    /// All fields of its configuration that have a value.
+    pub settings: Settings,
     /// Settings of the host part that are not the engine's defaults, by their API name, except `Memory`.
     pub privileges: BTreeMap<String, String>,
     /// How long it may take to end after its stop signal, if it was created with such a time.

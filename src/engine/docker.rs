@@ -40,6 +40,9 @@ pub mod proxies;
 pub mod registry;
 mod transport;
 
+/// How the names of settings begin that stand in the host part of a container.
+const HOST_PART: &str = "HostConfig.";
+
 /// How long the engine may take to begin an answer; creating a container on a busy disk takes tens of seconds.
 const ANSWER_TIMEOUT_SECONDS: u64 = 120;
 /// So much an engine may say about one pull: at some thirty messages a second, that is days.
@@ -305,7 +308,7 @@ impl Engine for DockerEngine {
 
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
         let options = query::CreateContainerOptionsBuilder::default().name(&spec.name).build();
-        let created = self.client.create_container(Some(options), create_body(spec)).await;
+        let created = self.client.create_container(Some(options), create_body(spec)?).await;
         Ok(created.map_err(convert_error)?.id)
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::container::Settings;
+
 /// An image that is present.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
@@ -41,6 +43,21 @@ pub struct Process {
     pub health: Option<HealthTest>,
     /// The signal that asks it to end, by name or number; empty is SIGTERM.
     pub stop_signal: String,
+}
+
+impl Process {
+    /// Takes over the settings that an image can have, too.
+    pub fn apply(&mut self, settings: &Settings) {
+        for (name, field) in [
+            ("StopSignal", &mut self.stop_signal),
+            ("User", &mut self.user),
+            ("WorkingDir", &mut self.directory),
+        ] {
+            if let Some(text) = settings.get(name).and_then(serde_json::Value::as_str) {
+                text.clone_into(field);
+            }
+        }
+    }
 }
 
 /// A HEALTHCHECK as declared.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::definition::canonical_signal;
+use crate::definition::{KEYS, Key, canonical_signal};
 use crate::engine::docker::proxies;
 use crate::engine::{Container, DEFAULT_GRACE, Image, Mounted, Network, Process, Status, whole_seconds};
 use crate::plan::sidecar::{
@@ -263,7 +263,19 @@ fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> Vec<String>
         "network mode",
         matches!(mode, "host" | "none" | "bridge" | "default") || mode.starts_with("container:"),
     );
-    found.extend(container.privileges.keys().cloned());
+    let wanted = sidecar.definition.container.settings();
+    for (name, value) in &wanted {
+        if container.settings.get(name) != Some(value) {
+            let key = KEYS.iter().find(|key| key.setting == Some(name.as_str()));
+            let label = key.map_or_else(|| name.clone(), Key::label);
+            if !found.contains(&label) {
+                found.push(label);
+            }
+        }
+    }
+    let unwanted =
+        container.privileges.keys().filter(|name| !wanted.contains_key(&format!("HostConfig.{name}")));
+    found.extend(unwanted.cloned());
     found
 }
 
@@ -278,9 +290,7 @@ fn expected_process(sidecar: &Sidecar, image: &Image) -> Process {
     } else if !command.is_empty() {
         process.command = command;
     }
-    if let Some(signal) = &sidecar.definition.container.stop_signal {
-        process.stop_signal.clone_from(signal);
-    }
+    process.apply(&sidecar.definition.container.settings());
     process.env.extend(sidecar.env().iter().map(|(name, value)| format!("{name}={value}")));
     process
 }

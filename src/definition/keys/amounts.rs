@@ -1,6 +1,7 @@
 //! Amounts that limit the container.
 
 use schemars::{Schema, SchemaGenerator};
+use serde_json::Value as Json;
 
 use super::ContainerKeys;
 use super::kind::{Kind, ValueText, json};
@@ -33,6 +34,10 @@ impl Kind for Memory {
 
     fn canonical(value: &Self::Value) -> String {
         json(value)
+    }
+
+    fn engine_value(value: &Self::Value) -> Option<Json> {
+        value.map(Json::from)
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {

@@ -33,7 +33,7 @@ impl Kind for Entrypoint {
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
-        ValueText::line(label, words(value).unwrap_or_else(|| OF_THE_IMAGE.to_owned()))
+        ValueText::line(label, words(value.as_ref()).unwrap_or_else(|| OF_THE_IMAGE.to_owned()))
     }
 }
 
@@ -53,11 +53,11 @@ impl Kind for Command {
     }
 
     fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText> {
-        let nothing = if words(&keys.entrypoint).is_some() { "none" } else { OF_THE_IMAGE };
-        ValueText::line(label, words(value).unwrap_or_else(|| nothing.to_owned()))
+        let nothing = if words(keys.entrypoint.as_ref()).is_some() { "none" } else { OF_THE_IMAGE };
+        ValueText::line(label, words(value.as_ref()).unwrap_or_else(|| nothing.to_owned()))
     }
 }
 
-fn words(value: &Option<Vec<String>>) -> Option<String> {
-    value.as_ref().filter(|words| !words.is_empty()).map(quoted)
+fn words(value: Option<&Vec<String>>) -> Option<String> {
+    value.filter(|words| !words.is_empty()).map(quoted)
 }

@@ -34,6 +34,11 @@ pub trait Kind {
         if before == now { Vec::new() } else { vec![path.to_owned()] }
     }
 
+    /// The value as the engine takes it, for keys whose entry names a setting; `None` if the engine is told nothing.
+    fn engine_value(_value: &Self::Value) -> Option<Json> {
+        None
+    }
+
     /// What a question for an approval says: what holds, not only what is written.
     fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText>;
 }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use schemars::{Schema, SchemaGenerator};
+use serde_json::Value as Json;
 
 use super::ContainerKeys;
 use super::kind::{Kind, ValueText, json};
 use crate::definition::node::{Node, ScalarKind};
 use crate::definition::reader::Reader;
 use crate::definition::{duration, signal};
+use crate::engine::whole_seconds;
 use crate::report::elapsed::limit;
 
 /// A signal under its one name: `SIGINT`.
@@ -40,6 +42,10 @@ impl Kind for Signal {
         json(value)
     }
 
+    fn engine_value(value: &Self::Value) -> Option<Json> {
+        value.clone().map(Json::from)
+    }
+
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
         value.iter().flat_map(|signal| ValueText::line(label, signal)).collect()
     }
@@ -58,6 +64,10 @@ impl Kind for GracePeriod {
 
     fn canonical(value: &Self::Value) -> String {
         json(value)
+    }
+
+    fn engine_value(value: &Self::Value) -> Option<Json> {
+        value.map(|grace| Json::from(whole_seconds(grace)))
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {

@@ -1,10 +1,17 @@
 //! Every key takes part everywhere. A key without a row here fails, and so does a part that was forgotten.
 
+use serde_json::Value as Json;
+
 use super::KEYS;
 use super::page::{PAGE, page};
 use crate::approval::statement::{Held, Statement};
 use crate::definition::{LayerDirectories, json_schema, load, schema};
+use crate::engine::Image;
+use crate::engine::memory::{MemoryEngine, MemoryImage};
+use crate::plan::Cause;
+use crate::plan::reconcile::{Wish, staleness};
 use crate::plan::sidecar::{FirstValues, LABEL_CONFIGURATION, Scopes, Sidecar};
+use crate::plan::snapshot::Snapshot;
 use crate::preparation::{Approval, Prepared};
 use crate::probe::catalogue::find;
 use crate::probe::folders::ProbeFolders;
@@ -106,6 +113,39 @@ fn a_question_for_an_approval_tells_every_value() {
         });
         assert!(texts[1].len() == 1 && texts[2].len() == 1, "{path}: {texts:?}");
         assert!(texts[0] != texts[1] && texts[1] != texts[2], "{path}: {texts:?}");
+    }
+}
+
+#[test]
+fn the_engine_is_told_and_a_container_that_has_another_value_has_drifted() {
+    for key in KEYS {
+        let (Some(setting), Some(row)) = (key.setting, ROWS.iter().find(|row| row.path == key.path)) else {
+            continue;
+        };
+        let sidecar = declared(row.values[0]).0;
+        let engine = MemoryEngine::new();
+        let (mut container, id) = engine.change(|world| {
+            let id = world.add_image("x", MemoryImage::default());
+            let spec = sidecar.spec("db", "net", (&[], &FirstValues::new()), "salt");
+            world.create(&spec).expect("a container");
+            (world.container("db").expect("a container"), id)
+        });
+        let image = Image { id, ..Image::default() };
+        let snapshot = Snapshot { images: [("x".to_owned(), image)].into(), ..Snapshot::default() };
+        let mut drift = |change: Option<Json>| {
+            if let Some(value) = change {
+                container.settings.insert(setting.to_owned(), value);
+            }
+            let causes = staleness(&sidecar, &container, &snapshot, &Wish::default());
+            causes.into_iter().find_map(|cause| match cause {
+                Cause::Drifted(what) => Some(what),
+                _ => None,
+            })
+        };
+        assert_eq!(drift(None), None, "{}", key.path);
+        assert_eq!(drift(Some("other".into())), Some(vec![key.label()]), "{}", key.path);
+        let absent = declared("").0.definition.container.settings();
+        assert!(!absent.contains_key(setting), "{} is told where it is absent", key.path);
     }
 }
 

@@ -8,7 +8,9 @@ use bollard::models::{
     CreateImageInfo, EndpointSettings, EventMessage, EventMessageTypeEnum, HealthConfig, HealthStatusEnum,
     HostConfig, ImageConfig, ImageInspect, MountPoint, Network as ListedNetwork, NetworkInspect, SystemInfo,
 };
+use serde::Serialize;
 
+use super::HOST_PART;
 use crate::engine::{
     Container, CreatedContainer, Endpoint, EngineEvent, EngineInfo, Health, HealthStatus, HealthTest, Image,
     Listed, Member, Mounted, Network, Process, PullProgress, Status,
@@ -204,7 +206,8 @@ fn convert_health_test(config: HealthConfig) -> HealthTest {
 }
 
 pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Container {
-    let config = inspected.config.unwrap_or_default();
+    let mut config = inspected.config.unwrap_or_default();
+    let labels = config.labels.take().unwrap_or_default().into_iter().collect();
     let state = inspected.state.unwrap_or_default();
     let host = inspected.host_config.unwrap_or_default();
     let networks = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
@@ -220,10 +223,12 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
             runs.into_iter().map(|run| (run.exit_code.unwrap_or_default(), run.output.unwrap_or_default()));
         Some(Health { status, runs: runs.collect() })
     });
+    let host_part = with_values(&host).map(|(name, value)| (format!("{HOST_PART}{name}"), value));
+    let settings = with_values(&config).chain(host_part).collect();
     Container {
         id: inspected.id.unwrap_or_default(),
         name: inspected.name.unwrap_or_default().trim_start_matches('/').to_owned(),
-        labels: config.labels.clone().unwrap_or_default().into_iter().collect(),
+        labels,
         image_id: inspected.image.unwrap_or_default(),
         process: convert_process(ImageConfig {
             user: config.user,
@@ -254,6 +259,7 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
         restarts: inspected.restart_count.unwrap_or_default(),
         health,
         mounts: inspected.mounts.unwrap_or_default().into_iter().map(convert_mount).collect(),
+        settings,
         stop_timeout: config
             .stop_timeout
             .and_then(|seconds| u64::try_from(seconds).ok())
@@ -289,15 +295,20 @@ fn convert_mount(mount: MountPoint) -> Mounted {
     }
 }
 
+/// The fields of a part of a container that have a value.
+fn with_values<T: Serialize>(part: &T) -> impl Iterator<Item = (String, serde_json::Value)> {
+    let fields = match serde_json::to_value(part) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    fields.into_iter().filter(|(_, value)| !value.is_null())
+}
+
 /// Everything in the host part that farrier never sets and that is not the engine's own default, by name: so
 /// a setting that a later API adds is seen too, instead of being trusted because nobody listed it.
 fn privileges(host: HostConfig) -> BTreeMap<String, String> {
     let host = HostConfig { memory: None, mounts: None, network_mode: None, binds: None, ..host };
-    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(host) else {
-        return BTreeMap::new();
-    };
-    fields
-        .into_iter()
+    with_values(&host)
         .filter(|(name, value)| !is_engine_default(name, value))
         .map(|(name, value)| (name, value.to_string()))
         .collect()

@@ -6,7 +6,8 @@ use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, NetworkingConfig,
 };
 
-use crate::engine::{ContainerSpec, Mounted, whole_seconds};
+use super::HOST_PART;
+use crate::engine::{ContainerSpec, EngineError, EngineErrorKind, EngineResult, Mounted, Settings};
 
 /// Bytes that a helper may use: its program needs few, python3 some 20 MiB.
 const HELPER_MEMORY: i64 = 128 << 20;
@@ -17,9 +18,8 @@ fn some_unless_empty(list: &[String]) -> Option<Vec<String>> {
     (!list.is_empty()).then(|| list.to_vec())
 }
 
-pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
+pub(super) fn create_body(spec: &ContainerSpec) -> EngineResult<ContainerCreateBody> {
     let mut host = HostConfig {
-        memory: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
         mounts: Some(spec.mounts.iter().map(create_mount).collect()),
         network_mode: Some(spec.network.clone()),
         ..Default::default()
@@ -32,14 +32,12 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         host.pids_limit = Some(HELPER_PROCESSES);
     }
     let endpoint = EndpointSettings { aliases: Some(spec.aliases.clone()), ..Default::default() };
-    ContainerCreateBody {
+    let body = ContainerCreateBody {
         image: Some(spec.image.clone()),
         entrypoint: some_unless_empty(&spec.entrypoint),
         cmd: some_unless_empty(&spec.command),
         env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some(spec.labels.clone().into_iter().collect()),
-        stop_signal: spec.stop_signal.clone(),
-        stop_timeout: spec.stop_timeout.and_then(|grace| i64::try_from(whole_seconds(grace)).ok()),
         open_stdin: Some(spec.helper),
         stdin_once: Some(spec.helper),
         attach_stdin: Some(spec.helper),
@@ -49,7 +47,25 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
             endpoints_config: Some(HashMap::from([(spec.network.clone(), endpoint)])),
         }),
         ..Default::default()
+    };
+    with_settings(&body, &spec.settings).map_err(|error| {
+        EngineError::new(
+            EngineErrorKind::Refused,
+            format!("a setting has no form that the API takes: {error}"),
+        )
+    })
+}
+
+/// Puts each setting where its name says.
+fn with_settings(body: &ContainerCreateBody, settings: &Settings) -> serde_json::Result<ContainerCreateBody> {
+    let mut json = serde_json::to_value(body)?;
+    for (name, value) in settings {
+        match name.strip_prefix(HOST_PART) {
+            Some(name) => json["HostConfig"][name] = value.clone(),
+            None => json[name] = value.clone(),
+        }
     }
+    serde_json::from_value(json)
 }
 
 fn create_mount(mount: &Mounted) -> Mount {

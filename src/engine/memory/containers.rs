@@ -13,7 +13,7 @@ use super::output::Line;
 use super::world::{World, carries, not_found};
 use crate::engine::{
     Attached, Container, ContainerSpec, Endpoint, EngineError, EngineErrorKind, EngineResult, Health,
-    HealthStatus, Listed, Mounted, Process, Status, whole_seconds,
+    HealthStatus, Listed, Mounted, Process, Status,
 };
 
 /// The far ends of a process's input and output.
@@ -79,14 +79,23 @@ fn merged(image: &Process, spec: &ContainerSpec) -> Process {
     let own: Vec<String> = spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let inherited =
         image.env.iter().filter(|pair| !spec.env.contains_key(pair.split('=').next().unwrap_or_default()));
-    if let Some(signal) = &spec.stop_signal {
-        process.stop_signal.clone_from(signal);
-    }
+    process.apply(&spec.settings);
     process.env = own.iter().chain(inherited).cloned().collect();
     if spec.helper {
         "65534:65534".clone_into(&mut process.user);
     }
     process
+}
+
+/// What inspecting shows of the host part, beside its memory.
+fn privileges(spec: &ContainerSpec) -> BTreeMap<String, String> {
+    if spec.helper {
+        return helper_privileges();
+    }
+    let host =
+        spec.settings.iter().filter_map(|(name, value)| Some((name.strip_prefix("HostConfig.")?, value)));
+    let host = host.filter(|(name, value)| *name != "Memory" && **value != serde_json::Value::Bool(false));
+    host.map(|(name, value)| (name.to_owned(), value.to_string())).collect()
 }
 
 /// What inspecting a throwaway helper shows of the host part.
@@ -197,6 +206,7 @@ impl World {
         let mut labels = image.labels.clone();
         labels.extend(spec.labels.clone());
         let endpoint = Endpoint { aliases: spec.aliases.clone(), ..Endpoint::default() };
+        let number = |name: &str| spec.settings.get(name).and_then(serde_json::Value::as_u64);
         let container = Container {
             id: id.clone(),
             name,
@@ -213,9 +223,10 @@ impl World {
             restarts: 0,
             health: None,
             mounts,
-            privileges: if spec.helper { helper_privileges() } else { BTreeMap::new() },
-            stop_timeout: spec.stop_timeout.map(|grace| Duration::from_secs(whole_seconds(grace))),
-            memory: spec.memory.unwrap_or(0),
+            privileges: privileges(spec),
+            stop_timeout: number("StopTimeout").map(Duration::from_secs),
+            memory: number("HostConfig.Memory").unwrap_or(0),
+            settings: spec.settings.clone(),
             network_mode: spec.network.clone(),
             networks: BTreeMap::from([(spec.network.clone(), endpoint)]),
         };

@@ -1,9 +1,10 @@
 //! Containers: made, inspected, found and removed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use farrier::engine::EngineErrorKind::{Conflict, NotFound};
-use farrier::engine::{Listed, Mounted, Status};
+use farrier::engine::{Listed, Mounted, Process, Status};
 
 use super::setup::{Recipe, Stage, contract, kind, words};
 
@@ -13,6 +14,7 @@ contract! {
     a_variable_replaces_the_images_of_that_name,
     a_name_that_is_taken_is_a_conflict,
     a_container_is_found_by_its_name_its_id_and_its_short_id,
+    settings_are_taken_and_shown_as_they_stand,
     an_absent_container_is_none_to_look_at_and_an_error_to_use,
     containers_are_listed_by_a_label_or_its_value_whatever_their_state,
     a_listing_tells_what_the_image_was_called_as_long_as_that_names_it,
@@ -60,13 +62,39 @@ async fn a_listing_tells_what_an_inspection_tells_of_a_run(stage: &dyn Stage) {
     assert_eq!(listed.first().and_then(|told| told.status), Some(Status::Paused));
 }
 
+/// Whatever their names, as long as docker's API has them.
+async fn settings_are_taken_and_shown_as_they_stand(stage: &dyn Stage) {
+    stage.network("net").await;
+    let mut spec = stage.spec("db", &["wait"]);
+    let settings = [
+        ("HostConfig.CapDrop", serde_json::json!(["CAP_CHOWN"])),
+        ("HostConfig.Memory", (64 << 20).into()),
+        ("HostConfig.ReadonlyRootfs", true.into()),
+        ("Domainname", "test".into()),
+        ("StopSignal", "SIGINT".into()),
+        ("StopTimeout", 3.into()),
+        ("User", "7:7".into()),
+        ("WorkingDir", "/tmp".into()),
+    ];
+    spec.settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+    let id = stage.engine().create(&spec).await.expect("a container");
+    let made = stage.inspect(&id).await;
+    for (name, value) in &spec.settings {
+        assert_eq!(made.settings.get(name), Some(value), "{name}");
+    }
+    assert_eq!((made.memory, made.stop_timeout), (64 << 20, Some(Duration::from_secs(3))));
+    let Process { user, directory, stop_signal, .. } = &made.process;
+    assert_eq!([user, directory, stop_signal], ["7:7", "/tmp", "SIGINT"]);
+    assert_eq!(made.privileges.keys().collect::<Vec<_>>(), ["CapDrop", "ReadonlyRootfs"]);
+}
+
 async fn what_is_made_is_what_was_asked_for(stage: &dyn Stage) {
     stage.network("net").await;
     let labels = vec![("kept".to_owned(), "image".to_owned()), ("both".to_owned(), "image".to_owned())];
     let mut spec = stage.spec("db", &["wait"]);
     spec.image = stage.image("labelled", &Recipe { labels, user: "7:7".to_owned(), ..Recipe::default() });
     spec.labels.insert("both".to_owned(), "request".to_owned());
-    spec.memory = Some(64 << 20);
+    spec.settings.insert("HostConfig.Memory".to_owned(), (64 << 20).into());
     spec.aliases = words(&["database"]);
     let bind = |target: &str, writable| Mounted {
         kind: "bind".to_owned(),
