@@ -20,6 +20,12 @@ pub fn json_schema() -> serde_json::Value {
     let mut generator = settings.into_generator();
     let keys: Vec<(&Key, Schema)> = KEYS.iter().map(|key| (key, key.schema(&mut generator))).collect();
     let mut root = generator.into_root_schema_for::<DefinitionFile>().to_value();
+    // Each of their keys may be absent, which `schema_with` hides from the generator.
+    for table in ["Resources", "Readiness", "Limits"] {
+        if let Some(table) = root["definitions"][table].as_object_mut() {
+            table.remove("required");
+        }
+    }
     for (key, mut schema) in keys {
         schema.insert("description".to_owned(), key.documentation().into());
         let (table, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
@@ -283,6 +289,21 @@ mod tests {
             names.sort_unstable();
             expected.sort_unstable();
             assert_eq!(names, expected, "{table}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_decoder_demands_is_required() {
+        let schema = json_schema();
+        assert_eq!(schema["required"], serde_json::Value::Null);
+        assert_eq!(schema["else"]["required"], serde_json::json!(["lifecycle", "image", "interface"]));
+        for (name, table) in schema["definitions"].as_object().into_iter().flatten() {
+            let demanded = match name.as_str() {
+                "Interface" => serde_json::json!(["kind"]),
+                "Directory" => serde_json::json!(["host", "guest"]),
+                _ => serde_json::Value::Null,
+            };
+            assert_eq!(table["required"], demanded, "{name}");
         }
     }
 
