@@ -7,6 +7,7 @@ pub mod digest;
 pub mod folders;
 pub mod ignored_signals;
 pub mod job_control;
+pub mod leases;
 pub mod lock;
 pub mod private_files;
 pub mod process_limits;

@@ -14,7 +14,7 @@ use crate::cli::runtime::Stage;
 use crate::engine::address::Choice;
 use crate::engine::{Engine, Status};
 use crate::event::{Event, Reporter, problem_json};
-use crate::launch::connection::connect;
+use crate::launch::connection;
 use crate::plan::sidecar::{LABEL_SIDECAR, container_name, scope_of};
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, Prepared};
@@ -159,8 +159,8 @@ async fn asked_soon<T>(
     question: impl AsyncFnOnce(Arc<dyn Engine>) -> Option<T>,
 ) -> Option<T> {
     let asked = async {
-        let connected = connect(&Choice::default(), settings).await.ok()?;
-        question(connected.engine).await
+        let connection = connection::open(&Choice::default(), settings).ok()?;
+        question(connection.engine).await
     };
     tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
 }

@@ -35,6 +35,7 @@ pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Fai
         let remover = Remover {
             engine: desk.engine,
             locks: desk.locks,
+            leases: desk.leases,
             reporter: Arc::clone(reporter),
             force: options.force,
             volumes,

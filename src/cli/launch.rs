@@ -19,7 +19,7 @@ use crate::harness::run::{become_command, in_foreground};
 use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
 use crate::launch::{Launch, Running};
 use crate::preparation::settings::Settings;
-use crate::preparation::{self, Disabled, Preparation, Turn, validate_settings};
+use crate::preparation::{self, Approval, Disabled, Preparation, Turn, validate_settings};
 use crate::probe::host::ProbeHost;
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::exit;
@@ -83,7 +83,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     // Compiled probes are not kept while the harness runs.
     drop(launch);
     let engine = Arc::clone(&running.engine);
-    let watch = SidecarWatch::new(running.engine, Arc::clone(reporter), running.locks, watched);
+    let watch = SidecarWatch::new(running.engine, Arc::clone(reporter), running.leases, watched);
     let mut signals = stage.catch_signals()?;
     reporter.tell(&Event::HarnessStarting);
     let begun = Timestamp::now();
@@ -98,7 +98,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
         }
         code
     });
-    drop((signals, running.in_use));
+    drop(signals);
     if let Ok(exit_code) = code {
         reporter.tell(&Event::HarnessEnded { exit_code });
     }
@@ -208,14 +208,16 @@ async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<R
     check_limits(launch)?;
     check_settings(launch, Turn::Trusted).await?;
     approval::before_engine(&launch.settings, &mut launch.sidecars, disabled, &launch.reporter).await?;
-    let connected = launch.connect().await?;
-    if !connected.is_remembered {
-        launch.reporter.tell(&Event::Connected);
-    }
+    let connection = launch.connect().await?;
     let Launch { settings, sidecars, reporter, .. } = &mut *launch;
-    approval::ask(settings, sidecars, connected.engine.as_ref(), reporter).await?;
+    if sidecars.iter().any(|prepared| prepared.approval == Approval::Missing) {
+        // Nobody is asked in vain.
+        connection.info().await?;
+        connection.answered(reporter);
+    }
+    approval::ask(settings, sidecars, connection.engine.as_ref(), reporter).await?;
     check_settings(launch, Turn::Approved).await?;
-    launch.bring_up(connected).await
+    launch.bring_up(connection).await
 }
 
 /// Refuses a launch that the limits of this process cannot carry.

@@ -8,17 +8,22 @@ use crate::engine::address::Choice;
 use crate::engine::problem::engine_problem;
 use crate::engine::{Engine, EngineInfo};
 use crate::event::{Event, Reporter};
-use crate::launch::connection::connect;
+use crate::launch::connection;
 use crate::manage::managed::{Survey, survey};
 use crate::plan::sidecar::Sidecar;
 use crate::preparation::settings::Settings;
 use crate::report::error::{Code, Failure, Problem};
+use crate::system::leases::Leases;
 use crate::system::lock::LockFolder;
+
+/// What those read who wait for a lock of these commands.
+const REMOVER: &str = "farrier down";
 
 /// An engine, and what is declared for it.
 pub(super) struct Desk {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) locks: LockFolder,
+    pub(super) leases: Leases,
     info: EngineInfo,
     declared: Vec<Sidecar>,
 }
@@ -37,15 +42,16 @@ impl Desk {
         let declared =
             loaded.definitions.into_iter().map(|definition| Sidecar::new(definition, &settings.scopes));
         let declared = declared.collect();
-        let connected = connect(&Choice::default(), &settings).await?;
-        let info = connected.answer().await?;
-        let locks = LockFolder::open(&info.id)?.held_by("farrier down");
-        Ok(Self { engine: connected.engine, locks, info, declared })
+        let connection = connection::open(&Choice::default(), &settings)?;
+        let info = connection.info().await?;
+        let locks = LockFolder::open(&info.id)?.held_by(REMOVER);
+        let leases = Leases::open(REMOVER)?;
+        Ok(Self { engine: connection.engine, locks, leases, info, declared })
     }
 
     /// What is there now.
     pub(super) async fn survey(&self) -> Result<Survey, Failure> {
-        let found = survey(self.engine.as_ref(), &self.info, &self.declared, &self.locks).await;
+        let found = survey(self.engine.as_ref(), &self.info, &self.declared, &self.leases).await;
         found.map_err(|error| engine_problem("look at the sidecars", &error).into())
     }
 }

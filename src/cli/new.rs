@@ -15,7 +15,7 @@ use crate::definition::draft::{Draft, ImageFacts, SCHEMA_FILE, check_name};
 use crate::definition::working_trees::{Inside, WorkingTrees};
 use crate::definition::{LayerDirectories, check_image, is_escape, json_schema, load, outside_workspace};
 use crate::engine::address::Choice;
-use crate::launch::connection::connect;
+use crate::launch::connection;
 use crate::preparation::settings::Settings;
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::escape::escape;
@@ -77,8 +77,8 @@ fn facts(options: &New) -> Result<ImageFacts, Failure> {
     let settings = Settings::new(&options.layers, &LaunchOptions::default());
     let found = Stage::start()?.run_alone(async {
         let asked = async {
-            let connected = connect(&Choice::default(), &settings).await.ok()?;
-            connected.engine.image(&options.image).await.ok()?
+            let connection = connection::open(&Choice::default(), &settings).ok()?;
+            connection.engine.image(&options.image).await.ok()?
         };
         Ok(tokio::time::timeout(ENGINE_ANSWERS, asked).await.ok().flatten())
     })?;

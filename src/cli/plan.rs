@@ -12,13 +12,11 @@ use crate::cli::runtime::Stage;
 use crate::cli::unused_workspace;
 use crate::event::{Event, Reporter, problem_json};
 use crate::harness::reachability::{Meeting, describe};
-use crate::launch::connection::Identity;
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, Turn};
 use crate::report::error::Failure;
 use crate::report::escape::escape;
 use crate::report::exit;
-use crate::system::lock::LockFolder;
 
 /// Prints the plan, or in the form for scripts what stands against it.
 pub fn plan(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
@@ -78,10 +76,8 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
         check_settings(&launch, Turn::Trusted).await?;
         approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
         check_settings(&launch, Turn::Approved).await?;
-        let connected = launch.connect().await?;
-        let identity = Identity::from(&connected.answer().await?);
-        let locks = LockFolder::open(&identity.id)?;
-        launch.plan(connected.engine.as_ref(), &identity, &locks).await
+        let connection = launch.connect().await?;
+        launch.plan(&connection).await
     })?;
     let text = match options.format {
         Format::Human => {

@@ -21,21 +21,21 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// Opens them below this folder; nothing is kept where that cannot be trusted or made.
+    /// Opens those of the engine at an address below this folder; nothing is kept where that cannot be trusted or made.
     #[must_use]
-    pub fn open(cache: Option<&Path>, architecture: &str) -> Self {
-        Self::of(|name| CacheFolder::open(cache?, name), architecture)
+    pub fn open(cache: Option<&Path>, address: &str) -> Self {
+        Self::of(|name| CacheFolder::open(cache?, name), address)
     }
 
-    /// The same, so that everything is asked and kept anew.
+    /// Like [`Caches::open`], but everything is asked and kept anew.
     #[must_use]
-    pub fn asking_anew(cache: Option<&Path>, architecture: &str) -> Self {
-        Self::of(|name| Some(CacheFolder::open(cache?, name)?.asking_anew()), architecture)
+    pub fn asking_anew(cache: Option<&Path>, address: &str) -> Self {
+        Self::of(|name| Some(CacheFolder::open(cache?, name)?.asking_anew()), address)
     }
 
-    fn of(folder: impl Fn(&str) -> Option<CacheFolder>, architecture: &str) -> Self {
+    fn of(folder: impl Fn(&str) -> Option<CacheFolder>, address: &str) -> Self {
         Self {
-            images: ImageCache::new(folder("images"), architecture),
+            images: ImageCache::new(folder("images"), address),
             endpoints: EndpointCache::new(folder("endpoints")),
         }
     }

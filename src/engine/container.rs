@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 use super::image::Process;
 
 /// Settings of a container that an engine takes as they stand and shows again. Their names are those of docker's API, which
@@ -204,6 +206,15 @@ impl Container {
         let has_ended = matches!(self.status, Status::Exited | Status::Dead);
         let number = i32::try_from(self.exit_code - SIGNALLED).ok().filter(|_| has_ended)?;
         Some(nix::sys::signal::Signal::try_from(number).ok()?.as_str().to_owned())
+    }
+
+    /// Its first process, if this process sees it: on another host, or in another namespace of processes, the number is
+    /// another one's or nobody's.
+    #[must_use]
+    pub fn visible_process(&self) -> Option<Pid> {
+        let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", self.process_id)).ok()?;
+        let is_its = !self.id.is_empty() && groups.contains(&self.id);
+        i32::try_from(self.process_id).ok().filter(|_| is_its).and_then(Pid::from_raw)
     }
 
     /// The moment since which log lines are of the current or last run. The engine notes a start only once the

@@ -16,7 +16,7 @@ use signal_hook::low_level::siginfo::{Cause, Chld, Origin};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::system::ignored_signals::ignored_signals;
-use crate::system::job_control;
+use crate::system::job_control::{self, numbered};
 
 /// The highest signal number of Linux.
 const HIGHEST: i32 = 64;
@@ -201,15 +201,16 @@ impl Terminal {
     fn of(harness: Pid) -> Option<Self> {
         let file = File::open("/dev/tty").ok()?;
         let holder = tcgetpgrp(&file).ok()?;
-        let is_ours =
-            [None, Some(harness)].iter().any(|process| job_control::group_of(*process) == Some(holder));
+        let is_ours = [None, Some(harness)]
+            .iter()
+            .any(|process| job_control::group_of(*process) == Some(numbered(holder)));
         is_ours.then_some(Self { file, holder })
     }
 
     /// A shell gives the terminal to farrier's process group. A harness that made one of its own had it before.
     fn give_back(&self) {
         if job_control::has_terminal(&self.file) == Some(true)
-            && job_control::group_of(None) != Some(self.holder)
+            && job_control::group_of(None) != Some(numbered(self.holder))
         {
             let _ = tcsetpgrp(&self.file, self.holder);
         }

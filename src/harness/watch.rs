@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, future};
 use jiff::Timestamp;
-use rustix::process::Pid;
 
 use crate::engine::bounded::within;
 use crate::engine::{Container, Engine, EngineEvent, Status};
@@ -17,7 +16,7 @@ use crate::event::failure::sidecar_end::{SidecarEnd, shortened};
 use crate::event::{Event, Reporter};
 use crate::plan::sidecar::LABEL_SIDECAR;
 use crate::system::job_control;
-use crate::system::lock::LockFolder;
+use crate::system::leases::Leases;
 
 /// How long the engine may take for an answer about a sidecar that ended.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -44,7 +43,7 @@ const KILLED: i64 = 137;
 pub struct SidecarWatch {
     engine: Arc<dyn Engine>,
     reporter: Arc<Reporter>,
-    locks: LockFolder,
+    leases: Leases,
     sidecars: Mutex<Vec<Watched>>,
 }
 
@@ -55,7 +54,7 @@ struct Watched {
     /// When its run began, in nanoseconds since 1970 by the engine's clock.
     started: i64,
     /// Its process, if this host sees it.
-    process: Option<Pid>,
+    process: Option<rustix::process::Pid>,
     /// When somebody last sent it a signal.
     signalled: Option<i64>,
     /// Whether another farrier command held its lock then.
@@ -79,13 +78,13 @@ impl SidecarWatch {
     pub fn new(
         engine: Arc<dyn Engine>,
         reporter: Arc<Reporter>,
-        locks: LockFolder,
+        leases: Leases,
         sidecars: impl IntoIterator<Item = (String, Container)>,
     ) -> Self {
         let watched = sidecars.into_iter().map(|(sidecar, container)| Watched {
             sidecar,
             started: nanoseconds(&container.started_at),
-            process: visible_process(&container),
+            process: container.visible_process(),
             container,
             signalled: None,
             by_farrier: false,
@@ -93,7 +92,7 @@ impl SidecarWatch {
             stage: Stage::Running,
             end: None,
         });
-        Self { engine, reporter, locks, sidecars: Mutex::new(watched.collect()) }
+        Self { engine, reporter, leases, sidecars: Mutex::new(watched.collect()) }
     }
 
     /// Tells of every end, for as long as it is polled. Without an engine that answers there is nothing to tell.
@@ -177,8 +176,8 @@ impl SidecarWatch {
             match event.action.as_str() {
                 "kill" => {
                     watched.signalled = Some(event.time);
-                    // Whoever removes a sidecar holds its lock until it is gone. The launch itself holds it no more.
-                    watched.by_farrier = matches!(self.locks.try_lock(&watched.container.name), Ok(None));
+                    // Whoever removes a container has a claim on it until it is gone.
+                    watched.by_farrier = self.leases.is_claimed(&watched.container.id);
                 }
                 "oom" => watched.out_of_memory = true,
                 "die" | "destroy" if watched.stage == Stage::Running => {
@@ -289,13 +288,6 @@ impl Watched {
         }
         exit_code.map(|code| Cause::Exited { code })
     }
-}
-
-/// The container's process, if it is one of this host and not of another one with the same number.
-fn visible_process(container: &Container) -> Option<Pid> {
-    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", container.process_id)).ok()?;
-    let is_its = !container.id.is_empty() && groups.contains(&container.id);
-    i32::try_from(container.process_id).ok().filter(|_| is_its).and_then(Pid::from_raw)
 }
 
 /// A moment as the engine writes it, as its events count; the beginning of time if it cannot be read.

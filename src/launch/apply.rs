@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
+use super::departure::Departure;
 use crate::engine::docker::proxies::Proxies;
 use crate::engine::docker::registry;
 use crate::engine::problem::{MAKE_ROOM, RUN_AGAIN, about_addresses, engine_problem};
@@ -15,7 +16,7 @@ use crate::engine::{
     Container, ContainerSpec, Engine, EngineError, EngineErrorKind, Image, PullProgress, Status,
 };
 use crate::event::{Event, Reporter};
-use crate::plan::sidecar::{LABEL_NETWORK, LABEL_SCOPE, LABEL_SIDECAR, Sidecar};
+use crate::plan::sidecar::{LABEL_NETWORK, LABEL_REPLACED, LABEL_SCOPE, LABEL_SIDECAR, Sidecar};
 use crate::plan::{Action, NetworkPlan, SidecarPlan};
 use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
@@ -40,6 +41,8 @@ pub struct Applier {
     pub proxies: Proxies,
     /// The launch's network, created only when something is about to join it.
     pub network: LaunchNetwork,
+    /// Where the containers are marked as used, a new one before it starts.
+    pub departure: Departure,
 }
 
 /// The network of a launch.
@@ -111,11 +114,16 @@ impl Applier {
         Ok(())
     }
 
-    /// Does what the plan says for one sidecar; its container then runs.
+    /// Does what the plan says for one sidecar, and returns the id of its container, which then runs.
     ///
     /// # Errors
     /// When a step fails; nothing half-made is left behind where that can be avoided.
-    pub async fn sidecar(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<(), Problem> {
+    pub async fn sidecar(
+        &self,
+        plan: &SidecarPlan,
+        sidecar: &Sidecar,
+        network: &str,
+    ) -> Result<String, Problem> {
         if let Some(leftover) = &plan.leftover {
             // It was never started: volumes that nothing else had before are empty.
             let removed = self.engine.remove(leftover, true).await;
@@ -126,16 +134,17 @@ impl Applier {
             Action::Reuse => self.connect(plan, sidecar).await,
             Action::Resume => match self.resume(plan).await {
                 Ok(()) => self.connect(plan, sidecar).await,
-                failed => failed,
+                Err(problem) => Err(problem),
             },
             Action::Create | Action::Recreate => self.make(plan, sidecar, network).await,
         };
         result.map_err(|problem| problem.of(sidecar.name()))
     }
 
-    async fn connect(&self, plan: &SidecarPlan, sidecar: &Sidecar) -> Result<(), Problem> {
+    async fn connect(&self, plan: &SidecarPlan, sidecar: &Sidecar) -> Result<String, Problem> {
         let aliases = sidecar.definition.aliases();
         let container = looked_at(plan);
+        self.departure.mark(sidecar, container)?;
         if !plan.connect.is_empty() {
             self.network().await?;
         }
@@ -146,7 +155,7 @@ impl Applier {
             }
             self.engine.connect(network, container, &aliases).await.map_err(failed)?;
         }
-        Ok(())
+        Ok(container.to_owned())
     }
 
     async fn resume(&self, plan: &SidecarPlan) -> Result<(), Problem> {
@@ -156,10 +165,11 @@ impl Applier {
         Ok(())
     }
 
-    async fn make(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<(), Problem> {
+    async fn make(&self, plan: &SidecarPlan, sidecar: &Sidecar, network: &str) -> Result<String, Problem> {
         let image = self.image(plan, sidecar).await?;
         self.network().await?;
         let id = self.replace(plan, sidecar, network, image).await?;
+        self.departure.mark(sidecar, &id)?;
         let start = async {
             let aliases = sidecar.definition.aliases();
             for other in sidecar.definition.container.networks.iter().filter(|name| *name != network) {
@@ -176,7 +186,7 @@ impl Applier {
             return Err(error);
         }
         self.reporter.tell(&Event::Started { sidecar: sidecar.name(), container: &id });
-        Ok(())
+        Ok(id)
     }
 
     /// Makes the new container beside the old one, removes the old one, and gives the new one its name.
@@ -196,6 +206,10 @@ impl Applier {
             image,
             ..sidecar.spec(&name, network, (&plan.carried, &plan.changed_since_data), &salt)
         };
+        let used = plan.existing.as_ref().map(|existing| self.departure.used_by_others(existing));
+        if let Some(used) = used.filter(|used| !used.is_empty()) {
+            spec.labels.insert(LABEL_REPLACED.to_owned(), used.join(" "));
+        }
         for (name, value) in self.proxies.variables() {
             spec.env.entry(name).or_insert(value);
         }

@@ -13,9 +13,10 @@ use crate::plan::reconcile::{Wish, staleness};
 use crate::plan::sidecar::{
     LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_FOLDER, LABEL_HASH, LABEL_SIDECAR, Sidecar, folder_identity,
 };
-use crate::plan::snapshot::Snapshot;
+use crate::plan::snapshot::{Snapshot, holders};
 use crate::report::error::{Code, Problem};
-use crate::system::lock::{Holder, LockFolder};
+use crate::system::leases::Leases;
+use crate::system::lock::Holder;
 
 /// How a container stands to what is declared now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub async fn survey(
     engine: &dyn Engine,
     info: &EngineInfo,
     declared: &[Sidecar],
-    locks: &LockFolder,
+    leases: &Leases,
 ) -> EngineResult<Survey> {
     let listed = engine.labelled(LABEL_SIDECAR).await?;
     let found = try_join_all(listed.iter().map(async |listed| {
@@ -119,7 +120,7 @@ pub async fn survey(
             Managed {
                 name: label(LABEL_SIDECAR),
                 standing: standing(&container, &definition, declared, &snapshot, info.local),
-                holders: locks.holders(&container.name),
+                holders: holders(leases, &container),
                 definition,
                 container,
             }

@@ -13,8 +13,10 @@ use crate::engine::{Container, Engine, EngineErrorKind, EngineResult, Status};
 use crate::event::{Event, Reporter};
 use crate::manage::managed::{Managed, Standing, Survey};
 use crate::plan::sidecar::LABEL_SIDECAR;
+use crate::plan::snapshot::holders;
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::exit;
+use crate::system::leases::Leases;
 use crate::system::lock::{Holder, LockFolder};
 
 use networks::{own_networks, remove_unused};
@@ -82,8 +84,10 @@ fn named(names: &[String], survey: &Survey) -> Result<Vec<Managed>, Failure> {
 pub struct Remover {
     /// The engine.
     pub engine: Arc<dyn Engine>,
-    /// Locks and marks of launches.
+    /// The engine's locks.
     pub locks: LockFolder,
+    /// Which launches use a container.
+    pub leases: Leases,
     /// Where events go.
     pub reporter: Arc<Reporter>,
     /// Whether launches that use a sidecar count for nothing.
@@ -127,6 +131,8 @@ impl Remover {
                 self.reporter.tell(&Event::WaitingForLaunch { sidecar: &managed.name, holder });
             };
             held.push(self.locks.lock(name, waiting).await?);
+            // From now on no launch begins to use it.
+            held.push(self.leases.claim(&managed.container.id, waiting).await?);
         }
         let in_use: Vec<Problem> = chosen.iter().filter_map(|managed| self.in_use(managed)).collect();
         if !in_use.is_empty() {
@@ -169,7 +175,7 @@ impl Remover {
     }
 
     fn in_use(&self, managed: &Managed) -> Option<Problem> {
-        let holders = self.locks.holders(&managed.container.name);
+        let holders = holders(&self.leases, &managed.container);
         let holder = holders.first().filter(|_| !self.force)?;
         let message =
             format!("process {} uses the sidecar `{}`: {}", holder.process, managed.name, holder.command);

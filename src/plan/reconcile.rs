@@ -151,7 +151,7 @@ fn decide_sidecar(
     }
     if matches!(container.status, Status::Running | Status::Paused)
         && !wish.recreate
-        && let Some(holder) = snapshot.holders.get(&sidecar.container).and_then(|holders| holders.first())
+        && let Some(holder) = snapshot.holders.get(&container.id).and_then(|holders| holders.first())
     {
         let changed: Vec<String> = causes.iter().map(ToString::to_string).collect();
         return Err(Problem::error(

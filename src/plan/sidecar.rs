@@ -27,6 +27,9 @@ pub const LABEL_CONFIGURATION: &str = "farrier.configuration";
 pub const LABEL_OLDER_DATA: &str = "farrier.changed-since-data";
 /// The label with the identity of the folder that the definition's file lies in.
 pub const LABEL_FOLDER: &str = "farrier.definition-folder";
+/// The label with the ids of the containers in whose place a container was put while launches used them. Their harnesses
+/// go on with the new one.
+pub const LABEL_REPLACED: &str = "farrier.replaced-in-use";
 /// The label on networks that farrier made.
 pub const LABEL_NETWORK: &str = "farrier.network";
 

@@ -8,7 +8,8 @@ use crate::engine::caches::Caches;
 use crate::engine::caches::endpoints::{Aliases, EndpointCache};
 use crate::engine::caches::images::ImageCache;
 use crate::engine::{Container, Engine, EngineResult, Image, Member, Network, is_whole_id};
-use crate::plan::sidecar::{LABEL_SIDECAR, Sidecar};
+use crate::plan::sidecar::{LABEL_REPLACED, LABEL_SIDECAR, Sidecar};
+use crate::system::leases::Leases;
 use crate::system::lock::Holder;
 
 /// Another container on a network that sidecars join.
@@ -37,8 +38,30 @@ pub struct Snapshot {
     pub images: BTreeMap<String, Image>,
     /// The other containers on the networks that sidecars join.
     pub neighbours: Vec<Neighbour>,
-    /// By container name: other launches that use it.
+    /// By container id: other launches that use it, where somebody asked for them.
     pub holders: BTreeMap<String, Vec<Holder>>,
+}
+
+impl Snapshot {
+    /// Asks which other launches use the containers that hold our names.
+    pub fn note_holders(&mut self, leases: &Leases) {
+        let containers = self.containers.values();
+        self.holders = containers.map(|found| (found.id.clone(), holders(leases, found))).collect();
+    }
+}
+
+/// The other launches that use a container, or one that it was put in the place of.
+#[must_use]
+pub fn holders(leases: &Leases, container: &Container) -> Vec<Holder> {
+    let mut all: Vec<Holder> = leases.holders_of(ids(container)).into_values().flatten().collect();
+    all.sort_by_key(|holder| holder.process);
+    all
+}
+
+/// The ids under which launches may have marked that they use a container.
+pub fn ids(container: &Container) -> impl Iterator<Item = &str> {
+    let replaced = container.labels.get(LABEL_REPLACED).map(String::as_str).unwrap_or_default();
+    replaced.split(' ').filter(|id| !id.is_empty()).chain([container.id.as_str()])
 }
 
 /// Reads it. What images run, and who is found on the network by which aliases, is taken from the caches where the
@@ -50,7 +73,6 @@ pub async fn take(
     engine: &dyn Engine,
     sidecars: &[Sidecar],
     network: &str,
-    holders: BTreeMap<String, Vec<Holder>>,
     caches: &Caches,
 ) -> EngineResult<Snapshot> {
     let others = sidecars.iter().flat_map(|sidecar| &sidecar.definition.container.networks);
@@ -62,7 +84,7 @@ pub async fn take(
     let (networks, containers, (half_made, images, labelled)) =
         try_join3(networks, containers, listed).await?;
 
-    let mut snapshot = Snapshot { images, holders, ..Snapshot::default() };
+    let mut snapshot = Snapshot { images, ..Snapshot::default() };
     let containers = containers.into_iter().chain(half_made).flatten();
     snapshot.containers = containers.map(|container| (container.name.clone(), container)).collect();
     let ours: BTreeSet<&str> = snapshot.containers.values().map(|container| container.id.as_str()).collect();

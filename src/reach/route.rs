@@ -42,8 +42,6 @@ pub struct Route {
     pub choice: Dialling,
     /// Whether the engine is reached over a socket of this host.
     pub local: bool,
-    /// The engine's architecture.
-    pub architecture: String,
     /// The network that harness and sidecars meet on.
     pub network: String,
     /// Images that a relay may be made from, the preferred one first.
@@ -115,9 +113,10 @@ impl Route {
         if self.local {
             relay::sweep(self.engine.as_ref()).await;
         }
+        let architecture = self.engine.info().await?.architecture;
         let mut reason = "no image to relay from is present".to_owned();
         for image in &self.images {
-            match relay::start(&self.engine, &self.network, image, &self.architecture).await {
+            match relay::start(&self.engine, &self.network, image, &architecture).await {
                 Ok(dialler) => return Ok(Ok(dialler)),
                 Err(error) if error.kind.is_of_the_connection() => return Err(error),
                 Err(error) => reason = format!("a relay cannot be made from {image}: {error}"),

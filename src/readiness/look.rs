@@ -69,6 +69,7 @@ fn is_unexplained(container: &Container) -> bool {
 pub(super) fn judge(
     found: EngineResult<Option<Container>>,
     sidecar: &Sidecar,
+    network: &str,
     watch: &Watch,
 ) -> Result<Container, Ended> {
     let container = match found {
@@ -82,6 +83,9 @@ pub(super) fn judge(
         return Err(ended(Code::SidecarExited, "its container was replaced by another one"));
     }
     match container.status {
+        Status::Running if !container.networks.contains_key(network) => {
+            Err(ended(Code::NetworkUnusable, format!("its container left the network `{network}`")))
+        }
         Status::Running | Status::Restarting => Ok(container),
         Status::Paused => Err(ended(Code::SidecarExited, "its container was paused")),
         _ if container.oom_killed => Err(ended(

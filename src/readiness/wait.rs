@@ -274,7 +274,7 @@ impl Wait<'_> {
     async fn look(&self) -> Result<Container, Ended> {
         let shared = self.shared;
         let found = find_with_cause(shared.engine.as_ref(), &shared.watch, &self.sidecar.container).await;
-        judge(found, self.sidecar, &shared.watch)
+        judge(found, self.sidecar, &shared.network, &shared.watch)
     }
 
     /// Looks at a container again: as it is now, or `None` if what was seen of it counts no more.
@@ -303,7 +303,7 @@ impl Wait<'_> {
             };
             let undecided = matches!(&found, Ok(Some(container)) if stopped(container));
             if !undecided || tokio::time::timeout_at(until, woken.notified()).await.is_err() {
-                return judge(found, self.sidecar, &self.shared.watch);
+                return judge(found, self.sidecar, &shared.network, &shared.watch);
             }
         }
     }

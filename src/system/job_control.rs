@@ -12,30 +12,34 @@ const MOST_GENERATIONS: usize = 64;
 /// Whether this process's group has the terminal; `None` if the file is not its controlling terminal.
 #[must_use]
 pub fn has_terminal(terminal: impl AsFd) -> Option<bool> {
-    tcgetpgrp(terminal).ok().map(|foreground| Some(foreground) == group_of(None))
+    tcgetpgrp(terminal).ok().map(|foreground| Some(numbered(foreground)) == group_of(None))
 }
 
-/// The process group of a process, or of this one. `None` if the process has ended, or if its group was made outside
-/// this namespace of processes: such a group has no number here. The kernel then says 0, which rustix holds to be
-/// impossible (it panics, or worse); nix hands it on.
+/// The process group of a process, or of this one. `None` if the process has ended.
+///
+/// A group that was made outside of this namespace of processes has no number here, and the first process of a system
+/// may have none: the kernel says 0 for both. rustix holds that to be impossible (it panics, or worse); nix hands it on.
 #[must_use]
-pub fn group_of(process: Option<Pid>) -> Option<Pid> {
-    Pid::from_raw(unistd::getpgid(process.map(numbered)).ok()?.as_raw())
+pub fn group_of(process: Option<Pid>) -> Option<unistd::Pid> {
+    unistd::getpgid(process.map(numbered)).ok()
 }
 
-/// The session of a process, or of this one; `None` as for [`group_of`].
-fn session_of(process: Option<Pid>) -> Option<Pid> {
-    Pid::from_raw(unistd::getsid(process.map(numbered)).ok()?.as_raw())
+/// The session of a process, or of this one; `None` and 0 as for [`group_of`]. Nobody in a namespace begins a session
+/// without a number there, so two of them without one are in the same.
+fn session_of(process: Option<Pid>) -> Option<unistd::Pid> {
+    unistd::getsid(process.map(numbered)).ok()
 }
 
-fn numbered(process: Pid) -> unistd::Pid {
+/// A process, group or session by its number, as nix has it.
+#[must_use]
+pub fn numbered(process: Pid) -> unistd::Pid {
     unistd::Pid::from_raw(process.as_raw_pid())
 }
 
 /// Whether this process leads its session: the kernel tells it alone that the terminal is gone.
 #[must_use]
 pub fn leads_session() -> bool {
-    session_of(None) == Some(getpid())
+    session_of(None) == Some(numbered(getpid()))
 }
 
 /// Whether a shell could continue this process's group after a stop: an ancestor in the same session but another

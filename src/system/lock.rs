@@ -1,4 +1,5 @@
-//! Locks between launches on one host, keyed by engine: who may change a container, and who uses it.
+//! Locks between launches on one host, keyed by engine: who may make or change what has a name. Who uses a container is in
+//! `leases`.
 //!
 //! A lock is a `flock` on a file, so the kernel releases it however the process ends. All users of the host share the
 //! engine, so the files lie in a folder that all users share. They lie in the system's own folder, not in a folder
@@ -7,7 +8,6 @@
 //! not grow with every container that ever was; a lock therefore counts only while its file is the one that has the
 //! name.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -131,23 +131,7 @@ impl Held {
 
 impl Drop for Released {
     fn drop(&mut self) {
-        if let Ok(file) = open_existing(&self.0) {
-            drop(Held::of(&self.0, file));
-        }
-    }
-}
-
-/// The mark that this launch uses a sidecar; taken away when dropped.
-#[derive(Debug)]
-pub struct InUse {
-    path: PathBuf,
-    _file: File,
-}
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        // A file that stays behind is harmless: nobody holds its lock.
-        let _ = std::fs::remove_file(&self.path);
+        LockFolder::sweep(&self.0);
     }
 }
 
@@ -162,10 +146,18 @@ impl LockFolder {
             return Err(Problem::error(Code::EngineFailed, message)
                 .hint("See whether `docker info` shows an ID, and run the command again."));
         }
-        Self::open_at(folder(), engine_id)
+        Self::named(&format!("{PREFIX}-{}", &sha256_hex(engine_id)[..12]))
     }
 
-    fn open_at(path: &Path, engine_id: &str) -> Result<Self, Problem> {
+    /// Opens the folder for files whose names begin so.
+    ///
+    /// # Errors
+    /// If others could remove this user's files from the folder.
+    pub(super) fn named(prefix: &str) -> Result<Self, Problem> {
+        Self::open_at(folder(), prefix)
+    }
+
+    pub(super) fn open_at(path: &Path, prefix: &str) -> Result<Self, Problem> {
         let shown = path.display();
         let unusable = |reason: String, hint: String| {
             Problem::error(Code::StateUnusable, format!("the lock folder {shown} {reason}")).hint(hint)
@@ -190,8 +182,7 @@ impl LockFolder {
         if found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0 {
             return Err(unusable("may be written by others but is not sticky".to_owned(), repair()));
         }
-        let prefix = format!("{PREFIX}-{}", &sha256_hex(engine_id)[..12]);
-        Ok(Self { path: path.to_owned(), prefix, command: PREFIX.to_owned() })
+        Ok(Self { path: path.to_owned(), prefix: prefix.to_owned(), command: PREFIX.to_owned() })
     }
 
     /// Names the command that holds the locks which are taken from now on, for those who wait for them.
@@ -200,7 +191,22 @@ impl LockFolder {
         Self { command: command.to_owned(), ..self }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    /// Removes the file of a lock that nobody holds.
+    pub(super) fn sweep(path: &Path) {
+        if let Ok(file) = open_existing(path) {
+            drop(Held::of(path, file));
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn command(&self) -> &str {
+        &self.command
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(format!("{}.{name}", self.prefix))
     }
 
@@ -275,7 +281,7 @@ impl LockFolder {
         }
     }
 
-    fn lock_file(&self, name: &str) -> PathBuf {
+    pub(super) fn lock_file(&self, name: &str) -> PathBuf {
         self.file(&format!("{name}@lock"))
     }
 
@@ -310,80 +316,11 @@ impl LockFolder {
     pub fn try_claim_network(&self, network: &str) -> Result<Option<Held>, Problem> {
         self.try_lock(&network_use(network))
     }
-
-    /// Marks the sidecar as used by this process until the result is dropped.
-    ///
-    /// # Errors
-    /// When the mark cannot be written.
-    pub fn mark_in_use(&self, container: &str, command: &str) -> Result<InUse, Problem> {
-        let mut random = [0_u8; 4];
-        let _ = getrandom::fill(&mut random);
-        let process = std::process::id();
-        let path = self.file(&format!("{container}@use.{process}.{:08x}", u32::from_ne_bytes(random)));
-        let file = make(&path, |file| {
-            file.try_lock()?;
-            write_holder(file, command)
-        });
-        match file {
-            Ok(file) => Ok(InUse { path, _file: file }),
-            Err(error) => Err(cannot_lock(&path, &error)),
-        }
-    }
-
-    /// Other processes that use the sidecar.
-    #[must_use]
-    pub fn holders(&self, container: &str) -> Vec<Holder> {
-        self.holders_of([container]).remove(container).unwrap_or_default()
-    }
-
-    /// By container: other processes that use it. The folder is read once.
-    #[must_use]
-    pub fn holders_of<'a>(
-        &self,
-        containers: impl IntoIterator<Item = &'a str>,
-    ) -> BTreeMap<String, Vec<Holder>> {
-        let mut all: BTreeMap<String, Vec<Holder>> =
-            containers.into_iter().map(|container| (container.to_owned(), Vec::new())).collect();
-        let prefix = format!("{}.", self.prefix);
-        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let container =
-                name.strip_prefix(&prefix).and_then(|rest| rest.split_once("@use.")).map(|(name, _)| name);
-            if let Some(holders) = container.and_then(|container| all.get_mut(container)) {
-                let others = |holder: &Holder| holder.process != std::process::id();
-                holders.extend(live_holder(&entry.path()).filter(others));
-            }
-        }
-        for holders in all.values_mut() {
-            holders.sort_by_key(|holder| holder.process);
-        }
-        all
-    }
 }
 
 /// A harness may name its network by any text, which need not make a file's name.
 fn network_use(network: &str) -> String {
     format!("{NETWORK_USE_LOCK}{}", &sha256_hex(network)[..16])
-}
-
-/// Reads a mark whose lock is held; removes one whose process is gone.
-fn live_holder(path: &Path) -> Option<Holder> {
-    let file = match open_existing(path) {
-        Ok(file) => file,
-        // What cannot be looked at counts: its name tells whose it is.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let name = path.file_name()?.to_string_lossy().into_owned();
-            let process = name.rsplit_once("@use.")?.1.split('.').next()?.parse().ok()?;
-            return Some(Holder { process, command: "a command of another user's".to_owned() });
-        }
-        Err(_) => return None,
-    };
-    if file.try_lock_shared().is_ok() {
-        let _ = std::fs::remove_file(path);
-        return None;
-    }
-    read_holder(file)
 }
 
 /// Who holds a lock, if its file names a process that is still there.
@@ -406,12 +343,12 @@ fn is_own(file: &File) -> bool {
     file.metadata().is_ok_and(|found| found.is_file() && found.uid() == user && found.nlink() == 1)
 }
 
-fn write_holder(file: &mut File, command: &str) -> io::Result<()> {
+pub(super) fn write_holder(file: &mut File, command: &str) -> io::Result<()> {
     let command: String = command.chars().take(HOLDER_CHARACTERS).collect();
     file.write_all(format!("{}\n{command}", std::process::id()).as_bytes())
 }
 
-fn read_holder(file: File) -> Option<Holder> {
+pub(super) fn read_holder(file: File) -> Option<Holder> {
     let mut text = String::new();
     file.take(HOLDER_BYTES).read_to_string(&mut text).ok()?;
     let (process, command) = text.split_once('\n')?;
@@ -419,7 +356,7 @@ fn read_holder(file: File) -> Option<Holder> {
 }
 
 /// Makes a file that has its mode, its content and its lock before it has its name: nobody finds it without them.
-fn make(path: &Path, prepare: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
+pub(super) fn make(path: &Path, prepare: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
     let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
     // Other users' launches must be able to look at it.
     file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
@@ -437,7 +374,7 @@ fn has_name(file: &File, path: &Path) -> bool {
 
 /// Opens for writing too if the file is this user's; reading suffices for `flock`, so that another user's file serves
 /// as well.
-fn open_existing(path: &Path) -> io::Result<File> {
+pub(super) fn open_existing(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(flags);
@@ -466,7 +403,7 @@ fn replaced() -> io::Error {
     io::Error::other("it is replaced again and again")
 }
 
-fn cannot_lock(path: &Path, error: &io::Error) -> Problem {
+pub(super) fn cannot_lock(path: &Path, error: &io::Error) -> Problem {
     let problem = Problem::error(Code::StateUnusable, format!("cannot lock {}: {error}", path.display()));
     process_limits::problem(error)
         .unwrap_or_else(|| problem.hint("Check who owns the file, and that its disk is not full."))

@@ -107,8 +107,8 @@ async fn one_whose_own_time_is_up_is_not_waited_for_again() {
     let bench = Bench::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"300ms\"");
-    bench.engine.fault(At::Nth(Call::Labelled, 2), Fault::Late(Duration::from_millis(400)));
-    bench.engine.before(At::Nth(Call::Labelled, 2), |world| world.restart("farrier-db"));
+    bench.engine.fault(At::Nth(Call::Labelled, 3), Fault::Late(Duration::from_millis(400)));
+    bench.engine.before(At::Nth(Call::Labelled, 3), |world| world.restart("farrier-db"));
     let ended = bench.launch().await;
     assert_eq!(ended.codes(), ["not-ready"]);
     assert!(ended.message().contains("it was ready, but its container restarted"), "{}", ended.message());

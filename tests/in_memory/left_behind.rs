@@ -82,7 +82,6 @@ async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
     let first = bench.launch().await.ready().result.expect("ready");
     let second = bench.launch().await.ready().result.expect("ready");
     let started = bench.container("db").expect("a container").started_at;
-    drop(first.in_use);
     first.departure.leave().await;
     // The marks of this process count for nobody but others, so the network is left with the first launch here.
     assert_eq!(networks("db"), ["farrier"], "it is never without a network");

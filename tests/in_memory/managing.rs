@@ -11,9 +11,14 @@ use farrier::manage::managed::{Standing, Survey, survey};
 use farrier::manage::removal::{Removed, Remover, Scope};
 use farrier::plan::sidecar::Sidecar;
 use farrier::report::error::{Code, Failure};
+use farrier::system::leases::Leases;
 use farrier::system::lock::LockFolder;
 
 use super::setup::Bench;
+
+fn leases() -> Leases {
+    Leases::open("a test").expect("leases")
+}
 
 impl Bench {
     async fn survey(&self) -> Survey {
@@ -31,7 +36,7 @@ impl Bench {
 
     async fn try_survey_of(&self, declared: Vec<Sidecar>) -> farrier::engine::EngineResult<Survey> {
         let info = self.engine.info().await?;
-        survey(&self.engine, &info, &declared, &self.locks()).await
+        survey(&self.engine, &info, &declared, &leases()).await
     }
 
     fn locks(&self) -> LockFolder {
@@ -42,6 +47,7 @@ impl Bench {
         Remover {
             engine: Arc::new(self.engine.clone()),
             locks: self.locks(),
+            leases: leases(),
             reporter: Arc::new(Reporter::new(Vec::new())),
             force: false,
             volumes: false,

@@ -13,7 +13,7 @@ use farrier::engine::memory::{MemoryEngine, MemoryImage};
 use farrier::event::record::Record;
 use farrier::event::{Event, Reporter, Sink};
 use farrier::harness::reachability::Meeting;
-use farrier::launch::connection::{Connected, Identity};
+use farrier::launch::connection::Connection;
 use farrier::launch::{Launch, Running};
 use farrier::plan::sidecar::Scopes;
 use farrier::preparation::settings::Settings;
@@ -59,10 +59,6 @@ pub struct Bench {
     pub recreate: bool,
     /// Whether launches keep what the engine told.
     remembers: bool,
-    /// What launches remember the engine to be.
-    pub expected: Option<Identity>,
-    /// The id of the network that proves it.
-    pub proof: Option<String>,
     pub dialling: Dialling,
     pub patience: Patience,
 }
@@ -91,8 +87,6 @@ impl Bench {
             dialling: Dialling::Auto,
             patience: Patience::default(),
             remembers: false,
-            expected: None,
-            proof: None,
         }
     }
 
@@ -174,18 +168,11 @@ impl Bench {
         (launch, told)
     }
 
-    /// As the program does it: the engine tells who it is, then everything is brought up.
     pub async fn bring_up(&self, launch: &Launch) -> Result<Running, Failure> {
         let engine: Arc<dyn Engine> = Arc::new(Bounded::new(self.engine.clone(), self.patience));
+        let local = self.engine.look(|world| world.local);
         let docker_config = self.folder.path().join("docker");
-        if let Some(identity) = &self.expected {
-            let (identity, proof) = (identity.clone(), self.proof.clone());
-            return launch.bring_up(Connected::remembered(engine, identity, docker_config, proof)).await;
-        }
-        let info = engine.info().await.map_err(|error| {
-            Failure::from(farrier::engine::problem::engine_problem("use the engine", &error))
-        })?;
-        launch.bring_up(Connected::known(engine, info, docker_config)).await
+        launch.bring_up(Connection::new(engine, "memory".to_owned(), docker_config, local)).await
     }
 
     pub async fn launch(&self) -> Ended {

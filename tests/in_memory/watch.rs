@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use farrier::engine::Engine;
 use farrier::engine::bounded::{Bounded, Patience};
 use farrier::engine::memory::{At, Call, End, Fault, World};
 use farrier::event::Reporter;
 use farrier::harness::watch::SidecarWatch;
-use farrier::system::lock::LockFolder;
+use farrier::system::leases::Leases;
 use serde_json::Value;
 
 use super::setup::{Bench, Collector, Told};
@@ -25,11 +24,10 @@ async fn watched(bench: &Bench) -> (SidecarWatch, Told) {
     let reporter = Arc::new(Reporter::new(vec![Box::new(Collector(Arc::clone(&told)))]));
     let engine = Arc::new(Bounded::new(bench.engine.clone(), Patience::default()));
     let db = bench.container("db").expect("it runs");
-    let info = bench.engine.info().await.expect("it tells");
-    let locks = LockFolder::open(&info.id).expect("locks");
+    let leases = Leases::open("a test").expect("leases");
     // Calls are counted from here.
     bench.engine.calm();
-    (SidecarWatch::new(engine, reporter, locks, [("db".to_owned(), db)]), told)
+    (SidecarWatch::new(engine, reporter, leases, [("db".to_owned(), db)]), told)
 }
 
 fn ends(told: &Told) -> Vec<Value> {

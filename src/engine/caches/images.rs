@@ -3,28 +3,29 @@
 
 use crate::engine::Image;
 use crate::system::cache_folder::CacheFolder;
+use crate::system::digest::sha256_hex;
 
 /// Changes with the form of the entries, and with what the engine's answers are converted to.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The folder with what is known of images; without one, nothing is.
 #[derive(Clone, Debug, Default)]
 pub struct ImageCache {
     folder: Option<CacheFolder>,
-    /// Of the engine: one id may name images of several architectures.
-    architecture: String,
+    /// Tells the engine apart by its address: on engines of several architectures one id may name several images.
+    engine: String,
 }
 
 impl ImageCache {
-    pub(super) fn new(folder: Option<CacheFolder>, architecture: &str) -> Self {
-        Self { folder, architecture: architecture.to_owned() }
+    pub(super) fn new(folder: Option<CacheFolder>, address: &str) -> Self {
+        Self { folder, engine: sha256_hex(address)[..16].to_owned() }
     }
 
     fn entry(&self, id: &str) -> Option<(&CacheFolder, String)> {
-        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let digest = id.strip_prefix("sha256:").filter(|digest| digest.len() == 64 && plain(digest))?;
-        let folder = self.folder.as_ref().filter(|_| plain(&self.architecture))?;
-        Some((folder, format!("{digest}-{}.{FORMAT}.json", self.architecture)))
+        let folder = self.folder.as_ref()?;
+        Some((folder, format!("{digest}-{}.{FORMAT}.json", self.engine)))
     }
 
     /// The image of this id, as the engine once told it.
@@ -53,8 +54,8 @@ mod tests {
     use crate::engine::{HealthTest, Process};
     use crate::system::cache_folder::ENTRIES;
 
-    fn open(cache: &Path, architecture: &str) -> ImageCache {
-        Caches::open(Some(cache), architecture).images
+    fn open(cache: &Path, address: &str) -> ImageCache {
+        Caches::open(Some(cache), address).images
     }
 
     fn image(digit: char) -> Image {
@@ -68,14 +69,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_recalled_by_its_id_and_for_its_architecture_only() {
+    fn what_was_kept_is_recalled_by_its_id_and_for_its_engine_only() {
         let folder = tempfile::tempdir().expect("a folder");
-        let cache = open(folder.path(), "x86_64");
+        let cache = open(folder.path(), "unix:///one.sock");
         assert_eq!(cache.recall(&image('a').id), None);
         cache.keep(&image('a'));
         assert_eq!(cache.recall(&image('a').id), Some(image('a')));
         assert_eq!(cache.recall(&image('b').id), None);
-        assert_eq!(open(folder.path(), "aarch64").recall(&image('a').id), None);
+        assert_eq!(open(folder.path(), "unix:///other.sock").recall(&image('a').id), None);
         for id in ["", "sha256:", "image:1", "sha256:../../a"] {
             cache.keep(&Image { id: id.to_owned(), ..image('a') });
             assert_eq!(cache.recall(id), None, "{id}");
@@ -86,7 +87,7 @@ mod tests {
     fn an_entry_that_says_something_else_or_that_others_could_write_is_not_believed() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a folder");
-        let cache = open(folder.path(), "x86_64");
+        let cache = open(folder.path(), "unix:///one.sock");
         let (folder_of_images, entry) = cache.entry(&image('a').id).expect("a place");
         let path = folder_of_images.path(&entry);
         for text in ["", "{}", "null", &serde_json::to_string(&image('b')).expect("text")] {
@@ -99,7 +100,7 @@ mod tests {
         assert_eq!(cache.recall(&image('a').id), None);
         let for_everybody = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(folder.path().join("images"), for_everybody).expect("a mode");
-        let cache = open(folder.path(), "x86_64");
+        let cache = open(folder.path(), "unix:///one.sock");
         cache.keep(&image('c'));
         assert_eq!(cache.recall(&image('c').id), None, "a folder of everybody's is not used");
     }
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn the_folder_does_not_grow_for_ever() {
         let folder = tempfile::tempdir().expect("a folder");
-        let cache = open(folder.path(), "x86_64");
+        let cache = open(folder.path(), "unix:///one.sock");
         for number in 0..ENTRIES {
             std::fs::write(folder.path().join(format!("images/{number}")), "").expect("an entry");
         }

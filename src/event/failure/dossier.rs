@@ -160,6 +160,12 @@ impl Dossier {
         self
     }
 
+    /// Whether the container is gone, or off this network.
+    #[must_use]
+    pub fn is_elsewhere(&self, network: &str) -> bool {
+        self.container.as_ref().is_none_or(|container| !container.networks.contains_key(network))
+    }
+
     fn likely_cause(&self) -> Option<Cause> {
         let observed: Vec<Observed> = self.answers.iter().map(|answers| answers.observed.clone()).collect();
         cause::likely(&Evidence {
@@ -215,6 +221,7 @@ impl Dossier {
                 say(&format!("Resume it with `docker unpause {name}`, and launch again."));
                 return steps;
             }
+            (Code::NetworkUnusable, _) => say("Launch again: it is then connected."),
             (Code::SidecarUnhealthy, _) => {
                 say(&format!("See each run of its test with `docker inspect {name}`."));
                 say("Mend what the HEALTHCHECK asks for, or the HEALTHCHECK, or decide by another probe.");

@@ -15,13 +15,13 @@ const TABLE_BYTES: usize = 256 << 10;
 /// Where the engine's own resolver listens inside every container on a network of its own.
 const RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 
-/// Every address that something in the container listens on; none where that cannot be told. On the engine's own
-/// host the kernel says so; elsewhere the container's `cat` does, where its image has one.
+/// Every address that something in the container listens on; `None` if that cannot be told. Where its process can be
+/// seen the kernel says so; elsewhere the container's `cat` does, if its image has one.
 pub async fn of(engine: &dyn Engine, container: &Container, of_this_host: bool) -> Option<Vec<SocketAddr>> {
     let mut found = Vec::new();
-    if of_this_host && container.process_id != 0 {
+    if let Some(process) = container.visible_process().filter(|_| of_this_host) {
         for table in TABLES {
-            let file = std::fs::File::open(format!("/proc/{}/{table}", container.process_id)).ok()?;
+            let file = std::fs::File::open(format!("/proc/{}/{table}", process.as_raw_nonzero())).ok()?;
             found.extend(listening(file.take(TABLE_BYTES as u64))?);
         }
     } else {

@@ -41,9 +41,7 @@ fn nothing_stays_in_the_folder() {
     let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
     let files = || std::fs::read_dir(folder.path()).expect("folder").count();
     let held = locks.try_lock("name").expect("no error").expect("free");
-    let mark = locks.mark_in_use("name", "docker run x").expect("mark");
-    assert_eq!(files(), 2);
-    drop(mark);
+    assert_eq!(files(), 1);
     drop(held);
     assert_eq!(files(), 0);
 }
@@ -91,22 +89,6 @@ async fn a_network_is_claimed_only_when_no_launch_relies_on_it() {
     assert!(locks.try_claim_network("../any/net").expect("no error").is_none());
     drop(other);
     assert!(locks.try_claim_network("../any/net").expect("no error").is_some());
-}
-
-#[test]
-fn marks_of_dead_processes_are_cleared() {
-    let folder = tempfile::tempdir().expect("folder");
-    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
-    let stale = locks.file("db@use.4194304.00000000");
-    std::fs::write(&stale, "4194304\ndocker run x").expect("mark");
-    assert_eq!(locks.holders("db"), Vec::new());
-    assert!(!stale.exists());
-    let own = locks.mark_in_use("db", "docker run y").expect("mark");
-    let path = own.path.clone();
-    assert_eq!(locks.holders("db"), Vec::new(), "this process is not another one");
-    assert_eq!(live_holder(&path).map(|holder| holder.command), Some("docker run y".to_owned()));
-    drop(own);
-    assert!(!path.exists());
 }
 
 #[test]

@@ -1,0 +1,157 @@
+//! Use of containers on this host: marks say which launches use one, and a claim keeps new marks away while one is
+//! changed or removed. Both go by the container's id, which is random and never used again, so that nobody has to know
+//! which engine it is on.
+//!
+//! A launch makes its mark first and looks for a claim then; whoever changes a container takes the claim first and looks
+//! for marks then. So one of both always sees the other.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::lock::{Held, Holder, LockFolder, cannot_lock, make, open_existing, read_holder, write_holder};
+use crate::report::error::Problem;
+
+/// What the names of these files begin with.
+const PREFIX: &str = "farrier-container";
+/// Stands between a container and a process that uses it.
+const USE: &str = "@use.";
+
+/// The marks and claims of all containers.
+#[derive(Clone, Debug)]
+pub struct Leases(LockFolder);
+
+/// The mark that this launch uses a container; taken away when dropped.
+#[derive(Debug)]
+pub struct InUse {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        // A file that stays behind is harmless: nobody holds its lock.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Leases {
+    /// Opens the folder. `command` is what others read who wait for this process, or ask who uses a container.
+    ///
+    /// # Errors
+    /// If others could remove this user's files from the folder.
+    pub fn open(command: &str) -> Result<Self, Problem> {
+        Ok(Self(LockFolder::named(PREFIX)?.held_by(command)))
+    }
+
+    /// Marks a container as used by this process. The container must be this launch's own alone: just made, or claimed.
+    ///
+    /// # Errors
+    /// If the mark cannot be written.
+    pub fn mark(&self, container: &str) -> Result<InUse, Problem> {
+        let mut random = [0_u8; 4];
+        let _ = getrandom::fill(&mut random);
+        let process = std::process::id();
+        let path = self.0.file(&format!("{container}{USE}{process}.{:08x}", u32::from_ne_bytes(random)));
+        let file = make(&path, |file| {
+            file.try_lock()?;
+            write_holder(file, self.0.command())
+        });
+        match file {
+            Ok(file) => Ok(InUse { path, _file: file }),
+            Err(error) => Err(cannot_lock(&path, &error)),
+        }
+    }
+
+    /// Marks a container as used by this process; `None` if another command is about to change it.
+    ///
+    /// # Errors
+    /// If the mark cannot be written.
+    pub fn share(&self, container: &str) -> Result<Option<InUse>, Problem> {
+        let mark = self.mark(container)?;
+        Ok((!self.is_claimed(container)).then_some(mark))
+    }
+
+    /// Keeps others from beginning to use a container until the result is dropped. If another process has the claim, calls
+    /// `waiting` with it as far as it is known, and waits.
+    ///
+    /// # Errors
+    /// If the claim's file cannot be opened.
+    pub async fn claim(
+        &self,
+        container: &str,
+        waiting: impl FnOnce(Option<&Holder>),
+    ) -> Result<Held, Problem> {
+        self.0.lock(container, waiting).await
+    }
+
+    /// Whether another command holds the claim on a container. What cannot be looked at counts as held.
+    #[must_use]
+    pub fn is_claimed(&self, container: &str) -> bool {
+        match open_existing(&self.0.lock_file(container)) {
+            Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Other processes that use a container.
+    #[must_use]
+    pub fn holders(&self, container: &str) -> Vec<Holder> {
+        self.holders_of([container]).remove(container).unwrap_or_default()
+    }
+
+    /// By container: other processes that use it. The folder is read once, and what is left of processes that were killed
+    /// goes, whichever container it is about: nobody may ever ask about that one again.
+    #[must_use]
+    pub fn holders_of<'a>(
+        &self,
+        containers: impl IntoIterator<Item = &'a str>,
+    ) -> BTreeMap<String, Vec<Holder>> {
+        let mut all: BTreeMap<String, Vec<Holder>> =
+            containers.into_iter().map(|container| (container.to_owned(), Vec::new())).collect();
+        if all.is_empty() {
+            return all;
+        }
+        let begin = format!("{PREFIX}.");
+        for entry in std::fs::read_dir(self.0.path()).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let Some(rest) = name.strip_prefix(&begin) else { continue };
+            let Some((container, _)) = rest.split_once(USE) else {
+                LockFolder::sweep(&entry.path());
+                continue;
+            };
+            let holder = live_holder(&entry.path());
+            if let Some(holders) = all.get_mut(container) {
+                holders.extend(holder.filter(|holder| holder.process != std::process::id()));
+            }
+        }
+        for holders in all.values_mut() {
+            holders.sort_by_key(|holder| holder.process);
+        }
+        all
+    }
+}
+
+/// Reads a mark whose lock is held; removes one whose process is gone.
+fn live_holder(path: &Path) -> Option<Holder> {
+    let file = match open_existing(path) {
+        Ok(file) => file,
+        // What cannot be looked at counts: its name tells whose it is.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            let process = name.rsplit_once(USE)?.1.split('.').next()?.parse().ok()?;
+            return Some(Holder { process, command: "a command of another user's".to_owned() });
+        }
+        Err(_) => return None,
+    };
+    if file.try_lock_shared().is_ok() {
+        let _ = std::fs::remove_file(path);
+        return None;
+    }
+    read_holder(file)
+}
+
+#[cfg(test)]
+mod tests;

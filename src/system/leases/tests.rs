@@ -1,0 +1,88 @@
+//! Marks and claims of several processes, played by several holders in one.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::*;
+
+fn leases(folder: &Path, command: &str) -> Leases {
+    Leases(LockFolder::open_at(folder, PREFIX).expect("a folder").held_by(command))
+}
+
+const fn nobody(_: Option<&Holder>) {}
+
+fn files(folder: &Path) -> usize {
+    std::fs::read_dir(folder).expect("the folder").count()
+}
+
+#[test]
+fn marks_of_dead_processes_are_cleared() {
+    let folder = tempfile::tempdir().expect("folder");
+    let leases = leases(folder.path(), "docker run y");
+    let stale = leases.0.file("id@use.4194304.00000000");
+    std::fs::write(&stale, "4194304\ndocker run x").expect("mark");
+    assert_eq!(leases.holders("id"), Vec::new());
+    assert!(!stale.exists());
+    let of_another = leases.0.file("other@use.4194304.00000000");
+    std::fs::write(&of_another, "4194304\ndocker run x").expect("mark");
+    std::fs::write(leases.0.file("other@lock"), "4194304\nfarrier down").expect("claim");
+    assert_eq!(leases.holders("id"), Vec::new());
+    assert_eq!(files(folder.path()), 0, "nobody may ever ask about the other one");
+    let own = leases.mark("id").expect("mark");
+    let path = own.path.clone();
+    assert_eq!(leases.holders("id"), Vec::new(), "this process is not another one");
+    assert_eq!(live_holder(&path).map(|holder| holder.command), Some("docker run y".to_owned()));
+    drop(own);
+    assert_eq!(files(folder.path()), 0);
+}
+
+#[tokio::test]
+async fn nobody_begins_to_use_what_is_claimed() {
+    let folder = tempfile::tempdir().expect("folder");
+    let leases = leases(folder.path(), "farrier down");
+    let claim = leases.claim("one", nobody).await.expect("a claim");
+    assert!(leases.is_claimed("one") && !leases.is_claimed("other"));
+    assert!(leases.share("one").expect("no error").is_none());
+    assert!(leases.share("other").expect("no error").is_some());
+    drop(claim);
+    assert!(leases.share("one").expect("no error").is_some());
+    assert_eq!(files(folder.path()), 0);
+}
+
+/// Two launches and one command that removes, again and again: the mark is seen, or the claim is.
+#[test]
+fn of_a_mark_and_a_claim_at_once_one_sees_the_other() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (used, removed) = (AtomicU32::new(0), AtomicBool::new(false));
+    let marks_of = |id: &str| {
+        let begin = format!("{PREFIX}.{id}{USE}");
+        let names = std::fs::read_dir(folder.path()).expect("the folder").flatten();
+        names.filter(|entry| entry.file_name().to_string_lossy().starts_with(&begin)).count()
+    };
+    for round in 0..300 {
+        let id = format!("id{round}");
+        removed.store(false, Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mark = leases(folder.path(), "launch").share(&id).expect("no error");
+                    if mark.is_some() && !removed.load(Ordering::SeqCst) {
+                        used.fetch_add(1, Ordering::SeqCst);
+                        std::thread::yield_now();
+                        assert!(!removed.load(Ordering::SeqCst), "removed while it was used");
+                    }
+                });
+            }
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+                let claim =
+                    runtime.block_on(leases(folder.path(), "down").claim(&id, nobody)).expect("a claim");
+                if marks_of(&id) == 0 {
+                    removed.store(true, Ordering::SeqCst);
+                }
+                drop(claim);
+            });
+        });
+    }
+    assert!(used.load(Ordering::SeqCst) > 0);
+    assert_eq!(files(folder.path()), 0);
+}
