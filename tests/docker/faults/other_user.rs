@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
-use farrier::system::lock::LockFolder;
+use farrier::system::leases::Leases;
 
 use crate::support::engine::container_id;
 use crate::support::skipping::say_skipped;
@@ -61,7 +61,7 @@ fn nothing_is_made_where_the_system_gives_too_few_threads_to_compile() {
     assert!((2..199).contains(&refused), "{refused}");
 }
 
-/// The files of one engine's locks, wherever they are.
+/// The files of the marks of one container, wherever they are.
 fn files_of_mark(container: &str) -> Vec<PathBuf> {
     let entries = ["/run/lock", "/tmp"].into_iter().flat_map(fs::read_dir).flatten().flatten();
     let is_mark = |path: &PathBuf| path.to_string_lossy().contains(&format!(".{container}@use."));
@@ -72,8 +72,7 @@ fn files_of_mark(container: &str) -> Vec<PathBuf> {
 fn another_user_cannot_take_a_mark_away() {
     let scene = Scene::new();
     let container = scene.container("db");
-    let locks = LockFolder::open(scene.token()).expect("a folder");
-    let mark = locks.mark_in_use(&container, "a harness").expect("a mark");
+    let mark = Leases::open("a harness").and_then(|leases| leases.mark(&container)).expect("a mark");
     let files = files_of_mark(&container);
     let [file] = files.as_slice() else { panic!("{files:?}") };
     for script in ["rm -f \"$1\"", "mv \"$1\" \"$1.away\"", ": > \"$1\"", "ln -sf /dev/null \"$1\""] {
