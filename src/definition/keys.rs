@@ -195,7 +195,7 @@ impl ContainerKeys {
     }
 }
 
-/// The names of the keys that stand in a table of a definition: in the top one (``), in `resources`.
+/// The names of the keys that stand in a table of a definition: in the top one (no name), or in `resources`.
 pub(super) fn in_table(table: &str) -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter_map(move |key| {
         let (parent, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));

@@ -50,7 +50,7 @@ pub fn properties_of(table: &str) -> String {
     format!("/definitions/{name}/properties")
 }
 
-/// All keys of the top table (``) or of `resources`, which the decoder checks against.
+/// All keys of the top table (no name) or of `resources`, which the decoder checks against.
 pub fn known_keys(table: &str) -> Vec<&'static str> {
     let mut keys = if table == "resources" { Resources::KEYS } else { DefinitionFile::KEYS }.to_vec();
     // Behind the image, as people write them.

@@ -48,10 +48,13 @@ pub struct Version {
     /// Links its types.
     pub link_types: fn(&mut Linker<HostState>) -> wasmtime::Result<()>,
     /// Finds a component's exports.
-    pub guest: fn(&InstancePre<HostState>, &ComponentFile) -> wasmtime::Result<Arc<dyn Guest>>,
+    pub guest: FindGuest,
     /// The world's types, once they were read.
     pub(super) outside: OnceLock<Result<Outside, String>>,
 }
+
+/// Finds the exports of a component, linked but not instantiated.
+pub type FindGuest = fn(&InstancePre<HostState>, &ComponentFile) -> wasmtime::Result<Arc<dyn Guest>>;
 
 impl Version {
     /// Whether components of this version are hosted by it, if they need only what it has.

@@ -139,8 +139,8 @@ mod tests {
         let at = Instant::now().checked_sub(FRESH * 2).expect("a time");
         let (mut old, _) = listener.accept().await.expect("the old connection");
         let dialler = Opened { place, stream, at }.before(Arc::new(Direct));
-        let (dialled, accepted) = tokio::join!(dialler.connect(place, DIAL_TIMEOUT), listener.accept());
-        assert!(dialled.is_ok() && accepted.is_ok());
+        let (connected, accepted) = tokio::join!(dialler.connect(place, DIAL_TIMEOUT), listener.accept());
+        assert!(connected.is_ok() && accepted.is_ok());
         assert_eq!(old.read(&mut [0]).await.expect("its end"), 0, "the old one is closed");
     }
 }

@@ -312,7 +312,9 @@ mod tests {
         ];
         for (name, took, waiting, expected) in table {
             let mut redials = Redials::default();
-            took.iter().for_each(|took| redials.note(Duration::from_micros(*took)));
+            for each in took {
+                redials.note(Duration::from_micros(*each));
+            }
             assert_eq!(redials.pause(waiting), Duration::from_micros(expected), "{name}");
         }
         let stretch =

@@ -27,7 +27,8 @@ impl CacheFolder {
         Some(Self { path: folder, recalls: true })
     }
 
-    /// The same, without what was kept before.
+    /// Recalls nothing that was kept before.
+    #[must_use]
     pub fn asking_anew(self) -> Self {
         Self { recalls: false, ..self }
     }

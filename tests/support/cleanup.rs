@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use farrier::system::leases::Leases;
+
 use super::docker;
 
 /// Removes what carries the token in its name, or the label, or uses one of these networks or images, or was defined
@@ -102,8 +104,12 @@ fn networks_of(token: &str) -> Vec<String> {
     ours.filter_map(|line| line.split_once(' ')).map(|(id, _)| id.to_owned()).collect()
 }
 
-/// A launch that was killed leaves its lock files to the next launch of the sidecar, which a scene may never make.
+/// A launch that was killed leaves its lock files to the next launch of the sidecar, which a scene may never make, and its
+/// marks to whoever asks next about any container.
 fn remove_locks(token: &str) {
+    if let Ok(leases) = Leases::open("a test") {
+        drop(leases.holders(token));
+    }
     for entry in std::fs::read_dir(farrier::system::lock::folder()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with("farrier-") && name.contains(token) {

@@ -66,13 +66,13 @@ mod tests {
             for (name, function) in &resolve.interfaces[*id].functions {
                 let signature = resolve.wasm_signature(AbiVariant::GuestImport, function);
                 let words = |types: &[WasmType]| -> String {
-                    let word = |kind: &WasmType| match kind {
+                    let name_of = |kind: &WasmType| match kind {
                         WasmType::I64 | WasmType::PointerOrI64 => " i64",
                         WasmType::F32 => " f32",
                         WasmType::F64 => " f64",
                         _ => " i32",
                     };
-                    types.iter().map(word).collect()
+                    types.iter().map(name_of).collect()
                 };
                 let (parameters, results) = (words(&signature.params), words(&signature.results));
                 imports.push_str(&format!(
@@ -98,8 +98,8 @@ mod tests {
         let mut linker: Linker<HostState> = Linker::new(&engine);
         wasi::link(&mut linker).expect("it links");
         let component = Component::new(&engine, &bytes).expect("it compiles");
-        let linked = linker.instantiate_pre(&component);
-        assert!(linked.is_ok(), "{:?}", linked.err());
+        let prepared = linker.instantiate_pre(&component);
+        assert!(prepared.is_ok(), "{:?}", prepared.err());
     }
 
     #[test]

@@ -95,19 +95,19 @@ impl Wait<'_> {
                 answers.lock().unwrap_or_else(PoisonError::into_inner).extended_to = Some(later);
             }
             let (took, waiting) = (polled_at.elapsed(), || self.shared.waiting.load(Ordering::Relaxed));
-            let redialled = way.dialler.as_deref().filter(|_| !not_yet.refused.is_empty());
-            let next = match redialled {
+            let redial_way = way.dialler.as_deref().filter(|_| !not_yet.refused.is_empty());
+            let next = match redial_way {
                 Some(_) => course.stretch(took, waiting()),
                 None => course.pause(took, waiting(), executes, not_yet.pause),
             };
-            let accepted = async {
-                match redialled {
-                    Some(dialler) => redial(dialler, &not_yet.refused, waiting).await,
+            let until_accepted = async {
+                match redial_way {
+                    Some(through) => redial(through, &not_yet.refused, waiting).await,
                     None => std::future::pending().await,
                 }
             };
             opened = tokio::select! {
-                accepted = accepted => Some(accepted),
+                accepted = until_accepted => Some(accepted),
                 () = tokio::time::sleep(next) => None,
                 // Successes are an interval apart, whatever happens between them.
                 () = again.notified(), if course.in_a_row() == 0 => None,
