@@ -34,12 +34,15 @@ impl Database {
 
     fn define(&self, settings: &str, timeout: &str) {
         let Self { probe, image, port, top, .. } = self;
+        // Another port than the interface's has to be granted.
+        let grants =
+            if settings.contains("port = 9000") { "grants = { dial = [\"self:9000\"] }\n" } else { "" };
         self.scene.define(
             "db",
             &format!(
                 "lifecycle = \"shared\"\nimage = \"{image}\"\n{top}\n[interface]\nkind = \"port\"\n\
                  port = {port}\n[readiness]\nprobe = \"{probe}\"\n\
-                 settings = {{ {settings} }}\ntimeout = \"{timeout}\"\n"
+                 settings = {{ {settings} }}\n{grants}timeout = \"{timeout}\"\n"
             ),
         );
     }
