@@ -25,13 +25,19 @@ pub async fn of(engine: &dyn Engine, container: &Container, of_this_host: bool) 
             found.extend(listening(file.take(TABLE_BYTES as u64))?);
         }
     } else {
+        let mut is_told = false;
         for table in TABLES {
             let arguments = vec!["cat".to_owned(), format!("/proc/{table}")];
             let request = ExecRequest { arguments, output_limit: TABLE_BYTES };
             let ended = engine.exec(&container.id, &request).await.ok()?;
             if ended.exit_code == 0 {
+                is_told = true;
                 found.extend(listening(ended.stdout.as_slice())?);
             }
+        }
+        // Without a `cat` in its image nothing is known, which is not that nothing listens.
+        if !is_told {
+            return None;
         }
     }
     found.sort_unstable();
@@ -55,6 +61,30 @@ pub(crate) fn listening(table: impl Read) -> Option<Vec<SocketAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::ContainerSpec;
+    use crate::engine::memory::{MemoryEngine, MemoryImage, Run};
+
+    #[tokio::test]
+    async fn an_image_without_cat_tells_nothing() {
+        for (exit_code, expected) in [(127, None), (0, Some(Vec::new()))] {
+            let engine = MemoryEngine::new();
+            let container = engine.change(|world| {
+                let run = move |arguments: &[String]| match arguments {
+                    [program, ..] if program == "cat" => Run::exit(exit_code),
+                    _ => Run::forever(),
+                };
+                world.create_network("net", &std::collections::BTreeMap::new());
+                world.add_image("image:1", MemoryImage::new(run));
+                let (name, image, network) = ("x".to_owned(), "image:1".to_owned(), "net".to_owned());
+                world
+                    .create(&ContainerSpec { name, image, network, ..ContainerSpec::default() })
+                    .expect("made");
+                world.start_now("x").expect("started");
+                world.container("x").expect("it runs")
+            });
+            assert_eq!(of(&engine, &container, false).await, expected, "{exit_code}");
+        }
+    }
 
     const TABLE: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
         0: 00000000:1B58 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0 100 0 0 10 0\n   \
