@@ -27,7 +27,7 @@ impl Caches {
         Self::of(|name| CacheFolder::open(cache?, name), address)
     }
 
-    /// Like [`Caches::open`], but everything is asked and kept anew.
+    /// Like [`Caches::open`], but recalls nothing: everything is asked, and kept.
     #[must_use]
     pub fn asking_anew(cache: Option<&Path>, address: &str) -> Self {
         Self::of(|name| Some(CacheFolder::open(cache?, name)?.asking_anew()), address)

@@ -14,7 +14,7 @@ pub struct Settings {
     pub directories: LayerDirectories,
     /// Folders that scope names.
     pub scopes: Scopes,
-    /// Folder for what can be made again; none where there is no home.
+    /// Folder for what can be made again; `None` if there is no home.
     pub cache: Option<PathBuf>,
     /// Folder for what cannot.
     pub state: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub struct Settings {
     pub dialling: Dialling,
     /// Every sidecar is recreated.
     pub recreate: bool,
-    /// Where approvals of workspace definitions are kept; none where there is no home.
+    /// Where approvals of workspace definitions are kept; `None` if there is no home.
     pub approvals: Option<PathBuf>,
     /// Nothing is asked.
     pub no_prompt: bool,

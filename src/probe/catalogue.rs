@@ -333,7 +333,7 @@ pub fn unknown(name: &str, searched: &[&ProbeFolder]) -> Problem {
 mod tests {
     use super::*;
 
-    /// What a launch does not find out anew about a component of farrier's own: its digest, and that it is a probe of the
+    /// What a launch takes as known about a component of farrier's own: its digest, and that it is a probe of the
     /// contract, not too complex to compile.
     #[test]
     fn what_is_known_of_built_in_components_is_true() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use etcetera::BaseStrategy;
 
-/// The folder for what can be made again, and the one for what cannot; none where there is no home.
+/// The folder for what can be made again, and the one for what cannot; `None` if there is no home.
 #[must_use]
 pub fn own_folders() -> (Option<PathBuf>, Option<PathBuf>) {
     let folders = etcetera::base_strategy::Xdg::new().ok();

@@ -66,7 +66,7 @@ impl<'a> Configuration<'a> {
         object(std::iter::once(image).chain(keys).chain([("aliases", json(&self.0.aliases()))]))
     }
 
-    /// Which fields differ from what a label recorded, never their values; none where the label is unreadable.
+    /// Which fields differ from what a label recorded, never their values; `None` if the label is unreadable.
     #[must_use]
     pub fn differences(self, label: &str) -> Option<Vec<String>> {
         let Recorded { salt, configuration: before } = serde_json::from_str(label).ok()?;

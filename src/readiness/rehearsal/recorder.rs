@@ -57,7 +57,7 @@ impl Recorder {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same record of what is dialled through this.
+    /// Shares its record with what is dialled through this.
     #[must_use]
     pub fn through(&self, dialler: Arc<dyn Dialler>) -> Self {
         Self { record: Arc::clone(&self.record), dialler }

@@ -50,7 +50,7 @@ impl Stage {
         self.define_until(slow, "40s");
     }
 
-    /// The same with this limit of its wait.
+    /// Defines the sidecar as one that listens after `slow`, with this timeout of its wait.
     pub fn define_until(&mut self, slow: Duration, timeout: &str) {
         self.round += 1;
         let top = format!(
