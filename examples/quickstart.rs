@@ -146,8 +146,13 @@ fn clean() -> Result<ExitCode, Trouble> {
     let used = docker::run(["container", "ls", "--all", "--quiet", "--filter", &filter])?;
     if docker::run(["network", "inspect", "--format", "{{.Id}}", NETWORK]).is_ok() {
         if used.is_empty() {
-            docker::run(["network", "rm", NETWORK])?;
-            say(&format!("removed the network {NETWORK}"));
+            // Docker 20.10 may keep the place of a container that is gone until it is restarted.
+            say(&match docker::run(["network", "rm", NETWORK]) {
+                Ok(_) => format!("removed the network {NETWORK}"),
+                Err(_) => format!(
+                    "kept the network {NETWORK}: restart the engine, and run `docker network rm {NETWORK}`"
+                ),
+            });
         } else {
             say(&format!("kept the network {NETWORK}: other containers use it"));
         }
