@@ -11,7 +11,7 @@ fn main() {
     println!("cargo::rustc-env=FARRIER_BUILT_PROBES={}", built.display());
     tell_digests(&built.join("stamp.toml"));
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/reach/relay/program.rs");
+    println!("cargo::rerun-if-changed=src/engine/docker/relay/program.rs");
     compile_relay(&manifest);
     let lock = manifest.join("Cargo.lock");
     println!("cargo::rerun-if-changed={}", lock.display());
@@ -45,7 +45,7 @@ fn wasmtime_version(lock: &Path) -> String {
 /// left empty, and the image's own nc, python3 or bash relays instead.
 fn compile_relay(manifest: &Path) {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("relay");
-    let source = manifest.join("src/reach/relay/program.rs");
+    let source = manifest.join("src/engine/docker/relay/program.rs");
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let compiled = variable("CARGO_CFG_TARGET_OS") == "linux"
         && Command::new(variable("RUSTC"))

@@ -26,8 +26,8 @@ use self::terminal::Terminal;
 use crate::engine::Engine;
 use crate::engine::problem::engine_problem;
 use crate::event::{Event, Reporter};
-use crate::plan::reconcile::{Wish, staleness};
-use crate::plan::snapshot::Snapshot;
+use crate::plan::reconcile::staleness;
+use crate::plan::sidecar::ImageReference;
 use crate::preparation::settings::Settings;
 use crate::preparation::{Approval, Disabled, Prepared};
 use crate::report::error::{Code, Failure, Problem};
@@ -330,10 +330,11 @@ pub async fn ask(
     let untrusted = sidecars.iter_mut().filter(|prepared| prepared.approval != Approval::Trusted);
     try_join_all(untrusted.map(|prepared| async {
         let reference = &prepared.sidecar.definition.image;
-        let found = engine.image(reference).await;
+        let Some(images) = engine.images() else { return Ok(()) };
+        let found = images.present(reference).await;
         let found = found.map_err(|error| engine_problem(&format!("look at `{reference}`"), &error))?;
         if let Some(image) = found {
-            prepared.sidecar.image = image.id;
+            prepared.sidecar.image = ImageReference::Approved(image.id);
         }
         Ok::<_, Problem>(())
     }))
@@ -345,8 +346,10 @@ pub async fn ask(
     // Another launch may have asked meanwhile.
     approvals.recognise(sidecars)?;
     for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
-        let is_here = prepared.sidecar.image != prepared.sidecar.definition.image;
-        let image = if is_here { &prepared.sidecar.image } else { "not here yet: it is pulled" };
+        let image = match &prepared.sidecar.image {
+            ImageReference::Approved(id) => id,
+            ImageReference::Declared(_) => "not here yet: it is pulled",
+        };
         let container = container_of(prepared, engine, settings.recreate).await?;
         let held = Held { image: Some(image.to_owned()), container };
         ask_about(&approvals, prepared, &held, false, reporter).await?;
@@ -364,17 +367,12 @@ pub async fn container_of(
     recreate: bool,
 ) -> Result<Option<String>, Problem> {
     let sidecar = &prepared.sidecar;
-    let failed = |error| engine_problem(&format!("look at `{}`", sidecar.container), &error);
-    let container = engine.container(&sidecar.container).await.map_err(failed)?;
-    let Some(container) = container.filter(|container| sidecar.owns(&container.labels)) else {
-        return Ok(None);
-    };
-    let image = engine.image(&sidecar.image).await.map_err(failed)?;
-    let images = image.map(|image| (sidecar.image.clone(), image)).into_iter().collect();
-    let wish = Wish { recreate, ..Wish::default() };
-    let causes = staleness(sidecar, &container, &Snapshot { images, ..Snapshot::default() }, &wish);
+    let found = engine.find(sidecar).await;
+    let found = found.map_err(|error| engine_problem(&format!("look at `{}`", sidecar.container), &error))?;
+    let Some(found) = found else { return Ok(None) };
+    let causes = staleness(sidecar, &found, recreate);
     let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
-    let (name, status) = (&container.name, container.status);
+    let (name, status) = (&found.instance.name, found.instance.status);
     Ok(Some(if causes.is_empty() {
         format!("{name}, which is {status}, is used as it is")
     } else {

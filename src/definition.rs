@@ -39,7 +39,7 @@ pub use decode::BUILT_IN;
 pub use dialect::in_the_files_language;
 pub use duration::parse as parse_duration;
 pub use image::{check as check_image, familiar as familiar_image, qualified as qualified_image};
-pub use keys::{ContainerKeys, KEYS, Key, Rank, ValueText, salted};
+pub use keys::{ContainerKeys, KEYS, Key, Rank, Settings, ValueText, salted, whole_seconds};
 pub use layers::{LayerDirectories, LayerReport, Loaded, load};
 pub use model::*;
 pub use names::{container_token, is_sidecar_host, variable_token};

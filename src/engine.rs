@@ -1,37 +1,38 @@
-//! The container engine as farrier sees it: one narrow trait in our own types.
+//! The engine as the rest of farrier sees it: where sidecars live.
 //!
-//! Nothing here decides anything. `docker` speaks to a real engine, `memory` is a stateful double for
-//! exhaustive decisions and faults; `tests/docker/engine_contract.rs` runs one suite on both.
+//! An engine says what it can do, observes what is there together with what each decision would take ([`Engine::observe`]),
+//! carries out the plan that the core makes of that, reports changes, and says how to reach what it runs. It decides
+//! nothing. `docker` speaks to Docker and to what has its API; `memory` is an engine of a different kind, without images,
+//! executions or health, that lives in this process. `tests/in_memory/contract` runs one suite on every engine.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-pub mod address;
-pub mod bounded;
-pub mod caches;
-mod container;
+use crate::engine::dialler::Dialler;
+use crate::plan::instance::Instance;
+use crate::plan::sidecar::Sidecar;
+use crate::plan::snapshot::{Found, Snapshot};
+use crate::plan::{HarnessNetwork, NetworkPlan, SidecarPlan};
+use crate::report::error::Problem;
+use crate::system::leases::Leases;
+
+pub mod capabilities;
 pub mod dialler;
 pub mod docker;
 mod error;
-mod image;
+pub mod kinds;
+pub mod limited;
 pub mod memory;
-mod network;
 mod output;
 pub mod problem;
-pub mod stopping;
-pub mod words;
 
-pub use container::{
-    Container, ContainerSpec, DEFAULT_GRACE, Endpoint, Health, HealthStatus, Listed, Mounted, Settings,
-    Status, whole_seconds,
-};
-pub use error::{EngineError, EngineErrorKind, EngineResult};
-pub use image::{Credentials, HealthTest, Image, Process, PullProgress};
-pub use network::{Member, Network, is_whole_id};
-pub use output::{Attached, ExecOutput, ExecRequest, OutputRequest, Written};
+pub use capabilities::Capabilities;
+pub use error::{EngineError, EngineErrorKind, EngineResult, Meaning, meaning_of_log};
+pub use output::{Attached, ExecOutput, ExecRequest, OutputRequest, PullProgress, Written};
 
 /// The engine itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,17 +58,6 @@ impl EngineInfo {
     }
 }
 
-/// Something that happened to a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EngineEvent {
-    /// The container's id.
-    pub container: String,
-    /// The engine's word (`die`, `oom`, `health_status: healthy`).
-    pub action: String,
-    /// Nanoseconds since 1970 by the engine's clock.
-    pub time: i64,
-}
-
 /// A container as the events of its creation tell it; it may be gone already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CreatedContainer {
@@ -81,81 +71,258 @@ pub struct CreatedContainer {
     pub networks: Vec<String>,
 }
 
-/// The engine. Every call may fail at any time; none of them decides.
+/// What happened to an instance. A change only wakes those who wait for the instance, who then look for themselves: one
+/// that is repeated, late or lost costs a look, never a wrong answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The instance's id.
+    pub instance: String,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// Nanoseconds since 1970 by the engine's clock; 0 if the engine did not tell.
+    pub time: i64,
+}
+
+/// What happened to an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// A run began.
+    Started,
+    /// Somebody sent it a signal from outside.
+    Signalled,
+    /// The kernel killed it for memory.
+    OutOfMemory,
+    /// A run ended, or the instance is gone.
+    Ended,
+    /// Anything else.
+    Other,
+}
+
+/// How current an observation has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// What cannot change any more may come from a cache.
+    Cached,
+    /// Every answer comes from the engine: something will be recreated or refused because of it.
+    Current,
+}
+
+/// How far carrying out a plan is.
+#[derive(Clone, Debug)]
+pub enum Progress<'a> {
+    /// The launch's network was created.
+    NetworkCreated(&'a str),
+    /// A pull began.
+    Pulling {
+        /// For which sidecar.
+        sidecar: &'a str,
+        /// What.
+        image: &'a str,
+    },
+    /// A pull went on.
+    PullProgress {
+        /// For which sidecar.
+        sidecar: &'a str,
+        /// How far.
+        progress: PullProgress,
+    },
+    /// A pull ended, and the image is there.
+    Pulled {
+        /// For which sidecar.
+        sidecar: &'a str,
+        /// What.
+        image: &'a str,
+    },
+    /// An instance that is recreated or removed was asked to end.
+    Stopping {
+        /// Whose.
+        sidecar: &'a str,
+        /// The instance's id.
+        instance: &'a str,
+        /// How long it may take before the engine kills it.
+        grace: Duration,
+    },
+    /// An instance was created, and has its name.
+    Created {
+        /// Whose.
+        sidecar: &'a str,
+        /// The instance's id.
+        instance: &'a str,
+    },
+    /// An instance was started or resumed.
+    Started {
+        /// Whose.
+        sidecar: &'a str,
+        /// The instance's id.
+        instance: &'a str,
+    },
+}
+
+/// What an engine needs of the launch while it carries out a plan.
+#[async_trait]
+pub trait Carrier: Send + Sync {
+    /// Takes in how far it is.
+    fn tell(&self, progress: Progress<'_>);
+    /// Makes the launch's network ready, the first time that an instance is about to join it.
+    async fn network(&self) -> Result<(), Problem>;
+    /// Marks an instance as used by this launch: before it starts, and before it is changed.
+    ///
+    /// # Errors
+    /// If the mark cannot be written.
+    fn mark(&self, sidecar: &Sidecar, instance: &str) -> Result<(), Problem>;
+    /// The ids of an instance, and of those that it replaced, that other launches use.
+    fn used_by_others(&self, instance: &Instance) -> Vec<String>;
+}
+
+/// What a person could do on this engine without farrier, for next steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByHand<'a> {
+    /// See whether the engine is well.
+    SeeEngine,
+    /// See all of an instance, by its name.
+    Inspect(&'a str),
+    /// Resume a paused instance, by its name.
+    Resume(&'a str),
+    /// Remove volumes, by their names.
+    RemoveVolumes(&'a [String]),
+}
+
+/// How well something about an engine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// About what: `route`, `relay`.
+    pub subject: &'static str,
+    /// What was found.
+    pub text: String,
+    /// What to do about it; `None` if all is well.
+    pub way_out: Option<&'static str>,
+}
+
+/// An engine. Every call may fail at any time.
 ///
 /// # Errors
-/// Each call returns an [`EngineError`] whose kind says what the caller can do about it.
+/// Each call returns an [`EngineError`] whose kind says what the caller can do about it, or a [`Problem`] if only the
+/// engine knows what to tell a person.
 #[async_trait]
 pub trait Engine: Send + Sync {
+    /// What it can do. No call needs this: it is known before anything is asked.
+    fn capabilities(&self) -> Capabilities;
     /// Identity, clock and place of the engine.
     async fn info(&self) -> EngineResult<EngineInfo>;
-    /// All networks with exactly this name, or the one with this id.
-    async fn networks(&self, name: &str) -> EngineResult<Vec<Network>>;
-    /// The networks that carry this label.
-    async fn labelled_networks(&self, label: &str) -> EngineResult<Vec<Network>>;
-    /// Makes a bridge network and returns its id.
-    async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<String>;
-    /// Removes a network that nothing uses.
-    async fn remove_network(&self, id: &str) -> EngineResult<()>;
-    /// Puts a container on a network.
-    async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> EngineResult<()>;
-    /// Takes a container off a network.
-    async fn disconnect(&self, network: &str, container: &str) -> EngineResult<()>;
-    /// Ids of the containers that run on a network.
-    async fn members(&self, network: &str) -> EngineResult<Vec<String>>;
-    /// The same networks as [`Engine::networks`] finds, with who runs on it where it is one.
-    async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)>;
-    /// An image by reference or id; none where it is absent.
-    async fn image(&self, reference: &str) -> EngineResult<Option<Image>>;
-    /// Pulls an image. `progress` is called whenever the engine says something, also where nothing changed.
-    async fn pull(
+
+    /// Looks at everything that a decision about these sidecars needs; changes nothing.
+    async fn observe(
         &self,
-        reference: &str,
-        credentials: Option<Credentials>,
-        progress: &(dyn Fn(PullProgress) + Send + Sync),
-    ) -> EngineResult<()>;
-    /// A container by name or id; none where it is absent.
-    async fn container(&self, name: &str) -> EngineResult<Option<Container>>;
-    /// The containers that carry this label, whatever their state.
-    async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>>;
-    /// Makes a container and returns its id.
-    async fn create(&self, spec: &ContainerSpec) -> EngineResult<String>;
-    /// Gives a container another name.
-    async fn rename(&self, id: &str, name: &str) -> EngineResult<()>;
-    /// Starts a container.
-    async fn start(&self, id: &str) -> EngineResult<()>;
-    /// Resumes a paused container.
-    async fn resume(&self, id: &str) -> EngineResult<()>;
-    /// Sends a container its stop signal, waits for its end, and kills it after the grace period. One that does not
-    /// run is left as it is.
-    async fn stop(&self, id: &str, grace: Duration) -> EngineResult<()>;
-    /// Kills and removes a container; its anonymous volumes stay unless told.
-    async fn remove(&self, id: &str, volumes: bool) -> EngineResult<()>;
-    /// What happens to containers with this label, from this moment of the engine's clock.
-    async fn events(
+        wanted: &[Arc<Sidecar>],
+        network: &HarnessNetwork,
+        freshness: Freshness,
+    ) -> EngineResult<Snapshot>;
+    /// The name of the network that somebody named, maybe by its id.
+    async fn network_name(&self, named: &str) -> EngineResult<String>;
+    /// Makes the launch's network as planned. The caller holds the network's lock.
+    async fn make_network(&self, plan: &NetworkPlan, carrier: &dyn Carrier) -> Result<(), Problem>;
+    /// Carries out one sidecar's part of a plan, after which its instance runs. A replacement is one transaction: after a
+    /// failure, nothing half-made is left behind if that can be avoided.
+    async fn carry_out(
         &self,
-        label: &str,
-        since: &str,
-    ) -> EngineResult<BoxStream<'static, EngineResult<EngineEvent>>>;
-    /// The containers that were created between two moments of the engine's clock (seconds since 1970, with a
-    /// fraction), as far as the engine still keeps their events: Docker keeps the newest 256 of all kinds.
+        part: &SidecarPlan,
+        network: &str,
+        carrier: &dyn Carrier,
+    ) -> Result<(), Problem>;
+    /// Takes an instance off the networks that only launches like this one needed and that none needs any more.
+    async fn leave(&self, sidecar: &Sidecar, instance: &str, home: &str, leases: &Leases)
+    -> EngineResult<()>;
+
+    /// An instance by its name or id; `None` if there is none.
+    async fn inspect(&self, instance: &str) -> EngineResult<Option<Instance>>;
+    /// Whether each of these runs still goes on at its address on the network. One call, however many there are. False may
+    /// also mean that the engine leaves it in doubt: the instance has to be inspected.
+    async fn still_running(&self, runs: &[&Instance], network: &str) -> EngineResult<Vec<bool>>;
+    /// What happens to sidecars' instances from this moment of the engine's clock on.
+    async fn changes(&self, since: &str) -> EngineResult<BoxStream<'static, EngineResult<Change>>>;
+
+    /// Whether this host certainly reaches the instance's own address on the network.
+    fn is_direct(&self, instance: &Instance, network: &str) -> bool;
+    /// Another way to instances on the network, made with the help of one of these images; or why there is none.
+    async fn relay(&self, network: &str, images: &[String])
+    -> EngineResult<Result<Arc<dyn Dialler>, String>>;
+
+    /// A sidecar's instance, and what a decision about it needs; `None` if there is none.
+    async fn find(&self, sidecar: &Sidecar) -> EngineResult<Option<Found>>;
+    /// Every instance that farrier made, with the declared sidecar that it belongs to, if any.
+    async fn inventory(&self, declared: &[Arc<Sidecar>]) -> EngineResult<Vec<(Found, Option<Arc<Sidecar>>)>>;
+    /// Stops an instance and removes it, and what an interrupted recreation left beside it. False if another instance has
+    /// its name now: then nothing is changed.
+    async fn remove(
+        &self,
+        sidecar: &str,
+        instance: &Instance,
+        tell: &(dyn for<'a> Fn(Progress<'a>) + Sync),
+    ) -> EngineResult<bool>;
+    /// Removes a volume that no instance has; [`EngineErrorKind::Conflict`] if one has it.
+    async fn remove_volume(&self, name: &str) -> EngineResult<()>;
+    /// The names of the networks that farrier made.
+    async fn own_networks(&self) -> EngineResult<Vec<String>>;
+    /// Removes a network that farrier made, unless something is on it or would miss it. The caller has claimed it. Whether
+    /// it is gone.
+    async fn remove_network(&self, name: &str) -> EngineResult<bool>;
+
+    /// The containers that were created between two moments of the engine's clock (seconds since 1970, with a fraction), as
+    /// far as the engine still knows.
     async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>>;
+    /// How well the way to its instances is, for `farrier doctor`.
+    async fn examine(&self) -> EngineResult<Vec<Finding>>;
+    /// The command by which a person does this on the engine; `None` if there is none.
+    fn by_hand(&self, what: ByHand<'_>) -> Option<String>;
+
+    /// Images; `None` for an engine that has none.
+    fn images(&self) -> Option<&dyn Images> {
+        None
+    }
+    /// Executions in instances; `None` for an engine that cannot.
+    fn exec(&self) -> Option<&dyn Exec> {
+        None
+    }
+    /// What instances write; `None` for an engine that does not keep it.
+    fn logs(&self) -> Option<&dyn Logs> {
+        None
+    }
+}
+
+/// An image that is present.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PresentImage {
+    /// Its id, which never names another image.
+    pub id: String,
+    /// The TCP ports that it exposes, in ascending order.
+    pub ports: Vec<u16>,
+    /// Whether it has a health test.
+    pub has_health_test: bool,
+}
+
+/// The images of an engine.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// An image by reference or id; `None` if it is not present.
+    async fn present(&self, reference: &str) -> EngineResult<Option<PresentImage>>;
+}
+
+/// Executions in instances.
+#[async_trait]
+pub trait Exec: Send + Sync {
     /// Runs a command to its end.
-    async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput>;
-    /// Runs a command with its streams attached.
-    async fn exec_attached(&self, container: &str, arguments: &[String]) -> EngineResult<Attached>;
-    /// The newest log lines since a moment (RFC 3339), oldest first.
-    async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>>;
-    /// What a container wrote, as it wrote it; a failure may also come as an item.
+    async fn exec(&self, instance: &str, request: &ExecRequest) -> EngineResult<ExecOutput>;
+}
+
+/// What instances write.
+#[async_trait]
+pub trait Logs: Send + Sync {
+    /// The newest lines since a moment (RFC 3339), oldest first.
+    async fn logs(&self, instance: &str, since: &str, lines: usize) -> EngineResult<Vec<String>>;
+    /// What an instance wrote, as it wrote it; a failure may also come as an item.
     async fn output(
         &self,
-        container: &str,
+        instance: &str,
         request: &OutputRequest,
     ) -> EngineResult<BoxStream<'static, EngineResult<Written>>>;
-    /// Removes a volume that no container has; one that is gone already is no failure.
-    async fn remove_volume(&self, name: &str) -> EngineResult<()>;
-    /// Unpacks a tar archive into a container's root.
-    async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()>;
-    /// Attaches to a container's main process.
-    async fn attach(&self, container: &str) -> EngineResult<Attached>;
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use self::record::ProblemRecord;
-use crate::engine::PullProgress;
+use crate::engine::{Progress, PullProgress};
 use crate::event::failure::dossier::Dossier;
 use crate::event::failure::sidecar_end::SidecarEnd;
 use crate::event::failure::until::Until;
@@ -162,6 +162,22 @@ pub enum Event<'a> {
         /// Its exit code, which is farrier's too.
         exit_code: u8,
     },
+}
+
+impl<'a> From<Progress<'a>> for Event<'a> {
+    fn from(progress: Progress<'a>) -> Self {
+        match progress {
+            Progress::NetworkCreated(name) => Self::NetworkCreated(name),
+            Progress::Pulling { sidecar, image } => Self::Pulling { sidecar, image },
+            Progress::PullProgress { sidecar, progress } => Self::PullProgress { sidecar, progress },
+            Progress::Pulled { sidecar, image } => Self::Pulled { sidecar, image },
+            Progress::Stopping { sidecar, instance, grace } => {
+                Self::Stopping { sidecar, container: instance, grace }
+            }
+            Progress::Created { sidecar, instance } => Self::Created { sidecar, container: instance },
+            Progress::Started { sidecar, instance } => Self::Started { sidecar, container: instance },
+        }
+    }
 }
 
 /// A problem as data.

@@ -8,10 +8,10 @@ mod corpora;
 pub use crate::approval::fuzzing::approval_store;
 pub use crate::cli::fuzzing::rendered_text;
 pub use crate::definition::fuzzing::{definitions_toml, definitions_yaml, image_references, quantities};
-pub use crate::engine::docker::fuzzing::engine_answers;
+pub use crate::engine::docker::client::fuzzing::engine_answers;
+pub use crate::engine::docker::relay::fuzzing::relay_frames;
 pub use crate::harness::fuzzing::harness_argv;
 pub use crate::probe::fuzzing::component_bytes;
-pub use crate::reach::relay::fuzzing::relay_frames;
 
 use crate::event::problem_json;
 use crate::report::error::Problem;

@@ -1,32 +1,31 @@
-//! The launch, told from top to bottom: the way to an engine (`connection`), carrying a plan out (`apply`), waiting for all
-//! sidecars at once (`together`), and leaving what is others' (`departure`). What only decides is in `plan`, what waits in
-//! `readiness`.
+//! The launch, told from top to bottom: the way to its engines (`connection`), the sidecars on each (`placement`), carrying
+//! the plans out (`apply`), waiting for all sidecars at once (`together`), and leaving what is others' (`departure`). What
+//! only decides is in `plan`, what waits in `readiness`.
 
-pub mod apply;
+mod apply;
 pub mod connection;
 pub mod departure;
+pub mod placement;
 mod together;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
 
-use self::apply::{Applier, LaunchNetwork};
+use self::apply::Applier;
 use self::connection::Connection;
 use self::departure::Departure;
-use self::together::{Guard, Loadings, Start, Stopped};
+use self::placement::{Placement, claim, lock};
+use self::together::{Guard, Loadings, Member, Start, Stopped};
 use crate::approval;
-use crate::engine::caches::Caches;
-use crate::engine::docker::proxies::Proxies;
-use crate::engine::{Container, Engine, address};
+use crate::engine::{Carrier, Engine, Freshness};
 use crate::event::{Event, Reporter};
-use crate::harness::reachability::Meeting;
+use crate::harness::reachability::HarnessTarget;
 use crate::manage::removal::networks::remove_unused;
-use crate::plan::reconcile::{Wish, reconcile};
-use crate::plan::sidecar::Sidecar;
-use crate::plan::snapshot::{self, Snapshot};
-use crate::plan::{NetworkPlan, Plan};
+use crate::plan::instance::Instance;
+use crate::plan::snapshot::Snapshot;
+use crate::plan::{NetworkAction, Plan};
 use crate::preparation::Prepared;
 use crate::preparation::settings::Settings;
 use crate::probe::host::ProbeHost;
@@ -35,7 +34,6 @@ use crate::readiness::wait::Waits;
 use crate::report::error::{Failure, Problem};
 use crate::report::exit;
 use crate::system::leases::Leases;
-use crate::system::lock::{Held, Holder, LockFolder};
 
 /// What a launch works with.
 pub struct Launch {
@@ -43,8 +41,8 @@ pub struct Launch {
     pub settings: Settings,
     /// The sidecars, in the order of names.
     pub sidecars: Vec<Prepared>,
-    /// Where harness and sidecars meet.
-    pub meeting: Meeting,
+    /// The engine and network that the harness's command decides.
+    pub target: HarnessTarget,
     /// What the harness is, for whoever asks who uses a sidecar; never its arguments, which may hold secrets.
     pub harness: String,
     /// Where events go.
@@ -55,51 +53,72 @@ pub struct Launch {
 
 /// All sidecars ready.
 pub struct Running {
-    /// Their containers, in the order of the launch's sidecars.
-    pub containers: Vec<Container>,
+    /// Their instances, in the order of the launch's sidecars.
+    pub instances: Vec<Instance>,
     /// Whether this host reaches their addresses.
     pub direct: bool,
-    /// Marks them as used, and says how they leave networks that no launch uses them on.
-    pub departure: Departure,
-    /// Where they run.
-    pub engine: Arc<dyn Engine>,
-    /// Which commands use or change containers.
+    /// What runs where.
+    pub engines: Vec<RunningOn>,
+    /// Which commands use or change instances.
     pub leases: Leases,
 }
 
+/// The sidecars that run on one engine.
+pub struct RunningOn {
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// Each sidecar's name, with its instance.
+    pub instances: Vec<(String, Instance)>,
+    /// Marks them as used, and says how they leave networks that no launch uses them on.
+    pub departure: Departure,
+}
+
 impl Launch {
-    /// Finds the engine that the harness's own docker would use. A network that the harness names by its id goes by its
-    /// name from then on, as it does in everything that the engine says of containers.
+    /// Finds the engine that the harness's own command would use. A network that the harness names by its id goes by its
+    /// name from then on, as it does in everything that the engine says of instances.
     ///
     /// # Errors
     /// If there is no such engine, or it does not answer.
     pub async fn connect(&mut self) -> Result<Connection, Problem> {
-        let connection = connection::open(&self.meeting.choice, &self.settings)?;
-        let network = &mut self.meeting.network;
-        if !self.meeting.owns_network && network.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let found = connection.engine.networks(network).await;
-            let found =
-                found.map_err(|error| connection.problem("look for the harness's network", &error))?;
-            if let [found] = found.as_slice() {
-                network.clone_from(&found.name);
-            }
+        let connection = connection::open(&self.target.choice, &self.settings)?;
+        let network = &mut self.target.network;
+        if !network.is_own {
+            let name = connection.engine.network_name(&network.name).await;
+            network.name =
+                name.map_err(|error| connection.problem("look for the harness's network", &error))?;
         }
         Ok(connection)
     }
 
-    /// Starts what is needed, and waits until all of it is ready.
+    /// Starts what is needed on one engine, and waits until all of it is ready.
     ///
     /// # Errors
     /// Everything that stands against it; sidecars that run are left running.
     pub async fn bring_up(&self, connection: Connection) -> Result<Running, Failure> {
+        self.bring_up_on(&[self.on(Arc::new(connection))]).await
+    }
+
+    /// All sidecars on one engine.
+    fn on(&self, connection: Arc<Connection>) -> Placement<'_> {
+        Placement {
+            connection,
+            network: self.target.network.clone(),
+            sidecars: self.sidecars.iter().collect(),
+        }
+    }
+
+    /// Starts what is needed, each sidecar where it is placed, and waits until all of it is ready.
+    ///
+    /// # Errors
+    /// Everything that stands against it; sidecars that run are left running.
+    pub async fn bring_up_on(&self, placements: &[Placement<'_>]) -> Result<Running, Failure> {
         approval::refuse_missing(&self.settings, &self.sidecars)?;
         private_copies::sweep();
-        let connection = Arc::new(connection);
         let leases = Leases::open(&self.harness)?;
-        let loadings = self.load_probes();
-        let running = match self.use_as_is(&connection, &leases, &loadings).await? {
+        let loadings = self.load_probes(placements);
+        let running = match self.use_as_is(placements, &leases, &loadings).await? {
             Some(running) => running,
-            None => self.change(&connection, &leases, &loadings).await?,
+            None => self.change(placements, &leases, &loadings).await?,
         };
         self.reporter.tell(&Event::AllReady);
         Ok(running)
@@ -109,183 +128,194 @@ impl Launch {
     ///
     /// # Errors
     /// Everything that stands against it.
-    pub async fn plan(&self, connection: &Connection) -> Result<Plan, Failure> {
-        let mut snapshot = self.look(connection, Caches::asking_anew).await?;
+    pub async fn plan(&self, connection: &Arc<Connection>) -> Result<Plan, Failure> {
+        let placement = self.on(Arc::clone(connection));
+        let mut snapshot = placement.look(Freshness::Current).await?;
         snapshot.note_holders(&Leases::open(&self.harness)?);
-        self.decide(&snapshot)
+        placement.decide(snapshot, self.settings.recreate).map_err(refused)
     }
 
     /// Hands over what runs as it is declared. Marks of use are all that this needs: neither a lock nor the engine's word
     /// on what it is. `None` if something has to be changed, or if somebody else did so before the marks were made.
     async fn use_as_is(
         &self,
-        connection: &Arc<Connection>,
+        placements: &[Placement<'_>],
         leases: &Leases,
         loadings: &Loadings,
     ) -> Result<Option<Running>, Failure> {
-        let snapshot = self.look(connection, Caches::open).await?;
-        connection.answered(&self.reporter);
+        let snapshots = self.look(placements, Freshness::Cached).await?;
         // A problem may be another launch's doing, which is at it: it is told by whoever has the locks.
-        let Some(plan) = self.decide(&snapshot).ok().filter(Plan::changes_nothing) else { return Ok(None) };
-        let departure = self.departure(connection, leases, &plan);
-        let mut starts = Vec::new();
-        for step in &plan.sidecars {
-            let Some(existing) = step.existing.clone() else { return Ok(None) };
-            if !departure.share(&self.sidecars[step.index].sidecar, &existing.id)? {
-                return Ok(None);
-            }
-            starts.push(async move { Ok(Start { known: Some(existing) }) });
+        let Ok(plans) = self.decide(placements, snapshots) else { return Ok(None) };
+        if !plans.iter().all(Plan::changes_nothing) {
+            return Ok(None);
         }
-        self.tell(&plan);
-        let waits = self.waits(connection);
-        match self.together(connection, &waits, Guard::Marks, starts, loadings).await {
-            Ok(containers) => Ok(Some(Running::of(connection, leases, departure, &waits, containers))),
+        let waits = self.waits(placements);
+        let (mut departures, mut members) = (Vec::new(), Vec::new());
+        for (((placement, plan), waits), loadings) in placements.iter().zip(&plans).zip(&waits).zip(loadings)
+        {
+            let departure = placement.departure(leases);
+            for ((part, prepared), loadings) in plan.sidecars.iter().zip(&placement.sidecars).zip(loadings) {
+                let Some(existing) = part.existing.clone() else { return Ok(None) };
+                if !departure.share(&part.sidecar, &existing.id)? {
+                    return Ok(None);
+                }
+                let start = async move { Ok(Start { known: Some(existing) }) };
+                members.push(Member { prepared, waits, loadings, start });
+            }
+            departures.push(departure);
+        }
+        self.tell(&plans);
+        match self.together(placements, &waits, Guard::Marks, members).await {
+            Ok(instances) => Ok(Some(self.running(placements, leases, departures, &waits, instances))),
             Err(Stopped::Changed) => Ok(None),
             Err(Stopped::Failed(problems)) => {
-                departure.leave().await;
-                Err(Failure { exit: exit::REFUSED, problems })
+                leave(departures).await;
+                Err(refused(problems))
             }
         }
     }
 
-    /// Changes what has to be changed, under the locks of all names: looks once more, decides, carries the plan out, and
+    /// Changes what has to be changed, under the locks of all names: looks once more, decides, carries the plans out, and
     /// waits.
     async fn change(
         &self,
-        connection: &Arc<Connection>,
+        placements: &[Placement<'_>],
         leases: &Leases,
         loadings: &Loadings,
     ) -> Result<Running, Failure> {
-        let engine = &connection.engine;
-        let locks = LockFolder::open(&connection.info().await?.id)?.held_by(&self.harness);
-        let names = self.lock_names(&locks).await?;
-        // Until a container is on it, nothing else tells that the network is needed.
-        let network = self.meeting.network.as_str();
-        let waiting =
-            |holder: Option<&Holder>| self.reporter.tell(&Event::WaitingForNetwork { network, holder });
-        let kept = locks.keep_network(network, waiting).await?;
-        let mut snapshot = self.look(connection, Caches::asking_anew).await?;
-        let (claims, has_waited) = self.claim(leases, &snapshot).await?;
+        let locked = lock(placements, &self.harness, &self.reporter).await?;
+        let mut snapshots = self.look(placements, Freshness::Current).await?;
+        let (mut claims, mut has_waited) = (Vec::new(), false);
+        for (placement, snapshot) in placements.iter().zip(&snapshots) {
+            let (held, waited) = claim(leases, placement, snapshot, &self.reporter).await?;
+            claims.push(held);
+            has_waited |= waited;
+        }
         if has_waited {
-            snapshot = self.look(connection, Caches::asking_anew).await?;
+            snapshots = self.look(placements, Freshness::Current).await?;
         }
-        snapshot.note_holders(leases);
-        let plan = self.decide(&snapshot)?;
-        self.tell(&plan);
-        let applier = Applier {
-            engine: Arc::clone(engine),
-            reporter: Arc::clone(&self.reporter),
-            docker_config: connection.docker_config.clone(),
-            proxies: Proxies::of(&address::resolve(&self.meeting.choice, &self.settings.environment)?),
-            network: LaunchNetwork {
-                name: plan.network.clone(),
-                plan: plan.network_plan.clone(),
-                locks: locks.clone(),
-                done: OnceCell::new(),
-            },
-            departure: self.departure(connection, leases, &plan),
-        };
-        if plan.network_plan != NetworkPlan::Create {
-            applier.network().await?;
+        snapshots.iter_mut().for_each(|snapshot| snapshot.note_holders(leases));
+        let plans = self.decide(placements, snapshots)?;
+        self.tell(&plans);
+        let (mut appliers, mut names, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        for ((placement, plan), locked) in placements.iter().zip(&plans).zip(locked) {
+            let applier = Applier {
+                connection: Arc::clone(&placement.connection),
+                reporter: Arc::clone(&self.reporter),
+                network: plan.network.clone(),
+                locks: locked.folder,
+                network_made: OnceCell::new(),
+                departure: placement.departure(leases),
+            };
+            if plan.network.action != NetworkAction::Create {
+                applier.network().await?;
+            }
+            appliers.push(applier);
+            names.push(locked.names);
+            kept.push(locked.network);
         }
-        let waits = self.waits(connection);
-        let released = std::sync::Mutex::new(Vec::new());
-        let starts = self.starts(&applier, &plan, (names, claims), &released);
-        let result = self.together(connection, &waits, Guard::Locks, starts, loadings).await;
+        let (waits, unlinks) = (self.waits(placements), Mutex::new(Vec::new()));
+        let mut members = Vec::new();
+        for (index, placement) in placements.iter().enumerate() {
+            let held = (std::mem::take(&mut names[index]), std::mem::take(&mut claims[index]));
+            let starts = together::starts(&appliers[index], &plans[index], held, &unlinks);
+            let each = placement.sidecars.iter().zip(&loadings[index]).zip(starts);
+            members.extend(each.map(|((prepared, loadings), start)| Member {
+                prepared,
+                waits: &waits[index],
+                loadings,
+                start,
+            }));
+        }
+        let result = self.together(placements, &waits, Guard::Locks, members).await;
         drop(kept);
         match result {
-            Ok(containers) => Ok(Running::of(connection, leases, applier.departure, &waits, containers)),
+            Ok(instances) => {
+                let departures = appliers.into_iter().map(|applier| applier.departure).collect();
+                Ok(self.running(placements, leases, departures, &waits, instances))
+            }
             Err(stopped) => {
-                if applier.network.done.initialized() {
-                    // Nothing may have joined it. What cannot be removed now is left to `down`.
-                    let _ = remove_unused(engine.as_ref(), &locks, &plan.network).await;
+                for applier in &appliers {
+                    if applier.network_made.initialized() {
+                        // Nothing may have joined it. What cannot be removed now is left to `down`.
+                        let engine = applier.connection.engine.as_ref();
+                        let _ = remove_unused(engine, &applier.locks, &applier.network.name).await;
+                    }
                 }
-                applier.departure.leave().await;
-                Err(Failure { exit: exit::REFUSED, problems: stopped.problems() })
+                leave(appliers.into_iter().map(|applier| applier.departure).collect()).await;
+                Err(refused(stopped.problems()))
             }
         }
     }
 
     async fn look(
         &self,
-        connection: &Connection,
-        caches: fn(Option<&std::path::Path>, &str) -> Caches,
-    ) -> Result<Snapshot, Problem> {
-        let caches = caches(self.settings.cache.as_deref(), &connection.address);
-        let sidecars: Vec<Sidecar> = self.sidecars().cloned().collect();
-        let engine = connection.engine.as_ref();
-        let snapshot = snapshot::take(engine, &sidecars, &self.meeting.network, &caches).await;
-        snapshot.map_err(|error| connection.problem("look at what runs", &error))
+        placements: &[Placement<'_>],
+        freshness: Freshness,
+    ) -> Result<Vec<Snapshot>, Problem> {
+        let looks = placements.iter().map(async |placement| {
+            let snapshot = placement.look(freshness).await?;
+            placement.connection.answered(&self.reporter);
+            Ok(snapshot)
+        });
+        try_join_all(looks).await
     }
 
-    fn decide(&self, snapshot: &Snapshot) -> Result<Plan, Failure> {
-        let sidecars: Vec<Sidecar> = self.sidecars().cloned().collect();
-        let wish = Wish {
-            network: self.meeting.network.clone(),
-            owns_network: self.meeting.owns_network,
-            recreate: self.settings.recreate,
-        };
-        let decided = reconcile(&sidecars, snapshot, &wish);
-        decided.map_err(|problems| Failure { exit: exit::REFUSED, problems })
-    }
-
-    fn tell(&self, plan: &Plan) {
-        plan.sidecars.iter().for_each(|step| self.reporter.tell(&Event::Planned(step)));
-    }
-
-    /// Takes the lock of every name, in one order for all launches, so that none waits for another in a circle.
-    async fn lock_names(&self, locks: &LockFolder) -> Result<BTreeMap<String, Held>, Problem> {
-        let mut names: Vec<(&str, &str)> =
-            self.sidecars().map(|sidecar| (sidecar.container.as_str(), sidecar.name())).collect();
-        names.sort_unstable();
-        let mut held = BTreeMap::new();
-        for (container, sidecar) in names {
-            let waiting =
-                |holder: Option<&Holder>| self.reporter.tell(&Event::WaitingForLaunch { sidecar, holder });
-            held.insert(container.to_owned(), locks.lock(container, waiting).await?);
+    /// Decides on every engine, and gives all problems of all of them.
+    fn decide(&self, placements: &[Placement<'_>], snapshots: Vec<Snapshot>) -> Result<Vec<Plan>, Failure> {
+        let (mut plans, mut problems) = (Vec::new(), Vec::new());
+        for (placement, snapshot) in placements.iter().zip(snapshots) {
+            match placement.decide(snapshot, self.settings.recreate) {
+                Ok(plan) => plans.push(plan),
+                Err(found) => problems.extend(found),
+            }
         }
-        Ok(held)
+        if problems.is_empty() { Ok(plans) } else { Err(refused(problems)) }
     }
 
-    /// Keeps other launches from beginning to use the containers there are, by the name of each, and says whether another
-    /// command was at one of them. Whoever claims several has the locks of their names, so nobody waits in a circle.
-    async fn claim(
+    fn tell(&self, plans: &[Plan]) {
+        let parts = plans.iter().flat_map(|plan| &plan.sidecars);
+        parts.for_each(|part| self.reporter.tell(&Event::Planned(part)));
+    }
+
+    /// What runs, once all are ready: the instances of all placements, one after the other.
+    fn running(
         &self,
+        placements: &[Placement<'_>],
         leases: &Leases,
-        snapshot: &Snapshot,
-    ) -> Result<(BTreeMap<String, Held>, bool), Problem> {
-        let (mut held, mut has_waited) = (BTreeMap::new(), false);
-        for sidecar in self.sidecars() {
-            let Some(found) = snapshot.containers.get(&sidecar.container) else { continue };
-            let sidecar = sidecar.name();
-            let waiting = |holder: Option<&Holder>| {
-                has_waited = true;
-                self.reporter.tell(&Event::WaitingForLaunch { sidecar, holder });
-            };
-            held.insert(found.name.clone(), leases.claim(&found.id, waiting).await?);
+        departures: Vec<Departure>,
+        waits: &[Waits],
+        instances: Vec<Instance>,
+    ) -> Running {
+        let (mut rest, mut engines, mut direct) = (instances.into_iter(), Vec::new(), false);
+        for ((placement, departure), waits) in placements.iter().zip(departures).zip(waits) {
+            let names = placement.sidecars.iter().map(|prepared| prepared.sidecar.name().to_owned());
+            let instances: Vec<(String, Instance)> = names.zip(rest.by_ref()).collect();
+            direct |= instances.iter().any(|(_, instance)| waits.route.is_direct(instance));
+            engines.push(RunningOn {
+                engine: Arc::clone(&placement.connection.engine),
+                instances,
+                departure,
+            });
         }
-        Ok((held, has_waited))
-    }
-
-    fn sidecars(&self) -> impl Iterator<Item = &Sidecar> {
-        self.sidecars.iter().map(|prepared| &prepared.sidecar)
-    }
-
-    fn departure(&self, connection: &Arc<Connection>, leases: &Leases, plan: &Plan) -> Departure {
-        let (network, home) = (plan.network.clone(), self.meeting.own_network.clone());
-        Departure::new(Arc::clone(connection), leases.clone(), network, home)
+        let all = || engines.iter().flat_map(|on| &on.instances);
+        let of = |prepared: &Prepared| all().find(|(name, _)| name == prepared.sidecar.name());
+        let instances = self.sidecars.iter().filter_map(of).map(|(_, instance)| instance.clone()).collect();
+        Running { instances, direct, engines, leases: leases.clone() }
     }
 }
 
 impl Running {
-    fn of(
-        connection: &Connection,
-        leases: &Leases,
-        departure: Departure,
-        waits: &Waits,
-        containers: Vec<Container>,
-    ) -> Self {
-        let direct = containers.iter().any(|container| waits.route.is_direct(container));
-        Self { containers, direct, departure, engine: Arc::clone(&connection.engine), leases: leases.clone() }
+    /// Leaves what is others', when the harness has ended.
+    pub async fn leave(self) {
+        leave(self.engines.into_iter().map(|on| on.departure).collect()).await;
     }
+}
+
+async fn leave(departures: Vec<Departure>) {
+    futures_util::future::join_all(departures.into_iter().map(Departure::leave)).await;
+}
+
+const fn refused(problems: Vec<Problem>) -> Failure {
+    Failure { exit: exit::REFUSED, problems }
 }

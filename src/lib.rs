@@ -29,7 +29,6 @@ pub mod manage;
 pub mod plan;
 pub mod preparation;
 pub mod probe;
-pub mod reach;
 pub mod readiness;
 pub mod report;
 pub mod system;

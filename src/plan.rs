@@ -1,15 +1,21 @@
-//! The decision: what a definition means on an engine (`sidecar`), what the engine holds (`snapshot`), what to do about
-//! the difference (`reconcile`), and the plan, which is data only. Nothing here changes anything.
+//! The decision: what a definition means on an engine (`sidecar`), what runs of it (`instance`), what an engine observed
+//! (`snapshot`), what to do about the difference (`reconcile`), and the plan. All of it is data and pure functions: no
+//! engine is known here.
 
+pub mod instance;
 pub mod reconcile;
 pub mod sidecar;
 pub mod snapshot;
+mod step;
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::engine::{Container, Mounted, Status};
-use crate::plan::sidecar::FirstValues;
+use crate::plan::instance::{Instance, Mounted, Status};
+use crate::plan::sidecar::{FirstValues, Sidecar};
 use crate::report::escape::escape;
+
+pub use step::Step;
 
 /// Why an action is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,73 +143,127 @@ impl fmt::Display for Action {
 }
 
 /// What is done with one sidecar.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SidecarPlan {
-    /// Index into the launch's sidecars.
-    pub index: usize,
-    /// The sidecar's name.
-    pub name: String,
-    /// Its container.
-    pub container: String,
-    /// What.
+    /// What is wanted.
+    pub sidecar: Arc<Sidecar>,
+    /// The instance that exists.
+    pub existing: Option<Instance>,
+    /// What is done.
     pub action: Action,
     /// Why; never empty.
     pub causes: Vec<Cause>,
-    /// Whether its image is pulled first.
-    pub pull: bool,
-    /// Networks that the running container is connected to; the boolean says that it is taken off first,
-    /// because it lacks its aliases there.
-    pub connect: Vec<(String, bool)>,
-    /// Anonymous volumes that the new container takes over.
-    pub carried: Vec<Mounted>,
-    /// Anonymous volumes that nothing uses any more.
-    pub orphaned: Vec<Mounted>,
-    /// Fields of the environment that have changed since the carried volumes were first written.
-    pub changed_since_data: FirstValues,
-    /// The container there is.
-    pub existing: Option<Container>,
-    /// The id of a container that a launch began to make beside it, and that is removed.
-    pub leftover: Option<String>,
+    /// What that takes on the engine.
+    pub steps: Vec<Step>,
 }
 
 impl SidecarPlan {
-    /// Whether its container runs and is left as it is.
+    /// The sidecar's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.sidecar.name()
+    }
+
+    /// Whether its instance runs and is left as it is.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
-        self.action == Action::Reuse && self.connect.is_empty()
+        self.action == Action::Reuse && self.connections().next().is_none()
+    }
+
+    /// Whether its image is pulled first.
+    #[must_use]
+    pub fn pulls(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Pull))
+    }
+
+    /// The networks that the running instance is connected to; the flag says that it is disconnected first.
+    pub fn connections(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Connect { network, again } => Some((network.as_str(), *again)),
+            _ => None,
+        })
+    }
+
+    /// The id of what an interrupted recreation left behind.
+    #[must_use]
+    pub fn leftover(&self) -> Option<&str> {
+        self.steps.iter().find_map(|step| match step {
+            Step::RemoveLeftover { instance } => Some(instance.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The anonymous volumes that the new instance takes over, with the fields of the environment that have changed since
+    /// their data was first written.
+    #[must_use]
+    pub fn carried(&self) -> (Vec<Mounted>, FirstValues) {
+        let carried = self.steps.iter().find_map(|step| match step {
+            Step::Carry { volumes, changed_since } => Some((volumes.clone(), changed_since.clone())),
+            _ => None,
+        });
+        carried.unwrap_or_default()
+    }
+
+    /// The anonymous volumes that nothing uses any more.
+    pub fn unused_volumes(&self) -> impl Iterator<Item = &Mounted> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::LeaveVolume { volume, .. } => Some(volume),
+            _ => None,
+        })
     }
 }
 
-/// What is done with the main network.
+/// The network that farrier makes if the harness names none.
+pub const OWN_NETWORK: &str = "farrier";
+
+/// The network on which harness and sidecars meet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HarnessNetwork {
+    /// Its name.
+    pub name: String,
+    /// Whether farrier makes it if it is absent.
+    pub is_own: bool,
+    /// farrier's own network, also if the harness names another one.
+    pub home: String,
+}
+
+/// What is done with the harness's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NetworkPlan {
+pub struct NetworkPlan {
+    /// Its name.
+    pub name: String,
+    /// What is done.
+    pub action: NetworkAction,
+}
+
+/// What is done with a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkAction {
     /// It exists.
     Use {
         /// Its id.
         id: String,
-        /// Ids of others of ours with the same name, which are removed.
+        /// Ids of others of farrier's with the same name, which are removed.
         surplus: Vec<String>,
     },
-    /// It is made first.
+    /// It is created first.
     Create,
 }
 
 impl NetworkPlan {
-    /// Whether it is there, and is left as it is.
+    /// Whether it exists, and is left as it is.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
-        matches!(self, Self::Use { surplus, .. } if surplus.is_empty())
+        matches!(&self.action, NetworkAction::Use { surplus, .. } if surplus.is_empty())
     }
 }
 
-/// Everything that will be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Everything that is done on one engine.
+#[derive(Clone, Debug)]
 pub struct Plan {
-    /// The main network's name.
-    pub network: String,
-    /// What is done with it.
-    pub network_plan: NetworkPlan,
-    /// In the order of names.
+    /// With the harness's network.
+    pub network: NetworkPlan,
+    /// With each sidecar, in the order of names.
     pub sidecars: Vec<SidecarPlan>,
 }
 
@@ -211,20 +271,20 @@ impl Plan {
     /// Whether the engine is as it should be.
     #[must_use]
     pub fn changes_nothing(&self) -> bool {
-        let is_kept =
-            |step: &SidecarPlan| step.is_untouched() && step.leftover.is_none() && step.orphaned.is_empty();
-        self.network_plan.is_untouched() && self.sidecars.iter().all(is_kept)
+        let is_kept = |part: &SidecarPlan| part.action == Action::Reuse && part.steps.is_empty();
+        self.network.is_untouched() && self.sidecars.iter().all(is_kept)
     }
 
     /// As data for scripts.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         let sidecars: Vec<serde_json::Value> = self.sidecars.iter().map(sidecar_json).collect();
-        let network = match &self.network_plan {
-            NetworkPlan::Use { id, surplus } => {
-                serde_json::json!({"name": self.network, "action": "use", "id": id, "removes_surplus": surplus})
+        let name = &self.network.name;
+        let network = match &self.network.action {
+            NetworkAction::Use { id, surplus } => {
+                serde_json::json!({"name": name, "action": "use", "id": id, "removes_surplus": surplus})
             }
-            NetworkPlan::Create => serde_json::json!({"name": self.network, "action": "create"}),
+            NetworkAction::Create => serde_json::json!({"name": name, "action": "create"}),
         };
         serde_json::json!({ "network": network, "sidecars": sidecars })
     }
@@ -232,30 +292,35 @@ impl Plan {
 
 fn sidecar_json(plan: &SidecarPlan) -> serde_json::Value {
     let causes: Vec<serde_json::Value> = plan.causes.iter().map(Cause::to_json).collect();
-    let networks = |again: bool| -> Vec<&String> {
-        plan.connect.iter().filter(|(_, taken_off)| *taken_off == again).map(|(network, _)| network).collect()
+    let networks = |again: bool| -> Vec<&str> {
+        plan.connections()
+            .filter(|(_, reconnected)| *reconnected == again)
+            .map(|(network, _)| network)
+            .collect()
     };
+    let (carried, changed_since) = plan.carried();
     serde_json::json!({
-        "name": plan.name,
-        "container": plan.container,
+        "name": plan.name(),
+        "container": plan.sidecar.container,
         "action": plan.action.to_string(),
         "causes": causes,
-        "pull": plan.pull,
+        "pull": plan.pulls(),
         "connect": networks(false),
         "reconnect": networks(true),
-        "removes_leftover": plan.leftover.is_some(),
-        "unused_volumes": plan.orphaned.iter().map(|volume| &volume.source).collect::<Vec<_>>(),
-        "changed_since_data": plan.changed_since_data.keys().collect::<Vec<_>>(),
-        "carried_volumes": plan.carried.iter().map(|volume| &volume.target).collect::<Vec<_>>(),
+        "removes_leftover": plan.leftover().is_some(),
+        "unused_volumes": plan.unused_volumes().map(|volume| &volume.source).collect::<Vec<_>>(),
+        "changed_since_data": changed_since.keys().collect::<Vec<_>>(),
+        "carried_volumes": carried.iter().map(|volume| &volume.target).collect::<Vec<_>>(),
     })
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.network_plan {
-            NetworkPlan::Use { .. } => writeln!(formatter, "network {}: use", escape(&self.network))?,
-            NetworkPlan::Create => writeln!(formatter, "network {}: create", escape(&self.network))?,
-        }
+        let action = match self.network.action {
+            NetworkAction::Use { .. } => "use",
+            NetworkAction::Create => "create",
+        };
+        writeln!(formatter, "network {}: {action}", escape(&self.network.name))?;
         for plan in &self.sidecars {
             writeln!(formatter, "{plan}")?;
         }
@@ -267,40 +332,16 @@ impl fmt::Display for Plan {
 impl fmt::Display for SidecarPlan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let causes: Vec<String> = self.causes.iter().map(|cause| escape(&cause.to_string())).collect();
-        write!(formatter, "{}: {}, because {}", escape(&self.name), self.action, causes.join("; "))?;
-        if self.pull {
-            write!(formatter, "\n  its image is pulled")?;
-        }
-        for (network, again) in &self.connect {
-            let word = if *again { "reconnected" } else { "connected" };
-            write!(formatter, "\n  {word} to network {}", escape(network))?;
-        }
-        if self.leftover.is_some() {
-            write!(formatter, "\n  what an interrupted recreation left behind is removed")?;
-        }
-        for volume in &self.carried {
-            write!(formatter, "\n  the anonymous volume at {} is carried over", escape(&volume.target))?;
-        }
-        if !self.changed_since_data.is_empty() {
-            let fields: Vec<String> = self.changed_since_data.keys().map(|field| escape(field)).collect();
-            let fields = fields.join(", ");
-            write!(formatter, "\n  the carried data is older than the change of {fields}")?;
-        }
-        for volume in &self.orphaned {
-            let (name, target) = (escape(short(&volume.source)), escape(&volume.target));
-            let whole = escape(&volume.source);
-            write!(
-                formatter,
-                "\n  the anonymous volume {name} at {target} is left unused; `docker volume rm {whole}` removes it"
-            )?;
-        }
-        Ok(())
+        write!(formatter, "{}: {}, because {}", escape(self.name()), self.action, causes.join("; "))?;
+        self.steps.iter().try_for_each(|step| write!(formatter, "{step}"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::fuzzing::definition;
+    use crate::plan::sidecar::Scopes;
 
     fn older(field: &str) -> FirstValues {
         let value = serde_json::json!({ field: { "salt": "", "digest": null } });
@@ -312,21 +353,22 @@ mod tests {
         let forged = || "x\nnetwork y: use\u{1b}[2J".to_owned();
         let volume =
             || Mounted { kind: "volume".to_owned(), source: forged(), target: forged(), writable: true };
+        let text = "image = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\nlifecycle = 'shared'";
+        let definition = definition(&forged(), text).expect("a definition");
         let sidecar = SidecarPlan {
-            index: 0,
-            name: forged(),
-            container: forged(),
+            sidecar: Arc::new(Sidecar::new(definition, &Scopes::default())),
+            existing: None,
             action: Action::Recreate,
             causes: vec![Cause::Drifted(vec![forged()]), Cause::Configuration(vec![forged()])],
-            pull: true,
-            connect: vec![(forged(), false)],
-            carried: vec![volume()],
-            orphaned: vec![volume()],
-            changed_since_data: older(&forged()),
-            existing: None,
-            leftover: None,
+            steps: vec![
+                Step::Pull,
+                Step::Connect { network: forged(), again: false },
+                Step::Carry { volumes: vec![volume()], changed_since: older(&forged()) },
+                Step::LeaveVolume { volume: volume(), removal: None },
+            ],
         };
-        let plan = Plan { network: forged(), network_plan: NetworkPlan::Create, sidecars: vec![sidecar] };
+        let network = NetworkPlan { name: forged(), action: NetworkAction::Create };
+        let plan = Plan { network, sidecars: vec![sidecar] };
         let text = plan.to_string();
         assert_eq!(text.lines().count(), 7, "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("network ")).count(), 1, "{text}");

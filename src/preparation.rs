@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use crate::definition::model::Readiness;
 use crate::definition::{self, Definition, Disablement, Layer, LayerReport, budget};
+use crate::engine::Capabilities;
+use crate::engine::kinds::{self, Choice};
 use crate::harness::argv::{self, Harness};
 use crate::harness::{names, run};
 use crate::plan::sidecar::Sidecar;
@@ -102,6 +104,7 @@ pub fn prepare(settings: &Settings) -> Preparation {
             Err(problems) => preparation.problems.extend(problems),
         }
     }
+    preparation.refuse_beyond(&kinds::capabilities(&Choice::default(), &settings.environment));
     budget::tell_once(&mut preparation.problems);
     preparation
 }
@@ -132,6 +135,16 @@ impl Preparation {
             run::check(program)?;
         }
         Ok(harness)
+    }
+
+    /// Refuses, by name, what needs more than an engine can do.
+    pub fn refuse_beyond(&mut self, capabilities: &Capabilities) {
+        for prepared in &self.sidecars {
+            let needed = prepared.probes.iter().map(|found| (found.name.clone(), found.interfaces.clone()));
+            let definition = &prepared.sidecar.definition;
+            let refusals = capabilities.refusals(definition, &needed.collect::<Vec<_>>());
+            self.problems.extend(refusals.into_iter().map(definition::in_the_files_language));
+        }
     }
 
     /// Lets a launch go on only where nothing is wrong.

@@ -1,5 +1,6 @@
-//! Readiness: when to poll (`schedule`), what ends a wait (`wait`, woken by `watch`), the last look at all sidecars before
-//! the harness starts (`barrier`), and a wait without an engine (`rehearsal`).
+//! Readiness: when to poll (`schedule`), what ends a wait (`wait`, woken by `watch`), how
+//! probes reach instances (`route`), the last look at all sidecars before the harness starts (`barrier`), and a wait without
+//! an engine (`rehearsal`).
 
 pub mod barrier;
 mod look;
@@ -8,6 +9,7 @@ pub mod phase;
 pub mod powers;
 mod redial;
 pub mod rehearsal;
+pub mod route;
 pub mod schedule;
 mod until;
 pub mod wait;

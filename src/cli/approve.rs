@@ -11,10 +11,11 @@ use crate::approval::statement::Held;
 use crate::approval::{self, Approvals, Subject, ask_about, can_ask, recognise_and_tell, refuse_missing};
 use crate::cli::options::{self, Format, LaunchOptions};
 use crate::cli::runtime::Stage;
-use crate::engine::address::Choice;
-use crate::engine::{Engine, Status};
+use crate::engine::Engine;
+use crate::engine::kinds::Choice;
 use crate::event::{Event, Reporter, problem_json};
 use crate::launch::connection;
+use crate::plan::instance::Status;
 use crate::plan::sidecar::{LABEL_SIDECAR, container_name, scope_of};
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, Prepared};
@@ -169,7 +170,7 @@ async fn asked_soon<T>(
 async fn left(sidecar: &str, settings: &Settings) -> Left {
     let scope = settings.scopes.workspace.as_deref().map(scope_of);
     let name = container_name(sidecar, scope.as_deref());
-    match asked_soon(settings, async |engine| engine.container(&name).await.ok()).await {
+    match asked_soon(settings, async |engine| engine.inspect(&name).await.ok()).await {
         None => Left::Unknown,
         Some(Some(found)) if found.labels.get(LABEL_SIDECAR).is_some_and(|label| label == sidecar) => {
             Left::Container { name: found.name, status: found.status }

@@ -1,6 +1,5 @@
 //! Texts of others through everything that is printed: for people, and as JSON for programs.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,8 @@ use crate::approval::fuzzing::assert_question;
 use crate::approval::question::{Earlier, Question};
 use crate::approval::statement::{Kept, Line, Statement};
 use crate::definition::Rank;
-use crate::engine::{Container, Endpoint, Health, HealthStatus, Mounted, Process, PullProgress, Status};
+use crate::definition::fuzzing::definition;
+use crate::engine::PullProgress;
 use crate::event::Event;
 use crate::event::failure::cause;
 use crate::event::failure::dossier::{Answer, Answers, Dossier};
@@ -22,7 +22,9 @@ use crate::event::record::DossierRecord;
 use crate::event::sinks::fuzzing::assert_event;
 use crate::fuzzing::{assert_json, assert_shown, assert_told};
 use crate::manage::managed::{Managed, Standing, Survey};
-use crate::plan::{Action, Cause, NetworkPlan, Plan, SidecarPlan};
+use crate::plan::instance::{Endpoint, Health, HealthStatus, Instance, Mounted, Status};
+use crate::plan::sidecar::{Scopes, Sidecar};
+use crate::plan::{Action, Cause, NetworkAction, NetworkPlan, Plan, SidecarPlan, Step};
 use crate::probe::component::ComponentFile;
 use crate::probe::observed::Observed;
 use crate::report::error::{Code, Place, Problem, Source};
@@ -133,36 +135,29 @@ fn events(texts: &mut Texts) {
     }
 }
 
-fn container(texts: &mut Texts) -> Container {
+fn instance(texts: &mut Texts) -> Instance {
     let endpoint = Endpoint { network_id: texts.next(), aliases: vec![texts.next()], ..Endpoint::default() };
     let (id, name) = texts.pair();
-    Container {
+    Instance {
         id,
         name,
         labels: [texts.pair()].into(),
         image_id: texts.next(),
-        process: Process { command: vec![texts.next()], ..Process::default() },
         status: Status::Exited,
         exit_code: 3,
-        oom_killed: false,
         error: texts.next(),
         started_at: texts.next(),
         finished_at: "2026-03-01T11:30:00Z".to_owned(),
-        process_id: 0,
         restarts: 2,
         health: Some(Health { status: HealthStatus::Unhealthy, runs: vec![(1, texts.next())] }),
-        mounts: Vec::new(),
-        settings: BTreeMap::new(),
-        privileges: [texts.pair()].into(),
-        stop_timeout: None,
         memory: 1 << 20,
-        network_mode: texts.next(),
         networks: [(texts.next(), endpoint)].into(),
+        ..Instance::default()
     }
 }
 
 fn dossier(texts: &mut Texts) {
-    let container = container(texts);
+    let container = instance(texts);
     let observed = Observed { not_granted: Some(texts.next()), ..Observed::default() };
     let mut answers =
         Answers { probe: texts.next(), until: texts.next().into(), observed, ..Answers::default() };
@@ -226,7 +221,7 @@ fn question(texts: &mut Texts) {
 }
 
 fn plan(texts: &mut Texts) {
-    let container = container(texts);
+    let container = instance(texts);
     let volume = |texts: &mut Texts| Mounted {
         kind: "volume".to_owned(),
         source: texts.next(),
@@ -234,27 +229,29 @@ fn plan(texts: &mut Texts) {
         writable: true,
     };
     let (from, to) = texts.pair();
+    let text = "image = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\nlifecycle = 'shared'";
+    let Some(definition) = definition(&texts.next(), text) else { return };
     let sidecar = SidecarPlan {
-        index: 0,
-        name: texts.next(),
-        container: texts.next(),
+        sidecar: Arc::new(Sidecar::new(definition, &Scopes::default())),
+        existing: Some(container),
         action: Action::Recreate,
         causes: vec![
             Cause::Configuration(vec![texts.next(), texts.next()]),
             Cause::Drifted(vec![texts.next()]),
             Cause::Image { from, to },
         ],
-        pull: true,
-        connect: vec![(texts.next(), false), (texts.next(), true)],
-        carried: vec![volume(texts)],
-        orphaned: vec![volume(texts)],
-        changed_since_data: std::collections::BTreeMap::new(),
-        existing: Some(container),
-        leftover: Some(texts.next()),
+        steps: vec![
+            Step::Pull,
+            Step::Connect { network: texts.next(), again: false },
+            Step::Connect { network: texts.next(), again: true },
+            Step::RemoveLeftover { instance: texts.next() },
+            Step::Carry { volumes: vec![volume(texts)], changed_since: std::collections::BTreeMap::new() },
+            Step::LeaveVolume { volume: volume(texts), removal: Some(texts.next()) },
+        ],
     };
     assert_event(&Event::Planned(&sidecar));
-    let use_it = NetworkPlan::Use { id: texts.next(), surplus: vec![texts.next()] };
-    let plan = Plan { network: texts.next(), network_plan: use_it, sidecars: vec![sidecar] };
+    let action = NetworkAction::Use { id: texts.next(), surplus: vec![texts.next()] };
+    let plan = Plan { network: NetworkPlan { name: texts.next(), action }, sidecars: vec![sidecar] };
     printed(&plan.to_json());
     let text = plan.to_string();
     assert_shown(&text);
@@ -262,7 +259,7 @@ fn plan(texts: &mut Texts) {
 }
 
 fn survey(texts: &mut Texts) {
-    let container = container(texts);
+    let container = instance(texts);
     let name = texts.next();
     let standing = Standing::Stale(vec![Cause::Configuration(vec![texts.next()])]);
     let holders = vec![Holder { process: 7, command: texts.next() }];

@@ -1,8 +1,10 @@
 //! `launch` and `up`.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::approval;
@@ -10,14 +12,15 @@ use crate::cli::options;
 use crate::cli::runtime::Stage;
 use crate::cli::unused_workspace;
 use crate::definition::Definition;
-use crate::engine::{Container, Engine};
+use crate::engine::Engine;
 use crate::event::{Event, Reporter};
 use crate::harness::argv::Harness;
 use crate::harness::nested::Advice;
-use crate::harness::reachability::{Meeting, describe, foreground};
+use crate::harness::reachability::{HarnessTarget, describe, foreground};
 use crate::harness::run::{become_command, in_foreground};
 use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
 use crate::launch::{Launch, Running};
+use crate::plan::instance::Instance;
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, Preparation, Turn, validate_settings};
 use crate::probe::host::ProbeHost;
@@ -60,41 +63,46 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     };
     let is_detached = matches!(&harness, Harness::Docker(run) if run.is_detached());
     warn_of_detached(&harness, reporter);
-    let meeting = Meeting::of(Some(&harness), preparation.workspace(&settings));
+    let target = HarnessTarget::of(Some(&harness), preparation.workspace(&settings));
     let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
     let is_host = matches!(&harness, Harness::Host(_));
-    let mut advice = Advice::of(&meeting.network, definitions).filter(|_| is_host);
+    let mut advice = Advice::of(&target.network.name, definitions).filter(|_| is_host);
     if let Some(problem) = advice.as_ref().and_then(|advice| advice.before(&options.command)) {
         reporter.tell(&Event::Problem(&problem));
         // It is told once.
         advice = None;
     }
     let described = describe(&options.command, Some(&harness));
-    let mut launch = assemble(settings, preparation, meeting, described, reporter);
+    let mut launch = assemble(settings, preparation, target, described, reporter);
     let mut stage = Stage::start()?;
     let running = stage.run(prepared_up(&mut launch, &mut disabled))?;
     let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-    let sidecars: Vec<(&Definition, &Container)> = definitions.zip(&running.containers).collect();
-    let harness = foreground(&options.command, &harness, &sidecars, running.direct, &launch.meeting)?;
-    let names = launch.sidecars.iter().map(|prepared| prepared.sidecar.name().to_owned());
-    let watched: Vec<_> = names.zip(running.containers).collect();
-    // A detached harness goes on, and needs its sidecars where they are.
-    let departure = (!is_detached).then_some(running.departure);
+    let sidecars: Vec<(&Definition, &Instance)> = definitions.zip(&running.instances).collect();
+    let network = &launch.target.network.name;
+    let harness = foreground(&options.command, &harness, &sidecars, running.direct, network)?;
     // Compiled probes are not kept while the harness runs.
     drop(launch);
-    let engine = Arc::clone(&running.engine);
-    let watch = SidecarWatch::new(running.engine, Arc::clone(reporter), running.leases, watched);
+    let watches: Vec<SidecarWatch> = running
+        .engines
+        .iter()
+        .map(|on| {
+            let (engine, leases) = (Arc::clone(&on.engine), running.leases.clone());
+            SidecarWatch::new(engine, Arc::clone(reporter), leases, on.instances.iter().cloned())
+        })
+        .collect();
     let mut signals = stage.catch_signals()?;
     reporter.tell(&Event::HarnessStarting);
     let begun = Timestamp::now();
     let code = stage.block_on(async |_| {
         let code = tokio::select! {
             code = in_foreground(&harness, &mut signals) => code,
-            never = watch.run() => match never {},
+            never = watch_all(&watches) => match never {},
         };
-        watch.finish().await;
+        join_all(watches.iter().map(SidecarWatch::finish)).await;
         if let (Some(advice), Ok(exit_code @ 1..)) = (&advice, &code) {
-            warn_of_unreachable(advice, *exit_code, engine.as_ref(), begun, reporter).await;
+            for on in &running.engines {
+                warn_of_unreachable(advice, *exit_code, on.engine.as_ref(), begun, reporter).await;
+            }
         }
         code
     });
@@ -102,13 +110,20 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     if let Ok(exit_code) = code {
         reporter.tell(&Event::HarnessEnded { exit_code });
     }
-    if let Some(departure) = departure {
+    // A detached harness goes on, and needs its sidecars where they are.
+    if !is_detached {
         stage.block_on(async |_| {
-            departure.leave().await;
+            running.leave().await;
             Ok(())
         })?;
     }
     code
+}
+
+/// Watches the sidecars of every engine, for as long as it is polled.
+async fn watch_all(watches: &[SidecarWatch]) -> Infallible {
+    join_all(watches.iter().map(SidecarWatch::run)).await;
+    std::future::pending().await
 }
 
 /// The workspace disables every sidecar that there is: said, and asked about, before the harness runs without them.
@@ -176,8 +191,8 @@ pub fn up(options: &options::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure
         return Ok(exit::SUCCESS);
     }
     let described = describe(&[], None);
-    let meeting = Meeting::of(None, preparation.workspace(&settings));
-    let mut launch = assemble(settings, preparation, meeting, described, reporter);
+    let target = HarnessTarget::of(None, preparation.workspace(&settings));
+    let mut launch = assemble(settings, preparation, target, described, reporter);
     Stage::start()?.run(prepared_up(&mut launch, &mut disabled)).map(|_| exit::SUCCESS)
 }
 
@@ -185,7 +200,7 @@ pub fn up(options: &options::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure
 pub(super) fn assemble(
     settings: Settings,
     preparation: Preparation,
-    meeting: Meeting,
+    target: HarnessTarget,
     harness: String,
     reporter: &Arc<Reporter>,
 ) -> Launch {
@@ -197,7 +212,7 @@ pub(super) fn assemble(
     Launch {
         settings,
         sidecars: preparation.sidecars,
-        meeting,
+        target,
         harness,
         reporter: Arc::clone(reporter),
         host: Arc::new(host),

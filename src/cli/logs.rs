@@ -10,7 +10,7 @@ use super::managing::Desk;
 use crate::cli::options;
 use crate::cli::runtime::Stage;
 use crate::engine::problem::engine_problem;
-use crate::engine::{OutputRequest, Written};
+use crate::engine::{EngineError, EngineErrorKind, OutputRequest, Written};
 use crate::event::Reporter;
 use crate::report::error::Failure;
 use crate::report::escape::escape;
@@ -35,7 +35,8 @@ async fn copy(options: &options::Logs, reporter: &Reporter) -> Result<(), Failur
     let request = OutputRequest { since, lines: options.tail, follow: options.follow };
     let doing = format!("read what `{}` wrote", managed.container.name);
     let failed = |error| Failure::from(engine_problem(&doing, &error).of(managed.name.clone()));
-    let mut stream = desk.engine.output(&managed.container.id, &request).await.map_err(failed)?;
+    let logs = desk.engine.logs().ok_or_else(|| failed(keeps_none()))?;
+    let mut stream = logs.output(&managed.container.id, &request).await.map_err(failed)?;
     let escaped = (io::stdout().is_terminal(), io::stderr().is_terminal());
     while let Some(written) = stream.next().await {
         // A reader that went away is no failure.
@@ -44,6 +45,10 @@ async fn copy(options: &options::Logs, reporter: &Reporter) -> Result<(), Failur
         }
     }
     Ok(())
+}
+
+fn keeps_none() -> EngineError {
+    EngineError::new(EngineErrorKind::Refused, "the engine keeps no logs")
 }
 
 fn forward(written: &Written, (stdout, stderr): (bool, bool)) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cli::options::{LaunchOptions, LayerOptions};
 use crate::definition;
-use crate::engine::address::Choice;
+use crate::engine::kinds::Choice;
 use crate::engine::problem::engine_problem;
 use crate::engine::{Engine, EngineInfo};
 use crate::event::{Event, Reporter};
@@ -25,7 +25,7 @@ pub(super) struct Desk {
     pub(super) locks: LockFolder,
     pub(super) leases: Leases,
     info: EngineInfo,
-    declared: Vec<Sidecar>,
+    declared: Vec<Arc<Sidecar>>,
 }
 
 impl Desk {
@@ -39,8 +39,10 @@ impl Desk {
                 .hint("See what is wrong with `farrier validate`.");
             reporter.tell(&Event::Problem(&problem));
         }
-        let declared =
-            loaded.definitions.into_iter().map(|definition| Sidecar::new(definition, &settings.scopes));
+        let declared = loaded
+            .definitions
+            .into_iter()
+            .map(|definition| Arc::new(Sidecar::new(definition, &settings.scopes)));
         let declared = declared.collect();
         let connection = connection::open(&Choice::default(), &settings)?;
         let info = connection.info().await?;

@@ -14,7 +14,7 @@ use crate::cli::settings::layer_directories;
 use crate::definition::draft::{Draft, ImageFacts, SCHEMA_FILE, check_name};
 use crate::definition::working_trees::{Inside, WorkingTrees};
 use crate::definition::{LayerDirectories, check_image, is_escape, json_schema, load, outside_workspace};
-use crate::engine::address::Choice;
+use crate::engine::kinds::Choice;
 use crate::launch::connection;
 use crate::preparation::settings::Settings;
 use crate::report::error::{Code, Failure, Problem};
@@ -78,14 +78,12 @@ fn facts(options: &New) -> Result<ImageFacts, Failure> {
     let found = Stage::start()?.run_alone(async {
         let asked = async {
             let connection = connection::open(&Choice::default(), &settings).ok()?;
-            connection.engine.image(&options.image).await.ok()?
+            connection.engine.images()?.present(&options.image).await.ok()?
         };
         Ok(tokio::time::timeout(ENGINE_ANSWERS, asked).await.ok().flatten())
     })?;
     let Some(image) = found else { return Ok(ImageFacts::default()) };
-    let test = image.process.health.map(|health| health.test).unwrap_or_default();
-    let has_health_test = test.first().is_some_and(|kind| kind != "NONE");
-    Ok(ImageFacts { ports: image.ports, has_health_test })
+    Ok(ImageFacts { ports: image.ports, has_health_test: image.has_health_test })
 }
 
 /// The layer and its folder.

@@ -11,7 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use super::sidecar_names;
-use crate::reach::route::Dialling;
+use crate::readiness::route::Dialling;
 
 pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, New, NewLayer, Ps, Schema, Shell};
 pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};

@@ -11,7 +11,7 @@ use crate::cli::options::{self, Format};
 use crate::cli::runtime::Stage;
 use crate::cli::unused_workspace;
 use crate::event::{Event, Reporter, problem_json};
-use crate::harness::reachability::{Meeting, describe};
+use crate::harness::reachability::{HarnessTarget, describe};
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, Turn};
 use crate::report::error::Failure;
@@ -68,15 +68,15 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
         print(&text);
         return Ok(exit::SUCCESS);
     }
-    let meeting = Meeting::of(harness.as_ref(), preparation.workspace(&settings));
+    let target = HarnessTarget::of(harness.as_ref(), preparation.workspace(&settings));
     let described = describe(&options.command, harness.as_ref());
-    let mut launch = assemble(settings, preparation, meeting, described, reporter);
+    let mut launch = assemble(settings, preparation, target, described, reporter);
     let planned = Stage::start()?.run(async {
         check_limits(&launch)?;
         check_settings(&launch, Turn::Trusted).await?;
         approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
         check_settings(&launch, Turn::Approved).await?;
-        let connection = launch.connect().await?;
+        let connection = Arc::new(launch.connect().await?);
         launch.plan(&connection).await
     })?;
     let text = match options.format {
@@ -96,8 +96,8 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
             let mut value = planned.to_json();
             value["layers"] = layers_json;
             value["disabled"] = disabled_json(&disabled);
-            for (at, plan) in planned.sidecars.iter().enumerate() {
-                let missing = launch.sidecars[plan.index].approval == Approval::Missing;
+            for (at, prepared) in launch.sidecars.iter().enumerate() {
+                let missing = prepared.approval == Approval::Missing;
                 value["sidecars"][at]["needs_approval"] = missing.into();
             }
             indented(&value)

@@ -11,10 +11,10 @@ use super::data::{print, print_json, terminal_width};
 use super::managing::Desk;
 use crate::cli::options::{self, Format};
 use crate::cli::runtime::Stage;
-use crate::engine::{Container, HealthStatus, Status};
 use crate::event::Reporter;
 use crate::manage::managed::{Managed, Standing, Survey};
 use crate::plan::Cause;
+use crate::plan::instance::{HealthStatus, Instance, Status};
 use crate::report::elapsed::age;
 use crate::report::error::Failure;
 use crate::report::escape::escape;
@@ -127,7 +127,7 @@ fn row(managed: &Managed, survey: &Survey) -> [String; 7] {
     ]
 }
 
-fn state(container: &Container) -> String {
+fn state(container: &Instance) -> String {
     let health = container.health.as_ref().map(|health| format!(", {}", health_word(health.status)));
     match container.status {
         Status::Running => format!("running{}", health.unwrap_or_default()),
@@ -203,15 +203,16 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::engine::memory::{MemoryEngine, MemoryImage};
-    use crate::engine::{ContainerSpec, Health};
+    use crate::engine::docker::api::ContainerSpec;
+    use crate::engine::docker::double::{Double, DoubleImage};
+    use crate::plan::instance::Health;
     use crate::system::lock::Holder;
 
     fn survey() -> Survey {
-        let engine = MemoryEngine::new();
+        let engine = Double::new();
         let container = |name: &str| {
             engine.change(|world| {
-                world.add_image("image:1", MemoryImage::default());
+                world.add_image("image:1", DoubleImage::default());
                 let spec = ContainerSpec {
                     name: format!("farrier-{name}"),
                     image: "image:1".to_owned(),
@@ -219,13 +220,13 @@ mod tests {
                     ..ContainerSpec::default()
                 };
                 world.create(&spec).expect("a container");
-                world.container(&spec.name).expect("a container")
+                world.container(&spec.name).expect("a container").instance()
             })
         };
         let moment = |text: &str| text.to_owned();
         let managed = |name: &str, status, standing, holders| Managed {
             name: name.to_owned(),
-            container: Container {
+            container: Instance {
                 status,
                 exit_code: 3,
                 started_at: moment("2026-03-01T10:00:00Z"),

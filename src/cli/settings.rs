@@ -9,7 +9,7 @@ use etcetera::BaseStrategy;
 use super::options::{ApprovalOptions, LaunchOptions, LayerOptions};
 use crate::definition::LayerDirectories;
 use crate::definition::working_trees::WorkingTrees;
-use crate::engine::address::Environment;
+use crate::engine::kinds::Environment;
 use crate::plan::sidecar::Scopes;
 use crate::preparation::settings::{Settings, checkout_of, home, resolved};
 use crate::system::folders::own_folders;

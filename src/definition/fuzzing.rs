@@ -22,6 +22,13 @@ const TOML_DEPTH: usize = 128;
 /// Problems of a file that are told: telling them takes longer than finding them.
 const MOST_TOLD: usize = 4;
 
+/// A definition that was read from this text, under this name.
+pub(crate) fn definition(name: &str, text: &str) -> Option<Definition> {
+    let source = Arc::new(Source { path: Path::new("db.toml").to_owned(), text: text.to_owned() });
+    let definition = layers::of_source(&source, Layer::User).definitions.into_iter().next()?;
+    Some(Definition { name: name.to_owned(), ..definition })
+}
+
 /// A file of TOML.
 pub fn definitions_toml(data: &[u8]) {
     definitions(data, Path::new("db.toml"));

@@ -26,10 +26,15 @@ pub use self::environment::salted;
 pub use self::kind::{Kind, ValueText};
 use self::mounts::Mounts;
 use self::networks::Networks;
+pub use self::stopping::whole_seconds;
 use self::stopping::{GracePeriod, Signal};
 use super::node::Node;
 use super::reader::Reader;
-use crate::engine::Settings;
+
+/// Settings of a container that an engine takes as they stand and shows again. Their names are those of docker's API, which
+/// Podman has, too: `StopSignal`, and with its part `HostConfig.Memory`. An engine of another kind carries out those that it
+/// knows and refuses all others.
+pub type Settings = std::collections::BTreeMap<String, Json>;
 
 /// Makes the model's struct and the table of its entries. An entry is documentation, name, [`Kind`], and in braces what is
 /// not as [`Key`] has it by itself.

@@ -1,520 +1,430 @@
-//! A real Docker engine. Only this module names `bollard`.
+//! Docker, and every engine that has its API.
+//!
+//! `api` is what it can be asked, `client` asks a real one, `double` stands in for a real one. Everything else is made of these
+//! calls: what is there (`look`) beside what is declared (`comparison`, `drift`), carrying a plan out (`apply`), networks,
+//! the relay. Nothing outside this folder knows any of it, but for the address that a harness's `docker` command names.
+
+pub mod address;
+pub mod api;
+mod apply;
+pub mod bounded;
+pub mod caches;
+mod classification;
+pub mod client;
+mod comparison;
+pub mod double;
+mod drift;
+mod examine;
+mod look;
+mod networks;
+mod proxies;
+mod registry;
+pub mod relay;
+mod spec;
+mod stopping;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bollard::auth::DockerCredentials;
-use bollard::container::LogOutput;
-use bollard::errors::Error as BollardError;
-use bollard::exec::{CreateExecOptions, StartExecResults};
-use bollard::models::{
-    EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect,
-};
-use bollard::query_parameters as query;
-use bollard::{Docker, body_full};
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt, TryStreamExt};
-use tokio_util::io::StreamReader;
 
-use super::address::EngineAddress;
+use self::address::EngineAddress;
+use self::api::{Api, Container, Image, Status};
+use self::apply::Carrying;
+use self::bounded::{Bounded, Patience};
+use self::caches::Caches;
+use self::client::Client;
+use self::proxies::Proxies;
+use self::spec::temporary_name;
+use self::stopping::stop_and_remove;
+use super::dialler::Dialler;
 use super::{
-    Attached, Container, ContainerSpec, CreatedContainer, Credentials, Engine, EngineError, EngineErrorKind,
-    EngineEvent, EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network,
-    OutputRequest, PullProgress, Written, whole_seconds,
+    ByHand, Capabilities, Carrier, Change, ChangeKind, CreatedContainer, Engine, EngineInfo, EngineResult,
+    Exec, ExecOutput, ExecRequest, Finding, Freshness, Images, Logs, OutputRequest, PresentImage, Progress,
+    Written,
 };
-use convert::{
-    Layers, convert_container, convert_created, convert_event, convert_image, convert_info, convert_listed,
-    convert_listed_network, convert_network,
-};
-use create::create_body;
-use transport::{Endless, Meter, Target};
+use crate::definition::container_token;
+use crate::plan::instance::Instance;
+use crate::plan::sidecar::{LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_HASH, LABEL_SIDECAR, Sidecar};
+use crate::plan::snapshot::{Found, Snapshot};
+use crate::plan::{HarnessNetwork, NetworkPlan, SidecarPlan};
+use crate::report::error::Problem;
+use crate::report::shell::command_line;
+use crate::system::leases::Leases;
 
-mod convert;
-mod create;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
-mod output;
-pub mod proxies;
-pub mod registry;
-mod transport;
+/// What Docker can do.
+pub const CAPABILITIES: Capabilities =
+    Capabilities { kind: "docker", product: "Docker", images: true, exec: true, logs: true, health: true };
 
-/// How the names of settings begin that stand in the host part of a container.
-const HOST_PART: &str = "HostConfig.";
-
-/// How long the engine may take to begin an answer; creating a container on a busy disk takes tens of seconds.
-const ANSWER_TIMEOUT_SECONDS: u64 = 120;
-/// So much an engine may say about one pull: at some thirty messages a second, that is days.
-const MOST_PULL_MESSAGES: u64 = 10_000_000;
-/// So many events of creations and connections are read; engines keep fewer.
-const MOST_EVENTS: usize = 10_000;
-/// The pause before a container whose removal is under way is looked at again.
-const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
-
-/// A connection to an engine.
-pub struct DockerEngine {
-    client: Docker,
-    target: Target,
+/// A Docker engine.
+pub struct Docker {
+    api: Arc<dyn Api>,
+    /// Where it is, as caches tell engines apart.
+    address: String,
+    /// Whether it is reached over a socket of this host.
     local: bool,
+    /// The folder of docker's client configuration, for credentials.
+    config: PathBuf,
+    /// What docker's client adds to the environment of each container.
+    proxies: Proxies,
+    /// The folder for what cannot change any more; `None` keeps nothing.
+    cache: Option<PathBuf>,
+    /// Which bridges, with which address, are this host's: asking reads every interface.
+    bridges: Mutex<HashMap<(String, IpAddr), bool>>,
 }
 
-impl DockerEngine {
-    /// Makes ready to ask; nothing is asked yet.
+impl Docker {
+    /// The engine at an address. Nothing is asked yet.
     ///
     /// # Errors
-    /// When the address is of a kind that is not supported.
-    pub fn open(address: &EngineAddress) -> EngineResult<Self> {
-        let target = Target::of(address);
-        // Requests name no version, so that each engine answers in its own newest one.
-        let client = transport::client(target.clone()).map_err(convert_error)?;
-        Ok(Self { client, target, local: address.is_local() })
+    /// If the address is of a kind that is not supported.
+    pub fn open(address: &EngineAddress, cache: Option<PathBuf>) -> EngineResult<Self> {
+        let client = Client::open(address).map_err(classification::explained)?;
+        let api = Arc::new(Bounded::new(client, Patience::default()));
+        let (proxies, local) = (Proxies::of(address), address.is_local());
+        let (address, config) = (address.host.clone(), address.config.clone());
+        Ok(Self { address, config, proxies, cache, ..Self::over(api, local) })
     }
-}
 
-/// Docker went from 1.13 by years and months to 20.10. Other engines count otherwise, and are let try.
-fn is_too_old(version: &str) -> bool {
-    matches!(version.split('.').next().and_then(|major| major.parse::<u32>().ok()), Some(1 | 17..=19))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err` everywhere")]
-fn convert_error(error: BollardError) -> EngineError {
-    let kind = match &error {
-        BollardError::DockerResponseServerError { status_code, .. } => match status_code {
-            404 => EngineErrorKind::NotFound,
-            409 => EngineErrorKind::Conflict,
-            _ => EngineErrorKind::Refused,
-        },
-        BollardError::DockerStreamError { .. } => EngineErrorKind::Refused,
-        BollardError::RequestTimeoutError => EngineErrorKind::TimedOut,
-        // No whole answer in the bytes that it may have is as good as none in time.
-        _ if is_endless(&error) => EngineErrorKind::TimedOut,
-        _ if is_permission_denied(&error) => EngineErrorKind::PermissionDenied,
-        _ => EngineErrorKind::Unreachable,
-    };
-    let message = match &error {
-        BollardError::DockerResponseServerError { message, .. } => message.clone(),
-        BollardError::DockerStreamError { error } => error.clone(),
-        other => anyhow::Error::msg(innermost(other)).to_string(),
-    };
-    EngineError { kind, message }
-}
-
-fn chain(error: &BollardError) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    let first: &(dyn std::error::Error + 'static) = error;
-    std::iter::successors(Some(first), |current| current.source())
-}
-
-/// An item of a stream, or the end of a stream whose item does not end.
-fn metered<T: 'static>(
-    stream: impl Stream<Item = Result<T, BollardError>> + Send + 'static,
-    meter: Arc<Meter>,
-) -> BoxStream<'static, EngineResult<T>> {
-    let note = move |item| match item {
-        Ok(item) => {
-            meter.note_item();
-            Ok(item)
+    /// An engine that answers these calls.
+    #[must_use]
+    pub fn over(api: Arc<dyn Api>, local: bool) -> Self {
+        Self {
+            api,
+            address: String::new(),
+            local,
+            config: PathBuf::new(),
+            proxies: Proxies::default(),
+            cache: None,
+            bridges: Mutex::default(),
         }
-        Err(error) => Err(convert_stream_error(error, &meter)),
-    };
-    stream.map(note).boxed()
-}
-
-/// `bollard` keeps no more than the words of what ended a stream.
-fn convert_stream_error(error: BollardError, meter: &Meter) -> EngineError {
-    if meter.is_exceeded() {
-        return EngineError::new(EngineErrorKind::TimedOut, meter.error().to_string());
     }
-    convert_error(error)
-}
 
-fn is_endless(error: &BollardError) -> bool {
-    let is_endless = |cause: &(dyn std::error::Error + 'static)| {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause.is::<Endless>() || inner.and_then(|inner| inner.downcast_ref::<Endless>()).is_some()
-    };
-    chain(error).any(is_endless)
-}
-
-fn is_permission_denied(error: &BollardError) -> bool {
-    if let BollardError::IOError { err } = error {
-        return err.kind() == std::io::ErrorKind::PermissionDenied;
+    /// The same, keeping below this folder what cannot change any more.
+    #[must_use]
+    pub fn keeping(self, cache: Option<PathBuf>) -> Self {
+        Self { cache, ..self }
     }
-    chain(error).any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
-    })
-}
-
-fn innermost(error: &BollardError) -> String {
-    chain(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-fn absent<T>(result: Result<T, BollardError>) -> EngineResult<Option<T>> {
-    match result.map_err(convert_error) {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind == EngineErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn filters(pairs: &[(&str, &[&str])]) -> HashMap<String, Vec<String>> {
-    pairs
-        .iter()
-        .map(|(key, values)| ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect()))
-        .collect()
 }
 
 #[async_trait]
-impl Engine for DockerEngine {
+impl Engine for Docker {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
     async fn info(&self) -> EngineResult<EngineInfo> {
-        let info = convert_info(self.client.info().await.map_err(convert_error)?, self.local);
-        if is_too_old(&info.version) {
-            return Err(EngineError::new(
-                EngineErrorKind::Refused,
-                format!("the engine is Docker {}, farrier needs Docker 20.10", info.version),
-            ));
-        }
-        Ok(info)
+        self.api.info().await
     }
 
-    async fn networks(&self, name: &str) -> EngineResult<Vec<Network>> {
-        // The engine's name filter matches substrings, and its id filter prefixes.
-        let options = query::ListNetworksOptionsBuilder::default()
-            .filters(&filters(&[("name", &[name]), ("type", &["custom", "builtin"])]))
-            .build();
-        let listed = self.client.list_networks(Some(options)).await.map_err(convert_error)?;
-        let listed = listed.into_iter().filter(|network| network.name.as_deref() == Some(name));
-        let mut found: Vec<Network> = listed.map(convert_listed_network).collect();
-        if found.is_empty()
-            && is_id(name)
-            && let Some(network) = self.inspect_network(name).await?
-        {
-            found.push(convert_network(network).0);
-        }
-        found.sort_by(|left, right| left.id.cmp(&right.id));
-        Ok(found)
-    }
-
-    async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)> {
-        if !is_name(name) {
-            return Ok((self.networks(name).await?, Vec::new()));
-        }
-        match self.inspect_network(name).await {
-            Ok(None) => Ok(Default::default()),
-            Ok(Some(network)) => {
-                let (network, members) = convert_network(network);
-                // The engine also takes the beginning of an id for a name.
-                let meant = network.name == name || (is_id(name) && network.id.starts_with(name));
-                Ok(if meant { (vec![network], members) } else { Default::default() })
-            }
-            // It refuses a name that several have.
-            Err(error) if error.kind == EngineErrorKind::Refused => {
-                Ok((self.networks(name).await?, Vec::new()))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn labelled_networks(&self, label: &str) -> EngineResult<Vec<Network>> {
-        let options =
-            query::ListNetworksOptionsBuilder::default().filters(&filters(&[("label", &[label])])).build();
-        let listed = self.client.list_networks(Some(options)).await.map_err(convert_error)?;
-        Ok(listed.into_iter().map(convert_listed_network).collect())
-    }
-
-    async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<String> {
-        let request = NetworkCreateRequest {
-            name: name.to_owned(),
-            driver: Some("bridge".to_owned()),
-            labels: Some(labels.clone().into_iter().collect()),
-            ..Default::default()
-        };
-        Ok(self.client.create_network(request).await.map_err(convert_error)?.id)
-    }
-
-    async fn remove_network(&self, id: &str) -> EngineResult<()> {
-        self.client.remove_network(id).await.map_err(convert_error)
-    }
-
-    async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> EngineResult<()> {
-        let request = NetworkConnectRequest {
-            container: container.to_owned(),
-            endpoint_config: Some(EndpointSettings { aliases: Some(aliases.to_vec()), ..Default::default() }),
-        };
-        self.client.connect_network(network, request).await.map_err(convert_error)
-    }
-
-    async fn disconnect(&self, network: &str, container: &str) -> EngineResult<()> {
-        let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
-        self.client.disconnect_network(network, request).await.map_err(convert_error)
-    }
-
-    async fn members(&self, network: &str) -> EngineResult<Vec<String>> {
-        let options = None::<query::InspectNetworkOptions>;
-        let inspected = self.client.inspect_network(network, options).await.map_err(convert_error)?;
-        Ok(convert_network(inspected).1.into_iter().map(|member| member.container).collect())
-    }
-
-    async fn image(&self, reference: &str) -> EngineResult<Option<Image>> {
-        Ok(absent(self.client.inspect_image(reference).await)?.map(convert_image))
-    }
-
-    async fn pull(
+    async fn observe(
         &self,
-        reference: &str,
-        credentials: Option<Credentials>,
-        progress: &(dyn Fn(PullProgress) + Send + Sync),
+        wanted: &[Arc<Sidecar>],
+        network: &HarnessNetwork,
+        freshness: Freshness,
+    ) -> EngineResult<Snapshot> {
+        let cache = self.cache.as_deref();
+        let caches = match freshness {
+            Freshness::Cached => Caches::open(cache, &self.address),
+            Freshness::Current => Caches::asking_anew(cache, &self.address),
+        };
+        let seen = look::look(self.api.as_ref(), wanted, &network.name, &caches).await?;
+        Ok(comparison::snapshot(&seen, wanted, network))
+    }
+
+    /// Networks go by their names in everything that the engine says of containers.
+    async fn network_name(&self, named: &str) -> EngineResult<String> {
+        let may_be_id = named.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if may_be_id && let [found] = self.api.networks(named).await?.as_slice() {
+            return Ok(found.name.clone());
+        }
+        Ok(named.to_owned())
+    }
+
+    async fn make_network(&self, plan: &NetworkPlan, carrier: &dyn Carrier) -> Result<(), Problem> {
+        networks::make(self.api.as_ref(), plan, carrier).await
+    }
+
+    async fn carry_out(
+        &self,
+        part: &SidecarPlan,
+        network: &str,
+        carrier: &dyn Carrier,
+    ) -> Result<(), Problem> {
+        Carrying { docker: self, carrier, part, network }.run().await
+    }
+
+    async fn leave(
+        &self,
+        sidecar: &Sidecar,
+        instance: &str,
+        home: &str,
+        leases: &Leases,
     ) -> EngineResult<()> {
-        let options = query::CreateImageOptionsBuilder::default().from_image(&with_tag(reference)).build();
-        let credentials = credentials.map(|credentials| DockerCredentials {
-            username: Some(credentials.username),
-            password: Some(credentials.password),
-            identitytoken: credentials.token,
-            ..Default::default()
-        });
-        let mut layers = Layers::default();
-        let mut pulled = PullProgress::default();
-        let (client, meter) = self.stream_client()?;
-        let mut stream = metered(client.create_image(Some(options), None, credentials), meter);
-        let mut messages = 0;
-        while let Some(message) = stream.try_next().await? {
-            messages += 1;
-            if messages > MOST_PULL_MESSAGES {
-                let message = "the engine tells of the pull without end";
-                return Err(EngineError::new(EngineErrorKind::TimedOut, message));
-            }
-            // Told of every message, also of one that changes nothing: silence is what ends a pull.
-            pulled = layers.note(message).unwrap_or(pulled);
-            progress(pulled.clone());
-        }
-        Ok(())
+        networks::leave(self.api.as_ref(), sidecar, instance, home, leases).await
     }
 
-    async fn container(&self, name: &str) -> EngineResult<Option<Container>> {
-        let options = None::<query::InspectContainerOptions>;
-        Ok(absent(self.client.inspect_container(name, options).await)?.map(convert_container))
+    async fn inspect(&self, instance: &str) -> EngineResult<Option<Instance>> {
+        Ok(self.api.container(instance).await?.as_ref().map(Container::instance))
     }
 
-    async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>> {
-        let options = query::ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters(&[("label", &[label])]))
-            .build();
-        let listed = self.client.list_containers(Some(options)).await.map_err(convert_error)?;
-        Ok(listed.into_iter().filter_map(convert_listed).collect())
+    /// The listing tells of each container its connections, which are others after each start.
+    async fn still_running(&self, runs: &[&Instance], network: &str) -> EngineResult<Vec<bool>> {
+        let listed = self.api.labelled(LABEL_SIDECAR).await?;
+        let goes_on = |run: &&Instance| {
+            let listed = listed.iter().find(|listed| listed.id == run.id)?;
+            let seen = run.networks.get(network).filter(|endpoint| !endpoint.id.is_empty())?;
+            let (id, address) = listed.places.get(network)?;
+            let is_there = *id == seen.id && *address == seen.address;
+            Some(is_there && listed.status == Some(Status::Running) && !listed.is_unhealthy)
+        };
+        Ok(runs.iter().map(|run| goes_on(run).unwrap_or(false)).collect())
     }
 
-    async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
-        let options = query::CreateContainerOptionsBuilder::default().name(&spec.name).build();
-        let created = self.client.create_container(Some(options), create_body(spec)?).await;
-        Ok(created.map_err(convert_error)?.id)
+    async fn changes(&self, since: &str) -> EngineResult<BoxStream<'static, EngineResult<Change>>> {
+        let events = self.api.events(LABEL_SIDECAR, since).await?;
+        let change = |event: api::EngineEvent| {
+            let kind = match event.action.as_str() {
+                "start" => ChangeKind::Started,
+                "kill" => ChangeKind::Signalled,
+                "oom" => ChangeKind::OutOfMemory,
+                "die" | "destroy" => ChangeKind::Ended,
+                _ => ChangeKind::Other,
+            };
+            Change { instance: event.container, kind, time: event.time }
+        };
+        Ok(events.map(move |event| event.map(change)).boxed())
     }
 
-    async fn rename(&self, id: &str, name: &str) -> EngineResult<()> {
-        let options = query::RenameContainerOptionsBuilder::default().name(name).build();
-        self.client.rename_container(id, options).await.map_err(convert_error)
+    /// The engine is local, and the very bridge of the container's network is an interface of this host with the gateway's
+    /// address. That a connection succeeds would prove nothing: gateways and transparent proxies accept for addresses where
+    /// nothing is. Nor would the address alone: all engines hand out the same ones.
+    fn is_direct(&self, instance: &Instance, network: &str) -> bool {
+        let Some(endpoint) = instance.networks.get(network) else { return false };
+        let Some(gateway) = endpoint.gateway.filter(|_| self.local) else { return false };
+        let mut bridges = self.bridges.lock().unwrap_or_else(PoisonError::into_inner);
+        let bridge = (endpoint.bridge.clone(), gateway);
+        *bridges.entry(bridge).or_insert_with_key(|(name, gateway)| networks::is_of_this_host(name, *gateway))
     }
 
-    async fn start(&self, id: &str) -> EngineResult<()> {
-        let options = None::<query::StartContainerOptions>;
-        self.client.start_container(id, options).await.map_err(convert_error)
-    }
-
-    async fn resume(&self, id: &str) -> EngineResult<()> {
-        self.client.unpause_container(id).await.map_err(convert_error)
-    }
-
-    async fn stop(&self, id: &str, grace: Duration) -> EngineResult<()> {
-        let seconds = i32::try_from(whole_seconds(grace)).unwrap_or(i32::MAX);
-        let options = query::StopContainerOptionsBuilder::default().t(seconds).build();
-        let answered = Duration::from_secs(ANSWER_TIMEOUT_SECONDS).saturating_add(grace);
-        let client = self.client.clone().with_timeout(answered);
-        client.stop_container(id, Some(options)).await.map_err(convert_error)
-    }
-
-    async fn remove(&self, id: &str, volumes: bool) -> EngineResult<()> {
-        let options = query::RemoveContainerOptionsBuilder::default().force(true).v(volumes).build();
-        let deadline = Instant::now() + Duration::from_secs(ANSWER_TIMEOUT_SECONDS);
-        loop {
-            match absent(self.client.remove_container(id, Some(options.clone())).await) {
-                // Somebody's removal is under way, maybe that of a launch that was killed; the name is taken
-                // until it is done.
-                Err(error) if error.kind == EngineErrorKind::Conflict && Instant::now() < deadline => {
-                    tokio::time::sleep(REMOVAL_PAUSE).await;
-                }
-                result => return result.map(|_| ()),
-            }
-        }
-    }
-
-    async fn events(
+    async fn relay(
         &self,
-        label: &str,
-        since: &str,
-    ) -> EngineResult<BoxStream<'static, EngineResult<EngineEvent>>> {
-        let wanted = ["start", "kill", "die", "oom", "health_status", "destroy", "pause"];
-        let options = query::EventsOptionsBuilder::default()
-            .since(since)
-            .filters(&filters(&[("type", &["container"]), ("label", &[label]), ("event", &wanted)]))
-            .build();
-        let (client, meter) = self.stream_client()?;
-        Ok(metered(client.events(Some(options)), meter).map_ok(convert_event).boxed())
+        network: &str,
+        images: &[String],
+    ) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
+        if self.local {
+            relay::sweep(self.api.as_ref()).await;
+        }
+        let architecture = self.api.info().await?.architecture;
+        let mut reason = "no image to relay from is present".to_owned();
+        for image in images {
+            match relay::start(&self.api, network, image, &architecture).await {
+                Ok(dialler) => return Ok(Ok(dialler)),
+                Err(error) if error.kind.is_of_the_connection() => return Err(error),
+                Err(error) => reason = format!("a relay cannot be made from {image}: {error}"),
+            }
+        }
+        Ok(Err(reason))
+    }
+
+    async fn find(&self, sidecar: &Sidecar) -> EngineResult<Option<Found>> {
+        let found = self.api.container(&sidecar.container).await?;
+        let Some(container) = found.filter(|container| sidecar.owns(&container.labels)) else {
+            return Ok(None);
+        };
+        let reference = sidecar.image.as_str();
+        let image = self.api.image(reference).await?;
+        let images = image.map(|image| (reference.to_owned(), image)).into_iter().collect();
+        Ok(Some(comparison::compare(sidecar, &container, &images)))
+    }
+
+    async fn inventory(&self, declared: &[Arc<Sidecar>]) -> EngineResult<Vec<(Found, Option<Arc<Sidecar>>)>> {
+        let listed = self.api.labelled(LABEL_SIDECAR).await?;
+        let found = try_join_all(listed.iter().map(async |listed| {
+            let Some(container) = self.api.container(&listed.name).await? else { return Ok(None) };
+            let image = self.api.image(&container.image_id).await?;
+            Ok(is_managed(&container, image.as_ref()).then_some((container, image)))
+        }));
+        let (mut images, mut containers) = (BTreeMap::new(), Vec::new());
+        for (container, image) in found.await?.into_iter().flatten() {
+            images.extend(image.map(|image| (container.image_id.clone(), image)));
+            containers.push(container);
+        }
+        let references = declared.iter().map(|sidecar| sidecar.image.as_str());
+        let tagged = try_join_all(references.map(async |reference| {
+            Ok(self.api.image(reference).await?.map(|image| (reference.to_owned(), image)))
+        }));
+        images.extend(tagged.await?.into_iter().flatten());
+        let of = |container: &Container| {
+            declared
+                .iter()
+                .find(|sidecar| sidecar.container == container.name && sidecar.owns(&container.labels))
+        };
+        let each = containers.iter().map(|container| match of(container) {
+            Some(sidecar) => (comparison::compare(sidecar, container, &images), Some(Arc::clone(sidecar))),
+            None => (Found { instance: container.instance(), ..Found::default() }, None),
+        });
+        Ok(each.collect())
+    }
+
+    async fn remove(
+        &self,
+        sidecar: &str,
+        instance: &Instance,
+        tell: &(dyn for<'a> Fn(Progress<'a>) + Sync),
+    ) -> EngineResult<bool> {
+        let now = self.api.container(&instance.name).await?;
+        if now.is_some_and(|now| now.id != instance.id) {
+            return Ok(false);
+        }
+        if instance.is_up() {
+            tell(Progress::Stopping { sidecar, instance: &instance.id, grace: instance.grace });
+        }
+        stop_and_remove(self.api.as_ref(), instance).await?;
+        if let Some(beside) = self.api.container(&temporary_name(&instance.name)).await?
+            && beside.status == Status::Created
+            && beside.labels.get(LABEL_SIDECAR).is_some_and(|name| name == sidecar)
+        {
+            // It was never started: volumes that nothing else had before are empty.
+            self.api.remove(&beside.id, true).await?;
+        }
+        Ok(true)
+    }
+
+    async fn remove_volume(&self, name: &str) -> EngineResult<()> {
+        self.api.remove_volume(name).await
+    }
+
+    async fn own_networks(&self) -> EngineResult<Vec<String>> {
+        networks::own(self.api.as_ref()).await
+    }
+
+    async fn remove_network(&self, name: &str) -> EngineResult<bool> {
+        networks::remove_unused(self.api.as_ref(), name).await
     }
 
     async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>> {
-        let options = query::EventsOptionsBuilder::default()
-            .since(since)
-            .until(until)
-            .filters(&filters(&[("type", &["container", "network"]), ("event", &["create", "connect"])]))
-            .build();
-        let (client, meter) = self.stream_client()?;
-        let messages = metered(client.events(Some(options)), meter).take(MOST_EVENTS);
-        Ok(convert_created(messages.try_collect().await?))
+        self.api.created(since, until).await
     }
 
-    async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
-        let (exec, mut attached) = self.start_exec(container, &request.arguments, false).await?;
-        let mut output = ExecOutput::default();
-        while let Some(part) = attached.0.try_next().await? {
-            let kept = if matches!(part, LogOutput::StdErr { .. }) {
-                &mut output.stderr
-            } else {
-                &mut output.stdout
-            };
-            let bytes = part.into_bytes();
-            let room = request.output_limit.saturating_sub(kept.len());
-            output.truncated |= bytes.len() > room;
-            kept.extend(bytes.into_iter().take(room));
-        }
-        let ended = self.client.inspect_exec(&exec).await.map_err(convert_error)?;
-        output.exit_code = ended.exit_code.unwrap_or(-1);
-        Ok(output)
+    async fn examine(&self) -> EngineResult<Vec<Finding>> {
+        examine::examine(self.api.as_ref(), self.local).await
     }
 
-    async fn exec_attached(&self, container: &str, arguments: &[String]) -> EngineResult<Attached> {
-        let (_, (output, input)) = self.start_exec(container, arguments, true).await?;
-        Ok(Attached { input, output: standard_output(output) })
+    fn by_hand(&self, what: ByHand<'_>) -> Option<String> {
+        let command =
+            |words: &[&str], operands: &[&str]| command_line(&[&["docker"], words].concat(), operands, &[]);
+        Some(match what {
+            ByHand::SeeEngine => command(&["info"], &[]),
+            ByHand::Inspect(name) => command(&["inspect"], &[name]),
+            ByHand::Resume(name) => command(&["unpause"], &[name]),
+            ByHand::RemoveVolumes(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                command(&["volume", "rm"], &names)
+            }
+        })
     }
 
-    async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
-        let (client, meter) = transport::collecting_client(self.target.clone()).map_err(convert_error)?;
-        output::newest_lines(&client, &meter, container, since, lines).await
+    fn images(&self) -> Option<&dyn Images> {
+        Some(self)
+    }
+
+    fn exec(&self) -> Option<&dyn Exec> {
+        Some(self)
+    }
+
+    fn logs(&self) -> Option<&dyn Logs> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Images for Docker {
+    async fn present(&self, reference: &str) -> EngineResult<Option<PresentImage>> {
+        let found = self.api.image(reference).await?;
+        Ok(found.map(|image| {
+            let has_health_test = image.process.health_command().is_some();
+            PresentImage { id: image.id, ports: image.ports, has_health_test }
+        }))
+    }
+}
+
+#[async_trait]
+impl Exec for Docker {
+    async fn exec(&self, instance: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
+        self.api.exec(instance, request).await
+    }
+}
+
+#[async_trait]
+impl Logs for Docker {
+    async fn logs(&self, instance: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
+        self.api.logs(instance, since, lines).await
     }
 
     async fn output(
         &self,
-        container: &str,
+        instance: &str,
         request: &OutputRequest,
     ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
-        let (client, meter) = self.stream_client()?;
-        Ok(output::stream(&client, meter, container, request))
-    }
-
-    async fn remove_volume(&self, name: &str) -> EngineResult<()> {
-        let options = None::<query::RemoveVolumeOptions>;
-        absent(self.client.remove_volume(name, options).await).map(drop)
-    }
-
-    async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()> {
-        let options = query::UploadToContainerOptionsBuilder::default().path("/").build();
-        self.client
-            .upload_to_container(container, Some(options), body_full(archive.into()))
-            .await
-            .map_err(convert_error)
-    }
-
-    async fn attach(&self, container: &str) -> EngineResult<Attached> {
-        let options =
-            query::AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stream(true).build();
-        let (client, meter) = self.stream_client()?;
-        let attached = client.attach_container(container, Some(options)).await.map_err(convert_error)?;
-        Ok(Attached { input: attached.input, output: standard_output(metered(attached.output, meter)) })
+        self.api.output(instance, request).await
     }
 }
 
-type OutputStream = BoxStream<'static, EngineResult<LogOutput>>;
-type InputStream = std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>;
-
-impl DockerEngine {
-    fn stream_client(&self) -> EngineResult<(Docker, Arc<Meter>)> {
-        transport::stream_client(self.target.clone()).map_err(convert_error)
-    }
-
-    async fn inspect_network(&self, name: &str) -> EngineResult<Option<NetworkInspect>> {
-        let options = None::<query::InspectNetworkOptions>;
-        absent(self.client.inspect_network(name, options).await)
-    }
-
-    async fn start_exec(
-        &self,
-        container: &str,
-        arguments: &[String],
-        input: bool,
-    ) -> EngineResult<(String, (OutputStream, InputStream))> {
-        let options = CreateExecOptions {
-            attach_stdin: Some(input),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(arguments.to_vec()),
-            ..Default::default()
-        };
-        let exec = self.client.create_exec(container, options).await.map_err(convert_error)?.id;
-        let (client, meter) = self.stream_client()?;
-        match client.start_exec(&exec, None).await.map_err(convert_error)? {
-            StartExecResults::Attached { output, input } => Ok((exec, (metered(output, meter), input))),
-            StartExecResults::Detached => {
-                Err(EngineError::new(EngineErrorKind::Refused, "the engine detached an attached command"))
-            }
-        }
-    }
+/// Whether farrier made this container: it has a name of our shape for the sidecar that it says it is, and all
+/// of our labels, which are not just those of its image (as of one that was committed from a sidecar).
+fn is_managed(container: &Container, image: Option<&Image>) -> bool {
+    let label = |label: &str| container.labels.get(label);
+    let complete =
+        [LABEL_HASH, LABEL_DEFINITION, LABEL_CONFIGURATION].into_iter().all(|name| label(name).is_some());
+    // No two containers have the same configuration there: each has a salt of its own.
+    let inherited =
+        image.is_some_and(|image| image.labels.get(LABEL_CONFIGURATION) == label(LABEL_CONFIGURATION));
+    complete && !inherited && label(LABEL_SIDECAR).is_some_and(|name| is_name_of(name, &container.name))
 }
 
-fn standard_output(stream: OutputStream) -> std::pin::Pin<Box<dyn tokio::io::AsyncRead + Send>> {
-    let bytes = stream.try_filter_map(|part| {
-        std::future::ready(Ok(match part {
-            LogOutput::StdOut { message } | LogOutput::Console { message } => Some(message),
-            LogOutput::StdErr { .. } | LogOutput::StdIn { .. } => None,
-        }))
-    });
-    Box::pin(StreamReader::new(bytes.map_err(std::io::Error::other)))
+/// `farrier-NAME`, or the same with eight hex digits that tell a workspace or an organisation.
+fn is_name_of(sidecar: &str, container: &str) -> bool {
+    let token = container_token(sidecar);
+    let is_scope = |rest: &str| {
+        rest.strip_prefix('-').is_some_and(|scope| {
+            scope.len() == 8 && scope.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    };
+    let rest = container.strip_prefix("farrier-").and_then(|rest| rest.strip_prefix(token.as_str()));
+    !token.is_empty() && rest.is_some_and(|rest| rest.is_empty() || is_scope(rest))
 }
 
-/// Whether a network can have this name: others would make another request of the path that they stand in.
-fn is_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(plain)
-}
-
-/// Whether a name may also be the id of a network, or its beginning as tools show it.
-fn is_id(name: &str) -> bool {
-    name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// A reference without tag or digest would pull every tag.
-fn with_tag(reference: &str) -> String {
-    let last = reference.rsplit('/').next().unwrap_or(reference);
-    if last.contains(':') || last.contains('@') {
-        reference.to_owned()
-    } else {
-        format!("{reference}:latest")
-    }
+/// What tests of the table of keys compare with.
+#[cfg(test)]
+pub(crate) mod testing {
+    pub(crate) use super::comparison::compare;
+    pub(crate) use super::spec::container_spec;
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn dockers_before_20_10_are_too_old() {
-        for (version, expected) in [
-            ("1.13.1", true),
-            ("19.03.15", true),
-            ("20.10.0", false),
-            ("29.1.3", false),
-            ("5.4.0", false),
-            ("dev", false),
+    fn a_name_must_have_the_shape() {
+        for (sidecar, container, expected) in [
+            ("db", "farrier-db", true),
+            ("db", "farrier-db-0123abcd", true),
+            ("db", "farrier-db_", false),
+            ("db", "farrier-db-0123ABCD", false),
+            ("db", "farrier-db-0123abcde", false),
+            ("db", "farrier-cache", false),
+            ("db", "db", false),
+            ("a b", "farrier-a-b", true),
+            ("...", "farrier-", false),
         ] {
-            assert_eq!(super::is_too_old(version), expected, "{version}");
+            assert_eq!(is_name_of(sidecar, container), expected, "{sidecar} {container}");
         }
     }
 }

@@ -25,6 +25,25 @@ impl EngineErrorKind {
     }
 }
 
+/// What an engine's refusal is about, as far as the engine's own words tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The registry wants another login, or does not let this one have the image.
+    Denied,
+    /// The registry has no such image.
+    NotFound,
+    /// The engine's disk is full.
+    DiskFull,
+    /// The engine has no range of addresses left for another network.
+    NoAddressRange,
+    /// The network has no address left for another instance.
+    NoAddress,
+    /// The program does not exist, or may not be executed.
+    ProgramMissing,
+    /// The program is made for another machine, or is no program.
+    WrongArchitecture,
+}
+
 /// A failed engine call: the kind to decide on, the text to show.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
@@ -33,15 +52,52 @@ pub struct EngineError {
     pub kind: EngineErrorKind,
     /// The engine's own words.
     pub message: String,
+    /// What they are about, if that is known.
+    pub meaning: Option<Meaning>,
+    /// What to do about it on this engine.
+    pub hints: Vec<&'static str>,
 }
 
 impl EngineError {
     /// An error of this kind.
     #[must_use]
     pub fn new(kind: EngineErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), meaning: None, hints: Vec::new() }
     }
 }
 
 /// What every call returns.
 pub type EngineResult<T> = Result<T, EngineError>;
+
+/// What an instance's own log says if its program could not be executed: OCI runtimes write that there.
+#[must_use]
+pub fn meaning_of_log(line: &str) -> Option<Meaning> {
+    let said = line
+        .strip_prefix("exec ")
+        .or_else(|| line.split_once("exec user process caused: ").map(|(_, said)| said))?;
+    if said.ends_with("exec format error") {
+        return Some(Meaning::WrongArchitecture);
+    }
+    let missing =
+        ["no such file or directory", "permission denied"].iter().any(|words| said.ends_with(words));
+    missing.then_some(Meaning::ProgramMissing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_of_programs_that_could_not_be_executed() {
+        for (line, expected) in [
+            ("exec /server: exec format error", Some(Meaning::WrongArchitecture)),
+            (
+                "standard_init_linux.go:228: exec user process caused: no such file or directory",
+                Some(Meaning::ProgramMissing),
+            ),
+            ("cannot exec /server: no such file or directory", None),
+        ] {
+            assert_eq!(meaning_of_log(line), expected, "{line}");
+        }
+    }
+}

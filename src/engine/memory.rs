@@ -1,447 +1,328 @@
-//! A stateful double of an engine: Docker's semantics in memory, and every fault on demand.
-//!
-//! `tests/docker/engine_contract.rs` runs one suite on this and on a real engine, so that what is proven here holds
-//! there. Beside the trait, a caller may look at and change the state as another tool would
-//! ([`MemoryEngine::change`]), script what images do ([`MemoryImage`]), make any call fail, hang, come late or
-//! answer nonsense ([`MemoryEngine::fault`]), change the state before any call ([`MemoryEngine::before`]), and
-//! ask afterwards what was called ([`MemoryEngine::calls`]).
-//!
-//! Containers have addresses of the loopback interface, so that dialling one reaches a listener of this host.
+//! An engine of another kind than Docker, in this process's memory: what it runs are entries of a table, on loopback
+//! addresses of this host. It pulls nothing, executes nothing, keeps no logs and tests no health. Tests prove with it that
+//! the core needs none of that, and that one launch may use several engines.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use super::dialler::Dialler;
 use super::{
-    Attached, Container, ContainerSpec, CreatedContainer, Credentials, Engine, EngineError, EngineErrorKind,
-    EngineEvent, EngineInfo, EngineResult, ExecOutput, ExecRequest, Image, Listed, Member, Network,
-    OutputRequest, PullProgress, Written,
+    ByHand, Capabilities, Carrier, Change, ChangeKind, CreatedContainer, Engine, EngineError,
+    EngineErrorKind, EngineInfo, EngineResult, Finding, Freshness, Progress,
 };
-use crate::system::digest::sha256_hex;
+use crate::plan::instance::{Endpoint, Instance, Status};
+use crate::plan::sidecar::{FirstValues, LABEL_SIDECAR, Sidecar};
+use crate::plan::snapshot::{Found, Observed, Snapshot};
+use crate::plan::{Action, HarnessNetwork, NetworkAction, NetworkPlan, SidecarPlan, Step};
+use crate::report::error::{Code, Problem};
+use crate::system::leases::Leases;
 
-mod containers;
-mod events;
-mod faults;
-mod image;
-mod networks;
-mod nonsense;
-mod output;
-mod world;
-
-pub use faults::{At, Call, Fault, Logged};
-pub use image::{End, MemoryImage, Run};
-pub use nonsense::Nonsense;
-pub use world::World;
-
-use containers::{Begun, Wires};
-use faults::Ledger;
-use nonsense::Garbled;
+/// What it can do.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    kind: "memory",
+    product: "the engine in memory",
+    images: true,
+    exec: false,
+    logs: false,
+    health: false,
+};
 
 /// An engine in memory. Clones are the same engine.
-#[derive(Clone)]
-pub struct MemoryEngine {
-    shared: Arc<Shared>,
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<World>>);
+
+#[derive(Default)]
+struct World {
+    id: u64,
+    /// Counts instances and runs.
+    count: u32,
+    instances: BTreeMap<String, Instance>,
+    networks: BTreeSet<String>,
+    changes: Vec<UnboundedSender<Change>>,
+    calls: Vec<&'static str>,
 }
 
-struct Shared {
-    id: String,
-    state: Mutex<State>,
-    /// Counts calls and changes, so that somebody can wait for one.
-    revision: watch::Sender<u64>,
-}
-
-struct State {
-    world: World,
-    ledger: Ledger,
-}
-
-impl Default for MemoryEngine {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl MemoryEngine {
-    /// An engine that holds nothing, with an id of its own.
+impl Memory {
+    /// An engine that runs nothing, with an id of its own.
     #[must_use]
     pub fn new() -> Self {
-        let mut random = [0_u8; 16];
+        let mut random = [0_u8; 8];
         let _ = getrandom::fill(&mut random);
-        let id = format!("memory-{:032x}", u128::from_ne_bytes(random));
-        let state = State { world: World::new(&sha256_hex(&id)), ledger: Ledger::default() };
-        Self { shared: Arc::new(Shared { id, state: Mutex::new(state), revision: watch::Sender::new(0) }) }
+        Self(Arc::new(Mutex::new(World { id: u64::from_ne_bytes(random), ..World::default() })))
     }
 
-    /// Its id, which keys the locks.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.shared.id
-    }
-
-    /// Looks at the state, or changes it as another tool would; no call is logged.
-    pub fn change<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
-        self.shared.change(work)
-    }
-
-    /// Looks at the state; whoever waits for a change is not woken.
-    pub fn look<T>(&self, work: impl FnOnce(&World) -> T) -> T {
-        work(&self.state().world)
-    }
-
-    /// Makes a call fail, hang, come late or answer nonsense. Several faults of one call add up.
-    pub fn fault(&self, at: At, fault: Fault) {
-        self.state().ledger.fault(at, fault);
-    }
-
-    /// Changes the state just before a call is carried out.
-    pub fn before(&self, at: At, hook: impl FnOnce(&mut World) + Send + 'static) {
-        self.state().ledger.before(at, Box::new(hook));
-    }
-
-    /// Takes back all faults and hooks, and forgets the calls so far.
-    pub fn calm(&self) {
-        self.state().ledger = Ledger::default();
-    }
-
-    /// Stops the engine, or lets it run again: while it is stopped no call succeeds, and streams of events break.
-    /// What its containers do meanwhile is for [`MemoryEngine::change`].
-    pub fn stop(&self, stopped: bool) {
-        self.state().ledger.down = stopped;
-        self.change(|world| {
-            if stopped {
-                world.break_events(true);
-            }
+    /// Ends an instance's run with this exit code.
+    pub fn end(&self, name: &str, exit_code: i64) {
+        let mut world = self.world();
+        world.change(name, ChangeKind::Ended, |instance| {
+            (instance.status, instance.exit_code) = (Status::Exited, exit_code);
         });
     }
 
     /// Every call so far, in order.
     #[must_use]
-    pub fn calls(&self) -> Vec<Logged> {
-        self.state().ledger.log.clone()
+    pub fn calls(&self) -> Vec<&'static str> {
+        self.world().calls.clone()
     }
 
-    /// How often something was called.
-    #[must_use]
-    pub fn count(&self, call: Call) -> usize {
-        self.state().ledger.count(call)
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The calls so far that were meant to change something.
-    #[must_use]
-    pub fn changes(&self) -> Vec<Logged> {
-        self.calls().into_iter().filter(|logged| logged.call.is_change()).collect()
+    fn called(&self, call: &'static str) -> MutexGuard<'_, World> {
+        let mut world = self.world();
+        world.calls.push(call);
+        world
+    }
+}
+
+impl World {
+    fn change(&mut self, name: &str, kind: ChangeKind, change: impl FnOnce(&mut Instance)) {
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        change(instance);
+        let told = Change { instance: instance.id.clone(), kind, time: 0 };
+        self.changes.retain(|listener| listener.send(told.clone()).is_ok());
     }
 
-    /// Waits until a call hangs by a fault.
-    pub async fn stalled(&self) {
-        self.until(|engine| engine.state().ledger.stalled > 0).await;
+    fn next(&mut self) -> u32 {
+        self.count += 1;
+        self.count
     }
 
-    /// Waits until something was called this often.
-    pub async fn called(&self, call: Call, times: usize) {
-        self.until(|engine| engine.count(call) >= times).await;
-    }
-
-    /// Waits until a condition holds; it is looked at again after every call and change.
-    pub async fn until(&self, condition: impl Fn(&Self) -> bool) {
-        let mut revision = self.shared.revision.subscribe();
-        while !condition(self) {
-            // The sender lives as long as this engine.
-            let _ = revision.changed().await;
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state()
-    }
-
-    /// Carries a call out, with the faults that were asked for.
-    async fn call<T: Garbled + Send>(
-        &self,
-        call: Call,
-        subject: &str,
-        work: impl FnOnce(&mut World) -> EngineResult<T> + Send,
-    ) -> EngineResult<T> {
-        let faults = self.shared.admit(call, subject);
-        for fault in &faults {
-            match fault {
-                Fault::Fail(kind) => return Err(injected(*kind, call)),
-                Fault::Refuse(words) => return Err(EngineError::new(EngineErrorKind::Refused, *words)),
-                Fault::Hang => self.stall().await,
-                Fault::Late(delay) => tokio::time::sleep(*delay).await,
-                Fault::FailAfter(_) | Fault::HangAfter | Fault::Garbage(_) => {}
-            }
-        }
-        let mut result = self.change(work);
-        for fault in &faults {
-            match fault {
-                Fault::FailAfter(kind) => result = Err(injected(*kind, call)),
-                Fault::HangAfter => self.stall().await,
-                Fault::Garbage(nonsense) => result.iter_mut().for_each(|answer| answer.garble(*nonsense)),
-                Fault::Fail(_) | Fault::Refuse(_) | Fault::Hang | Fault::Late(_) => {}
-            }
-        }
-        result
-    }
-
-    async fn stall(&self) {
-        self.state().ledger.stalled += 1;
-        self.shared.changed();
-        std::future::pending::<()>().await;
-    }
-
-    /// What a started process does by itself later on.
-    fn let_run(&self, begun: Begun) {
-        let shared = Arc::downgrade(&self.shared);
-        if let Some((delay, end)) = begun.ends {
-            let (shared, id, started_at) = (Weak::clone(&shared), begun.id.clone(), begun.started_at.clone());
-            tokio::spawn(async move {
-                tokio::time::sleep(delay).await;
-                end_run(&shared, &id, &started_at, &end);
-            });
-        }
-        if let Some(wires) = begun.copies {
-            tokio::spawn(async move {
-                copy(wires).await;
-                end_run(&shared, &begun.id, &begun.started_at, &End::Exit(0));
-            });
-        }
-    }
-
-    async fn ran(&self, container: &str, run: Run) -> (Run, i64) {
-        tokio::time::sleep(run.after).await;
-        let code = match run.end {
-            End::Exit(code) => code,
-            End::CannotRun(_) => 126,
-            End::OutOfMemory => 137,
-            End::Never | End::Copies => {
-                // It ends with its container.
-                let runs = |engine: &Self| engine.change_quietly(|world| world.runs(container));
-                self.until(|engine| !runs(engine)).await;
-                137
-            }
+    /// A new run of a new instance on the network, at an address that nothing else here has.
+    fn start(&mut self, sidecar: &Sidecar, network: &str, id: String) -> Instance {
+        let run = self.next();
+        let [_, _, third, fourth] = run.to_be_bytes();
+        let endpoint = Endpoint {
+            id: format!("run-{run}"),
+            address: Some(IpAddr::V4(Ipv4Addr::new(127, 1, third, fourth))),
+            aliases: sidecar.definition.aliases(),
+            ..Endpoint::default()
         };
-        (run, code)
-    }
-
-    fn change_quietly<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
-        work(&mut self.state().world)
-    }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn changed(&self) {
-        self.revision.send_modify(|revision| *revision += 1);
-    }
-
-    fn change<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
-        let result = work(&mut self.state().world);
-        self.changed();
-        result
-    }
-
-    /// Logs a call, runs its hooks, and gives its faults.
-    fn admit(&self, call: Call, subject: &str) -> Vec<Fault> {
-        let faults = {
-            let mut state = self.state();
-            let (hooks, faults) = state.ledger.admit(call, subject);
-            for hook in hooks {
-                hook(&mut state.world);
-            }
-            faults
-        };
-        self.changed();
-        faults
-    }
-}
-
-fn injected(kind: EngineErrorKind, call: Call) -> EngineError {
-    EngineError::new(kind, format!("the engine was told to fail: {call:?}"))
-}
-
-fn end_run(shared: &Weak<Shared>, id: &str, started_at: &str, end: &End) {
-    if let Some(shared) = shared.upgrade() {
-        shared.change(|world| world.end_run(id, started_at, end));
-    }
-}
-
-/// Copies until the input ends.
-async fn copy(wires: Wires) {
-    let (mut input, mut output) = wires;
-    let mut buffer = vec![0; 16 << 10];
-    while let Ok(count @ 1..) = input.read(&mut buffer).await {
-        if output.write_all(&buffer[..count]).await.is_err() {
-            break;
+        Instance {
+            id,
+            name: sidecar.container.clone(),
+            labels: sidecar.labels(&FirstValues::new(), "memory"),
+            image_id: sidecar.image.as_str().to_owned(),
+            status: Status::Running,
+            started_at: format!("2000-01-01T00:00:00.{run:09}Z"),
+            networks: [(network.to_owned(), endpoint)].into(),
+            ..Instance::default()
         }
     }
+
+    fn found(&self, sidecar: &Sidecar) -> Option<Found> {
+        let instance = self.instances.get(&sidecar.container).filter(|found| sidecar.owns(&found.labels))?;
+        Some(Found {
+            instance: instance.clone(),
+            image: Some(sidecar.image.as_str().to_owned()),
+            ..Found::default()
+        })
+    }
+
+    fn observed(&self, sidecar: &Sidecar, network: &str) -> Observed {
+        let Some(mut found) = self.found(sidecar) else {
+            let taken = self.instances.get(&sidecar.container).map(|_| {
+                let message = format!("the name `{}` is taken", sidecar.container);
+                Problem::error(Code::NameTaken, message)
+                    .of(sidecar.name())
+                    .hint("Rename the definition's file.")
+            });
+            return Observed { refusals: taken.into_iter().collect(), ..Observed::default() };
+        };
+        if !found.instance.is_on(network) {
+            found.keep.push(Step::Connect { network: network.to_owned(), again: false });
+        }
+        Observed { found: Some(found), ..Observed::default() }
+    }
+}
+
+fn refused(message: impl Into<String>) -> EngineError {
+    EngineError::new(EngineErrorKind::Refused, message)
 }
 
 #[async_trait]
-impl Engine for MemoryEngine {
+impl Engine for Memory {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
     async fn info(&self) -> EngineResult<EngineInfo> {
-        let id = self.shared.id.clone();
-        self.call(Call::Info, "", |world| Ok(world.info(id))).await
+        let id = format!("memory-{:016x}", self.called("info").id);
+        let (time, version) = ("946684800.000000000".to_owned(), "1".to_owned());
+        Ok(EngineInfo { id, time, version, architecture: std::env::consts::ARCH.to_owned(), local: true })
     }
 
-    async fn networks(&self, name: &str) -> EngineResult<Vec<Network>> {
-        self.call(Call::Networks, name, |world| Ok(world.networks(name))).await
-    }
-
-    async fn labelled_networks(&self, label: &str) -> EngineResult<Vec<Network>> {
-        self.call(Call::LabelledNetworks, label, |world| Ok(world.labelled_networks(label))).await
-    }
-
-    async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<String> {
-        self.call(Call::CreateNetwork, name, |world| Ok(world.create_network(name, labels))).await
-    }
-
-    async fn remove_network(&self, id: &str) -> EngineResult<()> {
-        self.call(Call::RemoveNetwork, id, |world| world.remove_network(id)).await
-    }
-
-    async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> EngineResult<()> {
-        self.call(Call::Connect, container, |world| world.connect(network, container, aliases)).await
-    }
-
-    async fn disconnect(&self, network: &str, container: &str) -> EngineResult<()> {
-        self.call(Call::Disconnect, container, |world| world.disconnect(network, container)).await
-    }
-
-    async fn members(&self, network: &str) -> EngineResult<Vec<String>> {
-        self.call(Call::Members, network, |world| world.members(network)).await
-    }
-
-    async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)> {
-        self.call(Call::Inhabited, name, |world| Ok(world.inhabited(name))).await
-    }
-
-    async fn image(&self, reference: &str) -> EngineResult<Option<Image>> {
-        self.call(Call::Image, reference, |world| Ok(world.image(reference))).await
-    }
-
-    async fn pull(
+    async fn observe(
         &self,
-        reference: &str,
-        _: Option<Credentials>,
-        progress: &(dyn Fn(PullProgress) + Send + Sync),
-    ) -> EngineResult<()> {
-        for step in self.change_quietly(|world| world.pull_progress(reference)) {
-            progress(step);
+        wanted: &[Arc<Sidecar>],
+        network: &HarnessNetwork,
+        _: Freshness,
+    ) -> EngineResult<Snapshot> {
+        let world = self.called("observe");
+        let name = network.name.clone();
+        let action = if world.networks.contains(&name) {
+            Ok(NetworkAction::Use { id: name.clone(), surplus: Vec::new() })
+        } else if network.is_own {
+            Ok(NetworkAction::Create)
+        } else {
+            Err(Problem::error(Code::NetworkUnusable, format!("there is no network `{name}`")))
+        };
+        Ok(Snapshot {
+            network: action.map(|action| NetworkPlan { name, action }),
+            sidecars: wanted.iter().map(|sidecar| world.observed(sidecar, &network.name)).collect(),
+        })
+    }
+
+    async fn network_name(&self, named: &str) -> EngineResult<String> {
+        Ok(named.to_owned())
+    }
+
+    async fn make_network(&self, plan: &NetworkPlan, carrier: &dyn Carrier) -> Result<(), Problem> {
+        if self.called("make network").networks.insert(plan.name.clone()) {
+            carrier.tell(Progress::NetworkCreated(&plan.name));
         }
-        self.call(Call::Pull, reference, |world| world.pull(reference)).await
+        Ok(())
     }
 
-    async fn container(&self, name: &str) -> EngineResult<Option<Container>> {
-        self.call(Call::Container, name, |world| Ok(world.container(name))).await
-    }
-
-    async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>> {
-        self.call(Call::Labelled, label, |world| Ok(world.labelled(label))).await
-    }
-
-    async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
-        self.call(Call::Create, &spec.name, |world| world.create(spec)).await
-    }
-
-    async fn rename(&self, id: &str, name: &str) -> EngineResult<()> {
-        self.call(Call::Rename, id, |world| world.rename(id, name)).await
-    }
-
-    async fn start(&self, id: &str) -> EngineResult<()> {
-        let begun = self.clone();
-        self.call(Call::Start, id, |world| {
-            if let Some(run) = world.start(id)? {
-                begun.let_run(run);
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    async fn resume(&self, id: &str) -> EngineResult<()> {
-        self.call(Call::Resume, id, |world| world.resume(id)).await
-    }
-
-    async fn stop(&self, id: &str, _: Duration) -> EngineResult<()> {
-        self.call(Call::Stop, id, |world| world.stop(id)).await
-    }
-
-    async fn remove(&self, id: &str, volumes: bool) -> EngineResult<()> {
-        self.call(Call::Remove, id, |world| {
-            world.remove(id, volumes);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn events(
+    async fn carry_out(
         &self,
-        label: &str,
-        since: &str,
-    ) -> EngineResult<BoxStream<'static, EngineResult<EngineEvent>>> {
-        let receiver = self.call(Call::Events, label, |world| Ok(world.subscribe(label, since))).await?;
-        let next = |mut receiver: mpsc::UnboundedReceiver<_>| async move {
-            receiver.recv().await.map(|event| (event, receiver))
+        part: &SidecarPlan,
+        network: &str,
+        carrier: &dyn Carrier,
+    ) -> Result<(), Problem> {
+        let (sidecar, name) = (part.sidecar.as_ref(), part.sidecar.container.as_str());
+        carrier.network().await?;
+        let mut world = self.called("carry out");
+        if let Some(existing) = part.existing.as_ref().filter(|_| part.action == Action::Reuse) {
+            carrier.mark(sidecar, &existing.id)?;
+            if part.is_untouched() {
+                return Ok(());
+            }
+            let started = world.start(sidecar, network, existing.id.clone());
+            world.change(name, ChangeKind::Other, |instance| instance.networks.extend(started.networks));
+            return Ok(());
+        }
+        if let Some(old) = part.existing.as_ref().filter(|old| old.is_up()) {
+            carrier.tell(Progress::Stopping { sidecar: sidecar.name(), instance: &old.id, grace: old.grace });
+        }
+        world.change(name, ChangeKind::Ended, |_| ());
+        let number = world.next();
+        let id = format!("{:016x}-{number}", world.id);
+        let instance = world.start(sidecar, network, id.clone());
+        carrier.tell(Progress::Created { sidecar: sidecar.name(), instance: &id });
+        carrier.mark(sidecar, &id)?;
+        world.instances.insert(name.to_owned(), instance);
+        world.change(name, ChangeKind::Started, |_| ());
+        carrier.tell(Progress::Started { sidecar: sidecar.name(), instance: &id });
+        Ok(())
+    }
+
+    async fn leave(&self, _: &Sidecar, _: &str, _: &str, _: &Leases) -> EngineResult<()> {
+        Ok(())
+    }
+
+    async fn inspect(&self, instance: &str) -> EngineResult<Option<Instance>> {
+        let world = self.called("inspect");
+        let found = world.instances.values().find(|found| found.name == instance || found.id == instance);
+        Ok(found.cloned())
+    }
+
+    async fn still_running(&self, runs: &[&Instance], network: &str) -> EngineResult<Vec<bool>> {
+        let world = self.called("still running");
+        let goes_on = |run: &&Instance| {
+            world
+                .instances
+                .get(&run.name)
+                .is_some_and(|now| now.is_on(network) && run.goes_on_as(now, network))
+        };
+        Ok(runs.iter().map(goes_on).collect())
+    }
+
+    async fn changes(&self, _: &str) -> EngineResult<BoxStream<'static, EngineResult<Change>>> {
+        let (sender, receiver) = unbounded_channel();
+        self.called("changes").changes.push(sender);
+        let next = |mut receiver: tokio::sync::mpsc::UnboundedReceiver<Change>| async move {
+            receiver.recv().await.map(|change| (Ok(change), receiver))
         };
         Ok(stream::unfold(receiver, next).boxed())
     }
 
-    async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>> {
-        self.call(Call::Created, since, |world| Ok(world.created(since, until))).await
+    fn is_direct(&self, instance: &Instance, network: &str) -> bool {
+        instance.is_on(network)
     }
 
-    async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
-        let run = self.call(Call::Exec, container, |world| world.exec(container, &request.arguments)).await?;
-        let (run, exit_code) = self.ran(container, run).await;
-        Ok(run.output(exit_code, request.output_limit))
+    async fn relay(&self, _: &str, _: &[String]) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
+        Ok(Err("the engine in memory has no relay".to_owned()))
     }
 
-    async fn exec_attached(&self, container: &str, arguments: &[String]) -> EngineResult<Attached> {
-        let run = self.call(Call::ExecAttached, container, |world| world.exec(container, arguments)).await?;
-        let (attached, (input, mut output)) = containers::wires();
-        let copies = matches!(run.end, End::Copies);
-        tokio::spawn(async move {
-            if output.write_all(&run.stdout).await.is_ok() && copies {
-                copy((input, output)).await;
-            }
+    async fn find(&self, sidecar: &Sidecar) -> EngineResult<Option<Found>> {
+        Ok(self.called("find").found(sidecar))
+    }
+
+    async fn inventory(&self, declared: &[Arc<Sidecar>]) -> EngineResult<Vec<(Found, Option<Arc<Sidecar>>)>> {
+        let world = self.called("inventory");
+        let each = world.instances.values().map(|instance| {
+            let of = |sidecar: &&Arc<Sidecar>| {
+                sidecar.container == instance.name && sidecar.owns(&instance.labels)
+            };
+            let of = declared.iter().find(of).cloned();
+            let found = of.as_ref().and_then(|sidecar| world.found(sidecar));
+            (found.unwrap_or_else(|| Found { instance: instance.clone(), ..Found::default() }), of)
         });
-        Ok(attached)
+        Ok(each.collect())
     }
 
-    async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
-        self.call(Call::Logs, container, |world| world.logs(container, since, lines)).await
-    }
-
-    async fn output(
+    async fn remove(
         &self,
-        container: &str,
-        request: &OutputRequest,
-    ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
-        let reader = self.call(Call::Output, container, |world| world.reader(container, request)).await?;
-        Ok(output::stream(self.clone(), reader).boxed())
+        sidecar: &str,
+        instance: &Instance,
+        tell: &(dyn for<'a> Fn(Progress<'a>) + Sync),
+    ) -> EngineResult<bool> {
+        let mut world = self.called("remove");
+        if world.instances.get(&instance.name).is_some_and(|now| now.id != instance.id) {
+            return Ok(false);
+        }
+        if instance.is_up() {
+            tell(Progress::Stopping { sidecar, instance: &instance.id, grace: instance.grace });
+        }
+        world.change(&instance.name, ChangeKind::Ended, |_| ());
+        world.instances.remove(&instance.name);
+        Ok(true)
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {
-        self.call(Call::RemoveVolume, name, |world| world.remove_volume(name)).await
+        Err(refused(format!("there is no volume {name}")))
     }
 
-    async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()> {
-        self.call(Call::Upload, container, |world| world.upload(container, &archive)).await
+    async fn own_networks(&self) -> EngineResult<Vec<String>> {
+        Ok(self.called("own networks").networks.iter().cloned().collect())
     }
 
-    async fn attach(&self, container: &str) -> EngineResult<Attached> {
-        let (attached, wires) = containers::wires();
-        self.call(Call::Attach, container, |world| world.attach(container, wires)).await?;
-        Ok(attached)
+    async fn remove_network(&self, name: &str) -> EngineResult<bool> {
+        let mut world = self.called("remove network");
+        let is_used = world
+            .instances
+            .values()
+            .any(|instance| instance.is_on(name) && instance.labels.contains_key(LABEL_SIDECAR));
+        Ok(!is_used && world.networks.remove(name))
+    }
+
+    async fn created(&self, _: &str, _: &str) -> EngineResult<Vec<CreatedContainer>> {
+        Ok(Vec::new())
+    }
+
+    async fn examine(&self) -> EngineResult<Vec<Finding>> {
+        Ok(Vec::new())
+    }
+
+    fn by_hand(&self, _: ByHand<'_>) -> Option<String> {
+        None
     }
 }

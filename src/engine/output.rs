@@ -52,3 +52,12 @@ pub struct Attached {
     /// Its standard output.
     pub output: Pin<Box<dyn AsyncRead + Send>>,
 }
+
+/// How far a pull is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullProgress {
+    /// Bytes received of all layers known so far.
+    pub current: u64,
+    /// Their size.
+    pub total: u64,
+}

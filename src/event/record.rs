@@ -385,8 +385,8 @@ impl From<&Event<'_>> for Record {
                 Self::WaitingForNetwork { network: text(network), holder: holder.map(HolderRecord::from) }
             }
             Event::Planned(plan) => Self::Planned {
-                sidecar: plan.name.clone(),
-                container: plan.container.clone(),
+                sidecar: plan.name().to_owned(),
+                container: plan.sidecar.container.clone(),
                 action: plan.action.to_string(),
                 causes: plan.causes.iter().map(ToString::to_string).collect(),
             },

@@ -62,8 +62,8 @@ impl Timings {
             Event::Planned(plan) => {
                 self.planned = Some(at);
                 self.sidecars.push(SidecarTimings {
-                    name: plan.name.clone(),
-                    container: plan.container.clone(),
+                    name: plan.name().to_owned(),
+                    container: plan.sidecar.container.clone(),
                     action: plan.action.to_string(),
                     planned: at,
                     ..SidecarTimings::default()

@@ -4,35 +4,30 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::definition::{Definition, variable_token};
-use crate::engine::Container;
-use crate::engine::address::Choice;
+use crate::engine::kinds::Choice;
 use crate::harness::argv::{Additions, Harness};
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::run::Foreground;
+use crate::plan::instance::Instance;
 use crate::plan::sidecar::scope_of;
+use crate::plan::{HarnessNetwork, OWN_NETWORK};
 use crate::report::error::{Code, Problem};
 
-/// The network that farrier makes where the harness names none.
-pub const OWN_NETWORK: &str = "farrier";
 /// Inherited variables that a command on this host must not see.
 const REMOVED_VARIABLES: [&str; 2] = ["SWARMFORGE_TONG_", "FARRIER_"];
 
-/// The network and engine that the harness's command decides.
+/// The engine and network that the harness's command decides.
 #[derive(Clone, Debug, Default)]
-pub struct Meeting {
-    /// The network's name.
-    pub network: String,
-    /// Whether farrier makes it.
-    pub owns_network: bool,
-    /// farrier's own network, also where the harness names another one.
-    pub own_network: String,
+pub struct HarnessTarget {
+    /// The network on which harness and sidecars meet.
+    pub network: HarnessNetwork,
     /// What the command says about the engine.
     pub choice: Choice,
     /// The harness's image.
     pub image: Option<String>,
 }
 
-impl Meeting {
+impl HarnessTarget {
     /// Reads it off the harness; without one, farrier's own network. Where sidecars of a workspace take part, that is
     /// one of this workspace's, so that what it starts meets nobody else's sidecars there.
     #[must_use]
@@ -41,27 +36,27 @@ impl Meeting {
             Some(path) => format!("{OWN_NETWORK}-{}", scope_of(path)),
             None => OWN_NETWORK.to_owned(),
         };
-        let mut meeting =
-            Self { network: own.clone(), owns_network: true, own_network: own.clone(), ..Self::default() };
-        let Some(harness) = harness else { return meeting };
+        let network = HarnessNetwork { name: own.clone(), is_own: true, home: own.clone() };
+        let mut target = Self { network, ..Self::default() };
+        let Some(harness) = harness else { return target };
         let connection = harness.connection();
-        meeting.choice = Choice {
+        target.choice = Choice {
             host: connection.host.clone(),
             context: connection.context.clone(),
             config: connection.config.clone(),
             tls: connection.tls,
         };
         if let Harness::Docker(run) = harness {
-            meeting.image = Some(run.image().to_string_lossy().into_owned());
+            target.image = Some(run.image().to_string_lossy().into_owned());
             if let NetworkMode::Named(names) = run.network()
                 && let Some(name) = names.first()
             {
-                meeting.network.clone_from(name);
+                target.network.name.clone_from(name);
                 // Whoever names farrier's own network means it.
-                meeting.owns_network = *name == own || name == OWN_NETWORK;
+                target.network.is_own = *name == own || name == OWN_NETWORK;
             }
         }
-        meeting
+        target
     }
 }
 
@@ -85,22 +80,22 @@ pub fn describe(command: &[OsString], harness: Option<&Harness>) -> String {
 pub fn foreground(
     command: &[OsString],
     harness: &Harness,
-    sidecars: &[(&Definition, &Container)],
+    sidecars: &[(&Definition, &Instance)],
     direct: bool,
-    meeting: &Meeting,
+    network: &str,
 ) -> Result<Foreground, Problem> {
     let by_name = matches!(harness, Harness::Docker(run) if !matches!(run.network(), NetworkMode::Host));
     let mut variables = Vec::new();
-    for &(definition, container) in sidecars {
+    for &(definition, instance) in sidecars {
         let Some(port) = definition.port() else { continue };
-        let host = if by_name { definition.name.clone() } else { address(definition, container, meeting)? };
+        let host = if by_name { definition.name.clone() } else { address(definition, instance, network)? };
         let prefix = format!("SWARMFORGE_TONG_{}", variable_token(&definition.name));
         variables.push((format!("{prefix}_HOST"), host));
         variables.push((format!("{prefix}_PORT"), port.to_string()));
     }
     match harness {
         Harness::Docker(run) => {
-            let network = matches!(run.network(), NetworkMode::Unset).then(|| meeting.network.clone());
+            let network = matches!(run.network(), NetworkMode::Unset).then(|| network.to_owned());
             // `-e NAME` without a value, which comes later and wins, takes the value from docker's own environment.
             let set = variables.clone();
             let additions = Additions { env: variables, network };
@@ -108,7 +103,7 @@ pub fn foreground(
         }
         Harness::Host(_) => {
             if !variables.is_empty() && !direct {
-                return Err(no_route(&meeting.network));
+                return Err(no_route(network));
             }
             let command = command.to_vec();
             Ok(Foreground { command, set: variables, remove: REMOVED_VARIABLES.to_vec() })
@@ -116,12 +111,9 @@ pub fn foreground(
     }
 }
 
-fn address(definition: &Definition, container: &Container, meeting: &Meeting) -> Result<String, Problem> {
-    let endpoint = container.networks.get(&meeting.network);
-    let address = endpoint.and_then(|endpoint| endpoint.address);
-    address
-        .map(|address| address.to_string())
-        .ok_or_else(|| no_route(&meeting.network).of(definition.name.clone()))
+fn address(definition: &Definition, instance: &Instance, network: &str) -> Result<String, Problem> {
+    let address = instance.address(network);
+    address.map(|address| address.to_string()).ok_or_else(|| no_route(network).of(definition.name.clone()))
 }
 
 fn no_route(network: &str) -> Problem {

@@ -9,12 +9,12 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, future};
 use jiff::Timestamp;
 
-use crate::engine::bounded::within;
-use crate::engine::{Container, Engine, EngineEvent, Status};
+use crate::engine::limited::within;
+use crate::engine::{Change, ChangeKind, Engine};
 use crate::event::failure::cause::Cause;
 use crate::event::failure::sidecar_end::{SidecarEnd, shortened};
 use crate::event::{Event, Reporter};
-use crate::plan::sidecar::LABEL_SIDECAR;
+use crate::plan::instance::{Instance, Status};
 use crate::system::job_control;
 use crate::system::leases::Leases;
 
@@ -50,7 +50,7 @@ pub struct SidecarWatch {
 struct Watched {
     sidecar: String,
     /// As it was handed over.
-    container: Container,
+    container: Instance,
     /// When its run began, in nanoseconds since 1970 by the engine's clock.
     started: i64,
     /// Its process, if this host sees it.
@@ -79,7 +79,7 @@ impl SidecarWatch {
         engine: Arc<dyn Engine>,
         reporter: Arc<Reporter>,
         leases: Leases,
-        sidecars: impl IntoIterator<Item = (String, Container)>,
+        sidecars: impl IntoIterator<Item = (String, Instance)>,
     ) -> Self {
         let watched = sidecars.into_iter().map(|(sidecar, container)| Watched {
             sidecar,
@@ -104,7 +104,7 @@ impl SidecarWatch {
         let mut is_first = true;
         loop {
             let moment = format!("{}.{:09}", since / 1_000_000_000, since % 1_000_000_000);
-            if let Ok(mut events) = self.engine.events(LABEL_SIDECAR, &moment).await {
+            if let Ok(mut changes) = self.engine.changes(&moment).await {
                 if !std::mem::take(&mut is_first) {
                     // An engine that was started again has forgotten its events.
                     let all = self.with(|sidecars| sidecars.len());
@@ -112,10 +112,10 @@ impl SidecarWatch {
                 }
                 loop {
                     tokio::select! {
-                        event = events.next() => {
-                            let Some(Ok(event)) = event else { break };
-                            since = since.max(event.time);
-                            looks.extend(self.note(&event).map(|index| self.tell_surely(index).boxed()));
+                        change = changes.next() => {
+                            let Some(Ok(change)) = change else { break };
+                            since = since.max(change.time);
+                            looks.extend(self.note(&change).map(|index| self.tell_surely(index).boxed()));
                         }
                         Some(()) = looks.next() => {}
                     }
@@ -156,7 +156,7 @@ impl SidecarWatch {
             Some((watched.container.clone(), end))
         });
         let Some((known, end)) = told else { return };
-        let Ok(Some(found)) = within(ANSWER, self.engine.container(&known.id)).await else { return };
+        let Ok(Some(found)) = within(ANSWER, self.engine.inspect(&known.id)).await else { return };
         if same_run(&known, Some(&found)).is_none() && found.status == Status::Running {
             self.reporter.tell(&Event::SidecarEnded(&SidecarEnd { runs_again: true, ..end }));
         }
@@ -167,21 +167,21 @@ impl SidecarWatch {
     }
 
     /// Takes an event in, and returns which sidecar ended by it.
-    fn note(&self, event: &EngineEvent) -> Option<usize> {
+    fn note(&self, change: &Change) -> Option<usize> {
         self.with(|sidecars| {
             let is_meant =
-                |watched: &Watched| watched.container.id == event.container && event.time > watched.started;
+                |watched: &Watched| watched.container.id == change.instance && change.time > watched.started;
             let index = sidecars.iter().position(is_meant)?;
             let watched = sidecars.get_mut(index)?;
-            match event.action.as_str() {
-                "kill" => {
-                    watched.signalled = Some(event.time);
+            match change.kind {
+                ChangeKind::Signalled => {
+                    watched.signalled = Some(change.time);
                     // Whoever removes a container has a claim on it until it is gone.
                     watched.by_farrier = self.leases.is_claimed(&watched.container.id);
                 }
-                "oom" => watched.out_of_memory = true,
-                "die" | "destroy" if watched.stage == Stage::Running => {
-                    watched.stage = Stage::Ended(event.time);
+                ChangeKind::OutOfMemory => watched.out_of_memory = true,
+                ChangeKind::Ended if watched.stage == Stage::Running => {
+                    watched.stage = Stage::Ended(change.time);
                     return Some(index);
                 }
                 _ => {}
@@ -210,7 +210,7 @@ impl SidecarWatch {
             (watched.stage != Stage::Told).then(|| watched.container.clone())
         });
         let Some(known) = known else { return };
-        let look = || within(ANSWER, self.engine.container(&known.id));
+        let look = || within(ANSWER, self.engine.inspect(&known.id));
         let Ok(mut found) = look().await else { return };
         if still_runs(&known, found.as_ref()) {
             return;
@@ -219,8 +219,8 @@ impl SidecarWatch {
             tokio::time::sleep(LATE).await;
             found = look().await.unwrap_or(found);
         }
-        let log = match &found {
-            Some(_) => within(ANSWER, self.engine.logs(&known.id, &known.log_start(), LOG_LINES)).await,
+        let log = match self.engine.logs().filter(|_| found.is_some()) {
+            Some(logs) => within(ANSWER, logs.logs(&known.id, &known.log_start(), LOG_LINES)).await,
             None => Ok(Vec::new()),
         };
         let end = self.with(|sidecars| {
@@ -236,18 +236,18 @@ impl SidecarWatch {
 }
 
 /// Whether the run of the container that was handed over goes on.
-fn still_runs(known: &Container, found: Option<&Container>) -> bool {
+fn still_runs(known: &Instance, found: Option<&Instance>) -> bool {
     same_run(known, found).is_some_and(|found| matches!(found.status, Status::Running | Status::Paused))
 }
 
-fn same_run<'a>(known: &Container, found: Option<&'a Container>) -> Option<&'a Container> {
+fn same_run<'a>(known: &Instance, found: Option<&'a Instance>) -> Option<&'a Instance> {
     found.filter(|found| found.started_at == known.started_at)
 }
 
 impl Watched {
     /// Whether the engine may still come to say that it ran out of memory.
-    fn is_in_doubt(&self, found: Option<&Container>) -> bool {
-        let is_killed = |found: &Container| found.exit_code == KILLED && !found.oom_killed;
+    fn is_in_doubt(&self, found: Option<&Instance>) -> bool {
+        let is_killed = |found: &Instance| found.exit_code == KILLED && !found.oom_killed;
         same_run(&self.container, found).is_some_and(is_killed)
             && self.container.memory > 0
             && self.signalled.is_none()
@@ -255,7 +255,7 @@ impl Watched {
     }
 
     /// The end, the first time that it is asked for.
-    fn end(&mut self, found: Option<&Container>, log: &[String]) -> Option<SidecarEnd> {
+    fn end(&mut self, found: Option<&Instance>, log: &[String]) -> Option<SidecarEnd> {
         if self.stage == Stage::Told {
             return None;
         }
@@ -267,7 +267,7 @@ impl Watched {
             sidecar: self.sidecar.clone(),
             container: self.container.name.clone(),
             exit_code,
-            signal: same.and_then(Container::signal),
+            signal: same.and_then(Instance::signal),
             runs_again: found.is_some() && same.is_none(),
             by_farrier: self.by_farrier && cause == Some(Cause::StoppedByOthers),
             cause,
@@ -275,7 +275,7 @@ impl Watched {
         })
     }
 
-    fn cause(&self, found: Option<&Container>, exit_code: Option<i64>) -> Option<Cause> {
+    fn cause(&self, found: Option<&Instance>, exit_code: Option<i64>) -> Option<Cause> {
         let by_others = match (self.signalled, self.stage) {
             (Some(signalled), Stage::Ended(ended)) => ended - signalled < EFFECT,
             (signalled, _) => signalled.is_some(),

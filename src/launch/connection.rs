@@ -1,7 +1,6 @@
 //! The way to an engine. What an engine is takes it longer to say than all else that a launch asks whose sidecars run:
 //! Docker starts two programs for it. So it is asked only by whoever needs it, and once.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -9,9 +8,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-use crate::engine::address::{self, Choice};
-use crate::engine::bounded::{Bounded, Patience};
-use crate::engine::docker::DockerEngine;
+use crate::engine::kinds::{self, Choice, Opened};
 use crate::engine::problem::engine_problem;
 use crate::engine::{Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult};
 use crate::event::{Event, Reporter};
@@ -22,12 +19,6 @@ use crate::report::error::Problem;
 pub struct Connection {
     /// The engine.
     pub engine: Arc<dyn Engine>,
-    /// The folder of docker's client configuration, for credentials.
-    pub docker_config: PathBuf,
-    /// Whether it is reached over a socket of this host.
-    pub local: bool,
-    /// Where it is, as it is told apart from others in caches.
-    pub address: String,
     /// What a failure to reach it kept farrier from.
     doing: String,
     /// When the command began to use it.
@@ -38,14 +29,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// An engine at an address. Nothing is asked yet.
+    /// To an engine. Nothing is asked yet.
     #[must_use]
-    pub fn new(engine: Arc<dyn Engine>, address: String, docker_config: PathBuf, local: bool) -> Self {
+    pub fn new(engine: Arc<dyn Engine>) -> Self {
         let asked = Arc::clone(&engine);
         let info = async move { asked.info().await }.boxed().shared();
         let doing = "use the engine".to_owned();
-        let told = AtomicBool::new(false);
-        Self { engine, docker_config, local, address, doing, begun: Instant::now(), info, told }
+        Self { engine, doing, begun: Instant::now(), info, told: AtomicBool::new(false) }
     }
 
     /// What the engine says that it is. It is asked once.
@@ -84,23 +74,20 @@ impl Connection {
 /// # Errors
 /// If there is no such address.
 pub fn open(choice: &Choice, settings: &Settings) -> Result<Connection, Problem> {
-    let address = address::resolve(choice, &settings.environment)?;
-    let doing = format!("use the engine at {} ({})", address.host, address.origin);
-    let engine = DockerEngine::open(&address).map_err(|error| engine_problem(&doing, &error))?;
-    let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine, Patience::default()));
-    let local = address.is_local();
-    Ok(Connection { doing, ..Connection::new(engine, address.host, address.config, local) })
+    let Opened { engine, place } = kinds::open(choice, &settings.environment, settings.cache.clone())?;
+    Ok(Connection { doing: format!("use the engine at {place}"), ..Connection::new(engine) })
 }
 
 #[cfg(test)]
 #[allow(clippy::expect_used, reason = "a test")]
 mod tests {
     use super::*;
-    use crate::engine::memory::MemoryEngine;
+    use crate::engine::docker::Docker;
+    use crate::engine::docker::double::Double;
 
     #[tokio::test]
     async fn events_are_wanted_since_the_launch_began_however_late_the_answer_comes() {
-        let connection = Connection::new(Arc::new(MemoryEngine::new()), String::new(), PathBuf::new(), true);
+        let connection = Connection::new(Arc::new(Docker::over(Arc::new(Double::new()), true)));
         let info = connection.info().await.expect("it tells");
         let answered = info.moment().expect("a moment");
         let since = connection.moment().await.expect("a moment");

@@ -11,37 +11,46 @@ use tokio_util::sync::CancellationToken;
 
 use super::Launch;
 use super::apply::Applier;
-use super::connection::Connection;
-use crate::engine::Container;
+use super::placement::Placement;
 use crate::event::Event;
 use crate::event::failure::dossier::Dossier;
 use crate::event::failure::phase::Phase;
 use crate::plan::Plan;
-use crate::plan::sidecar::Sidecar;
-use crate::reach::route::{Bridges, Route};
+use crate::plan::instance::Instance;
+use crate::preparation::Prepared;
 use crate::readiness::barrier::{self, Ready, Together};
 use crate::readiness::matches::MatchCache;
 use crate::readiness::phase::Phases;
 use crate::readiness::powers::Neighbours;
+use crate::readiness::route::Route;
 use crate::readiness::wait::{Condition, Loading, Waits};
 use crate::readiness::watch::Watch;
 use crate::report::error::Problem;
-use crate::system::lock::{Held, Released};
+use crate::system::lock::{DeferredUnlink, Held};
 
-/// The components of each sidecar, being compiled.
-pub(super) type Loadings = Vec<Vec<Loading>>;
+/// The components of each placement's sidecars, being compiled.
+pub(super) type Loadings = Vec<Vec<Vec<Loading>>>;
 
-/// A sidecar whose container runs.
+/// A sidecar whose instance runs.
 pub(super) struct Start {
-    /// The container, if it was inspected a moment ago and nothing was changed since.
-    pub known: Option<Container>,
+    /// The instance, if it was inspected a moment ago and nothing was changed since.
+    pub known: Option<Instance>,
+}
+
+/// One sidecar of the launch, to be started and waited for.
+pub(super) struct Member<'a, Starting> {
+    pub prepared: &'a Prepared,
+    /// What it shares with the other sidecars on its engine.
+    pub waits: &'a Waits,
+    pub loadings: &'a [Loading],
+    pub start: Starting,
 }
 
 /// Why not all sidecars are ready.
 pub(super) enum Stopped {
     /// Of these problems, or of what was told already.
     Failed(Vec<Problem>),
-    /// A container is gone, or off the launch's network.
+    /// An instance is gone, or off the launch's network.
     Changed,
 }
 
@@ -55,7 +64,7 @@ impl Stopped {
     }
 }
 
-/// Whose doing it may be that a container is gone.
+/// Whose doing it may be that an instance is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guard {
     /// Another command's that began before this launch's marks were made: the launch looks again.
@@ -67,7 +76,6 @@ pub(super) enum Guard {
 /// What the sidecars of one launch share while they start.
 #[derive(Clone, Copy)]
 struct Common<'a> {
-    waits: &'a Waits,
     guard: Guard,
     /// That one of them failed, which ends the waits of all.
     failed: &'a CancellationToken,
@@ -76,11 +84,10 @@ struct Common<'a> {
 }
 
 impl Launch {
-    /// Components are compiled while containers start; equal ones once.
-    pub(super) fn load_probes(&self) -> Loadings {
+    /// Components are compiled while instances start; equal ones once.
+    pub(super) fn load_probes(&self, placements: &[Placement<'_>]) -> Loadings {
         let mut known: HashMap<(String, Vec<&'static str>), Loading> = HashMap::new();
-        let mut all = Vec::new();
-        for prepared in &self.sidecars {
+        let mut of = |prepared: &Prepared| {
             let loadings = prepared.probes.iter().map(|found| {
                 let key = (found.component.digest.clone(), found.interfaces.clone());
                 let entry = known.entry(key).or_insert_with(|| {
@@ -90,74 +97,60 @@ impl Launch {
                 });
                 entry.clone()
             });
-            all.push(loadings.collect());
-        }
-        all
+            loadings.collect()
+        };
+        placements
+            .iter()
+            .map(|placement| placement.sidecars.iter().map(|prepared| of(prepared)).collect())
+            .collect()
     }
 
-    /// What all waits of this launch share.
-    pub(super) fn waits(&self, connection: &Connection) -> Waits {
-        let images = self.settings.probe_image.iter().chain(&self.meeting.image).cloned();
-        // Our own program runs in any image, so a sidecar's serves where no other was named.
-        let own = self.sidecars().map(|sidecar| sidecar.image.clone());
+    /// What all waits on each engine share.
+    pub(super) fn waits(&self, placements: &[Placement<'_>]) -> Vec<Waits> {
+        let phases = Arc::new(Phases::of(self.sidecars.iter().map(|prepared| prepared.sidecar.name())));
+        placements.iter().map(|placement| self.waits_on(placement, &phases)).collect()
+    }
+
+    fn waits_on(&self, placement: &Placement<'_>, phases: &Arc<Phases>) -> Waits {
+        let images = self.settings.probe_image.iter().chain(&self.target.image).cloned();
+        let sidecars = || placement.sidecars.iter().map(|prepared| &prepared.sidecar);
+        // Our own program runs in any image, so a sidecar's serves if no other was named.
+        let own = sidecars().map(|sidecar| sidecar.image.as_str().to_owned());
+        let (engine, network) = (&placement.connection.engine, &placement.network.name);
         Waits {
-            engine: Arc::clone(&connection.engine),
+            engine: Arc::clone(engine),
             watch: Watch::default(),
             matches: MatchCache::below(self.settings.cache.as_deref()),
             executions: Arc::default(),
             route: Route {
-                engine: Arc::clone(&connection.engine),
+                engine: Arc::clone(engine),
                 reporter: Arc::clone(&self.reporter),
                 choice: self.settings.dialling,
-                local: connection.local,
-                network: self.meeting.network.clone(),
+                network: network.clone(),
                 images: images.chain(own).collect(),
                 decided: tokio::sync::Mutex::default(),
-                bridges: Bridges::default(),
             },
-            network: self.meeting.network.clone(),
+            network: network.clone(),
             reporter: Arc::clone(&self.reporter),
-            neighbours: Neighbours::of(self.sidecars()),
+            neighbours: Neighbours::of(sidecars()),
             waiting: AtomicUsize::new(0),
-            phases: Phases::of(self.sidecars().map(Sidecar::name)),
+            phases: Arc::clone(phases),
         }
-    }
-
-    /// Carries out each sidecar's part of the plan. Its lock and claim end with it; their files go with `released`.
-    pub(super) fn starts<'a>(
-        &'a self,
-        applier: &'a Applier,
-        plan: &'a Plan,
-        (mut names, mut claims): (BTreeMap<String, Held>, BTreeMap<String, Held>),
-        released: &'a Mutex<Vec<Released>>,
-    ) -> Vec<impl Future<Output = Result<Start, Problem>> + 'a> {
-        let starts = plan.sidecars.iter().map(move |step| {
-            let held = [names.remove(&step.container), claims.remove(&step.container)];
-            async move {
-                let sidecar = &self.sidecars[step.index].sidecar;
-                applier.sidecar(step, sidecar, &self.meeting.network).await?;
-                let held = held.into_iter().flatten().map(Held::release);
-                released.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
-                Ok(Start { known: step.existing.clone().filter(|_| step.is_untouched()) })
-            }
-        });
-        starts.collect()
     }
 
     /// Waits for all sidecars, each from its start on, until all are ready at the same time; the first failure ends every
     /// wait, but nothing that is being started.
     pub(super) async fn together(
         &self,
-        connection: &Connection,
-        waits: &Waits,
+        placements: &[Placement<'_>],
+        waits: &[Waits],
         guard: Guard,
-        starts: Vec<impl Future<Output = Result<Start, Problem>>>,
-        loadings: &Loadings,
-    ) -> Result<Vec<Container>, Stopped> {
-        let (failed, together) = (CancellationToken::new(), Together::of(starts.len()));
-        let common = Common { waits, guard, failed: &failed, together: &together };
-        let each = starts.into_iter().enumerate().map(|(index, start)| async move {
-            let result = self.one(index, start, &loadings[index], common).await;
+        members: Vec<Member<'_, impl Future<Output = Result<Start, Problem>>>>,
+    ) -> Result<Vec<Instance>, Stopped> {
+        let (failed, together) = (CancellationToken::new(), Together::of(members.len()));
+        let common = Common { guard, failed: &failed, together: &together };
+        let each = members.into_iter().map(|member| async move {
+            let result = self.one(member, common).await;
             if result.is_err() {
                 common.failed.cancel();
             }
@@ -175,27 +168,32 @@ impl Launch {
                 return Err(stopped);
             }
             let passed = barrier::pass(waits, &mut all).await;
-            passed.map_err(|dossier| self.stopped(&dossier, common))?;
-            Ok(all.into_iter().map(|ready| ready.container).collect())
+            passed.map_err(|(network, dossier)| self.stopped(&dossier, &network, common))?;
+            Ok(all.into_iter().map(|ready| ready.instance).collect())
+        };
+        let watched = async {
+            let each = placements.iter().zip(waits).map(|(placement, waits)| {
+                waits.watch.run(waits.engine.as_ref(), placement.connection.moment())
+            });
+            join_all(each).await;
+            std::future::pending().await
         };
         tokio::select! {
             result = all => result,
-            never = waits.watch.run(connection.engine.as_ref(), connection.moment()) => match never {},
+            never = watched => never,
         }
     }
 
     /// One sidecar: its start, then the wait.
     async fn one<'a>(
         &'a self,
-        index: usize,
-        start: impl Future<Output = Result<Start, Problem>>,
-        loadings: &[Loading],
+        member: Member<'a, impl Future<Output = Result<Start, Problem>>>,
         common: Common<'a>,
     ) -> Result<Ready<'a>, Stopped> {
-        let prepared = &self.sidecars[index];
+        let Member { prepared, waits, loadings, start } = member;
         let sidecar = &prepared.sidecar;
         let started = start.await.map_err(|problem| {
-            common.waits.phases.note(sidecar.name(), Phase::Failed);
+            waits.phases.note(sidecar.name(), Phase::Failed);
             Stopped::Failed(vec![problem])
         })?;
         let begun = Instant::now();
@@ -205,25 +203,45 @@ impl Launch {
             found: found.clone(),
             loading: loading.clone(),
         });
-        let wait = common.waits.begin(sidecar, conditions.collect(), begun);
+        let wait = waits.begin(sidecar, conditions.collect(), begun);
         let result = tokio::select! {
             result = common.together.ready(&wait, None, started.known) => result,
             () = common.failed.cancelled() => return Err(Stopped::Failed(Vec::new())),
         };
         match result {
-            Ok(container) => Ok(Ready { wait, container }),
-            Err(dossier) => Err(self.stopped(&dossier, common)),
+            Ok(instance) => Ok(Ready { wait, instance }),
+            Err(dossier) => Err(self.stopped(&dossier, &waits.network, common)),
         }
     }
 
     /// Tells why a sidecar is not ready, unless the launch is to look again.
-    fn stopped(&self, dossier: &Dossier, common: Common<'_>) -> Stopped {
-        if common.guard == Guard::Marks && dossier.is_elsewhere(&common.waits.network) {
+    fn stopped(&self, dossier: &Dossier, network: &str, common: Common<'_>) -> Stopped {
+        if common.guard == Guard::Marks && dossier.is_elsewhere(network) {
             return Stopped::Changed;
         }
         self.reporter.tell(&Event::NotReady(dossier));
         Stopped::Failed(Vec::new())
     }
+}
+
+/// Carries out each sidecar's part of the plan. Its lock and claim end with it; their files go with `unlinks`.
+pub(super) fn starts<'a>(
+    applier: &'a Applier,
+    plan: &'a Plan,
+    (mut names, mut claims): (BTreeMap<String, Held>, BTreeMap<String, Held>),
+    unlinks: &'a Mutex<Vec<DeferredUnlink>>,
+) -> Vec<impl Future<Output = Result<Start, Problem>> + 'a> {
+    let starts = plan.sidecars.iter().map(move |part| {
+        let name = &part.sidecar.container;
+        let held = [names.remove(name), claims.remove(name)];
+        async move {
+            applier.sidecar(part).await?;
+            let held = held.into_iter().flatten().map(Held::release);
+            unlinks.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
+            Ok(Start { known: part.existing.clone().filter(|_| part.is_untouched()) })
+        }
+    });
+    starts.collect()
 }
 
 impl Stopped {

@@ -2,18 +2,16 @@
 //! prove nothing, since any image may carry them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
-use crate::definition::container_token;
-use crate::engine::{Container, Engine, EngineInfo, EngineResult, Image, Mounted};
+use crate::engine::{Engine, EngineInfo, EngineResult};
 use crate::plan::Cause;
-use crate::plan::reconcile::{Wish, staleness};
-use crate::plan::sidecar::{
-    LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_FOLDER, LABEL_HASH, LABEL_SIDECAR, Sidecar, folder_identity,
-};
-use crate::plan::snapshot::{Snapshot, holders};
+use crate::plan::instance::{Instance, Mounted};
+use crate::plan::reconcile::staleness;
+use crate::plan::sidecar::{LABEL_DEFINITION, LABEL_FOLDER, LABEL_SIDECAR, Sidecar, folder_identity};
+use crate::plan::snapshot::{Found, holders};
 use crate::report::error::{Code, Problem};
 use crate::system::leases::Leases;
 use crate::system::lock::Holder;
@@ -56,7 +54,7 @@ pub struct Managed {
     /// The sidecar's name.
     pub name: String,
     /// Its container.
-    pub container: Container,
+    pub container: Instance,
     /// The definition file that it was made from.
     pub definition: PathBuf,
     /// How it stands to what is declared now.
@@ -68,7 +66,7 @@ pub struct Managed {
 impl Managed {
     /// Its anonymous volumes, which may hold data.
     pub fn anonymous_volumes(&self) -> impl Iterator<Item = &Mounted> {
-        self.container.mounts.iter().filter(|mount| mount.is_anonymous_volume())
+        self.container.volumes.iter()
     }
 }
 
@@ -86,43 +84,29 @@ pub struct Survey {
 /// Looks at everything; nothing is changed.
 ///
 /// # Errors
-/// When the engine does not answer one of the questions.
+/// If the engine does not answer.
 pub async fn survey(
     engine: &dyn Engine,
     info: &EngineInfo,
-    declared: &[Sidecar],
+    declared: &[Arc<Sidecar>],
     leases: &Leases,
 ) -> EngineResult<Survey> {
-    let listed = engine.labelled(LABEL_SIDECAR).await?;
-    let found = try_join_all(listed.iter().map(async |listed| {
-        let Some(container) = engine.container(&listed.name).await? else { return Ok(None) };
-        let image = engine.image(&container.image_id).await?;
-        Ok(is_managed(&container, image.as_ref()).then_some((container, image)))
-    }));
-    let mut snapshot = Snapshot::default();
-    let mut containers = Vec::new();
-    for (container, image) in found.await?.into_iter().flatten() {
-        snapshot.images.extend(image.map(|image| (container.image_id.clone(), image)));
-        containers.push(container);
-    }
-    let references = declared.iter().map(|sidecar| sidecar.definition.image.as_str());
-    let tagged = try_join_all(references.map(async |reference| {
-        Ok(engine.image(reference).await?.map(|image| (reference.to_owned(), image)))
-    }));
-    snapshot.images.extend(tagged.await?.into_iter().flatten());
-    let is_absent = |sidecar: &&Sidecar| !containers.iter().any(|container| is_of(sidecar, container));
+    let found = engine.inventory(declared).await?;
+    let is_absent = |sidecar: &&Arc<Sidecar>| {
+        !found.iter().any(|(_, of)| of.as_ref().is_some_and(|of| of.container == sidecar.container))
+    };
     let absent = declared.iter().filter(is_absent).map(|sidecar| sidecar.name().to_owned()).collect();
-    let mut sidecars: Vec<Managed> = containers
+    let mut sidecars: Vec<Managed> = found
         .into_iter()
-        .map(|container| {
-            let label = |label: &str| container.labels.get(label).cloned().unwrap_or_default();
+        .map(|(found, sidecar)| {
+            let label = |label: &str| found.instance.labels.get(label).cloned().unwrap_or_default();
             let definition = PathBuf::from(label(LABEL_DEFINITION));
             Managed {
                 name: label(LABEL_SIDECAR),
-                standing: standing(&container, &definition, declared, &snapshot, info.local),
-                holders: holders(leases, &container),
+                standing: standing(&found, sidecar.as_deref(), &definition, info.local),
+                holders: holders(leases, &found.instance),
                 definition,
-                container,
+                container: found.instance,
             }
         })
         .collect();
@@ -131,51 +115,17 @@ pub async fn survey(
     Ok(Survey { sidecars, absent, now: info.moment().unwrap_or_else(Timestamp::now) })
 }
 
-/// Whether farrier made this container: it has a name of our shape for the sidecar that it says it is, and all
-/// of our labels, which are not just those of its image (as of one that was committed from a sidecar).
-fn is_managed(container: &Container, image: Option<&Image>) -> bool {
-    let label = |label: &str| container.labels.get(label);
-    let complete =
-        [LABEL_HASH, LABEL_DEFINITION, LABEL_CONFIGURATION].into_iter().all(|name| label(name).is_some());
-    // No two containers have the same configuration there: each has a salt of its own.
-    let inherited =
-        image.is_some_and(|image| image.labels.get(LABEL_CONFIGURATION) == label(LABEL_CONFIGURATION));
-    complete && !inherited && label(LABEL_SIDECAR).is_some_and(|name| is_name_of(name, &container.name))
-}
-
-/// `farrier-NAME`, or the same with eight hex digits that tell a workspace or an organisation.
-fn is_name_of(sidecar: &str, container: &str) -> bool {
-    let token = container_token(sidecar);
-    let is_scope = |rest: &str| {
-        rest.strip_prefix('-').is_some_and(|scope| {
-            scope.len() == 8 && scope.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        })
-    };
-    let rest = container.strip_prefix("farrier-").and_then(|rest| rest.strip_prefix(token.as_str()));
-    !token.is_empty() && rest.is_some_and(|rest| rest.is_empty() || is_scope(rest))
-}
-
-fn is_of(sidecar: &Sidecar, container: &Container) -> bool {
-    sidecar.container == container.name && sidecar.owns(&container.labels)
-}
-
-fn standing(
-    container: &Container,
-    definition: &Path,
-    declared: &[Sidecar],
-    snapshot: &Snapshot,
-    local: bool,
-) -> Standing {
-    let Some(sidecar) = declared.iter().find(|sidecar| is_of(sidecar, container)) else {
+fn standing(found: &Found, sidecar: Option<&Sidecar>, definition: &Path, local: bool) -> Standing {
+    let Some(sidecar) = sidecar else {
         // On an engine elsewhere, the file may be another machine's.
-        let folder = container.labels.get(LABEL_FOLDER);
+        let folder = found.instance.labels.get(LABEL_FOLDER);
         return if local && is_proven_gone(definition, folder) {
             Standing::Orphan
         } else {
             Standing::Undeclared
         };
     };
-    let mut causes = staleness(sidecar, container, snapshot, &Wish::default());
+    let mut causes = staleness(sidecar, found, false);
     // These are about its state, not about its configuration.
     causes.retain(|cause| !matches!(cause, Cause::Stopped(..) | Cause::HalfMade));
     if causes.is_empty() { Standing::Fresh } else { Standing::Stale(causes) }
@@ -230,28 +180,6 @@ impl Survey {
         match near {
             Some((_, near)) => problem.hint(format!("Did you mean `{near}`?")),
             None => problem.hint("List the sidecars with `farrier ps`."),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_must_have_the_shape() {
-        for (sidecar, container, expected) in [
-            ("db", "farrier-db", true),
-            ("db", "farrier-db-0123abcd", true),
-            ("db", "farrier-db_", false),
-            ("db", "farrier-db-0123ABCD", false),
-            ("db", "farrier-db-0123abcde", false),
-            ("db", "farrier-cache", false),
-            ("db", "db", false),
-            ("a b", "farrier-a-b", true),
-            ("...", "farrier-", false),
-        ] {
-            assert_eq!(is_name_of(sidecar, container), expected, "{sidecar} {container}");
         }
     }
 }

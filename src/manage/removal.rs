@@ -8,11 +8,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::engine::problem::engine_problem;
-use crate::engine::stopping::stop_and_remove;
-use crate::engine::{Container, Engine, EngineErrorKind, EngineResult, Status};
+use crate::engine::{Engine, EngineErrorKind, Progress};
 use crate::event::{Event, Reporter};
 use crate::manage::managed::{Managed, Standing, Survey};
-use crate::plan::sidecar::LABEL_SIDECAR;
 use crate::plan::snapshot::holders;
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::exit;
@@ -140,7 +138,11 @@ impl Remover {
         }
         let mut removed = Removed::default();
         // Beside each other: each may take its whole grace period.
-        let ended = join_all(chosen.iter().map(|managed| self.one(managed))).await;
+        let tell = |progress: Progress<'_>| self.reporter.tell(&Event::from(progress));
+        let ended = join_all(
+            chosen.iter().map(|managed| self.engine.remove(&managed.name, &managed.container, &tell)),
+        )
+        .await;
         for (managed, ended) in chosen.into_iter().zip(ended) {
             match ended {
                 Ok(true) => {
@@ -185,30 +187,6 @@ impl Remover {
                 .hint("Wait until that launch has ended.")
                 .hint("Or give `--force` to remove it under that launch."),
         )
-    }
-
-    /// Removes the container that was looked at, and what an interrupted recreation left beside it. False where
-    /// another container has the name now.
-    async fn one(&self, managed: &Managed) -> EngineResult<bool> {
-        let name = &managed.container.name;
-        let now = self.engine.container(name).await?;
-        if now.is_some_and(|now| now.id != managed.container.id) {
-            return Ok(false);
-        }
-        let Container { id, status, .. } = &managed.container;
-        if matches!(status, Status::Running | Status::Paused | Status::Restarting) {
-            let grace = managed.container.grace();
-            self.reporter.tell(&Event::Stopping { sidecar: &managed.name, container: id, grace });
-        }
-        stop_and_remove(self.engine.as_ref(), &managed.container, false).await?;
-        if let Some(beside) = self.engine.container(&format!("{name}_")).await?
-            && beside.status == Status::Created
-            && beside.labels.get(LABEL_SIDECAR) == Some(&managed.name)
-        {
-            // It was never started: volumes that nothing else had before are empty.
-            self.engine.remove(&beside.id, true).await?;
-        }
-        Ok(true)
     }
 
     async fn anonymous_volumes(&self, managed: &Managed, removed: &mut Removed) {

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::configuration::{Configuration, FirstValue, FirstValues, older_data};
 use crate::definition::container_token;
-use crate::definition::model::{Definition, Layer, Mount};
-use crate::engine::{ContainerSpec, Mounted};
+use crate::definition::model::{Definition, Layer};
 use crate::system::digest::sha256_hex;
 
 /// The label that names the sidecar; also what events are filtered by.
@@ -32,9 +31,6 @@ pub const LABEL_FOLDER: &str = "farrier.definition-folder";
 pub const LABEL_REPLACED: &str = "farrier.replaced-in-use";
 /// The label on networks that farrier made.
 pub const LABEL_NETWORK: &str = "farrier.network";
-
-/// Where Docker's own socket lies, on the engine's host and in a container.
-const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 
 /// The scope of a resolved folder: 32 hex digits, 128 bits, so that nobody finds two folders with the same.
 #[must_use]
@@ -82,13 +78,31 @@ impl Scopes {
     }
 }
 
+/// The image that a sidecar is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageReference {
+    /// As declared: what it names may change.
+    Declared(String),
+    /// The id of the image that somebody approved.
+    Approved(String),
+}
+
+impl ImageReference {
+    /// As an engine is asked for it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let (Self::Declared(reference) | Self::Approved(reference)) = self;
+        reference
+    }
+}
+
 /// One sidecar that is wanted.
 #[derive(Clone, Debug)]
 pub struct Sidecar {
     /// Its definition.
     pub definition: Definition,
-    /// What the engine is asked for: the image as declared, or the id that it had when an approval was asked for.
-    pub image: String,
+    /// What the engine is asked for.
+    pub image: ImageReference,
     /// The scope of its definition's layer.
     pub scope: Option<String>,
     /// Its container's name.
@@ -104,7 +118,8 @@ impl Sidecar {
         let scope = scopes.of(&definition);
         let container = container_name(&definition.name, scope.as_deref());
         let hash = Configuration::of(&definition).hash();
-        Self { image: definition.image.clone(), definition, scope, container, hash }
+        let image = ImageReference::Declared(definition.image.clone());
+        Self { image, definition, scope, container, hash }
     }
 
     /// The sidecar's name.
@@ -145,61 +160,10 @@ impl Sidecar {
         std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string()
     }
 
-    /// The mounts that the definition declares.
+    /// What farrier writes to an instance that it makes, so that it knows the instance again. `changed_since` are fields of
+    /// the environment that changed since the carried data was first written.
     #[must_use]
-    pub fn declared_mounts(&self) -> Vec<Mounted> {
-        let socket = |writable| Mounted {
-            kind: "bind".to_owned(),
-            source: DOCKER_SOCKET.to_owned(),
-            target: DOCKER_SOCKET.to_owned(),
-            writable,
-        };
-        let mounts = &self.definition.container.mounts;
-        mounts
-            .iter()
-            .filter_map(|mount| match mount {
-                Mount::DockerSocket { writable } => Some(socket(*writable)),
-                Mount::Workspace { .. } => None,
-            })
-            .collect()
-    }
-
-    /// The name that a new container has until the old one is gone, so that at any moment one of both exists
-    /// and holds the anonymous volumes. No sidecar's own container can have it: tokens do not end in `_`.
-    #[must_use]
-    pub fn temporary_name(&self) -> String {
-        format!("{}_", self.container)
-    }
-
-    /// The container to make under this name on this network, with these volumes carried over from when these fields
-    /// had other values.
-    #[must_use]
-    pub fn spec(
-        &self,
-        name: &str,
-        network: &str,
-        (carried, changed_since): (&[Mounted], &FirstValues),
-        salt: &str,
-    ) -> ContainerSpec {
-        let keys = &self.definition.container;
-        let mut mounts = self.declared_mounts();
-        mounts.extend(carried.iter().cloned());
-        ContainerSpec {
-            name: name.to_owned(),
-            image: self.image.clone(),
-            entrypoint: keys.entrypoint.clone().unwrap_or_default(),
-            command: keys.command.clone().unwrap_or_default(),
-            env: keys.env.clone(),
-            labels: self.labels(changed_since, salt),
-            mounts,
-            settings: keys.settings(),
-            network: network.to_owned(),
-            aliases: self.definition.aliases(),
-            helper: false,
-        }
-    }
-
-    fn labels(&self, changed_since: &FirstValues, salt: &str) -> BTreeMap<String, String> {
+    pub fn labels(&self, changed_since: &FirstValues, salt: &str) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::from([
             (LABEL_SIDECAR.to_owned(), self.definition.name.clone()),
             (LABEL_HASH.to_owned(), self.hash.clone()),

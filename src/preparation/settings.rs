@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::definition::LayerDirectories;
-use crate::engine::address::Environment;
+use crate::engine::kinds::Environment;
 use crate::plan::sidecar::Scopes;
-use crate::reach::route::Dialling;
+use crate::readiness::route::Dialling;
 
 /// Resolved options.
 #[derive(Clone, Debug)]

@@ -70,7 +70,10 @@ impl Executions {
         let container = container.to_owned();
         let running = tokio::spawn(async move {
             let request = ExecRequest { arguments, output_limit: EXEC_OUTPUT };
-            let ended = engine.exec(&container, &request).await;
+            let ended = match engine.exec() {
+                Some(exec) => exec.exec(&container, &request).await,
+                None => Err(EngineError::new(EngineErrorKind::Refused, "the engine executes no commands")),
+            };
             drop(turn);
             ended
         });

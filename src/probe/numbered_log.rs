@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::limits::{LOG_LINE_BYTES, LOG_PAGE_BYTES, LOG_PAGE_LINES};
-use crate::engine::{Engine, EngineResult, OutputRequest, Written};
+use crate::engine::{EngineResult, Logs, OutputRequest, Written};
 
 /// How long after a line another one is waited for.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -50,8 +50,8 @@ impl NumberedLog {
     /// The engine's own.
     pub async fn read(
         &self,
-        engine: &dyn Engine,
-        (container, since): (&str, &str),
+        logs: &dyn Logs,
+        (instance, since): (&str, &str),
         first: u64,
         most: usize,
         limit: Duration,
@@ -62,7 +62,7 @@ impl NumberedLog {
             Some(window) if window.first <= first => window,
             other => {
                 let request = OutputRequest { since: since.to_owned(), lines: None, follow: true };
-                let Ok(stream) = timeout_at(until, engine.output(container, &request)).await else {
+                let Ok(stream) = timeout_at(until, logs.output(instance, &request)).await else {
                     return Ok(Vec::new());
                 };
                 other.insert(Window::of(stream?))

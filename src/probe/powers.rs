@@ -16,13 +16,13 @@ use crate::engine::dialler::{Dialler, Sockets};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Targets(pub BTreeMap<(String, u16), Option<SocketAddr>>);
 
-/// The container that a probe asks about.
+/// The instance that a probe asks about.
 #[derive(Clone)]
 pub struct Subject {
     /// The engine that runs it.
     pub engine: Arc<dyn Engine>,
     /// Its id.
-    pub container: String,
+    pub instance: String,
     /// Since when log lines are of its current run.
     pub log_start: String,
     /// The lines of its current run.

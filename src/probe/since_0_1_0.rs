@@ -137,6 +137,11 @@ fn no_turn() -> Denial {
     Denial::Limit("waiting for other commands to end".to_owned())
 }
 
+/// The engine has no such facet. Definitions that need it are refused before anything starts.
+fn unsupported() -> Denial {
+    Denial::Other("the engine cannot do this".to_owned())
+}
+
 /// An engine's failure as a guest sees it. It may pass: the container's end is noticed by the wait itself.
 fn engine_denial(_: &crate::engine::EngineError) -> Denial {
     Denial::Closed

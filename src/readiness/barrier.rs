@@ -1,18 +1,16 @@
 //! The barrier before the harness: after the last sidecar became ready, farrier looks at all of them once more.
 //!
-//! One listing tells of each container whether it still runs, by a connection to the network that is another one after
-//! each start. A container that the listing leaves in doubt is inspected. A sidecar that is not ready any more goes back into
+//! One answer of each engine tells which runs go on. An instance that the answer leaves in doubt is inspected. A sidecar that is not ready any more goes back into
 //! its wait, and the barrier begins again.
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::watch;
 
 use super::look::ANSWER;
 use super::wait::{Wait, Waits};
-use crate::engine::bounded::within;
-use crate::engine::{Container, Listed, Status};
+use crate::engine::limited::within;
 use crate::event::failure::dossier::Dossier;
-use crate::plan::sidecar::LABEL_SIDECAR;
+use crate::plan::instance::Instance;
 
 /// How many of a launch's sidecars are not ready yet.
 #[derive(Debug)]
@@ -23,7 +21,7 @@ pub struct Ready<'a> {
     /// Its wait, for as long as the others are waited for.
     pub wait: Wait<'a>,
     /// The run that is ready.
-    pub container: Container,
+    pub instance: Instance,
 }
 
 impl Together {
@@ -33,7 +31,7 @@ impl Together {
         Self(watch::Sender::new(count))
     }
 
-    /// Waits until this sidecar and all others are ready, and returns its container. `held` is its container if it is
+    /// Waits until this sidecar and all others are ready, and returns its instance. `held` is its instance if it is
     /// ready already, `known` if the launch has just inspected it.
     ///
     /// # Errors
@@ -41,12 +39,12 @@ impl Together {
     pub async fn ready(
         &self,
         wait: &Wait<'_>,
-        mut held: Option<Container>,
-        mut known: Option<Container>,
-    ) -> Result<Container, Box<Dossier>> {
+        mut held: Option<Instance>,
+        mut known: Option<Instance>,
+    ) -> Result<Instance, Box<Dossier>> {
         loop {
-            let container = match held.take() {
-                Some(container) => container,
+            let instance = match held.take() {
+                Some(instance) => instance,
                 None => wait.until_ready(known.take()).await?,
             };
             self.0.send_modify(|missing| *missing -= 1);
@@ -54,8 +52,8 @@ impl Together {
             tokio::select! {
                 biased;
                 // The sender lives as long as this future.
-                _ = missing.wait_for(|missing| *missing == 0) => return Ok(container),
-                lost = wait.until_lost(&container) => {
+                _ = missing.wait_for(|missing| *missing == 0) => return Ok(instance),
+                lost = wait.until_lost(&instance) => {
                     self.0.send_modify(|missing| *missing += 1);
                     lost?;
                 }
@@ -64,43 +62,52 @@ impl Together {
     }
 }
 
-/// Looks at all sidecars after the last one became ready, and waits again until that look finds all of them ready.
+/// Looks at all sidecars after the last one became ready, and waits again until that look finds all of them ready. Each
+/// engine is asked once.
 ///
 /// # Errors
-/// The evidence about the first sidecar that will not be ready.
-pub async fn pass(waits: &Waits, all: &mut [Ready<'_>]) -> Result<(), Box<Dossier>> {
+/// The evidence about the first sidecar that will not be ready, and the network that it was to be ready on.
+pub async fn pass(waits: &[Waits], all: &mut [Ready<'_>]) -> Result<(), (String, Box<Dossier>)> {
     loop {
-        // A listing that fails leaves every container in doubt.
-        let listed = within(ANSWER, waits.engine.labelled(LABEL_SIDECAR)).await.unwrap_or_default();
-        let looks = all.iter().map(|one| async {
-            if listed.iter().any(|listed| one.is_told_by(listed, &waits.network)) {
-                return Ok(Some(one.container.clone()));
+        let told = still_running(waits, all).await;
+        let looks = all.iter().zip(told).map(async |(one, goes_on)| {
+            if goes_on {
+                return Ok(Some(one.instance.clone()));
             }
-            one.wait.still_ready(&one.container).await
+            one.wait.still_ready(&one.instance).await.map_err(|dossier| one.lost(dossier))
         });
         let held = try_join_all(looks).await?;
         let passed = held.iter().all(Option::is_some);
         let together = Together::of(all.len());
-        let again = all.iter().zip(held).map(|(one, held)| together.ready(&one.wait, held, None));
-        let containers = try_join_all(again).await?;
-        all.iter_mut().zip(containers).for_each(|(one, container)| one.container = container);
+        let again = all.iter().zip(held).map(async |(one, held)| {
+            let ready = together.ready(&one.wait, held, None).await;
+            ready.map_err(|dossier| one.lost(dossier))
+        });
+        let instances = try_join_all(again).await?;
+        all.iter_mut().zip(instances).for_each(|(one, instance)| one.instance = instance);
         if passed {
             return Ok(());
         }
     }
 }
 
+/// Whether each run goes on, as far as one call to each engine tells. An engine that does not answer leaves all in doubt.
+async fn still_running(waits: &[Waits], all: &[Ready<'_>]) -> Vec<bool> {
+    let mut told = vec![false; all.len()];
+    let asked = join_all(waits.iter().map(async |waits| {
+        let here: Vec<usize> = (0..all.len()).filter(|index| all[*index].wait.is_of(waits)).collect();
+        let runs: Vec<&Instance> = here.iter().map(|index| &all[*index].instance).collect();
+        let answer = within(ANSWER, waits.engine.still_running(&runs, &waits.network)).await;
+        here.into_iter().zip(answer.unwrap_or_default()).collect::<Vec<_>>()
+    }));
+    for (index, goes_on) in asked.await.into_iter().flatten() {
+        told[index] = goes_on;
+    }
+    told
+}
+
 impl Ready<'_> {
-    /// Whether a listing proves that the run goes on at the same address.
-    fn is_told_by(&self, listed: &Listed, network: &str) -> bool {
-        let seen = self.container.networks.get(network).filter(|endpoint| !endpoint.id.is_empty());
-        let place = listed.places.get(network);
-        let is_there = |seen: &crate::engine::Endpoint| {
-            place.is_some_and(|(id, address)| *id == seen.id && *address == seen.address)
-        };
-        listed.id == self.container.id
-            && listed.status == Some(Status::Running)
-            && !(listed.is_unhealthy && self.wait.goes_by_health())
-            && seen.is_some_and(is_there)
+    fn lost(&self, dossier: Box<Dossier>) -> (String, Box<Dossier>) {
+        (self.wait.network().to_owned(), dossier)
     }
 }

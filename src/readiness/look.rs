@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::watch::Watch;
-use crate::engine::bounded::within;
-use crate::engine::{Container, Engine, EngineResult, HealthStatus, Status};
-use crate::plan::sidecar::{LABEL_HASH, LABEL_SIDECAR, Sidecar};
+use crate::engine::limited::within;
+use crate::engine::{Engine, EngineResult};
+use crate::plan::instance::{HealthStatus, Instance, Status};
+use crate::plan::sidecar::Sidecar;
 use crate::report::error::Code;
 
 /// How long one look may take: the connection may be one that a restart of the engine left dead.
@@ -32,8 +33,8 @@ pub(super) fn ended(code: Code, reason: impl Into<String>) -> Ended {
 }
 
 /// Asks for a container; whoever waits for it asks again rather than wait long for one answer.
-pub(super) async fn find(engine: &dyn Engine, name: &str) -> EngineResult<Option<Container>> {
-    within(ANSWER, engine.container(name)).await
+pub(super) async fn find(engine: &dyn Engine, name: &str) -> EngineResult<Option<Instance>> {
+    within(ANSWER, engine.inspect(name)).await
 }
 
 /// Like [`find`], but if memory may be what ended the container, returns it only once the engine has said so, or had the
@@ -42,7 +43,7 @@ pub(super) async fn find_with_cause(
     engine: &dyn Engine,
     watch: &Watch,
     name: &str,
-) -> EngineResult<Option<Container>> {
+) -> EngineResult<Option<Instance>> {
     let until = tokio::time::Instant::now() + CAUSE_OF_END;
     let mut woken = None;
     loop {
@@ -60,30 +61,29 @@ pub(super) async fn find_with_cause(
 }
 
 /// Whether a container with a memory limit was killed, and the engine has not said by what.
-fn is_unexplained(container: &Container) -> bool {
+fn is_unexplained(container: &Instance) -> bool {
     let has_ended = matches!(container.status, Status::Exited | Status::Dead | Status::Restarting);
     has_ended && container.exit_code == KILLED && container.memory > 0 && !container.oom_killed
 }
 
 /// The container runs, or why the wait is over.
 pub(super) fn judge(
-    found: EngineResult<Option<Container>>,
+    found: EngineResult<Option<Instance>>,
     sidecar: &Sidecar,
     network: &str,
     watch: &Watch,
-) -> Result<Container, Ended> {
+) -> Result<Instance, Ended> {
     let container = match found {
         Ok(Some(container)) => container,
         Ok(None) => return Err(ended(Code::SidecarExited, "its container was removed")),
         Err(error) => return Err(ended(Code::EngineFailed, format!("the engine failed: {error}"))),
     };
     // Whoever took the name meanwhile: what it says is no evidence, and nothing is handed over to it.
-    let label = |name: &str| container.labels.get(name).map(String::as_str);
-    if label(LABEL_SIDECAR) != Some(sidecar.name()) || label(LABEL_HASH) != Some(&sidecar.hash) {
+    if !container.is_of(sidecar) {
         return Err(ended(Code::SidecarExited, "its container was replaced by another one"));
     }
     match container.status {
-        Status::Running if !container.networks.contains_key(network) => {
+        Status::Running if !container.is_on(network) => {
             Err(ended(Code::NetworkUnusable, format!("its container left the network `{network}`")))
         }
         Status::Running | Status::Restarting => Ok(container),
@@ -100,24 +100,15 @@ pub(super) fn judge(
     }
 }
 
-pub(super) fn is_unhealthy(container: &Container) -> bool {
+pub(super) fn is_unhealthy(container: &Instance) -> bool {
     container.health.as_ref().is_some_and(|health| health.status == HealthStatus::Unhealthy)
 }
 
-pub(super) fn unhealthy(container: &Container) -> Ended {
+pub(super) fn unhealthy(container: &Instance) -> Ended {
     let run = container.health.as_ref().and_then(|health| health.runs.last());
     let said = run.map(|(code, output)| match output.trim() {
         "" => format!(": its test exited with {code}"),
         printed => format!(": its test exited with {code}: {printed}"),
     });
     ended(Code::SidecarUnhealthy, format!("the engine reports it unhealthy{}", said.unwrap_or_default()))
-}
-
-/// Whether both looks saw the same run of the same container at the same address, and the run goes on.
-pub(super) fn is_same_run(before: &Container, now: &Container, network: &str) -> bool {
-    let address = |container: &Container| container.networks.get(network).and_then(|found| found.address);
-    now.status == Status::Running
-        && before.id == now.id
-        && before.started_at == now.started_at
-        && address(before) == address(now)
 }

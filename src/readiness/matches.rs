@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::engine::Container;
+use crate::plan::instance::Instance;
 use crate::system::cache_folder::CacheFolder;
 use crate::system::digest::sha256_hex;
 
@@ -28,12 +28,12 @@ impl MatchCache {
 
     /// Whether this run has written what these settings wait for.
     #[must_use]
-    pub fn has(&self, run: &Container, settings: &str) -> bool {
+    pub fn has(&self, run: &Instance, settings: &str) -> bool {
         self.folder().is_some_and(|folder| folder.read(&entry(run, settings)) == Some(true))
     }
 
     /// Keeps that it has.
-    pub fn keep(&self, run: &Container, settings: &str) {
+    pub fn keep(&self, run: &Instance, settings: &str) {
         if let Some(folder) = self.folder() {
             folder.write(&entry(run, settings), &true);
         }
@@ -41,6 +41,6 @@ impl MatchCache {
 }
 
 /// A run is a container since its last start.
-fn entry(run: &Container, settings: &str) -> String {
+fn entry(run: &Instance, settings: &str) -> String {
     format!("{}.{FORMAT}.json", sha256_hex(format!("{}\n{}\n{settings}", run.id, run.started_at)))
 }

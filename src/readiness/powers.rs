@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use crate::definition::model::{DialGrant, Grants};
+use crate::engine::Engine;
 use crate::engine::dialler::Sockets;
-use crate::engine::{Container, Engine, Status};
+use crate::plan::instance::{Instance, Status};
 use crate::plan::sidecar::Sidecar;
 use crate::probe::memory::Memory;
 use crate::probe::numbered_log::NumberedLog;
@@ -50,7 +51,7 @@ impl Neighbours {
         }
         let found = find(engine, self.containers.get(name)?).await.ok().flatten();
         let running = found.filter(|container| container.status == Status::Running);
-        let address = running.and_then(|container| container.networks.get(network)?.address);
+        let address = running.and_then(|container| container.address(network));
         known.insert(name.to_owned(), (Instant::now(), address));
         address
     }
@@ -61,11 +62,11 @@ impl Waits {
     pub(super) async fn targets(
         &self,
         sidecar: &Sidecar,
-        container: &Container,
+        container: &Instance,
         grants: &Grants,
         anew: bool,
     ) -> Targets {
-        let own = container.networks.get(&self.network).and_then(|endpoint| endpoint.address);
+        let own = container.address(&self.network);
         let mut targets = Targets::default();
         for dial in &grants.dial {
             let (name, port, address) = match dial {
@@ -89,7 +90,7 @@ impl Waits {
         &self,
         sidecar: &Sidecar,
         condition: &Condition,
-        container: &Container,
+        container: &Instance,
         way: &Way,
     ) -> Powers {
         let grants = &condition.found.grants;
@@ -102,7 +103,7 @@ impl Waits {
             sockets: way.sockets,
             subject: Some(Subject {
                 engine: Arc::clone(&self.engine),
-                container: container.id.clone(),
+                instance: container.id.clone(),
                 log_start: container.log_start(),
                 log: Arc::clone(&way.log),
                 executions: Arc::clone(&self.executions),

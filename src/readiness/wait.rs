@@ -7,23 +7,24 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, Shared, try_join_all};
 use tokio::sync::Notify;
 
-use super::look::{Ended, ended, find_with_cause, is_same_run, is_unhealthy, judge, unhealthy};
+use super::look::{Ended, ended, find_with_cause, is_unhealthy, judge, unhealthy};
 use super::phase::Phases;
 use super::powers::Neighbours;
 use super::until::until;
 use super::watch::Watch;
 use crate::definition::model::Readiness;
-use crate::engine::{Container, Engine, Status};
+use crate::engine::Engine;
 use crate::event::failure::dossier::{Answers, Dossier};
 use crate::event::failure::older_data;
 use crate::event::failure::phase::Phase;
 use crate::event::{Event, Reporter};
+use crate::plan::instance::{Instance, Status};
 use crate::plan::sidecar::Sidecar;
 use crate::probe::catalogue::FoundProbe;
 use crate::probe::executions::Executions;
 use crate::probe::host::{LoadError, LoadedProbe};
-use crate::reach::route::Route;
 use crate::readiness::matches::MatchCache;
+use crate::readiness::route::Route;
 use crate::report::error::Code;
 
 mod polling;
@@ -76,7 +77,7 @@ pub struct Waits {
     /// How many sidecars are waited for.
     pub waiting: AtomicUsize,
     /// How far each sidecar is.
-    pub phases: Phases,
+    pub phases: Arc<Phases>,
 }
 
 /// How one generation of the container was waited for.
@@ -112,7 +113,7 @@ impl Wait<'_> {
     ///
     /// # Errors
     /// The evidence, if the sidecar will not be ready or its time is up.
-    pub async fn until_ready(&self, known: Option<Container>) -> Result<Container, Box<Dossier>> {
+    pub async fn until_ready(&self, known: Option<Instance>) -> Result<Instance, Box<Dossier>> {
         let shared = self.shared;
         shared.waiting.fetch_add(1, Ordering::Relaxed);
         if known.is_none() {
@@ -139,7 +140,7 @@ impl Wait<'_> {
     ///
     /// # Errors
     /// The evidence, if the sidecar will not be ready again.
-    pub async fn until_lost(&self, container: &Container) -> Result<(), Box<Dossier>> {
+    pub async fn until_lost(&self, container: &Instance) -> Result<(), Box<Dossier>> {
         let woken = self.shared.watch.subscribe(&container.id);
         let lost = async {
             // A launch of running sidecars only is over by then, and needs no events.
@@ -165,7 +166,7 @@ impl Wait<'_> {
     ///
     /// # Errors
     /// The evidence, if the sidecar will not be ready again.
-    pub async fn still_ready(&self, container: &Container) -> Result<Option<Container>, Box<Dossier>> {
+    pub async fn still_ready(&self, container: &Instance) -> Result<Option<Instance>, Box<Dossier>> {
         let woken = self.shared.watch.subscribe(&container.id);
         loop {
             match self.look_again(container, &woken).await {
@@ -197,8 +198,8 @@ impl Wait<'_> {
     async fn failed(&self, ended: Ended) -> Box<Dossier> {
         let shared = self.shared;
         shared.phases.note(self.sidecar.name(), Phase::Failed);
-        let here = |container: &Container| shared.route.is_direct(container);
-        let for_memory = |container: &Container| shared.watch.was_killed_for_memory(&container.id);
+        let here = |container: &Instance| shared.route.is_direct(container);
+        let for_memory = |container: &Instance| shared.watch.was_killed_for_memory(&container.id);
         Box::new(self.dossier(ended).collect(shared.engine.as_ref(), for_memory, here).await)
     }
 }
@@ -225,6 +226,16 @@ impl Waits {
 }
 
 impl Wait<'_> {
+    /// Whether it is one of these waits.
+    pub(super) fn is_of(&self, waits: &Waits) -> bool {
+        std::ptr::eq(self.shared, waits)
+    }
+
+    /// The network on which the sidecar has to be ready.
+    pub(super) fn network(&self) -> &str {
+        &self.shared.network
+    }
+
     fn collected(&self) -> Vec<Answers> {
         self.answers
             .iter()
@@ -271,14 +282,14 @@ impl Wait<'_> {
     }
 
     /// Looks at the container; it must run.
-    async fn look(&self) -> Result<Container, Ended> {
+    async fn look(&self) -> Result<Instance, Ended> {
         let shared = self.shared;
         let found = find_with_cause(shared.engine.as_ref(), &shared.watch, &self.sidecar.container).await;
         judge(found, self.sidecar, &shared.network, &shared.watch)
     }
 
     /// Looks at a container again: as it is now, or `None` if what was seen of it counts no more.
-    async fn look_again(&self, seen: &Container, woken: &Notify) -> Result<Option<Container>, Ended> {
+    async fn look_again(&self, seen: &Instance, woken: &Notify) -> Result<Option<Instance>, Ended> {
         let now = match self.look().await {
             Err(ended) if ended.code == Code::SidecarExited && self.shared.watch.was_killed(&seen.id) => {
                 self.look_after_kill(woken).await?
@@ -288,17 +299,17 @@ impl Wait<'_> {
         if self.goes_by_health() && is_unhealthy(&now) {
             return Err(unhealthy(&now));
         }
-        Ok(is_same_run(seen, &now, &self.shared.network).then_some(now))
+        Ok(seen.goes_on_as(&now, &self.shared.network).then_some(now))
     }
 
     /// Looks at a container that was signalled from outside. A restart ends it first: it is given a moment to run
     /// again, or to be gone.
-    async fn look_after_kill(&self, woken: &Notify) -> Result<Container, Ended> {
+    async fn look_after_kill(&self, woken: &Notify) -> Result<Instance, Ended> {
         let until = tokio::time::Instant::now() + RESTART;
         loop {
             let shared = self.shared;
             let found = find_with_cause(shared.engine.as_ref(), &shared.watch, &self.sidecar.container).await;
-            let stopped = |container: &Container| {
+            let stopped = |container: &Instance| {
                 matches!(container.status, Status::Exited | Status::Removing | Status::Dead)
             };
             let undecided = matches!(&found, Ok(Some(container)) if stopped(container));
@@ -309,7 +320,7 @@ impl Wait<'_> {
     }
 
     /// Looks again while the engine does not answer, as long as the sidecar has time.
-    async fn look_patiently(&self) -> Result<Container, Ended> {
+    async fn look_patiently(&self) -> Result<Instance, Ended> {
         let deadline = self.deadline();
         loop {
             match self.look().await {
@@ -321,7 +332,7 @@ impl Wait<'_> {
         }
     }
 
-    async fn run(&self, mut known: Option<Container>) -> Result<Container, Ended> {
+    async fn run(&self, mut known: Option<Instance>) -> Result<Instance, Ended> {
         loop {
             let was_known = known.is_some();
             let container = match known.take() {
@@ -336,7 +347,7 @@ impl Wait<'_> {
                 }
                 // If it ended meanwhile, another container may have got its address, and answered.
                 let now = self.look_patiently().await?;
-                if is_same_run(&container, &now, &self.shared.network) {
+                if container.goes_on_as(&now, &self.shared.network) {
                     return Ok(now);
                 }
             }
@@ -344,7 +355,7 @@ impl Wait<'_> {
     }
 
     /// Waits for something to happen to a container that the engine is restarting.
-    async fn between_runs(&self, container: &Container) -> Result<(), Ended> {
+    async fn between_runs(&self, container: &Instance) -> Result<(), Ended> {
         if Instant::now() >= self.deadline() {
             let reason = format!(
                 "its container restarts again and again; it exited with code {}",
@@ -358,7 +369,7 @@ impl Wait<'_> {
     }
 
     /// Waits for one run of the container.
-    async fn generation(&self, container: &Container) -> Result<Generation, Ended> {
+    async fn generation(&self, container: &Instance) -> Result<Generation, Ended> {
         let woken = self.shared.watch.subscribe(&container.id);
         let poll_again: Vec<Notify> = self.conditions.iter().map(|_| Notify::new()).collect();
         let each = self.conditions.iter().zip(&self.answers).zip(&poll_again);
@@ -377,7 +388,7 @@ impl Wait<'_> {
                     look => look?,
                 };
                 let Some(now) = now else { return Ok(Generation::Replaced) };
-                let status = |container: &Container| container.health.as_ref().map(|health| health.status);
+                let status = |container: &Instance| container.health.as_ref().map(|health| health.status);
                 if status(&now) != status(container) {
                     poll_again.iter().for_each(Notify::notify_one);
                 }

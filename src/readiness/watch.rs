@@ -8,8 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::Notify;
 
-use crate::engine::Engine;
-use crate::plan::sidecar::LABEL_SIDECAR;
+use crate::engine::{ChangeKind, Engine};
 
 /// The pause before a broken event stream is opened again.
 const REOPEN: Duration = Duration::from_millis(250);
@@ -51,17 +50,17 @@ impl Watch {
         self.killed_for_memory.lock().unwrap_or_else(PoisonError::into_inner).contains(container)
     }
 
-    fn note(&self, container: &str, action: &str) {
+    fn note(&self, container: &str, kind: ChangeKind) {
         let mut killed = self.killed.lock().unwrap_or_else(PoisonError::into_inner);
         let mut for_memory = self.killed_for_memory.lock().unwrap_or_else(PoisonError::into_inner);
-        match action {
-            "kill" => drop(killed.insert(container.to_owned())),
-            "oom" => drop(for_memory.insert(container.to_owned())),
-            "start" => {
+        match kind {
+            ChangeKind::Signalled => drop(killed.insert(container.to_owned())),
+            ChangeKind::OutOfMemory => drop(for_memory.insert(container.to_owned())),
+            ChangeKind::Started => {
                 killed.remove(container);
                 for_memory.remove(container);
             }
-            _ => {}
+            ChangeKind::Ended | ChangeKind::Other => {}
         }
     }
 
@@ -84,19 +83,19 @@ impl Watch {
         // Without its moment there are no events; containers are looked at all the same.
         let Some(mut since) = since.await else { return std::future::pending().await };
         loop {
-            match engine.events(LABEL_SIDECAR, &since).await {
-                Ok(mut events) => {
+            match engine.changes(&since).await {
+                Ok(mut changes) => {
                     // What happened before the stream was open is seen by looking.
                     self.wake(None);
-                    while let Some(Ok(event)) = events.next().await {
-                        tracing::debug!(container = event.container, action = event.action, "event");
+                    while let Some(Ok(change)) = changes.next().await {
+                        tracing::debug!(instance = change.instance, kind = ?change.kind, "change");
                         // One without a moment leaves the last one as it is.
-                        if event.time > 0 {
+                        if change.time > 0 {
                             since =
-                                format!("{}.{:09}", event.time / 1_000_000_000, event.time % 1_000_000_000);
+                                format!("{}.{:09}", change.time / 1_000_000_000, change.time % 1_000_000_000);
                         }
-                        self.note(&event.container, &event.action);
-                        self.wake(Some(&event.container));
+                        self.note(&change.instance, change.kind);
+                        self.wake(Some(&change.instance));
                     }
                 }
                 Err(error) => tracing::debug!("no events: {error}"),

@@ -103,6 +103,8 @@ codes! {
     EnginePermission = "engine-permission",
     /// The engine answered with an error.
     EngineFailed = "engine-failed",
+    /// The engine cannot do what a definition needs.
+    EngineLacks = "engine-lacks",
     /// The docker context or address cannot be used.
     EngineContext = "engine-context",
     /// The image is absent and cannot be pulled.

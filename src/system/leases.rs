@@ -10,6 +10,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::digest::sha256_hex;
 use super::lock::{Held, Holder, LockFolder, cannot_lock, make, open_existing, read_holder, write_holder};
 use crate::report::error::Problem;
 
@@ -34,6 +35,11 @@ impl Drop for InUse {
         // A file that stays behind is harmless: nobody holds its lock.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// The name under which the use of a container on a network is marked. No container's id can be the same.
+fn on_network(container: &str, network: &str) -> String {
+    format!("{container}+{}", &sha256_hex(network)[..16])
 }
 
 impl Leases {
@@ -73,6 +79,14 @@ impl Leases {
         Ok((!self.is_claimed(container)).then_some(mark))
     }
 
+    /// Marks a container as used by this process on a network.
+    ///
+    /// # Errors
+    /// If the mark cannot be written.
+    pub fn mark_on(&self, container: &str, network: &str) -> Result<InUse, Problem> {
+        self.mark(&on_network(container, network))
+    }
+
     /// Keeps others from beginning to use a container until the result is dropped. If another process has the claim, calls
     /// `waiting` with it as far as it is known, and waits.
     ///
@@ -99,6 +113,12 @@ impl Leases {
     #[must_use]
     pub fn holders(&self, container: &str) -> Vec<Holder> {
         self.holders_of([container]).remove(container).unwrap_or_default()
+    }
+
+    /// Other processes that use a container on a network.
+    #[must_use]
+    pub fn holders_on(&self, container: &str, network: &str) -> Vec<Holder> {
+        self.holders(&on_network(container, network))
     }
 
     /// By container: other processes that use it. The folder is read once, and what is left of processes that were killed

@@ -110,7 +110,7 @@ impl Drop for Held {
 /// A file system may search long for room for a new file where others were just removed, so a launch that makes marks
 /// removes its locks' files when all marks are made.
 #[derive(Debug)]
-pub struct Released(PathBuf);
+pub struct DeferredUnlink(PathBuf);
 
 impl Held {
     fn of(path: &Path, file: File) -> Self {
@@ -119,17 +119,17 @@ impl Held {
 
     /// Lets others take the lock at once, and removes its file later.
     #[must_use]
-    pub fn release(mut self) -> Released {
+    pub fn release(mut self) -> DeferredUnlink {
         self.keeps_file = true;
         // The next holder may be another user, who cannot write to the file: then nobody is named instead of the wrong one.
         if is_own(&self.file) {
             let _ = self.file.set_len(0);
         }
-        Released(self.path.clone())
+        DeferredUnlink(self.path.clone())
     }
 }
 
-impl Drop for Released {
+impl Drop for DeferredUnlink {
     fn drop(&mut self) {
         LockFolder::sweep(&self.0);
     }

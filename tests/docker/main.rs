@@ -4,6 +4,7 @@
 mod support;
 
 mod disk_full;
+mod docker_api;
 mod engine_contract;
 mod failure_causes;
 mod failure_report;

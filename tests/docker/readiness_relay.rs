@@ -240,9 +240,10 @@ fn relayed_by(scene: &Scene, image: &str) -> String {
 /// Dials from a relay of this image: what nobody listens on, a server that answers, one that closes, and
 /// the answers of many lines at once.
 async fn exchange(scene: &Scene, image: &str) {
-    use farrier::engine::address::{Choice, Environment, resolve};
     use farrier::engine::dialler::DialError;
-    use farrier::engine::{Engine, docker::DockerEngine};
+    use farrier::engine::docker::address::{Choice, Environment, resolve};
+    use farrier::engine::docker::api::Api;
+    use farrier::engine::docker::client::Client;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let network = scene.network("net");
@@ -279,10 +280,11 @@ async fn exchange(scene: &Scene, image: &str) {
         ..Environment::default()
     };
     let found = resolve(&Choice::default(), &environment).unwrap_or_else(|problem| panic!("{problem}"));
-    let engine: std::sync::Arc<dyn Engine> =
-        std::sync::Arc::new(DockerEngine::open(&found).expect("an engine"));
+    let engine: std::sync::Arc<dyn Api> = std::sync::Arc::new(Client::open(&found).expect("an engine"));
     let architecture = engine.info().await.expect("an engine").architecture;
-    let relay = farrier::reach::relay::start(&engine, &network, image, &architecture).await.expect("a relay");
+    let relay = farrier::engine::docker::relay::start(&engine, &network, image, &architecture)
+        .await
+        .expect("a relay");
 
     let limit = Duration::from_secs(5);
     assert!(matches!(relay.connect(at(7002), limit).await.err(), Some(DialError::Refused)));

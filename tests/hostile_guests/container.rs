@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use farrier::engine::ContainerSpec;
-use farrier::engine::memory::{MemoryEngine, MemoryImage, Run};
+use farrier::engine::docker::Docker;
+use farrier::engine::docker::api::ContainerSpec;
+use farrier::engine::docker::double::{Double, DoubleImage, Run};
 use farrier::probe::executions::Executions;
 use farrier::probe::powers::{Powers, Subject};
 use serde_json::json;
@@ -14,11 +15,11 @@ use super::attempt::{Attempt, Guest};
 
 /// A container of an engine in memory, whose commands never end or never stop to write.
 fn subject() -> Subject {
-    let engine = MemoryEngine::new();
+    let engine = Double::new();
     let found = engine.change(|world| {
         world.add_image(
             "image",
-            MemoryImage::new(|arguments| match arguments {
+            DoubleImage::new(|arguments| match arguments {
                 [one] if one == "floods" => Run { stdout: vec![b'x'; 8 << 20], ..Run::exit(0) },
                 _ => Run::forever(),
             }),
@@ -40,12 +41,12 @@ fn subject() -> Subject {
         for _ in 0..3_000 {
             world.log("own", &"a line ".repeat(20));
         }
-        world.container("own").expect("it is there")
+        world.container("own").expect("it is there").instance()
     });
     Subject {
-        engine: Arc::new(engine),
+        engine: Arc::new(Docker::over(Arc::new(engine), true)),
         log_start: found.log_start(),
-        container: found.id,
+        instance: found.id,
         log: Arc::default(),
         executions: Arc::new(Executions::default()),
     }

@@ -2,8 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use farrier::engine::memory::{At, Call, Fault, World};
-use farrier::engine::{ContainerSpec, EngineErrorKind, Status};
+use farrier::engine::EngineErrorKind;
+use farrier::engine::docker::api::{ContainerSpec, Status};
+use farrier::engine::docker::double::{At, Call, Fault, World};
 use farrier::system::leases::Leases;
 
 use super::setup::{Bench, IMAGE, NETWORK, dialled, listener, plain};
@@ -70,7 +71,7 @@ async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
         let attempts = attempts("db") + attempts("cache");
         assert_eq!(attempts, expected, "{:#?}", ended.events("ready"));
         let db = bench.container("db").expect("it runs");
-        let running = ended.result.expect("ready").containers;
+        let running = ended.result.expect("ready").instances;
         assert!(running.contains(&db), "what is handed over is what runs now");
     }
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use farrier::engine::memory::World;
-use farrier::engine::memory::{At, Call, End, Fault, MemoryImage};
-use farrier::engine::{
-    ContainerSpec, Endpoint, EngineError, EngineErrorKind, HealthTest, Mounted, PullProgress, Status,
-};
+use farrier::engine::docker::api::{ContainerSpec, Endpoint, HealthTest, Mounted, Status};
+use farrier::engine::docker::double::World;
+use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault};
+use farrier::engine::{EngineError, EngineErrorKind, PullProgress};
 use farrier::preparation::Approval;
 
 use super::setup::{Bench, IMAGE, NETWORK, dialled, listener, plain};
@@ -45,7 +44,7 @@ type Row = (&'static str, &'static str, fn(&mut World));
 
 #[tokio::test]
 async fn every_difference_is_seen_and_told() {
-    fn found(world: &mut World) -> &mut farrier::engine::Container {
+    fn found(world: &mut World) -> &mut farrier::engine::docker::api::Container {
         world.container_mut("farrier-db").expect("it was made")
     }
     let rows: &[Row] = &[
@@ -136,20 +135,20 @@ async fn a_changed_definition_is_told_by_its_fields_never_by_a_value() {
 async fn a_retagged_image_and_the_wish_recreate_and_volumes_are_carried_over() {
     let mut bench = Bench::new();
     let with_volume = || {
-        let mut image = MemoryImage::default();
+        let mut image = DoubleImage::default();
         image.image.volumes = vec!["/data/".to_owned()];
         image
     };
     bench.engine.change(|world| world.add_image(IMAGE, with_volume()));
     bench.plain("db").up().await;
-    let data = bench.container("db").expect("it runs").mounts;
+    let data = bench.container("db").expect("it runs").volumes;
     bench.engine.change(|world| world.add_image(IMAGE, with_volume()));
     let planned = bench.up().await;
     assert!(planned[0].starts_with("recreate db: its image changed from "), "{planned:?}");
-    assert_eq!(bench.container("db").expect("it runs").mounts, data);
+    assert_eq!(bench.container("db").expect("it runs").volumes, data);
     bench.recreate = true;
     assert_eq!(bench.up().await, ["recreate db: --recreate was given"]);
-    assert_eq!(bench.container("db").expect("it runs").mounts, data);
+    assert_eq!(bench.container("db").expect("it runs").volumes, data);
 }
 
 #[tokio::test]
@@ -163,7 +162,7 @@ async fn a_container_on_another_network_is_connected_under_its_aliases() {
     );
     bench.up().await;
     bench.engine.change(|world| world.create_network("third", &BTreeMap::new()));
-    bench.meeting.network = "third".to_owned();
+    bench.target.network.name = "third".to_owned();
     assert_eq!(bench.up().await, ["reuse db: it runs and matches"]);
     let container = bench.container("db").expect("it runs");
     let aliases = |network: &str| container.networks.get(network).map(|found| found.aliases[0].clone());
@@ -188,7 +187,7 @@ async fn a_network_that_is_named_twice_is_connected_once() {
     });
     bench.define("db", &plain("networks = [\"second\", \"third\"]")).up().await;
     bench.engine.change(|world| world.disconnect("third", "farrier-db").expect("it was on it"));
-    bench.meeting.network = "third".to_owned();
+    bench.target.network.name = "third".to_owned();
     assert_eq!(bench.up().await, ["reuse db: it runs and matches"]);
 }
 
@@ -251,7 +250,7 @@ async fn an_image_is_pulled_with_progress_or_named_when_it_cannot_be() {
     assert_eq!(ended.message(), "image `far:1` is unavailable: pull access denied");
     assert!(bench.names().is_empty());
     let steps = vec![PullProgress { current: 1, total: 2 }, PullProgress { current: 2, total: 2 }];
-    bench.engine.change(|world| world.publish("far:1", Ok(MemoryImage::default()), steps));
+    bench.engine.change(|world| world.publish("far:1", Ok(DoubleImage::default()), steps));
     let ended = bench.launch().await.ready();
     let progress: Vec<_> =
         ended.events("pull-progress").iter().map(|event| event["current"].clone()).collect();
@@ -283,8 +282,8 @@ async fn another_tool_between_two_steps_is_told_and_survived() {
 async fn what_the_engine_refuses_to_start_leaves_nothing_half_made() {
     let bench = Bench::new();
     bench.plain("db");
-    let image = MemoryImage::new(|_| {
-        farrier::engine::memory::Run::ending(End::CannotRun("exec: \"x\": not found".to_owned()))
+    let image = DoubleImage::new(|_| {
+        farrier::engine::docker::double::Run::ending(End::CannotRun("exec: \"x\": not found".to_owned()))
     });
     bench.engine.change(|world| world.add_image(IMAGE, image));
     let ended = bench.launch().await;

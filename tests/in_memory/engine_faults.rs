@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use farrier::engine::EngineErrorKind;
-use farrier::engine::bounded::Patience;
-use farrier::engine::memory::{At, Call, Fault, Nonsense};
+use farrier::engine::docker::bounded::Patience;
+use farrier::engine::docker::double::{At, Call, Fault, Nonsense};
 
 use super::scenario::{Kind, Scenario, at_each_call, each, lengths, thinned};
 use super::setup::{Bench, listener};

@@ -3,8 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use farrier::engine::memory::{At, Call, End, Fault, MemoryImage, Run, World};
-use farrier::engine::{EngineErrorKind, EngineEvent, HealthStatus, HealthTest};
+use farrier::engine::EngineErrorKind;
+use farrier::engine::docker::api::{EngineEvent, HealthStatus, HealthTest};
+use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Run, World};
 use tokio::net::TcpListener;
 
 use super::setup::{Bench, Ended, IMAGE, closed_port, listener};
@@ -12,8 +13,8 @@ use super::setup::{Bench, Ended, IMAGE, closed_port, listener};
 const TRIES: usize = 10;
 
 /// An image whose health test passes when it is run.
-fn tested() -> MemoryImage {
-    let mut image = MemoryImage::new(|arguments| match arguments {
+fn tested() -> DoubleImage {
+    let mut image = DoubleImage::new(|arguments| match arguments {
         [test] if test == "test" => Run::exit(0),
         _ => Run::forever(),
     });
@@ -99,7 +100,7 @@ async fn one_that_restarted_while_others_were_waited_for_is_waited_for_again() {
     let ready = ended.events("ready").iter().filter(|event| event["sidecar"] == "early").count();
     assert_eq!(ready, 2, "{:#?}", ended.told);
     let early = bench.container("early").expect("it runs");
-    assert!(ended.result.expect("ready").containers.contains(&early), "what is handed over is what runs");
+    assert!(ended.result.expect("ready").instances.contains(&early), "what is handed over is what runs");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use farrier::engine::memory::{At, Call, World};
+use farrier::engine::docker::double::{At, Call, World};
 use farrier::system::leases::Leases;
 
 use crate::setup::{Bench, NETWORK};
@@ -31,7 +31,7 @@ async fn a_container_that_changed_before_its_mark_was_seen_is_looked_at_again() 
         assert_eq!(ended.planned(), ["reuse db: it runs and matches", expected], "{what}");
         let db = bench.container("db").expect("it runs");
         assert!(db.networks.contains_key(NETWORK), "{what}");
-        assert_eq!(ended.result.expect("ready").containers, [db], "{what}");
+        assert_eq!(ended.result.expect("ready").instances, [db], "{what}");
         assert!(ended.told.iter().all(|event| event["event"] != "not-ready"), "{what}");
     }
 }
@@ -73,7 +73,7 @@ async fn a_launch_waits_for_a_command_that_is_about_to_change_a_container() {
         assert_eq!(planned, [expected], "{what}");
         let db = bench.container("db").expect("it runs");
         assert!(db.networks.contains_key(NETWORK), "{what}");
-        assert_eq!(result.expect("ready").containers, [db], "{what}");
+        assert_eq!(result.expect("ready").instances, [db], "{what}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use farrier::engine::memory::{At, Call, End, Fault, MemoryImage, Run};
+use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Run};
 use farrier::engine::{EngineError, EngineErrorKind};
 use farrier::manage::removal::Scope;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -50,7 +50,7 @@ async fn a_launch_that_makes_no_sidecar_leaves_no_network() {
 
     bench.plain("db");
     let cannot = || Run::ending(End::CannotRun("exec: \"x\": not found".to_owned()));
-    bench.engine.change(|world| world.add_image(IMAGE, MemoryImage::new(move |_| cannot())));
+    bench.engine.change(|world| world.add_image(IMAGE, DoubleImage::new(move |_| cannot())));
     assert_eq!(bench.launch().await.codes(), ["start-failed"]);
     assert_eq!(bench.engine.count(Call::CreateNetwork), 1);
     assert_eq!(bench.engine.change(|world| world.networks("farrier")), []);
@@ -82,11 +82,11 @@ async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
     let first = bench.launch().await.ready().result.expect("ready");
     let second = bench.launch().await.ready().result.expect("ready");
     let started = bench.container("db").expect("a container").started_at;
-    first.departure.leave().await;
+    first.leave().await;
     // The marks of this process count for nobody but others, so the network is left with the first launch here.
     assert_eq!(networks("db"), ["farrier"], "it is never without a network");
     assert_eq!(networks("cache"), ["declared"]);
-    second.departure.leave().await;
+    second.leave().await;
     assert_eq!(
         bench.engine.change(|world| world.members(NETWORK)).expect("the network"),
         Vec::<String>::new()
@@ -106,7 +106,7 @@ async fn a_network_that_somebody_connected_by_hand_is_not_left() {
     bench.dialled("db", port, "probe = \"tcp\"");
     let running = bench.launch().await.ready().result.expect("ready");
     bench.engine.change(|world| world.connect("theirs", "farrier-db", &[]).expect("it joins"));
-    running.departure.leave().await;
+    running.leave().await;
     let networks = bench.container("db").expect("a container").networks;
     assert_eq!(networks.into_keys().collect::<Vec<_>>(), ["theirs"]);
 }
@@ -162,17 +162,17 @@ async fn a_launch_on_farriers_own_network_takes_a_sidecar_off_the_one_of_a_kille
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     bench.dialled("db", port, "probe = \"tcp\"");
     drop(bench.launch().await.ready());
-    "farrier".clone_into(&mut bench.meeting.network);
-    bench.meeting.owns_network = true;
+    "farrier".clone_into(&mut bench.target.network.name);
+    bench.target.network.is_own = true;
     let running = bench.launch().await.ready().result.expect("ready");
-    running.departure.leave().await;
+    running.leave().await;
     let networks = bench.container("db").expect("a container").networks;
     assert_eq!(networks.into_keys().collect::<Vec<_>>(), ["farrier"]);
 }
 
 /// An image with an anonymous volume, whose `ready` fails.
-fn keeping_data() -> MemoryImage {
-    let mut image = MemoryImage::new(|arguments| match arguments {
+fn keeping_data() -> DoubleImage {
+    let mut image = DoubleImage::new(|arguments| match arguments {
         [ready] if ready == "ready" => Run::exit(1).says("not migrated"),
         _ => Run::forever().says("ERROR: relation \"foo\" does not exist"),
     });

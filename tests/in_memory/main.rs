@@ -5,6 +5,7 @@
 mod calls;
 mod decisions;
 mod engine_faults;
+mod engines;
 mod last_look;
 mod leases;
 mod left_behind;

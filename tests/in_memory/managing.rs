@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use farrier::engine::memory::{At, Call, End, Fault, Nonsense};
+use farrier::engine::docker::double::{At, Call, End, Fault, Nonsense};
 use farrier::engine::{Engine, EngineErrorKind};
 use farrier::event::Reporter;
 use farrier::manage::managed::{Standing, Survey, survey};
@@ -35,8 +35,10 @@ impl Bench {
     }
 
     async fn try_survey_of(&self, declared: Vec<Sidecar>) -> farrier::engine::EngineResult<Survey> {
-        let info = self.engine.info().await?;
-        survey(&self.engine, &info, &declared, &leases()).await
+        let engine = self.docker();
+        let info = engine.info().await?;
+        let declared: Vec<Arc<Sidecar>> = declared.into_iter().map(Arc::new).collect();
+        survey(&engine, &info, &declared, &leases()).await
     }
 
     fn locks(&self) -> LockFolder {
@@ -45,7 +47,7 @@ impl Bench {
 
     fn remover(&self) -> Remover {
         Remover {
-            engine: Arc::new(self.engine.clone()),
+            engine: Arc::new(self.docker()),
             locks: self.locks(),
             leases: leases(),
             reporter: Arc::new(Reporter::new(Vec::new())),
@@ -199,7 +201,7 @@ async fn names_that_mean_none_or_several_are_refused_before_anything_goes() {
         let name = "farrier-orphan-0123abcd";
         let mut container = world.container("farrier-orphan").expect("a container");
         name.clone_into(&mut container.name);
-        let spec = farrier::engine::ContainerSpec {
+        let spec = farrier::engine::docker::api::ContainerSpec {
             name: name.to_owned(),
             image: super::setup::IMAGE.to_owned(),
             labels: container.labels,

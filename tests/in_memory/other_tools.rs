@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use farrier::engine::memory::{At, Call, End, World};
-use farrier::engine::{Container, ContainerSpec, Status};
+use farrier::engine::docker::api::{Container, ContainerSpec, Status};
+use farrier::engine::docker::double::{At, Call, End, World};
 
 use super::scenario::{Kind, Scenario, at_each_call, each, lengths, thinned};
 use super::setup::{Bench, Ended, IMAGE};
@@ -139,7 +139,7 @@ fn handed_over(bench: &Bench, ended: &Ended, target: &str, index: usize, what: &
         let later = calls.iter().enumerate().skip(index);
         later.into_iter().any(|(_, logged)| logged.call == Call::Container && logged.subject == name)
     };
-    for container in ended.result.as_ref().map(|running| running.containers.as_slice()).unwrap_or_default() {
+    for container in ended.result.as_ref().map(|running| running.instances.as_slice()).unwrap_or_default() {
         assert!(container.labels.contains_key("farrier.sidecar"), "{what}: {}", container.name);
         if container.name == target && !looked(target) {
             continue;

@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use farrier::engine::memory::{At, Call, End, MemoryImage, Run, World};
-use farrier::engine::{EngineEvent, Status};
+use farrier::engine::docker::api::{EngineEvent, Status};
+use farrier::engine::docker::double::{At, Call, DoubleImage, End, Run, World};
 use tokio::net::TcpListener;
 
 use super::scenario::{Scenario, at_each_call, each, lengths, thinned};
@@ -125,7 +125,7 @@ async fn events_that_flood_repeat_lie_or_come_in_disorder_end_no_wait_and_hide_n
         // Nothing listens before the events are read: what is ready at once needs none.
         let port = closed_port().await;
         bench.engine.change(|world| {
-            world.add_image(IMAGE, MemoryImage::new(|_| Run::forever().says("words")));
+            world.add_image(IMAGE, DoubleImage::new(|_| Run::forever().says("words")));
         });
         bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
         let flooded = async {

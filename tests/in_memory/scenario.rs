@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use farrier::engine::memory::{At, Call, End, Fault, Logged, MemoryImage, Run, World};
-use farrier::engine::{Container, ContainerSpec, HealthTest, Status};
-use farrier::reach::route::Dialling;
+use farrier::engine::docker::api::{Container, ContainerSpec, HealthTest, Status};
+use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Logged, Run, World};
+use farrier::readiness::route::Dialling;
 use futures_util::StreamExt;
 use tokio::net::TcpListener;
 
@@ -58,16 +58,16 @@ fn stateful(level: u8) -> String {
 }
 
 /// Runs for ever, but as a relay, which it may become where nonsense hides the way to it, until it is let go.
-fn ordinary() -> MemoryImage {
-    MemoryImage::new(|arguments| match arguments {
+fn ordinary() -> DoubleImage {
+    DoubleImage::new(|arguments| match arguments {
         [program] if program == "/farrier-relay" => Run::ending(End::Copies),
         _ => Run::forever(),
     })
 }
 
 /// Its health test passes; as a relay it copies what it is sent, where python is asked to.
-fn scripted() -> MemoryImage {
-    let mut image = MemoryImage::new(|arguments| {
+fn scripted() -> DoubleImage {
+    let mut image = DoubleImage::new(|arguments| {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["/farrier-relay"] => Run::ending(End::CannotRun("no such program".to_owned())),
@@ -205,7 +205,7 @@ impl Scenario {
 
     /// The volume with data, where this kind has one that must survive.
     pub fn data(&self) -> Option<String> {
-        self.bench.container("stale").map(|stale| stale.mounts[0].source.clone())
+        self.bench.container("stale").map(|stale| stale.volumes[0].source.clone())
     }
 }
 
@@ -232,7 +232,7 @@ trait Names {
     fn change_names(&self) -> Vec<String>;
 }
 
-impl Names for farrier::engine::memory::MemoryEngine {
+impl Names for farrier::engine::docker::double::Double {
     /// Without waking whoever waits for a change.
     fn change_names(&self) -> Vec<String> {
         self.look(World::container_names)

@@ -7,19 +7,22 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use farrier::definition::LayerDirectories;
-use farrier::engine::Engine;
-use farrier::engine::bounded::{Bounded, Patience};
-use farrier::engine::memory::{MemoryEngine, MemoryImage};
+use farrier::engine::docker::Docker;
+use farrier::engine::docker::api::Container;
+use farrier::engine::docker::bounded::{Bounded, Patience};
+use farrier::engine::docker::double::{Double, DoubleImage};
 use farrier::event::record::Record;
 use farrier::event::{Event, Reporter, Sink};
-use farrier::harness::reachability::Meeting;
+use farrier::harness::reachability::HarnessTarget;
 use farrier::launch::connection::Connection;
 use farrier::launch::{Launch, Running};
+use farrier::plan::HarnessNetwork;
+use farrier::plan::instance::Instance;
 use farrier::plan::sidecar::Scopes;
 use farrier::preparation::settings::Settings;
 use farrier::preparation::{Prepared, prepare};
 use farrier::probe::host::ProbeHost;
-use farrier::reach::route::Dialling;
+use farrier::readiness::route::Dialling;
 use farrier::report::error::Failure;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -53,9 +56,9 @@ impl Sink for Collector {
 
 /// Where the tests of one file work.
 pub struct Bench {
-    pub engine: MemoryEngine,
+    pub engine: Double,
     folder: TempDir,
-    pub meeting: Meeting,
+    pub target: HarnessTarget,
     pub recreate: bool,
     /// Whether launches keep what the engine told.
     remembers: bool,
@@ -72,17 +75,17 @@ pub struct Ended {
 impl Bench {
     /// With a network that is not farrier's, and one image that runs for ever.
     pub fn new() -> Self {
-        let engine = MemoryEngine::new();
+        let engine = Double::new();
         engine.change(|world| {
             world.create_network(NETWORK, &BTreeMap::new());
-            world.add_image(IMAGE, MemoryImage::default());
+            world.add_image(IMAGE, DoubleImage::default());
         });
-        let meeting =
-            Meeting { network: NETWORK.to_owned(), own_network: "farrier".to_owned(), ..Meeting::default() };
+        let network = HarnessNetwork { name: NETWORK.to_owned(), home: "farrier".to_owned(), is_own: false };
+        let target = HarnessTarget { network, ..HarnessTarget::default() };
         Self {
             engine,
             folder: tempfile::tempdir().expect("a folder"),
-            meeting,
+            target,
             recreate: false,
             dialling: Dialling::Auto,
             patience: Patience::default(),
@@ -93,8 +96,8 @@ impl Bench {
     /// The same where farrier makes the network.
     pub fn with_own_network() -> Self {
         let mut bench = Self::new();
-        "farrier".clone_into(&mut bench.meeting.network);
-        bench.meeting.owns_network = true;
+        "farrier".clone_into(&mut bench.target.network.name);
+        bench.target.network.is_own = true;
         bench
     }
 
@@ -136,7 +139,7 @@ impl Bench {
         preparation.sidecars
     }
 
-    fn settings(&self) -> Settings {
+    pub fn settings(&self) -> Settings {
         Settings {
             directories: LayerDirectories {
                 user: Some(self.folder.path().to_owned()),
@@ -151,7 +154,7 @@ impl Bench {
             approvals: None,
             no_prompt: true,
             given: Vec::new(),
-            environment: farrier::engine::address::Environment::default(),
+            environment: farrier::engine::docker::address::Environment::default(),
         }
     }
 
@@ -160,7 +163,7 @@ impl Bench {
         let launch = Launch {
             settings: self.settings(),
             sidecars: self.sidecars(),
-            meeting: self.meeting.clone(),
+            target: self.target.clone(),
             harness: "true".to_owned(),
             reporter: Arc::new(Reporter::new(vec![Box::new(Collector(Arc::clone(&told)))])),
             host: Arc::clone(&HOST),
@@ -169,10 +172,14 @@ impl Bench {
     }
 
     pub async fn bring_up(&self, launch: &Launch) -> Result<Running, Failure> {
-        let engine: Arc<dyn Engine> = Arc::new(Bounded::new(self.engine.clone(), self.patience));
+        launch.bring_up(Connection::new(Arc::new(self.docker()))).await
+    }
+
+    /// The engine that launches speak to.
+    pub fn docker(&self) -> Docker {
         let local = self.engine.look(|world| world.local);
-        let docker_config = self.folder.path().join("docker");
-        launch.bring_up(Connection::new(engine, "memory".to_owned(), docker_config, local)).await
+        let docker = Docker::over(Arc::new(Bounded::new(self.engine.clone(), self.patience)), local);
+        docker.keeping(self.settings().cache)
     }
 
     pub async fn launch(&self) -> Ended {
@@ -190,8 +197,9 @@ impl Bench {
         self.launch().await.ready().planned()
     }
 
-    pub fn container(&self, sidecar: &str) -> Option<farrier::engine::Container> {
-        self.engine.change(|world| world.container(&format!("farrier-{sidecar}")))
+    pub fn container(&self, sidecar: &str) -> Option<Instance> {
+        let found = self.engine.change(|world| world.container(&format!("farrier-{sidecar}")));
+        found.as_ref().map(Container::instance)
     }
 
     pub fn names(&self) -> Vec<String> {

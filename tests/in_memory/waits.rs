@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use farrier::engine::memory::{At, Call, End, Fault, MemoryImage, Nonsense, Run, World};
-use farrier::engine::{EngineErrorKind, HealthStatus, HealthTest};
+use farrier::engine::EngineErrorKind;
+use farrier::engine::docker::api::{HealthStatus, HealthTest};
+use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Nonsense, Run, World};
 
 use super::setup::{Bench, IMAGE, closed_port, listener};
 
@@ -40,7 +41,7 @@ async fn a_container_that_ends_or_is_unhealthy_ends_the_wait_at_once() {
     ];
     for (name, code, words, change) in rows {
         let bench = Bench::new();
-        let mut image = MemoryImage::new(|arguments| match arguments {
+        let mut image = DoubleImage::new(|arguments| match arguments {
             [test, ..] if test == "test" => Run::exit(1),
             _ => Run::forever().says("last words"),
         });
@@ -69,7 +70,7 @@ async fn a_container_that_ends_or_is_unhealthy_ends_the_wait_at_once() {
 #[tokio::test]
 async fn one_that_exits_right_after_its_start_is_not_waited_for() {
     let bench = Bench::new();
-    bench.engine.change(|world| world.add_image(IMAGE, MemoryImage::new(|_| Run::exit(5))));
+    bench.engine.change(|world| world.add_image(IMAGE, DoubleImage::new(|_| Run::exit(5))));
     let port = closed_port().await;
     bench.dialled("db", port, "probe = \"tcp\"").plain("cache");
     let ended = bench.launch().await;
@@ -80,7 +81,7 @@ async fn one_that_exits_right_after_its_start_is_not_waited_for() {
 async fn a_restart_to_another_address_is_probed_there() {
     let bench = Bench::new();
     let (listener, port) = listener(Ipv4Addr::new(127, 0, 0, 2)).await;
-    let mut image = MemoryImage::default();
+    let mut image = DoubleImage::default();
     image.addresses = [1, 2].map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))).to_vec();
     bench.engine.change(|world| world.add_image(IMAGE, image));
     bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
@@ -91,7 +92,7 @@ async fn a_restart_to_another_address_is_probed_there() {
     };
     let (ended, ()) = tokio::join!(bench.launch(), restarted);
     let running = ended.ready().result.expect("ready");
-    let address = running.containers[0].networks["net"].address;
+    let address = running.instances[0].networks["net"].address;
     assert_eq!(address, Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2))));
     drop(listener);
 }
@@ -107,7 +108,7 @@ async fn without_events_the_look_each_second_still_ends_the_wait() {
     for (index, broken) in breaks.into_iter().enumerate() {
         let bench = Bench::new();
         bench.engine.change(|world| {
-            let image = MemoryImage::new(|_| Run::exit(9).takes(Duration::from_millis(100)));
+            let image = DoubleImage::new(|_| Run::exit(9).takes(Duration::from_millis(100)));
             world.add_image(IMAGE, image)
         });
         let port = closed_port().await;
@@ -122,7 +123,7 @@ async fn a_health_test_is_run_at_once_and_only_its_success_counts() {
     let bench = Bench::new();
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
-    let mut image = MemoryImage::new(move |arguments| match arguments {
+    let mut image = DoubleImage::new(move |arguments| match arguments {
         [test] if test == "test" => Run::exit(i64::from(counted.fetch_add(1, Ordering::SeqCst) < 3)),
         _ => Run::forever(),
     });
@@ -138,7 +139,7 @@ async fn a_health_test_is_run_at_once_and_only_its_success_counts() {
 async fn the_poll_that_the_end_of_the_wait_cuts_is_no_answer() {
     for timeout in [450, 500, 550, 600, 650, 700] {
         let bench = Bench::new();
-        let image = MemoryImage::new(|arguments| match arguments {
+        let image = DoubleImage::new(|arguments| match arguments {
             [check] if check == "check" => {
                 Run::exit(3).says("final: db locked").takes(Duration::from_millis(100))
             }
@@ -158,7 +159,7 @@ async fn the_poll_that_the_end_of_the_wait_cuts_is_no_answer() {
 #[tokio::test]
 async fn a_wait_that_is_shorter_than_its_first_poll_says_so() {
     let bench = Bench::new();
-    let image = MemoryImage::new(|arguments| match arguments {
+    let image = DoubleImage::new(|arguments| match arguments {
         [check] if check == "check" => Run::exit(0).takes(Duration::from_secs(60)),
         _ => Run::forever(),
     });
@@ -175,7 +176,7 @@ async fn in_a_row(polls: &'static str, readiness: &str) -> (super::setup::Ended,
     let bench = Bench::new();
     let at = Arc::new(std::sync::Mutex::new(Vec::new()));
     let noted = Arc::clone(&at);
-    let image = MemoryImage::new(move |arguments| match arguments {
+    let image = DoubleImage::new(move |arguments| match arguments {
         [check] if check == "check" => {
             let mut noted = noted.lock().expect("moments");
             let letter = polls.as_bytes()[noted.len().min(polls.len() - 1)];
@@ -218,7 +219,7 @@ async fn successes_of_different_runs_do_not_add_up() {
     let bench = Bench::new();
     let polls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&polls);
-    let image = MemoryImage::new(move |arguments| match arguments {
+    let image = DoubleImage::new(move |arguments| match arguments {
         [check] if check == "check" => {
             counted.fetch_add(1, Ordering::SeqCst);
             Run::exit(0)
@@ -240,7 +241,7 @@ async fn successes_of_different_runs_do_not_add_up() {
 /// With a sidecar that writes READY at its start.
 fn writing_ready(bench: Bench) -> Bench {
     bench.engine.change(|world| {
-        world.add_image(IMAGE, MemoryImage::new(|_| Run::forever().says("READY")));
+        world.add_image(IMAGE, DoubleImage::new(|_| Run::forever().says("READY")));
     });
     bench
 }
@@ -344,7 +345,7 @@ async fn where_nothing_can_be_dialled_that_it_runs_is_the_check_and_said_once() 
         let cannot = || End::CannotRun("no such program".to_owned());
         world.add_image(
             IMAGE,
-            MemoryImage::new(
+            DoubleImage::new(
                 move |arguments| {
                     if arguments.is_empty() { Run::forever() } else { Run::ending(cannot()) }
                 },

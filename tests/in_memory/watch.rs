@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use farrier::engine::bounded::{Bounded, Patience};
-use farrier::engine::memory::{At, Call, End, Fault, World};
+use farrier::engine::docker::double::{At, Call, End, Fault, World};
 use farrier::event::Reporter;
 use farrier::harness::watch::SidecarWatch;
 use farrier::system::leases::Leases;
@@ -22,7 +21,7 @@ async fn watched(bench: &Bench) -> (SidecarWatch, Told) {
     bench.plain("db").up().await;
     let told = Told::default();
     let reporter = Arc::new(Reporter::new(vec![Box::new(Collector(Arc::clone(&told)))]));
-    let engine = Arc::new(Bounded::new(bench.engine.clone(), Patience::default()));
+    let engine = Arc::new(bench.docker());
     let db = bench.container("db").expect("it runs");
     let leases = Leases::open("a test").expect("leases");
     // Calls are counted from here.

@@ -10,8 +10,13 @@ use super::kind::{Kind, ValueText, json};
 use crate::definition::node::{Node, ScalarKind};
 use crate::definition::reader::Reader;
 use crate::definition::{duration, signal};
-use crate::engine::whole_seconds;
 use crate::report::elapsed::limit;
+
+/// Seconds as engines count a grace period, rounded up: it is never shortened.
+#[must_use]
+pub fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
 
 /// A signal under its one name: `SIGINT`.
 pub struct Signal;

@@ -6,12 +6,12 @@ use super::KEYS;
 use super::page::{PAGE, page};
 use crate::approval::statement::{Held, Statement};
 use crate::definition::{LayerDirectories, json_schema, load, schema};
-use crate::engine::Image;
-use crate::engine::memory::{MemoryEngine, MemoryImage};
+use crate::engine::docker::api::Image;
+use crate::engine::docker::double::{Double, DoubleImage};
+use crate::engine::docker::testing::{compare, container_spec};
 use crate::plan::Cause;
-use crate::plan::reconcile::{Wish, staleness};
+use crate::plan::reconcile::staleness;
 use crate::plan::sidecar::{FirstValues, LABEL_CONFIGURATION, Scopes, Sidecar};
-use crate::plan::snapshot::Snapshot;
 use crate::preparation::{Approval, Prepared};
 use crate::probe::catalogue::find;
 use crate::probe::folders::ProbeFolders;
@@ -76,7 +76,7 @@ fn declared(line: &str) -> (Sidecar, Statement) {
 }
 
 fn label(sidecar: &Sidecar) -> String {
-    let spec = sidecar.spec("db", "net", (&[], &FirstValues::new()), "salt");
+    let spec = container_spec(sidecar, "db", "net", (&[], &FirstValues::new()), "salt");
     spec.labels[LABEL_CONFIGURATION].clone()
 }
 
@@ -123,20 +123,20 @@ fn the_engine_is_told_and_a_container_that_has_another_value_has_drifted() {
             continue;
         };
         let sidecar = declared(row.values[0]).0;
-        let engine = MemoryEngine::new();
+        let engine = Double::new();
         let (mut container, id) = engine.change(|world| {
-            let id = world.add_image("x", MemoryImage::default());
-            let spec = sidecar.spec("db", "net", (&[], &FirstValues::new()), "salt");
+            let id = world.add_image("x", DoubleImage::default());
+            let spec = container_spec(&sidecar, "db", "net", (&[], &FirstValues::new()), "salt");
             world.create(&spec).expect("a container");
             (world.container("db").expect("a container"), id)
         });
         let image = Image { id, ..Image::default() };
-        let snapshot = Snapshot { images: [("x".to_owned(), image)].into(), ..Snapshot::default() };
+        let images = [("x".to_owned(), image)].into();
         let mut drift = |change: Option<Json>| {
             if let Some(value) = change {
                 container.settings.insert(setting.to_owned(), value);
             }
-            let causes = staleness(&sidecar, &container, &snapshot, &Wish::default());
+            let causes = staleness(&sidecar, &compare(&sidecar, &container, &images), false);
             causes.into_iter().find_map(|cause| match cause {
                 Cause::Drifted(what) => Some(what),
                 _ => None,

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::engine::address::EngineAddress;
+use super::address::EngineAddress;
 
 /// The entry that is for every engine without one of its own.
 const DEFAULT: &str = "default";

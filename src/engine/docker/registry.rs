@@ -4,7 +4,7 @@ use std::path::Path;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
-use crate::engine::Credentials;
+use super::api::Credentials;
 use crate::system::blocking::blocking;
 
 /// Docker's own registry under the name that its configuration uses.

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::engine::words::{Meaning, meaning_of_log};
-use crate::engine::{Container, Status};
+use crate::engine::{Meaning, meaning_of_log};
+use crate::plan::instance::{Instance, Status};
 use crate::probe::observed::Observed;
 use crate::report::elapsed::limit;
 use crate::report::error::Code;
@@ -123,7 +123,7 @@ pub struct Evidence<'a> {
     /// What ended it.
     pub code: Code,
     /// The container at the end.
-    pub container: Option<&'a Container>,
+    pub container: Option<&'a Instance>,
     /// What the polls saw, by the last of each probe.
     pub observed: &'a [Observed],
     /// Whether no poll ended with an answer.
@@ -391,7 +391,7 @@ fn not_ready(evidence: &Evidence<'_>) -> Option<Cause> {
 }
 
 fn start_period(evidence: &Evidence<'_>) -> Option<Cause> {
-    let start_period = evidence.container?.process.health.as_ref()?.start_period;
+    let start_period = evidence.container?.health_command.as_ref()?.start_period;
     let short = evidence.by_health && start_period > evidence.timeout;
     short.then_some(Cause::TimeoutBelowStartPeriod { start_period })
 }

@@ -10,8 +10,9 @@ use super::listeners;
 use super::older_data;
 use super::phase::Phase;
 use super::until::Until;
-use crate::engine::bounded::within;
-use crate::engine::{Container, Engine, Status};
+use crate::engine::limited::within;
+use crate::engine::{ByHand, Engine};
+use crate::plan::instance::{Instance, Status};
 use crate::probe::observed::{Dialled, Observed};
 use crate::report::error::Code;
 use crate::report::shell::command_line;
@@ -105,7 +106,7 @@ pub struct Dossier {
     /// What each probe answered.
     pub answers: Vec<Answers>,
     /// The container at the end; none where it is gone.
-    pub container: Option<Container>,
+    pub container: Option<Instance>,
     /// The command that decides.
     pub command: Option<Vec<String>>,
     /// The fields of the environment whose values the probes' settings have too.
@@ -130,14 +131,16 @@ impl Dossier {
     pub async fn collect(
         mut self,
         engine: &dyn Engine,
-        was_killed_for_memory: impl Fn(&Container) -> bool,
-        is_on_this_host: impl Fn(&Container) -> bool,
+        was_killed_for_memory: impl Fn(&Instance) -> bool,
+        is_on_this_host: impl Fn(&Instance) -> bool,
     ) -> Self {
-        if let Ok(Some(mut container)) = within(EVIDENCE, engine.container(&self.container_name)).await {
+        if let Ok(Some(mut container)) = within(EVIDENCE, engine.inspect(&self.container_name)).await {
             container.oom_killed |= was_killed_for_memory(&container);
             let start = container.log_start();
-            let log = within(EVIDENCE, engine.logs(&container.id, &start, LOG_LINES)).await;
-            self.log = log.unwrap_or_default();
+            if let Some(logs) = engine.logs() {
+                let log = within(EVIDENCE, logs.logs(&container.id, &start, LOG_LINES)).await;
+                self.log = log.unwrap_or_default();
+            }
             let refused = |answers: &Answers| answers.observed.dialled == Some(Dialled::Refused);
             if container.status == Status::Running && self.answers.iter().any(refused) {
                 let asked = listeners::of(engine, &container, is_on_this_host(&container));
@@ -156,14 +159,14 @@ impl Dossier {
             None => cause,
         });
         self.log = self.log.into_iter().take(LOG_LINES).map(excerpt).collect();
-        self.hints = self.next_steps();
+        self.hints = self.next_steps(engine);
         self
     }
 
     /// Whether the container is gone, or off this network.
     #[must_use]
     pub fn is_elsewhere(&self, network: &str) -> bool {
-        self.container.as_ref().is_none_or(|container| !container.networks.contains_key(network))
+        self.container.as_ref().is_none_or(|container| !container.is_on(network))
     }
 
     fn likely_cause(&self) -> Option<Cause> {
@@ -185,7 +188,7 @@ impl Dossier {
     }
 
     /// What to do about it, from the evidence.
-    fn next_steps(&self) -> Vec<String> {
+    fn next_steps(&self, engine: &dyn Engine) -> Vec<String> {
         let name = &self.container_name;
         let farrier =
             |command: &[&str]| command_line(&[&["farrier"], command].concat(), &[&self.sidecar], &[]);
@@ -212,18 +215,21 @@ impl Dossier {
             (Code::SidecarExited, Some(container)) if container.oom_killed => {
                 say("Raise `memory` under [resources] in its definition, or make it need less.");
             }
-            (Code::SidecarExited, Some(Container { exit_code: 126 | 127, .. })) => {
+            (Code::SidecarExited, Some(Instance { exit_code: 126 | 127, .. })) => {
                 say(
                     "Its command is probably not in the image: check `entrypoint` and `command` in its definition.",
                 );
             }
             (Code::SidecarExited, Some(container)) if container.status == Status::Paused => {
-                say(&format!("Resume it with `docker unpause {name}`, and launch again."));
+                let how = engine.by_hand(ByHand::Resume(name)).map(|command| format!(" with `{command}`"));
+                say(&format!("Resume it{}, and launch again.", how.unwrap_or_default()));
                 return steps;
             }
             (Code::NetworkUnusable, _) => say("Launch again: it is then connected."),
             (Code::SidecarUnhealthy, _) => {
-                say(&format!("See each run of its test with `docker inspect {name}`."));
+                if let Some(command) = engine.by_hand(ByHand::Inspect(name)) {
+                    say(&format!("See each run of its test with `{command}`."));
+                }
                 say("Mend what the HEALTHCHECK asks for, or the HEALTHCHECK, or decide by another probe.");
             }
             (Code::NotReady, Some(_)) => {
@@ -256,7 +262,8 @@ impl Dossier {
                 return steps;
             }
             (Code::EngineFailed, _) => {
-                say("See how the engine is with `docker info`, and launch again.");
+                let how = engine.by_hand(ByHand::SeeEngine).map(|command| format!(" with `{command}`"));
+                say(&format!("See how the engine is{}, and launch again.", how.unwrap_or_default()));
                 return steps;
             }
             _ => {}

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use procfs_core::net::{TcpNetEntries, TcpState};
 use procfs_core::{ExplicitSystemInfo, FromBufReadSI};
 
-use crate::engine::{Container, Engine, ExecRequest};
+use crate::engine::{Engine, ExecRequest};
+use crate::plan::instance::Instance;
 
 /// The kernel's tables of TCP sockets.
 const TABLES: [&str; 2] = ["net/tcp", "net/tcp6"];
@@ -17,7 +18,7 @@ const RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 
 /// Every address that something in the container listens on; `None` if that cannot be told. Where its process can be
 /// seen the kernel says so; elsewhere the container's `cat` does, if its image has one.
-pub async fn of(engine: &dyn Engine, container: &Container, of_this_host: bool) -> Option<Vec<SocketAddr>> {
+pub async fn of(engine: &dyn Engine, container: &Instance, of_this_host: bool) -> Option<Vec<SocketAddr>> {
     let mut found = Vec::new();
     if let Some(process) = container.visible_process().filter(|_| of_this_host) {
         for table in TABLES {
@@ -29,7 +30,7 @@ pub async fn of(engine: &dyn Engine, container: &Container, of_this_host: bool) 
         for table in TABLES {
             let arguments = vec!["cat".to_owned(), format!("/proc/{table}")];
             let request = ExecRequest { arguments, output_limit: TABLE_BYTES };
-            let ended = engine.exec(&container.id, &request).await.ok()?;
+            let ended = engine.exec()?.exec(&container.id, &request).await.ok()?;
             if ended.exit_code == 0 {
                 is_told = true;
                 found.extend(listening(ended.stdout.as_slice())?);
@@ -61,20 +62,21 @@ pub(crate) fn listening(table: impl Read) -> Option<Vec<SocketAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::ContainerSpec;
-    use crate::engine::memory::{MemoryEngine, MemoryImage, Run};
+    use crate::engine::docker::Docker;
+    use crate::engine::docker::api::ContainerSpec;
+    use crate::engine::docker::double::{Double, DoubleImage, Run};
 
     #[tokio::test]
     async fn an_image_without_cat_tells_nothing() {
         for (exit_code, expected) in [(127, None), (0, Some(Vec::new()))] {
-            let engine = MemoryEngine::new();
+            let engine = Double::new();
             let container = engine.change(|world| {
                 let run = move |arguments: &[String]| match arguments {
                     [program, ..] if program == "cat" => Run::exit(exit_code),
                     _ => Run::forever(),
                 };
                 world.create_network("net", &std::collections::BTreeMap::new());
-                world.add_image("image:1", MemoryImage::new(run));
+                world.add_image("image:1", DoubleImage::new(run));
                 let (name, image, network) = ("x".to_owned(), "image:1".to_owned(), "net".to_owned());
                 world
                     .create(&ContainerSpec { name, image, network, ..ContainerSpec::default() })
@@ -82,7 +84,8 @@ mod tests {
                 world.start_now("x").expect("started");
                 world.container("x").expect("it runs")
             });
-            assert_eq!(of(&engine, &container, false).await, expected, "{exit_code}");
+            let engine = Docker::over(std::sync::Arc::new(engine), true);
+            assert_eq!(of(&engine, &container.instance(), false).await, expected, "{exit_code}");
         }
     }
 

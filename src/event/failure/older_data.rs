@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::cause::Cause;
-use crate::engine::Container;
+use crate::plan::instance::Instance;
 use crate::plan::sidecar::older_data;
 
 /// The fields of the environment whose values a probe's settings have too, as the login that both mean.
@@ -22,7 +22,7 @@ pub fn in_settings<'a>(
 }
 
 /// What the cause comes from, if the server refuses a login or a database that its data is older than.
-pub fn behind(cause: Cause, container: &Container, in_settings: &[String]) -> Cause {
+pub fn behind(cause: Cause, container: &Instance, in_settings: &[String]) -> Cause {
     if !matches!(cause, Cause::LoginRefused | Cause::DatabaseMissing) {
         return cause;
     }

@@ -1,7 +1,7 @@
 //! The evidence about a sidecar that is not ready, as people read it.
 
 use super::dossier::{Answers, Dossier};
-use crate::engine::{Container, Status};
+use crate::plan::instance::{Instance, Status};
 use crate::report::elapsed::{human, limit};
 
 /// Runs of the health test that are quoted.
@@ -64,7 +64,7 @@ fn answer_lines(answers: &Answers) -> Vec<String> {
     lines
 }
 
-fn container_lines(container: &Container) -> Vec<String> {
+fn container_lines(container: &Instance) -> Vec<String> {
     let mut state = format!("container: {}", container.status);
     if container.status != Status::Running {
         state.push_str(&format!(", exit code {}", container.exit_code));
@@ -87,7 +87,7 @@ fn container_lines(container: &Container) -> Vec<String> {
 }
 
 /// The latest runs of the health test; equal ones that follow each other once.
-fn health_lines(container: &Container) -> Vec<String> {
+fn health_lines(container: &Instance) -> Vec<String> {
     let runs = container.health.as_ref().map_or(&[][..], |health| health.runs.as_slice());
     if runs.is_empty() {
         return Vec::new();

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::engine::PullProgress;
 use crate::event::failure::dossier::Dossier;
 use crate::event::{Event, Sink};
-use crate::plan::Action;
 use crate::report::elapsed::{human, limit};
 use crate::report::escape::escape;
 use crate::report::snippet::render;
@@ -69,7 +68,7 @@ impl PlainSink {
                     "waiting for the network {network}, which another process changes{holder}"
                 )))
             }
-            Event::Planned(plan) if plan.action != Action::Reuse || !plan.connect.is_empty() => {
+            Event::Planned(plan) if !plan.is_untouched() => {
                 // It escapes its names itself, and has lines of its own.
                 Some(format!("farrier: {plan}\n"))
             }

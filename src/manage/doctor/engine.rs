@@ -5,15 +5,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Check;
-use crate::engine::address::{self, Choice, EngineAddress};
-use crate::engine::docker::DockerEngine;
+use crate::engine::kinds::{self, Choice, Opened};
 use crate::engine::problem::engine_problem;
-use crate::engine::{Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult};
-use crate::harness::reachability::OWN_NETWORK;
-use crate::plan::sidecar::LABEL_NETWORK;
+use crate::engine::{EngineError, EngineErrorKind, EngineInfo, EngineResult, Finding};
 use crate::preparation::settings::Settings;
-use crate::reach::relay;
-use crate::reach::route;
 
 /// How long an engine that is well takes for any of these questions, with room.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,36 +17,34 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Looks at it, and gives what it said of itself where it answers.
 pub(super) async fn examine(settings: &Settings) -> (Option<EngineInfo>, Vec<Check>) {
-    let address = match address::resolve(&Choice::default(), &settings.environment) {
-        Ok(address) => address,
+    let opened = kinds::open(&Choice::default(), &settings.environment, None);
+    let Opened { engine, place } = match opened {
+        Ok(opened) => opened,
         Err(problem) => return (None, vec![Check::problem("engine", &problem)]),
     };
-    let place = format!("{} ({})", address.host, address.origin);
     let before = Timestamp::now();
-    let (engine, info) = match limited(connect(&address)).await {
-        Ok(connected) => connected,
+    let info = match limited(engine.info()).await {
+        Ok(info) => info,
         Err(error) => {
             let problem = engine_problem(&format!("use the engine at {place}"), &error);
             return (None, vec![Check::problem("engine", &problem)]);
         }
     };
     let after = Timestamp::now();
-    let found = format!("Docker {} on {} answers at {place}", info.version, info.architecture);
-    let checks = vec![
-        Check::well("engine", found),
-        clock(&info, before, after),
-        limited(network(&engine, &info))
-            .await
-            .unwrap_or_else(|error| Check::problem("route", &engine_problem("look for the network", &error))),
-        relay_program(),
-    ];
+    let product = engine.capabilities().product;
+    let found = format!("{product} {} on {} answers at {place}", info.version, info.architecture);
+    let mut checks = vec![Check::well("engine", found), clock(&info, before, after)];
+    match limited(engine.examine()).await {
+        Ok(findings) => checks.extend(findings.into_iter().map(Check::from)),
+        Err(error) => checks.push(Check::problem("route", &engine_problem("look for the network", &error))),
+    }
     (Some(info), checks)
 }
 
-async fn connect(address: &EngineAddress) -> EngineResult<(DockerEngine, EngineInfo)> {
-    let engine = DockerEngine::open(address)?;
-    let info = engine.info().await?;
-    Ok((engine, info))
+impl From<Finding> for Check {
+    fn from(Finding { subject, text, way_out }: Finding) -> Self {
+        Self { name: subject, finding: text, fixes: way_out.into_iter().map(str::to_owned).collect() }
+    }
 }
 
 async fn limited<T>(work: impl Future<Output = EngineResult<T>>) -> EngineResult<T> {
@@ -75,40 +68,6 @@ fn clock(info: &EngineInfo, before: Timestamp, after: Timestamp) -> Check {
         format!("the engine's clock is {} s {word} this host's", difference.as_secs()),
         "Let both keep their time by NTP (`timedatectl set-ntp true`); a virtual machine's may need a restart.",
     )
-}
-
-/// How probes would reach containers on farrier's own network.
-async fn network(engine: &DockerEngine, info: &EngineInfo) -> EngineResult<Check> {
-    let found = engine.networks(OWN_NETWORK).await?;
-    Ok(match found.as_slice() {
-        _ if !info.local => {
-            Check::well("route", "through a relay container, because the engine is not on this host")
-        }
-        [] => Check::well("route", "decided when the first launch makes the network `farrier`"),
-        networks if networks.iter().any(|network| !network.labels.contains_key(LABEL_NETWORK)) => {
-            Check::broken(
-                "route",
-                "the network `farrier` was not made by farrier, so launches cannot use it",
-                "Remove it with `docker network rm farrier`; the next launch makes its own.",
-            )
-        }
-        [network, ..] if route::has_bridge(&network.id) => {
-            Check::well("route", "direct: this host is on the network `farrier`")
-        }
-        _ => Check::well(
-            "route",
-            "through a relay container, because this host is not on the network `farrier`",
-        ),
-    })
-}
-
-fn relay_program() -> Check {
-    let finding = if relay::is_built_in() {
-        "farrier's own program relays, in any image of this architecture"
-    } else {
-        "python3, nc or bash of an image relays, because farrier was built without a static C library"
-    };
-    Check::well("relay", finding)
 }
 
 #[cfg(test)]

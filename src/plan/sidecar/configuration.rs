@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::{LABEL_CONFIGURATION, LABEL_OLDER_DATA};
 use crate::definition::model::Definition;
 use crate::definition::{KEYS, familiar_image, salted};
-use crate::engine::Container;
+use crate::plan::instance::Instance;
 use crate::system::digest::sha256_hex;
 
 /// How fields of the environment begin.
@@ -38,8 +38,8 @@ pub type FirstValues = BTreeMap<String, FirstValue>;
 
 /// The fields of the environment that have changed since a container's data was first written, as its label says.
 #[must_use]
-pub fn older_data(container: &Container) -> FirstValues {
-    let label = container.labels.get(LABEL_OLDER_DATA);
+pub fn older_data(instance: &Instance) -> FirstValues {
+    let label = instance.labels.get(LABEL_OLDER_DATA);
     label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default()
 }
 
@@ -86,12 +86,12 @@ impl<'a> Configuration<'a> {
         Some(fields)
     }
 
-    /// The fields of the environment that are not what they were when this container's data was first written.
+    /// The fields of the environment that are not what they were when this instance's data was first written.
     #[must_use]
-    pub fn changed_since_data(self, container: &Container) -> FirstValues {
+    pub fn changed_since_data(self, instance: &Instance) -> FirstValues {
         let env = &self.0.container.env;
-        let mut first = older_data(container);
-        let label = container.labels.get(LABEL_CONFIGURATION);
+        let mut first = older_data(instance);
+        let label = instance.labels.get(LABEL_CONFIGURATION);
         if let Some(Recorded { salt, configuration }) =
             label.and_then(|label| serde_json::from_str::<Recorded>(label).ok())
         {

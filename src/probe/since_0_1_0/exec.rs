@@ -64,7 +64,7 @@ impl Host for Commands<'_> {
             Err(denial) => return Ok(Err(denial)),
         };
         let limit = self.poll.left();
-        let ended = subject.executions.run(&subject.engine, &subject.container, argv, limit).await;
+        let ended = subject.executions.run(&subject.engine, &subject.instance, argv, limit).await;
         Ok(match ended {
             Outcome::Ended(output) => Ok(Output {
                 exit_code: i32::try_from(output.exit_code).unwrap_or(-1),

@@ -7,7 +7,7 @@ use wasmtime::component::HasData;
 use super::bindings::farrier::probe::health::{self, HealthStatus, Host, TestResult};
 use super::types::Denial;
 use super::{engine_denial, expect, no_turn};
-use crate::engine::{Container, HealthStatus as EngineStatus, Process};
+use crate::plan::instance::{HealthStatus as EngineStatus, Instance};
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::executions::Outcome;
 use crate::probe::powers::Subject;
@@ -24,46 +24,20 @@ pub const CAPABILITY: Capability = Capability {
     link: |linker| health::add_to_linker::<HostState, Health<'static>>(linker, Health::of),
 };
 
-/// What Docker uses where a HEALTHCHECK names no timeout.
-const DEFAULT_TEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The argument list that the engine would execute for this process's health test; none without a test.
-fn test_arguments(process: &Process) -> Option<Vec<String>> {
-    let test = &process.health.as_ref()?.test;
-    match test.split_first()? {
-        (kind, rest) if kind == "CMD" && !rest.is_empty() => Some(rest.to_vec()),
-        (kind, [command]) if kind == "CMD-SHELL" => {
-            let default = || vec!["/bin/sh".to_owned(), "-c".to_owned()];
-            let mut arguments = if process.shell.is_empty() { default() } else { process.shell.clone() };
-            arguments.push(command.clone());
-            Some(arguments)
-        }
-        _ => None,
-    }
-}
-
-/// How long one run of the test may take.
-fn test_timeout(process: &Process) -> Duration {
-    match process.health.as_ref().map(|health| health.timeout) {
-        None | Some(Duration::ZERO) => DEFAULT_TEST_TIMEOUT,
-        Some(timeout) => timeout,
-    }
-}
-
-async fn inspect(subject: &Subject) -> Result<Container, Denial> {
-    match subject.engine.container(&subject.container).await {
-        Ok(Some(container)) => Ok(container),
+async fn inspect(subject: &Subject) -> Result<Instance, Denial> {
+    match subject.engine.inspect(&subject.instance).await {
+        Ok(Some(instance)) => Ok(instance),
         Ok(None) => Err(Denial::Other("the container is gone".to_owned())),
         Err(error) => Err(engine_denial(&error)),
     }
 }
 
 async fn status(subject: Result<&Subject, Denial>) -> Result<HealthStatus, Denial> {
-    let container = inspect(subject?).await?;
-    if test_arguments(&container.process).is_none() {
+    let instance = inspect(subject?).await?;
+    if instance.health_command.is_none() {
         return Ok(HealthStatus::None);
     }
-    Ok(match container.health.map(|health| health.status) {
+    Ok(match instance.health.map(|health| health.status) {
         None | Some(EngineStatus::Starting) => HealthStatus::Starting,
         Some(EngineStatus::Healthy) => HealthStatus::Healthy,
         Some(EngineStatus::Unhealthy) => HealthStatus::Unhealthy,
@@ -72,12 +46,11 @@ async fn status(subject: Result<&Subject, Denial>) -> Result<HealthStatus, Denia
 
 async fn run_test(subject: Result<&Subject, Denial>, left: Duration) -> Result<Option<TestResult>, Denial> {
     let subject = subject?;
-    let container = inspect(subject).await?;
-    let Some(arguments) = test_arguments(&container.process) else {
+    let Some(command) = inspect(subject).await?.health_command else {
         return Ok(None);
     };
-    let limit = left.min(test_timeout(&container.process));
-    match subject.executions.run(&subject.engine, &subject.container, arguments, limit).await {
+    let limit = left.min(command.timeout);
+    match subject.executions.run(&subject.engine, &subject.instance, command.arguments, limit).await {
         Outcome::Ended(output) => {
             let mut text = output.stdout;
             text.extend(output.stderr);

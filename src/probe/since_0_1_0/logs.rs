@@ -6,7 +6,7 @@ use wasmtime::component::HasData;
 
 use super::bindings::farrier::probe::logs::{self, Host};
 use super::types::Denial;
-use super::{engine_denial, expect};
+use super::{engine_denial, expect, unsupported};
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::limits::LOG_LINES;
 use crate::probe::powers::Subject;
@@ -50,7 +50,8 @@ impl Host for Logs<'_> {
             Err(denial) => return Ok(Err(denial)),
         };
         let lines = LOG_LINES.min(max as usize);
-        let tail = subject.engine.logs(&subject.container, &subject.log_start, lines).await;
+        let Some(logs) = subject.engine.logs() else { return Ok(Err(unsupported())) };
+        let tail = logs.logs(&subject.instance, &subject.log_start, lines).await;
         Ok(tail.map_err(|error| engine_denial(&error)))
     }
 
@@ -59,9 +60,10 @@ impl Host for Logs<'_> {
             Ok(subject) => subject,
             Err(denial) => return Ok(Err(denial)),
         };
-        let run = (subject.container.as_str(), subject.log_start.as_str());
+        let Some(logs) = subject.engine.logs() else { return Ok(Err(unsupported())) };
+        let run = (subject.instance.as_str(), subject.log_start.as_str());
         let limit = self.poll.left().min(LONGEST_READ);
-        let read = subject.log.read(subject.engine.as_ref(), run, first, max as usize, limit).await;
+        let read = subject.log.read(logs, run, first, max as usize, limit).await;
         Ok(read.map_err(|error| engine_denial(&error)))
     }
 }

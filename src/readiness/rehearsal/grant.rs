@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::definition::ReadingBudget;
 use crate::definition::model::{Definition, DialGrant, Grants, Readiness};
-use crate::engine::HealthStatus;
+use crate::plan::instance::HealthStatus;
 use crate::probe::directories::DirectoryCopy;
 
 /// A place in the network by name and port.

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 
 use super::grant::Rehearsed;
-use crate::engine::memory::{End, MemoryEngine, MemoryImage, Run};
-use crate::engine::{ContainerSpec, HealthStatus, HealthTest};
+use crate::engine::docker::Docker;
+use crate::engine::docker::api::{Container, ContainerSpec, HealthTest};
+use crate::engine::docker::double::{Double, DoubleImage, End, Run};
+use crate::plan::instance::HealthStatus;
 use crate::probe::executions::Executions;
 use crate::probe::powers::Subject;
 
@@ -35,7 +37,7 @@ pub fn subject(granted: &Rehearsed) -> io::Result<Option<Subject>> {
         Some(file) => end_of(file)?,
         None => Vec::new(),
     };
-    let engine = MemoryEngine::new();
+    let engine = Double::new();
     let found = engine.change(|world| {
         world.add_image(NAME, image(granted.health.flatten()));
         world.create_network(NAME, &BTreeMap::new());
@@ -48,12 +50,12 @@ pub fn subject(granted: &Rehearsed) -> io::Result<Option<Subject>> {
         for line in String::from_utf8_lossy(&lines).lines() {
             world.log(NAME, line);
         }
-        world.container(NAME)
+        world.container(NAME).as_ref().map(Container::instance)
     });
     Ok(found.map(|container| Subject {
-        engine: Arc::new(engine),
+        engine: Arc::new(Docker::over(Arc::new(engine), true)),
         log_start: container.log_start(),
-        container: container.id,
+        instance: container.id,
         log: Arc::default(),
         executions: Arc::new(Executions::default()),
     }))
@@ -73,8 +75,8 @@ fn end_of(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn image(health: Option<HealthStatus>) -> MemoryImage {
-    let mut image = MemoryImage::new(move |arguments| match arguments {
+fn image(health: Option<HealthStatus>) -> DoubleImage {
+    let mut image = DoubleImage::new(move |arguments| match arguments {
         [main] if main == NAME => Run::forever(),
         [test] if test == TEST => Run::exit(i64::from(health != Some(HealthStatus::Healthy))),
         _ => Run::ending(End::CannotRun(NO_CONTAINER.to_owned())),

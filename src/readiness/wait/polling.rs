@@ -10,11 +10,11 @@ use tokio::sync::Notify;
 
 use super::{Condition, ENGINE_PAUSE, Wait};
 use crate::definition::model::{DialGrant, Limits};
-use crate::engine::Container;
-use crate::engine::bounded::within;
 use crate::engine::dialler::Dialler;
+use crate::engine::limited::within;
 use crate::event::Event;
 use crate::event::failure::dossier::{Answers, NO_ANSWER};
+use crate::plan::instance::Instance;
 use crate::probe::guest::{Context, Verdict};
 use crate::probe::host::LoadedProbe;
 use crate::probe::powers::{Powers, Targets};
@@ -48,7 +48,7 @@ impl Wait<'_> {
         &self,
         condition: &Condition,
         answers: &Mutex<Answers>,
-        container: &Container,
+        container: &Instance,
         again: &Notify,
     ) -> Result<(), Ended> {
         if self.is_known_to_match(condition, answers, container) {
@@ -123,7 +123,7 @@ impl Wait<'_> {
         &self,
         condition: &Condition,
         answers: &Mutex<Answers>,
-        container: &Container,
+        container: &Instance,
     ) -> bool {
         let holds = condition.found.holds_for_the_run();
         if !holds || !self.shared.matches.has(container, &settings(condition)) {
@@ -135,9 +135,8 @@ impl Wait<'_> {
     }
 
     /// What stays the same for all polls; none where that the container runs is the check, as the route has said.
-    async fn way(&self, condition: &Condition, container: &Container) -> Result<Option<Way>, Ended> {
-        let endpoint = container.networks.get(&self.shared.network);
-        let has_address = endpoint.is_some_and(|endpoint| endpoint.address.is_some());
+    async fn way(&self, condition: &Condition, container: &Instance) -> Result<Option<Way>, Ended> {
+        let has_address = container.address(&self.shared.network).is_some();
         // The way is decided once for the launch, so only on a container that tells where it is.
         let mut way = Way::default();
         if has_address && condition.found.interfaces.contains(&"dial") {
@@ -159,7 +158,7 @@ impl Wait<'_> {
     async fn dialler(
         &self,
         condition: &Condition,
-        container: &Container,
+        container: &Instance,
     ) -> Result<Option<Arc<dyn Dialler>>, Ended> {
         let deadline = self.begun + condition.readiness.timeout;
         loop {
@@ -175,7 +174,7 @@ impl Wait<'_> {
     }
 
     /// Whether the other sidecars that a probe dialled are where they were when it began.
-    async fn still_there(&self, condition: &Condition, container: &Container, dialled: &Targets) -> bool {
+    async fn still_there(&self, condition: &Condition, container: &Instance, dialled: &Targets) -> bool {
         let grants = &condition.found.grants;
         let others = grants.dial.iter().any(|dial| matches!(dial, DialGrant::Sidecar { .. }));
         !others || self.shared.targets(self.sidecar, container, grants, true).await == *dialled

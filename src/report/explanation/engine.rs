@@ -30,6 +30,18 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
     },
     Explanation {
+        code: Code::EngineLacks,
+        meaning: "The engine cannot do what a definition needs. Nothing was started.",
+        causes: &[
+            "The definition names an image, and the engine runs no images.",
+            "Its probe executes commands, reads logs or asks for health, and the engine does not offer that.",
+        ],
+        steps: &[
+            "Run the sidecar on another engine.",
+            "Or decide its readiness by another probe, such as `tcp`.",
+        ],
+    },
+    Explanation {
         code: Code::EngineContext,
         meaning: "The docker context or the address cannot be used.",
         causes: &[

@@ -1,67 +1,51 @@
 //! What a case may use beside the engine itself, whichever engine that is.
 
-use crate::support::PATIENT;
-use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farrier::engine::{Container, ContainerSpec, Engine, EngineErrorKind, EngineResult, Status};
+use farrier::definition::{LayerDirectories, load};
+use farrier::engine::{Carrier, Engine, Freshness, Progress};
+use farrier::plan::instance::Instance;
+use farrier::plan::reconcile::reconcile;
+use farrier::plan::sidecar::{Scopes, Sidecar};
+use farrier::plan::{HarnessNetwork, NetworkPlan, Plan};
+use farrier::report::error::Problem;
+
+use crate::support::PATIENT;
 
 /// The pause before a state is looked at again.
-const LOOK: Duration = Duration::from_millis(10);
+pub const LOOK: Duration = Duration::from_millis(10);
 
-/// What a case's image has beside the fixture program, its entrypoint.
-#[derive(Clone, Debug, Default)]
-pub struct Recipe {
-    pub command: Vec<String>,
-    pub env: Vec<(String, String)>,
-    pub labels: Vec<(String, String)>,
-    pub volumes: Vec<String>,
-    pub user: String,
-    pub directory: String,
-    /// The arguments of a health test, run every 100 ms.
-    pub health: Vec<String>,
-}
-
-/// An engine, names of the case's own, and what other tools can do to the engine.
-#[async_trait(?Send)]
-pub trait Stage {
+/// An engine, names of the case's own, and what happens to it from outside.
+pub trait Ground {
     fn engine(&self) -> &dyn Engine;
+    /// A folder of the case's own, for definitions.
+    fn folder(&self) -> PathBuf;
     /// A name that nobody else uses.
     fn name(&self, stem: &str) -> String;
-    /// A label that is only on what this case made.
-    fn label(&self) -> (String, String);
-    /// Makes an image under the reference `name(stem)`.
-    fn image(&self, stem: &str, recipe: &Recipe) -> String;
-    /// Gives an image one more reference, away from the image that has it.
-    fn tag(&self, image: &str, reference: &str);
-    fn pause(&self, container: &str);
-    /// Restarts a container as another tool would.
-    async fn restart(&self, container: &str);
-    fn has_volume(&self, name: &str) -> bool;
-    /// Makes the health test `healthy-when-file /tmp/healthy` pass from now on.
-    async fn heal(&self, container: &str);
+    /// An image whose instances run until they are stopped.
+    fn image(&self) -> String;
+    /// Ends the instance's run from outside, with this exit code.
+    fn end(&self, instance: &Instance, exit_code: i64);
 }
 
-/// Two tests of each case.
+/// A test of each case on each engine.
 macro_rules! contract {
+    (@ $engine:ident, $($case:ident,)*) => {
+        mod $engine {
+            $(#[test]
+            fn $case() {
+                let Some(ground) = super::super::grounds::$engine() else { return };
+                super::super::setup::run(super::$case(ground.as_ref()));
+            })*
+        }
+    };
     ($($case:ident,)*) => {
-        mod on_docker {
-            $(#[test]
-            fn $case() {
-                super::super::setup::run(async {
-                    let Some(stage) = super::super::docker::DockerStage::open() else { return };
-                    super::$case(&stage).await;
-                });
-            })*
-        }
-
-        mod in_memory {
-            $(#[test]
-            fn $case() {
-                super::super::setup::run(super::$case(&super::super::memory::MemoryStage::open()));
-            })*
-        }
+        contract!(@ on_docker, $($case,)*);
+        contract!(@ on_the_double, $($case,)*);
+        contract!(@ in_memory, $($case,)*);
     };
 }
 pub(super) use contract;
@@ -73,76 +57,102 @@ pub fn run(case: impl Future<Output = ()>) {
     limited.expect("the case ends");
 }
 
-/// `["a", "b"]` as owned words.
-pub fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|&word| word.to_owned()).collect()
+/// The sidecar `name(stem)` that a definition with these lines declares.
+pub fn sidecar(ground: &dyn Ground, stem: &str, lines: &str) -> Arc<Sidecar> {
+    let (name, image) = (ground.name(stem), ground.image());
+    let text = format!(
+        "lifecycle = \"shared\"\nimage = \"{image}\"\n{lines}\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"skip\"\n"
+    );
+    let folder = ground.folder().join("definitions");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(format!("{name}.toml")), text).expect("a definition");
+    let loaded = load(&LayerDirectories { user: Some(folder), ..LayerDirectories::default() });
+    assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+    let definition = loaded.definitions.into_iter().find(|definition| definition.name == name);
+    Arc::new(Sidecar::new(definition.expect("the definition"), &Scopes::default()))
 }
 
-/// Why a call failed.
-pub fn kind<T: std::fmt::Debug>(result: EngineResult<T>) -> EngineErrorKind {
-    result.expect_err("a failure").kind
+/// A network of the case's own, which farrier may make.
+pub fn network(ground: &dyn Ground) -> HarnessNetwork {
+    let name = ground.name("net");
+    HarnessNetwork { home: name.clone(), name, is_own: true }
 }
 
-impl dyn Stage + '_ {
-    /// A network of the case's own; gives its name.
-    pub async fn network(&self, stem: &str) -> String {
-        let name = self.name(stem);
-        let labels = BTreeMap::from([self.label()]);
-        self.engine().create_network(&name, &labels).await.expect("a network");
-        name
+/// A launch's part in carrying out a plan: it makes the network when it is asked to, and notes everything.
+pub struct Launch<'a> {
+    pub engine: &'a dyn Engine,
+    pub network: NetworkPlan,
+    pub told: Mutex<Vec<String>>,
+}
+
+impl Launch<'_> {
+    fn note(&self, text: impl Into<String>) {
+        self.told.lock().expect("notes").push(text.into());
+    }
+}
+
+#[async_trait]
+impl Carrier for Launch<'_> {
+    fn tell(&self, progress: Progress<'_>) {
+        self.note(match progress {
+            Progress::NetworkCreated(_) => "network created",
+            Progress::Pulling { .. } | Progress::PullProgress { .. } | Progress::Pulled { .. } => return,
+            Progress::Stopping { .. } => "stopping",
+            Progress::Created { .. } => "created",
+            Progress::Started { .. } => "started",
+        });
     }
 
-    /// A container of the plain image with this command, on the network `net`, which must exist.
-    pub fn spec(&self, stem: &str, command: &[&str]) -> ContainerSpec {
-        ContainerSpec {
-            name: self.name(stem),
-            image: self.image("plain", &Recipe::default()),
-            command: words(command),
-            labels: BTreeMap::from([self.label()]),
-            network: self.name("net"),
-            ..ContainerSpec::default()
+    async fn network(&self) -> Result<(), Problem> {
+        if self.network.is_untouched() {
+            return Ok(());
         }
+        self.engine.make_network(&self.network, self).await
     }
 
-    /// Makes and starts a container of the plain image; gives its id.
-    pub async fn started(&self, stem: &str, command: &[&str]) -> String {
-        if self.engine().networks(&self.name("net")).await.expect("networks").is_empty() {
-            self.network("net").await;
+    fn mark(&self, _: &Sidecar, _: &str) -> Result<(), Problem> {
+        self.note("marked");
+        Ok(())
+    }
+
+    fn used_by_others(&self, _: &Instance) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl dyn Ground + '_ {
+    /// What a launch of these sidecars would do now.
+    pub async fn plan(&self, sidecars: &[Arc<Sidecar>]) -> Plan {
+        let snapshot = self.engine().observe(sidecars, &network(self), Freshness::Current).await;
+        reconcile(sidecars, snapshot.expect("an answer"), false).expect("a plan")
+    }
+
+    /// Carries such a plan out, and gives what was told on the way.
+    pub async fn launch(&self, sidecars: &[Arc<Sidecar>]) -> Vec<String> {
+        let plan = self.plan(sidecars).await;
+        let network = plan.network.clone();
+        let launch = Launch { engine: self.engine(), network, told: Mutex::default() };
+        for part in &plan.sidecars {
+            let done = self.engine().carry_out(part, &plan.network.name, &launch).await;
+            done.unwrap_or_else(|problem| panic!("{problem}"));
         }
-        let id = self.engine().create(&self.spec(stem, command)).await.expect("a container");
-        self.engine().start(&id).await.expect("it starts");
-        id
+        launch.told.into_inner().expect("notes")
     }
 
-    pub async fn inspect(&self, container: &str) -> Container {
-        self.engine().container(container).await.expect("an answer").expect("the container")
+    pub async fn inspect(&self, sidecar: &Sidecar) -> Option<Instance> {
+        self.engine().inspect(&sidecar.container).await.expect("an answer")
     }
 
-    /// Waits until a container is in such a state.
-    pub async fn until(&self, container: &str, reached: impl Fn(&Container) -> bool) -> Container {
+    /// Waits until the sidecar's instance is in such a state.
+    pub async fn until(&self, sidecar: &Sidecar, reached: impl Fn(&Instance) -> bool) -> Instance {
         let waiting = async {
             loop {
-                let found = self.inspect(container).await;
-                if reached(&found) {
+                if let Some(found) = self.inspect(sidecar).await.filter(&reached) {
                     return found;
                 }
                 tokio::time::sleep(LOOK).await;
             }
         };
         tokio::time::timeout(PATIENT, waiting).await.expect("the state is reached")
-    }
-
-    pub async fn exited(&self, container: &str) -> Container {
-        self.until(container, |container| container.status == Status::Exited).await
-    }
-
-    /// Waits until there is no such container.
-    pub async fn gone(&self, container: &str) {
-        let waiting = async {
-            while self.engine().container(container).await.expect("an answer").is_some() {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::time::timeout(PATIENT, waiting).await.expect("it goes");
     }
 }

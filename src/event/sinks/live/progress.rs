@@ -164,7 +164,7 @@ impl Progress {
 
     fn planned(&mut self, at: Duration, plan: &SidecarPlan) {
         let causes: Vec<String> = plan.causes.iter().map(ToString::to_string).collect();
-        let sidecar = self.sidecar(&plan.name, at);
+        let sidecar = self.sidecar(plan.name(), at);
         sidecar.action = Some(plan.action);
         sidecar.causes = causes.join("; ");
         sidecar.stage = Stage::Planned;

@@ -1,29 +1,21 @@
 use std::time::Duration;
 
 use super::*;
+use crate::definition::fuzzing::definition;
 use crate::engine::PullProgress;
 use crate::event::failure::until::Until;
 use crate::plan::Cause;
+use crate::plan::sidecar::Scopes;
 
 const fn at(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
 fn plan(name: &str, action: Action, cause: Cause) -> SidecarPlan {
-    SidecarPlan {
-        index: 0,
-        name: name.to_owned(),
-        container: format!("farrier-{name}"),
-        action,
-        causes: vec![cause],
-        pull: false,
-        connect: Vec::new(),
-        carried: Vec::new(),
-        orphaned: Vec::new(),
-        changed_since_data: std::collections::BTreeMap::new(),
-        existing: None,
-        leftover: None,
-    }
+    let text = "image = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\nlifecycle = 'shared'";
+    let definition = definition(name, text).expect("a definition");
+    let sidecar = std::sync::Arc::new(crate::plan::sidecar::Sidecar::new(definition, &Scopes::default()));
+    SidecarPlan { sidecar, existing: None, action, causes: vec![cause], steps: Vec::new() }
 }
 
 /// A launch of three sidecars, up to a moment.

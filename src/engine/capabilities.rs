@@ -1,0 +1,71 @@
+//! What an engine can do, known before anything is asked of it, so that a definition that needs more is refused before any
+//! call.
+
+use crate::definition::Definition;
+use crate::report::error::{Code, Problem};
+
+/// What an engine can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The engine's kind, as people name it: `docker`.
+    pub kind: &'static str,
+    /// What it is called: `Docker`.
+    pub product: &'static str,
+    /// Runs images.
+    pub images: bool,
+    /// Executes commands in what it runs.
+    pub exec: bool,
+    /// Keeps what instances write.
+    pub logs: bool,
+    /// Tests the health of what it runs.
+    pub health: bool,
+}
+
+impl Capabilities {
+    /// Why an engine that can do no more cannot run this definition, whose readiness needs these of a probe's interfaces.
+    #[must_use]
+    pub fn refusals(
+        &self,
+        definition: &Definition,
+        interfaces: &[(String, Vec<&'static str>)],
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut refuse = |field: &str, what: String, way_out: String| {
+            problems.push(
+                Problem::error(Code::EngineLacks, format!("the engine `{}` {what}", self.kind))
+                    .of(definition.name.clone())
+                    .at(definition.place(field))
+                    .hint(way_out),
+            );
+        };
+        if !self.images {
+            refuse(
+                "image",
+                "runs no images".to_owned(),
+                "Run the sidecar on an engine that does, such as `docker`.".to_owned(),
+            );
+        }
+        for (index, (probe, needed)) in interfaces.iter().enumerate() {
+            let missing = needed.iter().filter_map(|interface| self.lacks(interface));
+            for what in missing {
+                let field = definition.readiness.get(index).map_or("readiness", |found| found.field.as_str());
+                refuse(
+                    &format!("{field}.probe"),
+                    format!("{what}, which the probe `{probe}` needs"),
+                    "Decide by another probe, or run the sidecar on another engine.".to_owned(),
+                );
+            }
+        }
+        problems
+    }
+
+    /// In words, what a probe's interface needs and the engine cannot do.
+    fn lacks(&self, interface: &str) -> Option<&'static str> {
+        match interface {
+            "exec" if !self.exec => Some("executes no commands in what it runs"),
+            "logs" if !self.logs => Some("keeps no logs"),
+            "health" if !self.health => Some("tests no health"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What Docker says in prose only: it answers with the same status whether a registry denied an image, does not have
+//! it, or the disk is full, and whether a program is missing or made for another machine.
+
+use crate::engine::{EngineError, EngineErrorKind, Meaning};
+
+/// What to do if the engine's disk is full.
+pub(super) const MAKE_ROOM: &str =
+    "Make room: `docker system df` tells what takes it, and `docker system prune` removes what is unused.";
+/// What to do if the engine has no range of addresses left.
+const FREE_ADDRESS_RANGES: [&str; 2] = [
+    "Remove unused networks with `docker network prune`.",
+    "Or give the engine more ranges: set `default-address-pools` in its `daemon.json`, and restart it.",
+];
+/// What to do if a network has no address left.
+const FREE_ADDRESSES: &str = "Remove containers from the network, or create it with a larger `--subnet`: `docker network inspect` lists both.";
+
+/// Adds to an error what its words are about, and what to do on this engine.
+#[must_use]
+pub(super) fn explained(error: EngineError) -> EngineError {
+    let meaning = meaning(&error.message);
+    let hints: &[&'static str] = match (meaning, error.kind) {
+        (Some(Meaning::NoAddressRange), _) => &FREE_ADDRESS_RANGES,
+        (Some(Meaning::NoAddress), _) => &[FREE_ADDRESSES],
+        (_, EngineErrorKind::Unreachable) => &["Check that the engine runs, for example with `docker info`."],
+        (_, EngineErrorKind::PermissionDenied) => {
+            &["Join the group that may use the socket (`docker`), or use a rootless engine."]
+        }
+        (Some(Meaning::DiskFull), EngineErrorKind::Refused) => &[MAKE_ROOM],
+        _ => &[],
+    };
+    EngineError { meaning, hints: hints.to_vec(), ..error }
+}
+
+/// Parts of messages of Docker 20.10 to 29, containerd, runc and the reference registry, in lower case; earlier rows
+/// come first where several fit.
+const WORDS: [(&str, Meaning); 21] = [
+    ("no space left on device", Meaning::DiskFull),
+    ("disk quota exceeded", Meaning::DiskFull),
+    // Docker before and from 28, Docker Swarm, and Podman.
+    ("could not find an available, non-overlapping ipv4 address pool", Meaning::NoAddressRange),
+    ("all predefined address pools have been fully subnetted", Meaning::NoAddressRange),
+    ("failed to find free address pool", Meaning::NoAddressRange),
+    ("could not find free subnet from subnet pools", Meaning::NoAddressRange),
+    ("no available ipv4 addresses on this network", Meaning::NoAddress),
+    ("exec format error", Meaning::WrongArchitecture),
+    ("no matching manifest for", Meaning::WrongArchitecture),
+    ("does not match the detected host platform", Meaning::WrongArchitecture),
+    ("executable file not found", Meaning::ProgramMissing),
+    // What follows is why: no such file, a folder, no permission.
+    ("container process: exec: ", Meaning::ProgramMissing),
+    ("container process caused: exec: ", Meaning::ProgramMissing),
+    ("pull access denied", Meaning::Denied),
+    ("unauthorized", Meaning::Denied),
+    ("authentication required", Meaning::Denied),
+    ("no basic auth credentials", Meaning::Denied),
+    ("denied: ", Meaning::Denied),
+    ("manifest unknown", Meaning::NotFound),
+    ("name unknown", Meaning::NotFound),
+    ("not found: manifest", Meaning::NotFound),
+];
+
+/// What a message means, where it is one that is known.
+#[must_use]
+pub(super) fn meaning(message: &str) -> Option<Meaning> {
+    let message = message.to_lowercase();
+    WORDS.iter().find(|(words, _)| message.contains(words)).map(|(_, meaning)| *meaning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_as_engines_write_them() {
+        for (message, expected) in [
+            (
+                "pull access denied for x, repository does not exist or may require 'docker login': denied: requested \
+                 access to the resource is denied",
+                Some(Meaning::Denied),
+            ),
+            ("Head \"https://r/v2/x/manifests/1\": no basic auth credentials", Some(Meaning::Denied)),
+            ("manifest for r/x:1 not found: manifest unknown: manifest unknown", Some(Meaning::NotFound)),
+            ("failed to register layer: write /x: no space left on device", Some(Meaning::DiskFull)),
+            (
+                "OCI runtime create failed: runc create failed: unable to start container process: exec: \"x\": \
+                 executable file not found in $PATH: unknown",
+                Some(Meaning::ProgramMissing),
+            ),
+            (
+                "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the \
+                 network",
+                Some(Meaning::NoAddressRange),
+            ),
+            ("all predefined address pools have been fully subnetted", Some(Meaning::NoAddressRange)),
+            (
+                "no available IPv4 addresses on this network's address pools: net (3f2b)",
+                Some(Meaning::NoAddress),
+            ),
+            ("exec /server: exec format error", Some(Meaning::WrongArchitecture)),
+            (
+                "no matching manifest for linux/arm64/v8 in the manifest list entries",
+                Some(Meaning::WrongArchitecture),
+            ),
+            (
+                "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container \
+                 process: exec: \"/nothing\": stat /nothing: no such file or directory: unknown",
+                Some(Meaning::ProgramMissing),
+            ),
+            (
+                "unable to start container process: exec: \"/\": permission denied: unknown",
+                Some(Meaning::ProgramMissing),
+            ),
+            ("error mounting \"/x\" to rootfs at \"/y\": no such file or directory", None),
+            ("dial tcp: lookup r: no such host", None),
+        ] {
+            assert_eq!(meaning(message), expected, "{message}");
+        }
+    }
+}

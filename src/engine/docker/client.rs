@@ -1,0 +1,521 @@
+//! A real Docker engine. Only this module names `bollard`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bollard::auth::DockerCredentials;
+use bollard::container::LogOutput;
+use bollard::errors::Error as BollardError;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models::{
+    EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect,
+};
+use bollard::query_parameters as query;
+use bollard::{Docker, body_full};
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio_util::io::StreamReader;
+
+use super::address::EngineAddress;
+use crate::engine::docker::api::{
+    Api, Container, ContainerSpec, CreatedContainer, Credentials, EngineEvent, Image, Listed, Member,
+    Network, whole_seconds,
+};
+use crate::engine::{
+    Attached, EngineError, EngineErrorKind, EngineInfo, EngineResult, ExecOutput, ExecRequest, OutputRequest,
+    PullProgress, Written,
+};
+use convert::{
+    Layers, convert_container, convert_created, convert_event, convert_image, convert_info, convert_listed,
+    convert_listed_network, convert_network,
+};
+use create::create_body;
+use transport::{Endless, Meter, Target};
+
+mod convert;
+mod create;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+mod output;
+mod transport;
+
+/// How the names of settings begin that stand in the host part of a container.
+const HOST_PART: &str = "HostConfig.";
+
+/// How long the engine may take to begin an answer; creating a container on a busy disk takes tens of seconds.
+const ANSWER_TIMEOUT_SECONDS: u64 = 120;
+/// So much an engine may say about one pull: at some thirty messages a second, that is days.
+const MOST_PULL_MESSAGES: u64 = 10_000_000;
+/// So many events of creations and connections are read; engines keep fewer.
+const MOST_EVENTS: usize = 10_000;
+/// The pause before a container whose removal is under way is looked at again.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
+
+/// A connection to an engine.
+pub struct Client {
+    client: Docker,
+    target: Target,
+    local: bool,
+}
+
+impl Client {
+    /// Makes ready to ask; nothing is asked yet.
+    ///
+    /// # Errors
+    /// When the address is of a kind that is not supported.
+    pub fn open(address: &EngineAddress) -> EngineResult<Self> {
+        let target = Target::of(address);
+        // Requests name no version, so that each engine answers in its own newest one.
+        let client = transport::client(target.clone()).map_err(convert_error)?;
+        Ok(Self { client, target, local: address.is_local() })
+    }
+}
+
+/// Docker went from 1.13 by years and months to 20.10. Other engines count otherwise, and are let try.
+fn is_too_old(version: &str) -> bool {
+    matches!(version.split('.').next().and_then(|major| major.parse::<u32>().ok()), Some(1 | 17..=19))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err` everywhere")]
+fn convert_error(error: BollardError) -> EngineError {
+    let kind = match &error {
+        BollardError::DockerResponseServerError { status_code, .. } => match status_code {
+            404 => EngineErrorKind::NotFound,
+            409 => EngineErrorKind::Conflict,
+            _ => EngineErrorKind::Refused,
+        },
+        BollardError::DockerStreamError { .. } => EngineErrorKind::Refused,
+        BollardError::RequestTimeoutError => EngineErrorKind::TimedOut,
+        // No whole answer in the bytes that it may have is as good as none in time.
+        _ if is_endless(&error) => EngineErrorKind::TimedOut,
+        _ if is_permission_denied(&error) => EngineErrorKind::PermissionDenied,
+        _ => EngineErrorKind::Unreachable,
+    };
+    let message = match &error {
+        BollardError::DockerResponseServerError { message, .. } => message.clone(),
+        BollardError::DockerStreamError { error } => error.clone(),
+        other => anyhow::Error::msg(innermost(other)).to_string(),
+    };
+    EngineError::new(kind, message)
+}
+
+fn chain(error: &BollardError) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |current| current.source())
+}
+
+/// An item of a stream, or the end of a stream whose item does not end.
+fn metered<T: 'static>(
+    stream: impl Stream<Item = Result<T, BollardError>> + Send + 'static,
+    meter: Arc<Meter>,
+) -> BoxStream<'static, EngineResult<T>> {
+    let note = move |item| match item {
+        Ok(item) => {
+            meter.note_item();
+            Ok(item)
+        }
+        Err(error) => Err(convert_stream_error(error, &meter)),
+    };
+    stream.map(note).boxed()
+}
+
+/// `bollard` keeps no more than the words of what ended a stream.
+fn convert_stream_error(error: BollardError, meter: &Meter) -> EngineError {
+    if meter.is_exceeded() {
+        return EngineError::new(EngineErrorKind::TimedOut, meter.error().to_string());
+    }
+    convert_error(error)
+}
+
+fn is_endless(error: &BollardError) -> bool {
+    let is_endless = |cause: &(dyn std::error::Error + 'static)| {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause.is::<Endless>() || inner.and_then(|inner| inner.downcast_ref::<Endless>()).is_some()
+    };
+    chain(error).any(is_endless)
+}
+
+fn is_permission_denied(error: &BollardError) -> bool {
+    if let BollardError::IOError { err } = error {
+        return err.kind() == std::io::ErrorKind::PermissionDenied;
+    }
+    chain(error).any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
+    })
+}
+
+fn innermost(error: &BollardError) -> String {
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn absent<T>(result: Result<T, BollardError>) -> EngineResult<Option<T>> {
+    match result.map_err(convert_error) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind == EngineErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn filters(pairs: &[(&str, &[&str])]) -> HashMap<String, Vec<String>> {
+    pairs
+        .iter()
+        .map(|(key, values)| ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect()))
+        .collect()
+}
+
+#[async_trait]
+impl Api for Client {
+    async fn info(&self) -> EngineResult<EngineInfo> {
+        let info = convert_info(self.client.info().await.map_err(convert_error)?, self.local);
+        if is_too_old(&info.version) {
+            return Err(EngineError::new(
+                EngineErrorKind::Refused,
+                format!("the engine is Docker {}, farrier needs Docker 20.10", info.version),
+            ));
+        }
+        Ok(info)
+    }
+
+    async fn networks(&self, name: &str) -> EngineResult<Vec<Network>> {
+        // The engine's name filter matches substrings, and its id filter prefixes.
+        let options = query::ListNetworksOptionsBuilder::default()
+            .filters(&filters(&[("name", &[name]), ("type", &["custom", "builtin"])]))
+            .build();
+        let listed = self.client.list_networks(Some(options)).await.map_err(convert_error)?;
+        let listed = listed.into_iter().filter(|network| network.name.as_deref() == Some(name));
+        let mut found: Vec<Network> = listed.map(convert_listed_network).collect();
+        if found.is_empty()
+            && is_id(name)
+            && let Some(network) = self.inspect_network(name).await?
+        {
+            found.push(convert_network(network).0);
+        }
+        found.sort_by(|left, right| left.id.cmp(&right.id));
+        Ok(found)
+    }
+
+    async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)> {
+        if !is_name(name) {
+            return Ok((self.networks(name).await?, Vec::new()));
+        }
+        match self.inspect_network(name).await {
+            Ok(None) => Ok(Default::default()),
+            Ok(Some(network)) => {
+                let (network, members) = convert_network(network);
+                // The engine also takes the beginning of an id for a name.
+                let meant = network.name == name || (is_id(name) && network.id.starts_with(name));
+                Ok(if meant { (vec![network], members) } else { Default::default() })
+            }
+            // It refuses a name that several have.
+            Err(error) if error.kind == EngineErrorKind::Refused => {
+                Ok((self.networks(name).await?, Vec::new()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn labelled_networks(&self, label: &str) -> EngineResult<Vec<Network>> {
+        let options =
+            query::ListNetworksOptionsBuilder::default().filters(&filters(&[("label", &[label])])).build();
+        let listed = self.client.list_networks(Some(options)).await.map_err(convert_error)?;
+        Ok(listed.into_iter().map(convert_listed_network).collect())
+    }
+
+    async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<String> {
+        let request = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            labels: Some(labels.clone().into_iter().collect()),
+            ..Default::default()
+        };
+        Ok(self.client.create_network(request).await.map_err(convert_error)?.id)
+    }
+
+    async fn remove_network(&self, id: &str) -> EngineResult<()> {
+        self.client.remove_network(id).await.map_err(convert_error)
+    }
+
+    async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> EngineResult<()> {
+        let request = NetworkConnectRequest {
+            container: container.to_owned(),
+            endpoint_config: Some(EndpointSettings { aliases: Some(aliases.to_vec()), ..Default::default() }),
+        };
+        self.client.connect_network(network, request).await.map_err(convert_error)
+    }
+
+    async fn disconnect(&self, network: &str, container: &str) -> EngineResult<()> {
+        let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
+        self.client.disconnect_network(network, request).await.map_err(convert_error)
+    }
+
+    async fn members(&self, network: &str) -> EngineResult<Vec<String>> {
+        let options = None::<query::InspectNetworkOptions>;
+        let inspected = self.client.inspect_network(network, options).await.map_err(convert_error)?;
+        Ok(convert_network(inspected).1.into_iter().map(|member| member.container).collect())
+    }
+
+    async fn image(&self, reference: &str) -> EngineResult<Option<Image>> {
+        Ok(absent(self.client.inspect_image(reference).await)?.map(convert_image))
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+        credentials: Option<Credentials>,
+        progress: &(dyn Fn(PullProgress) + Send + Sync),
+    ) -> EngineResult<()> {
+        let options = query::CreateImageOptionsBuilder::default().from_image(&with_tag(reference)).build();
+        let credentials = credentials.map(|credentials| DockerCredentials {
+            username: Some(credentials.username),
+            password: Some(credentials.password),
+            identitytoken: credentials.token,
+            ..Default::default()
+        });
+        let mut layers = Layers::default();
+        let mut pulled = PullProgress::default();
+        let (client, meter) = self.stream_client()?;
+        let mut stream = metered(client.create_image(Some(options), None, credentials), meter);
+        let mut messages = 0;
+        while let Some(message) = stream.try_next().await? {
+            messages += 1;
+            if messages > MOST_PULL_MESSAGES {
+                let message = "the engine tells of the pull without end";
+                return Err(EngineError::new(EngineErrorKind::TimedOut, message));
+            }
+            // Told of every message, also of one that changes nothing: silence is what ends a pull.
+            pulled = layers.note(message).unwrap_or(pulled);
+            progress(pulled.clone());
+        }
+        Ok(())
+    }
+
+    async fn container(&self, name: &str) -> EngineResult<Option<Container>> {
+        let options = None::<query::InspectContainerOptions>;
+        Ok(absent(self.client.inspect_container(name, options).await)?.map(convert_container))
+    }
+
+    async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>> {
+        let options = query::ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters(&[("label", &[label])]))
+            .build();
+        let listed = self.client.list_containers(Some(options)).await.map_err(convert_error)?;
+        Ok(listed.into_iter().filter_map(convert_listed).collect())
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
+        let options = query::CreateContainerOptionsBuilder::default().name(&spec.name).build();
+        let created = self.client.create_container(Some(options), create_body(spec)?).await;
+        Ok(created.map_err(convert_error)?.id)
+    }
+
+    async fn rename(&self, id: &str, name: &str) -> EngineResult<()> {
+        let options = query::RenameContainerOptionsBuilder::default().name(name).build();
+        self.client.rename_container(id, options).await.map_err(convert_error)
+    }
+
+    async fn start(&self, id: &str) -> EngineResult<()> {
+        let options = None::<query::StartContainerOptions>;
+        self.client.start_container(id, options).await.map_err(convert_error)
+    }
+
+    async fn resume(&self, id: &str) -> EngineResult<()> {
+        self.client.unpause_container(id).await.map_err(convert_error)
+    }
+
+    async fn stop(&self, id: &str, grace: Duration) -> EngineResult<()> {
+        let seconds = i32::try_from(whole_seconds(grace)).unwrap_or(i32::MAX);
+        let options = query::StopContainerOptionsBuilder::default().t(seconds).build();
+        let answered = Duration::from_secs(ANSWER_TIMEOUT_SECONDS).saturating_add(grace);
+        let client = self.client.clone().with_timeout(answered);
+        client.stop_container(id, Some(options)).await.map_err(convert_error)
+    }
+
+    async fn remove(&self, id: &str, volumes: bool) -> EngineResult<()> {
+        let options = query::RemoveContainerOptionsBuilder::default().force(true).v(volumes).build();
+        let deadline = Instant::now() + Duration::from_secs(ANSWER_TIMEOUT_SECONDS);
+        loop {
+            match absent(self.client.remove_container(id, Some(options.clone())).await) {
+                // Somebody's removal is under way, maybe that of a launch that was killed; the name is taken
+                // until it is done.
+                Err(error) if error.kind == EngineErrorKind::Conflict && Instant::now() < deadline => {
+                    tokio::time::sleep(REMOVAL_PAUSE).await;
+                }
+                result => return result.map(|_| ()),
+            }
+        }
+    }
+
+    async fn events(
+        &self,
+        label: &str,
+        since: &str,
+    ) -> EngineResult<BoxStream<'static, EngineResult<EngineEvent>>> {
+        let wanted = ["start", "kill", "die", "oom", "health_status", "destroy", "pause"];
+        let options = query::EventsOptionsBuilder::default()
+            .since(since)
+            .filters(&filters(&[("type", &["container"]), ("label", &[label]), ("event", &wanted)]))
+            .build();
+        let (client, meter) = self.stream_client()?;
+        Ok(metered(client.events(Some(options)), meter).map_ok(convert_event).boxed())
+    }
+
+    async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>> {
+        let options = query::EventsOptionsBuilder::default()
+            .since(since)
+            .until(until)
+            .filters(&filters(&[("type", &["container", "network"]), ("event", &["create", "connect"])]))
+            .build();
+        let (client, meter) = self.stream_client()?;
+        let messages = metered(client.events(Some(options)), meter).take(MOST_EVENTS);
+        Ok(convert_created(messages.try_collect().await?))
+    }
+
+    async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
+        let (exec, mut attached) = self.start_exec(container, &request.arguments, false).await?;
+        let mut output = ExecOutput::default();
+        while let Some(part) = attached.0.try_next().await? {
+            let kept = if matches!(part, LogOutput::StdErr { .. }) {
+                &mut output.stderr
+            } else {
+                &mut output.stdout
+            };
+            let bytes = part.into_bytes();
+            let room = request.output_limit.saturating_sub(kept.len());
+            output.truncated |= bytes.len() > room;
+            kept.extend(bytes.into_iter().take(room));
+        }
+        let ended = self.client.inspect_exec(&exec).await.map_err(convert_error)?;
+        output.exit_code = ended.exit_code.unwrap_or(-1);
+        Ok(output)
+    }
+
+    async fn exec_attached(&self, container: &str, arguments: &[String]) -> EngineResult<Attached> {
+        let (_, (output, input)) = self.start_exec(container, arguments, true).await?;
+        Ok(Attached { input, output: standard_output(output) })
+    }
+
+    async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
+        let (client, meter) = transport::collecting_client(self.target.clone()).map_err(convert_error)?;
+        output::newest_lines(&client, &meter, container, since, lines).await
+    }
+
+    async fn output(
+        &self,
+        container: &str,
+        request: &OutputRequest,
+    ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
+        let (client, meter) = self.stream_client()?;
+        Ok(output::stream(&client, meter, container, request))
+    }
+
+    async fn remove_volume(&self, name: &str) -> EngineResult<()> {
+        let options = None::<query::RemoveVolumeOptions>;
+        absent(self.client.remove_volume(name, options).await).map(drop)
+    }
+
+    async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()> {
+        let options = query::UploadToContainerOptionsBuilder::default().path("/").build();
+        self.client
+            .upload_to_container(container, Some(options), body_full(archive.into()))
+            .await
+            .map_err(convert_error)
+    }
+
+    async fn attach(&self, container: &str) -> EngineResult<Attached> {
+        let options =
+            query::AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stream(true).build();
+        let (client, meter) = self.stream_client()?;
+        let attached = client.attach_container(container, Some(options)).await.map_err(convert_error)?;
+        Ok(Attached { input: attached.input, output: standard_output(metered(attached.output, meter)) })
+    }
+}
+
+type OutputStream = BoxStream<'static, EngineResult<LogOutput>>;
+type InputStream = std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>;
+
+impl Client {
+    fn stream_client(&self) -> EngineResult<(Docker, Arc<Meter>)> {
+        transport::stream_client(self.target.clone()).map_err(convert_error)
+    }
+
+    async fn inspect_network(&self, name: &str) -> EngineResult<Option<NetworkInspect>> {
+        let options = None::<query::InspectNetworkOptions>;
+        absent(self.client.inspect_network(name, options).await)
+    }
+
+    async fn start_exec(
+        &self,
+        container: &str,
+        arguments: &[String],
+        input: bool,
+    ) -> EngineResult<(String, (OutputStream, InputStream))> {
+        let options = CreateExecOptions {
+            attach_stdin: Some(input),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(arguments.to_vec()),
+            ..Default::default()
+        };
+        let exec = self.client.create_exec(container, options).await.map_err(convert_error)?.id;
+        let (client, meter) = self.stream_client()?;
+        match client.start_exec(&exec, None).await.map_err(convert_error)? {
+            StartExecResults::Attached { output, input } => Ok((exec, (metered(output, meter), input))),
+            StartExecResults::Detached => {
+                Err(EngineError::new(EngineErrorKind::Refused, "the engine detached an attached command"))
+            }
+        }
+    }
+}
+
+fn standard_output(stream: OutputStream) -> std::pin::Pin<Box<dyn tokio::io::AsyncRead + Send>> {
+    let bytes = stream.try_filter_map(|part| {
+        std::future::ready(Ok(match part {
+            LogOutput::StdOut { message } | LogOutput::Console { message } => Some(message),
+            LogOutput::StdErr { .. } | LogOutput::StdIn { .. } => None,
+        }))
+    });
+    Box::pin(StreamReader::new(bytes.map_err(std::io::Error::other)))
+}
+
+/// Whether a network can have this name: others would make another request of the path that they stand in.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(plain)
+}
+
+/// Whether a name may also be the id of a network, or its beginning as tools show it.
+fn is_id(name: &str) -> bool {
+    name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A reference without tag or digest would pull every tag.
+fn with_tag(reference: &str) -> String {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    if last.contains(':') || last.contains('@') {
+        reference.to_owned()
+    } else {
+        format!("{reference}:latest")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn dockers_before_20_10_are_too_old() {
+        for (version, expected) in [
+            ("1.13.1", true),
+            ("19.03.15", true),
+            ("20.10.0", false),
+            ("29.1.3", false),
+            ("5.4.0", false),
+            ("dev", false),
+        ] {
+            assert_eq!(super::is_too_old(version), expected, "{version}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What Docker holds beside what is declared: why nothing may be done, and which steps each outcome takes. Pure functions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::api::{Container, Image, Mounted, Network};
+use super::drift::drift;
+use super::look::{Neighbour, Seen};
+use super::spec::temporary_name;
+use crate::plan::instance::{Instance, Status};
+use crate::plan::sidecar::{LABEL_DEFINITION, LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
+use crate::plan::snapshot::{Found, Observed, Snapshot};
+use crate::plan::{HarnessNetwork, NetworkAction, NetworkPlan, Step};
+use crate::report::error::{Code, Problem};
+use crate::report::shell::command_line;
+
+/// The engine's view of the sidecars, compared with what is declared. Pure.
+#[must_use]
+pub(super) fn snapshot(seen: &Seen, sidecars: &[Arc<Sidecar>], network: &HarnessNetwork) -> Snapshot {
+    Snapshot {
+        network: network_plan(seen, network),
+        sidecars: sidecars.iter().map(|sidecar| observed(seen, sidecar, network)).collect(),
+    }
+}
+
+fn observed(seen: &Seen, sidecar: &Sidecar, network: &HarnessNetwork) -> Observed {
+    let mut refusals: Vec<Problem> = additional_networks(sidecar, seen).collect();
+    let create = if seen.images.contains_key(sidecar.image.as_str()) { Vec::new() } else { vec![Step::Pull] };
+    let temporary = seen.containers.get(&temporary_name(&sidecar.container));
+    let temporary = temporary.filter(|container| sidecar.owns(&container.labels));
+    // A launch that was killed after it removed the old container left the new one under its temporary name. So did
+    // one whose engine confirmed a renaming that it had not done; that one was started then.
+    let container = seen.containers.get(&sidecar.container).or(temporary);
+    if let Some(container) = container.filter(|container| !sidecar.owns(&container.labels)) {
+        refusals.push(name_taken(sidecar, container));
+        return Observed { refusals, found: None, create };
+    }
+    refusals.extend(aliases_taken(sidecar, container, seen, network));
+    let found = container.map(|container| {
+        let leftover = temporary
+            .filter(|other| other.status == Status::Created && other.id != container.id)
+            .map(|other| Step::RemoveLeftover { instance: other.id.clone() });
+        let mut found = compare(sidecar, container, &seen.images);
+        found.keep.extend(missing_networks(sidecar, container, network));
+        found.keep.extend(leftover.clone());
+        found.replace.clone_from(&create);
+        found.replace.extend(leftover);
+        let image = seen.images.get(sidecar.image.as_str());
+        found.replace.extend(volume_steps(sidecar, container, image, &found.instance));
+        found
+    });
+    Observed { refusals, found, create }
+}
+
+/// A container beside what its sidecar declares now. `images` are by reference and id.
+#[must_use]
+pub(crate) fn compare(sidecar: &Sidecar, container: &Container, images: &BTreeMap<String, Image>) -> Found {
+    let image = images.get(sidecar.image.as_str());
+    let known = image.or_else(|| images.get(&container.image_id));
+    Found {
+        instance: container.instance(),
+        image: image.map(|image| image.id.clone()),
+        drift: known.map(|image| drift(sidecar, container, image)).unwrap_or_default(),
+        is_misnamed: container.name == temporary_name(&sidecar.container),
+        ..Found::default()
+    }
+}
+
+/// What becomes of the old container's anonymous volumes.
+fn volume_steps(
+    sidecar: &Sidecar,
+    container: &Container,
+    image: Option<&Image>,
+    instance: &Instance,
+) -> Vec<Step> {
+    let (volumes, unused) = anonymous_volumes(container, image);
+    let mut steps = Vec::new();
+    if !volumes.is_empty() {
+        steps.push(Step::Carry {
+            volumes,
+            changed_since: sidecar.configuration().changed_since_data(instance),
+        });
+    }
+    steps.extend(unused.into_iter().map(|volume| {
+        let removal = docker(&["volume", "rm"], &[&volume.source]);
+        Step::LeaveVolume { volume, removal: Some(removal) }
+    }));
+    steps
+}
+
+fn network_plan(seen: &Seen, network: &HarnessNetwork) -> Result<NetworkPlan, Problem> {
+    let name = &network.name;
+    let plan = |action| NetworkPlan { name: name.clone(), action };
+    let found = seen.networks.get(name).map(Vec::as_slice).unwrap_or_default();
+    let is_ours = |network: &Network| network.labels.contains_key(LABEL_NETWORK);
+    match found {
+        [] if network.is_own => Ok(plan(NetworkAction::Create)),
+        [] => Err(Problem::error(Code::NetworkUnusable, format!("there is no network `{name}`"))
+            .hint(format!("Create it with `{}`.", docker(&["network", "create"], &[name])))
+            .hint("Or leave `--network` out of the harness's command: farrier then makes one.")),
+        [first, others @ ..] if network.is_own && found.iter().all(is_ours) => {
+            let surplus = others.iter().map(|other| other.id.clone()).collect();
+            Ok(plan(NetworkAction::Use { id: first.id.clone(), surplus }))
+        }
+        [_, ..] if network.is_own => {
+            Err(Problem::error(Code::NameTaken, format!("the network `{name}` was not made by farrier"))
+                .hint(format!("Remove it with `{}`.", docker(&["network", "rm"], &[name])))
+                .hint("Or name the network to use in the harness's command with `--network`."))
+        }
+        [only] => Ok(plan(NetworkAction::Use { id: only.id.clone(), surplus: Vec::new() })),
+        _ => Err(Problem::error(
+            Code::NetworkUnusable,
+            format!("{} networks are named `{name}`, and Docker cannot tell them apart", found.len()),
+        )
+        .hint(format!(
+            "List them with `{}` and remove the surplus.",
+            docker(&["network", "ls", "--filter", &format!("name={name}")], &[])
+        ))),
+    }
+}
+
+fn additional_networks<'a>(sidecar: &'a Sidecar, seen: &'a Seen) -> impl Iterator<Item = Problem> + 'a {
+    sidecar.definition.container.networks.iter().enumerate().filter_map(move |(index, name)| {
+        let found = seen.networks.get(name).map_or(0, Vec::len);
+        let message = match found {
+            0 => format!("there is no network `{name}`, which the sidecar joins"),
+            1 => return None,
+            _ => format!("{found} networks are named `{name}`, and Docker cannot tell them apart"),
+        };
+        Some(
+            Problem::error(Code::NetworkUnusable, message)
+                .of(sidecar.name())
+                .at(sidecar.definition.place(&format!("networks[{index}]")))
+                .hint(format!(
+                    "Create it with `{}`, or remove it from `networks`.",
+                    docker(&["network", "create"], &[name])
+                )),
+        )
+    })
+}
+
+fn docker(command: &[&str], operands: &[&str]) -> String {
+    command_line(&[&["docker"], command].concat(), operands, &[])
+}
+
+fn name_taken(sidecar: &Sidecar, container: &Container) -> Problem {
+    let name = &container.name;
+    let label = |label: &str| container.labels.get(label);
+    let message = match (label(LABEL_SIDECAR), label(LABEL_DEFINITION)) {
+        (Some(other), Some(file)) if other == sidecar.name() => {
+            format!("the container `{name}` belongs to another folder's sidecar `{other}`, of {file}")
+        }
+        (Some(other), _) => {
+            format!("the container `{name}` belongs to the sidecar `{other}`, whose name comes out the same")
+        }
+        (None, _) => format!("a container that farrier did not make is named `{name}`"),
+    };
+    Problem::error(Code::NameTaken, message)
+        .of(sidecar.name())
+        .hint(format!("Remove it with `{}` if it is not needed.", docker(&["rm", "-f"], &[name])))
+        .hint("Or rename the definition's file: its stem makes the container's name.")
+}
+
+/// Which of the old container's anonymous volumes the new one takes over, and which nothing will use.
+fn anonymous_volumes(container: &Container, image: Option<&Image>) -> (Vec<Mounted>, Vec<Mounted>) {
+    // An image that is pulled first is not known yet: whatever it declares, data is not dropped.
+    container.mounts.iter().filter(|mount| mount.is_anonymous_volume()).cloned().partition(|mount| {
+        image.is_none_or(|image| {
+            image.volumes.iter().any(|target| target.trim_end_matches('/') == mount.target)
+        })
+    })
+}
+
+/// The networks that a running container is to be connected to.
+fn missing_networks(sidecar: &Sidecar, container: &Container, network: &HarnessNetwork) -> Vec<Step> {
+    let aliases = sidecar.definition.aliases();
+    let others = sidecar.definition.container.networks.iter().filter(|name| **name != network.name);
+    let names: BTreeSet<&String> = others.collect();
+    std::iter::once(&network.name)
+        .chain(names)
+        .filter_map(|name| match container.networks.get(name) {
+            None => Some(Step::Connect { network: name.clone(), again: false }),
+            Some(endpoint) if aliases.iter().all(|alias| endpoint.aliases.contains(alias)) => None,
+            Some(_) => Some(Step::Connect { network: name.clone(), again: true }),
+        })
+        .collect()
+}
+
+/// A problem for each alias by which another container is found on a network that the sidecar joins.
+fn aliases_taken(
+    sidecar: &Sidecar,
+    own: Option<&Container>,
+    seen: &Seen,
+    network: &HarnessNetwork,
+) -> Vec<Problem> {
+    let own = own.map(|container| container.id.as_str());
+    let joins = |name: &String| *name == network.name || sidecar.definition.container.networks.contains(name);
+    let others = seen.neighbours.iter().filter(|other| Some(other.id.as_str()) != own);
+    let others: Vec<&Neighbour> = others.filter(|other| joins(&other.network)).collect();
+    let taken = sidecar.definition.aliases().into_iter().filter_map(|alias| {
+        let holds = |other: &&&Neighbour| other.aliases.iter().any(|held| is_same_host(held, &alias));
+        others.iter().find(holds).map(|holder| alias_taken(sidecar, &alias, holder))
+    });
+    taken.collect()
+}
+
+/// Whether the engine's name server finds the same container by both: it folds the case of every letter.
+fn is_same_host(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
+fn alias_taken(sidecar: &Sidecar, alias: &str, holder: &Neighbour) -> Problem {
+    let Neighbour { network, name, .. } = holder;
+    let message = format!("the name `{alias}` is taken on network `{network}` by the container `{name}`");
+    let way_out = if holder.is_sidecar {
+        format!(
+            "It is a sidecar of farrier's: if its definition was renamed or removed, remove it with \
+             `farrier down --orphans`, or with `{}`.",
+            command_line(&["farrier", "down"], &[name], &[])
+        )
+    } else {
+        let disconnect = docker(&["network", "disconnect"], &[network, name]);
+        format!("Stop that container, or take it off with `{disconnect}`.")
+    };
+    Problem::error(Code::AliasTaken, message).of(sidecar.name()).hint(way_out)
+}

@@ -1,0 +1,476 @@
+//! Containers: made, started, ended and removed as Docker does it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::io::{AsyncWriteExt, DuplexStream};
+
+use super::image::{DoubleImage, End, Run};
+use super::networks::joined;
+use super::output::Line;
+use super::world::{World, carries, not_found};
+use crate::engine::docker::api::{
+    Container, ContainerSpec, Endpoint, Health, HealthStatus, Listed, Mounted, Process, Status,
+};
+use crate::engine::{Attached, EngineError, EngineErrorKind, EngineResult};
+
+/// The far ends of a process's input and output.
+pub(super) type Wires = (DuplexStream, DuplexStream);
+
+/// Bytes that lie in a stream before its writer waits.
+const STREAM_BYTES: usize = 64 << 10;
+
+pub(super) fn wires() -> (Attached, Wires) {
+    let (input, far_input) = tokio::io::duplex(STREAM_BYTES);
+    let (far_output, output) = tokio::io::duplex(STREAM_BYTES);
+    (Attached { input: Box::pin(input), output: Box::pin(output) }, (far_input, far_output))
+}
+
+/// A container with what inspecting it does not tell.
+pub(super) struct Kept {
+    pub(super) container: Container,
+    image: DoubleImage,
+    /// When it was created, in nanoseconds since 1970.
+    pub(super) created: i64,
+    /// What the image was called when it was made.
+    pub(super) reference: String,
+    anonymous: BTreeSet<String>,
+    removed_at_end: bool,
+    pub(super) log: Vec<Line>,
+    pub(super) starts: usize,
+    wires: Option<Wires>,
+}
+
+impl Kept {
+    /// Whether its process exists.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.container.status, Status::Running | Status::Paused | Status::Restarting)
+    }
+
+    /// Where its current run is reached.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.image.address(self.starts.saturating_sub(1))
+    }
+}
+
+/// A process that was started, as far as it goes on by itself.
+pub(super) struct Begun {
+    pub(super) id: String,
+    pub(super) started_at: String,
+    pub(super) ends: Option<(Duration, End)>,
+    pub(super) copies: Option<Wires>,
+}
+
+fn conflict(message: String) -> EngineError {
+    EngineError::new(EngineErrorKind::Conflict, message)
+}
+
+/// What Docker makes of image and request: an entrypoint drops the image's command.
+fn merged(image: &Process, spec: &ContainerSpec) -> Process {
+    let mut process = image.clone();
+    if !spec.entrypoint.is_empty() {
+        process.entrypoint.clone_from(&spec.entrypoint);
+        process.command.clone_from(&spec.command);
+    } else if !spec.command.is_empty() {
+        process.command.clone_from(&spec.command);
+    }
+    let own: Vec<String> = spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let inherited =
+        image.env.iter().filter(|pair| !spec.env.contains_key(pair.split('=').next().unwrap_or_default()));
+    process.apply(&spec.settings);
+    process.env = own.iter().chain(inherited).cloned().collect();
+    if spec.helper {
+        "65534:65534".clone_into(&mut process.user);
+    }
+    process
+}
+
+/// What inspecting shows of the host part, beside its memory.
+fn privileges(spec: &ContainerSpec) -> BTreeMap<String, String> {
+    if spec.helper {
+        return helper_privileges();
+    }
+    let host =
+        spec.settings.iter().filter_map(|(name, value)| Some((name.strip_prefix("HostConfig.")?, value)));
+    let host = host.filter(|(name, value)| *name != "Memory" && **value != serde_json::Value::Bool(false));
+    host.map(|(name, value)| (name.to_owned(), value.to_string())).collect()
+}
+
+/// What inspecting a throwaway helper shows of the host part.
+fn helper_privileges() -> BTreeMap<String, String> {
+    [
+        ("AutoRemove", "true"),
+        ("CapDrop", "[\"ALL\"]"),
+        ("PidsLimit", "256"),
+        ("SecurityOpt", "[\"no-new-privileges\"]"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+impl World {
+    pub(super) fn find_mut(&mut self, name: &str) -> EngineResult<&mut Kept> {
+        let id = self.id_of(name);
+        id.and_then(|id| self.containers.get_mut(&id))
+            .ok_or_else(|| not_found(format_args!("container: {name}")))
+    }
+
+    fn id_of(&self, name: &str) -> Option<String> {
+        let found = self.containers.values().find(|kept| kept.container.name == name);
+        found
+            .or_else(|| self.containers.get(name))
+            .or_else(|| {
+                self.containers.values().find(|kept| !name.is_empty() && kept.container.id.starts_with(name))
+            })
+            .map(|kept| kept.container.id.clone())
+    }
+
+    /// A container by name or id.
+    #[must_use]
+    pub fn container(&self, name: &str) -> Option<Container> {
+        let kept = self.containers.get(&self.id_of(name)?)?;
+        Some(kept.container.clone())
+    }
+
+    /// What inspecting a container shows, to be changed at will.
+    pub fn container_mut(&mut self, name: &str) -> Option<&mut Container> {
+        self.find_mut(name).ok().map(|kept| &mut kept.container)
+    }
+
+    /// The names of all containers, sorted.
+    #[must_use]
+    pub fn container_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.containers.values().map(|kept| kept.container.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    pub(super) fn labelled(&self, label: &str) -> Vec<Listed> {
+        let labelled = |kept: &&Kept| carries(&kept.container.labels, label);
+        let listed = |kept: &Kept| {
+            let Container { name, image_id, .. } = &kept.container;
+            let still = self.known_image(&kept.reference).is_some_and(|known| known.image.id == *image_id);
+            let image = if still { &kept.reference } else { image_id };
+            let Container { id, status, health, networks, .. } = &kept.container;
+            let place = |(network, endpoint): (&String, &Endpoint)| {
+                (network.clone(), (endpoint.id.clone(), endpoint.address))
+            };
+            let unhealthy = |health: &Health| health.status == HealthStatus::Unhealthy;
+            Listed {
+                id: id.clone(),
+                name: name.clone(),
+                status: Some(*status),
+                is_unhealthy: health.as_ref().is_some_and(unhealthy),
+                places: networks.iter().map(place).collect(),
+                image: image.clone(),
+                image_id: image_id.clone(),
+            }
+        };
+        self.containers.values().filter(labelled).map(listed).collect()
+    }
+
+    /// Whether a container's process exists.
+    pub(super) fn runs(&self, name: &str) -> bool {
+        self.id_of(name).and_then(|id| self.containers.get(&id)).is_some_and(Kept::is_up)
+    }
+
+    /// Makes a container. Gives its id.
+    pub fn create(&mut self, spec: &ContainerSpec) -> EngineResult<String> {
+        let image = self.known_image(&spec.image).cloned();
+        let image = image.ok_or_else(|| not_found(format_args!("image: {}", spec.image)))?;
+        if self.containers.values().any(|kept| kept.container.name == spec.name) {
+            return Err(conflict(format!("The container name \"/{}\" is already in use", spec.name)));
+        }
+        let id = self.new_id();
+        let name = if spec.name.is_empty() { format!("unnamed_{}", &id[..8]) } else { spec.name.clone() };
+        let mut mounts = spec.mounts.clone();
+        let mut anonymous = BTreeSet::new();
+        for target in &image.image.volumes {
+            let target = if target == "/" { target } else { target.trim_end_matches('/') };
+            if mounts.iter().all(|mount| mount.target != target) {
+                let source = self.new_id();
+                anonymous.insert(source.clone());
+                mounts.push(Mounted {
+                    kind: "volume".to_owned(),
+                    source,
+                    target: target.to_owned(),
+                    writable: true,
+                });
+            }
+        }
+        let volumes = mounts.iter().filter(|mount| mount.kind == "volume");
+        self.volumes.extend(volumes.map(|mount| mount.source.clone()));
+        let mut labels = image.labels.clone();
+        labels.extend(spec.labels.clone());
+        let endpoint = Endpoint { aliases: spec.aliases.clone(), ..Endpoint::default() };
+        let number = |name: &str| spec.settings.get(name).and_then(serde_json::Value::as_u64);
+        let container = Container {
+            id: id.clone(),
+            name,
+            labels,
+            image_id: image.image.id.clone(),
+            process: merged(&image.image.process, spec),
+            status: Status::Created,
+            exit_code: 0,
+            oom_killed: false,
+            error: String::new(),
+            started_at: "0001-01-01T00:00:00Z".to_owned(),
+            finished_at: "0001-01-01T00:00:00Z".to_owned(),
+            process_id: 0,
+            restarts: 0,
+            health: None,
+            mounts,
+            privileges: privileges(spec),
+            stop_timeout: number("StopTimeout").map(Duration::from_secs),
+            memory: number("HostConfig.Memory").unwrap_or(0),
+            settings: spec.settings.clone(),
+            network_mode: spec.network.clone(),
+            networks: BTreeMap::from([(spec.network.clone(), endpoint)]),
+        };
+        let kept = Kept {
+            container,
+            image,
+            created: self.now(),
+            reference: spec.image.clone(),
+            anonymous,
+            removed_at_end: spec.helper,
+            log: Vec::new(),
+            starts: 0,
+            wires: None,
+        };
+        self.containers.insert(id.clone(), kept);
+        Ok(id)
+    }
+
+    /// Starts a container; what ends at once has ended when this returns.
+    pub(super) fn start(&mut self, name: &str) -> EngineResult<Option<Begun>> {
+        let now = self.now();
+        let kept = self.find_mut(name)?;
+        let id = kept.container.id.clone();
+        match kept.container.status {
+            Status::Paused => {
+                return Err(conflict("cannot start a paused container, try unpause instead".to_owned()));
+            }
+            Status::Running | Status::Restarting => return Ok(None),
+            _ => {}
+        }
+        let process = &kept.container.process;
+        let arguments: Vec<String> = process.entrypoint.iter().chain(&process.command).cloned().collect();
+        let run = kept.image.run(&arguments);
+        let (address, declared) = (kept.image.address(kept.starts), kept.container.networks.clone());
+        let mut endpoints = BTreeMap::new();
+        let mut failure = None;
+        if let End::CannotRun(message) = &run.end {
+            failure = Some(EngineError::new(EngineErrorKind::Refused, message.clone()));
+        }
+        for (network, mut endpoint) in declared {
+            endpoint.id = self.new_id();
+            match self.one_network(&network) {
+                Ok(found) => {
+                    endpoints.insert(found.name.clone(), joined(endpoint, &found, address, &id));
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        let kept = self.find_mut(&id)?;
+        if let Some(error) = failure {
+            kept.container.error.clone_from(&error.message);
+            kept.container.exit_code = 127;
+            return Err(error);
+        }
+        let container = &mut kept.container;
+        container.networks = endpoints;
+        container.status = Status::Running;
+        container.started_at = rfc3339(now);
+        (container.exit_code, container.oom_killed) = (0, false);
+        container.error.clear();
+        let tested = container
+            .process
+            .health
+            .as_ref()
+            .is_some_and(|health| health.test.first().is_some_and(|kind| kind != "NONE"));
+        container.health = tested.then(|| Health { status: HealthStatus::Starting, runs: Vec::new() });
+        let started_at = container.started_at.clone();
+        kept.starts += 1;
+        if let Some((_, output)) = &mut kept.wires {
+            // As much as the stream takes without a reader; whoever attached reads it, and its end with the
+            // run's.
+            let _ = output.write_all(&run.stdout).now_or_never();
+        }
+        let wires = kept.wires.take_if(|_| run.end == End::Copies);
+        self.write_log(&id, &run);
+        self.emit(&id, "start");
+        let Run { after, end, .. } = run;
+        let mut begun = Begun { id, started_at, ends: None, copies: None };
+        match end {
+            End::Never => {}
+            End::Copies => begun.copies = wires,
+            end if after.is_zero() => self.end_run(&begun.id, &begun.started_at, &end),
+            end => begun.ends = Some((after, end)),
+        }
+        Ok(Some(begun))
+    }
+
+    /// Starts a container as another tool would.
+    pub fn start_now(&mut self, name: &str) -> EngineResult<()> {
+        self.start(name).map(drop)
+    }
+
+    /// Ends the run of a container that began at this moment, if it still goes on.
+    pub(super) fn end_run(&mut self, id: &str, started_at: &str, end: &End) {
+        if self.container(id).is_some_and(|container| container.started_at == started_at) {
+            self.end(id, end);
+        }
+    }
+
+    /// Ends a container's process.
+    pub fn end(&mut self, name: &str, end: &End) {
+        let Ok(kept) = self.find_mut(name) else { return };
+        if !kept.is_up() {
+            return;
+        }
+        let id = kept.container.id.clone();
+        if *end == End::OutOfMemory {
+            kept.container.oom_killed = true;
+            self.emit(&id, "oom");
+        }
+        let now = rfc3339(self.now());
+        let Ok(kept) = self.find_mut(&id) else { return };
+        kept.container.status = Status::Exited;
+        kept.container.finished_at = now;
+        kept.container.exit_code = if let End::Exit(code) = end { *code } else { 137 };
+        kept.wires = None;
+        for endpoint in kept.container.networks.values_mut() {
+            (endpoint.address, endpoint.gateway) = (None, None);
+            endpoint.id.clear();
+        }
+        let removed = kept.removed_at_end;
+        self.emit(&id, "die");
+        if removed {
+            self.remove(&id, true);
+        }
+    }
+
+    /// Restarts a container, which may give it another address.
+    pub fn restart(&mut self, name: &str) {
+        self.end(name, &End::Exit(0));
+        if self.start(name).is_ok()
+            && let Ok(kept) = self.find_mut(name)
+        {
+            kept.container.restarts += 1;
+        }
+    }
+
+    /// Freezes a container.
+    pub fn pause(&mut self, name: &str) {
+        if let Ok(kept) = self.find_mut(name)
+            && kept.container.status == Status::Running
+        {
+            kept.container.status = Status::Paused;
+            let id = kept.container.id.clone();
+            self.emit(&id, "pause");
+        }
+    }
+
+    /// Gives a container another name.
+    pub fn rename(&mut self, id: &str, name: &str) -> EngineResult<()> {
+        if self.containers.values().any(|kept| kept.container.name == name) {
+            return Err(conflict(format!("The container name \"/{name}\" is already in use")));
+        }
+        name.clone_into(&mut self.find_mut(id)?.container.name);
+        Ok(())
+    }
+
+    pub(super) fn resume(&mut self, name: &str) -> EngineResult<()> {
+        let kept = self.find_mut(name)?;
+        if kept.container.status != Status::Paused {
+            let message = format!("Container {} is not paused", kept.container.id);
+            return Err(EngineError::new(EngineErrorKind::Refused, message));
+        }
+        kept.container.status = Status::Running;
+        Ok(())
+    }
+
+    /// Lets a run of the health test end in this way, and the engine draw this conclusion.
+    pub fn health(&mut self, name: &str, status: HealthStatus, exit_code: i64, output: &str) {
+        let Ok(kept) = self.find_mut(name) else { return };
+        let Some(health) = &mut kept.container.health else { return };
+        health.runs.push((exit_code, output.to_owned()));
+        if health.status == status {
+            return;
+        }
+        health.status = status;
+        let id = kept.container.id.clone();
+        let word = match status {
+            HealthStatus::Starting => "starting",
+            HealthStatus::Healthy => "healthy",
+            HealthStatus::Unhealthy => "unhealthy",
+        };
+        self.emit(&id, &format!("health_status: {word}"));
+    }
+
+    /// Lets a container end by itself, as one that heeds its stop signal does.
+    pub fn stop(&mut self, name: &str) -> EngineResult<()> {
+        let kept = self.find_mut(name)?;
+        if kept.is_up() {
+            let id = kept.container.id.clone();
+            self.emit(&id, "kill");
+            self.end(&id, &End::Exit(0));
+        }
+        Ok(())
+    }
+
+    /// Kills and removes a container; nothing happens where it is absent.
+    pub fn remove(&mut self, name: &str, volumes: bool) {
+        let Some(id) = self.id_of(name) else { return };
+        if let Some(kept) = self.containers.get_mut(&id) {
+            kept.removed_at_end = false;
+        }
+        if self.runs(&id) {
+            self.emit(&id, "kill");
+        }
+        self.end(&id, &End::Never);
+        self.emit(&id, "destroy");
+        if let Some(kept) = self.containers.remove(&id)
+            && volumes
+        {
+            self.volumes.retain(|volume| !kept.anonymous.contains(volume));
+        }
+    }
+
+    /// What a command in a container does.
+    pub(super) fn exec(&mut self, name: &str, arguments: &[String]) -> EngineResult<Run> {
+        let kept = self.find_mut(name)?;
+        let id = &kept.container.id;
+        match kept.container.status {
+            Status::Running => {}
+            Status::Paused => {
+                return Err(conflict(format!("Container {id} is paused, unpause it before exec")));
+            }
+            _ => return Err(conflict(format!("Container {id} is not running"))),
+        }
+        let run = kept.image.run(arguments);
+        if let End::CannotRun(message) = &run.end {
+            let text = format!("OCI runtime exec failed: exec failed: {message}\r\n");
+            return Ok(Run { stdout: text.into_bytes(), ..Run::exit(126) });
+        }
+        Ok(run)
+    }
+
+    pub(super) fn upload(&mut self, name: &str, _: &[u8]) -> EngineResult<()> {
+        self.find_mut(name).map(drop)
+    }
+
+    pub(super) fn attach(&mut self, name: &str, wires: Wires) -> EngineResult<()> {
+        self.find_mut(name)?.wires = Some(wires);
+        Ok(())
+    }
+}
+
+fn rfc3339(nanoseconds: i64) -> String {
+    let time = jiff::Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or_default();
+    format!("{time:.9}")
+}

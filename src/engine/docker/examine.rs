@@ -1,0 +1,38 @@
+//! How well the way to containers is, for `farrier doctor`.
+
+use super::api::Api;
+use super::{networks, relay};
+use crate::engine::{EngineResult, Finding};
+use crate::plan::OWN_NETWORK;
+use crate::plan::sidecar::LABEL_NETWORK;
+
+pub(super) async fn examine(api: &dyn Api, local: bool) -> EngineResult<Vec<Finding>> {
+    Ok(vec![route(api, local).await?, relay_program()])
+}
+
+/// How probes would reach containers on farrier's own network.
+async fn route(api: &dyn Api, local: bool) -> EngineResult<Finding> {
+    let found = api.networks(OWN_NETWORK).await?;
+    let (text, way_out) = match found.as_slice() {
+        _ if !local => ("through a relay container, because the engine is not on this host", None),
+        [] => ("decided when the first launch makes the network `farrier`", None),
+        networks if networks.iter().any(|network| !network.labels.contains_key(LABEL_NETWORK)) => (
+            "the network `farrier` was not made by farrier, so launches cannot use it",
+            Some("Remove it with `docker network rm farrier`; the next launch makes its own."),
+        ),
+        [network, ..] if networks::has_bridge(&network.id) => {
+            ("direct: this host is on the network `farrier`", None)
+        }
+        _ => ("through a relay container, because this host is not on the network `farrier`", None),
+    };
+    Ok(Finding { subject: "route", text: text.to_owned(), way_out })
+}
+
+fn relay_program() -> Finding {
+    let text = if relay::is_built_in() {
+        "farrier's own program relays, in any image of this architecture"
+    } else {
+        "python3, nc or bash of an image relays, because farrier was built without a static C library"
+    };
+    Finding { subject: "relay", text: text.to_owned(), way_out: None }
+}

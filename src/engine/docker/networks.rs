@@ -1,0 +1,190 @@
+//! Networks: making the launch's, leaving those of harnesses, and removing farrier's own.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::api::{Api, Container};
+use crate::engine::problem::engine_problem;
+use crate::engine::{Carrier, EngineError, EngineErrorKind, EngineResult, Progress};
+use crate::plan::sidecar::{LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
+use crate::plan::{NetworkAction, NetworkPlan};
+use crate::report::error::Problem;
+use crate::system::leases::Leases;
+use crate::system::lock::LockFolder;
+
+/// Leaves one network of the name: Docker accepts two, and is then ambiguous. The lowest id stays, on which all
+/// launches agree.
+pub(super) async fn make(api: &dyn Api, plan: &NetworkPlan, carrier: &dyn Carrier) -> Result<(), Problem> {
+    let name = plan.name.as_str();
+    // Another launch may have made it while this one waited for the lock.
+    let found = api.networks(name).await;
+    let found = found.map_err(|error| engine_problem("look for the network", &error))?;
+    if found.len() == 1 {
+        return Ok(());
+    }
+    let doing = format!("make the network `{name}` ready");
+    let failed = |error: EngineError| engine_problem(&doing, &error);
+    let surplus = match &plan.action {
+        NetworkAction::Use { surplus, .. } => surplus.clone(),
+        NetworkAction::Create => {
+            match create(api, name).await {
+                Ok(()) => carrier.tell(Progress::NetworkCreated(name)),
+                // Another tool was faster; its network serves as well.
+                Err(error) if error.kind == EngineErrorKind::Conflict => {}
+                Err(error) => return Err(failed(error)),
+            }
+            let found = api.networks(name).await.map_err(failed)?;
+            found.into_iter().skip(1).map(|network| network.id).collect()
+        }
+    };
+    for id in surplus {
+        match api.remove_network(&id).await {
+            Ok(()) => {}
+            // Its maker removes it as well.
+            Err(error) if error.kind == EngineErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(())
+}
+
+async fn create(api: &dyn Api, name: &str) -> EngineResult<()> {
+    let labels = BTreeMap::from([(LABEL_NETWORK.to_owned(), "1".to_owned())]);
+    api.create_network(name, &labels).await.map(|_| ())
+}
+
+/// Takes a container off the networks that only launches needed and that none uses it on any more. One that is on no
+/// other network goes to farrier's own, `home`: it may have work to do that needs one.
+pub(super) async fn leave(
+    api: &dyn Api,
+    sidecar: &Sidecar,
+    container: &str,
+    home: &str,
+    leases: &Leases,
+) -> EngineResult<()> {
+    // Most are on farrier's own network alone, and a claim would be in the way of launches that begin.
+    if unused(api, sidecar, container, home, leases).await?.is_none() {
+        return Ok(());
+    }
+    // For a moment only, and the harness's output is not ours to write into.
+    let Ok(_claim) = leases.claim(container, |_| ()).await else { return Ok(()) };
+    let Some((found, unused)) = unused(api, sidecar, container, home, leases).await? else { return Ok(()) };
+    if unused.len() == found.networks.len() {
+        go_home(api, &found, home).await?;
+    }
+    for network in unused {
+        api.disconnect(&network, container).await?;
+    }
+    Ok(())
+}
+
+/// The container, with the networks that it is on and that no launch uses it on; `None` if there are none.
+async fn unused(
+    api: &dyn Api,
+    sidecar: &Sidecar,
+    container: &str,
+    home: &str,
+    leases: &Leases,
+) -> EngineResult<Option<(Container, Vec<String>)>> {
+    let Some(found) = api.container(container).await? else { return Ok(None) };
+    let mut unused = Vec::new();
+    for network in joined(sidecar, &found).into_iter().filter(|network| **network != home) {
+        let is_used = !leases.holders_on(container, network).is_empty();
+        if !is_used && !is_own(api, network).await? {
+            unused.push(network.clone());
+        }
+    }
+    Ok((!unused.is_empty()).then_some((found, unused)))
+}
+
+/// The networks that a launch put it on: one that somebody connected by hand lacks its names there.
+fn joined<'a>(sidecar: &Sidecar, container: &'a Container) -> Vec<&'a String> {
+    let (declared, aliases) = (&sidecar.definition.container.networks, sidecar.definition.aliases());
+    let is_named =
+        |found: &[String]| !aliases.is_empty() && aliases.iter().all(|alias| found.contains(alias));
+    let networks = container.networks.iter().filter(|(name, endpoint)| {
+        !declared.contains(name) && (container.network_mode == **name || is_named(&endpoint.aliases))
+    });
+    networks.map(|(name, _)| name).collect()
+}
+
+/// Puts a container on farrier's own network, without names: nobody asks for it there before the next launch.
+async fn go_home(api: &dyn Api, container: &Container, home: &str) -> EngineResult<()> {
+    let Ok(locks) = LockFolder::open(&api.info().await?.id) else { return Ok(()) };
+    let Ok(_held) = locks.lock_network(home, |_| ()).await else { return Ok(()) };
+    if api.networks(home).await?.is_empty() {
+        create(api, home).await?;
+    }
+    api.connect(home, &container.id, &[]).await
+}
+
+async fn is_own(api: &dyn Api, network: &str) -> EngineResult<bool> {
+    let found = api.networks(network).await?;
+    Ok(found.iter().any(|network| network.labels.contains_key(LABEL_NETWORK)))
+}
+
+/// The names of all networks that farrier made.
+pub(super) async fn own(api: &dyn Api) -> EngineResult<Vec<String>> {
+    Ok(api.labelled_networks(LABEL_NETWORK).await?.into_iter().map(|network| network.name).collect())
+}
+
+/// Removes a network that farrier made, if nothing is on it any more. Whether it is gone.
+pub(super) async fn remove_unused(api: &dyn Api, name: &str) -> EngineResult<bool> {
+    let found = api.networks(name).await?;
+    let [network] = found.as_slice() else { return Ok(false) };
+    if !network.labels.contains_key(LABEL_NETWORK) || is_used(api, &network.id, name).await? {
+        return Ok(false);
+    }
+    match api.remove_network(&network.id).await {
+        Ok(()) => Ok(true),
+        // Somebody joined or removed it meanwhile.
+        Err(error) if error.kind != EngineErrorKind::Unreachable => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether something runs on it, or a sidecar that does not run would miss it at its next start.
+async fn is_used(api: &dyn Api, id: &str, name: &str) -> EngineResult<bool> {
+    if !api.members(id).await?.is_empty() {
+        return Ok(true);
+    }
+    for sidecar in api.labelled(LABEL_SIDECAR).await? {
+        let found = api.container(&sidecar.name).await?;
+        if found.is_some_and(|found| found.networks.contains_key(name)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the bridge of this network is an interface of this host.
+pub(super) fn has_bridge(network_id: &str) -> bool {
+    let Some(id) = network_id.get(..12) else { return false };
+    let name = format!("br-{id}");
+    nix::ifaddrs::getifaddrs()
+        .is_ok_and(|mut interfaces| interfaces.any(|found| found.interface_name == name))
+}
+
+/// Whether an interface of this name and address is this host's.
+pub(super) fn is_of_this_host(name: &str, address: IpAddr) -> bool {
+    let Ok(mut interfaces) = nix::ifaddrs::getifaddrs() else { return false };
+    interfaces.any(|interface| {
+        let Some(found) = interface.address else { return false };
+        let v4 = found.as_sockaddr_in().map(|found| IpAddr::V4(found.ip()));
+        let v6 = found.as_sockaddr_in6().map(|found| IpAddr::V6(found.ip()));
+        interface.interface_name == name && v4.or(v6) == Some(address)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_and_address_must_both_be_of_this_host() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        assert!(is_of_this_host("lo", loopback));
+        assert!(!is_of_this_host("br-000000000000", loopback), "the address alone proves nothing");
+        assert!(!is_of_this_host("lo", IpAddr::from([192, 0, 2, 1])));
+    }
+}

@@ -1,0 +1,214 @@
+//! A relay that runs our own program: all dials share its standard streams.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::frame::{
+    CLOSE, DATA, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TIMED_OUT, frame, take_head,
+};
+use super::{PROGRAM, gone, helper, run_helper};
+use crate::engine::dialler::{ByteStream, DialError, Dialler};
+use crate::engine::docker::api::Api;
+use crate::engine::{Attached, EngineError, EngineErrorKind, EngineResult};
+
+/// Bytes that wait for a reader of one connection. Frames may be as small as a server's writes, so that their number
+/// says nothing.
+pub(super) const QUEUED_BYTES: usize = 1 << 20;
+
+fn program_archive() -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(PROGRAM.len() as u64);
+    header.set_mode(0o755);
+    archive.append_data(&mut header, "farrier-relay", PROGRAM)?;
+    archive.into_inner()
+}
+
+pub(super) type Channels = Arc<Mutex<HashMap<u32, Channel>>>;
+
+/// One dialled connection on this side.
+pub(super) struct Channel {
+    pub(super) opened: Option<oneshot::Sender<Result<(), DialError>>>,
+    pub(super) incoming: mpsc::UnboundedSender<Vec<u8>>,
+    /// Bytes that were handed over and not taken yet.
+    pub(super) queued: Arc<AtomicUsize>,
+}
+
+/// Our own program: all dials share its standard streams.
+pub(super) struct Multiplexed {
+    frames: mpsc::Sender<Vec<u8>>,
+    channels: Channels,
+    next: AtomicU32,
+    /// Over when the relay is.
+    receiving: JoinHandle<()>,
+}
+
+/// Starts our program in this image.
+pub(super) async fn start(api: &Arc<dyn Api>, network: &str, image: &str) -> EngineResult<Multiplexed> {
+    let archive =
+        program_archive().map_err(|error| EngineError::new(EngineErrorKind::Refused, error.to_string()))?;
+    let spec = helper(network, image, &["/farrier-relay"]);
+    let (_, attached) = run_helper(api, &spec, Some(archive)).await?;
+    let (frames, mut outgoing) = mpsc::channel::<Vec<u8>>(64);
+    let channels = Channels::default();
+    let Attached { mut input, mut output } = attached;
+    tokio::spawn(async move {
+        while let Some(frame) = outgoing.recv().await {
+            if input.write_all(&frame).await.is_err() || input.flush().await.is_err() {
+                break;
+            }
+        }
+    });
+    let receiving = Arc::clone(&channels);
+    // Weak, because the relay ends when the last sender is gone.
+    let answers = frames.downgrade();
+    let receiving = tokio::spawn(async move { take_answers(&mut output, &receiving, &answers).await });
+    Ok(Multiplexed { frames, channels, next: AtomicU32::new(1), receiving })
+}
+
+/// Hands what the relay says to its connections, to its end or to the first frame that is none.
+pub(super) async fn take_answers(
+    output: &mut (impl AsyncRead + Unpin),
+    channels: &Channels,
+    answers: &mpsc::WeakSender<Vec<u8>>,
+) {
+    let mut head = [0_u8; HEAD_BYTES];
+    while output.read_exact(&mut head).await.is_ok() {
+        let (channel, kind, length) = take_head(head);
+        let mut payload = vec![0; length.min(PAYLOAD_BYTES)];
+        if length > PAYLOAD_BYTES || output.read_exact(&mut payload).await.is_err() {
+            break;
+        }
+        let is_known = receive(channels, channel, kind, payload);
+        if let (false, OPENED, Some(answers)) = (is_known, kind, answers.upgrade()) {
+            let _ = answers.try_send(frame(channel, CLOSE, &[]));
+        }
+    }
+    // The relay is gone: every connection through it ends.
+    channels.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+/// Hands a frame to its connection; false where nobody waits for it any more.
+fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) -> bool {
+    let mut channels = channels.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(found) = channels.get_mut(&channel) else { return false };
+    match kind {
+        OPENED => {
+            if let Some(opened) = found.opened.take() {
+                let _ = opened.send(Ok(()));
+            }
+        }
+        // Nothing is handed over for nothing, however often it is said.
+        DATA if payload.is_empty() => {}
+        DATA => {
+            // Whoever does not read must not fill the memory: the connection ends.
+            let queued = found.queued.fetch_add(payload.len(), Ordering::Relaxed) + payload.len();
+            if queued > QUEUED_BYTES || found.incoming.send(payload).is_err() {
+                channels.remove(&channel);
+            }
+        }
+        FAILED => {
+            let error = match String::from_utf8_lossy(&payload).as_ref() {
+                REFUSED => DialError::Refused,
+                TIMED_OUT => DialError::TimedOut,
+                other => DialError::Other(other.to_owned()),
+            };
+            if let Some(opened) = found.opened.take() {
+                let _ = opened.send(Err(error));
+            }
+            channels.remove(&channel);
+        }
+        _ => {
+            channels.remove(&channel);
+        }
+    }
+    true
+}
+
+#[async_trait]
+impl Dialler for Multiplexed {
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        timeout: Duration,
+    ) -> Result<Box<dyn ByteStream>, DialError> {
+        let channel = self.next.fetch_add(1, Ordering::Relaxed);
+        let (opened, answer) = oneshot::channel();
+        let (incoming, received) = mpsc::unbounded_channel();
+        let queued = Arc::new(AtomicUsize::new(0));
+        let entry = Channel { opened: Some(opened), incoming, queued: Arc::clone(&queued) };
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, entry);
+        let mut forget = Forget { relay: self, channel, armed: true };
+        let limit = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        let mut payload = limit.to_be_bytes().to_vec();
+        payload.extend(address.to_string().into_bytes());
+        self.frames.send(frame(channel, OPEN, &payload)).await.map_err(|_| gone())?;
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(Ok(()))) => {
+                forget.armed = false;
+                Ok(Box::new(pump(channel, self.frames.clone(), received, queued)))
+            }
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Err(_)) => Err(gone()),
+            Err(_) => Err(DialError::TimedOut),
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.receiving.is_finished()
+    }
+}
+
+/// Gives up a dial that did not become a connection, also when nobody waits for it any more.
+struct Forget<'a> {
+    relay: &'a Multiplexed,
+    channel: u32,
+    armed: bool,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.relay.channels.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.channel);
+            let _ = self.relay.frames.try_send(frame(self.channel, CLOSE, &[]));
+        }
+    }
+}
+
+/// Gives a channel the shape of a stream.
+fn pump(
+    channel: u32,
+    frames: mpsc::Sender<Vec<u8>>,
+    mut received: mpsc::UnboundedReceiver<Vec<u8>>,
+    queued: Arc<AtomicUsize>,
+) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(PAYLOAD_BYTES);
+    let (mut from_guest, mut to_guest) = tokio::io::split(theirs);
+    tokio::spawn(async move {
+        while let Some(bytes) = received.recv().await {
+            queued.fetch_sub(bytes.len(), Ordering::Relaxed);
+            if to_guest.write_all(&bytes).await.is_err() {
+                break;
+            }
+        }
+        let _ = to_guest.shutdown().await;
+    });
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 16 << 10];
+        while let Ok(count @ 1..) = from_guest.read(&mut buffer).await {
+            if frames.send(frame(channel, DATA, &buffer[..count])).await.is_err() {
+                break;
+            }
+        }
+        let _ = frames.send(frame(channel, CLOSE, &[])).await;
+    });
+    ours
+}

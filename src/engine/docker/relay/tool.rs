@@ -1,0 +1,173 @@
+//! A relay that runs a tool of the image's: one execution a dial.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::task::JoinHandle;
+
+use super::{gone, helper, run_helper};
+use crate::engine::dialler::{ByteStream, DialError, Dialler};
+use crate::engine::docker::api::Api;
+use crate::engine::limited::within;
+use crate::engine::{Attached, EngineError, EngineErrorKind, EngineResult, ExecRequest};
+
+/// How long finding out whether an image has a tool may take.
+const TRIAL: Duration = Duration::from_secs(10);
+/// What a tool's dial adds to the wait for its execution to begin.
+const TOOL_START: Duration = Duration::from_secs(2);
+
+/// A tool of the image's: one execution a dial.
+pub(super) struct ToolRelay {
+    api: Arc<dyn Api>,
+    container: String,
+    tool: Tool,
+    /// Keeps the helper alive.
+    _input: Mutex<Pin<Box<dyn AsyncWrite + Send>>>,
+    /// Over when the helper is.
+    listening: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Tool {
+    Python,
+    Netcat,
+    Bash,
+}
+
+/// Connects, says so with one byte, and copies both ways until either side ends.
+const PYTHON: &str = "\
+import socket,sys,threading,os
+s=socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3]))
+s.settimeout(None)
+os.write(1,b'+')
+def up():
+    while True:
+        b=os.read(0,16384)
+        if not b: os._exit(0)
+        s.sendall(b)
+threading.Thread(target=up,daemon=True).start()
+while True:
+    b=s.recv(16384)
+    if not b: break
+    os.write(1,b)
+";
+/// The same. An execution is a session of its own, so that `kill 0` ends only it.
+const BASH: &str =
+    "exec 3<>/dev/tcp/$0/$1 4<&0 || exit 1; printf +; { cat <&4 >&3; kill 0; } & cat <&3; kill 0";
+/// The same, with a connection of its own to see that there is one. The nc of `BusyBox` knows no `-z`, but runs a program
+/// once it is connected. (Its cat is no way out: it may keep the end of what a socket says to itself.)
+const NETCAT: &str = "case \"$(nc -h 2>&1)\" in \
+    *-z*) nc -z -w \"$2\" \"$0\" \"$1\";; *) nc -w \"$2\" \"$0\" \"$1\" -e true;; esac || exit 1; \
+    printf +; exec nc \"$0\" \"$1\"";
+
+impl Tool {
+    const ALL: [Self; 3] = [Self::Python, Self::Netcat, Self::Bash];
+
+    /// A main process that ends when standard input closes.
+    const fn keeper(self) -> &'static [&'static str] {
+        match self {
+            Self::Python => &["python3", "-c", "import sys; sys.stdin.read()"],
+            Self::Netcat => &["sh", "-c", "cat >/dev/null"],
+            Self::Bash => &["bash", "-c", "cat >/dev/null"],
+        }
+    }
+
+    /// Fails at once where the tool is not in the image.
+    const fn trial(self) -> &'static [&'static str] {
+        match self {
+            Self::Python => &["python3", "-c", ""],
+            Self::Netcat => &["sh", "-c", "command -v nc"],
+            Self::Bash => &["bash", "-c", "command -v cat"],
+        }
+    }
+
+    fn dial(self, address: SocketAddr, timeout: Duration) -> Vec<String> {
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        let seconds = format!("{:.3}", timeout.as_secs_f64());
+        let whole = timeout.as_secs().max(1).to_string();
+        let arguments: Vec<&str> = match self {
+            Self::Python => vec!["python3", "-c", PYTHON, &host, &port, &seconds],
+            Self::Netcat => vec!["sh", "-c", NETCAT, &host, &port, &whole],
+            Self::Bash => vec!["bash", "-c", BASH, &host, &port],
+        };
+        arguments.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// Starts the first tool of this image's that works.
+pub(super) async fn start(api: &Arc<dyn Api>, network: &str, image: &str) -> EngineResult<ToolRelay> {
+    let mut last = None;
+    for tool in Tool::ALL {
+        let spec = helper(network, image, tool.keeper());
+        match run_helper(api, &spec, None).await {
+            Err(error) if error.kind.is_of_the_connection() => return Err(error),
+            Err(error) => last = Some(error),
+            Ok((container, attached)) => {
+                let arguments = tool.trial().iter().map(|&argument| argument.to_owned()).collect();
+                let request = ExecRequest { arguments, output_limit: 1024 };
+                match within(TRIAL, api.exec(&container, &request)).await {
+                    Ok(output) if output.exit_code == 0 => {
+                        return Ok(ToolRelay::of(api, container, tool, attached));
+                    }
+                    tried => {
+                        let _ = api.remove(&container, true).await;
+                        match tried {
+                            Err(error) if error.kind.is_of_the_connection() => return Err(error),
+                            tried => last = tried.err().or(last),
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| {
+        EngineError::new(EngineErrorKind::Refused, format!("{image} has no python3, nc or bash"))
+    }))
+}
+
+impl ToolRelay {
+    fn of(api: &Arc<dyn Api>, container: String, tool: Tool, attached: Attached) -> Self {
+        let Attached { input, mut output } = attached;
+        let listening = tokio::spawn(async move {
+            let _ = tokio::io::copy(&mut output, &mut tokio::io::sink()).await;
+        });
+        Self { api: Arc::clone(api), container, tool, _input: Mutex::new(input), listening }
+    }
+}
+
+#[async_trait]
+impl Dialler for ToolRelay {
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        timeout: Duration,
+    ) -> Result<Box<dyn ByteStream>, DialError> {
+        let arguments = self.tool.dial(address, timeout);
+        let dial = async {
+            let attached = self.api.exec_attached(&self.container, &arguments).await;
+            let mut attached = attached.map_err(|error| match error.kind {
+                EngineErrorKind::NotFound | EngineErrorKind::Conflict => gone(),
+                _ => DialError::Other(error.message),
+            })?;
+            let mut first = [0_u8; 1];
+            match attached.output.read_exact(&mut first).await {
+                Ok(_) => Ok(attached),
+                // The tools tell no reasons apart: their end without the sign is a refusal.
+                Err(_) => Err(DialError::Refused),
+            }
+        };
+        match tokio::time::timeout(timeout + TOOL_START, dial).await {
+            Ok(Ok(attached)) => Ok(Box::new(tokio::io::join(attached.output, attached.input))),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(DialError::TimedOut),
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.listening.is_finished()
+    }
+}

@@ -1,0 +1,62 @@
+//! The container that a sidecar means: names, mounts, and what Docker makes of image and definition.
+
+use crate::definition::model::Mount;
+use crate::engine::docker::api::{ContainerSpec, Mounted};
+use crate::plan::sidecar::{FirstValues, Sidecar};
+
+/// Where Docker's own socket lies, on the engine's host and in a container.
+const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+
+/// The name that a new container has until the old one is gone, so that at any moment one of both exists and holds the
+/// anonymous volumes. No sidecar's own container can have it: tokens do not end in `_`.
+#[must_use]
+pub(super) fn temporary_name(container: &str) -> String {
+    format!("{container}_")
+}
+
+/// The mounts that the definition declares.
+#[must_use]
+pub(super) fn declared_mounts(sidecar: &Sidecar) -> Vec<Mounted> {
+    let socket = |writable| Mounted {
+        kind: "bind".to_owned(),
+        source: DOCKER_SOCKET.to_owned(),
+        target: DOCKER_SOCKET.to_owned(),
+        writable,
+    };
+    let mounts = &sidecar.definition.container.mounts;
+    mounts
+        .iter()
+        .filter_map(|mount| match mount {
+            Mount::DockerSocket { writable } => Some(socket(*writable)),
+            Mount::Workspace { .. } => None,
+        })
+        .collect()
+}
+
+/// The container to create under this name on this network, with these volumes carried over from when these fields had
+/// other values.
+#[must_use]
+pub fn container_spec(
+    sidecar: &Sidecar,
+    name: &str,
+    network: &str,
+    (carried, changed_since): (&[Mounted], &FirstValues),
+    salt: &str,
+) -> ContainerSpec {
+    let keys = &sidecar.definition.container;
+    let mut mounts = declared_mounts(sidecar);
+    mounts.extend(carried.iter().cloned());
+    ContainerSpec {
+        name: name.to_owned(),
+        image: sidecar.image.as_str().to_owned(),
+        entrypoint: keys.entrypoint.clone().unwrap_or_default(),
+        command: keys.command.clone().unwrap_or_default(),
+        env: keys.env.clone(),
+        labels: sidecar.labels(changed_since, salt),
+        mounts,
+        settings: keys.settings(),
+        network: network.to_owned(),
+        aliases: sidecar.definition.aliases(),
+        helper: false,
+    }
+}

@@ -1,0 +1,118 @@
+//! The sidecars of a launch that live on one engine, and what has to be held there while they are changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::connection::Connection;
+use super::departure::Departure;
+use crate::engine::Freshness;
+use crate::event::{Event, Reporter};
+use crate::plan::reconcile::reconcile;
+use crate::plan::sidecar::Sidecar;
+use crate::plan::snapshot::Snapshot;
+use crate::plan::{HarnessNetwork, Plan};
+use crate::preparation::Prepared;
+use crate::report::error::Problem;
+use crate::system::leases::Leases;
+use crate::system::lock::{Held, Holder, LockFolder};
+
+/// Sidecars on one engine.
+pub struct Placement<'a> {
+    /// The way to the engine.
+    pub connection: Arc<Connection>,
+    /// The network there on which harness and sidecars meet.
+    pub network: HarnessNetwork,
+    /// The sidecars, in the order of names.
+    pub sidecars: Vec<&'a Prepared>,
+}
+
+/// What a launch holds on one engine while it changes sidecars there.
+pub(super) struct Locked {
+    pub folder: LockFolder,
+    /// By the instance's name.
+    pub names: BTreeMap<String, Held>,
+    /// Until an instance is on it, nothing else tells that the network is needed.
+    pub network: Held,
+}
+
+impl Placement<'_> {
+    pub(super) async fn look(&self, freshness: Freshness) -> Result<Snapshot, Problem> {
+        let snapshot = self.connection.engine.observe(&self.wanted(), &self.network, freshness).await;
+        snapshot.map_err(|error| self.connection.problem("look at what runs", &error))
+    }
+
+    pub(super) fn decide(&self, snapshot: Snapshot, recreate: bool) -> Result<Plan, Vec<Problem>> {
+        reconcile(&self.wanted(), snapshot, recreate)
+    }
+
+    pub(super) fn wanted(&self) -> Vec<Arc<Sidecar>> {
+        self.sidecars.iter().map(|prepared| Arc::new(prepared.sidecar.clone())).collect()
+    }
+
+    pub(super) fn departure(&self, leases: &Leases) -> Departure {
+        Departure::new(Arc::clone(&self.connection), leases.clone(), self.network.clone())
+    }
+}
+
+/// Takes the lock of every name on every engine, in one order for all launches, so that none waits for another in a
+/// circle; then those of the networks, in the same order. The result is in the order of the placements.
+pub(super) async fn lock(
+    placements: &[Placement<'_>],
+    harness: &str,
+    reporter: &Reporter,
+) -> Result<Vec<Locked>, Problem> {
+    let mut ordered = Vec::new();
+    for (index, placement) in placements.iter().enumerate() {
+        ordered.push((placement.connection.info().await?.id, index));
+    }
+    ordered.sort();
+    let mut folders = Vec::new();
+    for (id, index) in ordered {
+        let folder = LockFolder::open(&id)?.held_by(harness);
+        let mut names: Vec<(&str, &str)> = placements[index]
+            .sidecars
+            .iter()
+            .map(|prepared| (prepared.sidecar.container.as_str(), prepared.sidecar.name()))
+            .collect();
+        names.sort_unstable();
+        let mut held = BTreeMap::new();
+        for (name, sidecar) in names {
+            let waiting =
+                |holder: Option<&Holder>| reporter.tell(&Event::WaitingForLaunch { sidecar, holder });
+            held.insert(name.to_owned(), folder.lock(name, waiting).await?);
+        }
+        folders.push((index, folder, held));
+    }
+    let mut locked = Vec::new();
+    for (index, folder, names) in folders {
+        let network = placements[index].network.name.as_str();
+        let waiting = |holder: Option<&Holder>| reporter.tell(&Event::WaitingForNetwork { network, holder });
+        let network = folder.keep_network(network, waiting).await?;
+        locked.push((index, Locked { folder, names, network }));
+    }
+    locked.sort_by_key(|(index, _)| *index);
+    Ok(locked.into_iter().map(|(_, locked)| locked).collect())
+}
+
+/// Keeps other launches from beginning to use the instances that were found, by the name of each sidecar's instance, and
+/// says whether another command was at one of them. Whoever claims several has the locks of their names, so nobody waits in
+/// a circle.
+pub(super) async fn claim(
+    leases: &Leases,
+    placement: &Placement<'_>,
+    snapshot: &Snapshot,
+    reporter: &Reporter,
+) -> Result<(BTreeMap<String, Held>, bool), Problem> {
+    let (mut held, mut has_waited) = (BTreeMap::new(), false);
+    for (prepared, observed) in placement.sidecars.iter().zip(&snapshot.sidecars) {
+        let Some(found) = &observed.found else { continue };
+        let sidecar = prepared.sidecar.name();
+        let waiting = |holder: Option<&Holder>| {
+            has_waited = true;
+            reporter.tell(&Event::WaitingForLaunch { sidecar, holder });
+        };
+        let claim = leases.claim(&found.instance.id, waiting).await?;
+        held.insert(prepared.sidecar.container.clone(), claim);
+    }
+    Ok((held, has_waited))
+}

@@ -1,0 +1,129 @@
+//! The engines that pass the contract.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use farrier::engine::Engine;
+use farrier::engine::docker::Docker;
+use farrier::engine::docker::double::{Double, DoubleImage, End};
+use farrier::engine::kinds::{self, Choice, Environment};
+use farrier::engine::memory::Memory;
+use farrier::plan::instance::Instance;
+use tempfile::TempDir;
+
+use super::setup::Ground;
+use crate::support::{Image, Scene, docker};
+
+struct RealDocker {
+    /// Dropped before the scene, which then leaves nothing of it.
+    image: String,
+    engine: Arc<dyn Engine>,
+    scene: Scene,
+}
+
+/// Docker on this machine; `None`, which it then says, if there is none.
+pub fn on_docker() -> Option<Box<dyn Ground>> {
+    let scene = Scene::with_docker()?;
+    let environment = Environment {
+        host: std::env::var("DOCKER_HOST").ok(),
+        context: std::env::var("DOCKER_CONTEXT").ok(),
+        config: std::env::var_os("DOCKER_CONFIG").map(Into::into),
+        home: std::env::var_os("HOME").map(Into::into),
+        ..Environment::default()
+    };
+    let opened =
+        kinds::open(&Choice::default(), &environment, None).unwrap_or_else(|problem| panic!("{problem}"));
+    let image = Image::new().change("CMD [\"wait\"]".to_owned());
+    let image = scene.image(&image);
+    Some(Box::new(RealDocker { image, engine: opened.engine, scene }))
+}
+
+impl Ground for RealDocker {
+    fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.scene.path("layer")
+    }
+
+    fn name(&self, stem: &str) -> String {
+        self.scene.name(stem)
+    }
+
+    fn image(&self) -> String {
+        self.image.clone()
+    }
+
+    fn end(&self, instance: &Instance, _: i64) {
+        docker(["kill", &instance.id]);
+    }
+}
+
+struct DockerDouble {
+    double: Double,
+    engine: Docker,
+    folder: TempDir,
+}
+
+/// Docker's double.
+pub fn on_the_double() -> Option<Box<dyn Ground>> {
+    let double = Double::new();
+    double.change(|world| world.add_image("image:1", DoubleImage::default()));
+    let engine = Docker::over(Arc::new(double.clone()), true);
+    Some(Box::new(DockerDouble { double, engine, folder: tempfile::tempdir().expect("a folder") }))
+}
+
+impl Ground for DockerDouble {
+    fn engine(&self) -> &dyn Engine {
+        &self.engine
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    fn name(&self, stem: &str) -> String {
+        format!("{stem}-double")
+    }
+
+    fn image(&self) -> String {
+        "image:1".to_owned()
+    }
+
+    fn end(&self, instance: &Instance, exit_code: i64) {
+        self.double.change(|world| world.end(&instance.name, &End::Exit(exit_code)));
+    }
+}
+
+/// The engine of another kind.
+pub fn in_memory() -> Option<Box<dyn Ground>> {
+    Some(Box::new(InMemory { engine: Memory::new(), folder: tempfile::tempdir().expect("a folder") }))
+}
+
+struct InMemory {
+    engine: Memory,
+    folder: TempDir,
+}
+
+impl Ground for InMemory {
+    fn engine(&self) -> &dyn Engine {
+        &self.engine
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    fn name(&self, stem: &str) -> String {
+        format!("{stem}-memory")
+    }
+
+    fn image(&self) -> String {
+        "image:1".to_owned()
+    }
+
+    fn end(&self, instance: &Instance, exit_code: i64) {
+        self.engine.end(&instance.name, exit_code);
+    }
+}
