@@ -171,7 +171,7 @@ table! {
         /// custom probe, or `./file.wasm`.
         #[schemars(length(min = 1))]
         probe: Option<String>,
-        /// Another spelling of `probe`.
+        /// An alias of `probe`.
         #[schemars(length(min = 1))]
         mode: Option<String>,
         /// How long to wait, from the container's start, or from the beginning of the wait if it already runs. Default: 30 s.
