@@ -5,9 +5,9 @@
 //! cargo run --example quickstart -- --clean    # removes everything that it made
 //! ```
 //!
-//! It makes a tiny local image (no registry), writes a definition that you may edit, and runs
-//! `farrier launch` with a harness that asks its sidecar something. Started with `farrier` as its first
-//! argument it is farrier itself, so that the whole thing needs no second build.
+//! The example builds a tiny local image (no registry), writes a definition that you can edit, and runs
+//! `farrier launch` with a harness that talks to its sidecar. With `farrier` as its first argument, the example acts as
+//! farrier itself, so that no second build is needed.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -28,8 +28,8 @@ use docker::Trouble;
 const IMAGE: &str = "farrier-quickstart:local";
 const CONTAINER: &str = "farrier-greeter";
 const NETWORK: &str = "farrier";
-const DEFINITION: &str = r#"# Edit this and run the quickstart again: a new GREETING recreates the sidecar,
-# another readiness timeout does not.
+const DEFINITION: &str = r#"# Edit this and run the quickstart again: a changed GREETING recreates the sidecar,
+# a changed readiness timeout does not.
 lifecycle = "shared"
 image = "farrier-quickstart:local"
 command = ["serve", "--port", "7000", "--reply-env", "GREETING", "--trace"]
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         None => start(),
         Some("--clean") if arguments.len() == 1 => clean(),
         Some(_) => Err(Trouble::new(
-            "the quickstart takes no argument but --clean",
+            "the quickstart accepts no argument except --clean",
             "Run `cargo run --example quickstart`.",
         )),
     };
@@ -68,7 +68,9 @@ fn main() -> ExitCode {
 fn start() -> Result<ExitCode, Trouble> {
     docker::available()?;
     let directory = directory()?;
-    say("1. The image. One static program, compiled by rustc, is all that is in it; no registry is asked.");
+    say("farrier is compiled. The quickstart has four steps and takes a few seconds.\n");
+    say("1. The image. rustc compiles one small static program, which is all that the image contains.");
+    say("   This takes a few seconds the first time. No registry is used.");
     fixture::ensure(&directory, IMAGE, &fixture::Image::new())?;
     say(&format!("   {IMAGE}\n"));
 
@@ -80,12 +82,13 @@ fn start() -> Result<ExitCode, Trouble> {
             .and_then(|()| fs::write(&definition, DEFINITION))
             .map_err(|error| unusable(&definition, &error))?;
     }
-    let kept = if found { "kept as it was" } else { "new" };
+    let kept = if found { "unchanged" } else { "new" };
     say(&format!("2. The definition, {kept}: {}\n", shown(&definition)));
 
     let words = ["docker", "run", "--rm", IMAGE, "ask-env", "GREETER", "hello"];
-    say("3. The launch. What farrier says goes to stderr, the harness's own output to stdout.");
-    say("   Definitions inside a checkout are not trusted; --no-workspace says that none is worked on.");
+    say("3. The launch. farrier starts the sidecar, waits until it is ready, and runs the harness.");
+    say("   farrier writes to stderr, the harness to stdout. Definitions inside a checkout are not trusted;");
+    say("   --no-workspace says that you do not work on one.");
     let options = format!("--no-workspace --user-dir {}", shown(&sidecars));
     say(&format!("   $ farrier launch {options} -- {}\n", words.join(" ")));
     let output = Command::new(own_path()?)
@@ -101,7 +104,7 @@ fn start() -> Result<ExitCode, Trouble> {
         let code = output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
         tell(
             io::stderr(),
-            &format!("\nerror: farrier launch ended with {}\n  What it said is above.\n", output.status),
+            &format!("\nerror: farrier launch ended with {}\n  Its messages are above.\n", output.status),
         );
         return Ok(ExitCode::from(code));
     }
@@ -109,30 +112,30 @@ fn start() -> Result<ExitCode, Trouble> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What went over the wire, as both ends tell it.
+/// Describes the conversation as the harness and the sidecar report it.
 fn report(answer: &[u8], definition: &Path) -> String {
     let mut text =
-        String::from("\n4. What happened. The harness, in a container of its own, wrote to its stdout:\n");
+        String::from("\n4. The result. The harness, in a container of its own, wrote to stdout:\n");
     for line in String::from_utf8_lossy(answer).lines() {
         let _ = writeln!(text, "   {line}");
     }
-    text.push_str("   and the sidecar logged its side of the conversation:\n");
+    text.push_str("   The sidecar logged its side of the conversation:\n");
     let logs = docker::run(["logs", "--tail", "1", CONTAINER]);
     let _ = writeln!(text, "   {}", logs.unwrap_or_else(|trouble| trouble.message));
     let _ = write!(
         text,
-        "\nThe sidecar is still up. Next:\n\
-         - run this again: the sidecar is reused, and the harness starts at once;\n\
-         - edit GREETING in {0} and run this again: the sidecar is recreated, and farrier says why;\n\
-         - edit the readiness timeout there instead: it is not;\n\
+        "\nThe sidecar keeps running. Next:\n\
+         - run this again: farrier reuses the sidecar, and the harness starts at once;\n\
+         - edit GREETING in {0} and run this again: farrier recreates the sidecar and says why;\n\
+         - edit the readiness timeout there instead: farrier does not recreate the sidecar;\n\
          - remove everything: cargo run --example quickstart -- --clean\n\
-         In this checkout, `cargo run --` is the `farrier` of the command above.\n",
+         In this checkout, type `cargo run --` in place of `farrier` in the command above.\n",
         shown(definition)
     );
     text
 }
 
-/// Removes the container, the network where nobody uses it, the image and the folder.
+/// Removes the container, the network unless it is in use, the image and the folder.
 fn clean() -> Result<ExitCode, Trouble> {
     docker::available()?;
     let label = "label=farrier.sidecar";
@@ -146,7 +149,7 @@ fn clean() -> Result<ExitCode, Trouble> {
     let used = docker::run(["container", "ls", "--all", "--quiet", "--filter", &filter])?;
     if docker::run(["network", "inspect", "--format", "{{.Id}}", NETWORK]).is_ok() {
         if used.is_empty() {
-            // Docker 20.10 may keep the place of a container that is gone until it is restarted.
+            // Docker 20.10 may keep the endpoint of a removed container until it is restarted.
             say(&match docker::run(["network", "rm", NETWORK]) {
                 Ok(_) => format!("removed the network {NETWORK}"),
                 Err(_) => format!(
@@ -154,7 +157,7 @@ fn clean() -> Result<ExitCode, Trouble> {
                 ),
             });
         } else {
-            say(&format!("kept the network {NETWORK}: other containers use it"));
+            say(&format!("kept the network {NETWORK}, because other containers use it"));
         }
     }
     if docker::run(["image", "inspect", "--format", "{{.Id}}", IMAGE]).is_ok() {
@@ -169,7 +172,7 @@ fn clean() -> Result<ExitCode, Trouble> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `quickstart` in the target directory, wherever cargo was told to have it.
+/// Returns `quickstart` in cargo's target directory.
 fn directory() -> Result<PathBuf, Trouble> {
     let program = own_path()?;
     // The program is `<target>/<profile>/examples/quickstart`.
@@ -183,7 +186,7 @@ fn own_path() -> Result<PathBuf, Trouble> {
     })
 }
 
-/// Relative to here where it is below, as one would type it.
+/// Shortens a path below the current directory to the relative path that a user would type.
 fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).display().to_string()
@@ -192,7 +195,7 @@ fn shown(path: &Path) -> String {
 fn unusable(path: &Path, error: &io::Error) -> Trouble {
     Trouble::new(
         format!("cannot use {}: {error}", path.display()),
-        "Make sure that this user may write there and that the disk is not full.",
+        "Check that you can write there and that the disk is not full.",
     )
 }
 
@@ -200,7 +203,7 @@ fn say(text: &str) {
     tell(io::stdout(), &format!("{text}\n"));
 }
 
-/// A reader that went away is no reason to fail.
+/// Writes text, and ignores a closed stream.
 fn tell(mut stream: impl Write, text: &str) {
     drop(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
 }

@@ -16,7 +16,7 @@ use crate::readiness::route::Dialling;
 pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, New, NewLayer, Ps, Schema, Shell};
 pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
 
-/// Starts the sidecar containers that a harness needs, proves that each one is ready, then runs the harness.
+/// Start the sidecars that a command needs, wait until each one is ready, and run the command.
 #[derive(Debug, Parser)]
 #[command(name = "farrier", version, max_term_width = 100, args_override_self = true, after_help = FIRST_STEPS)]
 pub struct Cli {
@@ -31,45 +31,45 @@ pub struct Cli {
 const FIRST_STEPS: &str = "\
 First steps:
   farrier doctor                      check that this machine can launch
-  farrier new db --image postgres:16  write the definition of a sidecar
-  farrier validate                    check the definitions of sidecars
-  farrier plan                        see what a launch would do
-  farrier launch -- docker run IMAGE  start the sidecars, then the harness
+  farrier new db --image postgres:16  create the definition of a sidecar
+  farrier validate                    check all definitions
+  farrier plan                        show what a launch would do
+  farrier launch -- docker run IMAGE  start the sidecars, then run the command
 
-`farrier COMMAND --help` explains each command, with an example.";
+`farrier COMMAND --help` describes each command, with an example.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Start what is needed, wait until all of it is ready, run the command.
+    /// Start the sidecars, wait until all are ready, and run a command.
     Launch(Launch),
-    /// Start what is needed and wait until all of it is ready.
+    /// Start the sidecars and wait until all are ready.
     Up(Up),
-    /// Write a commented definition to begin with.
+    /// Create a commented definition.
     New(New),
-    /// Print what launch would do and why; change nothing.
+    /// Show what a launch would do and why; change nothing.
     Plan(Plan),
-    /// Check definitions, probes and settings; no engine is needed.
+    /// Check definitions, probes and settings, without an engine.
     Validate(Validate),
-    /// Approve definitions of the workspace, which are not trusted; list and revoke approvals.
+    /// Approve the workspace's definitions, which are not trusted; list and revoke approvals.
     Approve(Approve),
-    /// Write, build, look at and try probes; no engine is needed.
+    /// Create, build, inspect and try probes, without an engine.
     Probe(Probe),
-    /// List the sidecars that farrier manages.
+    /// List the sidecars on the engine.
     Ps(Ps),
-    /// Print what a sidecar wrote.
+    /// Print a sidecar's output.
     Logs(Logs),
     /// Remove sidecars.
     Down(Down),
-    /// Check that this machine can launch, and say how to repair what is not right.
+    /// Check that this machine can launch, and say how to repair problems.
     Doctor(Doctor),
-    /// Explain an error code, or list all.
+    /// Explain an error code, or list all codes.
     Explain(Explain),
     /// Print the JSON Schema of definitions, for editors.
     Schema(Schema),
-    /// Print the script that lets a shell complete farrier's commands, options and sidecars.
+    /// Print the script with which a shell completes commands, options and sidecars.
     Completions(Completions),
-    /// Write the manual pages into a folder.
+    /// Write the manual pages to a folder.
     #[command(hide = true)]
     Man(Man),
 }
@@ -78,13 +78,13 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
-    /// Say more: probe answers (-v), what the host did (-vv).
+    /// Show the probes' answers (-v), and a trace of probes and farrier (-vv).
     #[arg(short, long, action = ArgAction::Count, global = true, env = "FARRIER_VERBOSE")]
     pub verbose: u8,
-    /// Say only what went wrong; wins over -v.
+    /// Show only errors; overrides -v.
     #[arg(short, long, global = true, env = "FARRIER_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
-    /// Whether to use colour.
+    /// When to use colour.
     #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN", env = "FARRIER_COLOR")]
     pub color: Color,
 }
@@ -108,15 +108,15 @@ impl ValueEnum for Dialling {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Auto => ("auto", "From this host where it has a route, else through a relay container"),
+            Self::Auto => ("auto", "From this host if it has a route, else through a relay container"),
             Self::Relay => ("relay", "Through a relay container"),
-            Self::None => ("none", "Not at all: that the container runs is the check"),
+            Self::None => ("none", "Not at all: a running container counts as ready"),
         };
         Some(PossibleValue::new(name).help(help))
     }
 }
 
-/// The form of data.
+/// The output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
@@ -126,11 +126,11 @@ pub enum Format {
     Json,
 }
 
-/// Where definitions come from; a later layer's definition replaces an earlier one's of the same name.
+/// The layers of definitions; a later layer's definition replaces an earlier layer's definition of the same name.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Definitions")]
 pub struct LayerOptions {
-    /// The user's definitions [default: farrier/sidecars in the configuration folder, ~/.config].
+    /// The folder of the user's definitions [default: farrier/sidecars in `$XDG_CONFIG_HOME` or ~/.config].
     #[arg(
         long,
         alias = "user-tongs",
@@ -139,7 +139,7 @@ pub struct LayerOptions {
         allow_hyphen_values = true
     )]
     pub user_dir: Option<OsString>,
-    /// The organisation's definitions.
+    /// The folder of the organisation's definitions.
     #[arg(
         long,
         alias = "org-tongs",
@@ -148,7 +148,7 @@ pub struct LayerOptions {
         allow_hyphen_values = true
     )]
     pub org_dir: Option<OsString>,
-    /// The definitions of the repository that the launcher belongs to.
+    /// The folder of the launcher repository's definitions.
     #[arg(
         long,
         alias = "repo-tongs",
@@ -157,7 +157,7 @@ pub struct LayerOptions {
         allow_hyphen_values = true
     )]
     pub repo_dir: Option<OsString>,
-    /// The workspace's definitions, which are not trusted [default: .farrier/sidecars in the workspace].
+    /// The folder of the workspace's definitions, which are not trusted [default: .farrier/sidecars in the workspace].
     #[arg(
         long,
         alias = "workspace-tongs",
@@ -166,35 +166,34 @@ pub struct LayerOptions {
         allow_hyphen_values = true
     )]
     pub workspace_dir: Option<OsString>,
-    /// The checkout that is worked on [default: the nearest parent folder with a .git].
+    /// The checkout that you work on [default: the nearest parent folder with a .git].
     #[arg(long, value_name = "PATH", env = "FARRIER_WORKSPACE", allow_hyphen_values = true)]
     pub workspace: Option<OsString>,
-    /// Work without a workspace.
+    /// Use no workspace.
     #[arg(long, env = "FARRIER_NO_WORKSPACE", value_parser = FalseyValueParser::new())]
     pub no_workspace: bool,
 }
 
-/// How workspace definitions come to be trusted.
+/// Options for the approval of workspace definitions.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Trust")]
 pub struct ApprovalOptions {
-    /// Ask nothing: what needs an answer is refused.
+    /// Never prompt; fail if an answer is required.
     #[arg(long, env = "FARRIER_NO_PROMPT", value_parser = FalseyValueParser::new())]
     pub no_prompt: bool,
-    /// Where approvals of workspace definitions are kept [default: farrier/approvals.json in the state folder,
-    /// ~/.local/state].
+    /// The file that stores approvals [default: farrier/approvals.json in `$XDG_STATE_HOME` or ~/.local/state].
     #[arg(long, value_name = "FILE", env = "FARRIER_APPROVALS", allow_hyphen_values = true)]
     pub approvals: Option<OsString>,
 }
 
-/// How sidecars are started and waited for.
+/// Options for starting sidecars and waiting for them.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Launching")]
 pub struct LaunchOptions {
-    /// Make every sidecar anew.
+    /// Recreate every sidecar.
     #[arg(long, env = "FARRIER_RECREATE", value_parser = FalseyValueParser::new())]
     pub recreate: bool,
-    /// The image that a relay container is made from [default: the harness's].
+    /// The image of a relay container [default: the harness's].
     #[arg(
         long,
         alias = "anvil-image",
@@ -209,16 +208,16 @@ pub struct LaunchOptions {
     /// Trust.
     #[command(flatten)]
     pub approval: ApprovalOptions,
-    /// Write every event as a line of JSON; `-` is standard error.
+    /// Write every event as a line of JSON; `-` means standard error.
     #[arg(long, value_name = "FILE", env = "FARRIER_EVENTS", allow_hyphen_values = true)]
     pub events: Option<PathBuf>,
-    /// Say where the start-up went, and how that compares with earlier launches.
+    /// Show where the start-up time went, compared with earlier launches.
     #[arg(long, env = "FARRIER_TIMINGS", value_parser = FalseyValueParser::new())]
     pub timings: bool,
-    /// Accepted from the Python launcher: it named the shape of MCP configuration.
+    /// Accepted for compatibility with the Python launcher, where it named the form of the MCP configuration.
     #[arg(long, value_name = "NAME", hide = true, allow_hyphen_values = true, env = "FARRIER_HARNESS")]
     pub harness: Option<String>,
-    /// Accepted from the Python launcher: it named the table of secret providers.
+    /// Accepted for compatibility with the Python launcher, where it named the file of secret providers.
     #[arg(long, value_name = "FILE", hide = true, allow_hyphen_values = true, env = "FARRIER_PROVIDERS")]
     pub providers: Option<OsString>,
 }
@@ -233,7 +232,7 @@ pub struct Launch {
     /// Launching.
     #[command(flatten)]
     pub launch: LaunchOptions,
-    /// The harness: `docker run …`, or any command of this host.
+    /// The harness: `docker run …`, or any command on this host.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
@@ -256,7 +255,7 @@ pub struct Up {
     after_help = "Examples:\n  farrier plan\n  farrier plan --format json -- docker run --rm my-harness"
 )]
 pub struct Plan {
-    /// The form of the plan.
+    /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
     /// Layers.
@@ -265,7 +264,7 @@ pub struct Plan {
     /// Launching.
     #[command(flatten)]
     pub launch: LaunchOptions,
-    /// The harness, whose network and engine decide.
+    /// The harness, which determines the engine and the network.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
@@ -274,13 +273,13 @@ pub struct Plan {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  farrier validate --user-dir ./sidecars")]
 pub struct Validate {
-    /// The form of the report.
+    /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,
-    /// Accepted so that the options of launch serve here too; of no effect.
+    /// Launch options, accepted without effect.
     #[command(flatten)]
     pub launch: LaunchOptions,
 }
@@ -289,22 +288,22 @@ pub struct Validate {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  farrier approve db\n  farrier approve db --hash HEX")]
 pub struct Approve {
-    /// The sidecars to ask about [default: all that need an approval].
+    /// The sidecars to approve [default: all that need an approval].
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
     pub names: Vec<String>,
-    /// Approve without a question, if this is the definition's hash.
+    /// Approve without asking if the definition has this hash.
     #[arg(long, value_name = "HEX", requires = "names")]
     pub hash: Option<String>,
-    /// List all approvals, of every workspace.
+    /// List the approvals of every workspace.
     #[arg(long, conflicts_with_all = ["names", "hash"])]
     pub list: bool,
-    /// Keep earlier approvals of the sidecar, too: for definitions that differ between branches.
+    /// Keep earlier approvals of the sidecar, for definitions that differ between branches.
     #[arg(long, conflicts_with_all = ["list", "revoke"])]
     pub keep_earlier: bool,
-    /// Take back the approvals of a sidecar of this workspace.
+    /// Revoke the approvals of a sidecar of this workspace.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "hash", "list"])]
     pub revoke: Option<String>,
-    /// The form of what is printed; `json` never asks.
+    /// The output format; `json` never asks.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
     /// Layers.

@@ -75,22 +75,22 @@ keys! {
     /// Replaces the image's command.
     command: Command {}
 
-    /// The container's environment. Values keep their text as written.
+    /// The container's environment variables. farrier passes values as written.
     env: Environment { rank: Rank::Many }
 
-    /// What is mounted: `docker-socket[:ro|:rw]`.
+    /// Mounts: `docker-socket[:ro|:rw]`.
     mounts: Mounts { rank: Rank::Machine }
 
-    /// Networks joined in addition to the harness's.
+    /// Networks to join in addition to the harness's.
     networks: Networks { rank: Rank::Network }
 
-    /// Memory as docker takes it: bytes, or a number with a unit (`512m`, `1.5g`, `64MiB`, `512Mi`); at least 6 MiB.
+    /// The memory limit: bytes, or a number with a unit (`512m`, `1.5g`, `64MiB`, `512Mi`); at least 6 MiB.
     memory: Memory { path: "resources.memory", setting: Some("HostConfig.Memory") }
 
-    /// The signal that asks the container to end, by name or number (the image's own, else `SIGTERM`).
+    /// The signal that asks the container to stop, by name or number. Default: the image's, or `SIGTERM`.
     stop_signal: Signal { setting: Some("StopSignal") }
 
-    /// How long the container may take to end after that signal, before it is killed (10 s).
+    /// How long the container may take to stop before it is killed. Default: 10 s.
     stop_timeout: GracePeriod { setting: Some("StopTimeout") }
 }
 

@@ -95,7 +95,7 @@ macro_rules! table {
 }
 
 table! {
-    /// A sidecar that farrier starts for a harness. The file's stem is its name.
+    /// A sidecar that farrier starts for a harness. The file name without its extension is the sidecar's name.
     #[schemars(title = "farrier sidecar definition", extend(
         "if" = { "properties": { "disable": { "const": true } }, "required": ["disable"] },
         "else" = { "required": ["lifecycle", "image", "interface"] },
@@ -103,28 +103,28 @@ table! {
     DefinitionFile {
         /// What the sidecar is for.
         description: Option<String>,
-        /// `shared`: one container for all launches, left running. `session` is understood, but not started.
+        /// `shared`: one container for all launches, left running. `session` is not supported yet.
         lifecycle: Option<Lifecycle>,
-        /// The image reference, for example `postgres:16`.
+        /// The image, for example `postgres:16`.
         #[schemars(length(min = 1))]
         image: Option<String>,
-        /// Limits of the container.
+        /// The container's resource limits.
         resources: Option<Resources>,
         /// How the harness reaches the sidecar.
         interface: Option<Interface>,
-        /// How the sidecar proves that it is ready: one table, or several of which all must be ready.
+        /// How farrier decides that the sidecar is ready: one table, or several, which must all be ready.
         readiness: Option<OneOrMany>,
-        /// In a trusted layer: the workspace cannot disable this sidecar.
+        /// In a trusted layer: the workspace may not disable this sidecar.
         required: Option<bool>,
-        /// Removes the definition of this name that a lower layer made.
+        /// Removes a lower layer's definition of this name.
         disable: Option<bool>,
     }
 }
 
 table! {
-    /// Limits of the container.
+    /// The container's resource limits.
     Resources {
-        /// GPUs. Understood, but not started.
+        /// GPUs. Not supported yet.
         #[schemars(schema_with = "anything")]
         gpus: Option<String>,
     }
@@ -141,20 +141,20 @@ table! {
         },
     ]))]
     Interface {
-        /// `port`: a TCP port. `none`: not at all. `mcp` and `volume` are understood, but not started.
+        /// `port`: by a TCP port. `none`: not at all. `mcp` and `volume` are not supported yet.
         kind: Option<InterfaceKind>,
-        /// The TCP port that the server listens on.
+        /// The TCP port on which the server listens.
         #[schemars(range(min = 1, max = 65535))]
         port: Option<u16>,
-        /// Names on the network beside the sidecar's own.
+        /// Additional names on the network.
         aliases: Option<Vec<String>>,
-        /// For `mcp`: its alias, and its name in the harness's configuration.
+        /// For `mcp`: the alias, and the name in the harness's configuration.
         name: Option<String>,
-        /// For `mcp`: how it is spoken to.
+        /// For `mcp`: the transport.
         transport: Option<Transport>,
         /// For `mcp`: the URL's path (`/mcp`).
         path: Option<String>,
-        /// Informational.
+        /// Has no effect.
         #[schemars(schema_with = "anything")]
         protocol: Option<String>,
         /// For `volume`: the volume's name.
@@ -165,38 +165,38 @@ table! {
 }
 
 table! {
-    /// How the sidecar proves that it is ready.
+    /// How farrier decides that the sidecar is ready.
     Readiness {
         /// `tcp`, `healthcheck`, `exec`, `skip`, `http`, `log`, `postgres`, `redis`, `mysql`, `grpc`, `mcp`, the name of a
         /// custom probe, or `./file.wasm`.
         #[schemars(length(min = 1))]
         probe: Option<String>,
-        /// Another spelling of `probe`.
+        /// An alias of `probe`.
         #[schemars(length(min = 1))]
         mode: Option<String>,
-        /// How long to wait (30 s): from the container's start, or from the beginning of the wait if it runs already.
+        /// How long to wait, from the container's start, or from the beginning of the wait if it already runs. Default: 30 s.
         #[schemars(schema_with = "duration::schema")]
         timeout: Option<String>,
-        /// How far a probe that reports progress may extend the wait (twice the timeout).
+        /// How far a probe that reports progress may extend the wait. Default: twice the timeout.
         #[schemars(schema_with = "duration::schema")]
         max_timeout: Option<String>,
-        /// How many polls in a row have to say ready (1).
+        /// How many consecutive polls must be ready. Default: 1.
         #[schemars(range(min = 1, max = 1000))]
         successes: Option<u32>,
-        /// How far apart these polls are at least (0 s). Needs `successes`.
+        /// The minimum time between these polls. Needs `successes`. Default: 0 s.
         #[schemars(schema_with = "duration::interval_schema")]
         interval: Option<String>,
-        /// For `exec`: what is run in the container; exit code 0 is ready.
+        /// For `exec`: the command to run in the container; exit code 0 means ready.
         #[schemars(length(min = 1))]
         command: Option<Vec<String>>,
-        /// Pins a custom component: 64 hex digits. Required in the workspace layer.
+        /// The SHA-256 that pins a custom component, as 64 hex digits. Required in the workspace layer.
         #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]
         sha256: Option<String>,
-        /// Handed to a custom probe.
+        /// The probe's settings.
         settings: Option<BTreeMap<String, serde_json::Value>>,
-        /// What a custom probe may do.
+        /// What the probe may do.
         grants: Option<Grants>,
-        /// What one poll may use up.
+        /// The limits of one poll.
         limits: Option<Limits>,
     }
 }
@@ -204,17 +204,17 @@ table! {
 table! {
     /// What a custom probe may do.
     Grants {
-        /// Where it may connect: `self`, `self:PORT`, `NAME:PORT` of another sidecar.
+        /// Where the probe may connect: `self`, `self:PORT`, or `NAME:PORT` of another sidecar.
         dial: Option<Vec<String>>,
-        /// Whole argument lists that it may run in this container.
+        /// The commands that the probe may run in this container, as complete argument lists.
         exec: Option<Vec<Vec<String>>>,
-        /// The engine's health status and the image's own test.
+        /// The engine's health status and the image's HEALTHCHECK.
         health: Option<bool>,
         /// The log since the container's start.
         logs: Option<bool>,
-        /// Folders that it may read.
+        /// The folders that the probe may read.
         dirs: Option<Vec<Directory>>,
-        /// Names from this definition's `env`.
+        /// The variables of this definition's `env` that the probe may read.
         env: Option<Vec<String>>,
     }
 }
@@ -222,7 +222,7 @@ table! {
 table! {
     /// A folder that a custom probe may read.
     Directory {
-        /// The folder, relative to the definition's own.
+        /// The folder, relative to the definition's folder.
         host: String,
         /// The absolute path under which the probe sees it.
         guest: String,
@@ -230,12 +230,12 @@ table! {
 }
 
 table! {
-    /// What one poll of a probe may use up.
+    /// The limits of one poll.
     Limits {
-        /// Linear memory, 1 MiB to 1 GiB (64 MiB).
+        /// Linear memory, 1 MiB to 1 GiB. Default: 64 MiB.
         #[schemars(schema_with = "size::schema")]
         memory: Option<String>,
-        /// Time, 1 ms to 60 s (2 s).
+        /// Time, 1 ms to 60 s. Default: 2 s.
         #[schemars(schema_with = "duration::schema")]
         poll: Option<String>,
     }

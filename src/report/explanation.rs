@@ -1,5 +1,5 @@
-//! The long form of every error code: what it means, what usually causes it, what to do. The page of the
-//! documentation is made from the same text.
+//! The explanation of every error code: its meaning, its usual causes, and what to do. `docs/errors.md` is generated
+//! from the same text.
 
 use std::fmt;
 
@@ -11,20 +11,20 @@ mod harness;
 mod probes;
 mod readiness;
 
-/// The long form of one code.
+/// The explanation of one code.
 #[derive(Clone, Copy, Debug)]
 pub struct Explanation {
-    /// Of which code.
+    /// The explained code.
     pub code: Code,
-    /// What it means, in one sentence or two.
+    /// Its meaning, in one or two sentences.
     pub meaning: &'static str,
-    /// What usually causes it, the commonest first.
+    /// Its usual causes, the most common first.
     pub causes: &'static [&'static str],
     /// What to do, in order.
     pub steps: &'static [&'static str],
 }
 
-/// All of them, under the headings of the documentation.
+/// All explanations, under the headings of `docs/errors.md`.
 pub const CHAPTERS: &[(&str, &[Explanation])] = &[
     ("Definitions", definitions::EXPLANATIONS),
     ("Probes", probes::EXPLANATIONS),
@@ -33,7 +33,7 @@ pub const CHAPTERS: &[(&str, &[Explanation])] = &[
     ("The harness and farrier itself", harness::EXPLANATIONS),
 ];
 
-/// The explanation of a code.
+/// Returns the explanation of a code, or `None` if it has none.
 #[must_use]
 pub fn of(code: Code) -> Option<&'static Explanation> {
     CHAPTERS.iter().flat_map(|(_, explanations)| *explanations).find(|explanation| explanation.code == code)
@@ -52,7 +52,7 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Every code with what it means, a line each, by chapter.
+/// Lists every code with its meaning, one per line, by chapter.
 #[must_use]
 pub fn list() -> String {
     let mut text = String::new();
@@ -63,17 +63,17 @@ pub fn list() -> String {
         }
         text.push('\n');
     }
-    text.push_str("`farrier explain CODE` tells the causes, and what to do.\n");
+    text.push_str("`farrier explain CODE` adds the causes and what to do.\n");
     text
 }
 
-/// The page of the documentation.
+/// Renders `docs/errors.md`.
 #[must_use]
 pub fn page() -> String {
     let mut text =
-        "# Errors\n\nEvery error and warning has a stable code, which stands in brackets behind the \
-                    word: `error[alias-taken]`.\n`farrier explain CODE` prints the same as this page, which \
-                    `farrier explain --markdown` writes.\n"
+        "# Errors\n\nEvery error and warning has a stable code in brackets: `error[alias-taken]`. `farrier \
+                    explain CODE`\nprints the same text as this page, which `farrier explain --markdown` \
+                    generates.\n"
             .to_owned();
     for (heading, explanations) in CHAPTERS {
         text.push_str(&format!("\n## {heading}\n"));

@@ -19,19 +19,19 @@ Examples:
   farrier new db --image postgres:16
   farrier new api --image example/api:1 --port 8080 --probe http --layer user")]
 pub struct New {
-    /// The sidecar's name, by which the harness reaches it.
+    /// The sidecar's name, under which the harness reaches it.
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Its image; what is known about it (port, probe) is filled in.
+    /// The image; farrier fills in the port and the probe of many known images.
     #[arg(long, value_name = "IMAGE")]
     pub image: String,
-    /// The port where it listens in its container.
+    /// The port on which the server listens in its container.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// What proves that it is ready.
+    /// The probe that decides readiness.
     #[arg(long, value_name = "PROBE", value_parser = PossibleValuesParser::new(BUILT_IN))]
     pub probe: Option<String>,
-    /// Whose definition it is [default: the workspace's, and the user's outside of a checkout].
+    /// The definition's layer [default: the workspace's; outside a checkout, the user's].
     #[arg(long, value_enum, value_name = "LAYER")]
     pub layer: Option<NewLayer>,
     /// Layers.
@@ -39,16 +39,16 @@ pub struct New {
     pub layers: LayerOptions,
 }
 
-/// Where a new definition goes.
+/// The layer of a new definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NewLayer {
-    /// The user's definitions.
+    /// The user's layer.
     User,
-    /// The organisation's; needs `--org-dir`.
+    /// The organisation's layer; needs `--org-dir`.
     Org,
-    /// The launcher repository's; needs `--repo-dir`.
+    /// The launcher repository's layer; needs `--repo-dir`.
     Repo,
-    /// The workspace's.
+    /// The workspace's layer.
     Workspace,
 }
 
@@ -56,7 +56,7 @@ pub enum NewLayer {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  farrier schema > farrier.schema.json\n  farrier schema --events")]
 pub struct Schema {
-    /// The schema of the lines that `--events` writes, instead.
+    /// Print the schema of the lines that `--events` writes.
     #[arg(long)]
     pub events: bool,
 }
@@ -65,16 +65,16 @@ pub struct Schema {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 MATCH compares each sidecar with its definition in the current layers:
-  fresh         it is what the definition says
-  stale         the next launch makes it anew, for the reason given
-  orphan        the file that it was made from is gone
-  not declared  the current layers do not declare it; others may
+  fresh         the container matches its definition
+  stale         the next launch recreates the container, for the given reason
+  orphan        the definition's file no longer exists
+  not declared  the current layers do not declare the sidecar; others may
 
 Examples:
   farrier ps
   farrier ps --format json | jq -r '.sidecars[].container'")]
 pub struct Ps {
-    /// The form of the list.
+    /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
     /// Layers.
@@ -85,23 +85,23 @@ pub struct Ps {
 /// Options of `logs`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What the container wrote to standard output goes to standard output, and its
-standard error to standard error. On a terminal, control characters are escaped.
+The container's standard output goes to standard output, and its standard error
+to standard error. On a terminal, farrier escapes control characters.
 
 Examples:
   farrier logs db
   farrier logs -f --tail 20 db")]
 pub struct Logs {
-    /// The sidecar, or its container.
+    /// A sidecar, or its container.
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
     pub name: String,
-    /// Go on until the container ends.
+    /// Follow the output until the container ends.
     #[arg(short, long)]
     pub follow: bool,
-    /// Begin with the newest lines, no more than so many.
+    /// Start with at most this many of the newest lines.
     #[arg(short = 'n', long, value_name = "LINES")]
     pub tail: Option<usize>,
-    /// Print the runs before the current one too.
+    /// Include the output of earlier runs.
     #[arg(long)]
     pub all_runs: bool,
     /// Layers.
@@ -112,8 +112,8 @@ pub struct Logs {
 /// Options of `down`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without a name, --all or --orphans: the sidecars that the current layers declare.
-Named volumes are always kept, and anonymous ones unless --volumes is given.
+Without NAME, --all or --orphans, farrier removes the sidecars that the current
+layers declare. It keeps named volumes, and without --volumes anonymous ones too.
 
 Examples:
   farrier down db
@@ -121,25 +121,25 @@ Examples:
   farrier down --all --older-than 7d")]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub struct Down {
-    /// The sidecars, or their containers.
+    /// Sidecars, or their containers.
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names), conflicts_with_all = ["all", "orphans"])]
     pub names: Vec<String>,
-    /// Every sidecar on this engine, also of other users and workspaces.
+    /// Remove every sidecar on this engine, including those of other users and workspaces.
     #[arg(long, conflicts_with = "orphans")]
     pub all: bool,
-    /// Those whose definition file is gone.
+    /// Remove the sidecars whose definition file no longer exists.
     #[arg(long)]
     pub orphans: bool,
-    /// Only those that have been running, or stopped, for longer than this (30m, 12h, 7d).
+    /// Remove only sidecars that have been running, or stopped, for longer than this (30m, 12h, 7d).
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     pub older_than: Option<Duration>,
-    /// Remove anonymous volumes too, with the data in them.
+    /// Also remove anonymous volumes, with their data.
     #[arg(long)]
     pub volumes: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     pub yes: bool,
-    /// Remove also what a launch uses.
+    /// Also remove sidecars that a launch uses.
     #[arg(long)]
     pub force: bool,
     /// Layers.
@@ -150,16 +150,16 @@ pub struct Down {
 /// Options of `doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The exit code is 0 where all is well, and 1 where something needs repair.
+The exit code is 0 if all is well, and 1 if something needs repair.
 
 Examples:
   farrier doctor
   farrier doctor --format json | jq '.checks[] | select(.status != \"ok\")'")]
 pub struct Doctor {
-    /// Where approvals of workspace definitions are kept.
+    /// The file that stores approvals [default: farrier/approvals.json in `$XDG_STATE_HOME` or ~/.local/state].
     #[arg(long, value_name = "FILE", env = "FARRIER_APPROVALS", allow_hyphen_values = true)]
     pub approvals: Option<OsString>,
-    /// The form of the report.
+    /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
     /// Layers.
@@ -170,21 +170,21 @@ pub struct Doctor {
 /// Options of `explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The code of an error stands in brackets: error[alias-taken].
+An error's code is in brackets: error[alias-taken].
 
 Examples:
   farrier explain alias-taken
   farrier explain")]
 pub struct Explain {
-    /// The code; all are listed without one.
+    /// The code; without one, farrier lists all codes.
     #[arg(value_name = "CODE", add = ArgValueCandidates::new(crate::cli::code_names), conflicts_with = "markdown")]
     pub code: Option<String>,
-    /// Print the page of the documentation with all of them.
+    /// Print docs/errors.md.
     #[arg(long, hide = true)]
     pub markdown: bool,
 }
 
-/// A shell that can complete.
+/// A supported shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
     /// Bash.
@@ -202,8 +202,8 @@ pub enum Shell {
 /// Options of `completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Let the shell read the script at each start, so that it fits the installed
-farrier. Examples, each a line for the file that the shell reads then:
+Let the shell read the script whenever it starts, so that the script fits the
+installed farrier. Add one of these lines to the shell's start-up file:
   bash        source <(farrier completions bash)
   zsh         source <(farrier completions zsh)
   fish        farrier completions fish | source
@@ -219,7 +219,7 @@ pub struct Completions {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  farrier man ~/.local/share/man/man1")]
 pub struct Man {
-    /// The folder, which must exist.
+    /// An existing folder.
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 }

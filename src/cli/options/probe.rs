@@ -21,15 +21,15 @@ pub struct Probe {
 /// What to do with probes.
 #[derive(Debug, Subcommand)]
 pub enum ProbeCommand {
-    /// List every probe that a definition here could name.
+    /// List every probe that a definition can name here.
     List(ProbeList),
-    /// Show what a component can do and what it needs, without running it.
+    /// Show what a component can do and needs, without running it.
     Inspect(ProbeInspect),
-    /// Make a project for a probe of your own.
+    /// Create a project for a custom probe.
     New(ProbeNew),
     /// Turn a Rust crate or a core module into a probe component.
     Build(ProbeBuild),
-    /// Run a probe against anything reachable; no engine is needed.
+    /// Run a probe against anything reachable, without an engine.
     Check(ProbeCheck),
 }
 
@@ -40,7 +40,7 @@ pub struct ProbeList {
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,
-    /// The form of the list.
+    /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
 }
@@ -49,13 +49,13 @@ pub struct ProbeList {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  farrier probe inspect tcp\n  farrier probe inspect ./orders-ready.wasm")]
 pub struct ProbeInspect {
-    /// A component file (`./name.wasm`), or the name of a probe.
+    /// A component file (`./name.wasm`), or a probe's name.
     #[arg(value_name = "FILE|NAME")]
     pub probe: OsString,
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,
-    /// The form of the description.
+    /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
 }
@@ -74,9 +74,9 @@ pub enum Language {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  farrier probe new orders-ready")]
 pub struct ProbeNew {
-    /// The probe's name, in kebab-case; the folder gets it too.
+    /// The name of the probe and its folder, in kebab-case.
     pub name: String,
-    /// What it is written in.
+    /// The programming language.
     #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
     pub lang: Language,
 }
@@ -88,7 +88,7 @@ pub struct ProbeBuild {
     /// The folder of a Rust crate, or a core module (`.wasm`).
     #[arg(default_value = ".")]
     pub path: PathBuf,
-    /// Where the component goes [default: NAME.wasm in the crate; NAME.component.wasm beside a module].
+    /// The component's file [default: NAME.wasm in the crate; NAME.component.wasm beside a module].
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -99,37 +99,37 @@ pub struct ProbeBuild {
     after_help = "Examples:\n  farrier probe check ./orders-ready.wasm --target localhost:8080 --watch\n  farrier probe check --definition .farrier/sidecars/orders.toml --target localhost:8080 --watch\n  farrier probe check ./seen.wasm --target localhost:80 --grant logs=server.log --settings '{\"text\":\"up\"}'"
 )]
 pub struct ProbeCheck {
-    /// A component file (`./name.wasm`), or the name of a probe; without it the one that the definition names.
+    /// A component file (`./name.wasm`), or a probe's name [default: the definition's probe].
     #[arg(value_name = "FILE|NAME", required_unless_present = "definition")]
     pub probe: Option<OsString>,
-    /// Stands for the sidecar: what the probe dials as its own is there.
+    /// The address that stands for the sidecar's own port.
     #[arg(long, value_name = "HOST:PORT")]
     pub target: String,
-    /// Take settings, grants, limits and timeouts from this definition, as a launch would.
+    /// Take settings, grants, limits and timeouts from this definition, as a launch does.
     #[arg(long, value_name = "FILE")]
     pub definition: Option<PathBuf>,
-    /// The settings, a JSON object [default: the definition's, or none].
+    /// The settings, as a JSON object [default: the definition's, or none].
     #[arg(long, value_name = "JSON")]
     pub settings: Option<String>,
-    /// What the probe may do beside dialling the target: `dial=self:PORT`, `dial=HOST:PORT`,
-    /// `dial=NAME:PORT=HOST:PORT`, `logs=FILE` (its lines are the container's log),
-    /// `health=starting|healthy|unhealthy|none`, `env=NAME=VALUE`, `exec=["command","argument"]` (answered: no
-    /// container). Folders are granted by a definition only.
+    /// What the probe may do besides dialling the target: `dial=self:PORT`, `dial=HOST:PORT`,
+    /// `dial=NAME:PORT=HOST:PORT`, `logs=FILE` (its lines serve as the container's log),
+    /// `health=starting|healthy|unhealthy|none`, `env=NAME=VALUE`, `exec=["command","argument"]` (fails: there is no
+    /// container). Only a definition can grant folders.
     #[arg(long = "grant", value_name = "GRANT")]
     pub grants: Vec<String>,
-    /// Poll as a launch does, until it is ready or the time is over.
+    /// Poll as a launch does, until the probe is ready or the timeout expires.
     #[arg(long)]
     pub watch: bool,
-    /// How long `--watch` goes on [default: the definition's, or 30s].
+    /// The timeout of `--watch` [default: the definition's, or 30s].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// How long it goes on at most if the probe asks for more time [default: the definition's, or twice the timeout].
+    /// The maximum to which the probe can extend the timeout [default: the definition's, or twice the timeout].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub max_timeout: Option<Duration>,
-    /// How long one poll may take [default: the definition's, or 2s].
+    /// The time limit of one poll [default: the definition's, or 2s].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub poll: Option<Duration>,
-    /// How much memory the probe may use [default: the definition's, or 64MiB].
+    /// The probe's memory limit [default: the definition's, or 64MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
     /// Layers.

@@ -14,11 +14,11 @@ pub const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/definitions.md
 const HEAD: &str = "\
 # Definitions
 
-All keys of a definition. The [README](../README.md#declare-a-sidecar) has an example and the rules for files and layers. This
-page is generated from the schema that editors use (`farrier schema`).
+All keys of a definition. [Declaring sidecars](declaring.md) has an example and the rules for files and layers. This page is
+generated from the schema for editors (`farrier schema`).
 
-If the value of a key with *yes* changes, farrier recreates the container; `farrier plan` names the key first. All other keys
-leave a running container as it is.
+If you change the value of a key marked *yes*, farrier recreates the container; `farrier plan` names the key first. Changes of
+other keys leave a running container alone.
 ";
 
 /// The page.

@@ -1,4 +1,4 @@
-//! Explanations of what goes wrong between farrier and the engine.
+//! Explanations of errors of the engine.
 
 use super::Explanation;
 use crate::report::error::Code;
@@ -6,27 +6,27 @@ use crate::report::error::Code;
 pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::EngineUnreachable,
-        meaning: "No engine answers at the address, or this user may not use it.",
+        meaning: "No engine answers at the address, or you may not use it.",
         causes: &[
-            "The engine does not run.",
-            "This user is not in the group that may use the socket.",
-            "DOCKER_HOST or the current context names another machine.",
+            "The engine is not running.",
+            "You are not in the group that may use the socket.",
+            "`DOCKER_HOST` or the current context names another machine.",
         ],
         steps: &[
-            "Run `farrier doctor`: it tells which address is used, and who named it.",
-            "Compare with `docker info`.",
+            "Run `farrier doctor`: it prints the address and where the address comes from.",
+            "Compare with the output of `docker info`.",
         ],
     },
     Explanation {
         code: Code::EngineFailed,
-        meaning: "The engine answered, but could not do what it was asked.",
+        meaning: "The engine answered, but could not carry out a request.",
         causes: &[
-            "The engine is busy, out of disk space or being shut down.",
+            "The engine is busy, has no disk space left, or is shutting down.",
             "Another tool changed or removed something at the same time.",
         ],
         steps: &[
-            "Read the engine's own words in the message.",
-            "Run the command again: the state is looked at anew each time.",
+            "Read the engine's error in the message.",
+            "Run the command again: farrier checks the state each time.",
         ],
     },
     Explanation {
@@ -43,171 +43,179 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::EngineContext,
-        meaning: "The docker context or the address cannot be used.",
+        meaning: "farrier cannot use the docker context or the address.",
         causes: &[
-            "The context that is named does not exist.",
-            "The address needs TLS or SSH, which farrier does not speak.",
+            "The context does not exist.",
+            "The address needs TLS or SSH, which farrier does not support yet.",
         ],
         steps: &[
             "List the contexts with `docker context ls`.",
-            "Forward the engine's socket over SSH, and name it by DOCKER_HOST.",
+            "Forward the engine's socket over SSH, and set `DOCKER_HOST` to the forwarded socket.",
         ],
     },
     Explanation {
         code: Code::ImageUnavailable,
-        meaning: "The image is not present and cannot be pulled.",
+        meaning: "The image is not present, and the engine cannot pull it.",
         causes: &[
-            "A typing error in the reference, or a tag that is gone.",
-            "The registry asks for a login.",
-            "There is no network, or no space.",
+            "The reference contains a typo, or the tag no longer exists.",
+            "The registry requires a login.",
+            "There is no network connection, or no disk space.",
         ],
-        steps: &["Try `docker pull IMAGE`; after a `docker login` farrier uses the same credentials."],
+        steps: &["Try `docker pull IMAGE`. farrier uses the credentials of `docker login`."],
     },
     Explanation {
         code: Code::ImageDenied,
-        meaning: "The registry does not let this user have the image.",
-        causes: &["It asks for a login.", "The name is wrong: registries deny what does not exist, too."],
+        meaning: "The registry denies you the image.",
+        causes: &[
+            "The registry requires a login.",
+            "The name is wrong: registries also deny images that do not exist.",
+        ],
         steps: &[
-            "Run `docker login REGISTRY`: farrier uses the same credentials.",
+            "Run `docker login REGISTRY`; farrier uses the same credentials.",
             "Check the image's name.",
         ],
     },
     Explanation {
         code: Code::ImageNotFound,
-        meaning: "The registry answers, and has no such image.",
-        causes: &["A typing error in the name or the tag.", "The tag was removed, or never pushed."],
-        steps: &["Check `image` in the definition.", "Build an image of your own before you launch."],
+        meaning: "The registry has no such image.",
+        causes: &["The name or the tag contains a typo.", "The tag was removed, or never pushed."],
+        steps: &[
+            "Check `image` in the definition.",
+            "If it is an image of your own, build it before you launch.",
+        ],
     },
     Explanation {
         code: Code::DiskFull,
-        meaning: "The engine has no room left on its disk.",
-        causes: &["Images, containers, volumes or build caches that nobody needs any more."],
+        meaning: "The engine has no disk space left.",
+        causes: &["Unused images, containers, volumes or build caches fill the disk."],
         steps: &[
-            "See what takes the room with `docker system df`.",
-            "Remove what is unused with `docker system prune`.",
+            "See what uses the space with `docker system df`.",
+            "Remove unused data with `docker system prune`.",
         ],
     },
     Explanation {
         code: Code::AddressPoolsExhausted,
-        meaning: "The engine has no range of addresses left for another network, or a network has no address left for \
-                  another container.",
+        meaning: "The engine has no address range left for another network, or a network has no address left for another \
+                  container.",
         causes: &[
-            "Networks of projects that ended are still there. Docker's own ranges are enough for about 30 networks.",
-            "A VPN or another network of the host overlaps the engine's ranges.",
+            "Networks of finished projects still exist. Docker's default ranges suffice for about 30 networks.",
+            "A VPN or another network of this host overlaps the engine's ranges.",
             "The network was created with a small subnet.",
         ],
         steps: &[
             "Remove unused networks with `docker network prune`, or only farrier's with `farrier down`.",
             "Give the engine more and smaller ranges: set `default-address-pools` in its `daemon.json` \
-             (`[{\"base\": \"10.200.0.0/16\", \"size\": 24}]`), and restart it.",
+             (`[{\"base\": \"10.200.0.0/16\", \"size\": 24}]`), and restart the engine.",
         ],
     },
     Explanation {
         code: Code::ProgramMissing,
-        meaning: "The program that the container is to run is not in its image, or may not be executed.",
+        meaning: "The container's program is not in the image, or is not executable.",
         causes: &[
-            "`entrypoint` or `command` names a program that the image does not have.",
-            "A shell is asked for in an image without one.",
-            "The file is a folder, or lacks the permission to be executed.",
+            "`entrypoint` or `command` names a program that the image does not contain.",
+            "The command needs a shell, and the image contains none.",
+            "The path is a folder, or the file has no execute permission.",
         ],
-        steps: &["Look into the image with `docker run --rm --entrypoint ls IMAGE`, or at its Dockerfile."],
+        steps: &["Inspect the image with `docker run --rm --entrypoint ls IMAGE`, or read its Dockerfile."],
     },
     Explanation {
         code: Code::WrongArchitecture,
-        meaning: "The image, or the program in it, is made for another machine.",
+        meaning: "The image, or the program in it, was built for another architecture.",
         causes: &[
-            "The image was built on a machine of another architecture, and pushed for that one only.",
-            "The program is a script without its first line (`#!/bin/sh`).",
+            "The image was built and pushed for another architecture only.",
+            "The program is a script without an interpreter line (`#!/bin/sh`).",
         ],
         steps: &[
-            "Build the image for this machine, for example with `docker build --platform linux/amd64 .`.",
+            "Build the image for this architecture, for example with `docker build --platform linux/amd64 .`.",
         ],
     },
     Explanation {
         code: Code::EnginePermission,
-        meaning: "The engine's socket is there, and this user may not use it.",
+        meaning: "The engine's socket exists, but you may not use it.",
         causes: &[
-            "This user is not in the socket's group, usually `docker`, or has not logged in again since.",
+            "You are not in the socket's group, usually `docker`, or have not logged in again since you joined it.",
         ],
-        steps: &["Join the group that may use the socket, and log in again.", "Or use a rootless engine."],
+        steps: &["Join that group, and log in again.", "Or use a rootless engine."],
     },
     Explanation {
         code: Code::NameTaken,
-        meaning: "A container or a network has the name that farrier would give, and is not farrier's.",
+        meaning: "A container or a network that is not farrier's already has the name that farrier needs.",
         causes: &[
-            "Somebody made it by hand, or another tool did.",
-            "Two names of sidecars come out as the same container's name.",
+            "A person or another tool created it.",
+            "Two sidecars' names lead to the same container name.",
             "The container belongs to another folder's sidecar of that name; the label `farrier.scope` tells them apart.",
         ],
         steps: &[
-            "Remove it if it is not needed.",
-            "Or rename the definition's file: its stem makes the name.",
+            "Remove the container or network if nothing needs it.",
+            "Or rename the definition's file: the container's name is made from the file name.",
         ],
     },
     Explanation {
         code: Code::SidecarInUse,
-        meaning: "A sidecar would be recreated or removed while a launch uses it.",
-        causes: &["A harness runs in another terminal, and the definition was edited since it began."],
+        meaning: "The command would recreate or remove a sidecar that a launch uses.",
+        causes: &[
+            "A harness is running in another terminal, and the definition has changed since it started.",
+        ],
         steps: &[
-            "Wait until that launch has ended; `farrier ps` shows who uses what.",
-            "Replace it under that launch with `farrier launch --recreate`, or remove it with `farrier down --force`.",
+            "Wait until that launch ends; `farrier ps` shows who uses each sidecar.",
+            "Or replace the sidecar despite that launch with `farrier launch --recreate`, or remove it with `farrier down --force`.",
         ],
     },
     Explanation {
         code: Code::SidecarNotFound,
-        meaning: "farrier manages no sidecar of this name, or more than one.",
+        meaning: "No sidecar has this name, or more than one has it.",
         causes: &[
-            "A typing error.",
-            "It was never started here, or removed.",
+            "The name contains a typo.",
+            "The sidecar was never started on this engine, or was removed.",
             "Several workspaces have a sidecar of this name.",
         ],
-        steps: &["List them with `farrier ps`.", "Name the container where several sidecars have one name."],
+        steps: &[
+            "List the sidecars with `farrier ps`.",
+            "If several sidecars have the name, use the container's name.",
+        ],
     },
     Explanation {
         code: Code::ConfirmationRequired,
-        meaning: "Something would be removed, and there is no terminal to ask on.",
-        causes: &["The command runs in a script, or its input is redirected."],
-        steps: &["Look at what would be removed with `farrier ps`, then give `--yes`."],
+        meaning: "The command would remove something, and there is no terminal to confirm it.",
+        causes: &["The command runs in a script, or without a terminal."],
+        steps: &["Check what the command would remove with `farrier ps`, then add `--yes`."],
     },
     Explanation {
         code: Code::AliasTaken,
-        meaning: "Another container, or the harness itself, has a name of the sidecar on a network that the sidecar joins. The engine does not tell capital letters from small ones.",
+        meaning: "Another container, or the harness itself, already uses a name of the sidecar on a network that the sidecar joins. The engine ignores case in names.",
         causes: &[
-            "The sidecar was renamed, and the container of its former name still runs.",
-            "A container of another tool, or of a former set-up, is still on the harness's network, or on one that `networks` names.",
+            "The sidecar was renamed, and the container with its former name is still running.",
+            "Another tool's or an old container is connected to the harness's network, or to a network in `networks`.",
             "The harness's `--name`, `--network-alias`, `--hostname`, `--link` or `--add-host` is the sidecar's name.",
         ],
         steps: &[
-            "Remove sidecars whose definition is gone with `farrier down --orphans`.",
-            "Stop that container, or take it off with `docker network disconnect`.",
+            "Remove sidecars without a definition with `farrier down --orphans`.",
+            "Stop that container, or disconnect it with `docker network disconnect`.",
             "Or change `aliases` in `[interface]`.",
             "Or give the harness another name.",
         ],
     },
     Explanation {
         code: Code::StartFailed,
-        meaning: "The container could not be created or started.",
+        meaning: "The engine could not create or start the container.",
         causes: &[
-            "The entrypoint or the command is not in the image.",
-            "The image is for another architecture.",
-            "A path that is to be mounted does not exist.",
+            "The image does not contain the entrypoint or the command.",
+            "The image was built for another architecture.",
+            "A mounted path does not exist.",
         ],
-        steps: &[
-            "Read the engine's own words in the message.",
-            "Try the image with `docker run --rm IMAGE`.",
-        ],
+        steps: &["Read the engine's error in the message.", "Try the image with `docker run --rm IMAGE`."],
     },
     Explanation {
         code: Code::NetworkUnusable,
-        meaning: "The network cannot carry a sidecar.",
+        meaning: "farrier cannot connect sidecars to the network.",
         causes: &[
-            "The network does not exist, or two have its name.",
-            "The harness uses `none`, `bridge` or another container's network, where no names are resolved.",
-            "The harness uses `--link`, which works on Docker's default bridge only.",
+            "The network does not exist, or two networks have its name.",
+            "The harness uses `none`, `bridge` or another container's network, where names are not resolved.",
+            "The harness uses `--link`, which works only on Docker's default bridge.",
         ],
         steps: &[
-            "Create it with `docker network create NAME`.",
-            "Or leave `--network` out of the harness's command: farrier then makes one.",
+            "Create the network with `docker network create NAME`.",
+            "Or remove `--network` from the harness's command: farrier then creates a network.",
         ],
     },
 ];

@@ -1,4 +1,4 @@
-//! Explanations of what is wrong with a command line, a harness or this machine.
+//! Explanations of errors of the command line, the harness and this machine.
 
 use super::Explanation;
 use crate::report::error::Code;
@@ -6,21 +6,18 @@ use crate::report::error::Code;
 pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::Usage,
-        meaning: "The command line is not understood, or names something that cannot be used.",
-        causes: &[
-            "A file or folder that an option names does not exist.",
-            "An argument is not one of those that there are.",
-        ],
-        steps: &["See `farrier COMMAND --help`."],
+        meaning: "The command line is invalid, or names something that farrier cannot use.",
+        causes: &["An option names a file or folder that does not exist.", "An argument does not exist."],
+        steps: &["Read `farrier COMMAND --help`."],
     },
     Explanation {
         code: Code::HarnessShape,
-        meaning: "The harness's command cannot be used in this form.",
+        meaning: "farrier cannot launch the harness's command in this form.",
         causes: &[
-            "`docker compose run` or `sudo docker run`, into which nothing can be put.",
-            "An option of docker is not known.",
+            "The command is `docker compose run` or `sudo docker run`, to which farrier cannot add variables and a network.",
+            "The command has an option of docker that farrier does not know.",
         ],
-        steps: &["Write the harness as `docker run …`, or as a command of this host."],
+        steps: &["Write the harness as `docker run …`, or as a command on this host."],
     },
     Explanation {
         code: Code::HarnessNoRoute,
@@ -30,29 +27,32 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::HarnessNotFound,
-        meaning: "The harness's program is not found. The exit code is 127.",
-        causes: &["A typing error, or a program that is not on the PATH."],
-        steps: &["Try the command without farrier."],
+        meaning: "The harness's program does not exist. The exit code is 127.",
+        causes: &["The name contains a typo, or the program is not in a folder of `PATH`."],
+        steps: &["Run the command without farrier."],
     },
     Explanation {
         code: Code::HarnessNotExecutable,
-        meaning: "The harness's program cannot be run. The exit code is 126.",
-        causes: &["The file is not executable, or is a folder.", "It was built for another architecture."],
-        steps: &["Make it executable with `chmod +x`, or name another program."],
+        meaning: "The harness's program cannot be executed. The exit code is 126.",
+        causes: &[
+            "The file is not executable, or is a folder.",
+            "The program was built for another architecture.",
+        ],
+        steps: &["Make the file executable with `chmod +x`, or name another program."],
     },
     Explanation {
         code: Code::Interrupted,
-        meaning: "A signal ended farrier before the harness ran. The exit code is 128 and the signal's number.",
-        causes: &["Ctrl-C while it waited.", "The terminal was closed, or a supervisor ended it."],
-        steps: &["Launch again: sidecars that were started are left running, and are used."],
+        meaning: "A signal ended farrier before the harness ran. The exit code is 128 plus the signal's number.",
+        causes: &["You pressed Ctrl-C.", "The terminal was closed, or a supervisor ended farrier."],
+        steps: &["Launch again: sidecars that were started keep running, and farrier reuses them."],
     },
     Explanation {
         code: Code::StateUnusable,
-        meaning: "A file or folder of farrier's own cannot be used.",
+        meaning: "farrier cannot use one of its own files or folders.",
         causes: &[
-            "The disk is full, or a limit on open files is reached.",
-            "The lock folder belongs to somebody who closed it to others.",
+            "The disk is full, or the limit on open files is reached.",
+            "The lock folder belongs to another user, who does not let others use it.",
         ],
-        steps: &["Run `farrier doctor`: it checks each folder, and says how to repair it."],
+        steps: &["Run `farrier doctor`: it checks each folder and says how to repair it."],
     },
 ];

@@ -1,4 +1,4 @@
-//! Explanations of what is wrong with a probe.
+//! Explanations of errors of probes.
 
 use super::Explanation;
 use crate::report::error::Code;
@@ -6,98 +6,96 @@ use crate::report::error::Code;
 pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::ProbeNotFound,
-        meaning: "No probe has this name, and no file this path.",
+        meaning: "No probe has this name, or no file has this path.",
         causes: &[
-            "A typing error in the name of a built-in probe.",
-            "The path of a component is relative to the definition, not to the current folder.",
+            "The name of a built-in probe contains a typo.",
+            "The component's path is relative to the current folder; it must be relative to the definition.",
         ],
-        steps: &["Correct `probe` in `[readiness]`; a file's path begins with `./` or `/`."],
+        steps: &["Correct `probe` in `[readiness]`. A path begins with `./` or `/`."],
     },
     Explanation {
         code: Code::ProbeInvalid,
         meaning: "The file is not a component that farrier can host.",
         causes: &[
-            "It is a core module, not a component.",
-            "It was built for another version of `farrier:probe`.",
-            "The file is cut short or too large.",
+            "The file is a core module, not a component.",
+            "The component was built for another version of `farrier:probe`.",
+            "The file is truncated or too large.",
         ],
-        steps: &["Build it anew as a component of `farrier:probe@0.1.0`."],
+        steps: &["Rebuild the file as a component of `farrier:probe@0.1.0`."],
     },
     Explanation {
         code: Code::ProbePinMismatch,
-        meaning: "The component's SHA-256 is not the one that the definition pins.",
+        meaning: "The component's SHA-256 differs from the one that the definition pins.",
         causes: &[
-            "The component was built anew, and the pin was not changed with it.",
-            "The file was replaced by somebody else.",
+            "The component was rebuilt, and the pin was not updated.",
+            "Somebody else replaced the file.",
         ],
         steps: &[
-            "Find out which of both is right before changing the pin; `sha256sum FILE` prints the file's.",
+            "Find out which of the two is right before you change the pin; `sha256sum FILE` prints the file's digest.",
         ],
     },
     Explanation {
         code: Code::ProbeUnpinned,
-        meaning: "The component is not pinned, so a changed file would run without a word. This is a warning.",
-        causes: &["The definition has no `sha256` beside the probe."],
-        steps: &[
-            "Add the `sha256` that the hint shows, after making sure that the component is the right one.",
-        ],
+        meaning: "The component is not pinned, so a changed file would run unnoticed. This is a warning.",
+        causes: &["`[readiness]` has no `sha256`."],
+        steps: &["Check that the component is the right one, and add the `sha256` that the hint shows."],
     },
     Explanation {
         code: Code::ProbeNotGranted,
-        meaning: "The probe needs what its grants do not cover.",
+        meaning: "The probe needs something that its definition does not grant.",
         causes: &[
             "The definition lacks a grant that the probe needs.",
             "A built-in probe's settings name another port than the interface's, and the definition does not grant it.",
-            "The component asks for something that no probe gets.",
+            "The component imports something that farrier offers to no probe.",
         ],
-        steps: &["Add the grant that the error names, if the probe may have it."],
+        steps: &["If you trust the probe with it, add the grant that the error names."],
     },
     Explanation {
         code: Code::ProbeSettings,
-        meaning: "The component rejects its settings.",
-        causes: &["A field of `settings` is missing, misspelt or of the wrong type."],
-        steps: &["Correct the field that the error names; the probe's author documents its settings."],
+        meaning: "The probe rejects its settings.",
+        causes: &["A field of `settings` is missing, is misspelt or has the wrong type."],
+        steps: &["Correct the field that the error names; the probe's documentation describes its settings."],
     },
     Explanation {
         code: Code::ProbeCrashed,
-        meaning: "The probe ended without an answer.",
+        meaning: "The probe ended without a verdict.",
         causes: &[
-            "It trapped, which is a mistake in the probe.",
-            "It took longer than `limits.poll`, or more memory than `limits.memory`.",
+            "The probe trapped, which is a bug in the probe.",
+            "The probe exceeded `limits.poll` or `limits.memory`.",
         ],
         steps: &[
-            "Launch with `-vv` to see what it wrote.",
-            "Raise the limit in `[readiness.limits]`, or tell the probe's author.",
+            "Launch with `-vv` to see the probe's output.",
+            "Raise the limit in `[readiness.limits]`, or report the bug to the probe's author.",
         ],
     },
     Explanation {
         code: Code::GrantUnreadable,
-        meaning: "A granted folder cannot be read, or holds what no probe is given.",
+        meaning: "farrier cannot read a granted folder, or the folder contains something that no probe may get.",
         causes: &[
-            "The folder is not there, or lies outside the definition's own folder.",
-            "It holds a symlink, a pipe, a socket or a device, or more than 16 MiB.",
+            "The folder does not exist, or is outside the definition's folder.",
+            "The folder contains a symlink, a pipe, a socket or a device, or more than 16 MiB.",
         ],
-        steps: &["Grant a folder below the definition's own that holds regular files only."],
+        steps: &["Grant a folder inside the definition's folder that contains only regular files."],
     },
     Explanation {
         code: Code::ProbeProject,
-        meaning: "The project of a new probe cannot be made.",
+        meaning: "farrier cannot create the project of a new probe.",
         causes: &[
-            "Something of that name is there already.",
-            "The name is not in kebab-case, or the folder cannot be written.",
+            "A file or folder of that name already exists.",
+            "The name is not in kebab-case, or you cannot write to the folder.",
         ],
-        steps: &["Choose another name or folder; nothing that is there is ever overwritten."],
+        steps: &["Choose another name or folder; farrier never overwrites anything here."],
     },
     Explanation {
         code: Code::ProbeBuild,
-        meaning: "A probe cannot be built.",
+        meaning: "farrier cannot build a probe.",
         causes: &[
             "The compiler lacks the WebAssembly target.",
-            "The crate does not compile, or is no probe.",
+            "The crate does not compile, or is not a probe.",
         ],
         steps: &[
             "Run `rustup target add wasm32-unknown-unknown`.",
-            "Correct what the compiler names; `farrier probe inspect` tells what a file is.",
+            "Correct the compiler's errors; `farrier probe inspect` says what a file is.",
         ],
     },
 ];

@@ -6,71 +6,73 @@ use crate::report::error::Code;
 pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::NotReady,
-        meaning: "The deadline passed, and the probe never said that the sidecar is ready.",
+        meaning: "The sidecar did not become ready before its timeout.",
         causes: &[
-            "The server listens on 127.0.0.1 only, or on another port.",
-            "It needs longer than `timeout`, above all at its first start.",
-            "The probe waits for something that never happens.",
-            "The server refuses the login in the probe's settings, or lacks the database that they name.",
+            "The server listens only on 127.0.0.1, or on another port.",
+            "The server needs longer than `timeout`, for example at its first start.",
+            "The probe waits for a condition that never occurs.",
+            "The server rejects the login in the probe's settings, or does not have the database that they name.",
         ],
         steps: &[
             "Read the answers and the last log lines in the report.",
-            "Look at all it wrote with `farrier logs NAME`.",
-            "Raise `timeout` in `[readiness]` if it is only slow.",
+            "Read the whole log with `farrier logs NAME`.",
+            "If the server is only slow, raise `timeout` in `[readiness]`.",
         ],
     },
     Explanation {
         code: Code::SidecarExited,
-        meaning: "The container ended while it was waited for.",
+        meaning: "The container exited before it became ready.",
         causes: &[
-            "A variable or a file that it needs is missing.",
-            "It was killed for memory.",
-            "It is a command that ends by itself, not a server.",
+            "A variable or a file that the program needs is missing.",
+            "The container was killed because it ran out of memory.",
+            "The program is a command that exits by itself, not a server.",
         ],
         steps: &[
-            "Read its exit code and last words in the report, or with `farrier logs NAME`.",
-            "Raise `resources.memory` if it was killed for memory.",
+            "Read the exit code and the last log lines in the report, or the whole log with `farrier logs NAME`.",
+            "If the container ran out of memory, raise `resources.memory`.",
         ],
     },
     Explanation {
         code: Code::SidecarUnhealthy,
         meaning: "The engine reports the container as unhealthy.",
         causes: &[
-            "Its health test fails; the report holds the test's output.",
-            "The health test's start period is shorter than its start takes.",
+            "The health test fails; the report contains the test's output.",
+            "The health test's start period is shorter than the time that the server needs to start.",
         ],
-        steps: &["Correct the HEALTHCHECK of the image, or choose another probe."],
+        steps: &["Correct the image's HEALTHCHECK, or choose another probe."],
     },
     Explanation {
         code: Code::ProbeFailed,
-        meaning: "The probe said that the sidecar will never be ready.",
+        meaning: "The probe reported that the sidecar will never become ready.",
         causes: &[
-            "The image has no HEALTHCHECK, or not the command that `exec` runs.",
-            "The port speaks TLS, or another protocol than the probe.",
-            "A probe of your own found that something is wrong for good.",
+            "The image has no HEALTHCHECK, or does not contain the command that `exec` runs.",
+            "The port uses TLS, or another protocol than the probe.",
+            "A custom probe found a permanent problem.",
         ],
         steps: &["Correct `[readiness]` in the definition, or the image."],
     },
     Explanation {
         code: Code::CannotDial,
-        meaning: "Ports cannot be dialled, so that the container runs is the only check. This is a warning.",
+        meaning: "farrier cannot dial ports, so it only checks that the container runs. This is a warning.",
         causes: &[
-            "This host has no route to the containers, and no image can relay.",
+            "This host has no route to the containers, and no image can run a relay.",
             "`--dial none` was given.",
         ],
         steps: &[
-            "Name an image with python3, nc or bash by `--probe-image`.",
-            "See the routes with `farrier doctor`.",
+            "Use `--probe-image` to name an image with python3, nc or bash.",
+            "Check the routes with `farrier doctor`.",
         ],
     },
     Explanation {
         code: Code::RelayEnded,
-        meaning: "The container through which sidecars are dialled went away during a launch. A new one was made where \
-                  that was possible, up to three times. This is a warning.",
+        meaning: "The relay container, through which farrier dials sidecars, ended during a launch. farrier replaced it if \
+                  possible, up to three times. This is a warning.",
         causes: &[
-            "Somebody removed it, or a tool that clears away what it does not know.",
-            "It was killed for want of memory on the engine's machine.",
+            "A person or a clean-up tool removed the container.",
+            "The container was killed because the engine's machine ran out of memory.",
         ],
-        steps: &["Leave containers named `farrier-relay-…` alone: they go by themselves with the launch."],
+        steps: &[
+            "Do not remove containers named `farrier-relay-…`: farrier removes them when the launch ends.",
+        ],
     },
 ];
