@@ -173,6 +173,7 @@ fn dossier(texts: &mut Texts) {
         timeout: Duration::from_secs(1),
         answers: vec![answers],
         container: Some(container),
+        is_told: true,
         command: Some(vec![texts.next()]),
         env_in_settings: Vec::new(),
         by_health: true,

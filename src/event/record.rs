@@ -257,8 +257,10 @@ pub struct DossierRecord {
     pub timeout_ms: f64,
     /// What each probe waited for and answered.
     pub probes: Vec<AnswersRecord>,
-    /// The container at the end; `null` where it is gone.
+    /// The container at the end; `null` if it is gone, or the engine did not tell.
     pub state: Option<StateRecord>,
+    /// Whether the engine told in time how the container is.
+    pub state_is_known: bool,
     /// How the launch's other sidecars were then.
     pub others: Vec<OtherRecord>,
     /// Its newest log lines since its current start, the oldest first.
@@ -508,6 +510,7 @@ impl From<&Dossier> for DossierRecord {
             timeout_ms: milliseconds(dossier.timeout),
             probes: probes.collect(),
             state,
+            state_is_known: dossier.is_told,
             others: others.collect(),
             log: dossier.log.clone(),
             hints: dossier.hints.clone(),

@@ -27,6 +27,9 @@ fn without_measures(text: &str) -> String {
         let kept = words.iter().zip(next).map(|(word, next)| match bare(word) {
             found if digest(&found) => word.replace(&found, "DIGEST"),
             found if measure(&found, &bare(next)) => word.replace(&found, "N"),
+            found if found.strip_suffix('s').is_some_and(|number| number.contains('.') && digits(number)) => {
+                word.replace(&found, "Ns")
+            }
             _ => (*word).to_owned(),
         });
         let _ = writeln!(plain, "{}", kept.collect::<Vec<_>>().join(" "));

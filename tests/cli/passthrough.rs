@@ -139,7 +139,7 @@ fn neither_engine_nor_probe_nor_cache_is_touched() {
         return;
     }
     silent(traced.output(), 0);
-    wait_until("the trace is whole", std::time::Duration::from_secs(10), || {
+    wait_until("the trace is whole", std::time::Duration::from_mins(10), || {
         std::fs::read_to_string(&trace).is_ok_and(|text| text.contains("+++ exited with 0 +++"))
     });
     let text = std::fs::read_to_string(&trace).expect("a trace");

@@ -57,7 +57,7 @@ impl SmallEngine {
             .spawn()
             .expect("util-linux is there");
         let mut engine = Self { process, host };
-        wait_until("the engine answers", Duration::from_mins(1), || {
+        wait_until("the engine answers", Duration::from_mins(10), || {
             engine.ended() || docker::run(["--host", &engine.host, "version"]).is_ok()
         });
         if engine.ended() {

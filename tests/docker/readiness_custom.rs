@@ -78,7 +78,7 @@ fn probes_that_spin_keep_no_other_sidecar_from_its_verdict() {
     let late = "[\"serve\", \"--port\", \"7000\", \"--after\", \"1500\"]";
     let path = define_beside_spinning(&scene, late, "timeout = \"50s\"");
     let running = scene.farrier(["up", "--events"]).arg(&path).spawn();
-    wait_until("the other sidecar has a verdict", Duration::from_mins(2), || {
+    wait_until("the other sidecar has a verdict", Duration::from_mins(10), || {
         let events = Events::read(&path);
         events.of("ready").len() + events.of("not-ready").len() > 0
     });

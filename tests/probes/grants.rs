@@ -193,7 +193,7 @@ fn copies_of_granted_folders_are_this_users_alone_and_go_with_a_killed_launch() 
     let copies = scene.cache_home().join("farrier/granted-folders");
     let script = "umask 000; exec \"$0\" up";
     let killed = Run::program(&scene, "/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_farrier")]).spawn();
-    wait_until("the copy is written", Duration::from_mins(1), || {
+    wait_until("the copy is written", Duration::from_mins(10), || {
         modes(&copies).iter().any(|(name, _)| name.ends_with("key.pem"))
     });
     for (name, mode) in modes(&copies) {

@@ -10,7 +10,7 @@ use super::fixture::{self, Image};
 use super::skipping::{REQUIRE_DOCKER, skip_unless_required};
 
 /// How long a test waits for what comes within seconds, and on a busy machine later.
-pub const PATIENT: Duration = Duration::from_mins(1);
+pub const PATIENT: Duration = Duration::from_mins(10);
 /// How long `wait_until` waits before it looks again.
 const LOOK: Duration = Duration::from_millis(10);
 

@@ -14,7 +14,7 @@ use super::running::{Input, Outcome, Running, Stream};
 use super::scene::Scene;
 
 /// How long a program may take unless a test says otherwise.
-const TIMEOUT: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(10);
 /// Variables of the test's own environment that decide which engine is used.
 const ENGINE: &[&str] = &["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
 

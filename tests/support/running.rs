@@ -16,7 +16,7 @@ pub use rustix::process::Signal;
 /// How often the end of the program is looked for.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long its output may stay open behind it.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_mins(2);
 
 /// A program while it runs. Dropped before its end, its whole process group is killed.
 pub struct Running {

@@ -122,8 +122,10 @@ pub enum Cause {
 pub struct Evidence<'a> {
     /// What ended it.
     pub code: Code,
-    /// The container at the end.
+    /// The container at the end; `None` if it is gone, or the engine did not tell.
     pub container: Option<&'a Instance>,
+    /// Whether the engine told how the container is.
+    pub is_told: bool,
     /// What the polls saw, by the last of each probe.
     pub observed: &'a [Observed],
     /// Whether no poll ended with an answer.
@@ -329,8 +331,15 @@ pub fn likely(evidence: &Evidence<'_>) -> Option<Cause> {
     }
 }
 
+/// Whether an answer alone tells what is wrong.
+pub(super) fn is_telling(answer: &str) -> bool {
+    answer::cause(answer).is_some()
+}
+
 fn exited(evidence: &Evidence<'_>) -> Option<Cause> {
-    let Some(container) = evidence.container else { return Some(Cause::StoppedByOthers) };
+    let Some(container) = evidence.container else {
+        return evidence.is_told.then_some(Cause::StoppedByOthers);
+    };
     if container.oom_killed {
         return Some(Cause::KilledForMemory { limit: container.memory });
     }

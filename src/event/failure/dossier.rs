@@ -22,9 +22,10 @@ const REFUSED: &str = "connection refused";
 /// The beginning of what stands for an answer where a poll was cut.
 pub(crate) const NO_ANSWER: &str = "the probe did not answer";
 /// How long asking where a container listens may take.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long looking at the container, and reading its log, may take each: the wait is over.
-const EVIDENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long looking at the container, and reading its log, may take each: the wait is over, but a report without evidence
+/// helps nobody, and an engine on a busy machine takes seconds.
+const EVIDENCE: Duration = Duration::from_secs(30);
 /// Log lines that a dossier quotes.
 const LOG_LINES: usize = 20;
 
@@ -105,8 +106,10 @@ pub struct Dossier {
     pub timeout: Duration,
     /// What each probe answered.
     pub answers: Vec<Answers>,
-    /// The container at the end; none where it is gone.
+    /// The container at the end; `None` if it is gone, or the engine did not tell.
     pub container: Option<Instance>,
+    /// Whether the engine told how the container is.
+    pub is_told: bool,
     /// The command that decides.
     pub command: Option<Vec<String>>,
     /// The fields of the environment whose values the probes' settings have too.
@@ -134,7 +137,9 @@ impl Dossier {
         was_killed_for_memory: impl Fn(&Instance) -> bool,
         is_on_this_host: impl Fn(&Instance) -> bool,
     ) -> Self {
-        if let Ok(Some(mut container)) = within(EVIDENCE, engine.inspect(&self.container_name)).await {
+        let found = within(EVIDENCE, engine.inspect(&self.container_name)).await;
+        self.is_told = found.is_ok();
+        if let Ok(Some(mut container)) = found {
             container.oom_killed |= was_killed_for_memory(&container);
             let start = container.log_start();
             if let Some(logs) = engine.logs() {
@@ -163,10 +168,10 @@ impl Dossier {
         self
     }
 
-    /// Whether the container is gone, or off this network.
+    /// Whether the engine told that the container is gone, or off this network.
     #[must_use]
     pub fn is_elsewhere(&self, network: &str) -> bool {
-        self.container.as_ref().is_none_or(|container| !container.is_on(network))
+        self.is_told && self.container.as_ref().is_none_or(|container| !container.is_on(network))
     }
 
     fn likely_cause(&self) -> Option<Cause> {
@@ -174,11 +179,12 @@ impl Dossier {
         cause::likely(&Evidence {
             code: self.code,
             container: self.container.as_ref(),
+            is_told: self.is_told,
             observed: &observed,
             never_answered: self.never_answered(),
             timeout: self.timeout,
             refused_port: self.refused_port(),
-            answer: self.newest_answer(),
+            answer: telling_answer(&self.answers).or_else(|| self.newest_answer()),
             slow: self.answers.iter().find_map(Answers::slow),
             command: self.command.as_deref(),
             log: &self.log,
@@ -208,7 +214,7 @@ impl Dossier {
             return steps;
         }
         match (self.code, &self.container) {
-            (Code::SidecarExited | Code::NotReady, None) => {
+            (Code::SidecarExited | Code::NotReady, None) if self.is_told => {
                 say("Launch again: it is then recreated.");
                 return steps;
             }
@@ -261,7 +267,7 @@ impl Dossier {
                 );
                 return steps;
             }
-            (Code::EngineFailed, _) => {
+            (Code::EngineFailed, _) | (Code::SidecarExited | Code::NotReady, None) => {
                 let how = engine.by_hand(ByHand::SeeEngine).map(|command| format!(" with `{command}`"));
                 say(&format!("See how the engine is{}, and launch again.", how.unwrap_or_default()));
                 return steps;
@@ -293,9 +299,43 @@ impl Dossier {
     }
 }
 
+/// The newest answer that tells what is wrong, unless others came more often after it: the last poll of a wait on a
+/// busy machine may say less than those before it.
+fn telling_answer(all: &[Answers]) -> Option<&str> {
+    let mut answers: Vec<&Answer> = all.iter().flat_map(|answers| &answers.seen).collect();
+    answers.sort_by_key(|answer| std::cmp::Reverse(answer.last));
+    let mut newer = 0;
+    for answer in answers {
+        if cause::is_telling(&answer.text) && answer.count >= newer {
+            return Some(&answer.text);
+        }
+        newer += answer.count;
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_tells_what_is_wrong_outweighs_a_last_poll_that_does_not() {
+        let missing = "the database \"late\" does not exist yet";
+        let silent = "the port accepts connections, but the server does not answer yet";
+        for (said, telling) in [
+            (vec![missing, missing, silent], Some(missing)),
+            (vec![missing, silent], Some(missing)),
+            (vec![missing, silent, silent], None),
+            (vec![silent, missing], Some(missing)),
+            (vec![silent], None),
+        ] {
+            let mut answers = Answers::default();
+            for (number, text) in said.iter().enumerate() {
+                answers.note(text, Duration::from_secs(number as u64));
+            }
+            assert_eq!(telling_answer(&[answers]), telling, "{said:?}");
+        }
+    }
 
     #[test]
     fn answers_are_kept_once_each() {

@@ -26,7 +26,8 @@ impl Dossier {
         lines.push(format!("waited {} (timeout {})", human(self.waited), limit(self.timeout)));
         self.answers.iter().for_each(|answers| lines.extend(answer_lines(answers)));
         match &self.container {
-            None => lines.push("container: gone".to_owned()),
+            None if self.is_told => lines.push("container: gone".to_owned()),
+            None => lines.push("container: the engine did not tell in time".to_owned()),
             Some(container) => lines.extend(container_lines(container)),
         }
         if !self.others.is_empty() {

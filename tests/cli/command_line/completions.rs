@@ -59,7 +59,7 @@ fn running_sidecars_complete_in_a_real_shell() {
                   _clap_complete_farrier farrier \"$WORD\" down\n\
                   echo \"${COMPREPLY[0]}\"";
     // Who types is not kept waiting: an engine that is slow to answer, as on a busy machine, completes nothing.
-    wait_until("the name is completed", Duration::from_mins(1), || {
+    wait_until("the name is completed", Duration::from_mins(10), || {
         let outcome = Run::program(&scene, "/bin/bash")
             .args(["-c", script])
             .env("FARRIER", env!("CARGO_BIN_EXE_farrier"))

@@ -10,7 +10,7 @@ use crate::support::launching::{codes, decisions, server};
 use crate::support::{Running, Scene, containers_named, fixture_image, fixture_program, wait_until};
 
 /// Fifty unoptimised programs on few processors take their time.
-const PATIENT: Duration = Duration::from_mins(5);
+const PATIENT: Duration = Duration::from_mins(20);
 
 fn events_in(path: &PathBuf) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();

@@ -100,7 +100,7 @@ fn what_a_launch_uses_is_left_unless_forced_and_nothing_else_goes_either() {
         "cat",
     ];
     let holding = scene.launch(harness).open_stdin().spawn();
-    wait_until("the harness runs", Duration::from_mins(1), || is_running(&held));
+    wait_until("the harness runs", Duration::from_mins(10), || is_running(&held));
     // Only `db` is looked for by the second launch's definitions.
     let listed = super::ps::listed(&scene, "db").expect("it is listed");
     assert_eq!(listed["used_by"][0]["process"], holding.id(), "{listed:#}");

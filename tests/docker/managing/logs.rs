@@ -70,7 +70,7 @@ fn runs_before_the_current_one_are_shown_only_when_asked_for() {
     let Some(scene) = Scene::with_docker() else { return };
     talking(&scene, "\"--log\", \"first words\"");
     docker(["restart", "--time", "0", &scene.container("db")]);
-    wait_until("both runs wrote all that they write", Duration::from_mins(1), || {
+    wait_until("both runs wrote all that they write", Duration::from_mins(10), || {
         docker(["logs", &scene.container("db")]).matches("accepting").count() == 2
     });
     for (options, expected) in [(&[][..], 1), (&["--all-runs"][..], 2)] {

@@ -80,7 +80,7 @@ impl Database {
         let path = self.scene.path("events.jsonl");
         drop(std::fs::remove_file(&path));
         let running = self.scene.farrier(["up", "--events"]).arg(&path).spawn();
-        wait_until("the server answers", Duration::from_secs(60), || {
+        wait_until("the server answers", Duration::from_mins(10), || {
             let events = Events::read(&path);
             let mut answered = events.of("answered").into_iter();
             answered.any(|told| told["answer"].as_str().is_some_and(|text| text.contains(answer)))
@@ -285,7 +285,7 @@ fn mariadb_with_too_many_connections_is_not_ready() {
         "for each in 1 2 3 4 5 6 7 8 9 10 11; do mariadb -uroot -h127.0.0.1 -e 'do sleep(600)' & done; wait";
     docker(["exec", "--detach", &database.scene.container("db"), "sh", "-c", held]);
     let ask = |query: &str| database.run(&["mariadb", "-uroot", "-h127.0.0.1", "-P3307", "-Ne", query]);
-    wait_until("all connections are held", Duration::from_secs(60), || {
+    wait_until("all connections are held", Duration::from_mins(10), || {
         ask("select count(*) from information_schema.processlist where info = 'do sleep(600)'") == "11"
     });
     database.is_not_ready("", "3s", "Too many connections (error 1040)");
