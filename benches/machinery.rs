@@ -16,9 +16,9 @@ use farrier::definition::model::Limits;
 use farrier::engine::dialler::Direct;
 use farrier::probe::catalogue::built_in;
 use farrier::probe::component::ComponentFile;
+use farrier::probe::context::{ProbeContext, Targets};
 use farrier::probe::guest::{Context, Verdict};
 use farrier::probe::host::{LoadedProbe, ProbeHost};
-use farrier::probe::powers::{Powers, Targets};
 
 const PORT: u16 = 7000;
 /// Set where this program is the server that is dialled.
@@ -48,9 +48,9 @@ fn context() -> Context {
     }
 }
 
-fn powers(address: SocketAddr) -> Powers {
+fn probe_context(address: SocketAddr) -> ProbeContext {
     let targets = Targets(BTreeMap::from([(("db".to_owned(), PORT), Some(address))]));
-    Powers { targets, dialler: Some(Arc::new(Direct)), ..Powers::default() }
+    ProbeContext { targets, dialler: Some(Arc::new(Direct)), ..ProbeContext::default() }
 }
 
 fn loading(criterion: &mut Criterion) {
@@ -89,13 +89,13 @@ fn polling(criterion: &mut Criterion) {
         let tcp = host.load(&component("tcp"), &["dial"]).expect("it loads");
         group.bench_function(format!("skip, {whose}: store, instance and call"), |bencher| {
             bencher.to_async(&runtime).iter(|| async {
-                let polled = skip.poll(context(), Powers::default(), limits).await;
+                let polled = skip.poll(context(), ProbeContext::default(), limits).await;
                 assert_eq!(polled.verdict, Verdict::Ready);
             });
         });
         group.bench_function(format!("tcp, {whose}: the same, and a dial"), |bencher| {
             bencher.to_async(&runtime).iter(|| async {
-                let polled = tcp.poll(context(), powers(address), limits).await;
+                let polled = tcp.poll(context(), probe_context(address), limits).await;
                 assert_eq!(polled.verdict, Verdict::Ready);
             });
         });

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use farrier::probe::catalogue::built_in;
 use farrier::probe::component::ComponentFile;
 use farrier::probe::host::{LoadedProbe, ProbeHost};
-use setup::{Bench, closed_port, listener};
+use setup::{Fixture, closed_port, listener};
 
 const COUNTS: [usize; 4] = [1, 10, 100, 1000];
 /// Behind the first polls, which come quickly, and their compilation.
@@ -73,7 +73,7 @@ fn components(count: usize) -> (Duration, f64) {
 }
 
 async fn to_ready(count: usize) -> (Duration, f64) {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     tokio::spawn(async move {
         while let Ok(accepted) = listener.accept().await {
@@ -90,7 +90,7 @@ async fn to_ready(count: usize) -> (Duration, f64) {
 }
 
 async fn waiting(count: usize) -> (f64, f64) {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let port = closed_port().await;
     for number in 0..count {
         bench.dialled(&format!("s{number}"), port, "probe = \"tcp\"\ntimeout = \"2m\"");

@@ -29,7 +29,7 @@ use crate::event::{Event, Reporter};
 use crate::plan::reconcile::staleness;
 use crate::plan::sidecar::ImageReference;
 use crate::preparation::settings::Settings;
-use crate::preparation::{Approval, Disabled, Prepared};
+use crate::preparation::{Approval, Disabled, ResolvedSidecar};
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::shell::command_line;
 use crate::system::blocking::blocking;
@@ -224,7 +224,7 @@ pub fn recognise_and_tell<S: Subject>(
 /// When an approval is missing and there is no terminal, an answer is not yes, or the file of approvals cannot be used.
 pub async fn before_engine(
     settings: &Settings,
-    sidecars: &mut [Prepared],
+    sidecars: &mut [ResolvedSidecar],
     disabled: &mut [Disabled],
     reporter: &Reporter,
 ) -> Result<(), Failure> {
@@ -323,7 +323,7 @@ pub fn not_run<S: Subject>(settings: &Settings, subjects: &mut [S]) -> Vec<Probl
 /// When an answer is not yes, or the file of approvals cannot be used.
 pub async fn ask(
     settings: &Settings,
-    sidecars: &mut [Prepared],
+    sidecars: &mut [ResolvedSidecar],
     engine: &dyn Engine,
     reporter: &Reporter,
 ) -> Result<(), Failure> {
@@ -362,7 +362,7 @@ pub async fn ask(
 /// # Errors
 /// When the engine does not answer.
 pub async fn container_of(
-    prepared: &Prepared,
+    prepared: &ResolvedSidecar,
     engine: &dyn Engine,
     recreate: bool,
 ) -> Result<Option<String>, Problem> {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use self::record::ProblemRecord;
 use crate::engine::{Progress, PullProgress};
-use crate::event::failure::dossier::Dossier;
+use crate::event::failure::evidence::FailureReport;
 use crate::event::failure::sidecar_end::SidecarEnd;
 use crate::event::failure::until::Until;
 use crate::plan::SidecarPlan;
@@ -150,7 +150,7 @@ pub enum Event<'a> {
         sidecar: &'a str,
     },
     /// A sidecar will not be ready.
-    NotReady(&'a Dossier),
+    NotReady(&'a FailureReport),
     /// Every sidecar is ready.
     AllReady,
     /// The harness takes over.

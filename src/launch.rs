@@ -26,7 +26,7 @@ use crate::manage::removal::networks::remove_unused;
 use crate::plan::instance::Instance;
 use crate::plan::snapshot::Snapshot;
 use crate::plan::{NetworkAction, Plan};
-use crate::preparation::Prepared;
+use crate::preparation::ResolvedSidecar;
 use crate::preparation::settings::Settings;
 use crate::probe::host::ProbeHost;
 use crate::probe::private_copies;
@@ -40,7 +40,7 @@ pub struct Launch {
     /// Resolved options.
     pub settings: Settings,
     /// The sidecars, in the order of names.
-    pub sidecars: Vec<Prepared>,
+    pub sidecars: Vec<ResolvedSidecar>,
     /// The engine and network that the harness's command decides.
     pub target: HarnessTarget,
     /// What the harness is, for whoever asks who uses a sidecar; never its arguments, which may hold secrets.
@@ -299,7 +299,7 @@ impl Launch {
             });
         }
         let all = || engines.iter().flat_map(|on| &on.instances);
-        let of = |prepared: &Prepared| all().find(|(name, _)| name == prepared.sidecar.name());
+        let of = |prepared: &ResolvedSidecar| all().find(|(name, _)| name == prepared.sidecar.name());
         let instances = self.sidecars.iter().filter_map(of).map(|(_, instance)| instance.clone()).collect();
         Running { instances, direct, engines, leases: leases.clone() }
     }

@@ -24,7 +24,7 @@ use crate::system::process_limits;
 
 /// A sidecar with its probes, in the order of its readiness conditions.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct ResolvedSidecar {
     /// The sidecar.
     pub sidecar: Sidecar,
     /// One for each readiness condition.
@@ -67,7 +67,7 @@ pub struct Preparation {
     /// The layers that were read.
     pub layers: Vec<LayerReport>,
     /// Sidecars whose probes were found, in the order of names.
-    pub sidecars: Vec<Prepared>,
+    pub sidecars: Vec<ResolvedSidecar>,
     /// The trusted sidecars that the workspace disables.
     pub disabled: Vec<Disabled>,
     /// How many definitions are in force.
@@ -99,7 +99,7 @@ pub fn prepare(settings: &Settings) -> Preparation {
             Ok(probes) => {
                 let approval = Approval::of(definition.layer);
                 let sidecar = Sidecar::new(definition, &settings.scopes);
-                preparation.sidecars.push(Prepared { sidecar, probes, approval });
+                preparation.sidecars.push(ResolvedSidecar { sidecar, probes, approval });
             }
             Err(problems) => preparation.problems.extend(problems),
         }
@@ -171,27 +171,27 @@ fn find_probes(definition: &Definition, folders: &ProbeFolders) -> Result<Vec<Fo
 
 /// Which components check their settings: those of the workspace run only once they are approved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum ValidationPhase {
     /// Those that need no approval.
     Trusted,
     /// Those that got one.
     Approved,
 }
 
-impl Prepared {
+impl ResolvedSidecar {
     /// Whether a component of it checks its settings in this turn.
-    fn takes_turn(&self, readiness: &Readiness, found: &FoundProbe, turn: Turn) -> bool {
+    fn takes_turn(&self, readiness: &Readiness, found: &FoundProbe, turn: ValidationPhase) -> bool {
         let needs_none = found.built_in || self.approval == Approval::Trusted;
         found.checks_settings(readiness)
             && match turn {
-                Turn::Trusted => needs_none,
-                Turn::Approved => !needs_none && self.approval == Approval::Given,
+                ValidationPhase::Trusted => needs_none,
+                ValidationPhase::Approved => !needs_none && self.approval == Approval::Given,
             }
     }
 }
 
 /// Whether any component checks its settings in these turns.
-pub fn validates_settings(sidecars: &[Prepared], turns: &[Turn]) -> bool {
+pub fn validates_settings(sidecars: &[ResolvedSidecar], turns: &[ValidationPhase]) -> bool {
     sidecars.iter().any(|prepared| {
         let mut probes = prepared.sidecar.definition.readiness.iter().zip(&prepared.probes);
         probes.any(|(readiness, found)| turns.iter().any(|turn| prepared.takes_turn(readiness, found, *turn)))
@@ -199,7 +199,11 @@ pub fn validates_settings(sidecars: &[Prepared], turns: &[Turn]) -> bool {
 }
 
 /// Lets the components that check their settings do so.
-pub async fn validate_settings(host: &Arc<ProbeHost>, sidecars: &[Prepared], turn: Turn) -> Vec<Problem> {
+pub async fn validate_settings(
+    host: &Arc<ProbeHost>,
+    sidecars: &[ResolvedSidecar],
+    turn: ValidationPhase,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     for prepared in sidecars {
         let definition = &prepared.sidecar.definition;

@@ -1,14 +1,14 @@
 //! Readiness: when to poll (`schedule`), what ends a wait (`wait`, woken by `watch`), how
 //! probes reach instances (`route`), the last look at all sidecars before the harness starts (`barrier`), and a wait without
-//! an engine (`rehearsal`).
+//! an engine (`dry_run`).
 
 pub mod barrier;
+pub mod context;
+pub mod dry_run;
 mod look;
 pub mod matches;
 pub mod phase;
-pub mod powers;
 mod redial;
-pub mod rehearsal;
 pub mod route;
 pub mod schedule;
 mod until;

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::definition::Declared;
-use crate::preparation::Prepared;
+use crate::preparation::ResolvedSidecar;
 use crate::probe::component::CONTRACT;
 
 /// Names what is hashed; another form of hashing gets another name.
@@ -43,7 +43,7 @@ pub fn fingerprint(declared: &Declared, attachments: &[Attachment]) -> String {
 
 /// The hash of a sidecar. Components that ship with farrier are its own, and do not take part.
 #[must_use]
-pub fn fingerprint_of(prepared: &Prepared) -> String {
+pub fn fingerprint_of(prepared: &ResolvedSidecar) -> String {
     let definition = &prepared.sidecar.definition;
     let mut attachments = Vec::new();
     for (readiness, found) in definition.readiness.iter().zip(&prepared.probes) {

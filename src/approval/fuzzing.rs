@@ -12,7 +12,7 @@ use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::definition::working_trees::WorkingTrees;
 use crate::fuzzing::{assert_shown, assert_told};
 use crate::plan::sidecar::{Scopes, Sidecar};
-use crate::preparation::Prepared;
+use crate::preparation::ResolvedSidecar;
 use crate::probe::catalogue::{FoundProbe, built_in};
 use crate::probe::component::ComponentFile;
 use crate::probe::grants::{effective, interfaces};
@@ -93,7 +93,7 @@ pub(crate) fn assert_asked(definition: Definition) {
     };
     let probes = definition.readiness.iter().map(found).collect();
     let sidecar = Sidecar::new(definition, &Scopes::default());
-    let prepared = Prepared { sidecar, probes, approval: Approval::Missing };
+    let prepared = ResolvedSidecar { sidecar, probes, approval: Approval::Missing };
     let held = Held { image: Some("sha256:1".to_owned()), container: Some("it is replaced".to_owned()) };
     let statement = Statement::of(&prepared, &held);
     let record = statement.record("salt");

@@ -2,7 +2,7 @@
 
 use crate::definition::model::{Definition, DialGrant, Disablement, Interface, Mount, Readiness};
 use crate::definition::{KEYS, Rank, ValueText, qualified_image};
-use crate::preparation::Prepared;
+use crate::preparation::ResolvedSidecar;
 use crate::probe::catalogue::FoundProbe;
 use crate::report::elapsed::limit;
 use crate::report::quoted::{bytes, listed, quoted, word};
@@ -53,7 +53,7 @@ pub struct Statement {
 impl Statement {
     /// Says what a sidecar is, what gives it power first, and where an engine was asked, what that holds.
     #[must_use]
-    pub fn of(prepared: &Prepared, held: &Held) -> Self {
+    pub fn of(prepared: &ResolvedSidecar, held: &Held) -> Self {
         let definition = &prepared.sidecar.definition;
         let is_socket = |mount: &Mount| matches!(mount, Mount::DockerSocket { .. });
         let has_socket = definition.container.mounts.iter().any(is_socket);
@@ -267,7 +267,7 @@ mod tests {
             .map(|readiness| find(&definition, readiness, &ProbeFolders::default()).expect("found"));
         let probes = found.collect();
         let sidecar = Sidecar::new(definition, &Scopes::default());
-        Statement::of(&Prepared { sidecar, probes, approval: Approval::Missing }, &Held::default())
+        Statement::of(&ResolvedSidecar { sidecar, probes, approval: Approval::Missing }, &Held::default())
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::fingerprint::{Attachment, fingerprint, fingerprint_of};
 use super::statement::{Held, Statement};
 use crate::definition::Disablement;
-use crate::preparation::{Approval, Disabled, Prepared};
+use crate::preparation::{Approval, Disabled, ResolvedSidecar};
 use crate::report::error::Place;
 
 /// Something of the workspace that has no effect before it is approved.
@@ -28,7 +28,7 @@ pub trait Subject {
     fn unapproved(&self) -> String;
 }
 
-impl Subject for Prepared {
+impl Subject for ResolvedSidecar {
     fn name(&self) -> &str {
         self.sidecar.name()
     }

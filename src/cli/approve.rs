@@ -18,7 +18,7 @@ use crate::launch::connection;
 use crate::plan::instance::Status;
 use crate::plan::sidecar::{LABEL_SIDECAR, container_name, scope_of};
 use crate::preparation::settings::Settings;
-use crate::preparation::{self, Approval, Disabled, Prepared};
+use crate::preparation::{self, Approval, Disabled, ResolvedSidecar};
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::escape::escape;
 use crate::report::exit;
@@ -147,7 +147,7 @@ impl Left {
 }
 
 /// Asks the engine about what a launch would do with the container that there is. No engine is needed to approve.
-async fn container_of(prepared: &Prepared, settings: &Settings) -> Option<String> {
+async fn container_of(prepared: &ResolvedSidecar, settings: &Settings) -> Option<String> {
     let asked = async |engine: Arc<dyn Engine>| {
         approval::container_of(prepared, engine.as_ref(), settings.recreate).await.ok()
     };
@@ -231,7 +231,7 @@ fn report(
     format: Format,
     settings: &Settings,
     approvals: &Approvals,
-    sidecars: &[Prepared],
+    sidecars: &[ResolvedSidecar],
     disabled: &[Disabled],
 ) -> Result<u8, Failure> {
     let mut questions = questions(approvals, sidecars)?;
@@ -275,7 +275,7 @@ fn as_json(question: &Question, given: bool) -> Value {
 
 fn check_names(
     options: &options::Approve,
-    sidecars: &[Prepared],
+    sidecars: &[ResolvedSidecar],
     disabled: &[Disabled],
 ) -> Result<(), Failure> {
     if options.hash.is_some() && options.names.len() != 1 {

@@ -4,11 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use super::data::print;
-use super::managing::Desk;
+use super::managing::EngineSession;
 use super::runtime::Stage;
 use crate::cli::options;
 use crate::event::Reporter;
-use crate::manage::managed::{Managed, Survey};
+use crate::manage::managed::{Inventory, Managed};
 use crate::manage::removal::{Removed, Remover, Scope};
 use crate::plan::instance::Status;
 use crate::plan::short;
@@ -21,8 +21,8 @@ use crate::system::blocking::blocking;
 /// Removes what was asked for, after asking.
 pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     Stage::start()?.run_alone(async {
-        let desk = Desk::open(&options.layers, reporter).await?;
-        let survey = desk.survey().await?;
+        let session = EngineSession::open(&options.layers, reporter).await?;
+        let survey = session.survey().await?;
         let chosen = scope(options).select(&survey, options.older_than)?;
         let mut volumes = options.volumes;
         if !chosen.is_empty() && !options.yes {
@@ -33,9 +33,9 @@ pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Fai
             volumes = volumes || wants_volumes_removed(&chosen).await;
         }
         let remover = Remover {
-            engine: desk.engine,
-            locks: desk.locks,
-            leases: desk.leases,
+            engine: session.engine,
+            locks: session.locks,
+            leases: session.leases,
             reporter: Arc::clone(reporter),
             force: options.force,
             volumes,
@@ -57,7 +57,7 @@ fn scope(options: &options::Down) -> Scope {
 }
 
 /// What will go, what stays, and who would notice, a line each.
-fn describe(chosen: &[Managed], survey: &Survey, volumes: bool) -> String {
+fn describe(chosen: &[Managed], survey: &Inventory, volumes: bool) -> String {
     let mut text = String::new();
     for managed in chosen {
         let container = &managed.container;

@@ -15,13 +15,13 @@ use crate::definition::fuzzing::definition;
 use crate::engine::PullProgress;
 use crate::event::Event;
 use crate::event::failure::cause;
-use crate::event::failure::dossier::{Answer, Answers, Dossier};
+use crate::event::failure::evidence::{Answer, Answers, FailureReport};
 use crate::event::failure::phase::Phase;
 use crate::event::failure::sidecar_end::SidecarEnd;
-use crate::event::record::DossierRecord;
+use crate::event::record::FailureRecord;
 use crate::event::sinks::fuzzing::assert_event;
 use crate::fuzzing::{assert_json, assert_shown, assert_told};
-use crate::manage::managed::{Managed, Standing, Survey};
+use crate::manage::managed::{Inventory, Managed, SyncStatus};
 use crate::plan::instance::{Endpoint, Health, HealthStatus, Instance, Mounted, Status};
 use crate::plan::sidecar::{Scopes, Sidecar};
 use crate::plan::{Action, Cause, NetworkAction, NetworkPlan, Plan, SidecarPlan, Step};
@@ -67,7 +67,7 @@ pub fn rendered_text(data: &[u8]) {
             events(texts);
             sidecar_end(texts);
         }
-        2 => dossier(texts),
+        2 => report(texts),
         3 => question(texts),
         4 => plan(texts),
         5 => survey(texts),
@@ -156,7 +156,7 @@ fn instance(texts: &mut Texts) -> Instance {
     }
 }
 
-fn dossier(texts: &mut Texts) {
+fn report(texts: &mut Texts) {
     let container = instance(texts);
     let observed = Observed { not_granted: Some(texts.next()), ..Observed::default() };
     let mut answers =
@@ -164,7 +164,7 @@ fn dossier(texts: &mut Texts) {
     answers.note(&texts.next(), Duration::from_secs(1));
     answers.seen.push(Answer { text: texts.next(), first: Duration::ZERO, last: Duration::ZERO, count: 2 });
     let (code, output) = (1, texts.next());
-    let dossier = Dossier {
+    let report = FailureReport {
         sidecar: texts.next(),
         container_name: container.name.clone(),
         code: Code::NotReady,
@@ -183,8 +183,8 @@ fn dossier(texts: &mut Texts) {
         log: vec![texts.next(), texts.next()],
         hints: vec![format!("See it with `farrier logs {}`.", texts.next())],
     };
-    printed(&serde_json::to_value(DossierRecord::from(&dossier)).unwrap_or_default());
-    assert_event(&Event::NotReady(&dossier));
+    printed(&serde_json::to_value(FailureRecord::from(&report)).unwrap_or_default());
+    assert_event(&Event::NotReady(&report));
 }
 
 fn sidecar_end(texts: &mut Texts) {
@@ -262,10 +262,10 @@ fn plan(texts: &mut Texts) {
 fn survey(texts: &mut Texts) {
     let container = instance(texts);
     let name = texts.next();
-    let standing = Standing::Stale(vec![Cause::Configuration(vec![texts.next()])]);
+    let standing = SyncStatus::Stale(vec![Cause::Configuration(vec![texts.next()])]);
     let holders = vec![Holder { process: 7, command: texts.next() }];
     let managed = Managed { name, container, definition: PathBuf::from(texts.next()), standing, holders };
-    let survey = Survey {
+    let survey = Inventory {
         sidecars: vec![managed],
         absent: vec![texts.next(), texts.next()],
         now: jiff::Timestamp::UNIX_EPOCH,

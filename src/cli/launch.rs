@@ -22,7 +22,7 @@ use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
 use crate::launch::{Launch, Running};
 use crate::plan::instance::Instance;
 use crate::preparation::settings::Settings;
-use crate::preparation::{self, Approval, Disabled, Preparation, Turn, validate_settings};
+use crate::preparation::{self, Approval, Disabled, Preparation, ValidationPhase, validate_settings};
 use crate::probe::host::ProbeHost;
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::exit;
@@ -221,7 +221,7 @@ pub(super) fn assemble(
 
 async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<Running, Failure> {
     check_limits(launch)?;
-    check_settings(launch, Turn::Trusted).await?;
+    check_settings(launch, ValidationPhase::Trusted).await?;
     approval::before_engine(&launch.settings, &mut launch.sidecars, disabled, &launch.reporter).await?;
     let connection = launch.connect().await?;
     let Launch { settings, sidecars, reporter, .. } = &mut *launch;
@@ -231,7 +231,7 @@ async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<R
         connection.answered(reporter);
     }
     approval::ask(settings, sidecars, connection.engine.as_ref(), reporter).await?;
-    check_settings(launch, Turn::Approved).await?;
+    check_settings(launch, ValidationPhase::Approved).await?;
     launch.bring_up(connection).await
 }
 
@@ -245,7 +245,7 @@ pub(super) fn check_limits(launch: &Launch) -> Result<(), Problem> {
 }
 
 /// Lets components check their settings.
-pub(super) async fn check_settings(launch: &Launch, turn: Turn) -> Result<(), Failure> {
+pub(super) async fn check_settings(launch: &Launch, turn: ValidationPhase) -> Result<(), Failure> {
     let problems = validate_settings(&launch.host, &launch.sidecars, turn).await;
     if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
 }

@@ -9,7 +9,7 @@ use crate::engine::problem::engine_problem;
 use crate::engine::{Engine, EngineInfo};
 use crate::event::{Event, Reporter};
 use crate::launch::connection;
-use crate::manage::managed::{Survey, survey};
+use crate::manage::managed::{Inventory, survey};
 use crate::plan::sidecar::Sidecar;
 use crate::preparation::settings::Settings;
 use crate::report::error::{Code, Failure, Problem};
@@ -20,7 +20,7 @@ use crate::system::lock::LockFolder;
 const REMOVER: &str = "farrier down";
 
 /// An engine, and what is declared for it.
-pub(super) struct Desk {
+pub(super) struct EngineSession {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) locks: LockFolder,
     pub(super) leases: Leases,
@@ -28,7 +28,7 @@ pub(super) struct Desk {
     declared: Vec<Arc<Sidecar>>,
 }
 
-impl Desk {
+impl EngineSession {
     /// Reads the layers and connects. Definitions that are wrong hinder nothing; that there are some is said.
     pub(super) async fn open(layers: &LayerOptions, reporter: &Reporter) -> Result<Self, Failure> {
         let settings = Settings::new(layers, &LaunchOptions::default());
@@ -52,7 +52,7 @@ impl Desk {
     }
 
     /// What is there now.
-    pub(super) async fn survey(&self) -> Result<Survey, Failure> {
+    pub(super) async fn survey(&self) -> Result<Inventory, Failure> {
         let found = survey(self.engine.as_ref(), &self.info, &self.declared, &self.leases).await;
         found.map_err(|error| engine_problem("look at the sidecars", &error).into())
     }

@@ -13,7 +13,7 @@ use crate::cli::unused_workspace;
 use crate::event::{Event, Reporter, problem_json};
 use crate::harness::reachability::{HarnessTarget, describe};
 use crate::preparation::settings::Settings;
-use crate::preparation::{self, Approval, Disabled, Turn};
+use crate::preparation::{self, Approval, Disabled, ValidationPhase};
 use crate::report::error::Failure;
 use crate::report::escape::escape;
 use crate::report::exit;
@@ -73,9 +73,9 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
     let mut launch = assemble(settings, preparation, target, described, reporter);
     let planned = Stage::start()?.run(async {
         check_limits(&launch)?;
-        check_settings(&launch, Turn::Trusted).await?;
+        check_settings(&launch, ValidationPhase::Trusted).await?;
         approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
-        check_settings(&launch, Turn::Approved).await?;
+        check_settings(&launch, ValidationPhase::Approved).await?;
         let connection = Arc::new(launch.connect().await?);
         launch.plan(&connection).await
     })?;

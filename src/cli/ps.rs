@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::data::{print, print_json, terminal_width};
-use super::managing::Desk;
+use super::managing::EngineSession;
 use crate::cli::options::{self, Format};
 use crate::cli::runtime::Stage;
 use crate::event::Reporter;
-use crate::manage::managed::{Managed, Standing, Survey};
+use crate::manage::managed::{Inventory, Managed, SyncStatus};
 use crate::plan::Cause;
 use crate::plan::instance::{HealthStatus, Instance, Status};
 use crate::report::elapsed::age;
@@ -30,8 +30,8 @@ const HEADINGS: [&str; 7] = ["SIDECAR", "STATE", "AGE", "MATCH", "NETWORKS", "US
 
 /// Lists them.
 pub fn ps(options: &options::Ps, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let survey =
-        Stage::start()?.run_alone(async { Desk::open(&options.layers, reporter).await?.survey().await })?;
+    let survey = Stage::start()?
+        .run_alone(async { EngineSession::open(&options.layers, reporter).await?.survey().await })?;
     match options.format {
         Format::Human => print(&human(&survey, terminal_width())),
         Format::Json => print_json(&as_json(&survey)),
@@ -39,7 +39,7 @@ pub fn ps(options: &options::Ps, reporter: &Arc<Reporter>) -> Result<u8, Failure
     Ok(exit::SUCCESS)
 }
 
-pub(super) fn human(survey: &Survey, width: Option<u16>) -> String {
+pub(super) fn human(survey: &Inventory, width: Option<u16>) -> String {
     let mut text = if survey.sidecars.is_empty() { "no sidecars\n".to_owned() } else { table(survey, width) };
     if !survey.absent.is_empty() {
         text.push_str(&format!("declared, without a container: {}\n", escape(&survey.absent.join(", "))));
@@ -47,7 +47,7 @@ pub(super) fn human(survey: &Survey, width: Option<u16>) -> String {
     text
 }
 
-fn table(survey: &Survey, width: Option<u16>) -> String {
+fn table(survey: &Inventory, width: Option<u16>) -> String {
     let rows: Vec<[String; 7]> = survey.sidecars.iter().map(|managed| row(managed, survey)).collect();
     match width {
         Some(..NARROW) => rows.iter().map(|row| block(row, width)).collect(),
@@ -110,7 +110,7 @@ fn lines(table: &Table) -> String {
         .collect()
 }
 
-fn row(managed: &Managed, survey: &Survey) -> [String; 7] {
+fn row(managed: &Managed, survey: &Inventory) -> [String; 7] {
     let several = survey.sidecars.iter().filter(|other| other.name == managed.name).count() > 1;
     let name = if several { &managed.container.name } else { &managed.name };
     let networks: Vec<&str> = managed.container.networks.keys().map(String::as_str).collect();
@@ -144,15 +144,15 @@ const fn health_word(status: HealthStatus) -> &'static str {
     }
 }
 
-fn matching(standing: &Standing) -> String {
+fn matching(standing: &SyncStatus) -> String {
     match standing {
-        Standing::Fresh => "fresh".to_owned(),
-        Standing::Stale(causes) => {
+        SyncStatus::Fresh => "fresh".to_owned(),
+        SyncStatus::Stale(causes) => {
             let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
             format!("stale: {}", causes.join("; "))
         }
-        Standing::Orphan => "orphan".to_owned(),
-        Standing::Undeclared => "not declared".to_owned(),
+        SyncStatus::Orphan => "orphan".to_owned(),
+        SyncStatus::Undeclared => "not declared".to_owned(),
     }
 }
 
@@ -165,7 +165,7 @@ fn short_path(path: &Path) -> String {
     }
 }
 
-pub(super) fn as_json(survey: &Survey) -> Value {
+pub(super) fn as_json(survey: &Inventory) -> Value {
     let sidecars: Vec<Value> =
         survey.sidecars.iter().map(|managed| sidecar_json(managed, survey.now)).collect();
     json!({ "sidecars": sidecars, "absent": survey.absent })
@@ -175,7 +175,7 @@ fn sidecar_json(managed: &Managed, now: Timestamp) -> Value {
     let container = &managed.container;
     let since = container.since();
     let causes: Vec<Value> = match &managed.standing {
-        Standing::Stale(causes) => causes.iter().map(Cause::to_json).collect(),
+        SyncStatus::Stale(causes) => causes.iter().map(Cause::to_json).collect(),
         _ => Vec::new(),
     };
     let used_by = managed.holders.iter();
@@ -208,7 +208,7 @@ mod tests {
     use crate::plan::instance::Health;
     use crate::system::lock::Holder;
 
-    fn survey() -> Survey {
+    fn survey() -> Inventory {
         let engine = Double::new();
         let container = |name: &str| {
             engine.change(|world| {
@@ -239,13 +239,13 @@ mod tests {
         };
         let holder = Holder { process: 4711, command: "docker run harness".to_owned() };
         let changed = Cause::Configuration(vec!["env.LEVEL".to_owned(), "command".to_owned()]);
-        let mut db = managed("db", Status::Running, Standing::Fresh, vec![holder]);
+        let mut db = managed("db", Status::Running, SyncStatus::Fresh, vec![holder]);
         db.container.health = Some(Health { status: HealthStatus::Healthy, runs: Vec::new() });
-        Survey {
+        Inventory {
             sidecars: vec![
                 db,
-                managed("queue", Status::Exited, Standing::Stale(vec![changed]), Vec::new()),
-                managed("search\u{1b}[2J", Status::Created, Standing::Orphan, Vec::new()),
+                managed("queue", Status::Exited, SyncStatus::Stale(vec![changed]), Vec::new()),
+                managed("search\u{1b}[2J", Status::Created, SyncStatus::Orphan, Vec::new()),
             ],
             absent: vec!["cache".to_owned()],
             now: "2026-03-01T12:00:00Z".parse().expect("a moment"),

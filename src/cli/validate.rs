@@ -12,7 +12,7 @@ use crate::cli::unused_workspace;
 use crate::definition::in_the_files_language;
 use crate::event::problem_json;
 use crate::preparation::settings::Settings;
-use crate::preparation::{self, Preparation, Turn, validate_settings, validates_settings};
+use crate::preparation::{self, Preparation, ValidationPhase, validate_settings, validates_settings};
 use crate::probe::host::ProbeHost;
 use crate::report::error::{Failure, Problem};
 use crate::report::exit::code_of;
@@ -28,7 +28,7 @@ pub fn validate(options: &options::Validate, color: bool) -> Result<u8, Failure>
     preparation.problems.extend(unused_workspace::warnings(&options.layers));
     preparation.problems.extend(approval::not_run(&settings, &mut preparation.sidecars));
     preparation.problems.extend(approval::not_run(&settings, &mut preparation.disabled));
-    let turns = [Turn::Trusted, Turn::Approved];
+    let turns = [ValidationPhase::Trusted, ValidationPhase::Approved];
     if validates_settings(&preparation.sidecars, &turns) {
         let host = Arc::new(ProbeHost::new(settings.cache.clone(), settings.state.clone()));
         let mut stage = Stage::start()?;

@@ -36,7 +36,7 @@ use futures_util::stream::BoxStream;
 use self::address::EngineAddress;
 use self::api::{Api, Container, Image, Status};
 use self::apply::Carrying;
-use self::bounded::{Bounded, Patience};
+use self::bounded::{Bounded, Timeouts};
 use self::caches::Caches;
 use self::client::Client;
 use self::proxies::Proxies;
@@ -85,7 +85,7 @@ impl Docker {
     /// If the address is of a kind that is not supported.
     pub fn open(address: &EngineAddress, cache: Option<PathBuf>) -> EngineResult<Self> {
         let client = Client::open(address).map_err(classification::explained)?;
-        let api = Arc::new(Bounded::new(client, Patience::default()));
+        let api = Arc::new(Bounded::new(client, Timeouts::default()));
         let (proxies, local) = (Proxies::of(address), address.is_local());
         let (address, config) = (address.host.clone(), address.config.clone());
         Ok(Self { address, config, proxies, cache, ..Self::over(api, local) })

@@ -1,11 +1,11 @@
-//! Why a sidecar is not ready, or ended: the facts (`dossier`), the likely cause (`cause`), and both as text (`report`).
+//! Why a sidecar is not ready, or ended: the facts (`evidence`), the likely cause (`cause`), and both as text (`text`).
 
 pub mod cause;
-pub mod dossier;
+pub mod evidence;
 mod excerpt;
 pub mod listeners;
 pub mod older_data;
 pub mod phase;
-mod report;
 pub mod sidecar_end;
+mod text;
 pub mod until;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Event;
 use crate::event::failure::cause::Cause;
-use crate::event::failure::dossier::Dossier;
+use crate::event::failure::evidence::FailureReport;
 use crate::event::failure::sidecar_end::SidecarEnd;
 use crate::report::elapsed::milliseconds;
 use crate::report::error::Problem;
@@ -163,7 +163,7 @@ pub enum Record {
         sidecar: String,
     },
     /// A sidecar will not be ready: everything known about it.
-    NotReady(DossierRecord),
+    NotReady(FailureRecord),
     /// Every sidecar is ready.
     AllReady,
     /// The harness takes over.
@@ -240,7 +240,7 @@ pub struct PlaceRecord {
 
 /// Why a sidecar is not ready.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct DossierRecord {
+pub struct FailureRecord {
     /// Which sidecar.
     pub sidecar: String,
     /// Its container's name.
@@ -432,7 +432,7 @@ impl From<&Event<'_>> for Record {
                 last_probe: last.map(text),
             },
             Event::NoLongerReady { sidecar } => Self::NoLongerReady { sidecar: text(sidecar) },
-            Event::NotReady(dossier) => Self::NotReady(DossierRecord::from(*dossier)),
+            Event::NotReady(report) => Self::NotReady(FailureRecord::from(*report)),
             Event::AllReady => Self::AllReady,
             Event::HarnessStarting => Self::HarnessStarting,
             Event::SidecarEnded(end) => Self::SidecarEnded(SidecarEndRecord::from(*end)),
@@ -463,9 +463,9 @@ impl From<&Cause> for CauseRecord {
     }
 }
 
-impl From<&Dossier> for DossierRecord {
-    fn from(dossier: &Dossier) -> Self {
-        let probes = dossier.answers.iter().map(|answers| AnswersRecord {
+impl From<&FailureReport> for FailureRecord {
+    fn from(report: &FailureReport) -> Self {
+        let probes = report.answers.iter().map(|answers| AnswersRecord {
             probe: answers.probe.clone(),
             until: answers.until.recorded.clone(),
             attempts: answers.attempts,
@@ -481,7 +481,7 @@ impl From<&Dossier> for DossierRecord {
                 .collect(),
             extended_to_ms: answers.extended_to.map(milliseconds),
         });
-        let state = dossier.container.as_ref().map(|container| StateRecord {
+        let state = report.container.as_ref().map(|container| StateRecord {
             status: container.status.to_string(),
             exit_code: container.exit_code,
             signal: container.signal(),
@@ -496,24 +496,24 @@ impl From<&Dossier> for DossierRecord {
                 health.runs.iter().map(run).collect()
             }),
         });
-        let others = dossier.others.iter().map(|(sidecar, phase)| OtherRecord {
+        let others = report.others.iter().map(|(sidecar, phase)| OtherRecord {
             sidecar: sidecar.clone(),
             state: phase.as_str().to_owned(),
         });
         Self {
-            sidecar: dossier.sidecar.clone(),
-            container: dossier.container_name.clone(),
-            code: dossier.code.as_str().to_owned(),
-            message: dossier.headline(),
-            cause: dossier.cause.as_ref().map(CauseRecord::from),
-            waited_ms: milliseconds(dossier.waited),
-            timeout_ms: milliseconds(dossier.timeout),
+            sidecar: report.sidecar.clone(),
+            container: report.container_name.clone(),
+            code: report.code.as_str().to_owned(),
+            message: report.headline(),
+            cause: report.cause.as_ref().map(CauseRecord::from),
+            waited_ms: milliseconds(report.waited),
+            timeout_ms: milliseconds(report.timeout),
             probes: probes.collect(),
             state,
-            state_is_known: dossier.is_told,
+            state_is_known: report.is_told,
             others: others.collect(),
-            log: dossier.log.clone(),
-            hints: dossier.hints.clone(),
+            log: report.log.clone(),
+            hints: report.hints.clone(),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::plan::reconcile::reconcile;
 use crate::plan::sidecar::Sidecar;
 use crate::plan::snapshot::Snapshot;
 use crate::plan::{HarnessNetwork, Plan};
-use crate::preparation::Prepared;
+use crate::preparation::ResolvedSidecar;
 use crate::report::error::Problem;
 use crate::system::leases::Leases;
 use crate::system::lock::{Held, Holder, LockFolder};
@@ -23,7 +23,7 @@ pub struct Placement<'a> {
     /// The network there on which harness and sidecars meet.
     pub network: HarnessNetwork,
     /// The sidecars, in the order of names.
-    pub sidecars: Vec<&'a Prepared>,
+    pub sidecars: Vec<&'a ResolvedSidecar>,
 }
 
 /// What a launch holds on one engine while it changes sidecars there.

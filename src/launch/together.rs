@@ -13,15 +13,15 @@ use super::Launch;
 use super::apply::Applier;
 use super::placement::Placement;
 use crate::event::Event;
-use crate::event::failure::dossier::Dossier;
+use crate::event::failure::evidence::FailureReport;
 use crate::event::failure::phase::Phase;
 use crate::plan::Plan;
 use crate::plan::instance::Instance;
-use crate::preparation::Prepared;
+use crate::preparation::ResolvedSidecar;
 use crate::readiness::barrier::{self, Ready, Together};
+use crate::readiness::context::Neighbours;
 use crate::readiness::matches::MatchCache;
 use crate::readiness::phase::Phases;
-use crate::readiness::powers::Neighbours;
 use crate::readiness::route::Route;
 use crate::readiness::wait::{Condition, Loading, Waits};
 use crate::readiness::watch::Watch;
@@ -39,7 +39,7 @@ pub(super) struct Start {
 
 /// One sidecar of the launch, to be started and waited for.
 pub(super) struct Member<'a, Starting> {
-    pub prepared: &'a Prepared,
+    pub prepared: &'a ResolvedSidecar,
     /// What it shares with the other sidecars on its engine.
     pub waits: &'a Waits,
     pub loadings: &'a [Loading],
@@ -87,7 +87,7 @@ impl Launch {
     /// Components are compiled while instances start; equal ones once.
     pub(super) fn load_probes(&self, placements: &[Placement<'_>]) -> Loadings {
         let mut known: HashMap<(String, Vec<&'static str>), Loading> = HashMap::new();
-        let mut of = |prepared: &Prepared| {
+        let mut of = |prepared: &ResolvedSidecar| {
             let loadings = prepared.probes.iter().map(|found| {
                 let key = (found.component.digest.clone(), found.interfaces.clone());
                 let entry = known.entry(key).or_insert_with(|| {
@@ -168,7 +168,7 @@ impl Launch {
                 return Err(stopped);
             }
             let passed = barrier::pass(waits, &mut all).await;
-            passed.map_err(|(network, dossier)| self.stopped(&dossier, &network, common))?;
+            passed.map_err(|(network, report)| self.stopped(&report, &network, common))?;
             Ok(all.into_iter().map(|ready| ready.instance).collect())
         };
         let watched = async {
@@ -210,16 +210,16 @@ impl Launch {
         };
         match result {
             Ok(instance) => Ok(Ready { wait, instance }),
-            Err(dossier) => Err(self.stopped(&dossier, &waits.network, common)),
+            Err(report) => Err(self.stopped(&report, &waits.network, common)),
         }
     }
 
     /// Tells why a sidecar is not ready, unless the launch is to look again.
-    fn stopped(&self, dossier: &Dossier, network: &str, common: Common<'_>) -> Stopped {
-        if common.guard == Guard::Marks && dossier.is_elsewhere(network) {
+    fn stopped(&self, report: &FailureReport, network: &str, common: Common<'_>) -> Stopped {
+        if common.guard == Guard::Marks && report.is_elsewhere(network) {
             return Stopped::Changed;
         }
-        self.reporter.tell(&Event::NotReady(dossier));
+        self.reporter.tell(&Event::NotReady(report));
         Stopped::Failed(Vec::new())
     }
 }

@@ -18,7 +18,7 @@ use crate::system::lock::Holder;
 
 /// How a container stands to what is declared now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum SyncStatus {
     /// The current layers declare exactly this.
     Fresh,
     /// The current layers declare it otherwise.
@@ -29,7 +29,7 @@ pub enum Standing {
     Undeclared,
 }
 
-impl Standing {
+impl SyncStatus {
     /// The stable name in JSON.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -58,7 +58,7 @@ pub struct Managed {
     /// The definition file that it was made from.
     pub definition: PathBuf,
     /// How it stands to what is declared now.
-    pub standing: Standing,
+    pub standing: SyncStatus,
     /// The launches that use it.
     pub holders: Vec<Holder>,
 }
@@ -72,7 +72,7 @@ impl Managed {
 
 /// Everything that farrier manages on one engine, at one moment.
 #[derive(Clone, Debug)]
-pub struct Survey {
+pub struct Inventory {
     /// By name, and by container where several have one name.
     pub sidecars: Vec<Managed>,
     /// Names that the current layers declare and that have no container.
@@ -90,7 +90,7 @@ pub async fn survey(
     info: &EngineInfo,
     declared: &[Arc<Sidecar>],
     leases: &Leases,
-) -> EngineResult<Survey> {
+) -> EngineResult<Inventory> {
     let found = engine.inventory(declared).await?;
     let is_absent = |sidecar: &&Arc<Sidecar>| {
         !found.iter().any(|(_, of)| of.as_ref().is_some_and(|of| of.container == sidecar.container))
@@ -112,23 +112,23 @@ pub async fn survey(
         .collect();
     let key = |managed: &Managed| (managed.name.clone(), managed.container.name.clone());
     sidecars.sort_by_key(key);
-    Ok(Survey { sidecars, absent, now: info.moment().unwrap_or_else(Timestamp::now) })
+    Ok(Inventory { sidecars, absent, now: info.moment().unwrap_or_else(Timestamp::now) })
 }
 
-fn standing(found: &Found, sidecar: Option<&Sidecar>, definition: &Path, local: bool) -> Standing {
+fn standing(found: &Found, sidecar: Option<&Sidecar>, definition: &Path, local: bool) -> SyncStatus {
     let Some(sidecar) = sidecar else {
         // On an engine elsewhere, the file may be another machine's.
         let folder = found.instance.labels.get(LABEL_FOLDER);
         return if local && is_proven_gone(definition, folder) {
-            Standing::Orphan
+            SyncStatus::Orphan
         } else {
-            Standing::Undeclared
+            SyncStatus::Undeclared
         };
     };
     let mut causes = staleness(sidecar, found, false);
     // These are about its state, not about its configuration.
     causes.retain(|cause| !matches!(cause, Cause::Stopped(..) | Cause::HalfMade));
-    if causes.is_empty() { Standing::Fresh } else { Standing::Stale(causes) }
+    if causes.is_empty() { SyncStatus::Fresh } else { SyncStatus::Stale(causes) }
 }
 
 /// Whether the very folder that a container was made from is here, and the file is not in it. In a container, another
@@ -142,7 +142,7 @@ fn is_proven_gone(file: &Path, folder: Option<&String>) -> bool {
         && found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
-impl Survey {
+impl Inventory {
     /// The one that a user means by the name of a sidecar or of a container. Of several of one name it is the
     /// one that the current layers declare.
     ///

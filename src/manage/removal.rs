@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use crate::engine::problem::engine_problem;
 use crate::engine::{Engine, EngineErrorKind, Progress};
 use crate::event::{Event, Reporter};
-use crate::manage::managed::{Managed, Standing, Survey};
+use crate::manage::managed::{Inventory, Managed, SyncStatus};
 use crate::plan::snapshot::holders;
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::exit;
@@ -39,14 +39,14 @@ impl Scope {
     ///
     /// # Errors
     /// For each name that means none, or several.
-    pub fn select(&self, survey: &Survey, older_than: Option<Duration>) -> Result<Vec<Managed>, Failure> {
-        let matching = |wanted: fn(&Standing) -> bool| {
+    pub fn select(&self, survey: &Inventory, older_than: Option<Duration>) -> Result<Vec<Managed>, Failure> {
+        let matching = |wanted: fn(&SyncStatus) -> bool| {
             let found = survey.sidecars.iter().filter(|managed| wanted(&managed.standing));
             found.cloned().collect()
         };
         let mut chosen: Vec<Managed> = match self {
-            Self::Declared => matching(Standing::is_declared),
-            Self::Orphans => matching(|standing| *standing == Standing::Orphan),
+            Self::Declared => matching(SyncStatus::is_declared),
+            Self::Orphans => matching(|standing| *standing == SyncStatus::Orphan),
             Self::All => matching(|_| true),
             Self::Named(names) => named(names, survey)?,
         };
@@ -64,7 +64,7 @@ impl Scope {
 }
 
 /// One that is declared and has no container is removed already.
-fn named(names: &[String], survey: &Survey) -> Result<Vec<Managed>, Failure> {
+fn named(names: &[String], survey: &Inventory) -> Result<Vec<Managed>, Failure> {
     let mut chosen: Vec<Managed> = Vec::new();
     let mut problems = Vec::new();
     for name in names {

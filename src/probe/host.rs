@@ -11,6 +11,7 @@ use wasmtime::{Store, UpdateDeadline};
 use super::cache::NativeCache;
 use super::catalogue::is_built_in;
 use super::component::ComponentFile;
+use super::context::ProbeContext;
 use super::contract::{self, HOSTED};
 use super::deadline::Deadline;
 use super::engines::{Engines, Runner, compile};
@@ -20,7 +21,6 @@ use super::limits::{
     SummingLimiter,
 };
 use super::observed::Observed;
-use super::powers::Powers;
 use super::store::{HostState, Poll};
 use super::turns::Turns;
 use super::verdict::{cleaned, crash, judged, limit_in, one_line, trace_lines};
@@ -175,14 +175,14 @@ impl ProbeHost {
 }
 
 impl LoadedProbe {
-    fn store(&self, powers: Powers, limits: Limits) -> Store<HostState> {
+    fn store(&self, probe_context: ProbeContext, limits: Limits) -> Store<HostState> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_OBJECTS);
         let deadline = Deadline::after(limits.poll);
         let limiter = SummingLimiter::new(limits.memory, self.memory.clone());
         let poll = Poll {
             own: None,
-            grants: Arc::clone(&powers.grants),
+            grants: Arc::clone(&probe_context.grants),
             observed: Observed::default(),
             deadline,
             computing: None,
@@ -190,7 +190,7 @@ impl LoadedProbe {
         let state = HostState {
             table,
             limiter,
-            powers,
+            probe_context,
             poll,
             trace: Vec::new(),
             wasi: None,
@@ -229,10 +229,10 @@ impl LoadedProbe {
     }
 
     /// Asks once, within the limits, with memory as it was when the component was compiled.
-    pub async fn poll(&self, context: Context, powers: Powers, limits: Limits) -> Polled {
+    pub async fn poll(&self, context: Context, probe_context: ProbeContext, limits: Limits) -> Polled {
         // Given back when the store is gone.
         let _room = self.room().await;
-        let mut store = self.store(powers, limits);
+        let mut store = self.store(probe_context, limits);
         let deadline = store.data().poll.deadline.clone();
         store.data_mut().poll.own = Some((context.host.clone(), context.port));
         let call = async {
@@ -261,7 +261,7 @@ impl LoadedProbe {
             return Ok(Vec::new());
         }
         let _room = self.room().await;
-        let mut store = self.store(Powers::default(), limits);
+        let mut store = self.store(ProbeContext::default(), limits);
         let deadline = store.data().poll.deadline.clone();
         let call = async {
             let instance = self.pre.instantiate_async(&mut store).await?;

@@ -12,9 +12,9 @@ use self::bindings::exports::farrier::probe::{check, settings};
 use self::bindings::farrier::probe::types::{self, Denial};
 use super::capabilities::Capability;
 use super::component::ComponentFile;
+use super::context::Subject;
 use super::contract::Version;
 use super::guest::{Context, Guest, SettingsProblem, Verdict};
-use super::powers::Subject;
 use super::store::HostState;
 
 mod dial;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
+use super::context::ProbeContext;
 use super::deadline::Deadline;
 use super::grants;
 use super::limits::{REASON_CHARACTERS, SummingLimiter};
 use super::observed::Observed;
-use super::powers::Powers;
 use super::turns::Computing;
 use super::wasi::Traces;
 use crate::definition::model::{DialGrant, Grants};
@@ -27,7 +27,7 @@ pub struct HostState {
     /// What it may use up.
     pub limiter: SummingLimiter,
     /// What it may do.
-    pub powers: Powers,
+    pub probe_context: ProbeContext,
     /// What all capabilities share.
     pub poll: Poll,
     /// Lines that it wrote to the trace.

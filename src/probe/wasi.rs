@@ -20,7 +20,7 @@ use wasmtime_wasi_io::bindings::wasi::io;
 
 use self::denied::DeniedSocket;
 use self::output::Output;
-use super::powers::Powers;
+use super::context::ProbeContext;
 use super::store::HostState;
 use crate::definition::is_sidecar_host;
 use crate::engine::dialler::Sockets;
@@ -85,7 +85,7 @@ impl HostState {
         let what = match &denied {
             DeniedSocket::Connect(address) => {
                 // Sockets know addresses only: whose it is tells which grant is missing.
-                let places = self.powers.targets.0.iter();
+                let places = self.probe_context.targets.0.iter();
                 let mut hosts =
                     places.filter(|(_, place)| place.is_some_and(|place| place.ip() == address.ip()));
                 let host =
@@ -103,22 +103,22 @@ impl HostState {
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| Box::new(context(&self.powers, &self.traces)));
+        let ctx = self.wasi.get_or_insert_with(|| Box::new(context(&self.probe_context, &self.traces)));
         WasiCtxView { ctx, table: &mut self.table }
     }
 }
 
 /// Made at the first call, so that guests without WASI do not pay for it.
-fn context(powers: &Powers, traces: &Traces) -> WasiCtx {
+fn context(probe_context: &ProbeContext, traces: &Traces) -> WasiCtx {
     let mut builder = WasiCtxBuilder::new();
-    builder.envs(&powers.environment).max_random_size(RANDOM_BYTES);
+    builder.envs(&probe_context.environment).max_random_size(RANDOM_BYTES);
     builder.stdout(traces.stdout.clone()).stderr(traces.stderr.clone());
     builder.allow_tcp(true).allow_udp(false).allow_ip_name_lookup(false);
-    let allowed: BTreeSet<SocketAddr> = match powers.sockets {
-        Sockets::Direct => powers.targets.0.values().flatten().copied().collect(),
+    let allowed: BTreeSet<SocketAddr> = match probe_context.sockets {
+        Sockets::Direct => probe_context.targets.0.values().flatten().copied().collect(),
         Sockets::Relayed => BTreeSet::new(),
     };
-    let relayed = powers.sockets == Sockets::Relayed;
+    let relayed = probe_context.sockets == Sockets::Relayed;
     let (refused, denied) = (Arc::clone(&traces.socket_refused), Arc::clone(&traces.socket_denied));
     let deny = move |what| *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
     builder.socket_addr_check(move |address, usage| {
@@ -144,7 +144,7 @@ fn context(powers: &Powers, traces: &Traces) -> WasiCtx {
         };
         Box::pin(std::future::ready(answer))
     });
-    for folder in powers.folders.iter().flat_map(|folders| folders.entries()) {
+    for folder in probe_context.folders.iter().flat_map(|folders| folders.entries()) {
         // The copy is farrier's own: where it cannot be opened, the guest finds no such folder.
         if let Err(error) = builder.preopened_dir(&folder.host, &folder.guest, FsPerms::ReadOnly) {
             tracing::warn!("a granted folder cannot be opened: {error}");

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::look::ANSWER;
 use super::wait::{Wait, Waits};
 use crate::engine::limited::within;
-use crate::event::failure::dossier::Dossier;
+use crate::event::failure::evidence::FailureReport;
 use crate::plan::instance::Instance;
 
 /// How many of a launch's sidecars are not ready yet.
@@ -41,7 +41,7 @@ impl Together {
         wait: &Wait<'_>,
         mut held: Option<Instance>,
         mut known: Option<Instance>,
-    ) -> Result<Instance, Box<Dossier>> {
+    ) -> Result<Instance, Box<FailureReport>> {
         loop {
             let instance = match held.take() {
                 Some(instance) => instance,
@@ -67,21 +67,21 @@ impl Together {
 ///
 /// # Errors
 /// The evidence about the first sidecar that will not be ready, and the network that it was to be ready on.
-pub async fn pass(waits: &[Waits], all: &mut [Ready<'_>]) -> Result<(), (String, Box<Dossier>)> {
+pub async fn pass(waits: &[Waits], all: &mut [Ready<'_>]) -> Result<(), (String, Box<FailureReport>)> {
     loop {
         let told = still_running(waits, all).await;
         let looks = all.iter().zip(told).map(async |(one, goes_on)| {
             if goes_on {
                 return Ok(Some(one.instance.clone()));
             }
-            one.wait.still_ready(&one.instance).await.map_err(|dossier| one.lost(dossier))
+            one.wait.still_ready(&one.instance).await.map_err(|report| one.lost(report))
         });
         let held = try_join_all(looks).await?;
         let passed = held.iter().all(Option::is_some);
         let together = Together::of(all.len());
         let again = all.iter().zip(held).map(async |(one, held)| {
             let ready = together.ready(&one.wait, held, None).await;
-            ready.map_err(|dossier| one.lost(dossier))
+            ready.map_err(|report| one.lost(report))
         });
         let instances = try_join_all(again).await?;
         all.iter_mut().zip(instances).for_each(|(one, instance)| one.instance = instance);
@@ -107,7 +107,7 @@ async fn still_running(waits: &[Waits], all: &[Ready<'_>]) -> Vec<bool> {
 }
 
 impl Ready<'_> {
-    fn lost(&self, dossier: Box<Dossier>) -> (String, Box<Dossier>) {
-        (self.wait.network().to_owned(), dossier)
+    fn lost(&self, report: Box<FailureReport>) -> (String, Box<FailureReport>) {
+        (self.wait.network().to_owned(), report)
     }
 }

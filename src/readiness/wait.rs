@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, Shared, try_join_all};
 use tokio::sync::Notify;
 
+use super::context::Neighbours;
 use super::look::{Ended, ended, find_with_cause, is_unhealthy, judge, unhealthy};
 use super::phase::Phases;
-use super::powers::Neighbours;
 use super::until::until;
 use super::watch::Watch;
 use crate::definition::model::Readiness;
 use crate::engine::Engine;
-use crate::event::failure::dossier::{Answers, Dossier};
+use crate::event::failure::evidence::{Answers, FailureReport};
 use crate::event::failure::older_data;
 use crate::event::failure::phase::Phase;
 use crate::event::{Event, Reporter};
@@ -113,7 +113,7 @@ impl Wait<'_> {
     ///
     /// # Errors
     /// The evidence, if the sidecar will not be ready or its time is up.
-    pub async fn until_ready(&self, known: Option<Instance>) -> Result<Instance, Box<Dossier>> {
+    pub async fn until_ready(&self, known: Option<Instance>) -> Result<Instance, Box<FailureReport>> {
         let shared = self.shared;
         shared.waiting.fetch_add(1, Ordering::Relaxed);
         if known.is_none() {
@@ -140,7 +140,7 @@ impl Wait<'_> {
     ///
     /// # Errors
     /// The evidence, if the sidecar will not be ready again.
-    pub async fn until_lost(&self, container: &Instance) -> Result<(), Box<Dossier>> {
+    pub async fn until_lost(&self, container: &Instance) -> Result<(), Box<FailureReport>> {
         let woken = self.shared.watch.subscribe(&container.id);
         let lost = async {
             // A launch of running sidecars only is over by then, and needs no events.
@@ -166,7 +166,7 @@ impl Wait<'_> {
     ///
     /// # Errors
     /// The evidence, if the sidecar will not be ready again.
-    pub async fn still_ready(&self, container: &Instance) -> Result<Option<Instance>, Box<Dossier>> {
+    pub async fn still_ready(&self, container: &Instance) -> Result<Option<Instance>, Box<FailureReport>> {
         let woken = self.shared.watch.subscribe(&container.id);
         loop {
             match self.look_again(container, &woken).await {
@@ -184,7 +184,7 @@ impl Wait<'_> {
     }
 
     /// Goes back to waiting, if there is time left.
-    async fn lose(&self) -> Result<(), Box<Dossier>> {
+    async fn lose(&self) -> Result<(), Box<FailureReport>> {
         if Instant::now() >= self.deadline() {
             let reason = "it was ready, but its container restarted while others were waited for, and its own time is up";
             return Err(self.failed(ended(Code::NotReady, reason)).await);
@@ -195,12 +195,12 @@ impl Wait<'_> {
     }
 
     /// The evidence of a failure.
-    async fn failed(&self, ended: Ended) -> Box<Dossier> {
+    async fn failed(&self, ended: Ended) -> Box<FailureReport> {
         let shared = self.shared;
         shared.phases.note(self.sidecar.name(), Phase::Failed);
         let here = |container: &Instance| shared.route.is_direct(container);
         let for_memory = |container: &Instance| shared.watch.was_killed_for_memory(&container.id);
-        Box::new(self.dossier(ended).collect(shared.engine.as_ref(), for_memory, here).await)
+        Box::new(self.report(ended).collect(shared.engine.as_ref(), for_memory, here).await)
     }
 }
 
@@ -243,10 +243,10 @@ impl Wait<'_> {
             .collect()
     }
 
-    fn dossier(&self, ended: Ended) -> Dossier {
+    fn report(&self, ended: Ended) -> FailureReport {
         let timeouts = self.conditions.iter().map(|condition| condition.readiness.timeout);
         let settings = self.conditions.iter().flat_map(|condition| condition.readiness.settings.values());
-        Dossier {
+        FailureReport {
             sidecar: self.sidecar.name().to_owned(),
             container_name: self.sidecar.container.clone(),
             code: ended.code,

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use farrier::definition::model::Limits;
 use farrier::probe::component::ComponentFile;
+use farrier::probe::context::ProbeContext;
 use farrier::probe::grants::ungranted;
 use farrier::probe::guest::{Context, Verdict};
 use farrier::probe::host::{LoadedProbe, ProbeHost};
-use farrier::probe::powers::Powers;
 use farrier::report::error::Place;
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ pub struct Attempt {
     pub name: String,
     pub bytes: Arc<Vec<u8>>,
     pub granted: Vec<&'static str>,
-    pub powers: Powers,
+    pub probe_context: ProbeContext,
     pub port: Option<u16>,
     pub settings: String,
     pub limits: Limits,
@@ -88,7 +88,7 @@ impl Attempt {
             name: name.into(),
             bytes,
             granted: Vec::new(),
-            powers: Powers::default(),
+            probe_context: ProbeContext::default(),
             port: None,
             settings: "{}".to_owned(),
             limits: Limits { memory: 4 << 20, poll },
@@ -122,24 +122,24 @@ impl Attempt {
 pub struct Guest {
     bytes: Arc<Vec<u8>>,
     granted: Vec<&'static str>,
-    powers: Powers,
+    probe_context: ProbeContext,
     port: Option<u16>,
 }
 
 impl Guest {
-    pub fn hostile(powers: Powers, port: Option<u16>) -> Self {
-        Self { bytes: Arc::new(built("hostile")), granted: vec!["dial", "exec", "logs"], powers, port }
+    pub fn hostile(probe_context: ProbeContext, port: Option<u16>) -> Self {
+        Self { bytes: Arc::new(built("hostile")), granted: vec!["dial", "exec", "logs"], probe_context, port }
     }
 
-    pub fn standard(powers: Powers) -> Self {
-        Self { bytes: Arc::new(built("standard")), granted: Vec::new(), powers, port: None }
+    pub fn standard(probe_context: ProbeContext) -> Self {
+        Self { bytes: Arc::new(built("standard")), granted: Vec::new(), probe_context, port: None }
     }
 
     pub fn tries(&self, name: impl Into<String>, what: &Value, expected: Expected) -> Attempt {
         let limit = expected.limit(Duration::from_secs(1));
         let mut attempt = Attempt::from_bytes(name, Arc::clone(&self.bytes), expected);
         attempt.granted.clone_from(&self.granted);
-        attempt.powers = self.powers.clone();
+        attempt.probe_context = self.probe_context.clone();
         attempt.port = self.port;
         attempt.settings = what.to_string();
         attempt.memory(16 << 20).poll(limit)
@@ -164,7 +164,7 @@ struct Ended {
     memory: u64,
 }
 
-struct Bench {
+struct Fixture {
     host: ProbeHost,
     good: LoadedProbe,
     /// Compiled ones, for guests that try several things.
@@ -176,7 +176,7 @@ pub async fn carry_out(attempts: Vec<Attempt>) {
     let host = ProbeHost::new(None, None);
     let file = ComponentFile::parse(component(&guest(guest::READY))).expect("a probe");
     let good = host.load(&file, &[]).expect("a good probe");
-    let mut bench = Bench { host, good, loaded: Vec::new() };
+    let mut bench = Fixture { host, good, loaded: Vec::new() };
     let names: BTreeSet<&str> = attempts.iter().map(|attempt| attempt.name.as_str()).collect();
     assert_eq!(names.len(), attempts.len(), "each attempt has a name of its own");
     let (mut wrong, mut latest, mut heaviest, mut slowest) = (Vec::new(), Duration::ZERO, 0, Duration::ZERO);
@@ -214,7 +214,7 @@ pub async fn carry_out(attempts: Vec<Attempt>) {
     assert!(attempts.len() >= 60, "{}", attempts.len());
 }
 
-impl Bench {
+impl Fixture {
     async fn carry_out(&mut self, attempt: &Attempt) -> Ended {
         let begun = Instant::now();
         let before = watch_peak();
@@ -269,7 +269,7 @@ impl Bench {
             remaining_ms: 1000,
             settings: attempt.settings.clone(),
         };
-        let polled = probe.poll(context, attempt.powers.clone(), attempt.limits).await;
+        let polled = probe.poll(context, attempt.probe_context.clone(), attempt.limits).await;
         assert!(polled.trace.len() <= 101, "{}: {} lines of trace", attempt.name, polled.trace.len());
         assert!(polled.trace.iter().all(|line| line.len() <= 4 * LINE), "{}", attempt.name);
         let wanted = polled.observed.not_granted.unwrap_or_default();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use farrier::engine::dialler::Direct;
-use farrier::probe::powers::{Powers, Targets};
+use farrier::probe::context::{ProbeContext, Targets};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -48,10 +48,10 @@ impl Server {
 }
 
 /// May connect to these.
-pub fn granting(places: &[(&str, SocketAddr)]) -> Powers {
+pub fn granting(places: &[(&str, SocketAddr)]) -> ProbeContext {
     let places = places.iter().map(|(name, place)| (((*name).to_owned(), place.port()), Some(*place)));
     let targets = Targets(places.collect::<BTreeMap<_, _>>());
-    Powers { targets, dialler: Some(Arc::new(Direct)), ..Powers::default() }
+    ProbeContext { targets, dialler: Some(Arc::new(Direct)), ..ProbeContext::default() }
 }
 
 /// The granted address in every way to write it, and others.

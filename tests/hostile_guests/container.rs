@@ -6,8 +6,8 @@ use std::sync::Arc;
 use farrier::engine::docker::Docker;
 use farrier::engine::docker::api::ContainerSpec;
 use farrier::engine::docker::double::{Double, DoubleImage, Run};
+use farrier::probe::context::{ProbeContext, Subject};
 use farrier::probe::executions::Executions;
-use farrier::probe::powers::{Powers, Subject};
 use serde_json::json;
 
 use super::attempt::Expected::{Crashed, Failed, Pending, Told};
@@ -55,12 +55,13 @@ fn subject() -> Subject {
 pub fn attempts() -> Vec<Attempt> {
     let commands = [["floods", ""], ["sleep", "1"]]
         .map(|words| words.iter().filter(|word| !word.is_empty()).map(|word| (*word).to_owned()).collect());
-    let powers = || Powers { subject: Some(subject()), commands: commands.to_vec(), ..Powers::default() };
-    let guest = Guest::hostile(powers(), None);
+    let probe_context =
+        || ProbeContext { subject: Some(subject()), commands: commands.to_vec(), ..ProbeContext::default() };
+    let guest = Guest::hostile(probe_context(), None);
     let refused = |name: &str, argv: &[&str]| {
         guest.tries(name, &json!({"try": "exec", "with": argv}), Failed("not granted"))
     };
-    let bare = Guest::hostile(Powers { subject: Some(subject()), ..Powers::default() }, None);
+    let bare = Guest::hostile(ProbeContext { subject: Some(subject()), ..ProbeContext::default() }, None);
     vec![
         refused("another command", &["sh", "-c", "id"]),
         refused("a granted command with one argument more", &["sleep", "1", "2"]),
@@ -92,7 +93,7 @@ pub fn attempts() -> Vec<Attempt> {
             &json!({"try": "exec", "with": ["floods"]}),
             Pending("65536 + 0 bytes, truncated: true"),
         ),
-        Guest::hostile(powers(), None).tries(
+        Guest::hostile(probe_context(), None).tries(
             "a command that never ends",
             &json!({"try": "exec", "with": ["sleep", "1"]}),
             Told,

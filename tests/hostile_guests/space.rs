@@ -5,7 +5,7 @@ use serde_json::json;
 use super::attempt::Expected::{Crashed, CrashedOrTimedOut, NotLoaded, Pending, Ready};
 use super::attempt::{Attempt, Guest, extended};
 use super::support::guest::{self, guest};
-use farrier::probe::powers::Powers;
+use farrier::probe::context::ProbeContext;
 
 const TOO_MUCH: &str = "it wanted more memory than its limit of 4 MiB";
 
@@ -30,7 +30,7 @@ pub fn attempts() -> Vec<Attempt> {
         (0..900).map(|index| format!("(local.get {index})")).collect::<String>()
     );
     let wide_call = format!("(call $wide {}) (i32.const 0)", "(i64.const 1)".repeat(900));
-    let guest_of_language = Guest::hostile(Powers::default(), None);
+    let guest_of_language = Guest::hostile(ProbeContext::default(), None);
     vec![
         Attempt::check("grows its memory without end", guest::BOMB, Crashed(TOO_MUCH)),
         Attempt::of("begins with 4 GiB", &instances("(memory 65536)", 1), Crashed(TOO_MUCH)),

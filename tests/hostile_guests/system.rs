@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use farrier::definition::{LayerDirectories, ReadingBudget};
+use farrier::probe::context::ProbeContext;
 use farrier::probe::directories::DirectoryCopy;
-use farrier::probe::powers::Powers;
 use farrier::probe::private_copies::PrivateCopies;
 use serde_json::{Value, json};
 
@@ -30,9 +30,9 @@ fn folders() -> Arc<PrivateCopies> {
 }
 
 pub fn attempts() -> Vec<Attempt> {
-    let inert = Guest::standard(Powers::default());
-    let granted = Guest::standard(Powers { folders: Some(folders()), ..Powers::default() });
-    let hostile = Guest::hostile(Powers::default(), None);
+    let inert = Guest::standard(ProbeContext::default());
+    let granted = Guest::standard(ProbeContext { folders: Some(folders()), ..ProbeContext::default() });
+    let hostile = Guest::hostile(ProbeContext::default(), None);
     let no = Pending("error: ");
     let file = |name: &str, what: Value, expected: Expected| granted.tries(name, &what, expected);
     let read = |path: &str| {

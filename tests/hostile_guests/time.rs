@@ -13,8 +13,8 @@ const FOR_EVER: &str = "(loop $for-ever (br $for-ever))";
 
 pub async fn attempts() -> Vec<Attempt> {
     let silent = Server::silent().await;
-    let powers = granting(&[("db", silent)]);
-    let guest_of_language = Guest::hostile(powers, Some(silent.port()));
+    let probe_context = granting(&[("db", silent)]);
+    let guest_of_language = Guest::hostile(probe_context, Some(silent.port()));
     let waits = |name: &str, what| guest_of_language.tries(name, &what, TimedOut);
     let spinning_realloc =
         guest(guest::READY).replace("(local $at i32)", &format!("(local $at i32) {FOR_EVER}"));

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::attempt::Expected::{Crashed, Failed, Pending};
 use super::attempt::{Attempt, Guest, extended};
 use super::support::guest::{self, guest};
-use farrier::probe::powers::Powers;
+use farrier::probe::context::ProbeContext;
 
 /// A verdict of this case, with a text at this place and of this length.
 fn verdict(case: i64, at: i64, length: i64) -> String {
@@ -23,7 +23,7 @@ fn reason(bytes: &str, length: i64) -> String {
 pub fn attempts() -> Vec<Attempt> {
     let outside = |body: &str| guest(guest::READY).replace("(local.get $at))", &format!("{body})"));
     let utf16 = |units: i64| extended(&verdict(2, 1024, units), "", "string-encoding=utf16");
-    let guest_of_language = Guest::hostile(Powers::default(), None);
+    let guest_of_language = Guest::hostile(ProbeContext::default(), None);
     let mut attempts = vec![
         Attempt::check("a verdict that is none", &verdict(3, 0, 0), Crashed("discriminant")),
         Attempt::check("a verdict of case 255", &verdict(255, 0, 0), Crashed("discriminant")),

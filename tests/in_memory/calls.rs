@@ -7,14 +7,14 @@ use farrier::engine::docker::api::{ContainerSpec, Status};
 use farrier::engine::docker::double::{At, Call, Fault, World};
 use farrier::system::leases::Leases;
 
-use super::setup::{Bench, IMAGE, NETWORK, dialled, listener, plain};
+use super::setup::{Fixture, IMAGE, NETWORK, dialled, listener, plain};
 
 /// A busy machine may take so long for a first answer that events are read after all; not each time.
 // Nobody accepts the connections of the probes, and a listener has room for 128.
 const TRIES: usize = 20;
 
 /// The calls of the cheapest of some launches, by kind.
-async fn cheapest(bench: &Bench) -> Vec<Call> {
+async fn cheapest(bench: &Fixture) -> Vec<Call> {
     let mut cheapest: Option<Vec<Call>> = None;
     for _ in 0..TRIES {
         bench.engine.calm();
@@ -31,7 +31,7 @@ async fn cheapest(bench: &Bench) -> Vec<Call> {
 #[tokio::test]
 async fn what_runs_already_costs_three_calls_and_one_for_each() {
     for count in [1, 3, 10] {
-        let bench = Bench::new().remembering();
+        let bench = Fixture::new().remembering();
         let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
         for number in 0..count {
             let more = if number % 2 == 0 { dialled(port, "probe = \"tcp\"") } else { plain("") };
@@ -57,7 +57,7 @@ async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
         }),
     ];
     for (expected, change) in changes {
-        let bench = Bench::new().remembering();
+        let bench = Fixture::new().remembering();
         let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
         bench.dialled("db", port, "probe = \"tcp\"").plain("cache");
         bench.up().await;
@@ -78,7 +78,7 @@ async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
 
 #[tokio::test]
 async fn where_the_last_listing_fails_each_is_inspected() {
-    let bench = Bench::new().remembering();
+    let bench = Fixture::new().remembering();
     for name in ["a", "b", "c"] {
         bench.plain(name);
     }
@@ -94,7 +94,7 @@ async fn where_the_last_listing_fails_each_is_inspected() {
 }
 
 /// Makes what is remembered of each image wrong.
-fn spoil(bench: &Bench) {
+fn spoil(bench: &Fixture) {
     for entry in std::fs::read_dir(bench.remembered()).expect("the folder") {
         let path = entry.expect("an entry").path();
         let text = std::fs::read_to_string(&path).expect("an entry");
@@ -106,7 +106,7 @@ fn spoil(bench: &Bench) {
 
 #[tokio::test]
 async fn what_is_remembered_of_an_image_makes_no_container_anew() {
-    let bench = Bench::new().remembering();
+    let bench = Fixture::new().remembering();
     bench.plain("db");
     bench.up().await;
     let before = bench.container("db");
@@ -122,7 +122,7 @@ async fn what_is_remembered_of_an_image_makes_no_container_anew() {
 
 #[tokio::test]
 async fn what_is_remembered_of_an_image_refuses_no_launch() {
-    let bench = Bench::new().remembering();
+    let bench = Fixture::new().remembering();
     bench.plain("held-by-another");
     bench.up().await;
     let container = bench.container("held-by-another").expect("it runs").id;
@@ -154,7 +154,7 @@ fn neighbour(world: &mut World, name: &str, aliases: &[&str]) {
 
 #[tokio::test]
 async fn others_on_the_network_are_asked_about_once() {
-    let bench = Bench::new().remembering();
+    let bench = Fixture::new().remembering();
     bench.plain("db");
     bench.up().await;
     let alone = cheapest(&bench).await.len();
@@ -177,7 +177,7 @@ async fn others_on_the_network_are_asked_about_once() {
 
 #[tokio::test]
 async fn one_that_was_seen_before_is_known_by_the_name_that_it_has_now() {
-    let bench = Bench::new().remembering();
+    let bench = Fixture::new().remembering();
     bench.plain("other");
     bench.engine.change(|world| neighbour(world, "x", &[]));
     bench.up().await;
@@ -188,7 +188,7 @@ async fn one_that_was_seen_before_is_known_by_the_name_that_it_has_now() {
 
 #[tokio::test]
 async fn what_is_remembered_of_others_refuses_nothing_by_itself() {
-    let bench = Bench::new().remembering();
+    let bench = Fixture::new().remembering();
     bench.engine.change(|world| neighbour(world, "x", &["cache"]));
     bench.define("cache", &dialled(1, "probe = \"skip\""));
     for remembered in [false, true] {

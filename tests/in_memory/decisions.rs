@@ -9,11 +9,11 @@ use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault};
 use farrier::engine::{EngineError, EngineErrorKind, PullProgress};
 use farrier::preparation::Approval;
 
-use super::setup::{Bench, IMAGE, NETWORK, dialled, listener, plain};
+use super::setup::{Fixture, IMAGE, NETWORK, dialled, listener, plain};
 
 #[tokio::test]
 async fn what_runs_and_matches_is_not_touched() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"5s\"").plain("cache");
     assert_eq!(bench.up().await, ["create cache: it does not exist", "create db: it does not exist"]);
@@ -27,7 +27,7 @@ async fn what_runs_and_matches_is_not_touched() {
 
 #[tokio::test]
 async fn what_nobody_approved_is_not_brought_up_whoever_asks() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.plain("cache").plain("db");
     let (mut launch, _) = bench.launch_of();
     let folder = tempfile::tempdir().expect("a folder");
@@ -109,7 +109,7 @@ async fn every_difference_is_seen_and_told() {
         ("an absent tag", "reuse db: it runs and matches", |world| world.untag(IMAGE)),
     ];
     for (name, expected, change) in rows {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         bench.plain("db").up().await;
         bench.engine.change(change);
         assert_eq!(bench.up().await, [*expected], "{name}");
@@ -120,7 +120,7 @@ async fn every_difference_is_seen_and_told() {
 
 #[tokio::test]
 async fn a_changed_definition_is_told_by_its_fields_never_by_a_value() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.define("db", &plain("env = { PASSWORD = \"verysecret\", LEVEL = \"1\" }")).up().await;
     bench.define(
         "db",
@@ -133,7 +133,7 @@ async fn a_changed_definition_is_told_by_its_fields_never_by_a_value() {
 
 #[tokio::test]
 async fn a_retagged_image_and_the_wish_recreate_and_volumes_are_carried_over() {
-    let mut bench = Bench::new();
+    let mut bench = Fixture::new();
     let with_volume = || {
         let mut image = DoubleImage::default();
         image.image.volumes = vec!["/data/".to_owned()];
@@ -153,7 +153,7 @@ async fn a_retagged_image_and_the_wish_recreate_and_volumes_are_carried_over() {
 
 #[tokio::test]
 async fn a_container_on_another_network_is_connected_under_its_aliases() {
-    let mut bench = Bench::new();
+    let mut bench = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     bench.engine.change(|world| world.create_network("second", &BTreeMap::new()));
     bench.define(
@@ -179,7 +179,7 @@ async fn a_container_on_another_network_is_connected_under_its_aliases() {
 
 #[tokio::test]
 async fn a_network_that_is_named_twice_is_connected_once() {
-    let mut bench = Bench::new();
+    let mut bench = Fixture::new();
     bench.engine.change(|world| {
         for name in ["second", "third"] {
             world.create_network(name, &BTreeMap::new());
@@ -226,7 +226,7 @@ async fn refusals_change_nothing() {
         }),
     ];
     for (name, code, change) in rows {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         bench.engine.change(|world| world.create_network("second", &BTreeMap::new()));
         bench.define(
             "db",
@@ -241,7 +241,7 @@ async fn refusals_change_nothing() {
 
 #[tokio::test]
 async fn an_image_is_pulled_with_progress_or_named_when_it_cannot_be() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.define("db", &plain("").replace(IMAGE, "far:1"));
     let refused = || EngineError::new(EngineErrorKind::NotFound, "pull access denied");
     bench.engine.change(|world| world.publish("far:1", Err(refused()), Vec::new()));
@@ -260,7 +260,7 @@ async fn an_image_is_pulled_with_progress_or_named_when_it_cannot_be() {
 
 #[tokio::test]
 async fn another_tool_between_two_steps_is_told_and_survived() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.plain("db");
     bench.engine.before(At::Nth(Call::Create, 1), |world| {
         let spec = ContainerSpec {
@@ -280,7 +280,7 @@ async fn another_tool_between_two_steps_is_told_and_survived() {
 
 #[tokio::test]
 async fn what_the_engine_refuses_to_start_leaves_nothing_half_made() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.plain("db");
     let image = DoubleImage::new(|_| {
         farrier::engine::docker::double::Run::ending(End::CannotRun("exec: \"x\": not found".to_owned()))

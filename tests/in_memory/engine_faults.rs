@@ -6,11 +6,11 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use farrier::engine::EngineErrorKind;
-use farrier::engine::docker::bounded::Patience;
+use farrier::engine::docker::bounded::Timeouts;
 use farrier::engine::docker::double::{At, Call, Fault, Nonsense};
 
 use super::scenario::{Kind, Scenario, at_each_call, each, lengths, thinned};
-use super::setup::{Bench, listener};
+use super::setup::{Fixture, listener};
 
 /// Every kind of failure that a call can end in.
 const KINDS: [EngineErrorKind; 6] = [
@@ -28,7 +28,7 @@ fn what(scenario: &Scenario, index: usize, fault: Fault) -> String {
 }
 
 /// Launches with one fault: it is ready, or says why not, with a next step. Then the next launch works.
-async fn survives(kind: Kind, index: usize, fault: Fault, patience: Patience) {
+async fn survives(kind: Kind, index: usize, fault: Fault, patience: Timeouts) {
     let mut scenario = Scenario::new(kind).await;
     let data = scenario.data();
     scenario.bench.patience = patience;
@@ -58,19 +58,19 @@ async fn whichever_call_fails_the_launch_says_why_and_the_next_one_works() {
     let faults: Vec<Fault> =
         KINDS.into_iter().flat_map(|kind| [Fault::Fail(kind), Fault::FailAfter(kind)]).collect();
     let cases = thinned("failing calls", 11, at_each_call(&lengths, &faults));
-    each(cases, |(kind, index, fault)| survives(kind, index, fault, Patience::default())).await;
+    each(cases, |(kind, index, fault)| survives(kind, index, fault, Timeouts::default())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_call_comes_late_the_launch_is_ready() {
     let late = [Fault::Late(Duration::from_millis(150))];
     let cases = thinned("late calls", 5, at_each_call(&lengths().await, &late));
-    each(cases, |(kind, index, fault)| survives(kind, index, fault, Patience::default())).await;
+    each(cases, |(kind, index, fault)| survives(kind, index, fault, Timeouts::default())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_call_hangs_the_launch_ends_by_itself_and_the_next_one_works() {
-    let patience = Patience { answer: Duration::from_millis(300), silence: Duration::from_millis(300) };
+    let patience = Timeouts { answer: Duration::from_millis(300), silence: Duration::from_millis(300) };
     let cases = thinned("hanging calls", 9, at_each_call(&lengths().await, &[Fault::Hang, Fault::HangAfter]));
     each(cases, |(kind, index, fault)| survives(kind, index, fault, patience)).await;
 }
@@ -144,7 +144,7 @@ async fn a_full_disk_is_told_as_one() {
 
 #[tokio::test]
 async fn two_launches_at_once_make_one_container() {
-    let bench = Bench::with_own_network();
+    let bench = Fixture::with_own_network();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     bench.dialled("db", port, "probe = \"tcp\"").plain("cache");
     bench.engine.fault(At::Every(Call::Create), Fault::Late(std::time::Duration::from_millis(50)));
@@ -164,7 +164,7 @@ async fn two_launches_at_once_make_one_container() {
 #[tokio::test]
 async fn a_network_that_another_tool_made_meanwhile_does_not_stay_twice() {
     for empty in [true, false] {
-        let bench = Bench::with_own_network();
+        let bench = Fixture::with_own_network();
         bench.plain("db");
         bench.engine.before(At::Nth(Call::CreateNetwork, 1), |world| {
             world
@@ -178,7 +178,7 @@ async fn a_network_that_another_tool_made_meanwhile_does_not_stay_twice() {
 
 #[tokio::test]
 async fn two_networks_of_ours_left_by_killed_launches_are_made_one() {
-    let bench = Bench::with_own_network();
+    let bench = Fixture::with_own_network();
     bench.plain("db");
     bench.engine.change(|world| {
         for _ in 0..2 {

@@ -12,17 +12,17 @@ use farrier::plan::HarnessNetwork;
 use farrier::preparation::prepare;
 use farrier::report::error::{Code, Failure};
 
-use super::setup::{Bench, plain};
+use super::setup::{Fixture, plain};
 
 /// The sidecars `db` and `cache` on Docker, and `broker` on the engine in memory, where farrier makes the network.
 struct Two {
-    bench: Bench,
+    bench: Fixture,
     memory: Memory,
 }
 
 impl Two {
     fn new() -> Self {
-        let bench = Bench::with_own_network();
+        let bench = Fixture::with_own_network();
         bench.plain("db").plain("cache").plain("broker");
         Self { bench, memory: Memory::new() }
     }
@@ -107,7 +107,7 @@ async fn the_problems_of_all_engines_are_told_at_once_and_nothing_starts() {
 
 #[tokio::test]
 async fn what_an_engine_cannot_do_is_refused_by_name_before_any_call() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.plain("plain");
     let probes = [
         ("log", "probe = \"log\"\nsettings = { text = \"up\" }", "keeps no logs"),

@@ -8,7 +8,7 @@ use farrier::engine::docker::api::{EngineEvent, HealthStatus, HealthTest};
 use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Run, World};
 use tokio::net::TcpListener;
 
-use super::setup::{Bench, Ended, IMAGE, closed_port, listener};
+use super::setup::{Ended, Fixture, IMAGE, closed_port, listener};
 
 const TRIES: usize = 10;
 
@@ -25,8 +25,8 @@ fn tested() -> DoubleImage {
 
 /// Launches `early`, which is ready at once, and `late`, which listens only after a change; `told` is whether the engine
 /// tells of the change at once.
-async fn while_another_is_waited_for(told: bool, change: fn(&mut World)) -> (Bench, Ended) {
-    let bench = Bench::new();
+async fn while_another_is_waited_for(told: bool, change: fn(&mut World)) -> (Fixture, Ended) {
+    let bench = Fixture::new();
     bench.engine.change(|world| world.add_image(IMAGE, tested()));
     let port = closed_port().await;
     bench.define(
@@ -105,7 +105,7 @@ async fn one_that_restarted_while_others_were_waited_for_is_waited_for_again() {
 
 #[tokio::test]
 async fn one_whose_own_time_is_up_is_not_waited_for_again() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"300ms\"");
     bench.engine.fault(At::Nth(Call::Labelled, 3), Fault::Late(Duration::from_millis(400)));
@@ -124,7 +124,7 @@ async fn what_the_last_listing_says_against_one_that_runs_already_counts() {
         ("sidecar-unhealthy", |world| world.health("farrier-db", HealthStatus::Unhealthy, 1, "no")),
     ];
     for (code, change) in rows {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         bench.engine.change(|world| world.add_image(IMAGE, tested()));
         bench.define(
             "db",
@@ -142,7 +142,7 @@ async fn what_the_last_listing_says_against_one_that_runs_already_counts() {
 
 /// A sidecar with a memory limit that SIGKILL ends, and what the engine says about it afterwards.
 async fn killed(says: fn(&mut World)) -> Ended {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let port = closed_port().await;
     bench.define(
         "db",
@@ -189,7 +189,7 @@ async fn a_killed_container_with_a_memory_limit_is_explained_by_the_engine_s_own
 
 #[tokio::test]
 async fn an_engine_that_does_not_answer_the_last_look_is_asked_again() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"30s\"");
     bench.up().await;

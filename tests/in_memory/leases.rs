@@ -5,7 +5,7 @@ use std::sync::Arc;
 use farrier::engine::docker::double::{At, Call, World};
 use farrier::system::leases::Leases;
 
-use crate::setup::{Bench, NETWORK};
+use crate::setup::{Fixture, NETWORK};
 
 /// What another command does to the container `farrier-db`, and what the launch does about it.
 type Row = (&'static str, fn(&mut World), &'static str);
@@ -22,7 +22,7 @@ const ROWS: [Row; 2] = [
 #[tokio::test]
 async fn a_container_that_changed_before_its_mark_was_seen_is_looked_at_again() {
     for (what, change, expected) in ROWS {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         bench.plain("db").up().await;
         bench.engine.calm();
         // The first look finds it as it should be; the last one does not.
@@ -39,7 +39,7 @@ async fn a_container_that_changed_before_its_mark_was_seen_is_looked_at_again() 
 #[tokio::test]
 async fn a_launch_waits_for_a_command_that_is_about_to_change_a_container() {
     for (what, change, expected) in ROWS {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         bench.plain("db").up().await;
         let container = bench.container("db").expect("it runs").id;
         let leases = Leases::open("farrier down").expect("leases");
@@ -79,7 +79,7 @@ async fn a_launch_waits_for_a_command_that_is_about_to_change_a_container() {
 
 #[tokio::test]
 async fn what_runs_is_used_without_the_engines_word_on_what_it_is() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.plain("db").up().await;
     bench.engine.calm();
     bench.up().await;

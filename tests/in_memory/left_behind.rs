@@ -8,11 +8,11 @@ use farrier::engine::{EngineError, EngineErrorKind};
 use farrier::manage::removal::Scope;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::setup::{Bench, IMAGE, NETWORK, dialled, listener, plain};
+use super::setup::{Fixture, IMAGE, NETWORK, dialled, listener, plain};
 
 #[tokio::test]
 async fn the_old_container_ends_by_itself_before_it_is_removed_and_the_new_one_starts() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.plain("db").up().await;
     bench.define("db", &plain("env = { LEVEL = \"2\" }"));
     bench.engine.calm();
@@ -29,7 +29,7 @@ async fn the_old_container_ends_by_itself_before_it_is_removed_and_the_new_one_s
 #[tokio::test]
 async fn a_container_that_cannot_be_stopped_is_removed_all_the_same_but_not_behind_a_broken_connection() {
     for (kind, goes) in [(EngineErrorKind::Refused, true), (EngineErrorKind::TimedOut, false)] {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         bench.plain("db").up().await;
         bench.engine.calm();
         bench.engine.fault(At::Every(Call::Stop), Fault::Fail(kind));
@@ -42,7 +42,7 @@ async fn a_container_that_cannot_be_stopped_is_removed_all_the_same_but_not_behi
 #[tokio::test]
 async fn a_launch_that_makes_no_sidecar_leaves_no_network() {
     let refused = || EngineError::new(EngineErrorKind::NotFound, "pull access denied");
-    let bench = Bench::with_own_network();
+    let bench = Fixture::with_own_network();
     bench.define("db", &plain("").replace(IMAGE, "far:1"));
     bench.engine.change(|world| world.publish("far:1", Err(refused()), Vec::new()));
     assert_eq!(bench.launch().await.codes(), ["image-denied"]);
@@ -58,7 +58,7 @@ async fn a_launch_that_makes_no_sidecar_leaves_no_network() {
 
 #[tokio::test]
 async fn down_takes_a_network_that_nothing_is_on_also_where_no_sidecar_is_left() {
-    let bench = Bench::with_own_network();
+    let bench = Fixture::with_own_network();
     bench.plain("db").up().await;
     bench.engine.change(|world| world.remove("farrier-db", true));
     let removed = bench.down(Scope::Declared).await.expect("it is done");
@@ -70,7 +70,7 @@ async fn down_takes_a_network_that_nothing_is_on_also_where_no_sidecar_is_left()
 
 #[tokio::test]
 async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.engine.change(|world| world.create_network("declared", &std::collections::BTreeMap::new()));
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     bench.dialled("db", port, "probe = \"tcp\"");
@@ -100,7 +100,7 @@ async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
 
 #[tokio::test]
 async fn a_network_that_somebody_connected_by_hand_is_not_left() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.engine.change(|world| world.create_network("theirs", &std::collections::BTreeMap::new()));
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     bench.dialled("db", port, "probe = \"tcp\"");
@@ -130,7 +130,7 @@ async fn an_engine_without_addresses_is_told_with_the_way_out() {
             "--subnet",
         ),
     ] {
-        let bench = Bench::with_own_network();
+        let bench = Fixture::with_own_network();
         bench.plain("db");
         bench.engine.fault(At::Every(call), Fault::Refuse(words));
         let ended = bench.launch().await;
@@ -143,7 +143,7 @@ async fn an_engine_without_addresses_is_told_with_the_way_out() {
 
 #[tokio::test]
 async fn a_renamed_sidecar_is_told_as_what_holds_the_alias() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let definition = dialled(1, "probe = \"skip\"");
     bench.define("old", &definition.replace("port = 1", "port = 1\naliases = [\"db\"]"));
     bench.up().await;
@@ -158,7 +158,7 @@ async fn a_renamed_sidecar_is_told_as_what_holds_the_alias() {
 
 #[tokio::test]
 async fn a_launch_on_farriers_own_network_takes_a_sidecar_off_the_one_of_a_killed_launch() {
-    let mut bench = Bench::new();
+    let mut bench = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     bench.dialled("db", port, "probe = \"tcp\"");
     drop(bench.launch().await.ready());
@@ -200,7 +200,7 @@ async fn refusing() -> u16 {
 
 #[tokio::test]
 async fn data_that_is_older_than_a_refused_login_is_the_cause_also_of_later_launches() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.engine.change(|world| world.add_image(IMAGE, keeping_data()));
     let port = refusing().await;
     // (LEVEL, PASSWORD, the probe's password, the fields that are blamed)
@@ -232,7 +232,7 @@ async fn data_that_is_older_than_a_refused_login_is_the_cause_also_of_later_laun
 
 #[tokio::test]
 async fn older_data_is_not_blamed_for_what_is_about_no_login() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.engine.change(|world| world.add_image(IMAGE, keeping_data()));
     for level in ["info", "debug"] {
         let asking = "probe = \"exec\"\ncommand = [\"ready\"]\ntimeout = \"300ms\"";

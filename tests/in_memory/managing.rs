@@ -7,34 +7,34 @@ use std::time::Duration;
 use farrier::engine::docker::double::{At, Call, End, Fault, Nonsense};
 use farrier::engine::{Engine, EngineErrorKind};
 use farrier::event::Reporter;
-use farrier::manage::managed::{Standing, Survey, survey};
+use farrier::manage::managed::{Inventory, SyncStatus, survey};
 use farrier::manage::removal::{Removed, Remover, Scope};
 use farrier::plan::sidecar::Sidecar;
 use farrier::report::error::{Code, Failure};
 use farrier::system::leases::Leases;
 use farrier::system::lock::LockFolder;
 
-use super::setup::Bench;
+use super::setup::Fixture;
 
 fn leases() -> Leases {
     Leases::open("a test").expect("leases")
 }
 
-impl Bench {
-    async fn survey(&self) -> Survey {
+impl Fixture {
+    async fn survey(&self) -> Inventory {
         self.try_survey().await.expect("an answer")
     }
 
-    async fn try_survey(&self) -> farrier::engine::EngineResult<Survey> {
+    async fn try_survey(&self) -> farrier::engine::EngineResult<Inventory> {
         let declared = self.sidecars().into_iter().map(|prepared| prepared.sidecar).collect();
         self.try_survey_of(declared).await
     }
 
-    async fn survey_of(&self, declared: Vec<Sidecar>) -> Survey {
+    async fn survey_of(&self, declared: Vec<Sidecar>) -> Inventory {
         self.try_survey_of(declared).await.expect("an answer")
     }
 
-    async fn try_survey_of(&self, declared: Vec<Sidecar>) -> farrier::engine::EngineResult<Survey> {
+    async fn try_survey_of(&self, declared: Vec<Sidecar>) -> farrier::engine::EngineResult<Inventory> {
         let engine = self.docker();
         let info = engine.info().await?;
         let declared: Vec<Arc<Sidecar>> = declared.into_iter().map(Arc::new).collect();
@@ -67,9 +67,9 @@ impl Bench {
 }
 
 /// What is listed: `name: standing`.
-fn standings(survey: &Survey) -> Vec<String> {
-    let standing = |standing: &Standing| match standing {
-        Standing::Stale(causes) => {
+fn standings(survey: &Inventory) -> Vec<String> {
+    let standing = |standing: &SyncStatus| match standing {
+        SyncStatus::Stale(causes) => {
             format!("stale, {}", causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         }
         other => other.kind().to_owned(),
@@ -78,8 +78,8 @@ fn standings(survey: &Survey) -> Vec<String> {
 }
 
 /// Three sidecars on farrier's own network: `kept` is declared, `stale` otherwise, the file of `orphan` is gone.
-async fn three() -> Bench {
-    let bench = Bench::with_own_network();
+async fn three() -> Fixture {
+    let bench = Fixture::with_own_network();
     bench.plain("kept").plain("orphan").plain("stale");
     bench.up().await;
     bench.forget("orphan");
@@ -164,7 +164,7 @@ async fn only_what_is_old_enough_is_meant() {
 #[tokio::test]
 async fn a_network_that_is_needed_stays() {
     // Another tool's network, one that a stopped sidecar is on, and one that a launch relies on.
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.plain("db");
     bench.up().await;
     assert_eq!(bench.down(Scope::All).await.expect("it is done").networks, Vec::<String>::new());

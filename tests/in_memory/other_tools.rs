@@ -8,7 +8,7 @@ use farrier::engine::docker::api::{Container, ContainerSpec, Status};
 use farrier::engine::docker::double::{At, Call, End, World};
 
 use super::scenario::{Kind, Scenario, at_each_call, each, lengths, thinned};
-use super::setup::{Bench, Ended, IMAGE};
+use super::setup::{Ended, Fixture, IMAGE};
 
 /// The name that another tool gives to a container of ours.
 const RENAMED: &str = "renamed";
@@ -85,7 +85,7 @@ impl Deed {
 }
 
 /// Those that carry no label of ours, but one of our names.
-fn strangers(bench: &Bench) -> Vec<Container> {
+fn strangers(bench: &Fixture) -> Vec<Container> {
     bench.engine.change(|world| {
         let names = world.container_names().into_iter().filter(|name| name.starts_with("farrier-"));
         let found = names.filter_map(|name| world.container(&name));
@@ -102,10 +102,10 @@ async fn whatever_another_tool_does_between_two_steps_nothing_wrong_is_handed_ov
     let mut cases = at_each_call(&lengths().await, &deeds);
     cases.retain(|(kind, _, (_, which))| *which < kind.containers().len());
     let cases = thinned("deeds of other tools", 37, cases);
-    each(cases, |(kind, index, (deed, which))| meddle(kind, index, deed, kind.containers()[which])).await;
+    each(cases, |(kind, index, (deed, which))| interfere(kind, index, deed, kind.containers()[which])).await;
 }
 
-async fn meddle(kind: Kind, index: usize, deed: Deed, target: &'static str) {
+async fn interfere(kind: Kind, index: usize, deed: Deed, target: &'static str) {
     let scenario = Scenario::new(kind).await;
     let bench = &scenario.bench;
     let data = scenario.data();
@@ -133,7 +133,7 @@ async fn meddle(kind: Kind, index: usize, deed: Deed, target: &'static str) {
 
 /// What is handed over runs, is farrier's own, and is what has the name now; except where it changed after the last
 /// look at it, which nobody can see.
-fn handed_over(bench: &Bench, ended: &Ended, target: &str, index: usize, what: &str) {
+fn handed_over(bench: &Fixture, ended: &Ended, target: &str, index: usize, what: &str) {
     let calls = bench.engine.calls();
     let looked = |name: &str| {
         let later = calls.iter().enumerate().skip(index);

@@ -7,7 +7,7 @@ use farrier::engine::docker::double::{At, Call, DoubleImage, End, Run, World};
 use tokio::net::TcpListener;
 
 use super::scenario::{Scenario, at_each_call, each, lengths, thinned};
-use super::setup::{Bench, IMAGE, closed_port};
+use super::setup::{Fixture, IMAGE, closed_port};
 
 /// What becomes of containers while the engine is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Fate {
 }
 
 /// Lets a launch run, stops the engine when it made so many calls, and lets it run again after some more in vain.
-async fn outage(bench: &Bench, index: usize, fate: Fate) -> super::setup::Ended {
+async fn outage(bench: &Fixture, index: usize, fate: Fate) -> super::setup::Ended {
     let engine = &bench.engine;
     let restart = async {
         engine.until(|engine| engine.calls().len() >= index).await;
@@ -75,7 +75,7 @@ async fn whenever_the_engine_restarts_the_launch_is_ready_or_says_why_and_the_ne
 #[tokio::test]
 async fn a_wait_outlasts_a_restart_of_the_engine() {
     for fate in [Fate::GoOn, Fate::Restart] {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         let closed = closed_port().await;
         bench.dialled("db", closed, "probe = \"tcp\"\ntimeout = \"15s\"");
         let opened = async {
@@ -121,7 +121,7 @@ fn odd_events(container: &str) -> Vec<EngineEvent> {
 #[tokio::test]
 async fn events_that_flood_repeat_lie_or_come_in_disorder_end_no_wait_and_hide_no_end() {
     for ends in [false, true] {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         // Nothing listens before the events are read: what is ready at once needs none.
         let port = closed_port().await;
         bench.engine.change(|world| {

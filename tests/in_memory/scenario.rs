@@ -10,7 +10,7 @@ use farrier::readiness::route::Dialling;
 use futures_util::StreamExt;
 use tokio::net::TcpListener;
 
-use super::setup::{Bench, IMAGE, dialled, listener, plain};
+use super::setup::{Fixture, IMAGE, dialled, listener, plain};
 
 /// With this variable every case runs, not a part of them.
 const ALL: &str = "FARRIER_ALL_FAULTS";
@@ -44,7 +44,7 @@ impl Kind {
 }
 
 pub struct Scenario {
-    pub bench: Bench,
+    pub bench: Fixture,
     pub kind: Kind,
     bystander: Container,
     port: u16,
@@ -85,7 +85,7 @@ fn scripted() -> DoubleImage {
 
 impl Scenario {
     pub async fn new(kind: Kind) -> Self {
-        let mut bench = Bench::with_own_network();
+        let mut bench = Fixture::with_own_network();
         let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
         let bystander = bench.engine.change(|world| {
             world.create_network("other", &BTreeMap::new());
@@ -209,7 +209,7 @@ impl Scenario {
     }
 }
 
-async fn reusing(bench: &Bench, port: u16) {
+async fn reusing(bench: &Fixture, port: u16) {
     let tested = dialled(port, "probe = \"healthcheck\"\ntimeout = \"30s\"").replace(IMAGE, "scripted:1");
     bench.define("tested", &tested).plain("paused").plain("apart").define("half", &stateful(1));
     bench.up().await;

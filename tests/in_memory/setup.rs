@@ -9,7 +9,7 @@ use std::time::Duration;
 use farrier::definition::LayerDirectories;
 use farrier::engine::docker::Docker;
 use farrier::engine::docker::api::Container;
-use farrier::engine::docker::bounded::{Bounded, Patience};
+use farrier::engine::docker::bounded::{Bounded, Timeouts};
 use farrier::engine::docker::double::{Double, DoubleImage};
 use farrier::event::record::Record;
 use farrier::event::{Event, Reporter, Sink};
@@ -20,7 +20,7 @@ use farrier::plan::HarnessNetwork;
 use farrier::plan::instance::Instance;
 use farrier::plan::sidecar::Scopes;
 use farrier::preparation::settings::Settings;
-use farrier::preparation::{Prepared, prepare};
+use farrier::preparation::{ResolvedSidecar, prepare};
 use farrier::probe::host::ProbeHost;
 use farrier::readiness::route::Dialling;
 use farrier::report::error::Failure;
@@ -55,7 +55,7 @@ impl Sink for Collector {
 }
 
 /// Where the tests of one file work.
-pub struct Bench {
+pub struct Fixture {
     pub engine: Double,
     folder: TempDir,
     pub target: HarnessTarget,
@@ -63,7 +63,7 @@ pub struct Bench {
     /// Whether launches keep what the engine told.
     remembers: bool,
     pub dialling: Dialling,
-    pub patience: Patience,
+    pub patience: Timeouts,
 }
 
 /// How a launch ended, and what it told.
@@ -72,7 +72,7 @@ pub struct Ended {
     pub told: Vec<Value>,
 }
 
-impl Bench {
+impl Fixture {
     /// With a network that is not farrier's, and one image that runs for ever.
     pub fn new() -> Self {
         let engine = Double::new();
@@ -88,7 +88,7 @@ impl Bench {
             target,
             recreate: false,
             dialling: Dialling::Auto,
-            patience: Patience::default(),
+            patience: Timeouts::default(),
             remembers: false,
         }
     }
@@ -133,7 +133,7 @@ impl Bench {
         self.define(name, &dialled(port, readiness))
     }
 
-    pub fn sidecars(&self) -> Vec<Prepared> {
+    pub fn sidecars(&self) -> Vec<ResolvedSidecar> {
         let preparation = prepare(&self.settings());
         assert!(preparation.problems.is_empty(), "{:?}", preparation.problems);
         preparation.sidecars

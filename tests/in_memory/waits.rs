@@ -9,11 +9,11 @@ use farrier::engine::EngineErrorKind;
 use farrier::engine::docker::api::{HealthStatus, HealthTest};
 use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Nonsense, Run, World};
 
-use super::setup::{Bench, IMAGE, closed_port, listener};
+use super::setup::{Fixture, IMAGE, closed_port, listener};
 
 #[tokio::test]
 async fn a_port_that_stays_closed_ends_at_the_timeout_with_what_was_tried() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let port = closed_port().await;
     bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"300ms\"");
     let ended = bench.launch().await;
@@ -40,7 +40,7 @@ async fn a_container_that_ends_or_is_unhealthy_ends_the_wait_at_once() {
         }),
     ];
     for (name, code, words, change) in rows {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         let mut image = DoubleImage::new(|arguments| match arguments {
             [test, ..] if test == "test" => Run::exit(1),
             _ => Run::forever().says("last words"),
@@ -69,7 +69,7 @@ async fn a_container_that_ends_or_is_unhealthy_ends_the_wait_at_once() {
 
 #[tokio::test]
 async fn one_that_exits_right_after_its_start_is_not_waited_for() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.engine.change(|world| world.add_image(IMAGE, DoubleImage::new(|_| Run::exit(5))));
     let port = closed_port().await;
     bench.dialled("db", port, "probe = \"tcp\"").plain("cache");
@@ -79,7 +79,7 @@ async fn one_that_exits_right_after_its_start_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_restart_to_another_address_is_probed_there() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let (listener, port) = listener(Ipv4Addr::new(127, 0, 0, 2)).await;
     let mut image = DoubleImage::default();
     image.addresses = [1, 2].map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))).to_vec();
@@ -99,14 +99,14 @@ async fn a_restart_to_another_address_is_probed_there() {
 
 #[tokio::test]
 async fn without_events_the_look_each_second_still_ends_the_wait() {
-    let breaks: [fn(&Bench); 4] = [
+    let breaks: [fn(&Fixture); 4] = [
         |bench| bench.engine.fault(At::Every(Call::Events), Fault::Fail(EngineErrorKind::Unreachable)),
         |bench| bench.engine.fault(At::Every(Call::Events), Fault::Hang),
         |bench| bench.engine.fault(At::Every(Call::Events), Fault::Garbage(Nonsense::Unreadable)),
         |bench| bench.engine.change(|world| world.hold_events(true)),
     ];
     for (index, broken) in breaks.into_iter().enumerate() {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         bench.engine.change(|world| {
             let image = DoubleImage::new(|_| Run::exit(9).takes(Duration::from_millis(100)));
             world.add_image(IMAGE, image)
@@ -120,7 +120,7 @@ async fn without_events_the_look_each_second_still_ends_the_wait() {
 
 #[tokio::test]
 async fn a_health_test_is_run_at_once_and_only_its_success_counts() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
     let mut image = DoubleImage::new(move |arguments| match arguments {
@@ -138,7 +138,7 @@ async fn a_health_test_is_run_at_once_and_only_its_success_counts() {
 #[tokio::test]
 async fn the_poll_that_the_end_of_the_wait_cuts_is_no_answer() {
     for timeout in [450, 500, 550, 600, 650, 700] {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         let image = DoubleImage::new(|arguments| match arguments {
             [check] if check == "check" => {
                 Run::exit(3).says("final: db locked").takes(Duration::from_millis(100))
@@ -158,7 +158,7 @@ async fn the_poll_that_the_end_of_the_wait_cuts_is_no_answer() {
 
 #[tokio::test]
 async fn a_wait_that_is_shorter_than_its_first_poll_says_so() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let image = DoubleImage::new(|arguments| match arguments {
         [check] if check == "check" => Run::exit(0).takes(Duration::from_secs(60)),
         _ => Run::forever(),
@@ -173,7 +173,7 @@ async fn a_wait_that_is_shorter_than_its_first_poll_says_so() {
 
 /// A sidecar whose health command succeeds or fails as these letters say, poll by poll, and goes on as the last one.
 async fn in_a_row(polls: &'static str, readiness: &str) -> (super::setup::Ended, usize, Vec<Instant>) {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let at = Arc::new(std::sync::Mutex::new(Vec::new()));
     let noted = Arc::clone(&at);
     let image = DoubleImage::new(move |arguments| match arguments {
@@ -216,7 +216,7 @@ async fn successes_count_in_a_row_and_an_interval_apart() {
 
 #[tokio::test]
 async fn successes_of_different_runs_do_not_add_up() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let polls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&polls);
     let image = DoubleImage::new(move |arguments| match arguments {
@@ -239,7 +239,7 @@ async fn successes_of_different_runs_do_not_add_up() {
 }
 
 /// With a sidecar that writes READY at its start.
-fn writing_ready(bench: Bench) -> Bench {
+fn writing_ready(bench: Fixture) -> Fixture {
     bench.engine.change(|world| {
         world.add_image(IMAGE, DoubleImage::new(|_| Run::forever().says("READY")));
     });
@@ -247,7 +247,7 @@ fn writing_ready(bench: Bench) -> Bench {
 }
 
 /// It is ready when it has written READY so many times.
-fn wait_for_ready(bench: &Bench, count: u32) {
+fn wait_for_ready(bench: &Fixture, count: u32) {
     bench.define(
         "db",
         &format!(
@@ -258,7 +258,7 @@ fn wait_for_ready(bench: &Bench, count: u32) {
 }
 
 /// So many lines of noise, and READY.
-fn write_noise(bench: &Bench, lines: u32) {
+fn write_noise(bench: &Fixture, lines: u32) {
     bench.engine.change(|world| {
         for number in 0..lines {
             world.log("farrier-db", &format!("noise {number}"));
@@ -269,7 +269,7 @@ fn write_noise(bench: &Bench, lines: u32) {
 
 #[tokio::test]
 async fn a_line_counts_however_much_was_written_since_and_each_wait_reads_the_log_once() {
-    let bench = writing_ready(Bench::new());
+    let bench = writing_ready(Fixture::new());
     wait_for_ready(&bench, 3);
     let noise = async {
         bench.engine.called(Call::Output, 1).await;
@@ -289,7 +289,7 @@ async fn a_line_counts_however_much_was_written_since_and_each_wait_reads_the_lo
 
 #[tokio::test]
 async fn a_log_that_could_not_be_opened_is_read_from_its_beginning_when_it_can() {
-    let bench = writing_ready(Bench::new());
+    let bench = writing_ready(Fixture::new());
     wait_for_ready(&bench, 1);
     bench.engine.fault(At::Nth(Call::Output, 1), Fault::Fail(EngineErrorKind::Unreachable));
     bench.launch().await.ready();
@@ -298,7 +298,7 @@ async fn a_log_that_could_not_be_opened_is_read_from_its_beginning_when_it_can()
 
 #[tokio::test]
 async fn a_match_is_remembered_for_its_run_and_for_these_settings() {
-    let bench = writing_ready(Bench::new().remembering());
+    let bench = writing_ready(Fixture::new().remembering());
     wait_for_ready(&bench, 1);
     bench.up().await;
     assert_eq!(bench.engine.count(Call::Output), 1);
@@ -316,7 +316,7 @@ async fn a_match_is_remembered_for_its_run_and_for_these_settings() {
 
 #[tokio::test]
 async fn many_are_waited_for_together_and_the_first_failure_ends_all() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let mut listeners = Vec::new();
     for name in ["a", "b", "c", "d"] {
         let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
@@ -339,7 +339,7 @@ async fn many_are_waited_for_together_and_the_first_failure_ends_all() {
 
 #[tokio::test]
 async fn where_nothing_can_be_dialled_that_it_runs_is_the_check_and_said_once() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.engine.change(|world| {
         world.local = false;
         let cannot = || End::CannotRun("no such program".to_owned());
@@ -363,7 +363,7 @@ async fn where_nothing_can_be_dialled_that_it_runs_is_the_check_and_said_once() 
 
 #[tokio::test]
 async fn a_server_that_opens_late_sees_no_connection_but_the_probes_own() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let port = closed_port().await;
     bench.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
     let opening = async {

@@ -9,7 +9,7 @@ use farrier::harness::watch::SidecarWatch;
 use farrier::system::leases::Leases;
 use serde_json::Value;
 
-use super::setup::{Bench, Collector, Told};
+use super::setup::{Collector, Fixture, Told};
 
 /// Between two looks at what was told.
 const LOOK: Duration = Duration::from_millis(2);
@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The watch of a launch of one sidecar `db`.
-async fn watched(bench: &Bench) -> (SidecarWatch, Told) {
+async fn watched(bench: &Fixture) -> (SidecarWatch, Told) {
     bench.plain("db").up().await;
     let told = Told::default();
     let reporter = Arc::new(Reporter::new(vec![Box::new(Collector(Arc::clone(&told)))]));
@@ -58,7 +58,7 @@ async fn each_way_to_end_is_told_with_its_cause() {
         ("", Value::Null, |world| world.restart("farrier-db")),
     ];
     for (cause, code, change) in rows {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         let (watch, told) = watched(&bench).await;
         bench.engine.change(change);
         let end = end(&watch, &told).await;
@@ -73,7 +73,7 @@ async fn each_way_to_end_is_told_with_its_cause() {
 
 #[tokio::test]
 async fn an_end_that_no_event_told_is_seen_when_the_engine_is_back() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let (watch, told) = watched(&bench).await;
     bench.engine.fault(At::Nth(Call::Events, 1), Fault::Fail(farrier::engine::EngineErrorKind::Unreachable));
     bench.engine.change(|world| {
@@ -85,7 +85,7 @@ async fn an_end_that_no_event_told_is_seen_when_the_engine_is_back() {
 
 #[tokio::test]
 async fn a_restart_whose_end_was_seen_between_the_runs_is_told_as_one() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let (watch, told) = watched(&bench).await;
     bench.engine.change(|world| world.end("farrier-db", &End::Exit(137)));
     assert_eq!(end(&watch, &told).await["runs_again"], false);
@@ -99,7 +99,7 @@ async fn a_restart_whose_end_was_seen_between_the_runs_is_told_as_one() {
 #[tokio::test]
 async fn an_engine_that_hangs_keeps_nobody_from_ending() {
     for call in [Call::Events, Call::Container, Call::Logs] {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         let (watch, told) = watched(&bench).await;
         bench.engine.fault(At::Every(call), Fault::Hang);
         bench.engine.change(|world| world.end("farrier-db", &End::Exit(3)));
@@ -114,7 +114,7 @@ async fn an_engine_that_hangs_keeps_nobody_from_ending() {
 
 #[tokio::test]
 async fn what_happened_before_the_launch_or_to_others_is_not_told() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     bench.plain("db").up().await;
     bench.engine.change(|world| world.restart("farrier-db"));
     let (watch, told) = watched(&bench).await;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::support::guest::{self, component, guest};
 use farrier::definition::model::Limits;
 use farrier::probe::component::ComponentFile;
+use farrier::probe::context::ProbeContext;
 use farrier::probe::guest::{Context, Verdict};
 use farrier::probe::host::ProbeHost;
-use farrier::probe::powers::Powers;
 use tempfile::TempDir;
 
 struct Folders {
@@ -47,7 +47,7 @@ impl Folders {
             settings: "{}".to_owned(),
         };
         let limits = Limits { memory: 1 << 20, poll: Duration::from_secs(5) };
-        probe.poll(context, Powers::default(), limits).await.verdict
+        probe.poll(context, ProbeContext::default(), limits).await.verdict
     }
 
     fn entries(&self) -> Vec<PathBuf> {

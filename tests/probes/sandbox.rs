@@ -16,9 +16,9 @@ use farrier::definition::model::Limits;
 use farrier::engine::dialler::{ByteStream, DialError, Dialler};
 use farrier::probe::catalogue::built_in;
 use farrier::probe::component::ComponentFile;
+use farrier::probe::context::{ProbeContext, Targets};
 use farrier::probe::guest::{Context, Verdict};
 use farrier::probe::host::{LoadedProbe, Polled, ProbeHost};
-use farrier::probe::powers::{Powers, Targets};
 use futures_util::poll as poll_once;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -54,12 +54,12 @@ fn host() -> ProbeHost {
 }
 
 async fn poll(probe: &LoadedProbe, attempt: u32) -> Polled {
-    probe.poll(context(attempt), Powers::default(), limits()).await
+    probe.poll(context(attempt), ProbeContext::default(), limits()).await
 }
 
 /// Polls a probe that never answers.
 async fn poll_endless(probe: &LoadedProbe) -> Verdict {
-    probe.poll(context(1), Powers::default(), Limits { poll: SHORT, ..limits() }).await.verdict
+    probe.poll(context(1), ProbeContext::default(), Limits { poll: SHORT, ..limits() }).await.verdict
 }
 
 fn crashed(polled: &Polled) -> &str {
@@ -99,7 +99,7 @@ async fn a_huge_answer_is_refused_before_the_host_copies_it() {
     let host = host();
     let probe = load(&host, &guest(guest::HUGE));
     let allowed = Limits { memory: 64 << 20, ..limits() };
-    let polled = probe.poll(context(1), Powers::default(), allowed).await;
+    let polled = probe.poll(context(1), ProbeContext::default(), allowed).await;
     insta::assert_snapshot!(crashed(&polled), @"too much data went to or from the host in one call: more than 1 MiB");
 }
 
@@ -132,7 +132,7 @@ async fn polls_of_one_launch_share_their_memory() {
     let host = host();
     let probe = load(&host, &guest(HALF));
     let allowed = Limits { memory: 1 << 30, poll: SHORT };
-    let hold = || probe.poll(context(1), Powers::default(), allowed);
+    let hold = || probe.poll(context(1), ProbeContext::default(), allowed);
     let (first, second) = tokio::join!(hold(), hold());
     assert_eq!(first.verdict, Verdict::TimedOut);
     let Verdict::Pending { reason, .. } = &second.verdict else { panic!("{:?}", second.verdict) };
@@ -235,12 +235,12 @@ async fn our_own_probes_wait_for_room_and_one_that_is_given_up_makes_some() {
     let (tcp, skip) = (load("tcp", &["dial"]), load("skip", &[]));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
     let targets = Targets(BTreeMap::from([(("db".to_owned(), 7000), Some(address))]));
-    let powers = Powers { targets, dialler: Some(Arc::new(Endless)), ..Powers::default() };
+    let probe_context = ProbeContext { targets, dialler: Some(Arc::new(Endless)), ..ProbeContext::default() };
     let limits = limits();
     for _ in 0..3 {
-        let mut endless = Box::pin(tcp.poll(context(1), powers.clone(), limits));
+        let mut endless = Box::pin(tcp.poll(context(1), probe_context.clone(), limits));
         assert!(poll_once!(&mut endless).is_pending());
-        let mut waiting = Box::pin(skip.poll(context(1), Powers::default(), limits));
+        let mut waiting = Box::pin(skip.poll(context(1), ProbeContext::default(), limits));
         assert!(poll_once!(&mut waiting).is_pending(), "there is room for one");
         drop(endless);
         assert_eq!(waiting.await.verdict, Verdict::Ready);
@@ -320,9 +320,10 @@ async fn a_server_that_never_stops_talking_gets_a_verdict() {
         let context = Context { settings: settings.to_owned(), port: Some(7000), ..context(1) };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
         let targets = Targets(BTreeMap::from([((context.host.clone(), 7000), Some(address))]));
-        let powers = Powers { targets, dialler: Some(Arc::new(server)), ..Powers::default() };
+        let probe_context =
+            ProbeContext { targets, dialler: Some(Arc::new(server)), ..ProbeContext::default() };
         let limits = Limits { poll: Duration::from_secs(2), memory: 64 << 20 };
-        let verdict = probe.poll(context, powers, limits).await.verdict;
+        let verdict = probe.poll(context, probe_context, limits).await.verdict;
         assert!(matches!(verdict, Verdict::Pending { .. }), "{name} {settings}: {verdict:?}");
     }
 }

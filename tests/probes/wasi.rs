@@ -13,9 +13,9 @@ use crate::support::guest::built;
 use farrier::definition::model::Limits;
 use farrier::engine::dialler::Sockets;
 use farrier::probe::component::ComponentFile;
+use farrier::probe::context::{ProbeContext, Targets};
 use farrier::probe::guest::{Context, Verdict};
 use farrier::probe::host::{LoadedProbe, Polled, ProbeHost};
-use farrier::probe::powers::{Powers, Targets};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -39,21 +39,26 @@ fn load(bytes: Vec<u8>) -> LoadedProbe {
     host.load(&file, &[]).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
-async fn poll_with(probe: &LoadedProbe, attempt: Value, powers: Powers, limits: Limits) -> Polled {
+async fn poll_with(
+    probe: &LoadedProbe,
+    attempt: Value,
+    probe_context: ProbeContext,
+    limits: Limits,
+) -> Polled {
     let context = Context {
         sidecar: "db".to_owned(),
         host: "db".to_owned(),
-        port: powers.targets.0.keys().next().map(|(_, port)| *port),
+        port: probe_context.targets.0.keys().next().map(|(_, port)| *port),
         attempt: 1,
         elapsed_ms: 0,
         remaining_ms: 1000,
         settings: attempt.to_string(),
     };
-    probe.poll(context, powers, limits).await
+    probe.poll(context, probe_context, limits).await
 }
 
-async fn poll(attempt: Value, powers: &Powers) -> Polled {
-    poll_with(guest(), attempt, powers.clone(), LIMITS).await
+async fn poll(attempt: Value, probe_context: &ProbeContext) -> Polled {
+    poll_with(guest(), attempt, probe_context.clone(), LIMITS).await
 }
 
 fn pending(polled: &Polled) -> &str {
@@ -91,22 +96,26 @@ async fn echo() -> SocketAddr {
     address
 }
 
-fn granting(places: &[(&str, SocketAddr)]) -> Powers {
+fn granting(places: &[(&str, SocketAddr)]) -> ProbeContext {
     let places = places.iter().map(|(name, place)| (((*name).to_owned(), place.port()), Some(*place)));
-    Powers { targets: Targets(places.collect::<BTreeMap<_, _>>()), ..Powers::default() }
+    ProbeContext { targets: Targets(places.collect::<BTreeMap<_, _>>()), ..ProbeContext::default() }
 }
 
 #[tokio::test]
 async fn sockets_of_the_standard_library_reach_granted_sidecars_by_name() {
     let (own, other) = (echo().await, echo().await);
-    let powers = granting(&[("db", own), ("cache", other)]);
+    let probe_context = granting(&[("db", own), ("cache", other)]);
     let of =
         |name: &str, place: SocketAddr| json!({"try": "echo", "with": format!("{name}:{}", place.port())});
-    let mine = Powers { targets: granting(&[("db", own)]).targets, ..Powers::default() };
+    let mine = ProbeContext { targets: granting(&[("db", own)]).targets, ..ProbeContext::default() };
     assert_eq!(poll(json!({"try": "echo-own"}), &mine).await.verdict, Verdict::Ready);
-    assert_eq!(poll(of("db", own), &powers).await.verdict, Verdict::Ready);
-    assert_eq!(poll(of("cache", other), &powers).await.verdict, Verdict::Ready);
-    assert_eq!(poll(of("127.0.0.1", own), &powers).await.verdict, Verdict::Ready, "the address itself");
+    assert_eq!(poll(of("db", own), &probe_context).await.verdict, Verdict::Ready);
+    assert_eq!(poll(of("cache", other), &probe_context).await.verdict, Verdict::Ready);
+    assert_eq!(
+        poll(of("127.0.0.1", own), &probe_context).await.verdict,
+        Verdict::Ready,
+        "the address itself"
+    );
 }
 
 #[tokio::test]
@@ -121,9 +130,9 @@ async fn a_server_that_is_not_there_is_refused_and_not_ready() {
 #[tokio::test]
 async fn no_other_name_or_address_is_reached() {
     let (granted, forbidden) = (echo().await, echo().await);
-    let powers = granting(&[("db", granted)]);
+    let probe_context = granting(&[("db", granted)]);
     for name in ["localhost", "db.", "DB", "cache", "example.com", "0", "127.1", "0x7f.1", "::1%lo", ""] {
-        let polled = poll(json!({"try": "resolve", "with": name}), &powers).await;
+        let polled = poll(json!({"try": "resolve", "with": name}), &probe_context).await;
         assert!(is_denied(&polled), "{name}: {polled:?}");
     }
     let port = forbidden.port();
@@ -141,17 +150,17 @@ async fn no_other_name_or_address_is_reached() {
         "224.0.0.1:80".to_owned(),
         "127.0.0.1:0".to_owned(),
     ] {
-        let polled = poll(json!({"try": "connect", "with": address}), &powers).await;
+        let polled = poll(json!({"try": "connect", "with": address}), &probe_context).await;
         assert!(is_denied(&polled), "{address}: {polled:?}");
     }
-    let polled = poll(json!({"try": "connect", "with": format!("127.0.0.1:{port}")}), &powers).await;
+    let polled = poll(json!({"try": "connect", "with": format!("127.0.0.1:{port}")}), &probe_context).await;
     assert_eq!(polled.trace, [format!("denied: a socket to 127.0.0.1:{port}, which is not granted")]);
 }
 
 #[tokio::test]
 async fn nothing_listens_and_no_datagram_leaves() {
     let granted = echo().await;
-    let powers = granting(&[("db", granted)]);
+    let probe_context = granting(&[("db", granted)]);
     for attempt in [
         json!({"try": "listen", "with": "127.0.0.1:0"}),
         json!({"try": "listen", "with": "0.0.0.0:0"}),
@@ -159,7 +168,7 @@ async fn nothing_listens_and_no_datagram_leaves() {
         json!({"try": "udp", "with": granted}),
         json!({"try": "udp", "with": "127.0.0.1:53"}),
     ] {
-        let polled = poll(attempt.clone(), &powers).await;
+        let polled = poll(attempt.clone(), &probe_context).await;
         assert!(is_denied(&polled), "{attempt}: {polled:?}");
     }
 }
@@ -167,11 +176,11 @@ async fn nothing_listens_and_no_datagram_leaves() {
 #[tokio::test]
 async fn what_sockets_are_denied_ends_the_wait_with_what_is_missing() {
     let granted = echo().await;
-    let none = Powers::default();
+    let none = ProbeContext::default();
     let cache = "looking up cache is not granted: if cache is a sidecar of this launch, add `\"cache:PORT\"` to \
                  `grants.dial` under [readiness]";
     let never = "is not granted, and cannot be";
-    for (attempt, powers, words) in [
+    for (attempt, probe_context, words) in [
         (json!({"try": "echo", "with": "cache:6379"}), granting(&[("db", granted)]), cache),
         (json!({"try": "resolve", "with": "a b"}), none.clone(), never),
         (json!({"try": "echo", "with": "db:7000"}), none.clone(), "add `\"self:PORT\"` to `grants.dial`"),
@@ -179,22 +188,23 @@ async fn what_sockets_are_denied_ends_the_wait_with_what_is_missing() {
         (json!({"try": "listen", "with": "0.0.0.0:0"}), none.clone(), never),
         (json!({"try": "udp", "with": granted}), granting(&[("db", granted)]), never),
     ] {
-        let polled = poll(attempt.clone(), &powers).await;
+        let polled = poll(attempt.clone(), &probe_context).await;
         let Verdict::Failed(reason) = &polled.verdict else { panic!("{attempt}: {polled:?}") };
         assert!(reason.contains(words), "{attempt}: {reason}");
     }
     // A granted sidecar that has no address yet is waited for.
     let later = Targets([(("cache".to_owned(), 6379), None)].into());
-    let polled = poll(json!({"try": "echo", "with": "cache:6379"}), &Powers { targets: later, ..none }).await;
+    let polled =
+        poll(json!({"try": "echo", "with": "cache:6379"}), &ProbeContext { targets: later, ..none }).await;
     assert!(pending(&polled).starts_with("error: "), "{polled:?}");
 }
 
 #[tokio::test]
 async fn where_dials_are_relayed_sockets_are_refused_with_that_reason() {
     let granted = echo().await;
-    let powers = Powers { sockets: Sockets::Relayed, ..granting(&[("db", granted)]) };
+    let probe_context = ProbeContext { sockets: Sockets::Relayed, ..granting(&[("db", granted)]) };
     for attempt in [json!({"try": "echo-own"}), json!({"try": "connect", "with": granted})] {
-        let polled = poll(attempt.clone(), &powers).await;
+        let polled = poll(attempt.clone(), &probe_context).await;
         let Verdict::Failed(reason) = &polled.verdict else { panic!("{attempt}: {polled:?}") };
         assert!(reason.contains("relay") && reason.contains("`dial`"), "{reason}");
     }
@@ -202,7 +212,7 @@ async fn where_dials_are_relayed_sockets_are_refused_with_that_reason() {
 
 #[tokio::test]
 async fn without_a_grant_the_base_is_inert() {
-    let powers = Powers::default();
+    let probe_context = ProbeContext::default();
     for (attempt, answer) in [
         (json!({"try": "variables"}), "variables:"),
         (json!({"try": "arguments"}), "arguments: []"),
@@ -216,13 +226,13 @@ async fn without_a_grant_the_base_is_inert() {
         (json!({"try": "thread"}), "error: "),
         (json!({"try": "process"}), "error: "),
     ] {
-        let polled = poll(attempt.clone(), &powers).await;
+        let polled = poll(attempt.clone(), &probe_context).await;
         assert!(pending(&polled).starts_with(answer), "{attempt}: {polled:?}");
     }
     for attempt in
         [json!({"try": "connect", "with": "127.0.0.1:22"}), json!({"try": "resolve", "with": "localhost"})]
     {
-        let polled = poll(attempt.clone(), &powers).await;
+        let polled = poll(attempt.clone(), &probe_context).await;
         assert!(is_denied(&polled), "{attempt}: {polled:?}");
     }
 }
@@ -230,33 +240,33 @@ async fn without_a_grant_the_base_is_inert() {
 #[tokio::test]
 async fn granted_variables_are_the_whole_environment() {
     let environment = vec![("PGUSER".to_owned(), "postgres".to_owned())];
-    let powers = Powers { environment, ..Powers::default() };
-    let polled = poll(json!({"try": "variables"}), &powers).await;
+    let probe_context = ProbeContext { environment, ..ProbeContext::default() };
+    let polled = poll(json!({"try": "variables"}), &probe_context).await;
     assert_eq!(pending(&polled), "variables: PGUSER=postgres");
 }
 
 #[tokio::test]
 async fn clocks_and_random_numbers_are_real() {
-    let powers = Powers::default();
-    let told: u64 = pending(&poll(json!({"try": "time"}), &powers).await).parse().expect("a number");
+    let probe_context = ProbeContext::default();
+    let told: u64 = pending(&poll(json!({"try": "time"}), &probe_context).await).parse().expect("a number");
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
     assert!(now.abs_diff(told) <= 5, "{told} is not {now}");
-    let one = poll(json!({"try": "random"}), &powers).await;
-    let other = poll(json!({"try": "random"}), &powers).await;
+    let one = poll(json!({"try": "random"}), &probe_context).await;
+    let other = poll(json!({"try": "random"}), &probe_context).await;
     assert_ne!(pending(&one), pending(&other));
 }
 
 #[tokio::test]
 async fn a_guest_that_gives_up_is_quoted() {
-    let powers = Powers::default();
+    let probe_context = ProbeContext::default();
     for (attempt, words) in [
         (json!({"try": "panic"}), "on purpose"),
         (json!({"try": "exit", "with": 0}), "it exited with code 0"),
         (json!({"try": "exit", "with": 3}), "it exited with code 1"),
         (json!({"try": "abort"}), "it trapped"),
     ] {
-        let polled = poll(attempt.clone(), &powers).await;
+        let polled = poll(attempt.clone(), &probe_context).await;
         let Verdict::Crashed(reason) = &polled.verdict else { panic!("{attempt}: {polled:?}") };
         assert!(reason.contains(words), "{attempt}: {reason}");
     }
@@ -264,10 +274,10 @@ async fn a_guest_that_gives_up_is_quoted() {
 
 #[tokio::test]
 async fn what_a_guest_prints_is_kept_up_to_a_limit_and_never_fails_it() {
-    let powers = Powers::default();
-    let polled = poll(json!({"try": "print", "with": 2}), &powers).await;
+    let probe_context = ProbeContext::default();
+    let polled = poll(json!({"try": "print", "with": 2}), &probe_context).await;
     assert_eq!(polled.trace, ["stdout: line 0", "stdout: line 1", "stderr: line 0", "stderr: line 1"]);
-    let polled = poll(json!({"try": "print", "with": 5_000}), &powers).await;
+    let polled = poll(json!({"try": "print", "with": 5_000}), &probe_context).await;
     assert_eq!(pending(&polled), "printed");
     assert_eq!(polled.trace.len(), 100);
 }
@@ -276,7 +286,7 @@ async fn what_a_guest_prints_is_kept_up_to_a_limit_and_never_fails_it() {
 async fn neither_sleeping_nor_watching_the_clock_outlasts_the_limit() {
     let limits = Limits { poll: Duration::from_millis(200), ..LIMITS };
     for attempt in [json!({"try": "sleep", "with": 60_000}), json!({"try": "clock"})] {
-        let polled = poll_with(guest(), attempt.clone(), Powers::default(), limits).await;
+        let polled = poll_with(guest(), attempt.clone(), ProbeContext::default(), limits).await;
         assert_eq!(polled.verdict, Verdict::TimedOut, "{attempt}");
     }
 }
@@ -314,10 +324,10 @@ fn with_version(version: &str) -> Vec<u8> {
 #[tokio::test]
 async fn every_version_of_wasi_0_2_gets_our_resolver_and_no_other() {
     let granted = echo().await;
-    let powers = granting(&[("db", granted)]);
+    let probe_context = granting(&[("db", granted)]);
     for version in ["0.2.0", "0.2.3", "0.2.6", "0.2.9", "0.2.12", "0.2.13"] {
         let probe = load(with_version(version));
-        let ask = |attempt: Value| poll_with(&probe, attempt, powers.clone(), LIMITS);
+        let ask = |attempt: Value| poll_with(&probe, attempt, probe_context.clone(), LIMITS);
         assert_eq!(ask(json!({"try": "echo-own"})).await.verdict, Verdict::Ready, "{version}");
         let polled = ask(json!({"try": "resolve", "with": "localhost"})).await;
         assert!(is_denied(&polled), "{version}: {polled:?}");

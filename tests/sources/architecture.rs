@@ -46,14 +46,14 @@ fn only_the_docker_engine_names_bollard() {
     );
 }
 
-/// `engine/kinds` opens engines; the rehearsal of a probe stands on the double of Docker.
+/// `engine/kinds` opens engines; the dry_run of a probe stands on the double of Docker.
 #[test]
 fn the_core_knows_no_engine_by_name() {
     let places = [
         "src/engine/docker.rs",
         "src/engine/docker",
         "src/engine/kinds.rs",
-        "src/readiness/rehearsal",
+        "src/readiness/dry_run",
         "src/fuzzing.rs",
     ];
     assert_eq!(strangers("docker::", &places), Vec::<PathBuf>::new());

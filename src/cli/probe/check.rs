@@ -17,7 +17,7 @@ use crate::probe::component::ComponentFile;
 use crate::probe::grants::{effective, uncovered, ungranted};
 use crate::probe::guest::Verdict;
 use crate::probe::host::{LoadError, LoadedProbe, ProbeHost};
-use crate::readiness::rehearsal::{Address, Answer, Deed, Rehearsal, Rehearsed, Stand, parse_address};
+use crate::readiness::dry_run::{Address, Answer, Deed, DryGrants, DryRun, Stand, parse_address};
 use crate::readiness::schedule::Terms;
 use crate::report::elapsed::{limit, milliseconds};
 use crate::report::error::{Code, Failure, Place, Problem};
@@ -45,7 +45,7 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
         None => Stand { own: target.clone(), target: target.clone() },
     };
     // Mistakes in the options come before anything about the component.
-    let mut granted = Rehearsed::parse(&options.grants, &stand).map_err(misused)?;
+    let mut granted = DryGrants::parse(&options.grants, &stand).map_err(misused)?;
     let settings = match (&options.settings, declared) {
         (Some(text), _) => settings(text)?,
         (None, Some(declared)) => Value::Object(declared.readiness.settings.clone()).to_string(),
@@ -62,7 +62,7 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
             if let Some(problem) = uncovered(definition, readiness, &grants).filter(|_| is_built_in) {
                 return Err(problem.into());
             }
-            let declared = Rehearsed::declared(definition, readiness, &grants, &options.grants, &stand);
+            let declared = DryGrants::declared(definition, readiness, &grants, &options.grants, &stand);
             granted = declared.map_err(|missing| {
                 let problem = |text| Problem::error(Code::Usage, text).hint(HELP);
                 Failure::of(missing.into_iter().map(problem).collect())
@@ -80,9 +80,9 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
         let interfaces = granted.interfaces();
         let only_dials = interfaces.iter().all(|name| *name == "dial") && !chosen.file.imports_wasi();
         let grants = Arc::new(grants);
-        let rehearsal = Rehearsal { probe, only_dials, stand, granted, grants, settings, limits, watch };
+        let dry_run = DryRun { probe, only_dials, stand, granted, grants, settings, limits, watch };
         let mut answers = Vec::new();
-        let verdict = rehearsal.run(|answer| match options.format {
+        let verdict = dry_run.run(|answer| match options.format {
             Format::Human => print(&human(answer, limits)),
             Format::Json => answers.push(as_json(answer)),
         });
@@ -152,7 +152,7 @@ fn settings(text: &str) -> Result<String, Failure> {
 }
 
 /// As in a definition, what it imports must be granted; without one by options.
-fn expect_granted(chosen: &Chosen, granted: &Rehearsed, by_definition: bool) -> Result<(), Failure> {
+fn expect_granted(chosen: &Chosen, granted: &DryGrants, by_definition: bool) -> Result<(), Failure> {
     let place = Place::file(std::path::Path::new(&chosen.name));
     let mut problems = ungranted(&chosen.file, &granted.interfaces(), &chosen.name, &place);
     for problem in &mut problems {
@@ -179,7 +179,7 @@ fn expect_granted(chosen: &Chosen, granted: &Rehearsed, by_definition: bool) -> 
     if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
 }
 
-async fn load(file: &ComponentFile, granted: &Rehearsed) -> Result<LoadedProbe, Failure> {
+async fn load(file: &ComponentFile, granted: &DryGrants) -> Result<LoadedProbe, Failure> {
     let (cache, state) = own_folders();
     let host = Arc::new(ProbeHost::new(cache, state));
     let file = Arc::new(file.clone());

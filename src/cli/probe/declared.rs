@@ -9,7 +9,7 @@ use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::definition::{self, LayerDirectories};
 use crate::probe::catalogue;
 use crate::probe::folders::ProbeFolders;
-use crate::readiness::rehearsal::{Address, Stand};
+use crate::readiness::dry_run::{Address, Stand};
 use crate::report::error::{Code, Failure, Problem};
 
 /// A definition, and the one of its readiness conditions that is tried.

@@ -12,7 +12,7 @@ use crate::engine::docker::testing::{compare, container_spec};
 use crate::plan::Cause;
 use crate::plan::reconcile::staleness;
 use crate::plan::sidecar::{FirstValues, LABEL_CONFIGURATION, Scopes, Sidecar};
-use crate::preparation::{Approval, Prepared};
+use crate::preparation::{Approval, ResolvedSidecar};
 use crate::probe::catalogue::find;
 use crate::probe::folders::ProbeFolders;
 
@@ -71,7 +71,7 @@ fn declared(line: &str) -> (Sidecar, Statement) {
         .map(|readiness| find(&definition, readiness, &ProbeFolders::default()).expect("a probe"));
     let probes = found.collect();
     let sidecar = Sidecar::new(definition, &Scopes::default());
-    let prepared = Prepared { sidecar: sidecar.clone(), probes, approval: Approval::Missing };
+    let prepared = ResolvedSidecar { sidecar: sidecar.clone(), probes, approval: Approval::Missing };
     (sidecar, Statement::of(&prepared, &Held::default()))
 }
 

@@ -23,14 +23,14 @@ use crate::report::elapsed::limit;
 
 /// How long an engine may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// For a whole answer.
     pub answer: Duration,
     /// For the next word about a pull, which may go on for hours as long as it says something.
     pub silence: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     /// Creating a container on a busy disk takes tens of seconds; a pull says something with each part of a layer
     /// that was downloaded or unpacked.
     fn default() -> Self {
@@ -41,13 +41,13 @@ impl Default for Patience {
 /// An engine whose answers are not waited for without end.
 pub struct Bounded<E> {
     engine: E,
-    patience: Patience,
+    patience: Timeouts,
 }
 
 impl<E: Api> Bounded<E> {
     /// Puts an end to the waits for this engine.
     #[must_use]
-    pub const fn new(engine: E, patience: Patience) -> Self {
+    pub const fn new(engine: E, patience: Timeouts) -> Self {
         Self { engine, patience }
     }
 

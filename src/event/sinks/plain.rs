@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::engine::PullProgress;
-use crate::event::failure::dossier::Dossier;
+use crate::event::failure::evidence::FailureReport;
 use crate::event::{Event, Sink};
 use crate::report::elapsed::{human, limit};
 use crate::report::escape::escape;
@@ -56,7 +56,7 @@ impl PlainSink {
                 let text = render(problem, self.color, WIDTH);
                 Some(if text.ends_with('\n') { text } else { text + "\n" })
             }
-            Event::NotReady(dossier) => Some(self.dossier(dossier)),
+            Event::NotReady(report) => Some(self.report(report)),
             _ if !shown(Verbosity::Normal) => None,
             Event::WaitingForLaunch { sidecar, holder } => {
                 let holder = holder.map(whom).unwrap_or_default();
@@ -130,13 +130,13 @@ impl PlainSink {
         Some(line(&format!("{sidecar}: pulled {current} of {total} MiB")))
     }
 
-    fn dossier(&self, dossier: &Dossier) -> String {
+    fn report(&self, report: &FailureReport) -> String {
         let (strong, plain) = if self.color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        let mut text = format!("{strong}error[{}]{plain}: {}\n", dossier.code, escape(&dossier.headline()));
-        for evidence in dossier.lines() {
+        let mut text = format!("{strong}error[{}]{plain}: {}\n", report.code, escape(&report.headline()));
+        for evidence in report.lines() {
             text.push_str(&format!("  {}\n", escape(&evidence)));
         }
-        for hint in &dossier.hints {
+        for hint in &report.hints {
             text.push_str(&format!("help: {}\n", escape(hint)));
         }
         text

@@ -11,9 +11,9 @@ use super::types::Denial;
 use crate::definition::model::Grants;
 use crate::engine::dialler::{ByteStream, DialError, Dialler};
 use crate::probe::capabilities::{Capability, Grant};
+use crate::probe::context::{ProbeContext, Targets};
 use crate::probe::grants::{dial_text, list, quoted};
 use crate::probe::observed::Dialled;
-use crate::probe::powers::{Powers, Targets};
 use crate::probe::store::{HostState, Poll};
 
 pub const CAPABILITY: Capability = Capability {
@@ -51,7 +51,7 @@ impl HasData for Dials<'static> {
 
 impl Dials<'_> {
     fn of(state: &mut HostState) -> Dials<'_> {
-        let HostState { table, powers: Powers { targets, dialler, .. }, poll, .. } = state;
+        let HostState { table, probe_context: ProbeContext { targets, dialler, .. }, poll, .. } = state;
         Dials { table, targets, dialler: dialler.as_ref(), poll }
     }
 }

@@ -7,9 +7,9 @@ use super::types::Denial;
 use super::{engine_denial, expect, no_turn};
 use crate::definition::model::Grants;
 use crate::probe::capabilities::{Capability, Grant};
+use crate::probe::context::{ProbeContext, Subject};
 use crate::probe::executions::Outcome;
 use crate::probe::grants::{adding_command, list, quoted};
-use crate::probe::powers::{Powers, Subject};
 use crate::probe::store::{HostState, Poll};
 
 pub const CAPABILITY: Capability = Capability {
@@ -39,7 +39,7 @@ impl HasData for Commands<'static> {
 
 impl Commands<'_> {
     fn of(state: &mut HostState) -> Commands<'_> {
-        let Powers { subject, commands, declared, .. } = &state.powers;
+        let ProbeContext { subject, commands, declared, .. } = &state.probe_context;
         Commands {
             subject: subject.as_ref(),
             granted: commands,

@@ -9,8 +9,8 @@ use super::types::Denial;
 use super::{engine_denial, expect, no_turn};
 use crate::plan::instance::{HealthStatus as EngineStatus, Instance};
 use crate::probe::capabilities::{Capability, Grant};
+use crate::probe::context::Subject;
 use crate::probe::executions::Outcome;
-use crate::probe::powers::Subject;
 use crate::probe::store::{HostState, Poll};
 
 pub const CAPABILITY: Capability = Capability {
@@ -79,7 +79,7 @@ impl HasData for Health<'static> {
 
 impl Health<'_> {
     fn of(state: &mut HostState) -> Health<'_> {
-        Health { subject: state.powers.subject.as_ref(), poll: &mut state.poll }
+        Health { subject: state.probe_context.subject.as_ref(), poll: &mut state.poll }
     }
 }
 

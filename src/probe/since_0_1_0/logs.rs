@@ -8,8 +8,8 @@ use super::bindings::farrier::probe::logs::{self, Host};
 use super::types::Denial;
 use super::{engine_denial, expect, unsupported};
 use crate::probe::capabilities::{Capability, Grant};
+use crate::probe::context::Subject;
 use crate::probe::limits::LOG_LINES;
-use crate::probe::powers::Subject;
 use crate::probe::store::{HostState, Poll};
 
 pub const CAPABILITY: Capability = Capability {
@@ -39,7 +39,7 @@ impl HasData for Logs<'static> {
 
 impl Logs<'_> {
     fn of(state: &mut HostState) -> Logs<'_> {
-        Logs { subject: state.powers.subject.as_ref(), poll: &mut state.poll }
+        Logs { subject: state.probe_context.subject.as_ref(), poll: &mut state.poll }
     }
 }
 

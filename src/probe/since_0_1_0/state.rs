@@ -16,7 +16,7 @@ pub const CAPABILITY: Capability = Capability {
     executes: false,
     link: |linker| {
         state::add_to_linker::<HostState, Remembered<'static>>(linker, |state| {
-            Remembered(&state.powers.memory)
+            Remembered(&state.probe_context.memory)
         })
     },
 };

@@ -16,7 +16,7 @@ use wasmtime_wasi::p2::{DynPollable, IoError, Pollable, SocketError, subscribe};
 use super::Traces;
 use super::denied::DeniedSocket;
 use crate::engine::dialler::Sockets;
-use crate::probe::powers::Targets;
+use crate::probe::context::Targets;
 use crate::probe::store::{HostState, shown_host};
 
 /// Our resolver, as the linker knows it.
@@ -39,8 +39,8 @@ impl Lookup<'_> {
     pub fn of(state: &mut HostState) -> Lookup<'_> {
         Lookup {
             table: &mut state.table,
-            targets: &state.powers.targets,
-            sockets: state.powers.sockets,
+            targets: &state.probe_context.targets,
+            sockets: state.probe_context.sockets,
             traces: &state.traces,
         }
     }

@@ -13,14 +13,14 @@ use crate::definition::model::{DialGrant, Limits};
 use crate::engine::dialler::Dialler;
 use crate::engine::limited::within;
 use crate::event::Event;
-use crate::event::failure::dossier::{Answers, NO_ANSWER};
+use crate::event::failure::evidence::{Answers, NO_ANSWER};
 use crate::plan::instance::Instance;
+use crate::probe::context::{ProbeContext, Targets};
 use crate::probe::guest::{Context, Verdict};
 use crate::probe::host::LoadedProbe;
-use crate::probe::powers::{Powers, Targets};
 use crate::probe::private_copies::PrivateCopies;
+use crate::readiness::context::ProbeRoute;
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
-use crate::readiness::powers::Way;
 use crate::readiness::redial::{Opened, redial};
 use crate::readiness::schedule::{Course, Terms};
 use crate::report::elapsed::limit;
@@ -73,12 +73,12 @@ impl Wait<'_> {
                 way.dialler = self.dialler(condition, container).await?;
             }
             let polled_at = Instant::now();
-            let mut powers = self.shared.powers(self.sidecar, condition, container, &way).await;
+            let mut probe_context = self.shared.probe_context(self.sidecar, condition, container, &way).await;
             if let Some(opened) = opened.take() {
-                powers.dialler = powers.dialler.map(|dialler| opened.before(dialler));
+                probe_context.dialler = probe_context.dialler.map(|dialler| opened.before(dialler));
             }
-            let dialled = powers.targets.clone();
-            let mut polled = self.poll(condition, &probe, powers, answers, &course).await?;
+            let dialled = probe_context.targets.clone();
+            let mut polled = self.poll(condition, &probe, probe_context, answers, &course).await?;
             if polled.is_none() && !self.still_there(condition, container, &dialled).await {
                 // Another sidecar moved meanwhile: what answered was perhaps somebody else.
                 polled = Some(NotYet::default());
@@ -135,10 +135,10 @@ impl Wait<'_> {
     }
 
     /// What stays the same for all polls; none where that the container runs is the check, as the route has said.
-    async fn way(&self, condition: &Condition, container: &Instance) -> Result<Option<Way>, Ended> {
+    async fn way(&self, condition: &Condition, container: &Instance) -> Result<Option<ProbeRoute>, Ended> {
         let has_address = container.address(&self.shared.network).is_some();
         // The way is decided once for the launch, so only on a container that tells where it is.
-        let mut way = Way::default();
+        let mut way = ProbeRoute::default();
         if has_address && condition.found.interfaces.contains(&"dial") {
             way.dialler = self.dialler(condition, container).await?;
             if way.dialler.is_none() && condition.found.built_in {
@@ -185,7 +185,7 @@ impl Wait<'_> {
         &self,
         condition: &Condition,
         probe: &LoadedProbe,
-        powers: Powers,
+        probe_context: ProbeContext,
         answers: &Mutex<Answers>,
         course: &Course,
     ) -> Result<Option<NotYet>, Ended> {
@@ -202,8 +202,8 @@ impl Wait<'_> {
             settings: settings(condition),
         };
         let limits = poll_limits(condition, left);
-        let is_alone = only_dials(condition, &powers);
-        let polled = probe.poll(context, powers, limits).await;
+        let is_alone = only_dials(condition, &probe_context);
+        let polled = probe.poll(context, probe_context, limits).await;
         let sidecar = self.sidecar.name();
         for line in &polled.trace {
             self.shared.reporter.tell(&Event::Traced { sidecar, line });
@@ -266,10 +266,10 @@ fn settings(condition: &Condition) -> String {
 }
 
 /// Whether a probe can do nothing but dial from this host.
-fn only_dials(condition: &Condition, powers: &Powers) -> bool {
+fn only_dials(condition: &Condition, probe_context: &ProbeContext) -> bool {
     let found = &condition.found;
     let only = found.interfaces.iter().all(|interface| *interface == "dial");
-    let direct = powers.dialler.as_ref().is_some_and(|dialler| dialler.is_direct());
+    let direct = probe_context.dialler.as_ref().is_some_and(|dialler| dialler.is_direct());
     only && direct && !found.component.imports_wasi()
 }
 

@@ -1,6 +1,6 @@
 //! The evidence about a sidecar that is not ready, as people read it.
 
-use super::dossier::{Answers, Dossier};
+use super::evidence::{Answers, FailureReport};
 use crate::plan::instance::{Instance, Status};
 use crate::report::elapsed::{human, limit};
 
@@ -9,7 +9,7 @@ const HEALTH_RUNS: usize = 5;
 /// Distinct answers of a probe that are quoted.
 const ANSWERS: usize = 10;
 
-impl Dossier {
+impl FailureReport {
     /// The first line of the report.
     #[must_use]
     pub fn headline(&self) -> String {

@@ -12,9 +12,9 @@ use crate::engine::Engine;
 use crate::engine::dialler::Sockets;
 use crate::plan::instance::{Instance, Status};
 use crate::plan::sidecar::Sidecar;
+use crate::probe::context::{ProbeContext, Subject, Targets};
 use crate::probe::memory::Memory;
 use crate::probe::numbered_log::NumberedLog;
-use crate::probe::powers::{Powers, Subject, Targets};
 use crate::probe::private_copies::PrivateCopies;
 
 use super::look::find;
@@ -86,17 +86,17 @@ impl Waits {
     }
 
     /// Everything that one poll of a condition may do.
-    pub(super) async fn powers(
+    pub(super) async fn probe_context(
         &self,
         sidecar: &Sidecar,
         condition: &Condition,
         container: &Instance,
-        way: &Way,
-    ) -> Powers {
+        way: &ProbeRoute,
+    ) -> ProbeContext {
         let grants = &condition.found.grants;
         let values =
             grants.env.iter().filter_map(|name| sidecar.definition.container.env.get_key_value(name));
-        Powers {
+        ProbeContext {
             grants: Arc::clone(grants),
             targets: self.targets(sidecar, container, grants, false).await,
             dialler: way.dialler.clone(),
@@ -119,7 +119,7 @@ impl Waits {
 
 /// What stays the same for all polls of one run of a container.
 #[derive(Clone, Default)]
-pub(super) struct Way {
+pub(super) struct ProbeRoute {
     /// How connections are made.
     pub dialler: Option<Arc<dyn crate::engine::dialler::Dialler>>,
     /// Whether the guest's own sockets lead to the container too.

@@ -62,7 +62,7 @@ pub struct Stand {
 
 /// Everything that was granted.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rehearsed {
+pub struct DryGrants {
     /// What the probe may dial, and where that is.
     pub places: Vec<(Address, Address)>,
     /// What it may run; nothing runs it.
@@ -79,7 +79,7 @@ pub struct Rehearsed {
     pub directories: Vec<DirectoryCopy>,
 }
 
-impl Rehearsed {
+impl DryGrants {
     /// Reads the options. They add to the sidecar's own port.
     ///
     /// # Errors
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn an_option_adds_to_the_sidecars_own_port() {
-        let granted = Rehearsed::parse(&["dial=cache:1".to_owned()], &stand()).expect("they are understood");
+        let granted = DryGrants::parse(&["dial=cache:1".to_owned()], &stand()).expect("they are understood");
         let names: Vec<String> = granted.places.iter().map(|(name, _)| name.to_string()).collect();
         assert_eq!(names, ["orders:7000", "cache:1"]);
     }
@@ -292,7 +292,7 @@ mod tests {
                 "`--grant logs`: write dial=…, logs=FILE, health=STATUS, env=NAME=VALUE or exec=[\"command\"]",
             ),
         ] {
-            assert_eq!(Rehearsed::parse(&[option.to_owned()], &stand()), Err(expected.to_owned()));
+            assert_eq!(DryGrants::parse(&[option.to_owned()], &stand()), Err(expected.to_owned()));
         }
     }
 }

@@ -7,22 +7,22 @@ mod stand_in;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use grant::{Address, Rehearsed, Stand, parse_address};
+pub use grant::{Address, DryGrants, Stand, parse_address};
 pub use recorder::{Deed, Recorder};
 
 use crate::definition::Limits;
 use crate::definition::model::Grants;
 use crate::engine::dialler::{Dialler, Direct};
+use crate::probe::context::{ProbeContext, Targets};
 use crate::probe::guest::{Context, Verdict};
 use crate::probe::host::{LoadedProbe, Polled};
 use crate::probe::memory::Memory;
-use crate::probe::powers::{Powers, Targets};
 use crate::probe::private_copies::PrivateCopies;
 use crate::readiness::redial::{Opened, redial};
 use crate::readiness::schedule::{Course, Terms};
 
 /// One try of a probe.
-pub struct Rehearsal {
+pub struct DryRun {
     /// The probe.
     pub probe: LoadedProbe,
     /// Whether it can do nothing but dial.
@@ -30,7 +30,7 @@ pub struct Rehearsal {
     /// What stands for the sidecar.
     pub stand: Stand,
     /// What it may do.
-    pub granted: Rehearsed,
+    pub granted: DryGrants,
     /// Its grants, as its definition declares them.
     pub grants: Arc<Grants>,
     /// Its settings as JSON.
@@ -62,7 +62,7 @@ pub struct Answer {
     pub trace: Vec<String>,
 }
 
-impl Rehearsal {
+impl DryRun {
     /// Polls once, or as a launch does until it is ready, failed, broken or out of time. `tell` gets each answer
     /// once the next differs from it.
     ///
@@ -88,9 +88,14 @@ impl Rehearsal {
                 Some(opened) => Arc::new(recorder.through(opened.before(Arc::new(Direct)))),
                 None => Arc::new(recorder.clone()),
             };
-            let powers = Powers { folders, memory, dialler: Some(dialler), ..self.powers(&recorder).await? };
+            let probe_context = ProbeContext {
+                folders,
+                memory,
+                dialler: Some(dialler),
+                ..self.probe_context(&recorder).await?
+            };
             let context = self.context(attempt, begun.elapsed(), left);
-            let polled = self.probe.poll(context, powers, limits).await;
+            let polled = self.probe.poll(context, probe_context, limits).await;
             let took = asked_at.elapsed();
             let Polled { verdict, trace, observed } = polled;
             let (asked, extend) = match &verdict {
@@ -156,21 +161,21 @@ impl Rehearsal {
     }
 
     /// What one poll may do. Names are looked up each time: a server may move while it is watched.
-    async fn powers(&self, recorder: &Recorder) -> std::io::Result<Powers> {
+    async fn probe_context(&self, recorder: &Recorder) -> std::io::Result<ProbeContext> {
         let mut targets = Targets::default();
         for (name, address) in &self.granted.places {
             let found = address.resolve().await;
             recorder.name(found, name);
             targets.0.insert((name.host.clone(), name.port), found);
         }
-        Ok(Powers {
+        Ok(ProbeContext {
             grants: Arc::clone(&self.grants),
             targets,
             subject: stand_in::subject(&self.granted)?,
             commands: self.granted.commands.clone(),
             declared: self.granted.declared.clone().or_else(|| self.granted.commands.first().cloned()),
             environment: self.granted.environment.clone(),
-            ..Powers::default()
+            ..ProbeContext::default()
         })
     }
 }

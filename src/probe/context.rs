@@ -33,7 +33,7 @@ pub struct Subject {
 
 /// Everything that one poll may do. What is absent was not granted, and is not linked either.
 #[derive(Clone, Default)]
-pub struct Powers {
+pub struct ProbeContext {
     /// What the definition grants, for a denial that says what to add to it.
     pub grants: Arc<Grants>,
     /// Granted places to connect to.

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long looking at the container, and reading its log, may take each: the wait is over, but a report without evidence
 /// helps nobody, and an engine on a busy machine takes seconds.
 const EVIDENCE: Duration = Duration::from_secs(30);
-/// Log lines that a dossier quotes.
+/// Log lines that a report quotes.
 const LOG_LINES: usize = 20;
 
 /// One distinct answer of a probe.
@@ -91,7 +91,7 @@ impl Answers {
 
 /// Everything known about a sidecar that is not ready.
 #[derive(Clone, Debug)]
-pub struct Dossier {
+pub struct FailureReport {
     /// Whose.
     pub sidecar: String,
     /// Its container's name.
@@ -128,7 +128,7 @@ pub struct Dossier {
     pub hints: Vec<String>,
 }
 
-impl Dossier {
+impl FailureReport {
     /// Completes the evidence from the engine; what is unavailable is left out. Processes of containers that are
     /// proven to be on this host are looked at here.
     pub async fn collect(

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use super::grant::Rehearsed;
+use super::grant::DryGrants;
 use crate::engine::docker::Docker;
 use crate::engine::docker::api::{Container, ContainerSpec, HealthTest};
 use crate::engine::docker::double::{Double, DoubleImage, End, Run};
 use crate::plan::instance::HealthStatus;
+use crate::probe::context::Subject;
 use crate::probe::executions::Executions;
-use crate::probe::powers::Subject;
 
 const NAME: &str = "stand-in";
 const TEST: &str = "the health test";
@@ -29,7 +29,7 @@ const NO_CONTAINER: &str =
 ///
 /// # Errors
 /// When the file of its log cannot be read.
-pub fn subject(granted: &Rehearsed) -> io::Result<Option<Subject>> {
+pub fn subject(granted: &DryGrants) -> io::Result<Option<Subject>> {
     if granted.commands.is_empty() && granted.health.is_none() && granted.logs.is_none() {
         return Ok(None);
     }
