@@ -194,7 +194,9 @@ impl Launch {
         if has_waited {
             snapshots = self.look(placements, Freshness::Current).await?;
         }
-        snapshots.iter_mut().for_each(|snapshot| snapshot.note_holders(leases));
+        for snapshot in &mut snapshots {
+            snapshot.note_holders(leases);
+        }
         let plans = self.decide(placements, snapshots)?;
         self.tell(&plans);
         let (mut appliers, mut names, mut kept) = (Vec::new(), Vec::new(), Vec::new());

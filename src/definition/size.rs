@@ -4,7 +4,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// Reads `67108864`, `512m`, `1g`, `64MiB`, `512Mi`, `1.5GiB` into bytes.
 ///
-/// Units are probe_context of 1024 whichever way they are spelled, as in docker's own `--memory` and in compose
+/// Units are powers of 1024 whichever way they are spelled, as in docker's own `--memory` and in compose
 /// (`go-units` `RAMInBytes`). Kubernetes' `Ki` to `Pi` mean the same.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use crate::report::error::{Code, Problem};
 
 /// What an engine can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own")]
 pub struct Capabilities {
     /// The engine's kind, as people name it: `docker`.
     pub kind: &'static str,

@@ -119,7 +119,7 @@ impl Sidecar {
         let container = container_name(&definition.name, scope.as_deref());
         let hash = Configuration::of(&definition).hash();
         let image = ImageReference::Declared(definition.image.clone());
-        Self { image, definition, scope, container, hash }
+        Self { definition, image, scope, container, hash }
     }
 
     /// The sidecar's name.

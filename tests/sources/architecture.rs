@@ -46,7 +46,7 @@ fn only_the_docker_engine_names_bollard() {
     );
 }
 
-/// `engine/kinds` opens engines; the dry_run of a probe stands on the double of Docker.
+/// `engine/kinds` opens engines; the dry run of a probe stands on the double of Docker.
 #[test]
 fn the_core_knows_no_engine_by_name() {
     let places = [

@@ -203,7 +203,7 @@ pub enum Shell {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Let the shell read the script whenever it starts, so that the script fits the
-installed farrier. Add one of these lines to the shell's start-up file:
+installed farrier. Examples, one line each for the shell's start-up file:
   bash        source <(farrier completions bash)
   zsh         source <(farrier completions zsh)
   fish        farrier completions fish | source

@@ -27,7 +27,7 @@ pub enum ProbeCommand {
     Inspect(ProbeInspect),
     /// Create a project for a custom probe.
     New(ProbeNew),
-    /// ValidationPhase a Rust crate or a core module into a probe component.
+    /// Turn a Rust crate or a core module into a probe component.
     Build(ProbeBuild),
     /// Run a probe against anything reachable, without an engine.
     Check(ProbeCheck),

@@ -55,7 +55,7 @@ const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection to an engine.
 pub struct Client {
-    client: Docker,
+    connection: Docker,
     target: Target,
     local: bool,
 }
@@ -69,7 +69,7 @@ impl Client {
         let target = Target::of(address);
         // Requests name no version, so that each engine answers in its own newest one.
         let client = transport::client(target.clone()).map_err(convert_error)?;
-        Ok(Self { client, target, local: address.is_local() })
+        Ok(Self { connection: client, target, local: address.is_local() })
     }
 }
 
@@ -170,7 +170,7 @@ fn filters(pairs: &[(&str, &[&str])]) -> HashMap<String, Vec<String>> {
 #[async_trait]
 impl Api for Client {
     async fn info(&self) -> EngineResult<EngineInfo> {
-        let info = convert_info(self.client.info().await.map_err(convert_error)?, self.local);
+        let info = convert_info(self.connection.info().await.map_err(convert_error)?, self.local);
         if is_too_old(&info.version) {
             return Err(EngineError::new(
                 EngineErrorKind::Refused,
@@ -185,7 +185,7 @@ impl Api for Client {
         let options = query::ListNetworksOptionsBuilder::default()
             .filters(&filters(&[("name", &[name]), ("type", &["custom", "builtin"])]))
             .build();
-        let listed = self.client.list_networks(Some(options)).await.map_err(convert_error)?;
+        let listed = self.connection.list_networks(Some(options)).await.map_err(convert_error)?;
         let listed = listed.into_iter().filter(|network| network.name.as_deref() == Some(name));
         let mut found: Vec<Network> = listed.map(convert_listed_network).collect();
         if found.is_empty()
@@ -221,7 +221,7 @@ impl Api for Client {
     async fn labelled_networks(&self, label: &str) -> EngineResult<Vec<Network>> {
         let options =
             query::ListNetworksOptionsBuilder::default().filters(&filters(&[("label", &[label])])).build();
-        let listed = self.client.list_networks(Some(options)).await.map_err(convert_error)?;
+        let listed = self.connection.list_networks(Some(options)).await.map_err(convert_error)?;
         Ok(listed.into_iter().map(convert_listed_network).collect())
     }
 
@@ -232,11 +232,11 @@ impl Api for Client {
             labels: Some(labels.clone().into_iter().collect()),
             ..Default::default()
         };
-        Ok(self.client.create_network(request).await.map_err(convert_error)?.id)
+        Ok(self.connection.create_network(request).await.map_err(convert_error)?.id)
     }
 
     async fn remove_network(&self, id: &str) -> EngineResult<()> {
-        self.client.remove_network(id).await.map_err(convert_error)
+        self.connection.remove_network(id).await.map_err(convert_error)
     }
 
     async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> EngineResult<()> {
@@ -244,22 +244,22 @@ impl Api for Client {
             container: container.to_owned(),
             endpoint_config: Some(EndpointSettings { aliases: Some(aliases.to_vec()), ..Default::default() }),
         };
-        self.client.connect_network(network, request).await.map_err(convert_error)
+        self.connection.connect_network(network, request).await.map_err(convert_error)
     }
 
     async fn disconnect(&self, network: &str, container: &str) -> EngineResult<()> {
         let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
-        self.client.disconnect_network(network, request).await.map_err(convert_error)
+        self.connection.disconnect_network(network, request).await.map_err(convert_error)
     }
 
     async fn members(&self, network: &str) -> EngineResult<Vec<String>> {
         let options = None::<query::InspectNetworkOptions>;
-        let inspected = self.client.inspect_network(network, options).await.map_err(convert_error)?;
+        let inspected = self.connection.inspect_network(network, options).await.map_err(convert_error)?;
         Ok(convert_network(inspected).1.into_iter().map(|member| member.container).collect())
     }
 
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>> {
-        Ok(absent(self.client.inspect_image(reference).await)?.map(convert_image))
+        Ok(absent(self.connection.inspect_image(reference).await)?.map(convert_image))
     }
 
     async fn pull(
@@ -295,7 +295,7 @@ impl Api for Client {
 
     async fn container(&self, name: &str) -> EngineResult<Option<Container>> {
         let options = None::<query::InspectContainerOptions>;
-        Ok(absent(self.client.inspect_container(name, options).await)?.map(convert_container))
+        Ok(absent(self.connection.inspect_container(name, options).await)?.map(convert_container))
     }
 
     async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>> {
@@ -303,35 +303,35 @@ impl Api for Client {
             .all(true)
             .filters(&filters(&[("label", &[label])]))
             .build();
-        let listed = self.client.list_containers(Some(options)).await.map_err(convert_error)?;
+        let listed = self.connection.list_containers(Some(options)).await.map_err(convert_error)?;
         Ok(listed.into_iter().filter_map(convert_listed).collect())
     }
 
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
         let options = query::CreateContainerOptionsBuilder::default().name(&spec.name).build();
-        let created = self.client.create_container(Some(options), create_body(spec)?).await;
+        let created = self.connection.create_container(Some(options), create_body(spec)?).await;
         Ok(created.map_err(convert_error)?.id)
     }
 
     async fn rename(&self, id: &str, name: &str) -> EngineResult<()> {
         let options = query::RenameContainerOptionsBuilder::default().name(name).build();
-        self.client.rename_container(id, options).await.map_err(convert_error)
+        self.connection.rename_container(id, options).await.map_err(convert_error)
     }
 
     async fn start(&self, id: &str) -> EngineResult<()> {
         let options = None::<query::StartContainerOptions>;
-        self.client.start_container(id, options).await.map_err(convert_error)
+        self.connection.start_container(id, options).await.map_err(convert_error)
     }
 
     async fn resume(&self, id: &str) -> EngineResult<()> {
-        self.client.unpause_container(id).await.map_err(convert_error)
+        self.connection.unpause_container(id).await.map_err(convert_error)
     }
 
     async fn stop(&self, id: &str, grace: Duration) -> EngineResult<()> {
         let seconds = i32::try_from(whole_seconds(grace)).unwrap_or(i32::MAX);
         let options = query::StopContainerOptionsBuilder::default().t(seconds).build();
         let answered = Duration::from_secs(ANSWER_TIMEOUT_SECONDS).saturating_add(grace);
-        let client = self.client.clone().with_timeout(answered);
+        let client = self.connection.clone().with_timeout(answered);
         client.stop_container(id, Some(options)).await.map_err(convert_error)
     }
 
@@ -339,7 +339,7 @@ impl Api for Client {
         let options = query::RemoveContainerOptionsBuilder::default().force(true).v(volumes).build();
         let deadline = Instant::now() + Duration::from_secs(ANSWER_TIMEOUT_SECONDS);
         loop {
-            match absent(self.client.remove_container(id, Some(options.clone())).await) {
+            match absent(self.connection.remove_container(id, Some(options.clone())).await) {
                 // Somebody's removal is under way, maybe that of a launch that was killed; the name is taken
                 // until it is done.
                 Err(error) if error.kind == EngineErrorKind::Conflict && Instant::now() < deadline => {
@@ -389,7 +389,7 @@ impl Api for Client {
             output.truncated |= bytes.len() > room;
             kept.extend(bytes.into_iter().take(room));
         }
-        let ended = self.client.inspect_exec(&exec).await.map_err(convert_error)?;
+        let ended = self.connection.inspect_exec(&exec).await.map_err(convert_error)?;
         output.exit_code = ended.exit_code.unwrap_or(-1);
         Ok(output)
     }
@@ -415,12 +415,12 @@ impl Api for Client {
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {
         let options = None::<query::RemoveVolumeOptions>;
-        absent(self.client.remove_volume(name, options).await).map(drop)
+        absent(self.connection.remove_volume(name, options).await).map(drop)
     }
 
     async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()> {
         let options = query::UploadToContainerOptionsBuilder::default().path("/").build();
-        self.client
+        self.connection
             .upload_to_container(container, Some(options), body_full(archive.into()))
             .await
             .map_err(convert_error)
@@ -445,7 +445,7 @@ impl Client {
 
     async fn inspect_network(&self, name: &str) -> EngineResult<Option<NetworkInspect>> {
         let options = None::<query::InspectNetworkOptions>;
-        absent(self.client.inspect_network(name, options).await)
+        absent(self.connection.inspect_network(name, options).await)
     }
 
     async fn start_exec(
@@ -461,7 +461,7 @@ impl Client {
             cmd: Some(arguments.to_vec()),
             ..Default::default()
         };
-        let exec = self.client.create_exec(container, options).await.map_err(convert_error)?.id;
+        let exec = self.connection.create_exec(container, options).await.map_err(convert_error)?.id;
         let (client, meter) = self.stream_client()?;
         match client.start_exec(&exec, None).await.map_err(convert_error)? {
             StartExecResults::Attached { output, input } => Ok((exec, (metered(output, meter), input))),

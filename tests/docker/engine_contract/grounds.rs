@@ -1,5 +1,7 @@
 //! The engines that pass the contract.
 
+#![expect(clippy::unnecessary_wraps, reason = "the grounds have one form, and one of them may be absent")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
