@@ -2,11 +2,16 @@
 //! or ends the program.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use clap::Parser;
+use tracing::Level;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::options::{Cli, Color, Command, LaunchOptions, OutputOptions};
 use crate::event::sinks::json::JsonSink;
@@ -25,6 +30,7 @@ mod data;
 mod doctor;
 mod down;
 mod explain;
+mod first_steps;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod launch;
@@ -52,6 +58,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         return code;
     }
     process_limits::survive_large_files();
+    if let Some(steps) = first_steps::for_arguments(&arguments) {
+        let _ = std::io::stderr().lock().write_all(steps.as_bytes());
+        return crate::report::exit::INVALID;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -165,11 +175,8 @@ fn reporter(
 fn trace(output: &OutputOptions) {
     if output.verbose >= 2 {
         // Where nothing can be written, that cannot be told either: it must not end the launch.
-        let filter = tracing_subscriber::EnvFilter::new("warn,farrier=debug");
-        let _ = tracing_subscriber::fmt()
-            .log_internal_errors(false)
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .try_init();
+        let filter = Targets::new().with_default(Level::WARN).with_target("farrier", Level::DEBUG);
+        let lines = tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(std::io::stderr);
+        let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     }
 }

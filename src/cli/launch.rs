@@ -66,7 +66,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let target = HarnessTarget::of(Some(&harness), preparation.workspace(&settings));
     let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
     let is_host = matches!(&harness, Harness::Host(_));
-    let mut advice = Advice::of(&target.network.name, definitions).filter(|_| is_host);
+    let mut advice = Advice::of(&target.network.name, &settings.env_prefix, definitions).filter(|_| is_host);
     if let Some(problem) = advice.as_ref().and_then(|advice| advice.before(&options.command)) {
         reporter.tell(&Event::Problem(&problem));
         // It is told once.
@@ -79,7 +79,8 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
     let sidecars: Vec<(&Definition, &Instance)> = definitions.zip(&running.instances).collect();
     let network = &launch.target.network.name;
-    let harness = foreground(&options.command, &harness, &sidecars, running.direct, network)?;
+    let prefix = &launch.settings.env_prefix;
+    let harness = foreground(&options.command, &harness, &sidecars, running.direct, network, prefix)?;
     // Compiled probes are not kept while the harness runs.
     drop(launch);
     let watches: Vec<SidecarWatch> = running

@@ -11,6 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use super::sidecar_names;
+use crate::harness::reachability::wrong_prefix;
 use crate::readiness::route::Dialling;
 
 pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, New, NewLayer, Ps, Schema, Shell};
@@ -193,6 +194,9 @@ pub struct LaunchOptions {
     /// Recreate every sidecar.
     #[arg(long, env = "FARRIER_RECREATE", value_parser = FalseyValueParser::new())]
     pub recreate: bool,
+    /// How the harness's variables begin [default: SWARMFORGE_TONG_].
+    #[arg(long, value_name = "PREFIX", env = "FARRIER_ENV_PREFIX", value_parser = env_prefix)]
+    pub env_prefix: Option<String>,
     /// The image of a relay container [default: the harness's].
     #[arg(
         long,
@@ -220,6 +224,10 @@ pub struct LaunchOptions {
     /// Accepted for compatibility with the Python launcher, where it named the file of secret providers.
     #[arg(long, value_name = "FILE", hide = true, allow_hyphen_values = true, env = "FARRIER_PROVIDERS")]
     pub providers: Option<OsString>,
+}
+
+fn env_prefix(text: &str) -> Result<String, &'static str> {
+    wrong_prefix(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 /// Options of `launch`.

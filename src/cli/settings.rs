@@ -10,6 +10,7 @@ use super::options::{ApprovalOptions, LaunchOptions, LayerOptions};
 use crate::definition::LayerDirectories;
 use crate::definition::working_trees::WorkingTrees;
 use crate::engine::kinds::Environment;
+use crate::harness::reachability::ENV_PREFIX;
 use crate::plan::sidecar::Scopes;
 use crate::preparation::settings::{Settings, checkout_of, home, resolved};
 use crate::system::folders::own_folders;
@@ -38,6 +39,7 @@ impl Settings {
             probe_image: launch.probe_image.clone().filter(|image| !image.is_empty()),
             dialling: launch.dial,
             recreate: launch.recreate,
+            env_prefix: launch.env_prefix.clone().unwrap_or_else(|| ENV_PREFIX.to_owned()),
             environment: engine_environment(folders.as_ref().map(|folders| folders.home_dir().to_owned())),
         }
     }

@@ -38,11 +38,15 @@ pub struct Advice {
 impl Advice {
     /// The advice for these sidecars; `None` if none of them has a port.
     #[must_use]
-    pub fn of<'a>(network: &str, definitions: impl IntoIterator<Item = &'a Definition>) -> Option<Self> {
+    pub fn of<'a>(
+        network: &str,
+        prefix: &str,
+        definitions: impl IntoIterator<Item = &'a Definition>,
+    ) -> Option<Self> {
         let mut variables = definitions.into_iter().filter_map(|definition| {
             let (name, port) = (&definition.name, definition.port()?);
-            let prefix = format!("SWARMFORGE_TONG_{}", variable_token(name));
-            Some(format!("-e {prefix}_HOST={name} -e {prefix}_PORT={port}"))
+            let variable = format!("{prefix}{}", variable_token(name));
+            Some(format!("-e {variable}_HOST={name} -e {variable}_PORT={port}"))
         });
         let first = variables.next()?;
         Some(Self { network: network.to_owned(), variables: first, has_more: variables.next().is_some() })

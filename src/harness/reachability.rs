@@ -13,8 +13,26 @@ use crate::plan::sidecar::scope_of;
 use crate::plan::{HarnessNetwork, OWN_NETWORK};
 use crate::report::error::{Code, Problem};
 
-/// Inherited variables that a command on this host must not see.
-const REMOVED_VARIABLES: [&str; 2] = ["SWARMFORGE_TONG_", "FARRIER_"];
+/// How the harness's variables begin if nothing else is asked for: as the Python launcher's do.
+pub const ENV_PREFIX: &str = "SWARMFORGE_TONG_";
+/// How farrier's own variables begin.
+const OWN_PREFIX: &str = "FARRIER_";
+/// Inherited variables that a command on this host must not see. Those of another prefix may be the user's own.
+const REMOVED_VARIABLES: [&str; 2] = [ENV_PREFIX, OWN_PREFIX];
+
+/// What is wrong with a prefix for the harness's variables; `None` if nothing is.
+#[must_use]
+pub fn wrong_prefix(prefix: &str) -> Option<&'static str> {
+    let is_name = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    match prefix.bytes().next() {
+        None => Some("the prefix is empty"),
+        Some(first) if first.is_ascii_digit() || !is_name => {
+            Some("a prefix consists of letters, digits and `_`, and begins with no digit")
+        }
+        _ if prefix.starts_with(OWN_PREFIX) => Some("`FARRIER_` begins farrier's own variables"),
+        _ => None,
+    }
+}
 
 /// The engine and network that the harness's command decides.
 #[derive(Clone, Debug, Default)]
@@ -83,15 +101,16 @@ pub fn foreground(
     sidecars: &[(&Definition, &Instance)],
     direct: bool,
     network: &str,
+    prefix: &str,
 ) -> Result<Foreground, Problem> {
     let by_name = matches!(harness, Harness::Docker(run) if !matches!(run.network(), NetworkMode::Host));
     let mut variables = Vec::new();
     for &(definition, instance) in sidecars {
         let Some(port) = definition.port() else { continue };
         let host = if by_name { definition.name.clone() } else { address(definition, instance, network)? };
-        let prefix = format!("SWARMFORGE_TONG_{}", variable_token(&definition.name));
-        variables.push((format!("{prefix}_HOST"), host));
-        variables.push((format!("{prefix}_PORT"), port.to_string()));
+        let name = format!("{prefix}{}", variable_token(&definition.name));
+        variables.push((format!("{name}_HOST"), host));
+        variables.push((format!("{name}_PORT"), port.to_string()));
     }
     match harness {
         Harness::Docker(run) => {
@@ -122,4 +141,29 @@ fn no_route(network: &str) -> Problem {
         format!("this host has no route to the sidecars on network `{network}`: the engine is elsewhere"),
     )
     .hint("Run the harness in a container: `farrier launch -- docker run IMAGE`.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_makes_names_of_variables_that_are_not_farriers_own() {
+        for (prefix, is_right) in [
+            ("SWARMFORGE_TONG_", true),
+            ("APP_", true),
+            ("_", true),
+            ("app9", true),
+            ("", false),
+            ("9APP_", false),
+            ("A-B_", false),
+            ("A B", false),
+            ("A=", false),
+            ("É", false),
+            ("FARRIER_", false),
+            ("FARRIER_X_", false),
+        ] {
+            assert_eq!(wrong_prefix(prefix).is_none(), is_right, "{prefix:?}");
+        }
+    }
 }

@@ -56,7 +56,7 @@ pub fn component(bytes: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
         let mut encoder = ComponentEncoder::default();
         if preview1 {
             let adapter = WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
-            encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter)?;
+            encoder = encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter)?;
         }
         encoder.validate(true).module(&bytes)?.encode()
     };

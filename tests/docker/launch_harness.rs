@@ -56,6 +56,24 @@ fn a_command_on_the_host_gets_the_variables_and_none_that_were_inherited() {
 }
 
 #[test]
+fn the_variables_begin_as_asked_for_and_those_of_that_prefix_that_are_the_users_own_stay() {
+    let Some((scene, program)) = scene_with_server() else { return };
+    let (image, label, variable) = (fixture_image(), scene.label(), scene.variable("db"));
+    let in_container = ["docker", "run", "--rm", "--label", &label, &image, "env"];
+    for harness in [&[program.as_str(), "env"][..], &in_container] {
+        let launch = scene.farrier(["launch", "--env-prefix", "APP_", "--"]).args(harness);
+        let told = launch.env("APP_OWN_HOST", "mine").output().assert_code(0).stdout();
+        assert!(told.contains(&format!("APP_{variable}_PORT=7000\n")), "{told}");
+        assert!(!told.contains("SWARMFORGE"), "{told}");
+        let is_on_host = harness.first() == Some(&program.as_str());
+        assert_eq!(told.contains("APP_OWN_HOST=mine\n"), is_on_host, "{told}");
+    }
+    let launch = scene.farrier(["launch", "--", &program, "env"]).env("FARRIER_ENV_PREFIX", "9");
+    let refused = launch.output().assert_code(2);
+    assert!(refused.stderr().contains("begins with no digit"), "{refused}");
+}
+
+#[test]
 fn a_container_gets_the_variables_and_everything_else_as_it_was() {
     let Some((scene, _)) = scene_with_server() else { return };
     let network = scene.network("net");

@@ -148,6 +148,7 @@ impl Fixture {
             scopes: Scopes::default(),
             cache: self.remembers.then(|| self.folder.path().join("cache")),
             state: None,
+            env_prefix: "SWARMFORGE_TONG_".to_owned(),
             probe_image: None,
             dialling: self.dialling,
             recreate: self.recreate,

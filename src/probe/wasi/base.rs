@@ -84,7 +84,7 @@ mod tests {
                       unreachable)";
         let mut module = wat::parse_str(format!("(module {imports} {memory})")).expect("valid text");
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("it fits");
-        let mut encoder = ComponentEncoder::default();
+        let encoder = ComponentEncoder::default();
         let bytes = encoder.module(&module).expect("a module").validate(true).encode().expect("a component");
         (bytes, interfaces)
     }

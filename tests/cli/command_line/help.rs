@@ -49,3 +49,19 @@ fn every_help_text_fits_and_has_an_example() {
         assert!(text.contains("Example"), "{command:?} has no example:\n{text}");
     }
 }
+
+#[test]
+fn farrier_alone_tells_the_next_commands_where_nothing_is_declared() {
+    let scene = Scene::new();
+    let told = scene.farrier([""; 0]).output().assert_code(2).stderr();
+    for step in ["farrier new", "farrier plan", "farrier launch -- COMMAND"] {
+        assert!(told.contains(step), "{told}");
+    }
+    assert!(!told.contains("Usage:"), "{told}");
+    scene.define(
+        "db",
+        "image = \"x\"\nlifecycle = \"shared\"\ninterface.kind = \"none\"\nreadiness.probe = \"skip\"\n",
+    );
+    let told = scene.farrier([""; 0]).output().assert_code(2).stderr();
+    assert!(told.contains("Usage:"), "{told}");
+}
