@@ -83,7 +83,7 @@ fn what_the_guide_says_is_what_a_reader_sees() {
         return;
     }
     let _quickstart = QuickStart::absent(&scene);
-    shell(&scene, "cargo run --quiet --example quickstart").output().assert_code(0);
+    shell(&scene, "cargo --quiet quickstart").output().assert_code(0);
     let _container = Container::new();
 
     let shown = console_blocks(&GUIDE.replace("8123", &free_port()));

@@ -88,7 +88,7 @@ impl<'a> QuickStart<'a> {
     }
 
     fn clean(&self) -> Run {
-        shell(self.scene, "cargo run --quiet --example quickstart -- --clean")
+        shell(self.scene, "cargo --quiet quickstart --clean")
     }
 }
 

@@ -1,8 +1,8 @@
 //! farrier's main job, on a machine with Rust, Docker and nothing else:
 //!
 //! ```text
-//! cargo run --example quickstart               # again and again: the sidecar is reused
-//! cargo run --example quickstart -- --clean    # removes everything that it made
+//! cargo quickstart               # again and again: the sidecar is reused
+//! cargo quickstart --clean    # removes everything that it made
 //! ```
 //!
 //! The example builds a tiny local image (no registry), writes a definition that you can edit, and runs
@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 #[allow(dead_code, reason = "the integration tests use the rest")]
-#[path = "../tests/support/docker.rs"]
+#[path = "../../tests/support/docker.rs"]
 mod docker;
 #[allow(dead_code, reason = "the integration tests use the rest")]
-#[path = "../tests/support/fixture.rs"]
+#[path = "../../tests/support/fixture.rs"]
 mod fixture;
 
 use docker::Trouble;
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         Some("--clean") if arguments.len() == 1 => clean(),
         Some(_) => Err(Trouble::new(
             "the quickstart accepts no argument except --clean",
-            "Run `cargo run --example quickstart`.",
+            "Run `cargo quickstart`.",
         )),
     };
     match done {
@@ -128,7 +128,7 @@ fn report(answer: &[u8], definition: &Path) -> String {
          - run this again: farrier reuses the sidecar, and the harness starts at once;\n\
          - edit GREETING in {0} and run this again: farrier recreates the sidecar and says why;\n\
          - edit the readiness timeout there instead: farrier does not recreate the sidecar;\n\
-         - remove everything: cargo run --example quickstart -- --clean\n\
+         - remove everything: cargo quickstart --clean\n\
          In this checkout, type `cargo run --` in place of `farrier` in the command above.\n",
         shown(definition)
     );
@@ -175,14 +175,14 @@ fn clean() -> Result<ExitCode, Trouble> {
 /// Returns `quickstart` in cargo's target directory.
 fn directory() -> Result<PathBuf, Trouble> {
     let program = own_path()?;
-    // The program is `<target>/<profile>/examples/quickstart`.
-    let target = program.ancestors().nth(3).unwrap_or(&program);
+    // The program is `<target>/<profile>/quickstart`.
+    let target = program.ancestors().nth(2).unwrap_or(&program);
     Ok(target.join("quickstart"))
 }
 
 fn own_path() -> Result<PathBuf, Trouble> {
     std::env::current_exe().map_err(|error| {
-        Trouble::new(format!("cannot find this program: {error}"), "Run `cargo run --example quickstart`.")
+        Trouble::new(format!("cannot find this program: {error}"), "Run `cargo quickstart`.")
     })
 }
 
