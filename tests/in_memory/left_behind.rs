@@ -69,6 +69,19 @@ async fn down_takes_a_network_that_nothing_is_on_also_where_no_sidecar_is_left()
 }
 
 #[tokio::test]
+async fn a_network_that_another_command_removes_at_the_same_moment_is_no_failure() {
+    for call in [Call::Members, Call::RemoveNetwork] {
+        let bench = Fixture::with_own_network();
+        bench.plain("db").up().await;
+        bench.engine.before(At::Nth(call, 1), |world| {
+            world.remove_network("farrier").expect("nothing is on it");
+        });
+        let removed = bench.down(Scope::Declared).await.expect("it is done");
+        assert_eq!((removed.containers.len(), removed.problems.len()), (1, 0), "{call:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
     let bench = Fixture::new();
     bench.engine.change(|world| world.create_network("declared", &std::collections::BTreeMap::new()));

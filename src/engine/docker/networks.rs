@@ -132,8 +132,15 @@ pub(super) async fn own(api: &dyn Api) -> EngineResult<Vec<String>> {
 pub(super) async fn remove_unused(api: &dyn Api, name: &str) -> EngineResult<bool> {
     let found = api.networks(name).await?;
     let [network] = found.as_slice() else { return Ok(false) };
-    if !network.labels.contains_key(LABEL_NETWORK) || is_used(api, &network.id, name).await? {
+    if !network.labels.contains_key(LABEL_NETWORK) {
         return Ok(false);
+    }
+    match is_used(api, &network.id, name).await {
+        Ok(false) => {}
+        Ok(true) => return Ok(false),
+        // Somebody removed it meanwhile.
+        Err(error) if error.kind == EngineErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
     }
     match api.remove_network(&network.id).await {
         Ok(()) => Ok(true),
