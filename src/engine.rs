@@ -2,8 +2,8 @@
 //!
 //! An engine says what it can do, observes what is there together with what each decision would take ([`Engine::observe`]),
 //! carries out the plan that the core makes of that, reports changes, and says how to reach what it runs. It decides
-//! nothing. `docker` speaks to Docker and to what has its API; `memory` is an engine of a different kind, without images,
-//! executions or health, that lives in this process. `tests/in_memory/contract` runs one suite on every engine.
+//! nothing. `docker` speaks to Docker and to what has its API; `memory` is an engine of a different kind, without executions,
+//! logs or health, that lives in this process. `tests/docker/engine_contract` runs one suite on every engine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub use output::{Attached, ExecOutput, ExecRequest, OutputRequest, PullProgress,
 pub struct EngineInfo {
     /// Stable across restarts; keys the locks.
     pub id: String,
-    /// Seconds and nanoseconds since 1970 by the engine's clock, as `events` takes it.
+    /// Seconds and nanoseconds since 1970 by the engine's clock, as [`Engine::changes`] takes it.
     pub time: String,
     /// Its version (`20.10.24`).
     pub version: String,
@@ -198,7 +198,7 @@ pub struct Finding {
     pub way_out: Option<&'static str>,
 }
 
-/// An engine. Every call may fail at any time.
+/// An engine. Every call that it has to answer may fail at any time.
 ///
 /// # Errors
 /// Each call returns an [`EngineError`] whose kind says what the caller can do about it, or a [`Problem`] if only the
@@ -269,11 +269,17 @@ pub trait Engine: Send + Sync {
 
     /// The containers that were created between two moments of the engine's clock (seconds since 1970, with a fraction), as
     /// far as the engine still knows.
-    async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>>;
+    async fn created(&self, _since: &str, _until: &str) -> EngineResult<Vec<CreatedContainer>> {
+        Ok(Vec::new())
+    }
     /// How well the way to its instances is, for `farrier doctor`.
-    async fn examine(&self) -> EngineResult<Vec<Finding>>;
+    async fn examine(&self) -> EngineResult<Vec<Finding>> {
+        Ok(Vec::new())
+    }
     /// The command by which a person does this on the engine; `None` if there is none.
-    fn by_hand(&self, what: ByHand<'_>) -> Option<String>;
+    fn by_hand(&self, _: ByHand<'_>) -> Option<String> {
+        None
+    }
 
     /// Images; `None` for an engine that has none.
     fn images(&self) -> Option<&dyn Images> {

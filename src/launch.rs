@@ -8,6 +8,7 @@ pub mod departure;
 pub mod placement;
 mod together;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::try_join_all;
@@ -16,7 +17,7 @@ use tokio::sync::OnceCell;
 use self::apply::Applier;
 use self::connection::Connection;
 use self::departure::Departure;
-use self::placement::{Placement, claim, lock};
+use self::placement::{Locked, Placement, claim, lock};
 use self::together::{Guard, Loadings, Member, Start, Stopped};
 use crate::approval;
 use crate::engine::{Carrier, Engine, Freshness};
@@ -34,6 +35,7 @@ use crate::readiness::wait::Waits;
 use crate::report::error::{Failure, Problem};
 use crate::report::exit;
 use crate::system::leases::Leases;
+use crate::system::lock::Held;
 
 /// What a launch works with.
 pub struct Launch {
@@ -55,7 +57,7 @@ pub struct Launch {
 pub struct Running {
     /// Their instances, in the order of the launch's sidecars.
     pub instances: Vec<Instance>,
-    /// Whether this host reaches their addresses.
+    /// Whether this host reaches the addresses of all.
     pub direct: bool,
     /// What runs where.
     pub engines: Vec<RunningOn>,
@@ -71,6 +73,15 @@ pub struct RunningOn {
     pub instances: Vec<(String, Instance)>,
     /// Marks them as used, and says how they leave networks that no launch uses them on.
     pub departure: Departure,
+}
+
+/// What is changed on one engine.
+struct Changing {
+    applier: Applier,
+    plan: Plan,
+    /// The locks of names and the claims, until each sidecar's own part takes its own.
+    held: Option<(BTreeMap<String, Held>, BTreeMap<String, Held>)>,
+    _network: Held,
 }
 
 impl Launch {
@@ -199,38 +210,39 @@ impl Launch {
         }
         let plans = self.decide(placements, snapshots)?;
         self.tell(&plans);
-        let (mut appliers, mut names, mut kept) = (Vec::new(), Vec::new(), Vec::new());
-        for ((placement, plan), locked) in placements.iter().zip(&plans).zip(locked) {
+        let waits = self.waits(placements);
+        let mut engines = Vec::new();
+        for (((placement, plan), locked), claims) in placements.iter().zip(plans).zip(locked).zip(claims) {
+            let Locked { folder, names, network } = locked;
             let applier = Applier {
                 connection: Arc::clone(&placement.connection),
                 reporter: Arc::clone(&self.reporter),
                 network: plan.network.clone(),
-                locks: locked.folder,
+                locks: folder,
                 network_made: OnceCell::new(),
                 departure: placement.departure(leases),
             };
-            if plan.network.action != NetworkAction::Create {
-                applier.network().await?;
-            }
-            appliers.push(applier);
-            names.push(locked.names);
-            kept.push(locked.network);
+            engines.push(Changing { applier, plan, held: Some((names, claims)), _network: network });
         }
-        let (waits, unlinks) = (self.waits(placements), Mutex::new(Vec::new()));
+        for engine in engines.iter().filter(|engine| engine.plan.network.action != NetworkAction::Create) {
+            // Others of that name go first, so that no instance joins one of them.
+            engine.applier.network().await?;
+        }
+        let unlinks = Mutex::new(Vec::new());
         let mut members = Vec::new();
-        for (index, placement) in placements.iter().enumerate() {
-            let held = (std::mem::take(&mut names[index]), std::mem::take(&mut claims[index]));
-            let starts = together::starts(&appliers[index], &plans[index], held, &unlinks);
-            let each = placement.sidecars.iter().zip(&loadings[index]).zip(starts);
-            members.extend(each.map(|((prepared, loadings), start)| Member {
-                prepared,
-                waits: &waits[index],
-                loadings,
-                start,
-            }));
+        for (((placement, engine), waits), loadings) in
+            placements.iter().zip(&mut engines).zip(&waits).zip(loadings)
+        {
+            let held = engine.held.take().unwrap_or_default();
+            let starts = together::starts(&engine.applier, &engine.plan, held, &unlinks);
+            let each = placement.sidecars.iter().zip(loadings).zip(starts);
+            members.extend(
+                each.map(|((prepared, loadings), start)| Member { prepared, waits, loadings, start }),
+            );
         }
         let result = self.together(placements, &waits, Guard::Locks, members).await;
-        drop(kept);
+        // The locks of the networks go with the rest: an instance is on each of them by now.
+        let appliers: Vec<Applier> = engines.into_iter().map(|engine| engine.applier).collect();
         match result {
             Ok(instances) => {
                 let departures = appliers.into_iter().map(|applier| applier.departure).collect();
@@ -289,11 +301,11 @@ impl Launch {
         waits: &[Waits],
         instances: Vec<Instance>,
     ) -> Running {
-        let (mut rest, mut engines, mut direct) = (instances.into_iter(), Vec::new(), false);
+        let (mut rest, mut engines, mut direct) = (instances.into_iter(), Vec::new(), true);
         for ((placement, departure), waits) in placements.iter().zip(departures).zip(waits) {
             let names = placement.sidecars.iter().map(|prepared| prepared.sidecar.name().to_owned());
             let instances: Vec<(String, Instance)> = names.zip(rest.by_ref()).collect();
-            direct |= instances.iter().any(|(_, instance)| waits.route.is_direct(instance));
+            direct &= instances.iter().all(|(_, instance)| waits.route.is_direct(instance));
             engines.push(RunningOn {
                 engine: Arc::clone(&placement.connection.engine),
                 instances,

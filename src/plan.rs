@@ -321,6 +321,11 @@ impl fmt::Display for Plan {
             NetworkAction::Create => "create",
         };
         writeln!(formatter, "network {}: {action}", escape(&self.network.name))?;
+        if let NetworkAction::Use { surplus, .. } = &self.network.action
+            && !surplus.is_empty()
+        {
+            writeln!(formatter, "  {} more of that name, made by farrier, are removed", surplus.len())?;
+        }
         for plan in &self.sidecars {
             writeln!(formatter, "{plan}")?;
         }

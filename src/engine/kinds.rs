@@ -19,10 +19,25 @@ pub struct Opened {
     pub place: String,
 }
 
+/// A kind of engine.
+struct Kind {
+    capabilities: Capabilities,
+    open: fn(&Choice, &Environment, Option<PathBuf>) -> Result<Opened, Problem>,
+}
+
+/// All of them. The first one is meant where nothing names another.
+static KINDS: &[Kind] = &[Kind { capabilities: docker::CAPABILITIES, open: open_docker }];
+
+/// The kind that this choice and environment name.
+const fn meant(_: &Choice, _: &Environment) -> &'static Kind {
+    // A `docker` command and docker's variables are all that can name an engine so far.
+    &KINDS[0]
+}
+
 /// What the engine can do that this choice and environment name, without asking it.
 #[must_use]
-pub const fn capabilities(_: &Choice, _: &Environment) -> Capabilities {
-    docker::CAPABILITIES
+pub const fn capabilities(choice: &Choice, environment: &Environment) -> Capabilities {
+    meant(choice, environment).capabilities
 }
 
 /// The engine that this choice and environment name, keeping below `cache` what cannot change any more.
@@ -30,6 +45,14 @@ pub const fn capabilities(_: &Choice, _: &Environment) -> Capabilities {
 /// # Errors
 /// If there is no such engine.
 pub fn open(choice: &Choice, environment: &Environment, cache: Option<PathBuf>) -> Result<Opened, Problem> {
+    (meant(choice, environment).open)(choice, environment, cache)
+}
+
+fn open_docker(
+    choice: &Choice,
+    environment: &Environment,
+    cache: Option<PathBuf>,
+) -> Result<Opened, Problem> {
     let address = address::resolve(choice, environment)?;
     let place = format!("{} ({})", address.host, address.origin);
     let engine = Docker::open(&address, cache);

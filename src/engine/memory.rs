@@ -21,7 +21,6 @@ use crate::plan::sidecar::{FirstValues, LABEL_SIDECAR, Sidecar};
 use crate::plan::snapshot::{Found, Observed, Snapshot};
 use crate::plan::{Action, HarnessNetwork, NetworkAction, NetworkPlan, SidecarPlan, Step};
 use crate::report::error::{Code, Problem};
-use crate::system::leases::Leases;
 
 /// What it can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -127,6 +126,13 @@ impl World {
     }
 
     fn observed(&self, sidecar: &Sidecar, network: &str) -> Observed {
+        let settings = sidecar.definition.container.settings();
+        if let Some(setting) = settings.keys().next() {
+            let message = format!("the engine `{}` does not carry out `{setting}`", CAPABILITIES.kind);
+            let problem = Problem::error(Code::EngineLacks, message).of(sidecar.name());
+            let refusals = vec![problem.hint("Run the sidecar on another engine, such as `docker`.")];
+            return Observed { refusals, ..Observed::default() };
+        }
         let Some(mut found) = self.found(sidecar) else {
             let taken = self.instances.get(&sidecar.container).map(|_| {
                 let message = format!("the name `{}` is taken", sidecar.container);
@@ -224,11 +230,7 @@ impl Engine for Memory {
         Ok(())
     }
 
-    async fn leave(&self, _: &Sidecar, _: &str, _: &str, _: &Leases) -> EngineResult<()> {
-        Ok(())
-    }
-
-    async fn inspect(&self, instance: &str) -> EngineResult<Option<Instance>> {
+        async fn inspect(&self, instance: &str) -> EngineResult<Option<Instance>> {
         let world = self.called("inspect");
         let found = world.instances.values().find(|found| found.name == instance || found.id == instance);
         Ok(found.cloned())
@@ -314,15 +316,4 @@ impl Engine for Memory {
         Ok(!is_used && world.networks.remove(name))
     }
 
-    async fn created(&self, _: &str, _: &str) -> EngineResult<Vec<CreatedContainer>> {
-        Ok(Vec::new())
-    }
-
-    async fn examine(&self) -> EngineResult<Vec<Finding>> {
-        Ok(Vec::new())
-    }
-
-    fn by_hand(&self, _: ByHand<'_>) -> Option<String> {
-        None
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use super::departure::Departure;
-use crate::engine::Freshness;
+use crate::engine::{EngineError, EngineErrorKind, Freshness};
 use crate::event::{Event, Reporter};
 use crate::plan::reconcile::reconcile;
 use crate::plan::sidecar::Sidecar;
@@ -37,8 +37,16 @@ pub(super) struct Locked {
 
 impl Placement<'_> {
     pub(super) async fn look(&self, freshness: Freshness) -> Result<Snapshot, Problem> {
-        let snapshot = self.connection.engine.observe(&self.wanted(), &self.network, freshness).await;
-        snapshot.map_err(|error| self.connection.problem("look at what runs", &error))
+        let wanted = self.wanted();
+        let snapshot = self.connection.engine.observe(&wanted, &self.network, freshness).await;
+        let failed = |error| self.connection.problem("look at what runs", &error);
+        let snapshot = snapshot.map_err(failed)?;
+        if snapshot.sidecars.len() != wanted.len() {
+            let (told, asked) = (snapshot.sidecars.len(), wanted.len());
+            let message = format!("the engine told of {told} sidecars and was asked about {asked}");
+            return Err(failed(EngineError::new(EngineErrorKind::Refused, message)));
+        }
+        Ok(snapshot)
     }
 
     pub(super) fn decide(&self, snapshot: Snapshot, recreate: bool) -> Result<Plan, Vec<Problem>> {

@@ -58,7 +58,7 @@ fn decide(
         };
         return Ok(part(Some(instance), action, vec![cause], keep));
     }
-    if matches!(instance.status, Status::Running | Status::Paused)
+    if instance.is_up()
         && !recreate
         && let Some(holder) = holders.first()
     {
