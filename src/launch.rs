@@ -236,9 +236,12 @@ impl Launch {
             let held = engine.held.take().unwrap_or_default();
             let starts = together::starts(&engine.applier, &engine.plan, held, &unlinks);
             let each = placement.sidecars.iter().zip(loadings).zip(starts);
-            members.extend(
-                each.map(|((prepared, loadings), start)| Member { prepared, waits, loadings, start }),
-            );
+            members.extend(each.map(|((prepared, loadings), start)| Member {
+                prepared,
+                waits,
+                loadings,
+                start,
+            }));
         }
         let result = self.together(placements, &waits, Guard::Locks, members).await;
         // The locks of the networks go with the rest: an instance is on each of them by now.

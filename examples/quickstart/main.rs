@@ -51,10 +51,9 @@ fn main() -> ExitCode {
         Some("farrier") => return farrier::run(arguments),
         None => start(),
         Some("--clean") if arguments.len() == 1 => clean(),
-        Some(_) => Err(Trouble::new(
-            "the quickstart accepts no argument except --clean",
-            "Run `cargo quickstart`.",
-        )),
+        Some(_) => {
+            Err(Trouble::new("the quickstart accepts no argument except --clean", "Run `cargo quickstart`."))
+        }
     };
     match done {
         Ok(code) => code,

@@ -256,7 +256,7 @@ fn plan(texts: &mut Texts) {
     printed(&plan.to_json());
     let text = plan.to_string();
     assert_shown(&text);
-    assert_eq!(text.lines().count(), 8, "a line each, and none of them forged: {text:?}");
+    assert_eq!(text.lines().count(), 9, "a line each, and none of them forged: {text:?}");
 }
 
 fn survey(texts: &mut Texts) {

@@ -194,7 +194,7 @@ pub struct LaunchOptions {
     /// Recreate every sidecar.
     #[arg(long, env = "FARRIER_RECREATE", value_parser = FalseyValueParser::new())]
     pub recreate: bool,
-    /// How the harness's variables begin [default: SWARMFORGE_TONG_].
+    /// How the harness's variables begin [default: `SWARMFORGE_TONG_`].
     #[arg(long, value_name = "PREFIX", env = "FARRIER_ENV_PREFIX", value_parser = env_prefix)]
     pub env_prefix: Option<String>,
     /// The image of a relay container [default: the harness's].

@@ -13,8 +13,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::dialler::Dialler;
 use super::{
-    ByHand, Capabilities, Carrier, Change, ChangeKind, CreatedContainer, Engine, EngineError,
-    EngineErrorKind, EngineInfo, EngineResult, Finding, Freshness, Progress,
+    Capabilities, Carrier, Change, ChangeKind, Engine, EngineError, EngineErrorKind, EngineInfo,
+    EngineResult, Freshness, Progress,
 };
 use crate::plan::instance::{Endpoint, Instance, Status};
 use crate::plan::sidecar::{FirstValues, LABEL_SIDECAR, Sidecar};
@@ -230,7 +230,7 @@ impl Engine for Memory {
         Ok(())
     }
 
-        async fn inspect(&self, instance: &str) -> EngineResult<Option<Instance>> {
+    async fn inspect(&self, instance: &str) -> EngineResult<Option<Instance>> {
         let world = self.called("inspect");
         let found = world.instances.values().find(|found| found.name == instance || found.id == instance);
         Ok(found.cloned())
@@ -315,5 +315,4 @@ impl Engine for Memory {
             .any(|instance| instance.is_on(name) && instance.labels.contains_key(LABEL_SIDECAR));
         Ok(!is_used && world.networks.remove(name))
     }
-
 }

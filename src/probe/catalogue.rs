@@ -78,7 +78,7 @@ impl FoundProbe {
     /// Whether its polls execute commands in the container.
     #[must_use]
     pub fn executes(&self) -> bool {
-        capabilities::all().any(|one| one.executes && self.interfaces.contains(&one.name))
+        super::capabilities::all().any(|one| one.executes && self.interfaces.contains(&one.name))
     }
 
     /// Whether what it saw once stays true as long as the run goes on, as a line that was written.
