@@ -1,7 +1,8 @@
 //! The keys that make a container what it is, in one table. Decoder, model, hash, causes in plans, the engine's
 //! settings, drift, the question for an approval, JSON Schema and `docs/definitions.md` follow from it.
 //!
-//! To add a key, add an entry here and a row to `keys/tests.rs`. A value of a new kind also needs a [`Kind`]: what its
+//! To add a key, add an entry here, a row to `keys/tests.rs` and a value to the definition of `decode/tests.rs`; if
+//! `reader/foreign/words.rs` says that the key is not supported, take the word out there. A value of a new kind also needs a [`Kind`]: what its
 //! values are, and how each part of farrier reads, writes and tells them.
 
 mod amounts;
