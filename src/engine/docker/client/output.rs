@@ -10,8 +10,8 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
+use super::errors::{convert_stream_error, metered};
 use super::transport::Meter;
-use super::{convert_stream_error, metered};
 use crate::engine::{EngineResult, OutputRequest, Written};
 
 /// The newest lines since a moment, oldest first.
