@@ -10,7 +10,7 @@ use crate::approval::question::Question;
 use crate::approval::statement::Held;
 use crate::approval::{self, Approvals, Subject, ask_about, can_ask, recognise_and_tell, refuse_missing};
 use crate::cli::options::{self, Format, LaunchOptions};
-use crate::cli::runtime::Stage;
+use crate::cli::runtime::CommandRuntime;
 use crate::engine::Engine;
 use crate::engine::kinds::Choice;
 use crate::event::{Event, Reporter, problem_json};
@@ -100,7 +100,7 @@ fn revoke(
             .hint("List what is approved with `farrier approve --list`.")
             .into());
     }
-    let left = Stage::start()?.run_alone(async { Ok(left(name, settings).await) })?;
+    let left = CommandRuntime::start()?.run_alone(async { Ok(left(name, settings).await) })?;
     print(&match options.format {
         Format::Human => format!("{}: revoked\n{}", escape(name), left.in_words(name)),
         Format::Json => indented(&left.to_json(name)),
@@ -201,7 +201,7 @@ fn answer(options: &options::Approve, settings: &Settings, reporter: &Arc<Report
             approve_by_hash(&approvals, disabled, hash, options.keep_earlier, reporter)?;
         }
     } else if options.format == Format::Human && can_ask(settings) {
-        Stage::start()?.run(async {
+        CommandRuntime::start()?.run(async {
             for disabled in disabled.iter_mut().filter(|disabled| disabled.approval == Approval::Missing) {
                 ask_about(&approvals, disabled, &Held::default(), options.keep_earlier, reporter).await?;
             }

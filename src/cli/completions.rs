@@ -113,9 +113,10 @@ fn default_layers() -> Option<options::LayerOptions> {
 fn running_names(layers: &options::LayerOptions) -> Option<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let silent = Reporter::new(Vec::new());
-    let survey = async { EngineSession::open(layers, &silent).await.ok()?.survey().await.ok() };
-    let survey = runtime.block_on(async { tokio::time::timeout(PATIENCE, survey).await.ok().flatten() })?;
-    Some(survey.sidecars.into_iter().map(|managed| managed.name).collect())
+    let inventory = async { EngineSession::open(layers, &silent).await.ok()?.inventory().await.ok() };
+    let inventory =
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, inventory).await.ok().flatten() })?;
+    Some(inventory.sidecars.into_iter().map(|managed| managed.name).collect())
 }
 
 #[cfg(test)]

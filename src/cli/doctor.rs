@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::data::{print, print_json};
 use crate::cli::options::{self, ApprovalOptions, Format, LaunchOptions};
-use crate::cli::runtime::Stage;
+use crate::cli::runtime::CommandRuntime;
 use crate::manage::doctor::{Check, examine};
 use crate::preparation::settings::Settings;
 use crate::report::error::Failure;
@@ -15,7 +15,7 @@ use crate::report::exit;
 pub fn doctor(options: &options::Doctor) -> Result<u8, Failure> {
     let approval = ApprovalOptions { approvals: options.approvals.clone(), ..ApprovalOptions::default() };
     let settings = Settings::new(&options.layers, &LaunchOptions { approval, ..LaunchOptions::default() });
-    let checks = Stage::start()?.run_alone(async { Ok(examine(&settings).await) })?;
+    let checks = CommandRuntime::start()?.run_alone(async { Ok(examine(&settings).await) })?;
     let well = checks.iter().all(Check::is_well);
     match options.format {
         Format::Human => print(&human(&checks)),

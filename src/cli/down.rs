@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::data::print;
 use super::managing::EngineSession;
-use super::runtime::Stage;
+use super::runtime::CommandRuntime;
 use crate::cli::options;
 use crate::event::Reporter;
 use crate::manage::managed::{Inventory, Managed};
@@ -20,13 +20,13 @@ use crate::system::blocking::blocking;
 
 /// Removes what was asked for, after asking.
 pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    Stage::start()?.run_alone(async {
+    CommandRuntime::start()?.run_alone(async {
         let session = EngineSession::open(&options.layers, reporter).await?;
-        let survey = session.survey().await?;
-        let chosen = scope(options).select(&survey, options.older_than)?;
+        let inventory = session.inventory().await?;
+        let chosen = scope(options).select(&inventory, options.older_than)?;
         let mut volumes = options.volumes;
         if !chosen.is_empty() && !options.yes {
-            if !confirmed(&describe(&chosen, &survey, volumes), chosen.len()).await? {
+            if !confirmed(&describe(&chosen, &inventory, volumes), chosen.len()).await? {
                 print("nothing was removed\n");
                 return Ok(exit::SUCCESS);
             }
@@ -57,11 +57,12 @@ fn scope(options: &options::Down) -> Scope {
 }
 
 /// What will go, what stays, and who would notice, a line each.
-fn describe(chosen: &[Managed], survey: &Inventory, volumes: bool) -> String {
+fn describe(chosen: &[Managed], inventory: &Inventory, volumes: bool) -> String {
     let mut text = String::new();
     for managed in chosen {
         let container = &managed.container;
-        let since = container.since().map(|since| format!(" for {}", age(survey.now.duration_since(since))));
+        let since =
+            container.since().map(|since| format!(" for {}", age(inventory.now.duration_since(since))));
         let name = escape(&container.name);
         text.push_str(&format!("{name}: {}{}\n", container.status, since.unwrap_or_default()));
         for volume in managed.anonymous_volumes() {

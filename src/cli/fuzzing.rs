@@ -70,7 +70,7 @@ pub fn rendered_text(data: &[u8]) {
         2 => report(texts),
         3 => question(texts),
         4 => plan(texts),
-        5 => survey(texts),
+        5 => inventory(texts),
         _ => bytes(data),
     }
 }
@@ -259,19 +259,19 @@ fn plan(texts: &mut Texts) {
     assert_eq!(text.lines().count(), 9, "a line each, and none of them forged: {text:?}");
 }
 
-fn survey(texts: &mut Texts) {
+fn inventory(texts: &mut Texts) {
     let container = instance(texts);
     let name = texts.next();
-    let standing = SyncStatus::Stale(vec![Cause::Configuration(vec![texts.next()])]);
+    let sync_status = SyncStatus::Stale(vec![Cause::Configuration(vec![texts.next()])]);
     let holders = vec![Holder { process: 7, command: texts.next() }];
-    let managed = Managed { name, container, definition: PathBuf::from(texts.next()), standing, holders };
-    let survey = Inventory {
+    let managed = Managed { name, container, definition: PathBuf::from(texts.next()), sync_status, holders };
+    let inventory = Inventory {
         sidecars: vec![managed],
         absent: vec![texts.next(), texts.next()],
         now: jiff::Timestamp::UNIX_EPOCH,
     };
     let widths = [None, Some(40), Some(100), Some(200)];
     let width = widths.get(texts.all.first().map_or(0, String::len) % widths.len()).copied().flatten();
-    assert_shown(&ps::human(&survey, width));
-    printed(&ps::as_json(&survey));
+    assert_shown(&ps::human(&inventory, width));
+    printed(&ps::as_json(&inventory));
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::approval;
 use crate::cli::options;
-use crate::cli::runtime::Stage;
+use crate::cli::runtime::CommandRuntime;
 use crate::cli::unused_workspace;
 use crate::definition::Definition;
 use crate::engine::Engine;
@@ -74,8 +74,8 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     }
     let described = describe(&options.command, Some(&harness));
     let mut launch = assemble(settings, preparation, target, described, reporter);
-    let mut stage = Stage::start()?;
-    let running = stage.run(prepared_up(&mut launch, &mut disabled))?;
+    let mut runtime = CommandRuntime::start()?;
+    let running = runtime.run(prepared_up(&mut launch, &mut disabled))?;
     let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
     let sidecars: Vec<(&Definition, &Instance)> = definitions.zip(&running.instances).collect();
     let network = &launch.target.network.name;
@@ -91,10 +91,10 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
             SidecarWatch::new(engine, Arc::clone(reporter), leases, on.instances.iter().cloned())
         })
         .collect();
-    let mut signals = stage.catch_signals()?;
+    let mut signals = runtime.catch_signals()?;
     reporter.tell(&Event::HarnessStarting);
     let begun = Timestamp::now();
-    let code = stage.block_on(async |_| {
+    let code = runtime.block_on(async |_| {
         let code = tokio::select! {
             code = in_foreground(&harness, &mut signals) => code,
             never = watch_all(&watches) => match never {},
@@ -113,7 +113,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     }
     // A detached harness goes on, and needs its sidecars where they are.
     if !is_detached {
-        stage.block_on(async |_| {
+        runtime.block_on(async |_| {
             running.leave().await;
             Ok(())
         })?;
@@ -137,7 +137,7 @@ fn none_but_disabled(
     for problem in &preparation.problems {
         reporter.tell(&Event::Problem(problem));
     }
-    Stage::start()?.run(approval::before_engine(settings, &mut [], disabled, reporter))
+    CommandRuntime::start()?.run(approval::before_engine(settings, &mut [], disabled, reporter))
 }
 
 /// A harness on this host failed: warns if the engine knows of a container that it may have started where the sidecars
@@ -194,7 +194,7 @@ pub fn up(options: &options::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure
     let described = describe(&[], None);
     let target = HarnessTarget::of(None, preparation.workspace(&settings));
     let mut launch = assemble(settings, preparation, target, described, reporter);
-    Stage::start()?.run(prepared_up(&mut launch, &mut disabled)).map(|_| exit::SUCCESS)
+    CommandRuntime::start()?.run(prepared_up(&mut launch, &mut disabled)).map(|_| exit::SUCCESS)
 }
 
 /// Puts the parts of a launch together; warnings are said here.

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use super::data::print_bytes;
 use super::managing::EngineSession;
 use crate::cli::options;
-use crate::cli::runtime::Stage;
+use crate::cli::runtime::CommandRuntime;
 use crate::engine::problem::engine_problem;
 use crate::engine::{EngineError, EngineErrorKind, OutputRequest, Written};
 use crate::event::Reporter;
@@ -18,7 +18,7 @@ use crate::report::exit;
 
 /// Prints it, to its end or to a signal.
 pub fn logs(options: &options::Logs, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    Stage::start()?.block_on(async |signals| {
+    CommandRuntime::start()?.block_on(async |signals| {
         tokio::select! {
             ended = copy(options, reporter) => ended.map(|()| exit::SUCCESS),
             // Whoever follows ends by Ctrl-C; there is nothing to say about it.
@@ -29,8 +29,8 @@ pub fn logs(options: &options::Logs, reporter: &Arc<Reporter>) -> Result<u8, Fai
 
 async fn copy(options: &options::Logs, reporter: &Reporter) -> Result<(), Failure> {
     let session = EngineSession::open(&options.layers, reporter).await?;
-    let survey = session.survey().await?;
-    let managed = survey.find(&options.name)?;
+    let inventory = session.inventory().await?;
+    let managed = inventory.find(&options.name)?;
     let since = if options.all_runs { String::new() } else { managed.container.log_start() };
     let request = OutputRequest { since, lines: options.tail, follow: options.follow };
     let doing = format!("read what `{}` wrote", managed.container.name);

@@ -9,7 +9,7 @@ use crate::engine::problem::engine_problem;
 use crate::engine::{Engine, EngineInfo};
 use crate::event::{Event, Reporter};
 use crate::launch::connection;
-use crate::manage::managed::{Inventory, survey};
+use crate::manage::managed::{Inventory, inventory};
 use crate::plan::sidecar::Sidecar;
 use crate::preparation::settings::Settings;
 use crate::report::error::{Code, Failure, Problem};
@@ -52,8 +52,8 @@ impl EngineSession {
     }
 
     /// What is there now.
-    pub(super) async fn survey(&self) -> Result<Inventory, Failure> {
-        let found = survey(self.engine.as_ref(), &self.info, &self.declared, &self.leases).await;
+    pub(super) async fn inventory(&self) -> Result<Inventory, Failure> {
+        let found = inventory(self.engine.as_ref(), &self.info, &self.declared, &self.leases).await;
         found.map_err(|error| engine_problem("look at the sidecars", &error).into())
     }
 }

@@ -9,7 +9,7 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 
 use super::data::{indented, print};
 use crate::cli::options::{LaunchOptions, New, NewLayer};
-use crate::cli::runtime::Stage;
+use crate::cli::runtime::CommandRuntime;
 use crate::cli::settings::layer_directories;
 use crate::definition::draft::{Draft, ImageFacts, SCHEMA_FILE, check_name};
 use crate::definition::working_trees::{Inside, WorkingTrees};
@@ -75,7 +75,7 @@ pub fn new(options: &New) -> Result<u8, Failure> {
 /// When a signal ends the wait.
 fn facts(options: &New) -> Result<ImageFacts, Failure> {
     let settings = Settings::new(&options.layers, &LaunchOptions::default());
-    let found = Stage::start()?.run_alone(async {
+    let found = CommandRuntime::start()?.run_alone(async {
         let asked = async {
             let connection = connection::open(&Choice::default(), &settings).ok()?;
             connection.engine.images()?.present(&options.image).await.ok()?

@@ -8,7 +8,7 @@ use super::data::{indented, layer_lines, layers_json, print, print_json};
 use super::launch::{assemble, check_limits, check_settings};
 use crate::approval;
 use crate::cli::options::{self, Format};
-use crate::cli::runtime::Stage;
+use crate::cli::runtime::CommandRuntime;
 use crate::cli::unused_workspace;
 use crate::event::{Event, Reporter, problem_json};
 use crate::harness::reachability::{HarnessTarget, describe};
@@ -71,7 +71,7 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
     let target = HarnessTarget::of(harness.as_ref(), preparation.workspace(&settings));
     let described = describe(&options.command, harness.as_ref());
     let mut launch = assemble(settings, preparation, target, described, reporter);
-    let planned = Stage::start()?.run(async {
+    let planned = CommandRuntime::start()?.run(async {
         check_limits(&launch)?;
         check_settings(&launch, ValidationPhase::Trusted).await?;
         approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, &launch.reporter)?;

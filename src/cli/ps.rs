@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::data::{print, print_json, terminal_width};
 use super::managing::EngineSession;
 use crate::cli::options::{self, Format};
-use crate::cli::runtime::Stage;
+use crate::cli::runtime::CommandRuntime;
 use crate::event::Reporter;
 use crate::manage::managed::{Inventory, Managed, SyncStatus};
 use crate::plan::Cause;
@@ -30,25 +30,26 @@ const HEADINGS: [&str; 7] = ["SIDECAR", "STATE", "AGE", "MATCH", "NETWORKS", "US
 
 /// Lists them.
 pub fn ps(options: &options::Ps, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let survey = Stage::start()?
-        .run_alone(async { EngineSession::open(&options.layers, reporter).await?.survey().await })?;
+    let inventory = CommandRuntime::start()?
+        .run_alone(async { EngineSession::open(&options.layers, reporter).await?.inventory().await })?;
     match options.format {
-        Format::Human => print(&human(&survey, terminal_width())),
-        Format::Json => print_json(&as_json(&survey)),
+        Format::Human => print(&human(&inventory, terminal_width())),
+        Format::Json => print_json(&as_json(&inventory)),
     }
     Ok(exit::SUCCESS)
 }
 
-pub(super) fn human(survey: &Inventory, width: Option<u16>) -> String {
-    let mut text = if survey.sidecars.is_empty() { "no sidecars\n".to_owned() } else { table(survey, width) };
-    if !survey.absent.is_empty() {
-        text.push_str(&format!("declared, without a container: {}\n", escape(&survey.absent.join(", "))));
+pub(super) fn human(inventory: &Inventory, width: Option<u16>) -> String {
+    let mut text =
+        if inventory.sidecars.is_empty() { "no sidecars\n".to_owned() } else { table(inventory, width) };
+    if !inventory.absent.is_empty() {
+        text.push_str(&format!("declared, without a container: {}\n", escape(&inventory.absent.join(", "))));
     }
     text
 }
 
-fn table(survey: &Inventory, width: Option<u16>) -> String {
-    let rows: Vec<[String; 7]> = survey.sidecars.iter().map(|managed| row(managed, survey)).collect();
+fn table(inventory: &Inventory, width: Option<u16>) -> String {
+    let rows: Vec<[String; 7]> = inventory.sidecars.iter().map(|managed| row(managed, inventory)).collect();
     match width {
         Some(..NARROW) => rows.iter().map(|row| block(row, width)).collect(),
         Some(..WIDE) => {
@@ -61,7 +62,7 @@ fn table(survey: &Inventory, width: Option<u16>) -> String {
                 definitions.add_row([cells[0].clone(), file]);
                 table.add_row(cells);
             }
-            let names = survey.sidecars.iter().map(|managed| escape(&managed.name).chars().count());
+            let names = inventory.sidecars.iter().map(|managed| escape(&managed.name).chars().count());
             keep_names_whole(&mut table, names);
             format!("{}\n{}\n", lines(&table), lines(&definitions))
         }
@@ -110,17 +111,17 @@ fn lines(table: &Table) -> String {
         .collect()
 }
 
-fn row(managed: &Managed, survey: &Inventory) -> [String; 7] {
-    let several = survey.sidecars.iter().filter(|other| other.name == managed.name).count() > 1;
+fn row(managed: &Managed, inventory: &Inventory) -> [String; 7] {
+    let several = inventory.sidecars.iter().filter(|other| other.name == managed.name).count() > 1;
     let name = if several { &managed.container.name } else { &managed.name };
     let networks: Vec<&str> = managed.container.networks.keys().map(String::as_str).collect();
     let holders = managed.holders.iter().map(|holder| format!("{} ({})", holder.command, holder.process));
-    let since = managed.container.since().map(|since| age(survey.now.duration_since(since)));
+    let since = managed.container.since().map(|since| age(inventory.now.duration_since(since)));
     [
         escape(name),
         state(&managed.container),
         since.unwrap_or_default(),
-        escape(&matching(&managed.standing)),
+        escape(&matching(&managed.sync_status)),
         escape(&networks.join(", ")),
         escape(&holders.collect::<Vec<_>>().join(", ")),
         escape(&short_path(&managed.definition)),
@@ -144,8 +145,8 @@ const fn health_word(status: HealthStatus) -> &'static str {
     }
 }
 
-fn matching(standing: &SyncStatus) -> String {
-    match standing {
+fn matching(sync_status: &SyncStatus) -> String {
+    match sync_status {
         SyncStatus::Fresh => "fresh".to_owned(),
         SyncStatus::Stale(causes) => {
             let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
@@ -165,16 +166,16 @@ fn short_path(path: &Path) -> String {
     }
 }
 
-pub(super) fn as_json(survey: &Inventory) -> Value {
+pub(super) fn as_json(inventory: &Inventory) -> Value {
     let sidecars: Vec<Value> =
-        survey.sidecars.iter().map(|managed| sidecar_json(managed, survey.now)).collect();
-    json!({ "sidecars": sidecars, "absent": survey.absent })
+        inventory.sidecars.iter().map(|managed| sidecar_json(managed, inventory.now)).collect();
+    json!({ "sidecars": sidecars, "absent": inventory.absent })
 }
 
 fn sidecar_json(managed: &Managed, now: Timestamp) -> Value {
     let container = &managed.container;
     let since = container.since();
-    let causes: Vec<Value> = match &managed.standing {
+    let causes: Vec<Value> = match &managed.sync_status {
         SyncStatus::Stale(causes) => causes.iter().map(Cause::to_json).collect(),
         _ => Vec::new(),
     };
@@ -190,7 +191,7 @@ fn sidecar_json(managed: &Managed, now: Timestamp) -> Value {
         "health": container.health.as_ref().map(|health| health_word(health.status)),
         "since": since.map(|since| since.to_string()),
         "age_seconds": since.map(|since| now.duration_since(since).as_secs().max(0)),
-        "match": managed.standing.kind(),
+        "match": managed.sync_status.kind(),
         "causes": causes,
         "networks": container.networks.keys().collect::<Vec<_>>(),
         "definition": managed.definition.display().to_string(),
@@ -208,7 +209,7 @@ mod tests {
     use crate::plan::instance::Health;
     use crate::system::lock::Holder;
 
-    fn survey() -> Inventory {
+    fn inventory() -> Inventory {
         let engine = Double::new();
         let container = |name: &str| {
             engine.change(|world| {
@@ -224,7 +225,7 @@ mod tests {
             })
         };
         let moment = |text: &str| text.to_owned();
-        let managed = |name: &str, status, standing, holders| Managed {
+        let managed = |name: &str, status, sync_status, holders| Managed {
             name: name.to_owned(),
             container: Instance {
                 status,
@@ -234,7 +235,7 @@ mod tests {
                 ..container(name)
             },
             definition: PathBuf::from(format!("/home/ada/.config/farrier/sidecars/{name}.toml")),
-            standing,
+            sync_status,
             holders,
         };
         let holder = Holder { process: 4711, command: "docker run harness".to_owned() };
@@ -254,12 +255,12 @@ mod tests {
 
     #[test]
     fn a_row_each_as_wide_as_the_terminal_or_a_line_each_without_one() {
-        insta::assert_snapshot!("ps-80", human(&survey(), Some(80)));
-        insta::assert_snapshot!("ps-40", human(&survey(), Some(40)));
-        insta::assert_snapshot!("ps-120", human(&survey(), Some(120)));
-        insta::assert_snapshot!("ps-piped", human(&survey(), None));
+        insta::assert_snapshot!("ps-80", human(&inventory(), Some(80)));
+        insta::assert_snapshot!("ps-40", human(&inventory(), Some(40)));
+        insta::assert_snapshot!("ps-120", human(&inventory(), Some(120)));
+        insta::assert_snapshot!("ps-piped", human(&inventory(), None));
         for width in 1..200 {
-            let text = human(&survey(), Some(width));
+            let text = human(&inventory(), Some(width));
             let table = text.lines().take_while(|line| !line.starts_with("declared"));
             let widest = table.map(|line| line.chars().count()).max().unwrap_or_default();
             assert!(width < 24 || widest <= usize::from(width), "{width}:\n{text}");

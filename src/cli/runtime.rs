@@ -88,7 +88,7 @@ const fn name_of(signal: u8) -> &'static str {
 }
 
 /// A runtime with the signals that end what runs in it.
-pub struct Stage {
+pub struct CommandRuntime {
     /// Taken when it ends.
     runtime: Option<Runtime>,
     signals: Signals,
@@ -104,7 +104,7 @@ fn unusable(error: &io::Error) -> Failure {
     Failure::from(problem)
 }
 
-impl Stage {
+impl CommandRuntime {
     /// Starts it.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ impl Stage {
         &mut self,
         work: impl AsyncFnOnce(&mut Signals) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        // It is taken only when the stage ends.
+        // It is taken only when the runtime ends.
         let Some(runtime) = &self.runtime else {
             return Err(Failure { exit: exit::REFUSED, problems: Vec::new() });
         };
@@ -171,7 +171,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for CommandRuntime {
     fn drop(&mut self) {
         // A thread that waits for a lock or compiles cannot be stopped, and is not waited for.
         if let Some(runtime) = self.runtime.take() {

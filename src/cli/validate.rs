@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::data::{layer_lines, layers_json, print, print_json};
 use crate::approval;
 use crate::cli::options::{self, Format};
-use crate::cli::runtime::Stage;
+use crate::cli::runtime::CommandRuntime;
 use crate::cli::unused_workspace;
 use crate::definition::in_the_files_language;
 use crate::event::problem_json;
@@ -31,10 +31,10 @@ pub fn validate(options: &options::Validate, color: bool) -> Result<u8, Failure>
     let turns = [ValidationPhase::Trusted, ValidationPhase::Approved];
     if validates_settings(&preparation.sidecars, &turns) {
         let host = Arc::new(ProbeHost::new(settings.cache.clone(), settings.state.clone()));
-        let mut stage = Stage::start()?;
+        let mut runtime = CommandRuntime::start()?;
         for turn in turns {
             let found =
-                stage.run(async { Ok(validate_settings(&host, &preparation.sidecars, turn).await) })?;
+                runtime.run(async { Ok(validate_settings(&host, &preparation.sidecars, turn).await) })?;
             preparation.problems.extend(found);
         }
     }

@@ -58,7 +58,7 @@ pub struct Managed {
     /// The definition file that it was made from.
     pub definition: PathBuf,
     /// How it stands to what is declared now.
-    pub standing: SyncStatus,
+    pub sync_status: SyncStatus,
     /// The launches that use it.
     pub holders: Vec<Holder>,
 }
@@ -85,7 +85,7 @@ pub struct Inventory {
 ///
 /// # Errors
 /// If the engine does not answer.
-pub async fn survey(
+pub async fn inventory(
     engine: &dyn Engine,
     info: &EngineInfo,
     declared: &[Arc<Sidecar>],
@@ -103,7 +103,7 @@ pub async fn survey(
             let definition = PathBuf::from(label(LABEL_DEFINITION));
             Managed {
                 name: label(LABEL_SIDECAR),
-                standing: standing(&found, sidecar.as_deref(), &definition, info.local),
+                sync_status: sync_status(&found, sidecar.as_deref(), &definition, info.local),
                 holders: holders(leases, &found.instance),
                 definition,
                 container: found.instance,
@@ -115,7 +115,7 @@ pub async fn survey(
     Ok(Inventory { sidecars, absent, now: info.moment().unwrap_or_else(Timestamp::now) })
 }
 
-fn standing(found: &Found, sidecar: Option<&Sidecar>, definition: &Path, local: bool) -> SyncStatus {
+fn sync_status(found: &Found, sidecar: Option<&Sidecar>, definition: &Path, local: bool) -> SyncStatus {
     let Some(sidecar) = sidecar else {
         // On an engine elsewhere, the file may be another machine's.
         let folder = found.instance.labels.get(LABEL_FOLDER);
@@ -152,7 +152,7 @@ impl Inventory {
         let named = |managed: &&Managed| managed.name == name || managed.container.name == name;
         let all: Vec<&Managed> = self.sidecars.iter().filter(named).collect();
         let declared: Vec<&Managed> =
-            all.iter().copied().filter(|managed| managed.standing.is_declared()).collect();
+            all.iter().copied().filter(|managed| managed.sync_status.is_declared()).collect();
         match (all.as_slice(), declared.as_slice()) {
             ([one], _) | (_, [one]) => Ok(one),
             ([], _) => Err(self.unknown(name)),

@@ -39,23 +39,27 @@ impl Scope {
     ///
     /// # Errors
     /// For each name that means none, or several.
-    pub fn select(&self, survey: &Inventory, older_than: Option<Duration>) -> Result<Vec<Managed>, Failure> {
+    pub fn select(
+        &self,
+        inventory: &Inventory,
+        older_than: Option<Duration>,
+    ) -> Result<Vec<Managed>, Failure> {
         let matching = |wanted: fn(&SyncStatus) -> bool| {
-            let found = survey.sidecars.iter().filter(|managed| wanted(&managed.standing));
+            let found = inventory.sidecars.iter().filter(|managed| wanted(&managed.sync_status));
             found.cloned().collect()
         };
         let mut chosen: Vec<Managed> = match self {
             Self::Declared => matching(SyncStatus::is_declared),
-            Self::Orphans => matching(|standing| *standing == SyncStatus::Orphan),
+            Self::Orphans => matching(|sync_status| *sync_status == SyncStatus::Orphan),
             Self::All => matching(|_| true),
-            Self::Named(names) => named(names, survey)?,
+            Self::Named(names) => named(names, inventory)?,
         };
         if let Some(age) = older_than {
             chosen.retain(|managed| {
                 let since = managed.container.since();
                 // A moment that is still to come, because a clock was set back, is not long ago.
                 since.is_some_and(|since| {
-                    Duration::try_from(survey.now.duration_since(since)).is_ok_and(|past| past > age)
+                    Duration::try_from(inventory.now.duration_since(since)).is_ok_and(|past| past > age)
                 })
             });
         }
@@ -64,14 +68,14 @@ impl Scope {
 }
 
 /// One that is declared and has no container is removed already.
-fn named(names: &[String], survey: &Inventory) -> Result<Vec<Managed>, Failure> {
+fn named(names: &[String], inventory: &Inventory) -> Result<Vec<Managed>, Failure> {
     let mut chosen: Vec<Managed> = Vec::new();
     let mut problems = Vec::new();
     for name in names {
-        match survey.find(name) {
+        match inventory.find(name) {
             Ok(found) if chosen.iter().any(|other| other.container.id == found.container.id) => {}
             Ok(found) => chosen.push(found.clone()),
-            Err(_) if survey.absent.contains(name) => {}
+            Err(_) if inventory.absent.contains(name) => {}
             Err(problem) => problems.push(problem),
         }
     }

@@ -1,6 +1,6 @@
 //! One suite for the calls of Docker's API, on a real engine and on the double: a difference between them fails it.
 //!
-//! A case is a function over a [`setup::Stage`]; `contract!` makes two tests of it, one for each.
+//! A case is a function over a [`setup::TestEngine`]; `contract!` makes two tests of it, one for each.
 
 mod containers;
 mod docker;

@@ -14,12 +14,12 @@ use super::setup::{Fixture, IMAGE, NETWORK, dialled, listener, plain};
 const TRIES: usize = 20;
 
 /// The calls of the cheapest of some launches, by kind.
-async fn cheapest(bench: &Fixture) -> Vec<Call> {
+async fn cheapest(fixture: &Fixture) -> Vec<Call> {
     let mut cheapest: Option<Vec<Call>> = None;
     for _ in 0..TRIES {
-        bench.engine.calm();
-        bench.up().await;
-        let mut calls: Vec<Call> = bench.engine.calls().iter().map(|logged| logged.call).collect();
+        fixture.engine.calm();
+        fixture.up().await;
+        let mut calls: Vec<Call> = fixture.engine.calls().iter().map(|logged| logged.call).collect();
         calls.sort_unstable();
         if cheapest.as_ref().is_none_or(|before| calls.len() < before.len()) {
             cheapest = Some(calls);
@@ -31,17 +31,17 @@ async fn cheapest(bench: &Fixture) -> Vec<Call> {
 #[tokio::test]
 async fn what_runs_already_costs_three_calls_and_one_for_each() {
     for count in [1, 3, 10] {
-        let bench = Fixture::new().remembering();
+        let fixture = Fixture::new().remembering();
         let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
         for number in 0..count {
             let more = if number % 2 == 0 { dialled(port, "probe = \"tcp\"") } else { plain("") };
-            bench.define(&format!("s{number}"), &more);
+            fixture.define(&format!("s{number}"), &more);
         }
-        bench.up().await;
+        fixture.up().await;
         let mut expected = vec![Call::Inhabited, Call::Labelled, Call::Labelled];
         expected.extend(vec![Call::Container; count]);
         expected.sort_unstable();
-        assert_eq!(cheapest(&bench).await, expected, "{count}");
+        assert_eq!(cheapest(&fixture).await, expected, "{count}");
     }
 }
 
@@ -57,20 +57,20 @@ async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
         }),
     ];
     for (expected, change) in changes {
-        let bench = Fixture::new().remembering();
+        let fixture = Fixture::new().remembering();
         let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-        bench.dialled("db", port, "probe = \"tcp\"").plain("cache");
-        bench.up().await;
-        bench.engine.calm();
-        bench.engine.before(At::Nth(Call::Labelled, 2), change);
-        let ended = bench.launch().await.ready();
+        fixture.dialled("db", port, "probe = \"tcp\"").plain("cache");
+        fixture.up().await;
+        fixture.engine.calm();
+        fixture.engine.before(At::Nth(Call::Labelled, 2), change);
+        let ended = fixture.launch().await.ready();
         let attempts = |name: &str| {
             let ready = ended.events("ready").into_iter().rfind(|event| event["sidecar"] == name);
             ready.and_then(|event| event["attempts"].as_u64()).unwrap_or_default()
         };
         let attempts = attempts("db") + attempts("cache");
         assert_eq!(attempts, expected, "{:#?}", ended.events("ready"));
-        let db = bench.container("db").expect("it runs");
+        let db = fixture.container("db").expect("it runs");
         let running = ended.result.expect("ready").instances;
         assert!(running.contains(&db), "what is handed over is what runs now");
     }
@@ -78,24 +78,24 @@ async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
 
 #[tokio::test]
 async fn where_the_last_listing_fails_each_is_inspected() {
-    let bench = Fixture::new().remembering();
+    let fixture = Fixture::new().remembering();
     for name in ["a", "b", "c"] {
-        bench.plain(name);
+        fixture.plain(name);
     }
-    bench.up().await;
-    bench.engine.calm();
-    bench.engine.fault(At::Nth(Call::Labelled, 2), Fault::Fail(EngineErrorKind::Unreachable));
-    bench.up().await;
-    assert_eq!(bench.container("a").map(|found| found.status), Some(Status::Running));
-    bench.engine.calm();
-    bench.engine.before(At::Nth(Call::Labelled, 2), |world| world.remove("farrier-b", false));
-    let planned = bench.up().await;
+    fixture.up().await;
+    fixture.engine.calm();
+    fixture.engine.fault(At::Nth(Call::Labelled, 2), Fault::Fail(EngineErrorKind::Unreachable));
+    fixture.up().await;
+    assert_eq!(fixture.container("a").map(|found| found.status), Some(Status::Running));
+    fixture.engine.calm();
+    fixture.engine.before(At::Nth(Call::Labelled, 2), |world| world.remove("farrier-b", false));
+    let planned = fixture.up().await;
     assert!(planned.contains(&"create b: it does not exist".to_owned()), "{planned:?}");
 }
 
 /// Makes what is remembered of each image wrong.
-fn spoil(bench: &Fixture) {
-    for entry in std::fs::read_dir(bench.remembered()).expect("the folder") {
+fn spoil(fixture: &Fixture) {
+    for entry in std::fs::read_dir(fixture.remembered()).expect("the folder") {
         let path = entry.expect("an entry").path();
         let text = std::fs::read_to_string(&path).expect("an entry");
         let spoilt = text.replace("\"user\":\"\"", "\"user\":\"7:7\"");
@@ -106,26 +106,26 @@ fn spoil(bench: &Fixture) {
 
 #[tokio::test]
 async fn what_is_remembered_of_an_image_makes_no_container_anew() {
-    let bench = Fixture::new().remembering();
-    bench.plain("db");
-    bench.up().await;
-    let before = bench.container("db");
-    spoil(&bench);
+    let fixture = Fixture::new().remembering();
+    fixture.plain("db");
+    fixture.up().await;
+    let before = fixture.container("db");
+    spoil(&fixture);
     for expected in [1, 0] {
-        bench.engine.calm();
-        bench.up().await;
-        assert_eq!(bench.engine.changes(), []);
-        assert_eq!(bench.engine.count(Call::Image), expected, "asked once, when it looked wrong");
-        assert_eq!(bench.container("db"), before);
+        fixture.engine.calm();
+        fixture.up().await;
+        assert_eq!(fixture.engine.changes(), []);
+        assert_eq!(fixture.engine.count(Call::Image), expected, "asked once, when it looked wrong");
+        assert_eq!(fixture.container("db"), before);
     }
 }
 
 #[tokio::test]
 async fn what_is_remembered_of_an_image_refuses_no_launch() {
-    let bench = Fixture::new().remembering();
-    bench.plain("held-by-another");
-    bench.up().await;
-    let container = bench.container("held-by-another").expect("it runs").id;
+    let fixture = Fixture::new().remembering();
+    fixture.plain("held-by-another");
+    fixture.up().await;
+    let container = fixture.container("held-by-another").expect("it runs").id;
     let leases = Leases::open("a command").expect("leases");
     let _mark = leases.mark(&container).expect("a mark");
     let entries = std::fs::read_dir(farrier::system::lock::folder()).expect("the folder").flatten();
@@ -133,10 +133,10 @@ async fn what_is_remembered_of_an_image_refuses_no_launch() {
     // As if another process had made it.
     std::fs::write(marks.next().expect("the mark").path(), "1\na command").expect("it is ours");
     assert_eq!(leases.holders(&container).len(), 1);
-    spoil(&bench);
-    bench.engine.calm();
-    bench.up().await;
-    assert_eq!(bench.engine.changes(), []);
+    spoil(&fixture);
+    fixture.engine.calm();
+    fixture.up().await;
+    assert_eq!(fixture.engine.changes(), []);
 }
 
 /// A container of somebody else's that runs on the network.
@@ -154,53 +154,54 @@ fn neighbour(world: &mut World, name: &str, aliases: &[&str]) {
 
 #[tokio::test]
 async fn others_on_the_network_are_asked_about_once() {
-    let bench = Fixture::new().remembering();
-    bench.plain("db");
-    bench.up().await;
-    let alone = cheapest(&bench).await.len();
+    let fixture = Fixture::new().remembering();
+    fixture.plain("db");
+    fixture.up().await;
+    let alone = cheapest(&fixture).await.len();
     let names = ["x", "y", "z"];
     for name in names {
-        bench.engine.change(|world| neighbour(world, name, &["cache"]));
-        bench.engine.calm();
-        bench.up().await;
+        fixture.engine.change(|world| neighbour(world, name, &["cache"]));
+        fixture.engine.calm();
+        fixture.up().await;
     }
-    let ids = names.map(|name| bench.engine.look(|world| world.container(name).expect("it runs").id.clone()));
-    assert_eq!(cheapest(&bench).await.len(), alone);
-    bench.engine.change(|world| neighbour(world, "late", &[]));
-    bench.engine.calm();
-    bench.up().await;
-    let asked: Vec<String> = bench.engine.calls().iter().map(|logged| logged.subject.clone()).collect();
+    let ids =
+        names.map(|name| fixture.engine.look(|world| world.container(name).expect("it runs").id.clone()));
+    assert_eq!(cheapest(&fixture).await.len(), alone);
+    fixture.engine.change(|world| neighbour(world, "late", &[]));
+    fixture.engine.calm();
+    fixture.up().await;
+    let asked: Vec<String> = fixture.engine.calls().iter().map(|logged| logged.subject.clone()).collect();
     assert!(ids.iter().all(|id| !asked.contains(id)), "{asked:?}");
-    let late = bench.engine.look(|world| world.container("late").expect("it runs").id.clone());
+    let late = fixture.engine.look(|world| world.container("late").expect("it runs").id.clone());
     assert!(asked.contains(&late), "{asked:?}");
 }
 
 #[tokio::test]
 async fn one_that_was_seen_before_is_known_by_the_name_that_it_has_now() {
-    let bench = Fixture::new().remembering();
-    bench.plain("other");
-    bench.engine.change(|world| neighbour(world, "x", &[]));
-    bench.up().await;
-    bench.engine.change(|world| world.rename("x", "db").expect("renamed"));
-    bench.define("db", &dialled(1, "probe = \"skip\""));
-    assert_eq!(bench.launch().await.codes(), ["alias-taken"]);
+    let fixture = Fixture::new().remembering();
+    fixture.plain("other");
+    fixture.engine.change(|world| neighbour(world, "x", &[]));
+    fixture.up().await;
+    fixture.engine.change(|world| world.rename("x", "db").expect("renamed"));
+    fixture.define("db", &dialled(1, "probe = \"skip\""));
+    assert_eq!(fixture.launch().await.codes(), ["alias-taken"]);
 }
 
 #[tokio::test]
 async fn what_is_remembered_of_others_refuses_nothing_by_itself() {
-    let bench = Fixture::new().remembering();
-    bench.engine.change(|world| neighbour(world, "x", &["cache"]));
-    bench.define("cache", &dialled(1, "probe = \"skip\""));
+    let fixture = Fixture::new().remembering();
+    fixture.engine.change(|world| neighbour(world, "x", &["cache"]));
+    fixture.define("cache", &dialled(1, "probe = \"skip\""));
     for remembered in [false, true] {
-        assert_eq!(bench.launch().await.codes(), ["alias-taken"], "{remembered}");
+        assert_eq!(fixture.launch().await.codes(), ["alias-taken"], "{remembered}");
     }
-    std::fs::remove_file(bench.file("cache")).expect("its definition");
-    bench.define("db", &dialled(1, "probe = \"skip\""));
-    for entry in std::fs::read_dir(bench.remembered().with_file_name("endpoints")).expect("the folder") {
+    std::fs::remove_file(fixture.file("cache")).expect("its definition");
+    fixture.define("db", &dialled(1, "probe = \"skip\""));
+    for entry in std::fs::read_dir(fixture.remembered().with_file_name("endpoints")).expect("the folder") {
         let path = entry.expect("an entry").path();
         let text = std::fs::read_to_string(&path).expect("an entry");
         assert!(text.contains("\"cache\""), "{text}");
         std::fs::write(&path, text.replace("\"cache\"", "\"db\"")).expect("a wrong entry");
     }
-    bench.up().await;
+    fixture.up().await;
 }

@@ -13,30 +13,30 @@ use super::setup::{Fixture, IMAGE, NETWORK, dialled, listener, plain};
 
 #[tokio::test]
 async fn what_runs_and_matches_is_not_touched() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"5s\"").plain("cache");
-    assert_eq!(bench.up().await, ["create cache: it does not exist", "create db: it does not exist"]);
-    let before = bench.container("db");
-    bench.engine.calm();
-    bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"9s\"");
-    assert_eq!(bench.up().await, ["reuse cache: it runs and matches", "reuse db: it runs and matches"]);
-    assert_eq!(bench.engine.changes(), []);
-    assert_eq!(bench.container("db"), before);
+    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"5s\"").plain("cache");
+    assert_eq!(fixture.up().await, ["create cache: it does not exist", "create db: it does not exist"]);
+    let before = fixture.container("db");
+    fixture.engine.calm();
+    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"9s\"");
+    assert_eq!(fixture.up().await, ["reuse cache: it runs and matches", "reuse db: it runs and matches"]);
+    assert_eq!(fixture.engine.changes(), []);
+    assert_eq!(fixture.container("db"), before);
 }
 
 #[tokio::test]
 async fn what_nobody_approved_is_not_brought_up_whoever_asks() {
-    let bench = Fixture::new();
-    bench.plain("cache").plain("db");
-    let (mut launch, _) = bench.launch_of();
+    let fixture = Fixture::new();
+    fixture.plain("cache").plain("db");
+    let (mut launch, _) = fixture.launch_of();
     let folder = tempfile::tempdir().expect("a folder");
     launch.settings.approvals = Some(folder.path().join("approvals.json"));
     launch.sidecars[1].approval = Approval::Missing;
-    let failure = bench.bring_up(&launch).await.err().expect("refused");
+    let failure = fixture.bring_up(&launch).await.err().expect("refused");
     let codes: Vec<&str> = failure.problems.iter().map(|problem| problem.code.as_str()).collect();
     assert_eq!((failure.exit, codes), (125, vec!["approval-required"]));
-    assert_eq!(bench.engine.changes(), []);
+    assert_eq!(fixture.engine.changes(), []);
 }
 
 /// What stands in the way of reuse, and the cause that is told.
@@ -109,86 +109,86 @@ async fn every_difference_is_seen_and_told() {
         ("an absent tag", "reuse db: it runs and matches", |world| world.untag(IMAGE)),
     ];
     for (name, expected, change) in rows {
-        let bench = Fixture::new();
-        bench.plain("db").up().await;
-        bench.engine.change(change);
-        assert_eq!(bench.up().await, [*expected], "{name}");
-        assert_eq!(bench.container("db").map(|found| found.status), Some(Status::Running), "{name}");
-        assert_eq!(bench.up().await, ["reuse db: it runs and matches"], "{name}");
+        let fixture = Fixture::new();
+        fixture.plain("db").up().await;
+        fixture.engine.change(change);
+        assert_eq!(fixture.up().await, [*expected], "{name}");
+        assert_eq!(fixture.container("db").map(|found| found.status), Some(Status::Running), "{name}");
+        assert_eq!(fixture.up().await, ["reuse db: it runs and matches"], "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_changed_definition_is_told_by_its_fields_never_by_a_value() {
-    let bench = Fixture::new();
-    bench.define("db", &plain("env = { PASSWORD = \"verysecret\", LEVEL = \"1\" }")).up().await;
-    bench.define(
+    let fixture = Fixture::new();
+    fixture.define("db", &plain("env = { PASSWORD = \"verysecret\", LEVEL = \"1\" }")).up().await;
+    fixture.define(
         "db",
         &plain("env = { PASSWORD = \"othersecret\" }\ncommand = [\"x\"]\nresources.memory = \"64MiB\""),
     );
-    let ended = bench.launch().await.ready();
+    let ended = fixture.launch().await.ready();
     assert_eq!(ended.planned(), ["recreate db: command, env.LEVEL, env.PASSWORD, resources.memory changed"]);
     assert!(!format!("{:?}", ended.told).contains("secret"));
 }
 
 #[tokio::test]
 async fn a_retagged_image_and_the_wish_recreate_and_volumes_are_carried_over() {
-    let mut bench = Fixture::new();
+    let mut fixture = Fixture::new();
     let with_volume = || {
         let mut image = DoubleImage::default();
         image.image.volumes = vec!["/data/".to_owned()];
         image
     };
-    bench.engine.change(|world| world.add_image(IMAGE, with_volume()));
-    bench.plain("db").up().await;
-    let data = bench.container("db").expect("it runs").volumes;
-    bench.engine.change(|world| world.add_image(IMAGE, with_volume()));
-    let planned = bench.up().await;
+    fixture.engine.change(|world| world.add_image(IMAGE, with_volume()));
+    fixture.plain("db").up().await;
+    let data = fixture.container("db").expect("it runs").volumes;
+    fixture.engine.change(|world| world.add_image(IMAGE, with_volume()));
+    let planned = fixture.up().await;
     assert!(planned[0].starts_with("recreate db: its image changed from "), "{planned:?}");
-    assert_eq!(bench.container("db").expect("it runs").volumes, data);
-    bench.recreate = true;
-    assert_eq!(bench.up().await, ["recreate db: --recreate was given"]);
-    assert_eq!(bench.container("db").expect("it runs").volumes, data);
+    assert_eq!(fixture.container("db").expect("it runs").volumes, data);
+    fixture.recreate = true;
+    assert_eq!(fixture.up().await, ["recreate db: --recreate was given"]);
+    assert_eq!(fixture.container("db").expect("it runs").volumes, data);
 }
 
 #[tokio::test]
 async fn a_container_on_another_network_is_connected_under_its_aliases() {
-    let mut bench = Fixture::new();
+    let mut fixture = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    bench.engine.change(|world| world.create_network("second", &BTreeMap::new()));
-    bench.define(
+    fixture.engine.change(|world| world.create_network("second", &BTreeMap::new()));
+    fixture.define(
         "db",
         &dialled(port, "probe = \"tcp\"").replace("image =", "networks = [\"second\"]\nimage ="),
     );
-    bench.up().await;
-    bench.engine.change(|world| world.create_network("third", &BTreeMap::new()));
-    bench.target.network.name = "third".to_owned();
-    assert_eq!(bench.up().await, ["reuse db: it runs and matches"]);
-    let container = bench.container("db").expect("it runs");
+    fixture.up().await;
+    fixture.engine.change(|world| world.create_network("third", &BTreeMap::new()));
+    fixture.target.network.name = "third".to_owned();
+    assert_eq!(fixture.up().await, ["reuse db: it runs and matches"]);
+    let container = fixture.container("db").expect("it runs");
     let aliases = |network: &str| container.networks.get(network).map(|found| found.aliases[0].clone());
     assert_eq!(aliases("third").as_deref(), Some("db"));
-    bench.engine.change(|world| {
+    fixture.engine.change(|world| {
         let found = world.container_mut("farrier-db").expect("it runs");
         found.networks.get_mut("third").expect("connected").aliases.clear();
     });
-    bench.engine.calm();
-    bench.up().await;
-    let calls: Vec<Call> = bench.engine.changes().into_iter().map(|logged| logged.call).collect();
+    fixture.engine.calm();
+    fixture.up().await;
+    let calls: Vec<Call> = fixture.engine.changes().into_iter().map(|logged| logged.call).collect();
     assert_eq!(calls, [Call::Disconnect, Call::Connect]);
 }
 
 #[tokio::test]
 async fn a_network_that_is_named_twice_is_connected_once() {
-    let mut bench = Fixture::new();
-    bench.engine.change(|world| {
+    let mut fixture = Fixture::new();
+    fixture.engine.change(|world| {
         for name in ["second", "third"] {
             world.create_network(name, &BTreeMap::new());
         }
     });
-    bench.define("db", &plain("networks = [\"second\", \"third\"]")).up().await;
-    bench.engine.change(|world| world.disconnect("third", "farrier-db").expect("it was on it"));
-    bench.target.network.name = "third".to_owned();
-    assert_eq!(bench.up().await, ["reuse db: it runs and matches"]);
+    fixture.define("db", &plain("networks = [\"second\", \"third\"]")).up().await;
+    fixture.engine.change(|world| world.disconnect("third", "farrier-db").expect("it was on it"));
+    fixture.target.network.name = "third".to_owned();
+    assert_eq!(fixture.up().await, ["reuse db: it runs and matches"]);
 }
 
 /// What is refused, by code, before anything is changed.
@@ -226,32 +226,32 @@ async fn refusals_change_nothing() {
         }),
     ];
     for (name, code, change) in rows {
-        let bench = Fixture::new();
-        bench.engine.change(|world| world.create_network("second", &BTreeMap::new()));
-        bench.define(
+        let fixture = Fixture::new();
+        fixture.engine.change(|world| world.create_network("second", &BTreeMap::new()));
+        fixture.define(
             "db",
             &dialled(1, "probe = \"skip\"").replace("image =", "networks = [\"second\"]\nimage ="),
         );
-        bench.engine.change(change);
-        let ended = bench.launch().await;
+        fixture.engine.change(change);
+        let ended = fixture.launch().await;
         assert_eq!(ended.codes(), [code], "{name}");
-        assert_eq!(bench.engine.changes(), [], "{name}");
+        assert_eq!(fixture.engine.changes(), [], "{name}");
     }
 }
 
 #[tokio::test]
 async fn an_image_is_pulled_with_progress_or_named_when_it_cannot_be() {
-    let bench = Fixture::new();
-    bench.define("db", &plain("").replace(IMAGE, "far:1"));
+    let fixture = Fixture::new();
+    fixture.define("db", &plain("").replace(IMAGE, "far:1"));
     let refused = || EngineError::new(EngineErrorKind::NotFound, "pull access denied");
-    bench.engine.change(|world| world.publish("far:1", Err(refused()), Vec::new()));
-    let ended = bench.launch().await;
+    fixture.engine.change(|world| world.publish("far:1", Err(refused()), Vec::new()));
+    let ended = fixture.launch().await;
     assert_eq!(ended.codes(), ["image-denied"]);
     assert_eq!(ended.message(), "image `far:1` is unavailable: pull access denied");
-    assert!(bench.names().is_empty());
+    assert!(fixture.names().is_empty());
     let steps = vec![PullProgress { current: 1, total: 2 }, PullProgress { current: 2, total: 2 }];
-    bench.engine.change(|world| world.publish("far:1", Ok(DoubleImage::default()), steps));
-    let ended = bench.launch().await.ready();
+    fixture.engine.change(|world| world.publish("far:1", Ok(DoubleImage::default()), steps));
+    let ended = fixture.launch().await.ready();
     let progress: Vec<_> =
         ended.events("pull-progress").iter().map(|event| event["current"].clone()).collect();
     assert_eq!(progress, [1, 2]);
@@ -260,9 +260,9 @@ async fn an_image_is_pulled_with_progress_or_named_when_it_cannot_be() {
 
 #[tokio::test]
 async fn another_tool_between_two_steps_is_told_and_survived() {
-    let bench = Fixture::new();
-    bench.plain("db");
-    bench.engine.before(At::Nth(Call::Create, 1), |world| {
+    let fixture = Fixture::new();
+    fixture.plain("db");
+    fixture.engine.before(At::Nth(Call::Create, 1), |world| {
         let spec = ContainerSpec {
             name: "farrier-db".to_owned(),
             image: IMAGE.to_owned(),
@@ -270,25 +270,25 @@ async fn another_tool_between_two_steps_is_told_and_survived() {
         };
         world.create(&spec).expect("made");
     });
-    assert_eq!(bench.launch().await.codes(), ["name-taken"]);
-    bench.engine.change(|world| world.remove("farrier-db", true));
-    bench.engine.calm();
-    bench.engine.before(At::Nth(Call::Start, 1), |world| world.remove("farrier-db", true));
-    assert_eq!(bench.launch().await.codes(), ["start-failed"]);
-    bench.up().await;
+    assert_eq!(fixture.launch().await.codes(), ["name-taken"]);
+    fixture.engine.change(|world| world.remove("farrier-db", true));
+    fixture.engine.calm();
+    fixture.engine.before(At::Nth(Call::Start, 1), |world| world.remove("farrier-db", true));
+    assert_eq!(fixture.launch().await.codes(), ["start-failed"]);
+    fixture.up().await;
 }
 
 #[tokio::test]
 async fn what_the_engine_refuses_to_start_leaves_nothing_half_made() {
-    let bench = Fixture::new();
-    bench.plain("db");
+    let fixture = Fixture::new();
+    fixture.plain("db");
     let image = DoubleImage::new(|_| {
         farrier::engine::docker::double::Run::ending(End::CannotRun("exec: \"x\": not found".to_owned()))
     });
-    bench.engine.change(|world| world.add_image(IMAGE, image));
-    let ended = bench.launch().await;
+    fixture.engine.change(|world| world.add_image(IMAGE, image));
+    let ended = fixture.launch().await;
     assert_eq!(ended.codes(), ["start-failed"]);
     assert!(ended.message().contains("not found"), "{}", ended.message());
-    assert!(bench.names().is_empty());
+    assert!(fixture.names().is_empty());
     let _ = (Endpoint::default(), Fault::Hang);
 }

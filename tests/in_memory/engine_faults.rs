@@ -23,7 +23,7 @@ const KINDS: [EngineErrorKind; 6] = [
 ];
 
 fn what(scenario: &Scenario, index: usize, fault: Fault) -> String {
-    let call = scenario.bench.engine.calls().get(index).cloned();
+    let call = scenario.fixture.engine.calls().get(index).cloned();
     format!("{:?}: {fault:?} at {index}: {call:?}", scenario.kind)
 }
 
@@ -31,17 +31,17 @@ fn what(scenario: &Scenario, index: usize, fault: Fault) -> String {
 async fn survives(kind: Kind, index: usize, fault: Fault, patience: Timeouts) {
     let mut scenario = Scenario::new(kind).await;
     let data = scenario.data();
-    scenario.bench.patience = patience;
+    scenario.fixture.patience = patience;
     if !matches!(fault, Fault::Late(_)) {
         scenario.wait_for("2s");
     }
-    scenario.bench.engine.fault(At::Index(index), fault);
-    let ended = scenario.bench.launch().await;
+    scenario.fixture.engine.fault(At::Index(index), fault);
+    let ended = scenario.fixture.launch().await;
     let what = what(&scenario, index, fault);
     if ended.result.is_err() {
         assert!(!ended.codes().is_empty(), "{what}");
     } else if matches!(fault, Fault::Late(_)) {
-        assert_eq!(scenario.bench.engine.change(|world| world.networks("farrier").len()), 1, "{what}");
+        assert_eq!(scenario.fixture.engine.change(|world| world.networks("farrier").len()), 1, "{what}");
     }
     assert!(ended.result.is_ok() || !matches!(fault, Fault::Late(_)), "{what}: {:#?}", ended.told);
     drop(ended);
@@ -82,12 +82,12 @@ async fn wherever_a_launch_is_killed_the_next_one_works_and_keeps_the_data() {
     each(cases, async |(kind, index, fault)| {
         let scenario = Scenario::new(kind).await;
         let data = scenario.data();
-        let bench = &scenario.bench;
-        bench.engine.fault(At::Index(index), fault);
-        let (launch, _) = bench.launch_of();
+        let fixture = &scenario.fixture;
+        fixture.engine.fault(At::Index(index), fault);
+        let (launch, _) = fixture.launch_of();
         tokio::select! {
-            _ = bench.bring_up(&launch) => {}
-            () = bench.engine.stalled() => {}
+            _ = fixture.bring_up(&launch) => {}
+            () = fixture.engine.stalled() => {}
         }
         drop(launch);
         let what = what(&scenario, index, fault);
@@ -107,8 +107,8 @@ async fn nonsense_answers_end_in_words_not_in_a_panic() {
         let scenario = Scenario::new(kind).await;
         let data = scenario.data();
         scenario.wait_for("2s");
-        scenario.bench.engine.fault(At::Index(index), fault);
-        let ended = scenario.bench.launch().await;
+        scenario.fixture.engine.fault(At::Index(index), fault);
+        let ended = scenario.fixture.launch().await;
         if ended.result.is_err() {
             ended.codes();
         }
@@ -131,8 +131,8 @@ async fn a_full_disk_is_told_as_one() {
             continue;
         }
         let scenario = Scenario::new(Kind::Making).await;
-        scenario.bench.engine.fault(At::Nth(logged.call, 1), full);
-        let ended = scenario.bench.launch().await;
+        scenario.fixture.engine.fault(At::Nth(logged.call, 1), full);
+        let ended = scenario.fixture.launch().await;
         let what = what(&scenario, index, full);
         assert_eq!(ended.codes(), ["disk-full"], "{what}");
         drop(ended);
@@ -144,15 +144,15 @@ async fn a_full_disk_is_told_as_one() {
 
 #[tokio::test]
 async fn two_launches_at_once_make_one_container() {
-    let bench = Fixture::with_own_network();
+    let fixture = Fixture::with_own_network();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    bench.dialled("db", port, "probe = \"tcp\"").plain("cache");
-    bench.engine.fault(At::Every(Call::Create), Fault::Late(std::time::Duration::from_millis(50)));
-    let (one, other) = tokio::join!(bench.launch(), bench.launch());
+    fixture.dialled("db", port, "probe = \"tcp\"").plain("cache");
+    fixture.engine.fault(At::Every(Call::Create), Fault::Late(std::time::Duration::from_millis(50)));
+    let (one, other) = tokio::join!(fixture.launch(), fixture.launch());
     let (one, other) = (one.ready(), other.ready());
-    assert_eq!(bench.engine.count(Call::Create), 2);
-    assert_eq!(bench.engine.count(Call::CreateNetwork), 1);
-    assert_eq!(bench.names(), ["farrier-cache", "farrier-db"]);
+    assert_eq!(fixture.engine.count(Call::Create), 2);
+    assert_eq!(fixture.engine.count(Call::CreateNetwork), 1);
+    assert_eq!(fixture.names(), ["farrier-cache", "farrier-db"]);
     let mut actions: Vec<String> = one.planned();
     actions.extend(other.planned());
     assert_eq!(actions.iter().filter(|line| line.starts_with("create")).count(), 2, "{actions:?}");
@@ -164,28 +164,28 @@ async fn two_launches_at_once_make_one_container() {
 #[tokio::test]
 async fn a_network_that_another_tool_made_meanwhile_does_not_stay_twice() {
     for empty in [true, false] {
-        let bench = Fixture::with_own_network();
-        bench.plain("db");
-        bench.engine.before(At::Nth(Call::CreateNetwork, 1), |world| {
+        let fixture = Fixture::with_own_network();
+        fixture.plain("db");
+        fixture.engine.before(At::Nth(Call::CreateNetwork, 1), |world| {
             world
                 .create_network("farrier", &BTreeMap::from([("farrier.network".to_owned(), "1".to_owned())]));
         });
-        bench.up().await;
-        let networks = bench.engine.change(|world| world.networks("farrier"));
+        fixture.up().await;
+        let networks = fixture.engine.change(|world| world.networks("farrier"));
         assert_eq!(networks.len(), 1, "empty: {empty}");
     }
 }
 
 #[tokio::test]
 async fn two_networks_of_ours_left_by_killed_launches_are_made_one() {
-    let bench = Fixture::with_own_network();
-    bench.plain("db");
-    bench.engine.change(|world| {
+    let fixture = Fixture::with_own_network();
+    fixture.plain("db");
+    fixture.engine.change(|world| {
         for _ in 0..2 {
             world
                 .create_network("farrier", &BTreeMap::from([("farrier.network".to_owned(), "1".to_owned())]));
         }
     });
-    bench.up().await;
-    assert_eq!(bench.engine.change(|world| world.networks("farrier")).len(), 1);
+    fixture.up().await;
+    assert_eq!(fixture.engine.change(|world| world.networks("farrier")).len(), 1);
 }

@@ -16,19 +16,19 @@ use super::setup::{Fixture, plain};
 
 /// The sidecars `db` and `cache` on Docker, and `broker` on the engine in memory, where farrier makes the network.
 struct Two {
-    bench: Fixture,
+    fixture: Fixture,
     memory: Memory,
 }
 
 impl Two {
     fn new() -> Self {
-        let bench = Fixture::with_own_network();
-        bench.plain("db").plain("cache").plain("broker");
-        Self { bench, memory: Memory::new() }
+        let fixture = Fixture::with_own_network();
+        fixture.plain("db").plain("cache").plain("broker");
+        Self { fixture, memory: Memory::new() }
     }
 
     async fn launch(&self) -> (Result<Running, Failure>, Vec<serde_json::Value>) {
-        let (launch, told) = self.bench.launch_of();
+        let (launch, told) = self.fixture.launch_of();
         let result = launch.bring_up_on(&self.placements(&launch)).await;
         let told = std::mem::take(&mut *told.lock().expect("events"));
         (result, told)
@@ -42,7 +42,7 @@ impl Two {
         };
         let own = HarnessNetwork { name: "loopback".to_owned(), is_own: true, home: "loopback".to_owned() };
         [
-            on(Arc::new(self.bench.docker()), launch.target.network.clone(), |name| name != "broker"),
+            on(Arc::new(self.fixture.docker()), launch.target.network.clone(), |name| name != "broker"),
             on(Arc::new(self.memory.clone()), own, |name| name == "broker"),
         ]
     }
@@ -68,14 +68,14 @@ async fn each_sidecar_starts_where_it_is_placed_and_all_are_handed_over_together
         first.engines[index].instances.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>()
     };
     assert_eq!((on(0), on(1)), (vec!["cache", "db"], vec!["broker"]));
-    assert_eq!(two.bench.names(), ["farrier-cache", "farrier-db"], "nothing of the other engine");
+    assert_eq!(two.fixture.names(), ["farrier-cache", "farrier-db"], "nothing of the other engine");
     first.leave().await;
-    two.bench.engine.calm();
+    two.fixture.engine.calm();
     let (second, told) = two.launch().await;
     assert!(second.is_ok());
     assert_eq!(planned(&told), ["reuse broker", "reuse cache", "reuse db"]);
-    assert!(two.bench.engine.changes().is_empty());
-    assert_eq!(two.bench.engine.count(Call::Info), 0, "what runs needs no engine's word on what it is");
+    assert!(two.fixture.engine.changes().is_empty());
+    assert_eq!(two.fixture.engine.count(Call::Info), 0, "what runs needs no engine's word on what it is");
 }
 
 #[tokio::test]
@@ -83,32 +83,32 @@ async fn what_ended_on_one_engine_is_replaced_there_alone() {
     let two = Two::new();
     two.launch().await.0.unwrap_or_else(|failure| panic!("{failure}")).leave().await;
     two.memory.end("farrier-broker", 3);
-    two.bench.engine.calm();
+    two.fixture.engine.calm();
     let (again, told) = two.launch().await;
     assert!(again.is_ok());
     assert_eq!(planned(&told), ["recreate broker", "reuse cache", "reuse db"]);
-    assert!(two.bench.engine.changes().is_empty(), "{:?}", two.bench.engine.changes());
+    assert!(two.fixture.engine.changes().is_empty(), "{:?}", two.fixture.engine.changes());
 }
 
 #[tokio::test]
 async fn the_problems_of_all_engines_are_told_at_once_and_nothing_starts() {
     let mut two = Two::new();
-    two.bench.target.network.name = "absent".to_owned();
-    two.bench.target.network.is_own = false;
-    let (launch, _) = two.bench.launch_of();
+    two.fixture.target.network.name = "absent".to_owned();
+    two.fixture.target.network.is_own = false;
+    let (launch, _) = two.fixture.launch_of();
     let mut placements = two.placements(&launch);
     placements[1].network.is_own = false;
     let failure = launch.bring_up_on(&placements).await.err().expect("neither network is there");
     let codes: Vec<Code> = failure.problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, [Code::NetworkUnusable; 2]);
-    assert!(two.bench.engine.changes().is_empty());
+    assert!(two.fixture.engine.changes().is_empty());
     assert!(!two.memory.calls().contains(&"carry out"));
 }
 
 #[tokio::test]
 async fn what_an_engine_cannot_do_is_refused_by_name_before_any_call() {
-    let bench = Fixture::new();
-    bench.plain("plain");
+    let fixture = Fixture::new();
+    fixture.plain("plain");
     let probes = [
         ("log", "probe = \"log\"\nsettings = { text = \"up\" }", "keeps no logs"),
         ("exec", "probe = \"exec\"\ncommand = [\"true\"]", "executes no commands in what it runs"),
@@ -116,10 +116,10 @@ async fn what_an_engine_cannot_do_is_refused_by_name_before_any_call() {
     ];
     for (name, readiness, _) in &probes {
         let text = plain("").replace("probe = \"skip\"", readiness);
-        bench.define(&format!("by-{name}"), &text);
+        fixture.define(&format!("by-{name}"), &text);
     }
     let memory = Memory::new();
-    let mut preparation = prepare(&bench.settings());
+    let mut preparation = prepare(&fixture.settings());
     assert!(preparation.problems.is_empty(), "Docker can do all of it: {:?}", preparation.problems);
     preparation.refuse_beyond(&memory::CAPABILITIES);
     let told: Vec<String> = preparation.problems.iter().map(ToString::to_string).collect();

@@ -26,15 +26,15 @@ fn tested() -> DoubleImage {
 /// Launches `early`, which is ready at once, and `late`, which listens only after a change; `told` is whether the engine
 /// tells of the change at once.
 async fn while_another_is_waited_for(told: bool, change: fn(&mut World)) -> (Fixture, Ended) {
-    let bench = Fixture::new();
-    bench.engine.change(|world| world.add_image(IMAGE, tested()));
+    let fixture = Fixture::new();
+    fixture.engine.change(|world| world.add_image(IMAGE, tested()));
     let port = closed_port().await;
-    bench.define(
+    fixture.define(
         "early",
         &format!("image = \"{IMAGE}\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"healthcheck\"\n"),
     );
-    bench.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
-    let (launch, events) = bench.launch_of();
+    fixture.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
+    let (launch, events) = fixture.launch_of();
     let ready = |name: &str| {
         let events = events.lock().expect("events");
         events.iter().any(|event| event["event"] == "ready" && event["sidecar"] == name)
@@ -43,7 +43,7 @@ async fn while_another_is_waited_for(told: bool, change: fn(&mut World)) -> (Fix
         while !ready("early") {
             tokio::task::yield_now().await;
         }
-        bench.engine.change(|world| {
+        fixture.engine.change(|world| {
             world.hold_events(!told);
             change(world);
         });
@@ -53,12 +53,12 @@ async fn while_another_is_waited_for(told: bool, change: fn(&mut World)) -> (Fix
         Some(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("the port"))
     };
     let launched = async {
-        let result = bench.bring_up(&launch).await;
+        let result = fixture.bring_up(&launch).await;
         let told = std::mem::take(&mut *events.lock().expect("events"));
         Ended { result, told }
     };
     let (ended, _listener) = tokio::join!(launched, changed);
-    (bench, ended)
+    (fixture, ended)
 }
 
 #[tokio::test]
@@ -94,23 +94,23 @@ async fn one_that_ended_while_others_were_waited_for_is_not_handed_over() {
 
 #[tokio::test]
 async fn one_that_restarted_while_others_were_waited_for_is_waited_for_again() {
-    let (bench, ended) = while_another_is_waited_for(false, |world| world.restart("farrier-early")).await;
+    let (fixture, ended) = while_another_is_waited_for(false, |world| world.restart("farrier-early")).await;
     let ended = ended.ready();
     assert_eq!(ended.events("no-longer-ready").len(), 1, "{:#?}", ended.told);
     let ready = ended.events("ready").iter().filter(|event| event["sidecar"] == "early").count();
     assert_eq!(ready, 2, "{:#?}", ended.told);
-    let early = bench.container("early").expect("it runs");
+    let early = fixture.container("early").expect("it runs");
     assert!(ended.result.expect("ready").instances.contains(&early), "what is handed over is what runs");
 }
 
 #[tokio::test]
 async fn one_whose_own_time_is_up_is_not_waited_for_again() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"300ms\"");
-    bench.engine.fault(At::Nth(Call::Labelled, 3), Fault::Late(Duration::from_millis(400)));
-    bench.engine.before(At::Nth(Call::Labelled, 3), |world| world.restart("farrier-db"));
-    let ended = bench.launch().await;
+    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"300ms\"");
+    fixture.engine.fault(At::Nth(Call::Labelled, 3), Fault::Late(Duration::from_millis(400)));
+    fixture.engine.before(At::Nth(Call::Labelled, 3), |world| world.restart("farrier-db"));
+    let ended = fixture.launch().await;
     assert_eq!(ended.codes(), ["not-ready"]);
     assert!(ended.message().contains("it was ready, but its container restarted"), "{}", ended.message());
 }
@@ -124,27 +124,27 @@ async fn what_the_last_listing_says_against_one_that_runs_already_counts() {
         ("sidecar-unhealthy", |world| world.health("farrier-db", HealthStatus::Unhealthy, 1, "no")),
     ];
     for (code, change) in rows {
-        let bench = Fixture::new();
-        bench.engine.change(|world| world.add_image(IMAGE, tested()));
-        bench.define(
+        let fixture = Fixture::new();
+        fixture.engine.change(|world| world.add_image(IMAGE, tested()));
+        fixture.define(
             "db",
             &format!(
                 "image = \"{IMAGE}\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"healthcheck\"\n"
             ),
         );
-        bench.plain("cache");
-        bench.up().await;
-        bench.engine.calm();
-        bench.engine.before(At::Nth(Call::Labelled, 2), change);
-        assert_eq!(bench.launch().await.codes(), [code]);
+        fixture.plain("cache");
+        fixture.up().await;
+        fixture.engine.calm();
+        fixture.engine.before(At::Nth(Call::Labelled, 2), change);
+        assert_eq!(fixture.launch().await.codes(), [code]);
     }
 }
 
 /// A sidecar with a memory limit that SIGKILL ends, and what the engine says about it afterwards.
 async fn killed(says: fn(&mut World)) -> Ended {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let port = closed_port().await;
-    bench.define(
+    fixture.define(
         "db",
         &format!(
             "image = \"{IMAGE}\"\nresources.memory = \"16m\"\n[interface]\nkind = \"port\"\nport = {port}\n\
@@ -152,14 +152,14 @@ async fn killed(says: fn(&mut World)) -> Ended {
         ),
     );
     let changed = async {
-        bench.engine.called(Call::Start, 1).await;
-        bench.engine.called(Call::Container, 2).await;
-        bench.engine.change(|world| world.end("farrier-db", &End::Exit(137)));
-        let looks = bench.engine.count(Call::Container);
-        bench.engine.called(Call::Container, looks + 1).await;
-        bench.engine.change(says);
+        fixture.engine.called(Call::Start, 1).await;
+        fixture.engine.called(Call::Container, 2).await;
+        fixture.engine.change(|world| world.end("farrier-db", &End::Exit(137)));
+        let looks = fixture.engine.count(Call::Container);
+        fixture.engine.called(Call::Container, looks + 1).await;
+        fixture.engine.change(says);
     };
-    tokio::join!(bench.launch(), changed).0
+    tokio::join!(fixture.launch(), changed).0
 }
 
 #[tokio::test]
@@ -189,13 +189,13 @@ async fn a_killed_container_with_a_memory_limit_is_explained_by_the_engine_s_own
 
 #[tokio::test]
 async fn an_engine_that_does_not_answer_the_last_look_is_asked_again() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"30s\"");
-    bench.up().await;
-    bench.engine.calm();
-    bench.engine.fault(At::Nth(Call::Labelled, 2), Fault::Fail(EngineErrorKind::Unreachable));
-    bench.engine.fault(At::Nth(Call::Container, 2), Fault::Fail(EngineErrorKind::Unreachable));
-    bench.up().await;
-    assert_eq!(bench.engine.count(Call::Container), 3);
+    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"30s\"");
+    fixture.up().await;
+    fixture.engine.calm();
+    fixture.engine.fault(At::Nth(Call::Labelled, 2), Fault::Fail(EngineErrorKind::Unreachable));
+    fixture.engine.fault(At::Nth(Call::Container, 2), Fault::Fail(EngineErrorKind::Unreachable));
+    fixture.up().await;
+    assert_eq!(fixture.engine.count(Call::Container), 3);
 }

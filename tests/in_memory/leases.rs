@@ -22,14 +22,14 @@ const ROWS: [Row; 2] = [
 #[tokio::test]
 async fn a_container_that_changed_before_its_mark_was_seen_is_looked_at_again() {
     for (what, change, expected) in ROWS {
-        let bench = Fixture::new();
-        bench.plain("db").up().await;
-        bench.engine.calm();
+        let fixture = Fixture::new();
+        fixture.plain("db").up().await;
+        fixture.engine.calm();
         // The first look finds it as it should be; the last one does not.
-        bench.engine.before(At::Nth(Call::Labelled, 2), change);
-        let ended = bench.launch().await.ready();
+        fixture.engine.before(At::Nth(Call::Labelled, 2), change);
+        let ended = fixture.launch().await.ready();
         assert_eq!(ended.planned(), ["reuse db: it runs and matches", expected], "{what}");
-        let db = bench.container("db").expect("it runs");
+        let db = fixture.container("db").expect("it runs");
         assert!(db.networks.contains_key(NETWORK), "{what}");
         assert_eq!(ended.result.expect("ready").instances, [db], "{what}");
         assert!(ended.told.iter().all(|event| event["event"] != "not-ready"), "{what}");
@@ -39,12 +39,12 @@ async fn a_container_that_changed_before_its_mark_was_seen_is_looked_at_again() 
 #[tokio::test]
 async fn a_launch_waits_for_a_command_that_is_about_to_change_a_container() {
     for (what, change, expected) in ROWS {
-        let bench = Fixture::new();
-        bench.plain("db").up().await;
-        let container = bench.container("db").expect("it runs").id;
+        let fixture = Fixture::new();
+        fixture.plain("db").up().await;
+        let container = fixture.container("db").expect("it runs").id;
         let leases = Leases::open("farrier down").expect("leases");
         let claim = leases.claim(&container, |_| ()).await.expect("a claim");
-        let (launch, told) = bench.launch_of();
+        let (launch, told) = fixture.launch_of();
         let other = async {
             let waits = || {
                 let told = told.lock().expect("events");
@@ -53,10 +53,10 @@ async fn a_launch_waits_for_a_command_that_is_about_to_change_a_container() {
             while !waits() {
                 tokio::task::yield_now().await;
             }
-            bench.engine.change(change);
+            fixture.engine.change(change);
             drop(claim);
         };
-        let (result, ()) = tokio::join!(bench.bring_up(&launch), other);
+        let (result, ()) = tokio::join!(fixture.bring_up(&launch), other);
         let told = Arc::clone(&told);
         let told = told.lock().expect("events");
         let planned: Vec<String> = told
@@ -71,7 +71,7 @@ async fn a_launch_waits_for_a_command_that_is_about_to_change_a_container() {
             })
             .collect();
         assert_eq!(planned, [expected], "{what}");
-        let db = bench.container("db").expect("it runs");
+        let db = fixture.container("db").expect("it runs");
         assert!(db.networks.contains_key(NETWORK), "{what}");
         assert_eq!(result.expect("ready").instances, [db], "{what}");
     }
@@ -79,10 +79,10 @@ async fn a_launch_waits_for_a_command_that_is_about_to_change_a_container() {
 
 #[tokio::test]
 async fn what_runs_is_used_without_the_engines_word_on_what_it_is() {
-    let bench = Fixture::new();
-    bench.plain("db").up().await;
-    bench.engine.calm();
-    bench.up().await;
-    assert_eq!(bench.engine.count(Call::Info), 0);
-    assert_eq!(bench.engine.changes(), []);
+    let fixture = Fixture::new();
+    fixture.plain("db").up().await;
+    fixture.engine.calm();
+    fixture.up().await;
+    assert_eq!(fixture.engine.count(Call::Info), 0);
+    assert_eq!(fixture.engine.changes(), []);
 }

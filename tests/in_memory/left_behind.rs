@@ -12,56 +12,56 @@ use super::setup::{Fixture, IMAGE, NETWORK, dialled, listener, plain};
 
 #[tokio::test]
 async fn the_old_container_ends_by_itself_before_it_is_removed_and_the_new_one_starts() {
-    let bench = Fixture::new();
-    bench.plain("db").up().await;
-    bench.define("db", &plain("env = { LEVEL = \"2\" }"));
-    bench.engine.calm();
-    let ended = bench.launch().await.ready();
-    let changes: Vec<Call> = bench.engine.changes().into_iter().map(|logged| logged.call).collect();
+    let fixture = Fixture::new();
+    fixture.plain("db").up().await;
+    fixture.define("db", &plain("env = { LEVEL = \"2\" }"));
+    fixture.engine.calm();
+    let ended = fixture.launch().await.ready();
+    let changes: Vec<Call> = fixture.engine.changes().into_iter().map(|logged| logged.call).collect();
     assert_eq!(changes, [Call::Create, Call::Stop, Call::Remove, Call::Rename, Call::Start]);
     assert_eq!(ended.events("stopping")[0]["grace_ms"], 10_000.0);
-    bench.engine.calm();
-    bench.down(Scope::All).await.expect("it is done");
-    let changes: Vec<Call> = bench.engine.changes().into_iter().map(|logged| logged.call).collect();
+    fixture.engine.calm();
+    fixture.down(Scope::All).await.expect("it is done");
+    let changes: Vec<Call> = fixture.engine.changes().into_iter().map(|logged| logged.call).collect();
     assert_eq!(changes, [Call::Stop, Call::Remove]);
 }
 
 #[tokio::test]
 async fn a_container_that_cannot_be_stopped_is_removed_all_the_same_but_not_behind_a_broken_connection() {
     for (kind, goes) in [(EngineErrorKind::Refused, true), (EngineErrorKind::TimedOut, false)] {
-        let bench = Fixture::new();
-        bench.plain("db").up().await;
-        bench.engine.calm();
-        bench.engine.fault(At::Every(Call::Stop), Fault::Fail(kind));
-        let removed = bench.down(Scope::All).await.expect("it is done");
+        let fixture = Fixture::new();
+        fixture.plain("db").up().await;
+        fixture.engine.calm();
+        fixture.engine.fault(At::Every(Call::Stop), Fault::Fail(kind));
+        let removed = fixture.down(Scope::All).await.expect("it is done");
         assert_eq!((removed.containers.len(), removed.problems.len()), if goes { (1, 0) } else { (0, 1) });
-        assert_eq!(bench.names().is_empty(), goes, "{kind:?}");
+        assert_eq!(fixture.names().is_empty(), goes, "{kind:?}");
     }
 }
 
 #[tokio::test]
 async fn a_launch_that_makes_no_sidecar_leaves_no_network() {
     let refused = || EngineError::new(EngineErrorKind::NotFound, "pull access denied");
-    let bench = Fixture::with_own_network();
-    bench.define("db", &plain("").replace(IMAGE, "far:1"));
-    bench.engine.change(|world| world.publish("far:1", Err(refused()), Vec::new()));
-    assert_eq!(bench.launch().await.codes(), ["image-denied"]);
-    assert_eq!(bench.engine.count(Call::CreateNetwork), 0, "it is needed only once the image is there");
+    let fixture = Fixture::with_own_network();
+    fixture.define("db", &plain("").replace(IMAGE, "far:1"));
+    fixture.engine.change(|world| world.publish("far:1", Err(refused()), Vec::new()));
+    assert_eq!(fixture.launch().await.codes(), ["image-denied"]);
+    assert_eq!(fixture.engine.count(Call::CreateNetwork), 0, "it is needed only once the image is there");
 
-    bench.plain("db");
+    fixture.plain("db");
     let cannot = || Run::ending(End::CannotRun("exec: \"x\": not found".to_owned()));
-    bench.engine.change(|world| world.add_image(IMAGE, DoubleImage::new(move |_| cannot())));
-    assert_eq!(bench.launch().await.codes(), ["start-failed"]);
-    assert_eq!(bench.engine.count(Call::CreateNetwork), 1);
-    assert_eq!(bench.engine.change(|world| world.networks("farrier")), []);
+    fixture.engine.change(|world| world.add_image(IMAGE, DoubleImage::new(move |_| cannot())));
+    assert_eq!(fixture.launch().await.codes(), ["start-failed"]);
+    assert_eq!(fixture.engine.count(Call::CreateNetwork), 1);
+    assert_eq!(fixture.engine.change(|world| world.networks("farrier")), []);
 }
 
 #[tokio::test]
 async fn down_takes_a_network_that_nothing_is_on_also_where_no_sidecar_is_left() {
-    let bench = Fixture::with_own_network();
-    bench.plain("db").up().await;
-    bench.engine.change(|world| world.remove("farrier-db", true));
-    let removed = bench.down(Scope::Declared).await.expect("it is done");
+    let fixture = Fixture::with_own_network();
+    fixture.plain("db").up().await;
+    fixture.engine.change(|world| world.remove("farrier-db", true));
+    let removed = fixture.down(Scope::Declared).await.expect("it is done");
     assert_eq!(
         (removed.containers.as_slice(), removed.networks.as_slice()),
         (&[][..], &["farrier".to_owned()][..])
@@ -71,56 +71,56 @@ async fn down_takes_a_network_that_nothing_is_on_also_where_no_sidecar_is_left()
 #[tokio::test]
 async fn a_network_that_another_command_removes_at_the_same_moment_is_no_failure() {
     for call in [Call::Members, Call::RemoveNetwork] {
-        let bench = Fixture::with_own_network();
-        bench.plain("db").up().await;
-        bench.engine.before(At::Nth(call, 1), |world| {
+        let fixture = Fixture::with_own_network();
+        fixture.plain("db").up().await;
+        fixture.engine.before(At::Nth(call, 1), |world| {
             world.remove_network("farrier").expect("nothing is on it");
         });
-        let removed = bench.down(Scope::Declared).await.expect("it is done");
+        let removed = fixture.down(Scope::Declared).await.expect("it is done");
         assert_eq!((removed.containers.len(), removed.problems.len()), (1, 0), "{call:?}");
     }
 }
 
 #[tokio::test]
 async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
-    let bench = Fixture::new();
-    bench.engine.change(|world| world.create_network("declared", &std::collections::BTreeMap::new()));
+    let fixture = Fixture::new();
+    fixture.engine.change(|world| world.create_network("declared", &std::collections::BTreeMap::new()));
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    bench.dialled("db", port, "probe = \"tcp\"");
-    bench.define("cache", &format!("networks = [\"declared\"]\n{}", dialled(port, "probe = \"tcp\"")));
+    fixture.dialled("db", port, "probe = \"tcp\"");
+    fixture.define("cache", &format!("networks = [\"declared\"]\n{}", dialled(port, "probe = \"tcp\"")));
     let networks = |sidecar: &str| {
-        let container = bench.container(sidecar).expect("a container");
+        let container = fixture.container(sidecar).expect("a container");
         container.networks.into_keys().collect::<Vec<_>>()
     };
-    let first = bench.launch().await.ready().result.expect("ready");
-    let second = bench.launch().await.ready().result.expect("ready");
-    let started = bench.container("db").expect("a container").started_at;
+    let first = fixture.launch().await.ready().result.expect("ready");
+    let second = fixture.launch().await.ready().result.expect("ready");
+    let started = fixture.container("db").expect("a container").started_at;
     first.leave().await;
     // The marks of this process count for nobody but others, so the network is left with the first launch here.
     assert_eq!(networks("db"), ["farrier"], "it is never without a network");
     assert_eq!(networks("cache"), ["declared"]);
     second.leave().await;
     assert_eq!(
-        bench.engine.change(|world| world.members(NETWORK)).expect("the network"),
+        fixture.engine.change(|world| world.members(NETWORK)).expect("the network"),
         Vec::<String>::new()
     );
 
-    bench.engine.calm();
-    assert_eq!(bench.up().await, ["reuse cache: it runs and matches", "reuse db: it runs and matches"]);
+    fixture.engine.calm();
+    assert_eq!(fixture.up().await, ["reuse cache: it runs and matches", "reuse db: it runs and matches"]);
     assert_eq!(networks("db"), ["farrier", NETWORK]);
-    assert_eq!(bench.container("db").expect("a container").started_at, started);
+    assert_eq!(fixture.container("db").expect("a container").started_at, started);
 }
 
 #[tokio::test]
 async fn a_network_that_somebody_connected_by_hand_is_not_left() {
-    let bench = Fixture::new();
-    bench.engine.change(|world| world.create_network("theirs", &std::collections::BTreeMap::new()));
+    let fixture = Fixture::new();
+    fixture.engine.change(|world| world.create_network("theirs", &std::collections::BTreeMap::new()));
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    bench.dialled("db", port, "probe = \"tcp\"");
-    let running = bench.launch().await.ready().result.expect("ready");
-    bench.engine.change(|world| world.connect("theirs", "farrier-db", &[]).expect("it joins"));
+    fixture.dialled("db", port, "probe = \"tcp\"");
+    let running = fixture.launch().await.ready().result.expect("ready");
+    fixture.engine.change(|world| world.connect("theirs", "farrier-db", &[]).expect("it joins"));
     running.leave().await;
-    let networks = bench.container("db").expect("a container").networks;
+    let networks = fixture.container("db").expect("a container").networks;
     assert_eq!(networks.into_keys().collect::<Vec<_>>(), ["theirs"]);
 }
 
@@ -143,10 +143,10 @@ async fn an_engine_without_addresses_is_told_with_the_way_out() {
             "--subnet",
         ),
     ] {
-        let bench = Fixture::with_own_network();
-        bench.plain("db");
-        bench.engine.fault(At::Every(call), Fault::Refuse(words));
-        let ended = bench.launch().await;
+        let fixture = Fixture::with_own_network();
+        fixture.plain("db");
+        fixture.engine.fault(At::Every(call), Fault::Refuse(words));
+        let ended = fixture.launch().await;
         assert_eq!(ended.codes(), ["address-pools-exhausted"], "{words}");
         let Err(failure) = &ended.result else { panic!("it succeeded") };
         let hints = &failure.problems[0].hints;
@@ -156,12 +156,12 @@ async fn an_engine_without_addresses_is_told_with_the_way_out() {
 
 #[tokio::test]
 async fn a_renamed_sidecar_is_told_as_what_holds_the_alias() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let definition = dialled(1, "probe = \"skip\"");
-    bench.define("old", &definition.replace("port = 1", "port = 1\naliases = [\"db\"]"));
-    bench.up().await;
-    std::fs::rename(bench.file("old"), bench.file("new")).expect("it is renamed");
-    let ended = bench.launch().await;
+    fixture.define("old", &definition.replace("port = 1", "port = 1\naliases = [\"db\"]"));
+    fixture.up().await;
+    std::fs::rename(fixture.file("old"), fixture.file("new")).expect("it is renamed");
+    let ended = fixture.launch().await;
     assert_eq!(ended.codes(), ["alias-taken"]);
     let Err(failure) = &ended.result else { panic!("it succeeded") };
     let hints = &failure.problems[0].hints;
@@ -171,15 +171,15 @@ async fn a_renamed_sidecar_is_told_as_what_holds_the_alias() {
 
 #[tokio::test]
 async fn a_launch_on_farriers_own_network_takes_a_sidecar_off_the_one_of_a_killed_launch() {
-    let mut bench = Fixture::new();
+    let mut fixture = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    bench.dialled("db", port, "probe = \"tcp\"");
-    drop(bench.launch().await.ready());
-    "farrier".clone_into(&mut bench.target.network.name);
-    bench.target.network.is_own = true;
-    let running = bench.launch().await.ready().result.expect("ready");
+    fixture.dialled("db", port, "probe = \"tcp\"");
+    drop(fixture.launch().await.ready());
+    "farrier".clone_into(&mut fixture.target.network.name);
+    fixture.target.network.is_own = true;
+    let running = fixture.launch().await.ready().result.expect("ready");
     running.leave().await;
-    let networks = bench.container("db").expect("a container").networks;
+    let networks = fixture.container("db").expect("a container").networks;
     assert_eq!(networks.into_keys().collect::<Vec<_>>(), ["farrier"]);
 }
 
@@ -213,8 +213,8 @@ async fn refusing() -> u16 {
 
 #[tokio::test]
 async fn data_that_is_older_than_a_refused_login_is_the_cause_also_of_later_launches() {
-    let bench = Fixture::new();
-    bench.engine.change(|world| world.add_image(IMAGE, keeping_data()));
+    let fixture = Fixture::new();
+    fixture.engine.change(|world| world.add_image(IMAGE, keeping_data()));
     let port = refusing().await;
     // (LEVEL, PASSWORD, the probe's password, the fields that are blamed)
     for (level, password, asked, blamed) in [
@@ -229,8 +229,8 @@ async fn data_that_is_older_than_a_refused_login_is_the_cause_also_of_later_laun
         let readiness =
             format!("probe = \"redis\"\nsettings = {{ password = \"{asked}\" }}\ntimeout = \"1500ms\"");
         let env = format!("env = {{ LEVEL = \"{level}\", PASSWORD = \"{password}\" }}");
-        bench.define("db", &format!("{env}\n{}", dialled(port, &readiness)));
-        let ended = bench.launch().await;
+        fixture.define("db", &format!("{env}\n{}", dialled(port, &readiness)));
+        let ended = fixture.launch().await;
         let told = ended.events("not-ready");
         let name = if blamed.is_some() { "older-data" } else { "login-refused" };
         assert_eq!(told[0]["cause"]["name"], name, "{level} {password} {asked}: {told:#?}");
@@ -238,20 +238,20 @@ async fn data_that_is_older_than_a_refused_login_is_the_cause_also_of_later_laun
         assert_eq!(text.contains("farrier down --volumes db"), blamed.is_some(), "{text}");
         assert!(text.contains("farrier logs db") && !text.contains("LEVEL"), "{text}");
         assert!(blamed.is_none_or(|field| text.contains(field)), "{text}");
-        let labels = format!("{:?}", bench.container("db").expect("a container").labels);
+        let labels = format!("{:?}", fixture.container("db").expect("a container").labels);
         assert!(!labels.contains("\"one\"") && !labels.contains("\"two\""), "{labels}");
     }
 }
 
 #[tokio::test]
 async fn older_data_is_not_blamed_for_what_is_about_no_login() {
-    let bench = Fixture::new();
-    bench.engine.change(|world| world.add_image(IMAGE, keeping_data()));
+    let fixture = Fixture::new();
+    fixture.engine.change(|world| world.add_image(IMAGE, keeping_data()));
     for level in ["info", "debug"] {
         let asking = "probe = \"exec\"\ncommand = [\"ready\"]\ntimeout = \"300ms\"";
         let definition = plain(&format!("env = {{ LEVEL = \"{level}\" }}"));
-        bench.define("db", &definition.replace("probe = \"skip\"", asking));
-        let told = format!("{:?}", bench.launch().await.events("not-ready"));
+        fixture.define("db", &definition.replace("probe = \"skip\"", asking));
+        let told = format!("{:?}", fixture.launch().await.events("not-ready"));
         assert!(told.contains("does not exist") && told.contains("not migrated"), "{told}");
         assert!(!told.contains("older-data") && !told.contains("--volumes"), "{told}");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use farrier::engine::docker::double::{At, Call, End, Fault, Nonsense};
 use farrier::engine::{Engine, EngineErrorKind};
 use farrier::event::Reporter;
-use farrier::manage::managed::{Inventory, SyncStatus, survey};
+use farrier::manage::managed::{Inventory, SyncStatus, inventory};
 use farrier::manage::removal::{Removed, Remover, Scope};
 use farrier::plan::sidecar::Sidecar;
 use farrier::report::error::{Code, Failure};
@@ -21,24 +21,24 @@ fn leases() -> Leases {
 }
 
 impl Fixture {
-    async fn survey(&self) -> Inventory {
-        self.try_survey().await.expect("an answer")
+    async fn inventory(&self) -> Inventory {
+        self.try_inventory().await.expect("an answer")
     }
 
-    async fn try_survey(&self) -> farrier::engine::EngineResult<Inventory> {
+    async fn try_inventory(&self) -> farrier::engine::EngineResult<Inventory> {
         let declared = self.sidecars().into_iter().map(|prepared| prepared.sidecar).collect();
-        self.try_survey_of(declared).await
+        self.try_inventory_of(declared).await
     }
 
-    async fn survey_of(&self, declared: Vec<Sidecar>) -> Inventory {
-        self.try_survey_of(declared).await.expect("an answer")
+    async fn inventory_of(&self, declared: Vec<Sidecar>) -> Inventory {
+        self.try_inventory_of(declared).await.expect("an answer")
     }
 
-    async fn try_survey_of(&self, declared: Vec<Sidecar>) -> farrier::engine::EngineResult<Inventory> {
+    async fn try_inventory_of(&self, declared: Vec<Sidecar>) -> farrier::engine::EngineResult<Inventory> {
         let engine = self.docker();
         let info = engine.info().await?;
         let declared: Vec<Arc<Sidecar>> = declared.into_iter().map(Arc::new).collect();
-        survey(&engine, &info, &declared, &leases()).await
+        inventory(&engine, &info, &declared, &leases()).await
     }
 
     fn locks(&self) -> LockFolder {
@@ -57,7 +57,7 @@ impl Fixture {
     }
 
     pub async fn down(&self, scope: Scope) -> Result<Removed, Failure> {
-        let chosen = scope.select(&self.survey().await, None)?;
+        let chosen = scope.select(&self.inventory().await, None)?;
         self.remover().remove(&chosen).await
     }
 
@@ -66,61 +66,65 @@ impl Fixture {
     }
 }
 
-/// What is listed: `name: standing`.
-fn standings(survey: &Inventory) -> Vec<String> {
-    let standing = |standing: &SyncStatus| match standing {
+/// What is listed: `name: sync_status`.
+fn standings(inventory: &Inventory) -> Vec<String> {
+    let sync_status = |sync_status: &SyncStatus| match sync_status {
         SyncStatus::Stale(causes) => {
             format!("stale, {}", causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         }
         other => other.kind().to_owned(),
     };
-    survey.sidecars.iter().map(|found| format!("{}: {}", found.name, standing(&found.standing))).collect()
+    inventory
+        .sidecars
+        .iter()
+        .map(|found| format!("{}: {}", found.name, sync_status(&found.sync_status)))
+        .collect()
 }
 
 /// Three sidecars on farrier's own network: `kept` is declared, `stale` otherwise, the file of `orphan` is gone.
 async fn three() -> Fixture {
-    let bench = Fixture::with_own_network();
-    bench.plain("kept").plain("orphan").plain("stale");
-    bench.up().await;
-    bench.forget("orphan");
-    bench.define("stale", &super::setup::plain("env = { LEVEL = \"2\" }"));
-    bench
+    let fixture = Fixture::with_own_network();
+    fixture.plain("kept").plain("orphan").plain("stale");
+    fixture.up().await;
+    fixture.forget("orphan");
+    fixture.define("stale", &super::setup::plain("env = { LEVEL = \"2\" }"));
+    fixture
 }
 
 #[tokio::test]
 async fn each_stands_to_its_definition_as_it_is() {
-    let bench = three().await;
+    let fixture = three().await;
     let expected = ["kept: fresh", "orphan: orphan", "stale: stale, env.LEVEL changed"];
-    assert_eq!(standings(&bench.survey().await), expected);
-    bench.engine.change(|world| world.end("farrier-kept", &End::Exit(1)));
+    assert_eq!(standings(&fixture.inventory().await), expected);
+    fixture.engine.change(|world| world.end("farrier-kept", &End::Exit(1)));
     assert_eq!(
-        standings(&bench.survey().await),
+        standings(&fixture.inventory().await),
         expected,
         "that it is stopped is no matter of configuration"
     );
-    bench.define("new", &super::setup::plain(""));
-    assert_eq!(bench.survey().await.absent, ["new"]);
+    fixture.define("new", &super::setup::plain(""));
+    assert_eq!(fixture.inventory().await.absent, ["new"]);
 }
 
 #[tokio::test]
 async fn a_missing_file_in_another_folder_of_that_path_proves_nothing() {
-    let bench = three().await;
-    let folder = bench.file("orphan").parent().expect("a folder").to_owned();
+    let fixture = three().await;
+    let folder = fixture.file("orphan").parent().expect("a folder").to_owned();
     let away = folder.with_extension("away");
     std::fs::rename(&folder, &away).expect("it goes");
-    assert_eq!(standings(&bench.survey_of(Vec::new()).await)[1], "orphan: undeclared", "no folder");
+    assert_eq!(standings(&fixture.inventory_of(Vec::new()).await)[1], "orphan: undeclared", "no folder");
     std::fs::create_dir(&folder).expect("another folder");
-    assert_eq!(standings(&bench.survey_of(Vec::new()).await)[1], "orphan: undeclared", "another folder");
+    assert_eq!(standings(&fixture.inventory_of(Vec::new()).await)[1], "orphan: undeclared", "another folder");
     std::fs::remove_dir(&folder).expect("it goes");
     std::fs::rename(&away, &folder).expect("it is back");
-    assert_eq!(standings(&bench.survey().await)[1], "orphan: orphan");
+    assert_eq!(standings(&fixture.inventory().await)[1], "orphan: orphan");
 }
 
 #[tokio::test]
 async fn on_an_engine_elsewhere_a_missing_file_makes_no_orphan() {
-    let bench = three().await;
-    bench.engine.change(|world| world.local = false);
-    assert_eq!(standings(&bench.survey().await)[1], "orphan: undeclared");
+    let fixture = three().await;
+    fixture.engine.change(|world| world.local = false);
+    assert_eq!(standings(&fixture.inventory().await)[1], "orphan: undeclared");
 }
 
 #[tokio::test]
@@ -131,10 +135,14 @@ async fn each_scope_reaches_what_it_says() {
         (Scope::All, &[]),
         (Scope::Named(vec!["kept".to_owned(), "farrier-stale".to_owned()]), &["farrier-orphan"]),
     ] {
-        let bench = three().await;
-        let removed = bench.down(scope.clone()).await.expect("it is done");
-        assert_eq!((bench.names().as_slice(), removed.problems.len()), (&to_owned(left)[..], 0), "{scope:?}");
-        let networks = bench.engine.change(|world| world.networks("farrier")).len();
+        let fixture = three().await;
+        let removed = fixture.down(scope.clone()).await.expect("it is done");
+        assert_eq!(
+            (fixture.names().as_slice(), removed.problems.len()),
+            (&to_owned(left)[..], 0),
+            "{scope:?}"
+        );
+        let networks = fixture.engine.change(|world| world.networks("farrier")).len();
         assert_eq!(
             networks,
             usize::from(!left.is_empty()),
@@ -150,54 +158,55 @@ fn to_owned(names: &[&str]) -> Vec<String> {
 
 #[tokio::test]
 async fn only_what_is_old_enough_is_meant() {
-    let bench = three().await;
-    let survey = bench.survey().await;
-    let count = |age| Scope::All.select(&survey, Some(age)).expect("a selection").len();
+    let fixture = three().await;
+    let inventory = fixture.inventory().await;
+    let count = |age| Scope::All.select(&inventory, Some(age)).expect("a selection").len();
     assert_eq!((count(Duration::ZERO), count(Duration::from_hours(1))), (3, 0));
     // A clock that was set back makes nothing old.
-    bench.engine.change(|world| world.step_clock(-7_200_000_000_000));
-    let survey = bench.survey().await;
-    let count = |age| Scope::All.select(&survey, Some(age)).expect("a selection").len();
+    fixture.engine.change(|world| world.step_clock(-7_200_000_000_000));
+    let inventory = fixture.inventory().await;
+    let count = |age| Scope::All.select(&inventory, Some(age)).expect("a selection").len();
     assert_eq!(count(Duration::from_hours(1)), 0);
 }
 
 #[tokio::test]
 async fn a_network_that_is_needed_stays() {
     // Another tool's network, one that a stopped sidecar is on, and one that a launch relies on.
-    let bench = Fixture::new();
-    bench.plain("db");
-    bench.up().await;
-    assert_eq!(bench.down(Scope::All).await.expect("it is done").networks, Vec::<String>::new());
-    assert_eq!(bench.engine.change(|world| world.networks(super::setup::NETWORK)).len(), 1);
+    let fixture = Fixture::new();
+    fixture.plain("db");
+    fixture.up().await;
+    assert_eq!(fixture.down(Scope::All).await.expect("it is done").networks, Vec::<String>::new());
+    assert_eq!(fixture.engine.change(|world| world.networks(super::setup::NETWORK)).len(), 1);
 
-    let bench = three().await;
-    bench.engine.change(|world| world.end("farrier-orphan", &End::Exit(0)));
-    assert_eq!(bench.down(Scope::Declared).await.expect("it is done").networks, Vec::<String>::new());
-    let relied_on = bench.locks().keep_network("farrier", |_| ()).await.expect("a lock");
-    assert_eq!(bench.down(Scope::All).await.expect("it is done").networks, Vec::<String>::new());
+    let fixture = three().await;
+    fixture.engine.change(|world| world.end("farrier-orphan", &End::Exit(0)));
+    assert_eq!(fixture.down(Scope::Declared).await.expect("it is done").networks, Vec::<String>::new());
+    let relied_on = fixture.locks().keep_network("farrier", |_| ()).await.expect("a lock");
+    assert_eq!(fixture.down(Scope::All).await.expect("it is done").networks, Vec::<String>::new());
     drop(relied_on);
-    bench.up().await;
-    assert_eq!(bench.down(Scope::All).await.expect("it is done").networks, ["farrier"]);
+    fixture.up().await;
+    assert_eq!(fixture.down(Scope::All).await.expect("it is done").networks, ["farrier"]);
 }
 
 #[tokio::test]
 async fn one_that_is_made_anew_meanwhile_is_left() {
-    let bench = three().await;
-    let chosen = Scope::Named(vec!["stale".to_owned()]).select(&bench.survey().await, None).expect("one");
-    bench.up().await;
-    let removed = bench.remover().remove(&chosen).await.expect("it is done");
+    let fixture = three().await;
+    let chosen =
+        Scope::Named(vec!["stale".to_owned()]).select(&fixture.inventory().await, None).expect("one");
+    fixture.up().await;
+    let removed = fixture.remover().remove(&chosen).await.expect("it is done");
     assert_eq!(
         (removed.containers.len(), removed.changed.as_slice()),
         (0, &["farrier-stale".to_owned()][..])
     );
-    assert!(bench.container("stale").is_some());
+    assert!(fixture.container("stale").is_some());
 }
 
 #[tokio::test]
 async fn names_that_mean_none_or_several_are_refused_before_anything_goes() {
-    let bench = three().await;
+    let fixture = three().await;
     // As another workspace's sidecar of the same name.
-    bench.engine.change(|world| {
+    fixture.engine.change(|world| {
         let name = "farrier-orphan-0123abcd";
         let mut container = world.container("farrier-orphan").expect("a container");
         name.clone_into(&mut container.name);
@@ -212,21 +221,21 @@ async fn names_that_mean_none_or_several_are_refused_before_anything_goes() {
     });
     for (name, word) in [("kepd", "Did you mean `kept`?"), ("orphan", "`farrier-orphan-0123abcd`")] {
         let failure =
-            bench.down(Scope::Named(vec!["kept".to_owned(), name.to_owned()])).await.expect_err(name);
+            fixture.down(Scope::Named(vec!["kept".to_owned(), name.to_owned()])).await.expect_err(name);
         let problem = &failure.problems[0];
         assert_eq!((failure.exit, problem.code), (125, Code::SidecarNotFound), "{problem}");
         assert!(problem.hints.iter().any(|hint| hint.contains(word)), "{problem:?}");
-        assert_eq!(bench.names().len(), 4);
+        assert_eq!(fixture.names().len(), 4);
     }
 }
 
 #[tokio::test]
 async fn whichever_call_fails_it_is_told_and_the_rest_is_done() {
     let length = {
-        let bench = three().await;
-        bench.engine.calm();
-        bench.down(Scope::All).await.expect("it is done");
-        bench.engine.calls().len()
+        let fixture = three().await;
+        fixture.engine.calm();
+        fixture.down(Scope::All).await.expect("it is done");
+        fixture.engine.calls().len()
     };
     assert!(length > 15, "{length} calls");
     for fault in [EngineErrorKind::Refused, EngineErrorKind::Unreachable]
@@ -235,38 +244,38 @@ async fn whichever_call_fails_it_is_told_and_the_rest_is_done() {
         .chain([Fault::FailAfter(EngineErrorKind::Refused), Fault::Garbage(Nonsense::Unreadable)])
     {
         for index in 0..length {
-            let bench = three().await;
-            bench.engine.calm();
-            bench.engine.fault(At::Index(index), fault);
-            let Ok(survey) = bench.try_survey().await else { continue };
-            let chosen = Scope::All.select(&survey, None).expect("a selection");
-            let removed = bench.remover().remove(&chosen).await.expect("nothing is in use");
-            let what = format!("{fault:?} at {index}: {:?}", bench.engine.calls().get(index));
+            let fixture = three().await;
+            fixture.engine.calm();
+            fixture.engine.fault(At::Index(index), fault);
+            let Ok(inventory) = fixture.try_inventory().await else { continue };
+            let chosen = Scope::All.select(&inventory, None).expect("a selection");
+            let removed = fixture.remover().remove(&chosen).await.expect("nothing is in use");
+            let what = format!("{fault:?} at {index}: {:?}", fixture.engine.calls().get(index));
             assert!(removed.problems.iter().all(|problem| !problem.hints.is_empty()), "{what}");
-            bench.engine.calm();
-            bench.down(Scope::All).await.expect("it is done");
+            fixture.engine.calm();
+            fixture.down(Scope::All).await.expect("it is done");
             let expected: &[&str] = &[];
-            assert_eq!(bench.names(), expected, "{what}");
-            bench.up().await;
+            assert_eq!(fixture.names(), expected, "{what}");
+            fixture.up().await;
         }
     }
 }
 
 #[tokio::test]
 async fn what_an_interrupted_recreation_left_goes_too() {
-    let bench = three().await;
-    let (launch, _) = bench.launch_of();
-    bench.engine.fault(At::Every(Call::Rename), Fault::Hang);
+    let fixture = three().await;
+    let (launch, _) = fixture.launch_of();
+    fixture.engine.fault(At::Every(Call::Rename), Fault::Hang);
     tokio::select! {
-        _ = bench.bring_up(&launch) => {}
-        () = bench.engine.stalled() => {}
+        _ = fixture.bring_up(&launch) => {}
+        () = fixture.engine.stalled() => {}
     }
     drop(launch);
-    bench.engine.calm();
-    assert!(bench.names().iter().any(|name| name.ends_with('_')), "{:?}", bench.names());
+    fixture.engine.calm();
+    assert!(fixture.names().iter().any(|name| name.ends_with('_')), "{:?}", fixture.names());
     // Its container may be gone already: the next launch takes such a rest up.
-    bench.down(Scope::All).await.expect("it is done");
-    bench.up().await;
-    bench.down(Scope::All).await.expect("it is done");
-    assert!(bench.names().is_empty(), "{:?}", bench.names());
+    fixture.down(Scope::All).await.expect("it is done");
+    fixture.up().await;
+    fixture.down(Scope::All).await.expect("it is done");
+    assert!(fixture.names().is_empty(), "{:?}", fixture.names());
 }

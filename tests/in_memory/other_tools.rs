@@ -85,8 +85,8 @@ impl Deed {
 }
 
 /// Those that carry no label of ours, but one of our names.
-fn strangers(bench: &Fixture) -> Vec<Container> {
-    bench.engine.change(|world| {
+fn strangers(fixture: &Fixture) -> Vec<Container> {
+    fixture.engine.change(|world| {
         let names = world.container_names().into_iter().filter(|name| name.starts_with("farrier-"));
         let found = names.filter_map(|name| world.container(&name));
         found.filter(|container| container.labels.is_empty()).collect()
@@ -107,25 +107,25 @@ async fn whatever_another_tool_does_between_two_steps_nothing_wrong_is_handed_ov
 
 async fn interfere(kind: Kind, index: usize, deed: Deed, target: &'static str) {
     let scenario = Scenario::new(kind).await;
-    let bench = &scenario.bench;
+    let fixture = &scenario.fixture;
     let data = scenario.data();
     scenario.wait_for("2s");
     let made = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let noted = std::sync::Arc::clone(&made);
-    bench.engine.before(At::Index(index), move |world| {
+    fixture.engine.before(At::Index(index), move |world| {
         deed.is_done(world, target);
         let names = [target.to_owned(), format!("{target}_")];
         let strangers = names.iter().filter_map(|name| world.container(name));
         noted.lock().expect("a note").extend(strangers.filter(|found| found.labels.is_empty()));
     });
-    let ended = bench.launch().await;
-    let call = bench.engine.calls().get(index).cloned();
+    let ended = fixture.launch().await;
+    let call = fixture.engine.calls().get(index).cloned();
     let what = format!("{kind:?}: {deed:?} of {target} before {index}: {call:?}");
-    assert_eq!(strangers(bench), *made.lock().expect("a note"), "{what}: what is another's is left alone");
+    assert_eq!(strangers(fixture), *made.lock().expect("a note"), "{what}: what is another's is left alone");
     if ended.result.is_err() {
         ended.codes();
     } else {
-        handed_over(bench, &ended, target, index, &what);
+        handed_over(fixture, &ended, target, index, &what);
     }
     drop(ended);
     clear_up(&scenario, data.as_ref(), &what).await;
@@ -133,8 +133,8 @@ async fn interfere(kind: Kind, index: usize, deed: Deed, target: &'static str) {
 
 /// What is handed over runs, is farrier's own, and is what has the name now; except where it changed after the last
 /// look at it, which nobody can see.
-fn handed_over(bench: &Fixture, ended: &Ended, target: &str, index: usize, what: &str) {
-    let calls = bench.engine.calls();
+fn handed_over(fixture: &Fixture, ended: &Ended, target: &str, index: usize, what: &str) {
+    let calls = fixture.engine.calls();
     let looked = |name: &str| {
         let later = calls.iter().enumerate().skip(index);
         later.into_iter().any(|(_, logged)| logged.call == Call::Container && logged.subject == name)
@@ -144,7 +144,7 @@ fn handed_over(bench: &Fixture, ended: &Ended, target: &str, index: usize, what:
         if container.name == target && !looked(target) {
             continue;
         }
-        let now = bench.engine.change(|world| world.container(&container.name));
+        let now = fixture.engine.change(|world| world.container(&container.name));
         let now = now.unwrap_or_else(|| panic!("{what}: {} is gone", container.name));
         assert_eq!((&now.id, now.status), (&container.id, Status::Running), "{what}");
     }
@@ -152,16 +152,16 @@ fn handed_over(bench: &Fixture, ended: &Ended, target: &str, index: usize, what:
 
 /// As somebody who reads what the launch said would: what is in the way goes. Then the next launch works.
 async fn clear_up(scenario: &Scenario, data: Option<&String>, what: &str) {
-    let bench = &scenario.bench;
-    bench.engine.calm();
-    if !strangers(bench).is_empty() {
-        let ended = bench.launch().await;
+    let fixture = &scenario.fixture;
+    fixture.engine.calm();
+    if !strangers(fixture).is_empty() {
+        let ended = fixture.launch().await;
         if ended.result.is_err() {
             let codes = ended.codes();
             assert!(codes.iter().all(|code| code == "name-taken"), "{what}: {codes:?}");
         }
     }
-    bench.engine.change(|world| {
+    fixture.engine.change(|world| {
         for name in world.container_names() {
             let stranger = name.starts_with("farrier-")
                 && world.container(&name).is_some_and(|found| found.labels.is_empty());

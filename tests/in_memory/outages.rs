@@ -37,8 +37,8 @@ impl Fate {
 }
 
 /// Lets a launch run, stops the engine when it made so many calls, and lets it run again after some more in vain.
-async fn outage(bench: &Fixture, index: usize, fate: Fate) -> super::setup::Ended {
-    let engine = &bench.engine;
+async fn outage(fixture: &Fixture, index: usize, fate: Fate) -> super::setup::Ended {
+    let engine = &fixture.engine;
     let restart = async {
         engine.until(|engine| engine.calls().len() >= index).await;
         engine.stop(true);
@@ -49,7 +49,7 @@ async fn outage(bench: &Fixture, index: usize, fate: Fate) -> super::setup::Ende
         std::future::pending::<()>().await;
     };
     let ended = tokio::select! {
-        ended = bench.launch() => ended,
+        ended = fixture.launch() => ended,
         () = restart => unreachable!("it waits for ever"),
     };
     engine.stop(false);
@@ -62,7 +62,7 @@ async fn whenever_the_engine_restarts_the_launch_is_ready_or_says_why_and_the_ne
     each(thinned("restarts of the engine", 7, cases), async |(kind, index, fate)| {
         let scenario = Scenario::new(kind).await;
         scenario.wait_for("2s");
-        let ended = outage(&scenario.bench, index, fate).await;
+        let ended = outage(&scenario.fixture, index, fate).await;
         if ended.result.is_err() {
             ended.codes();
         }
@@ -75,20 +75,20 @@ async fn whenever_the_engine_restarts_the_launch_is_ready_or_says_why_and_the_ne
 #[tokio::test]
 async fn a_wait_outlasts_a_restart_of_the_engine() {
     for fate in [Fate::GoOn, Fate::Restart] {
-        let bench = Fixture::new();
+        let fixture = Fixture::new();
         let closed = closed_port().await;
-        bench.dialled("db", closed, "probe = \"tcp\"\ntimeout = \"15s\"");
+        fixture.dialled("db", closed, "probe = \"tcp\"\ntimeout = \"15s\"");
         let opened = async {
-            bench.engine.called(Call::Start, 1).await;
-            bench.engine.called(Call::Container, 2).await;
-            bench.engine.stop(true);
-            bench.engine.change(|world| fate.befalls(world));
-            let seen = bench.engine.count(Call::Container);
-            bench.engine.called(Call::Container, seen + 2).await;
-            bench.engine.stop(false);
+            fixture.engine.called(Call::Start, 1).await;
+            fixture.engine.called(Call::Container, 2).await;
+            fixture.engine.stop(true);
+            fixture.engine.change(|world| fate.befalls(world));
+            let seen = fixture.engine.count(Call::Container);
+            fixture.engine.called(Call::Container, seen + 2).await;
+            fixture.engine.stop(false);
             tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, closed)).await.expect("the port")
         };
-        let (ended, _listener) = tokio::join!(bench.launch(), opened);
+        let (ended, _listener) = tokio::join!(fixture.launch(), opened);
         ended.ready();
     }
 }
@@ -121,37 +121,37 @@ fn odd_events(container: &str) -> Vec<EngineEvent> {
 #[tokio::test]
 async fn events_that_flood_repeat_lie_or_come_in_disorder_end_no_wait_and_hide_no_end() {
     for ends in [false, true] {
-        let bench = Fixture::new();
+        let fixture = Fixture::new();
         // Nothing listens before the events are read: what is ready at once needs none.
         let port = closed_port().await;
-        bench.engine.change(|world| {
+        fixture.engine.change(|world| {
             world.add_image(IMAGE, DoubleImage::new(|_| Run::forever().says("words")));
         });
-        bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
+        fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
         let flooded = async {
-            bench.engine.called(Call::Start, 1).await;
-            bench.engine.called(Call::Events, 1).await;
-            let id = bench.container("db").map(|found| found.id).unwrap_or_default();
+            fixture.engine.called(Call::Start, 1).await;
+            fixture.engine.called(Call::Events, 1).await;
+            let id = fixture.container("db").map(|found| found.id).unwrap_or_default();
             for _ in 0..3 {
-                bench.engine.change(|world| odd_events(&id).iter().for_each(|event| world.tell(event)));
-                bench.engine.change(|world| world.break_events(true));
-                let opened = bench.engine.count(Call::Events);
+                fixture.engine.change(|world| odd_events(&id).iter().for_each(|event| world.tell(event)));
+                fixture.engine.change(|world| world.break_events(true));
+                let opened = fixture.engine.count(Call::Events);
                 if !ends {
                     break;
                 }
-                bench.engine.called(Call::Events, opened + 1).await;
+                fixture.engine.called(Call::Events, opened + 1).await;
             }
             if ends {
-                bench.engine.change(|world| world.end("farrier-db", &End::Exit(4)));
+                fixture.engine.change(|world| world.end("farrier-db", &End::Exit(4)));
                 return None;
             }
             Some(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("the port is still free"))
         };
-        let (ended, listener) = tokio::join!(bench.launch(), flooded);
+        let (ended, listener) = tokio::join!(fixture.launch(), flooded);
         if ends {
             assert_eq!(ended.codes(), ["sidecar-exited"]);
             // One look a message would be thousands of calls on an engine that is busy already.
-            let looks = bench.engine.count(Call::Container);
+            let looks = fixture.engine.count(Call::Container);
             assert!(looks < 2_000, "{looks} looks for {} events", 3 * odd_events("").len());
         } else {
             ended.ready();
@@ -166,9 +166,9 @@ async fn whenever_the_engine_s_clock_is_set_the_launch_is_ready_and_the_next_one
     let cases = at_each_call(&lengths().await, &[-HOUR, HOUR, -24 * 365 * HOUR]);
     each(thinned("steps of the clock", 7, cases), async |(kind, index, step)| {
         let scenario = Scenario::new(kind).await;
-        scenario.bench.engine.before(At::Index(index), move |world| world.step_clock(step));
+        scenario.fixture.engine.before(At::Index(index), move |world| world.step_clock(step));
         let what = format!("{kind:?}: clock set by {step} before {index}");
-        let ended = scenario.bench.launch().await;
+        let ended = scenario.fixture.launch().await;
         assert!(ended.result.is_ok(), "{what}: {:#?}", ended.told);
         drop(ended);
         scenario.recovers(&what).await;

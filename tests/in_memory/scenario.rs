@@ -44,7 +44,7 @@ impl Kind {
 }
 
 pub struct Scenario {
-    pub bench: Fixture,
+    pub fixture: Fixture,
     pub kind: Kind,
     bystander: Container,
     port: u16,
@@ -85,9 +85,9 @@ fn scripted() -> DoubleImage {
 
 impl Scenario {
     pub async fn new(kind: Kind) -> Self {
-        let mut bench = Fixture::with_own_network();
+        let mut fixture = Fixture::with_own_network();
         let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-        let bystander = bench.engine.change(|world| {
+        let bystander = fixture.engine.change(|world| {
             world.create_network("other", &BTreeMap::new());
             world.publish("pulled:1", Ok(ordinary()), Vec::new());
             world.add_image(IMAGE, ordinary());
@@ -107,22 +107,22 @@ impl Scenario {
         });
         match kind {
             Kind::Making => {
-                bench.define("stale", &stateful(1)).up().await;
-                bench.define("stale", &stateful(2));
-                bench.define("pulled", &plain("").replace(IMAGE, "pulled:1"));
+                fixture.define("stale", &stateful(1)).up().await;
+                fixture.define("stale", &stateful(2));
+                fixture.define("pulled", &plain("").replace(IMAGE, "pulled:1"));
             }
-            Kind::Reusing => reusing(&bench, port).await,
+            Kind::Reusing => reusing(&fixture, port).await,
             Kind::Relaying => {
-                bench.dialling = Dialling::Relay;
-                bench.engine.change(|world| {
+                fixture.dialling = Dialling::Relay;
+                fixture.engine.change(|world| {
                     let ours = BTreeMap::from([("farrier.network".to_owned(), "1".to_owned())]);
                     world.create_network("farrier", &ours);
                     world.create_network("farrier", &ours);
                 });
             }
         }
-        bench.engine.calm();
-        let scenario = Self { bench, kind, bystander, port, _listener: listener };
+        fixture.engine.calm();
+        let scenario = Self { fixture, kind, bystander, port, _listener: listener };
         scenario.wait_for("30s");
         scenario
     }
@@ -132,34 +132,34 @@ impl Scenario {
         let text = |probe: &str| dialled(self.port, &format!("probe = \"{probe}\"\ntimeout = \"{timeout}\""));
         let scripted = |probe: &str| text(probe).replace(IMAGE, "scripted:1");
         match self.kind {
-            Kind::Making => self.bench.define("served", &text("tcp")),
-            Kind::Reusing => self.bench.define("tested", &scripted("healthcheck")),
-            Kind::Relaying => self.bench.define("served", &scripted("tcp")),
+            Kind::Making => self.fixture.define("served", &text("tcp")),
+            Kind::Reusing => self.fixture.define("tested", &scripted("healthcheck")),
+            Kind::Relaying => self.fixture.define("served", &scripted("tcp")),
         };
     }
 
     /// The calls of a launch without faults.
     pub async fn calls(kind: Kind) -> Vec<Logged> {
         let scenario = Self::new(kind).await;
-        scenario.bench.up().await;
-        scenario.bench.engine.calls()
+        scenario.fixture.up().await;
+        scenario.fixture.engine.calls()
     }
 
     /// The next launch on what is left brings up one container of each name, and leaves nothing else.
     pub async fn recovers(&self, what: &str) {
-        let bench = &self.bench;
-        bench.engine.calm();
+        let fixture = &self.fixture;
+        fixture.engine.calm();
         self.wait_for("30s");
-        let ended = bench.launch().await;
+        let ended = fixture.launch().await;
         if let Err(failure) = &ended.result {
             panic!("{what}: the next launch fails: {failure}; told: {:#?}", ended.told);
         }
         drop(ended);
         self.is_whole(what).await;
         if self.kind != Kind::Relaying {
-            bench.engine.calm();
-            bench.up().await;
-            assert_eq!(bench.engine.changes(), [], "{what}: the launch after that has nothing to do");
+            fixture.engine.calm();
+            fixture.up().await;
+            assert_eq!(fixture.engine.changes(), [], "{what}: the launch after that has nothing to do");
         }
     }
 
@@ -167,10 +167,10 @@ impl Scenario {
         let mut expected = self.kind.containers();
         expected.insert(0, BYSTANDER);
         // A relay goes when the launch that made it has let go of it.
-        let gone = self.bench.engine.until(|engine| engine.change_names() == expected);
+        let gone = self.fixture.engine.until(|engine| engine.change_names() == expected);
         let gone = tokio::time::timeout(Duration::from_secs(5), gone).await;
-        assert!(gone.is_ok(), "{what}: {:?}", self.bench.names());
-        self.bench.engine.change(|world| {
+        assert!(gone.is_ok(), "{what}: {:?}", self.fixture.names());
+        self.fixture.engine.change(|world| {
             assert_eq!(world.container(BYSTANDER).as_ref(), Some(&self.bystander), "{what}");
             let containers = expected.iter().filter_map(|name| world.container(name));
             let containers: Vec<Container> = containers.collect();
@@ -190,7 +190,7 @@ impl Scenario {
     /// Removes volumes that no container has: of containers that were removed they stay, as data does, until
     /// somebody removes them. The one with the sidecar's data must be among the volumes until then.
     pub fn forget_unused_volumes(&self, data: Option<&String>, what: &str) {
-        self.bench.engine.change(|world| {
+        self.fixture.engine.change(|world| {
             let volumes = world.volumes();
             assert!(data.is_none_or(|data| volumes.contains(data)), "{what}: data is never lost");
             let names = world.container_names();
@@ -205,22 +205,22 @@ impl Scenario {
 
     /// The volume with data, where this kind has one that must survive.
     pub fn data(&self) -> Option<String> {
-        self.bench.container("stale").map(|stale| stale.volumes[0].source.clone())
+        self.fixture.container("stale").map(|stale| stale.volumes[0].source.clone())
     }
 }
 
-async fn reusing(bench: &Fixture, port: u16) {
+async fn reusing(fixture: &Fixture, port: u16) {
     let tested = dialled(port, "probe = \"healthcheck\"\ntimeout = \"30s\"").replace(IMAGE, "scripted:1");
-    bench.define("tested", &tested).plain("paused").plain("apart").define("half", &stateful(1));
-    bench.up().await;
-    bench.define("half", &stateful(2));
-    bench.engine.fault(At::Every(Call::Remove), Fault::Hang);
-    let (launch, _) = bench.launch_of();
+    fixture.define("tested", &tested).plain("paused").plain("apart").define("half", &stateful(1));
+    fixture.up().await;
+    fixture.define("half", &stateful(2));
+    fixture.engine.fault(At::Every(Call::Remove), Fault::Hang);
+    let (launch, _) = fixture.launch_of();
     tokio::select! {
-        _ = bench.bring_up(&launch) => {}
-        () = bench.engine.stalled() => {}
+        _ = fixture.bring_up(&launch) => {}
+        () = fixture.engine.stalled() => {}
     }
-    bench.engine.change(|world| {
+    fixture.engine.change(|world| {
         world.pause("farrier-paused");
         let apart = world.container_mut("farrier-apart").expect("made");
         apart.networks.get_mut("farrier").expect("on it").aliases.clear();

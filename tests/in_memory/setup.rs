@@ -95,10 +95,10 @@ impl Fixture {
 
     /// The same where farrier makes the network.
     pub fn with_own_network() -> Self {
-        let mut bench = Self::new();
-        "farrier".clone_into(&mut bench.target.network.name);
-        bench.target.network.is_own = true;
-        bench
+        let mut fixture = Self::new();
+        "farrier".clone_into(&mut fixture.target.network.name);
+        fixture.target.network.is_own = true;
+        fixture
     }
 
     /// The same with a cache folder.

@@ -13,16 +13,16 @@ use super::setup::{Fixture, IMAGE, closed_port, listener};
 
 #[tokio::test]
 async fn a_port_that_stays_closed_ends_at_the_timeout_with_what_was_tried() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let port = closed_port().await;
-    bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"300ms\"");
-    let ended = bench.launch().await;
+    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"300ms\"");
+    let ended = fixture.launch().await;
     assert_eq!(ended.codes(), ["not-ready"]);
     assert_eq!(
         ended.message(),
         "sidecar `db` is not ready: the probe `tcp` did not succeed within 300ms: connection refused"
     );
-    assert!(bench.container("db").is_some(), "it is left running for whoever looks into it");
+    assert!(fixture.container("db").is_some(), "it is left running for whoever looks into it");
 }
 
 #[tokio::test]
@@ -40,25 +40,25 @@ async fn a_container_that_ends_or_is_unhealthy_ends_the_wait_at_once() {
         }),
     ];
     for (name, code, words, change) in rows {
-        let bench = Fixture::new();
+        let fixture = Fixture::new();
         let mut image = DoubleImage::new(|arguments| match arguments {
             [test, ..] if test == "test" => Run::exit(1),
             _ => Run::forever().says("last words"),
         });
         let test = vec!["CMD".to_owned(), "test".to_owned()];
         image.image.process.health = Some(HealthTest { test, ..HealthTest::default() });
-        bench.engine.change(|world| world.add_image(IMAGE, image));
+        fixture.engine.change(|world| world.add_image(IMAGE, image));
         let port = closed_port().await;
         let probe = if name == "unhealthy" { "healthcheck" } else { "tcp" };
-        bench.dialled("db", port, &format!("probe = \"{probe}\"\ntimeout = \"15s\""));
+        fixture.dialled("db", port, &format!("probe = \"{probe}\"\ntimeout = \"15s\""));
         let changed = async {
-            bench.engine.called(Call::Start, 1).await;
-            bench.engine.called(Call::Events, 1).await;
-            bench.engine.called(Call::Container, 2).await;
-            bench.engine.change(change);
+            fixture.engine.called(Call::Start, 1).await;
+            fixture.engine.called(Call::Events, 1).await;
+            fixture.engine.called(Call::Container, 2).await;
+            fixture.engine.change(change);
         };
         // Long before its timeout, whose code would be another one.
-        let ((), ended) = tokio::join!(changed, bench.launch());
+        let ((), ended) = tokio::join!(changed, fixture.launch());
         assert_eq!(ended.codes(), [code], "{name}");
         assert!(ended.message().contains(words), "{name}: {}", ended.message());
         if name == "exit" {
@@ -69,28 +69,28 @@ async fn a_container_that_ends_or_is_unhealthy_ends_the_wait_at_once() {
 
 #[tokio::test]
 async fn one_that_exits_right_after_its_start_is_not_waited_for() {
-    let bench = Fixture::new();
-    bench.engine.change(|world| world.add_image(IMAGE, DoubleImage::new(|_| Run::exit(5))));
+    let fixture = Fixture::new();
+    fixture.engine.change(|world| world.add_image(IMAGE, DoubleImage::new(|_| Run::exit(5))));
     let port = closed_port().await;
-    bench.dialled("db", port, "probe = \"tcp\"").plain("cache");
-    let ended = bench.launch().await;
+    fixture.dialled("db", port, "probe = \"tcp\"").plain("cache");
+    let ended = fixture.launch().await;
     assert!(ended.codes().contains(&"sidecar-exited".to_owned()), "{:?}", ended.codes());
 }
 
 #[tokio::test]
 async fn a_restart_to_another_address_is_probed_there() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let (listener, port) = listener(Ipv4Addr::new(127, 0, 0, 2)).await;
     let mut image = DoubleImage::default();
     image.addresses = [1, 2].map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))).to_vec();
-    bench.engine.change(|world| world.add_image(IMAGE, image));
-    bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
+    fixture.engine.change(|world| world.add_image(IMAGE, image));
+    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
     let restarted = async {
-        bench.engine.called(Call::Start, 1).await;
-        bench.engine.called(Call::Container, 2).await;
-        bench.engine.change(|world| world.restart("farrier-db"));
+        fixture.engine.called(Call::Start, 1).await;
+        fixture.engine.called(Call::Container, 2).await;
+        fixture.engine.change(|world| world.restart("farrier-db"));
     };
-    let (ended, ()) = tokio::join!(bench.launch(), restarted);
+    let (ended, ()) = tokio::join!(fixture.launch(), restarted);
     let running = ended.ready().result.expect("ready");
     let address = running.instances[0].networks["net"].address;
     assert_eq!(address, Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2))));
@@ -100,27 +100,27 @@ async fn a_restart_to_another_address_is_probed_there() {
 #[tokio::test]
 async fn without_events_the_look_each_second_still_ends_the_wait() {
     let breaks: [fn(&Fixture); 4] = [
-        |bench| bench.engine.fault(At::Every(Call::Events), Fault::Fail(EngineErrorKind::Unreachable)),
-        |bench| bench.engine.fault(At::Every(Call::Events), Fault::Hang),
-        |bench| bench.engine.fault(At::Every(Call::Events), Fault::Garbage(Nonsense::Unreadable)),
-        |bench| bench.engine.change(|world| world.hold_events(true)),
+        |fixture| fixture.engine.fault(At::Every(Call::Events), Fault::Fail(EngineErrorKind::Unreachable)),
+        |fixture| fixture.engine.fault(At::Every(Call::Events), Fault::Hang),
+        |fixture| fixture.engine.fault(At::Every(Call::Events), Fault::Garbage(Nonsense::Unreadable)),
+        |fixture| fixture.engine.change(|world| world.hold_events(true)),
     ];
     for (index, broken) in breaks.into_iter().enumerate() {
-        let bench = Fixture::new();
-        bench.engine.change(|world| {
+        let fixture = Fixture::new();
+        fixture.engine.change(|world| {
             let image = DoubleImage::new(|_| Run::exit(9).takes(Duration::from_millis(100)));
             world.add_image(IMAGE, image)
         });
         let port = closed_port().await;
-        bench.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
-        broken(&bench);
-        assert_eq!(bench.launch().await.codes(), ["sidecar-exited"], "row {index}");
+        fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
+        broken(&fixture);
+        assert_eq!(fixture.launch().await.codes(), ["sidecar-exited"], "row {index}");
     }
 }
 
 #[tokio::test]
 async fn a_health_test_is_run_at_once_and_only_its_success_counts() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
     let mut image = DoubleImage::new(move |arguments| match arguments {
@@ -129,26 +129,26 @@ async fn a_health_test_is_run_at_once_and_only_its_success_counts() {
     });
     let test = vec!["CMD".to_owned(), "test".to_owned()];
     image.image.process.health = Some(HealthTest { test, ..HealthTest::default() });
-    bench.engine.change(|world| world.add_image(IMAGE, image));
-    bench.dialled("db", 1, "probe = \"healthcheck\"\ntimeout = \"15s\"");
-    bench.up().await;
+    fixture.engine.change(|world| world.add_image(IMAGE, image));
+    fixture.dialled("db", 1, "probe = \"healthcheck\"\ntimeout = \"15s\"");
+    fixture.up().await;
     assert_eq!(runs.load(Ordering::SeqCst), 4);
 }
 
 #[tokio::test]
 async fn the_poll_that_the_end_of_the_wait_cuts_is_no_answer() {
     for timeout in [450, 500, 550, 600, 650, 700] {
-        let bench = Fixture::new();
+        let fixture = Fixture::new();
         let image = DoubleImage::new(|arguments| match arguments {
             [check] if check == "check" => {
                 Run::exit(3).says("final: db locked").takes(Duration::from_millis(100))
             }
             _ => Run::forever(),
         });
-        bench.engine.change(|world| world.add_image(IMAGE, image));
+        fixture.engine.change(|world| world.add_image(IMAGE, image));
         let readiness = format!("probe = \"exec\"\ncommand = [\"check\"]\ntimeout = \"{timeout}ms\"");
-        bench.dialled("db", 1, &readiness);
-        let ended = bench.launch().await;
+        fixture.dialled("db", 1, &readiness);
+        let ended = fixture.launch().await;
         assert_eq!(ended.codes(), ["not-ready"]);
         assert!(ended.message().ends_with("`check` exited 3: final: db locked"), "{}", ended.message());
         let answers = ended.events("not-ready")[0]["probes"][0]["answers"].as_array().map(Vec::len);
@@ -158,14 +158,14 @@ async fn the_poll_that_the_end_of_the_wait_cuts_is_no_answer() {
 
 #[tokio::test]
 async fn a_wait_that_is_shorter_than_its_first_poll_says_so() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let image = DoubleImage::new(|arguments| match arguments {
         [check] if check == "check" => Run::exit(0).takes(Duration::from_secs(60)),
         _ => Run::forever(),
     });
-    bench.engine.change(|world| world.add_image(IMAGE, image));
-    bench.dialled("db", 1, "probe = \"exec\"\ncommand = [\"check\"]\ntimeout = \"2s\"");
-    let ended = bench.launch().await;
+    fixture.engine.change(|world| world.add_image(IMAGE, image));
+    fixture.dialled("db", 1, "probe = \"exec\"\ncommand = [\"check\"]\ntimeout = \"2s\"");
+    let ended = fixture.launch().await;
     assert_eq!(ended.codes(), ["not-ready"]);
     assert!(ended.message().contains("did not end in time"), "{}", ended.message());
     assert_ne!(ended.events("not-ready")[0]["cause"]["name"], "probe-time");
@@ -173,7 +173,7 @@ async fn a_wait_that_is_shorter_than_its_first_poll_says_so() {
 
 /// A sidecar whose health command succeeds or fails as these letters say, poll by poll, and goes on as the last one.
 async fn in_a_row(polls: &'static str, readiness: &str) -> (super::setup::Ended, usize, Vec<Instant>) {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let at = Arc::new(std::sync::Mutex::new(Vec::new()));
     let noted = Arc::clone(&at);
     let image = DoubleImage::new(move |arguments| match arguments {
@@ -185,9 +185,9 @@ async fn in_a_row(polls: &'static str, readiness: &str) -> (super::setup::Ended,
         }
         _ => Run::forever(),
     });
-    bench.engine.change(|world| world.add_image(IMAGE, image));
-    bench.dialled("db", 1, &format!("probe = \"exec\"\ncommand = [\"check\"]\n{readiness}"));
-    let ended = bench.launch().await;
+    fixture.engine.change(|world| world.add_image(IMAGE, image));
+    fixture.dialled("db", 1, &format!("probe = \"exec\"\ncommand = [\"check\"]\n{readiness}"));
+    let ended = fixture.launch().await;
     let at = at.lock().expect("moments").clone();
     (ended, at.len(), at)
 }
@@ -216,7 +216,7 @@ async fn successes_count_in_a_row_and_an_interval_apart() {
 
 #[tokio::test]
 async fn successes_of_different_runs_do_not_add_up() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let polls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&polls);
     let image = DoubleImage::new(move |arguments| match arguments {
@@ -226,29 +226,29 @@ async fn successes_of_different_runs_do_not_add_up() {
         }
         _ => Run::forever(),
     });
-    bench.engine.change(|world| world.add_image(IMAGE, image));
+    fixture.engine.change(|world| world.add_image(IMAGE, image));
     let readiness = "probe = \"exec\"\ncommand = [\"check\"]\nsuccesses = 2\ninterval = \"1s\"";
-    bench.dialled("db", 1, readiness);
+    fixture.dialled("db", 1, readiness);
     let restarted = async {
-        bench.engine.called(Call::Exec, 1).await;
-        bench.engine.change(|world| world.restart("farrier-db"));
+        fixture.engine.called(Call::Exec, 1).await;
+        fixture.engine.change(|world| world.restart("farrier-db"));
     };
-    let (ended, ()) = tokio::join!(bench.launch(), restarted);
+    let (ended, ()) = tokio::join!(fixture.launch(), restarted);
     ended.ready();
     assert_eq!(polls.load(Ordering::SeqCst), 3);
 }
 
 /// With a sidecar that writes READY at its start.
-fn writing_ready(bench: Fixture) -> Fixture {
-    bench.engine.change(|world| {
+fn writing_ready(fixture: Fixture) -> Fixture {
+    fixture.engine.change(|world| {
         world.add_image(IMAGE, DoubleImage::new(|_| Run::forever().says("READY")));
     });
-    bench
+    fixture
 }
 
 /// It is ready when it has written READY so many times.
-fn wait_for_ready(bench: &Fixture, count: u32) {
-    bench.define(
+fn wait_for_ready(fixture: &Fixture, count: u32) {
+    fixture.define(
         "db",
         &format!(
             "image = \"{IMAGE}\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"log\"\ntimeout = \"10m\"\n\
@@ -258,8 +258,8 @@ fn wait_for_ready(bench: &Fixture, count: u32) {
 }
 
 /// So many lines of noise, and READY.
-fn write_noise(bench: &Fixture, lines: u32) {
-    bench.engine.change(|world| {
+fn write_noise(fixture: &Fixture, lines: u32) {
+    fixture.engine.change(|world| {
         for number in 0..lines {
             world.log("farrier-db", &format!("noise {number}"));
         }
@@ -269,19 +269,19 @@ fn write_noise(bench: &Fixture, lines: u32) {
 
 #[tokio::test]
 async fn a_line_counts_however_much_was_written_since_and_each_wait_reads_the_log_once() {
-    let bench = writing_ready(Fixture::new());
-    wait_for_ready(&bench, 3);
+    let fixture = writing_ready(Fixture::new());
+    wait_for_ready(&fixture, 3);
     let noise = async {
-        bench.engine.called(Call::Output, 1).await;
-        write_noise(&bench, 100_000);
-        write_noise(&bench, 5_000);
+        fixture.engine.called(Call::Output, 1).await;
+        write_noise(&fixture, 100_000);
+        write_noise(&fixture, 5_000);
     };
-    let (ended, ()) = tokio::join!(bench.launch(), noise);
+    let (ended, ()) = tokio::join!(fixture.launch(), noise);
     ended.ready();
-    assert_eq!(bench.engine.count(Call::Output), 1, "all polls read one stream");
-    bench.up().await;
+    assert_eq!(fixture.engine.count(Call::Output), 1, "all polls read one stream");
+    fixture.up().await;
     assert_eq!(
-        bench.engine.count(Call::Output),
+        fixture.engine.count(Call::Output),
         2,
         "nothing is remembered without a folder, and so it is read again"
     );
@@ -289,58 +289,58 @@ async fn a_line_counts_however_much_was_written_since_and_each_wait_reads_the_lo
 
 #[tokio::test]
 async fn a_log_that_could_not_be_opened_is_read_from_its_beginning_when_it_can() {
-    let bench = writing_ready(Fixture::new());
-    wait_for_ready(&bench, 1);
-    bench.engine.fault(At::Nth(Call::Output, 1), Fault::Fail(EngineErrorKind::Unreachable));
-    bench.launch().await.ready();
-    assert!(bench.engine.count(Call::Output) > 1);
+    let fixture = writing_ready(Fixture::new());
+    wait_for_ready(&fixture, 1);
+    fixture.engine.fault(At::Nth(Call::Output, 1), Fault::Fail(EngineErrorKind::Unreachable));
+    fixture.launch().await.ready();
+    assert!(fixture.engine.count(Call::Output) > 1);
 }
 
 #[tokio::test]
 async fn a_match_is_remembered_for_its_run_and_for_these_settings() {
-    let bench = writing_ready(Fixture::new().remembering());
-    wait_for_ready(&bench, 1);
-    bench.up().await;
-    assert_eq!(bench.engine.count(Call::Output), 1);
-    bench.engine.calm();
-    bench.up().await;
-    assert_eq!(bench.engine.count(Call::Output), 0, "it is known of this run");
-    bench.engine.change(|world| world.restart("farrier-db"));
-    bench.up().await;
-    assert_eq!(bench.engine.count(Call::Output), 1, "another run");
-    wait_for_ready(&bench, 2);
-    bench.engine.change(|world| world.log("farrier-db", "READY"));
-    bench.up().await;
-    assert_eq!(bench.engine.count(Call::Output), 2, "another question");
+    let fixture = writing_ready(Fixture::new().remembering());
+    wait_for_ready(&fixture, 1);
+    fixture.up().await;
+    assert_eq!(fixture.engine.count(Call::Output), 1);
+    fixture.engine.calm();
+    fixture.up().await;
+    assert_eq!(fixture.engine.count(Call::Output), 0, "it is known of this run");
+    fixture.engine.change(|world| world.restart("farrier-db"));
+    fixture.up().await;
+    assert_eq!(fixture.engine.count(Call::Output), 1, "another run");
+    wait_for_ready(&fixture, 2);
+    fixture.engine.change(|world| world.log("farrier-db", "READY"));
+    fixture.up().await;
+    assert_eq!(fixture.engine.count(Call::Output), 2, "another question");
 }
 
 #[tokio::test]
 async fn many_are_waited_for_together_and_the_first_failure_ends_all() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let mut listeners = Vec::new();
     for name in ["a", "b", "c", "d"] {
         let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-        bench.dialled(name, port, "probe = \"tcp\"");
+        fixture.dialled(name, port, "probe = \"tcp\"");
         listeners.push(listener);
     }
     // No start ends, and yet all of them begin.
-    bench.engine.fault(At::Every(Call::Start), Fault::Hang);
+    fixture.engine.fault(At::Every(Call::Start), Fault::Hang);
     tokio::select! {
-        ended = bench.launch() => panic!("nothing was started: {:?}", ended.codes()),
-        () = bench.engine.called(Call::Start, listeners.len()) => {}
+        ended = fixture.launch() => panic!("nothing was started: {:?}", ended.codes()),
+        () = fixture.engine.called(Call::Start, listeners.len()) => {}
     }
-    bench.engine.calm();
-    bench.up().await;
+    fixture.engine.calm();
+    fixture.up().await;
     let port = closed_port().await;
-    bench.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
-    bench.dialled("never", port, "probe = \"tcp\"\ntimeout = \"200ms\"");
-    assert_eq!(bench.launch().await.codes(), ["not-ready"]);
+    fixture.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
+    fixture.dialled("never", port, "probe = \"tcp\"\ntimeout = \"200ms\"");
+    assert_eq!(fixture.launch().await.codes(), ["not-ready"]);
 }
 
 #[tokio::test]
 async fn where_nothing_can_be_dialled_that_it_runs_is_the_check_and_said_once() {
-    let bench = Fixture::new();
-    bench.engine.change(|world| {
+    let fixture = Fixture::new();
+    fixture.engine.change(|world| {
         world.local = false;
         let cannot = || End::CannotRun("no such program".to_owned());
         world.add_image(
@@ -353,24 +353,24 @@ async fn where_nothing_can_be_dialled_that_it_runs_is_the_check_and_said_once() 
         );
     });
     let port = closed_port().await;
-    bench.dialled("a", port, "probe = \"tcp\"").dialled("b", port, "probe = \"tcp\"");
-    let ended = bench.launch().await.ready();
+    fixture.dialled("a", port, "probe = \"tcp\"").dialled("b", port, "probe = \"tcp\"");
+    let ended = fixture.launch().await.ready();
     let warned = ended.events("problem");
     assert_eq!(warned.len(), 1, "{warned:#?}");
     assert_eq!(warned[0]["code"], "cannot-dial");
-    assert_eq!(bench.names(), ["farrier-a", "farrier-b"], "no relay is left behind");
+    assert_eq!(fixture.names(), ["farrier-a", "farrier-b"], "no relay is left behind");
 }
 
 #[tokio::test]
 async fn a_server_that_opens_late_sees_no_connection_but_the_probes_own() {
-    let bench = Fixture::new();
+    let fixture = Fixture::new();
     let port = closed_port().await;
-    bench.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
+    fixture.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
     let opening = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free")
     };
-    let (ended, listener) = tokio::join!(bench.launch(), opening);
+    let (ended, listener) = tokio::join!(fixture.launch(), opening);
     let ended = ended.ready();
     let attempts = ended.events("ready")[0]["attempts"].as_u64();
     assert!(attempts.is_some_and(|attempts| attempts >= 2), "{attempts:?}");

@@ -17,15 +17,15 @@ const LOOK: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The watch of a launch of one sidecar `db`.
-async fn watched(bench: &Fixture) -> (SidecarWatch, Told) {
-    bench.plain("db").up().await;
+async fn watched(fixture: &Fixture) -> (SidecarWatch, Told) {
+    fixture.plain("db").up().await;
     let told = Told::default();
     let reporter = Arc::new(Reporter::new(vec![Box::new(Collector(Arc::clone(&told)))]));
-    let engine = Arc::new(bench.docker());
-    let db = bench.container("db").expect("it runs");
+    let engine = Arc::new(fixture.docker());
+    let db = fixture.container("db").expect("it runs");
     let leases = Leases::open("a test").expect("leases");
     // Calls are counted from here.
-    bench.engine.calm();
+    fixture.engine.calm();
     (SidecarWatch::new(engine, reporter, leases, [("db".to_owned(), db)]), told)
 }
 
@@ -58,9 +58,9 @@ async fn each_way_to_end_is_told_with_its_cause() {
         ("", Value::Null, |world| world.restart("farrier-db")),
     ];
     for (cause, code, change) in rows {
-        let bench = Fixture::new();
-        let (watch, told) = watched(&bench).await;
-        bench.engine.change(change);
+        let fixture = Fixture::new();
+        let (watch, told) = watched(&fixture).await;
+        fixture.engine.change(change);
         let end = end(&watch, &told).await;
         assert_eq!(end["event"], "sidecar-ended");
         assert_eq!(end["cause"]["name"].as_str().unwrap_or_default(), cause, "{end:#}");
@@ -73,10 +73,12 @@ async fn each_way_to_end_is_told_with_its_cause() {
 
 #[tokio::test]
 async fn an_end_that_no_event_told_is_seen_when_the_engine_is_back() {
-    let bench = Fixture::new();
-    let (watch, told) = watched(&bench).await;
-    bench.engine.fault(At::Nth(Call::Events, 1), Fault::Fail(farrier::engine::EngineErrorKind::Unreachable));
-    bench.engine.change(|world| {
+    let fixture = Fixture::new();
+    let (watch, told) = watched(&fixture).await;
+    fixture
+        .engine
+        .fault(At::Nth(Call::Events, 1), Fault::Fail(farrier::engine::EngineErrorKind::Unreachable));
+    fixture.engine.change(|world| {
         world.hold_events(true);
         world.end("farrier-db", &End::Exit(4));
     });
@@ -85,11 +87,11 @@ async fn an_end_that_no_event_told_is_seen_when_the_engine_is_back() {
 
 #[tokio::test]
 async fn a_restart_whose_end_was_seen_between_the_runs_is_told_as_one() {
-    let bench = Fixture::new();
-    let (watch, told) = watched(&bench).await;
-    bench.engine.change(|world| world.end("farrier-db", &End::Exit(137)));
+    let fixture = Fixture::new();
+    let (watch, told) = watched(&fixture).await;
+    fixture.engine.change(|world| world.end("farrier-db", &End::Exit(137)));
     assert_eq!(end(&watch, &told).await["runs_again"], false);
-    bench.engine.change(|world| world.start_now("farrier-db").expect("it starts"));
+    fixture.engine.change(|world| world.start_now("farrier-db").expect("it starts"));
     watch.finish().await;
     let [_, again]: [Value; 2] = ends(&told).try_into().expect("it is told again, once");
     assert_eq!((&again["runs_again"], &again["exit_code"]), (&true.into(), &137.into()), "{again:#}");
@@ -99,13 +101,13 @@ async fn a_restart_whose_end_was_seen_between_the_runs_is_told_as_one() {
 #[tokio::test]
 async fn an_engine_that_hangs_keeps_nobody_from_ending() {
     for call in [Call::Events, Call::Container, Call::Logs] {
-        let bench = Fixture::new();
-        let (watch, told) = watched(&bench).await;
-        bench.engine.fault(At::Every(call), Fault::Hang);
-        bench.engine.change(|world| world.end("farrier-db", &End::Exit(3)));
+        let fixture = Fixture::new();
+        let (watch, told) = watched(&fixture).await;
+        fixture.engine.fault(At::Every(call), Fault::Hang);
+        fixture.engine.change(|world| world.end("farrier-db", &End::Exit(3)));
         tokio::select! {
             never = watch.run() => match never {},
-            () = bench.engine.stalled() => {}
+            () = fixture.engine.stalled() => {}
         }
         tokio::time::timeout(PATIENCE, watch.finish()).await.unwrap_or_else(|_| panic!("{call:?}"));
         assert_eq!(ends(&told), [] as [Value; 0], "{call:?}");
@@ -114,12 +116,12 @@ async fn an_engine_that_hangs_keeps_nobody_from_ending() {
 
 #[tokio::test]
 async fn what_happened_before_the_launch_or_to_others_is_not_told() {
-    let bench = Fixture::new();
-    bench.plain("db").up().await;
-    bench.engine.change(|world| world.restart("farrier-db"));
-    let (watch, told) = watched(&bench).await;
-    bench.plain("other").up().await;
-    bench.engine.change(|world| {
+    let fixture = Fixture::new();
+    fixture.plain("db").up().await;
+    fixture.engine.change(|world| world.restart("farrier-db"));
+    let (watch, told) = watched(&fixture).await;
+    fixture.plain("other").up().await;
+    fixture.engine.change(|world| {
         world.end("farrier-other", &End::Exit(3));
         world.end("farrier-db", &End::Exit(5));
     });

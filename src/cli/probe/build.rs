@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 use super::inspect::{definition_lines, human_size};
 use crate::cli::data::print;
 use crate::cli::options::ProbeBuild;
-use crate::cli::runtime::Stage;
+use crate::cli::runtime::CommandRuntime;
 use crate::event::{Event, Reporter};
 use crate::probe::capabilities::capabilities;
 use crate::probe::catalogue::not_a_probe;
@@ -76,8 +76,8 @@ fn accept(file: ComponentFile, module: &Path) -> Result<Arc<ComponentFile>, Fail
     }
     let file = Arc::new(file);
     let host = Arc::new(ProbeHost::new(None, None));
-    let mut stage = Stage::start()?;
-    stage.run(async {
+    let mut runtime = CommandRuntime::start()?;
+    runtime.run(async {
         host.load_in_time(&file, &grantable()).await.map_err(|error| {
             let problem = error.problem(Code::ProbeBuild, |reason| {
                 format!("`{name}` cannot be made into a component: farrier cannot load the result: {reason}")

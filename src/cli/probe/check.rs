@@ -9,7 +9,7 @@ use super::declared::Declared;
 use super::{Chosen, Origin, choose};
 use crate::cli::data::{print, print_json};
 use crate::cli::options::{Format, ProbeCheck};
-use crate::cli::runtime::Stage;
+use crate::cli::runtime::CommandRuntime;
 use crate::cli::settings::layer_directories;
 use crate::definition::Limits;
 use crate::engine::dialler::DialError;
@@ -73,8 +73,8 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
     };
     expect_granted(&chosen, &granted, declared.is_some())?;
     let (limits, watch) = limits(options, declared)?;
-    let mut stage = Stage::start()?;
-    let (verdict, answers) = stage.run(async {
+    let mut runtime = CommandRuntime::start()?;
+    let (verdict, answers) = runtime.run(async {
         let (probe, name) = (load(&chosen.file, &granted).await?, chosen.name.as_str());
         accept_settings(&probe, name, &settings, limits).await?;
         let interfaces = granted.interfaces();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use farrier::engine::EngineErrorKind::{Conflict, NotFound};
 use farrier::engine::docker::api::{Listed, Mounted, Process, Status};
 
-use super::setup::{Recipe, Stage, contract, kind, words};
+use super::setup::{Recipe, TestEngine, contract, kind, words};
 
 contract! {
     what_is_made_is_what_was_asked_for,
@@ -22,50 +22,50 @@ contract! {
     a_running_container_can_be_removed_and_removing_it_again_does_nothing,
 }
 
-async fn a_listing_tells_what_the_image_was_called_as_long_as_that_names_it(stage: &dyn Stage) {
-    let (engine, (name, value)) = (stage.engine(), stage.label());
+async fn a_listing_tells_what_the_image_was_called_as_long_as_that_names_it(test_engine: &dyn TestEngine) {
+    let (engine, (name, value)) = (test_engine.engine(), test_engine.label());
     let recipe = |word: &str| Recipe { command: words(&["wait", word]), ..Recipe::default() };
-    let mut spec = stage.spec("db", &["wait"]);
-    spec.image = stage.image("moving", &recipe("1"));
+    let mut spec = test_engine.spec("db", &["wait"]);
+    spec.image = test_engine.image("moving", &recipe("1"));
     let id = engine.create(&spec).await.expect("a container");
-    let image_id = stage.inspect(&id).await.image_id;
+    let image_id = test_engine.inspect(&id).await.image_id;
     let label = format!("{name}={value}");
     let listed = engine.labelled(&label).await.expect("a list");
     let [listed] = listed.as_slice() else { panic!("{listed:?}") };
     assert_eq!((&listed.id, &listed.name), (&id, &spec.name));
     assert_eq!((&listed.image, &listed.image_id), (&spec.image, &image_id));
     let listed = listed.clone();
-    let other = stage.image("other", &recipe("2"));
-    stage.tag(&other, &spec.image);
+    let other = test_engine.image("other", &recipe("2"));
+    test_engine.tag(&other, &spec.image);
     assert_ne!(engine.image(&spec.image).await.expect("an answer").expect("the image").id, image_id);
     let moved = Listed { image: image_id, ..listed };
     assert_eq!(engine.labelled(&label).await.expect("a list"), [moved]);
 }
 
-async fn a_listing_tells_what_an_inspection_tells_of_a_run(stage: &dyn Stage) {
-    stage.network("net").await;
-    let (engine, (name, value)) = (stage.engine(), stage.label());
-    let id = stage.started("db", &["wait"]).await;
+async fn a_listing_tells_what_an_inspection_tells_of_a_run(test_engine: &dyn TestEngine) {
+    test_engine.network("net").await;
+    let (engine, (name, value)) = (test_engine.engine(), test_engine.label());
+    let id = test_engine.started("db", &["wait"]).await;
     let label = format!("{name}={value}");
     for _ in 0..2 {
         let listed = engine.labelled(&label).await.expect("a list");
         let [told] = listed.as_slice() else { panic!("{listed:?}") };
-        let seen = stage.inspect(&id).await;
+        let seen = test_engine.inspect(&id).await;
         assert_eq!((&told.id, told.status, told.is_unhealthy), (&seen.id, Some(Status::Running), false));
         let places = seen.networks.into_iter().map(|(name, place)| (name, (place.id, place.address)));
         assert_eq!(told.places, places.collect());
         assert!(told.places.values().all(|(id, address)| !id.is_empty() && address.is_some()), "{told:?}");
-        stage.restart(&id).await;
+        test_engine.restart(&id).await;
     }
-    stage.pause(&id);
+    test_engine.pause(&id);
     let listed = engine.labelled(&label).await.expect("a list");
     assert_eq!(listed.first().and_then(|told| told.status), Some(Status::Paused));
 }
 
 /// Whatever their names, as long as docker's API has them.
-async fn settings_are_taken_and_shown_as_they_stand(stage: &dyn Stage) {
-    stage.network("net").await;
-    let mut spec = stage.spec("db", &["wait"]);
+async fn settings_are_taken_and_shown_as_they_stand(test_engine: &dyn TestEngine) {
+    test_engine.network("net").await;
+    let mut spec = test_engine.spec("db", &["wait"]);
     let settings = [
         ("HostConfig.CapDrop", serde_json::json!(["CAP_CHOWN"])),
         ("HostConfig.Memory", (64 << 20).into()),
@@ -77,8 +77,8 @@ async fn settings_are_taken_and_shown_as_they_stand(stage: &dyn Stage) {
         ("WorkingDir", "/tmp".into()),
     ];
     spec.settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
-    let id = stage.engine().create(&spec).await.expect("a container");
-    let made = stage.inspect(&id).await;
+    let id = test_engine.engine().create(&spec).await.expect("a container");
+    let made = test_engine.inspect(&id).await;
     for (name, value) in &spec.settings {
         assert_eq!(made.settings.get(name), Some(value), "{name}");
     }
@@ -88,11 +88,12 @@ async fn settings_are_taken_and_shown_as_they_stand(stage: &dyn Stage) {
     assert_eq!(made.privileges.keys().collect::<Vec<_>>(), ["CapDrop", "ReadonlyRootfs"]);
 }
 
-async fn what_is_made_is_what_was_asked_for(stage: &dyn Stage) {
-    stage.network("net").await;
+async fn what_is_made_is_what_was_asked_for(test_engine: &dyn TestEngine) {
+    test_engine.network("net").await;
     let labels = vec![("kept".to_owned(), "image".to_owned()), ("both".to_owned(), "image".to_owned())];
-    let mut spec = stage.spec("db", &["wait"]);
-    spec.image = stage.image("labelled", &Recipe { labels, user: "7:7".to_owned(), ..Recipe::default() });
+    let mut spec = test_engine.spec("db", &["wait"]);
+    spec.image =
+        test_engine.image("labelled", &Recipe { labels, user: "7:7".to_owned(), ..Recipe::default() });
     spec.labels.insert("both".to_owned(), "request".to_owned());
     spec.settings.insert("HostConfig.Memory".to_owned(), (64 << 20).into());
     spec.aliases = words(&["database"]);
@@ -103,14 +104,14 @@ async fn what_is_made_is_what_was_asked_for(stage: &dyn Stage) {
         writable,
     };
     spec.mounts = vec![bind("/inside", false), bind("/writable", true)];
-    let id = stage.engine().create(&spec).await.expect("a container");
-    let mut made = stage.inspect(&id).await;
+    let id = test_engine.engine().create(&spec).await.expect("a container");
+    let mut made = test_engine.inspect(&id).await;
     made.mounts.sort();
     assert_eq!((&made.id, &made.name), (&id, &spec.name));
     let label = |name: &str| made.labels.get(name).map(String::as_str);
     assert_eq!((label("kept"), label("both")), (Some("image"), Some("request")));
-    assert_eq!(made.labels.get(&stage.label().0), Some(&stage.label().1));
-    let image = stage.engine().image(&spec.image).await.expect("an answer").expect("the image");
+    assert_eq!(made.labels.get(&test_engine.label().0), Some(&test_engine.label().1));
+    let image = test_engine.engine().image(&spec.image).await.expect("an answer").expect("the image");
     assert_eq!(made.image_id, image.id);
     assert_eq!(made.process.user, "7:7");
     assert_eq!(made.status, Status::Created);
@@ -125,12 +126,15 @@ async fn what_is_made_is_what_was_asked_for(stage: &dyn Stage) {
     let endpoint = &made.networks[&spec.network];
     assert_eq!((endpoint.network_id.as_str(), endpoint.address, endpoint.gateway), ("", None, None));
     assert_eq!(endpoint.aliases, ["database"]);
-    stage.engine().start(&id).await.expect("it starts");
-    assert_eq!(stage.inspect(&id).await.privileges, BTreeMap::new());
+    test_engine.engine().start(&id).await.expect("it starts");
+    assert_eq!(test_engine.inspect(&id).await.privileges, BTreeMap::new());
 }
 
-async fn the_command_is_the_requests_or_else_the_images_unless_the_entrypoint_is_replaced(stage: &dyn Stage) {
-    let image = stage.image("commanded", &Recipe { command: words(&["exit", "3"]), ..Recipe::default() });
+async fn the_command_is_the_requests_or_else_the_images_unless_the_entrypoint_is_replaced(
+    test_engine: &dyn TestEngine,
+) {
+    let image =
+        test_engine.image("commanded", &Recipe { command: words(&["exit", "3"]), ..Recipe::default() });
     let cases: [[&[&str]; 4]; 4] = [
         [&[], &[], &["/fixture"], &["exit", "3"]],
         [&[], &["wait"], &["/fixture"], &["wait"]],
@@ -139,52 +143,53 @@ async fn the_command_is_the_requests_or_else_the_images_unless_the_entrypoint_is
     ];
     for (index, [entrypoint, command, expected_entrypoint, expected_command]) in cases.into_iter().enumerate()
     {
-        let mut spec = stage.spec(&format!("db{index}"), command);
+        let mut spec = test_engine.spec(&format!("db{index}"), command);
         spec.image.clone_from(&image);
         spec.entrypoint = words(entrypoint);
-        let id = stage.engine().create(&spec).await.expect("a container");
-        let process = stage.inspect(&id).await.process;
+        let id = test_engine.engine().create(&spec).await.expect("a container");
+        let process = test_engine.inspect(&id).await.process;
         assert_eq!(process.entrypoint, expected_entrypoint, "{spec:?}");
         assert_eq!(process.command, expected_command, "{spec:?}");
     }
 }
 
-async fn a_variable_replaces_the_images_of_that_name(stage: &dyn Stage) {
+async fn a_variable_replaces_the_images_of_that_name(test_engine: &dyn TestEngine) {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let env = vec![pair("FIRST", "image"), pair("BOTH", "image"), pair("LAST", "image")];
-    let mut spec = stage.spec("db", &["wait"]);
-    spec.image = stage.image("variables", &Recipe { env, ..Recipe::default() });
+    let mut spec = test_engine.spec("db", &["wait"]);
+    spec.image = test_engine.image("variables", &Recipe { env, ..Recipe::default() });
     spec.env = BTreeMap::from([pair("BOTH", "request"), pair("OWN", "a=b"), pair("EMPTY", "")]);
-    let id = stage.engine().create(&spec).await.expect("a container");
+    let id = test_engine.engine().create(&spec).await.expect("a container");
     assert_eq!(
-        stage.inspect(&id).await.process.env,
+        test_engine.inspect(&id).await.process.env,
         ["BOTH=request", "EMPTY=", "OWN=a=b", "FIRST=image", "LAST=image"]
     );
 }
 
-async fn a_name_that_is_taken_is_a_conflict(stage: &dyn Stage) {
-    let spec = stage.spec("db", &["wait"]);
-    let id = stage.engine().create(&spec).await.expect("a container");
-    assert_eq!(kind(stage.engine().create(&spec).await), Conflict);
-    stage.engine().remove(&id, true).await.expect("it goes");
-    let other = stage.engine().create(&spec).await.expect("the name is free again");
+async fn a_name_that_is_taken_is_a_conflict(test_engine: &dyn TestEngine) {
+    let spec = test_engine.spec("db", &["wait"]);
+    let id = test_engine.engine().create(&spec).await.expect("a container");
+    assert_eq!(kind(test_engine.engine().create(&spec).await), Conflict);
+    test_engine.engine().remove(&id, true).await.expect("it goes");
+    let other = test_engine.engine().create(&spec).await.expect("the name is free again");
     assert_ne!(other, id);
 }
 
-async fn a_container_is_found_by_its_name_its_id_and_its_short_id(stage: &dyn Stage) {
-    let spec = stage.spec("db", &["wait"]);
-    let id = stage.engine().create(&spec).await.expect("a container");
-    let found = stage.inspect(&spec.name).await;
+async fn a_container_is_found_by_its_name_its_id_and_its_short_id(test_engine: &dyn TestEngine) {
+    let spec = test_engine.spec("db", &["wait"]);
+    let id = test_engine.engine().create(&spec).await.expect("a container");
+    let found = test_engine.inspect(&spec.name).await;
     assert_eq!(found.id, id);
     for other in [id.as_str(), &id[..12]] {
-        assert_eq!(stage.inspect(other).await, found);
+        assert_eq!(test_engine.inspect(other).await, found);
     }
     let part = &spec.name[..spec.name.len() - 1];
-    assert_eq!(stage.engine().container(part).await.expect("an answer"), None);
+    assert_eq!(test_engine.engine().container(part).await.expect("an answer"), None);
 }
 
-async fn an_absent_container_is_none_to_look_at_and_an_error_to_use(stage: &dyn Stage) {
-    let (engine, absent, net) = (stage.engine(), stage.name("absent"), stage.network("net").await);
+async fn an_absent_container_is_none_to_look_at_and_an_error_to_use(test_engine: &dyn TestEngine) {
+    let (engine, absent, net) =
+        (test_engine.engine(), test_engine.name("absent"), test_engine.network("net").await);
     assert_eq!(engine.container(&absent).await.expect("an answer"), None);
     let request =
         farrier::engine::ExecRequest { arguments: words(&["/fixture", "exit", "0"]), output_limit: 10 };
@@ -199,12 +204,12 @@ async fn an_absent_container_is_none_to_look_at_and_an_error_to_use(stage: &dyn 
     engine.remove(&absent, true).await.expect("nothing is to be done");
 }
 
-async fn containers_are_listed_by_a_label_or_its_value_whatever_their_state(stage: &dyn Stage) {
-    let (engine, (name, value)) = (stage.engine(), stage.label());
-    let running = stage.started("running", &["wait"]).await;
-    let exited = stage.started("exited", &["exit", "0"]).await;
-    stage.exited(&exited).await;
-    let mut spec = stage.spec("created", &["wait"]);
+async fn containers_are_listed_by_a_label_or_its_value_whatever_their_state(test_engine: &dyn TestEngine) {
+    let (engine, (name, value)) = (test_engine.engine(), test_engine.label());
+    let running = test_engine.started("running", &["wait"]).await;
+    let exited = test_engine.started("exited", &["exit", "0"]).await;
+    test_engine.exited(&exited).await;
+    let mut spec = test_engine.spec("created", &["wait"]);
     let own = format!("{name}.{value}");
     spec.labels.insert(own.clone(), String::new());
     engine.create(&spec).await.expect("a container");
@@ -213,7 +218,7 @@ async fn containers_are_listed_by_a_label_or_its_value_whatever_their_state(stag
         names.sort();
         names
     };
-    let all = ["created", "exited", "running"].map(|stem| stage.name(stem));
+    let all = ["created", "exited", "running"].map(|stem| test_engine.name(stem));
     assert_eq!(sorted(engine.labelled(&format!("{name}={value}")).await.expect("names")), all);
     assert_eq!(sorted(engine.labelled(&own).await.expect("names")), all[..1]);
     assert_eq!(engine.labelled(&format!("{name}={value}0")).await.expect("names"), []);
@@ -221,10 +226,13 @@ async fn containers_are_listed_by_a_label_or_its_value_whatever_their_state(stag
     assert_eq!(sorted(engine.labelled(&format!("{name}={value}")).await.expect("names")), all[..2]);
 }
 
-async fn a_running_container_can_be_removed_and_removing_it_again_does_nothing(stage: &dyn Stage) {
-    let id = stage.started("db", &["wait"]).await;
-    stage.engine().remove(&id, true).await.expect("it goes");
-    assert_eq!(stage.engine().container(&id).await.expect("an answer"), None);
-    stage.engine().remove(&id, true).await.expect("nothing is to be done");
-    assert_eq!(stage.engine().members(&stage.name("net")).await.expect("members"), Vec::<String>::new());
+async fn a_running_container_can_be_removed_and_removing_it_again_does_nothing(test_engine: &dyn TestEngine) {
+    let id = test_engine.started("db", &["wait"]).await;
+    test_engine.engine().remove(&id, true).await.expect("it goes");
+    assert_eq!(test_engine.engine().container(&id).await.expect("an answer"), None);
+    test_engine.engine().remove(&id, true).await.expect("nothing is to be done");
+    assert_eq!(
+        test_engine.engine().members(&test_engine.name("net")).await.expect("members"),
+        Vec::<String>::new()
+    );
 }

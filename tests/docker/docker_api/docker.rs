@@ -8,10 +8,10 @@ use farrier::engine::docker::address::{Choice, Environment, resolve};
 use farrier::engine::docker::api::Api;
 use farrier::engine::docker::client::Client;
 
-use super::setup::{Recipe, Stage, words};
+use super::setup::{Recipe, TestEngine, words};
 use crate::support::{Image, Scene, docker, fixture_image};
 
-pub struct DockerStage {
+pub struct RealEngine {
     /// Dropped before the scene, which then leaves nothing of these.
     volumes: RefCell<Vec<String>>,
     images: RefCell<BTreeMap<String, String>>,
@@ -19,7 +19,7 @@ pub struct DockerStage {
     scene: Scene,
 }
 
-impl DockerStage {
+impl RealEngine {
     /// None where there is no engine, which it then says.
     pub fn open() -> Option<Self> {
         let scene = Scene::with_docker()?;
@@ -37,7 +37,7 @@ impl DockerStage {
 }
 
 #[async_trait(?Send)]
-impl Stage for DockerStage {
+impl TestEngine for RealEngine {
     fn engine(&self) -> &dyn Api {
         &self.engine
     }
@@ -112,7 +112,7 @@ impl Stage for DockerStage {
     }
 }
 
-impl Drop for DockerStage {
+impl Drop for RealEngine {
     /// The volumes that a case let outlive their containers.
     fn drop(&mut self) {
         let volumes = self.volumes.borrow();

@@ -8,22 +8,22 @@ use async_trait::async_trait;
 use farrier::engine::docker::api::{Api, HealthStatus, HealthTest, Image, Process};
 use farrier::engine::docker::double::{Double, DoubleImage, End, Run};
 
-use super::setup::{Recipe, Stage, words};
+use super::setup::{Recipe, TestEngine, words};
 
 #[derive(Default)]
-pub struct DoubleStage {
+pub struct EngineDouble {
     engine: Double,
     images: RefCell<BTreeMap<String, String>>,
 }
 
-impl DoubleStage {
+impl EngineDouble {
     pub fn open() -> Self {
         Self::default()
     }
 }
 
 #[async_trait(?Send)]
-impl Stage for DoubleStage {
+impl TestEngine for EngineDouble {
     fn engine(&self) -> &dyn Api {
         &self.engine
     }

@@ -4,7 +4,7 @@ use farrier::engine::EngineErrorKind::Conflict;
 use farrier::engine::{ExecOutput, ExecRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::setup::{Stage, contract, kind, words};
+use super::setup::{TestEngine, contract, kind, words};
 
 contract! {
     a_command_gives_its_exit_code_and_both_outputs,
@@ -19,8 +19,8 @@ fn request(arguments: &[&str], output_limit: usize) -> ExecRequest {
     ExecRequest { arguments: words(arguments), output_limit }
 }
 
-async fn a_command_gives_its_exit_code_and_both_outputs(stage: &dyn Stage) {
-    let id = stage.started("db", &["wait"]).await;
+async fn a_command_gives_its_exit_code_and_both_outputs(test_engine: &dyn TestEngine) {
+    let id = test_engine.started("db", &["wait"]).await;
     let cases = [
         (["/fixture", "exit", "0", ""], ExecOutput::default()),
         (["/fixture", "exit", "9", ""], ExecOutput { exit_code: 9, ..ExecOutput::default() }),
@@ -35,24 +35,24 @@ async fn a_command_gives_its_exit_code_and_both_outputs(stage: &dyn Stage) {
     ];
     for (arguments, expected) in cases {
         let arguments: Vec<&str> = arguments.into_iter().filter(|word| !word.is_empty()).collect();
-        let output = stage.engine().exec(&id, &request(&arguments, 1000)).await;
+        let output = test_engine.engine().exec(&id, &request(&arguments, 1000)).await;
         assert_eq!(output.expect("an output"), expected, "{arguments:?}");
     }
 }
 
-async fn output_beyond_the_limit_is_cut(stage: &dyn Stage) {
-    let id = stage.started("db", &["wait"]).await;
+async fn output_beyond_the_limit_is_cut(test_engine: &dyn TestEngine) {
+    let id = test_engine.started("db", &["wait"]).await;
     for (limit, kept, truncated) in [(6, "hello\n", false), (5, "hello", true), (0, "", true)] {
-        let output = stage.engine().exec(&id, &request(&["/fixture", "print", "hello"], limit)).await;
+        let output = test_engine.engine().exec(&id, &request(&["/fixture", "print", "hello"], limit)).await;
         let output = output.expect("an output");
         assert_eq!((output.stdout.as_slice(), output.truncated), (kept.as_bytes(), truncated), "{limit}");
         assert_eq!(output.exit_code, 0);
     }
 }
 
-async fn a_program_that_is_not_there_is_exit_126_with_the_engines_words(stage: &dyn Stage) {
-    let id = stage.started("db", &["wait"]).await;
-    let output = stage.engine().exec(&id, &request(&["/absent"], 1000)).await.expect("an output");
+async fn a_program_that_is_not_there_is_exit_126_with_the_engines_words(test_engine: &dyn TestEngine) {
+    let id = test_engine.started("db", &["wait"]).await;
+    let output = test_engine.engine().exec(&id, &request(&["/absent"], 1000)).await.expect("an output");
     assert_eq!((output.exit_code, output.truncated), (126, false));
     let text = String::from_utf8(output.stdout).expect("text");
     assert!(text.starts_with("OCI runtime exec failed: exec failed: "), "{text}");
@@ -60,20 +60,24 @@ async fn a_program_that_is_not_there_is_exit_126_with_the_engines_words(stage: &
     assert_eq!(output.stderr, b"");
 }
 
-async fn what_does_not_run_takes_no_command(stage: &dyn Stage) {
-    let created = stage.engine().create(&stage.spec("created", &["wait"])).await.expect("a container");
-    let exited = stage.started("exited", &["exit", "0"]).await;
-    stage.exited(&exited).await;
+async fn what_does_not_run_takes_no_command(test_engine: &dyn TestEngine) {
+    let created =
+        test_engine.engine().create(&test_engine.spec("created", &["wait"])).await.expect("a container");
+    let exited = test_engine.started("exited", &["exit", "0"]).await;
+    test_engine.exited(&exited).await;
     for id in [created, exited] {
         let wanted = request(&["/fixture", "exit", "0"], 10);
-        assert_eq!(kind(stage.engine().exec(&id, &wanted).await), Conflict);
-        assert_eq!(kind(stage.engine().exec_attached(&id, &wanted.arguments).await.map(drop)), Conflict);
+        assert_eq!(kind(test_engine.engine().exec(&id, &wanted).await), Conflict);
+        assert_eq!(
+            kind(test_engine.engine().exec_attached(&id, &wanted.arguments).await.map(drop)),
+            Conflict
+        );
     }
 }
 
-async fn an_attached_command_reads_and_writes_until_its_input_ends(stage: &dyn Stage) {
-    let id = stage.started("db", &["wait"]).await;
-    let attached = stage.engine().exec_attached(&id, &words(&["/fixture", "cat"])).await;
+async fn an_attached_command_reads_and_writes_until_its_input_ends(test_engine: &dyn TestEngine) {
+    let id = test_engine.started("db", &["wait"]).await;
+    let attached = test_engine.engine().exec_attached(&id, &words(&["/fixture", "cat"])).await;
     let mut attached = attached.expect("an attached command");
     for text in [b"ping\n", b"pong\n"] {
         attached.input.write_all(text).await.expect("it reads");
@@ -90,8 +94,8 @@ async fn an_attached_command_reads_and_writes_until_its_input_ends(stage: &dyn S
 
 /// The engine's time, as logs take it. A start's own moment will not do: the engine takes it only when the
 /// process runs, and may have read a line of it by then.
-async fn now(stage: &dyn Stage) -> String {
-    let time = stage.engine().info().await.expect("an answer").time;
+async fn now(test_engine: &dyn TestEngine) -> String {
+    let time = test_engine.engine().info().await.expect("an answer").time;
     let (seconds, nanoseconds) = time.split_once('.').expect("seconds and nanoseconds");
     let number = |text: &str| text.parse::<i64>().expect("a number");
     let nanoseconds = i32::try_from(number(nanoseconds)).expect("less than a second");
@@ -99,28 +103,28 @@ async fn now(stage: &dyn Stage) -> String {
 }
 
 /// Waits until a container wrote so many lines.
-async fn wrote(stage: &dyn Stage, id: &str, lines: usize) {
-    while stage.engine().logs(id, "", 1000).await.expect("logs").len() < lines {
+async fn wrote(test_engine: &dyn TestEngine, id: &str, lines: usize) {
+    while test_engine.engine().logs(id, "", 1000).await.expect("logs").len() < lines {
         tokio::task::yield_now().await;
     }
 }
 
-async fn logs_are_the_newest_lines_since_a_moment(stage: &dyn Stage) {
-    let before = now(stage).await;
+async fn logs_are_the_newest_lines_since_a_moment(test_engine: &dyn TestEngine) {
+    let before = now(test_engine).await;
     let command = ["serve", "--port", "7", "--log", "a", "--log", "b"];
-    let id = stage.started("server", &command).await;
+    let id = test_engine.started("server", &command).await;
     let logs =
-        async |id: &str, since: &str, lines| stage.engine().logs(id, since, lines).await.expect("logs");
-    wrote(stage, &id, 2).await;
+        async |id: &str, since: &str, lines| test_engine.engine().logs(id, since, lines).await.expect("logs");
+    wrote(test_engine, &id, 2).await;
     assert_eq!(logs(&id, &before, 1000).await[..2], ["a", "b"]);
-    let once = stage.started("once", &["crash", "only line", "0"]).await;
-    stage.exited(&once).await;
-    wrote(stage, &once, 1).await;
-    let between = now(stage).await;
+    let once = test_engine.started("once", &["crash", "only line", "0"]).await;
+    test_engine.exited(&once).await;
+    wrote(test_engine, &once, 1).await;
+    let between = now(test_engine).await;
     assert_eq!(logs(&once, &before, 1000).await, ["only line"]);
     assert_eq!(logs(&once, &between, 1000).await, Vec::<String>::new());
-    stage.engine().start(&once).await.expect("it starts again");
-    wrote(stage, &once, 2).await;
+    test_engine.engine().start(&once).await.expect("it starts again");
+    wrote(test_engine, &once, 2).await;
     assert_eq!(logs(&once, &before, 1000).await, ["only line", "only line"]);
     assert_eq!(logs(&once, &between, 1000).await, ["only line"]);
     assert_eq!(logs(&once, &before, 1).await, ["only line"]);

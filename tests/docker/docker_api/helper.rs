@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use farrier::engine::docker::api::ContainerSpec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::setup::{Stage, contract, words};
+use super::setup::{TestEngine, contract, words};
 
 contract! {
     a_helper_is_unprivileged,
@@ -13,13 +13,13 @@ contract! {
     what_is_uploaded_can_be_read_inside,
 }
 
-fn helper(stage: &dyn Stage, command: &[&str]) -> ContainerSpec {
-    ContainerSpec { entrypoint: words(&["/fixture"]), helper: true, ..stage.spec("helper", command) }
+fn helper(test_engine: &dyn TestEngine, command: &[&str]) -> ContainerSpec {
+    ContainerSpec { entrypoint: words(&["/fixture"]), helper: true, ..test_engine.spec("helper", command) }
 }
 
-async fn a_helper_is_unprivileged(stage: &dyn Stage) {
-    let id = stage.engine().create(&helper(stage, &["cat"])).await.expect("a helper");
-    let made = stage.inspect(&id).await;
+async fn a_helper_is_unprivileged(test_engine: &dyn TestEngine) {
+    let id = test_engine.engine().create(&helper(test_engine, &["cat"])).await.expect("a helper");
+    let made = test_engine.inspect(&id).await;
     let expected = [
         ("AutoRemove", "true"),
         ("CapDrop", "[\"ALL\"]"),
@@ -32,11 +32,13 @@ async fn a_helper_is_unprivileged(stage: &dyn Stage) {
     assert_eq!(made.mounts, []);
 }
 
-async fn a_helper_answers_over_its_standard_streams_and_goes_when_its_input_ends(stage: &dyn Stage) {
-    stage.network("net").await;
-    let id = stage.engine().create(&helper(stage, &["cat"])).await.expect("a helper");
-    let mut attached = stage.engine().attach(&id).await.expect("its streams");
-    stage.engine().start(&id).await.expect("it starts");
+async fn a_helper_answers_over_its_standard_streams_and_goes_when_its_input_ends(
+    test_engine: &dyn TestEngine,
+) {
+    test_engine.network("net").await;
+    let id = test_engine.engine().create(&helper(test_engine, &["cat"])).await.expect("a helper");
+    let mut attached = test_engine.engine().attach(&id).await.expect("its streams");
+    test_engine.engine().start(&id).await.expect("it starts");
     for text in [b"ping\n", b"pong\n"] {
         attached.input.write_all(text).await.expect("it reads");
         attached.input.flush().await.expect("it reads");
@@ -45,22 +47,30 @@ async fn a_helper_answers_over_its_standard_streams_and_goes_when_its_input_ends
         assert_eq!(&answer, text);
     }
     drop(attached);
-    stage.gone(&id).await;
+    test_engine.gone(&id).await;
 }
 
-async fn what_is_uploaded_can_be_read_inside(stage: &dyn Stage) {
-    stage.network("net").await;
-    let id = stage.engine().create(&helper(stage, &["read", "/tmp/greeting"])).await.expect("a helper");
+async fn what_is_uploaded_can_be_read_inside(test_engine: &dyn TestEngine) {
+    test_engine.network("net").await;
+    let id = test_engine
+        .engine()
+        .create(&helper(test_engine, &["read", "/tmp/greeting"]))
+        .await
+        .expect("a helper");
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_size(5);
     header.set_mode(0o644);
     archive.append_data(&mut header, "tmp/greeting", b"hello".as_slice()).expect("an archive");
-    stage.engine().upload(&id, archive.into_inner().expect("an archive")).await.expect("it is unpacked");
-    let mut attached = stage.engine().attach(&id).await.expect("its streams");
-    stage.engine().start(&id).await.expect("it starts");
+    test_engine
+        .engine()
+        .upload(&id, archive.into_inner().expect("an archive"))
+        .await
+        .expect("it is unpacked");
+    let mut attached = test_engine.engine().attach(&id).await.expect("its streams");
+    test_engine.engine().start(&id).await.expect("it starts");
     let mut output = String::new();
     attached.output.read_to_string(&mut output).await.expect("it answers");
     assert_eq!(output, "hello\n");
-    stage.gone(&id).await;
+    test_engine.gone(&id).await;
 }

@@ -1,14 +1,14 @@
 //! The engine itself.
 
-use super::setup::{Stage, contract};
+use super::setup::{TestEngine, contract};
 
 contract! {
     an_engine_tells_who_it_is_and_what_time_it_has,
 }
 
-async fn an_engine_tells_who_it_is_and_what_time_it_has(stage: &dyn Stage) {
-    let first = stage.engine().info().await.expect("an answer");
-    let second = stage.engine().info().await.expect("an answer");
+async fn an_engine_tells_who_it_is_and_what_time_it_has(test_engine: &dyn TestEngine) {
+    let first = test_engine.engine().info().await.expect("an answer");
+    let second = test_engine.engine().info().await.expect("an answer");
     assert!(!first.id.is_empty());
     assert_eq!(first.id, second.id);
     assert_eq!(first.architecture, std::env::consts::ARCH);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use farrier::engine::EngineErrorKind::{NotFound, Refused};
 use farrier::engine::docker::api::{Endpoint, Member};
 
-use super::setup::{Stage, contract, kind, words};
+use super::setup::{TestEngine, contract, kind, words};
 
 contract! {
     only_what_runs_is_a_member,
@@ -17,28 +17,28 @@ contract! {
     a_network_that_is_not_there_cannot_be_joined,
 }
 
-async fn only_what_runs_is_a_member(stage: &dyn Stage) {
-    let (engine, net) = (stage.engine(), stage.network("net").await);
-    let id = engine.create(&stage.spec("db", &["wait"])).await.expect("a container");
+async fn only_what_runs_is_a_member(test_engine: &dyn TestEngine) {
+    let (engine, net) = (test_engine.engine(), test_engine.network("net").await);
+    let id = engine.create(&test_engine.spec("db", &["wait"])).await.expect("a container");
     assert_eq!(engine.members(&net).await.expect("members"), Vec::<String>::new());
     engine.start(&id).await.expect("it starts");
     assert_eq!(engine.members(&net).await.expect("members"), [id.as_str()]);
-    stage.pause(&id);
+    test_engine.pause(&id);
     assert_eq!(engine.members(&net).await.expect("members"), [id.as_str()]);
-    let ended = stage.started("ended", &["exit", "0"]).await;
-    stage.exited(&ended).await;
+    let ended = test_engine.started("ended", &["exit", "0"]).await;
+    test_engine.exited(&ended).await;
     assert_eq!(engine.members(&net).await.expect("members"), [id]);
 }
 
-async fn a_connection_is_another_one_after_each_start_and_each_joining(stage: &dyn Stage) {
-    let (engine, net) = (stage.engine(), stage.network("net").await);
-    let id = engine.create(&stage.spec("db", &["wait"])).await.expect("a container");
-    assert_eq!(stage.inspect(&id).await.networks[&net].id, "");
+async fn a_connection_is_another_one_after_each_start_and_each_joining(test_engine: &dyn TestEngine) {
+    let (engine, net) = (test_engine.engine(), test_engine.network("net").await);
+    let id = engine.create(&test_engine.spec("db", &["wait"])).await.expect("a container");
+    assert_eq!(test_engine.inspect(&id).await.networks[&net].id, "");
     let mut seen = BTreeSet::new();
     for round in 0..4 {
         match round {
             0 => engine.start(&id).await.expect("it starts"),
-            1 => stage.restart(&id).await,
+            1 => test_engine.restart(&id).await,
             2 => engine.disconnect(&net, &id).await.expect("it leaves"),
             _ => {}
         }
@@ -46,7 +46,7 @@ async fn a_connection_is_another_one_after_each_start_and_each_joining(stage: &d
             assert_eq!(engine.inhabited(&net).await.expect("an answer").1, []);
             engine.connect(&net, &id, &[]).await.expect("it joins");
         }
-        let found = stage.inspect(&id).await;
+        let found = test_engine.inspect(&id).await;
         let endpoint = found.networks[&net].clone();
         let member = Member {
             container: id.clone(),
@@ -61,12 +61,12 @@ async fn a_connection_is_another_one_after_each_start_and_each_joining(stage: &d
     }
 }
 
-async fn a_container_can_join_and_leave_a_second_network_while_it_runs(stage: &dyn Stage) {
-    let (engine, id) = (stage.engine(), stage.started("db", &["wait"]).await);
-    let second = stage.network("second").await;
+async fn a_container_can_join_and_leave_a_second_network_while_it_runs(test_engine: &dyn TestEngine) {
+    let (engine, id) = (test_engine.engine(), test_engine.started("db", &["wait"]).await);
+    let second = test_engine.network("second").await;
     engine.connect(&second, &id, &words(&["database", "store"])).await.expect("it joins");
-    let found = stage.inspect(&id).await;
-    assert_eq!(found.network_mode, stage.name("net"));
+    let found = test_engine.inspect(&id).await;
+    assert_eq!(found.network_mode, test_engine.name("net"));
     assert_eq!(found.networks.len(), 2);
     let endpoint = &found.networks[&second];
     assert_eq!(endpoint.aliases, ["database", "store", &id[..12]]);
@@ -75,40 +75,40 @@ async fn a_container_can_join_and_leave_a_second_network_while_it_runs(stage: &d
     assert_eq!(engine.members(&second).await.expect("members"), [id.as_str()]);
     engine.disconnect(&second, &id).await.expect("it leaves");
     assert_eq!(engine.members(&second).await.expect("members"), Vec::<String>::new());
-    assert_eq!(stage.inspect(&id).await.networks.len(), 1);
+    assert_eq!(test_engine.inspect(&id).await.networks.len(), 1);
 }
 
-async fn a_container_can_join_a_second_network_before_it_starts(stage: &dyn Stage) {
-    let (engine, _) = (stage.engine(), stage.network("net").await);
-    let second = stage.network("second").await;
-    let id = engine.create(&stage.spec("db", &["wait"])).await.expect("a container");
+async fn a_container_can_join_a_second_network_before_it_starts(test_engine: &dyn TestEngine) {
+    let (engine, _) = (test_engine.engine(), test_engine.network("net").await);
+    let second = test_engine.network("second").await;
+    let id = engine.create(&test_engine.spec("db", &["wait"])).await.expect("a container");
     engine.connect(&second, &id, &words(&["database"])).await.expect("it joins");
-    let endpoint = stage.inspect(&id).await.networks[&second].clone();
+    let endpoint = test_engine.inspect(&id).await.networks[&second].clone();
     let Endpoint { address, gateway, aliases, .. } = endpoint;
     assert_eq!((address, gateway), (None, None));
     assert_eq!(aliases[..1], ["database"]);
     engine.start(&id).await.expect("it starts");
     assert_eq!(engine.members(&second).await.expect("members"), [id.as_str()]);
-    let endpoint = stage.inspect(&id).await.networks[&second].clone();
+    let endpoint = test_engine.inspect(&id).await.networks[&second].clone();
     assert_eq!(endpoint.aliases, ["database", &id[..12]]);
     assert!(endpoint.address.is_some(), "{endpoint:?}");
 }
 
-async fn nobody_joins_a_network_twice(stage: &dyn Stage) {
-    let (engine, id) = (stage.engine(), stage.started("db", &["wait"]).await);
-    assert_eq!(kind(engine.connect(&stage.name("net"), &id, &[]).await), Refused);
-    assert_eq!(engine.members(&stage.name("net")).await.expect("members"), [id]);
+async fn nobody_joins_a_network_twice(test_engine: &dyn TestEngine) {
+    let (engine, id) = (test_engine.engine(), test_engine.started("db", &["wait"]).await);
+    assert_eq!(kind(engine.connect(&test_engine.name("net"), &id, &[]).await), Refused);
+    assert_eq!(engine.members(&test_engine.name("net")).await.expect("members"), [id]);
 }
 
-async fn nobody_leaves_a_network_that_it_is_not_on(stage: &dyn Stage) {
-    let (engine, id) = (stage.engine(), stage.started("db", &["wait"]).await);
-    let second = stage.network("second").await;
+async fn nobody_leaves_a_network_that_it_is_not_on(test_engine: &dyn TestEngine) {
+    let (engine, id) = (test_engine.engine(), test_engine.started("db", &["wait"]).await);
+    let second = test_engine.network("second").await;
     assert_eq!(kind(engine.disconnect(&second, &id).await), Refused);
-    assert_eq!(kind(engine.disconnect(&stage.name("absent"), &id).await), Refused);
+    assert_eq!(kind(engine.disconnect(&test_engine.name("absent"), &id).await), Refused);
 }
 
-async fn a_network_that_is_not_there_cannot_be_joined(stage: &dyn Stage) {
-    let (engine, id) = (stage.engine(), stage.started("db", &["wait"]).await);
-    assert_eq!(kind(engine.connect(&stage.name("absent"), &id, &[]).await), NotFound);
-    assert_eq!(stage.inspect(&id).await.networks.len(), 1);
+async fn a_network_that_is_not_there_cannot_be_joined(test_engine: &dyn TestEngine) {
+    let (engine, id) = (test_engine.engine(), test_engine.started("db", &["wait"]).await);
+    assert_eq!(kind(engine.connect(&test_engine.name("absent"), &id, &[]).await), NotFound);
+    assert_eq!(test_engine.inspect(&id).await.networks.len(), 1);
 }

@@ -26,7 +26,7 @@ pub struct Recipe {
 
 /// An engine, names of the case's own, and what other tools can do to the engine.
 #[async_trait(?Send)]
-pub trait Stage {
+pub trait TestEngine {
     fn engine(&self) -> &dyn Api;
     /// A name that nobody else uses.
     fn name(&self, stem: &str) -> String;
@@ -51,8 +51,8 @@ macro_rules! contract {
             $(#[test]
             fn $case() {
                 super::super::setup::run(async {
-                    let Some(stage) = super::super::docker::DockerStage::open() else { return };
-                    super::$case(&stage).await;
+                    let Some(test_engine) = super::super::docker::RealEngine::open() else { return };
+                    super::$case(&test_engine).await;
                 });
             })*
         }
@@ -60,7 +60,7 @@ macro_rules! contract {
         mod on_the_double {
             $(#[test]
             fn $case() {
-                super::super::setup::run(super::$case(&super::super::double::DoubleStage::open()));
+                super::super::setup::run(super::$case(&super::super::double::EngineDouble::open()));
             })*
         }
     };
@@ -84,7 +84,7 @@ pub fn kind<T: std::fmt::Debug>(result: EngineResult<T>) -> EngineErrorKind {
     result.expect_err("a failure").kind
 }
 
-impl dyn Stage + '_ {
+impl dyn TestEngine + '_ {
     /// A network of the case's own; gives its name.
     pub async fn network(&self, stem: &str) -> String {
         let name = self.name(stem);
