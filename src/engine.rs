@@ -165,7 +165,7 @@ pub trait Carrier: Send + Sync {
     fn tell(&self, progress: Progress<'_>);
     /// Makes the launch's network ready, the first time that an instance is about to join it.
     async fn network(&self) -> Result<(), Problem>;
-    /// Marks an instance as used by this launch: before it starts, and before it is changed.
+    /// Marks an instance as used by this launch: before it starts, and before it is connected.
     ///
     /// # Errors
     /// If the mark cannot be written.
@@ -190,8 +190,6 @@ pub enum ByHand<'a> {
 /// How well something about an engine is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// About what: `route`, `relay`.
-    pub subject: &'static str,
     /// What was found.
     pub text: String,
     /// What to do about it; `None` if all is well.
@@ -273,9 +271,10 @@ pub trait Engine: Send + Sync {
     async fn created(&self, _since: &str, _until: &str) -> EngineResult<Vec<CreatedContainer>> {
         Ok(Vec::new())
     }
-    /// How well the way to its instances is, for `farrier doctor`.
-    async fn examine(&self) -> EngineResult<Vec<Finding>> {
-        Ok(Vec::new())
+    /// How well the way to its instances is, for `farrier doctor`: about what each finding is (`route`, `relay`), and the
+    /// finding.
+    async fn examine(&self) -> Vec<(&'static str, EngineResult<Finding>)> {
+        Vec::new()
     }
     /// The command by which a person does this on the engine; `None` if there is none.
     fn by_hand(&self, _: ByHand<'_>) -> Option<String> {

@@ -9,6 +9,7 @@ pub mod placement;
 mod together;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::try_join_all;
@@ -57,7 +58,7 @@ pub struct Launch {
 pub struct Running {
     /// Their instances, in the order of the launch's sidecars.
     pub instances: Vec<Instance>,
-    /// Whether this host reaches the addresses of all.
+    /// Whether this host reaches the addresses of all that have a port.
     pub direct: bool,
     /// What runs where.
     pub engines: Vec<RunningOn>,
@@ -69,6 +70,8 @@ pub struct Running {
 pub struct RunningOn {
     /// The engine.
     pub engine: Arc<dyn Engine>,
+    /// The network on which harness and sidecars meet there.
+    pub network: String,
     /// Each sidecar's name, with its instance.
     pub instances: Vec<(String, Instance)>,
     /// Marks them as used, and says how they leave networks that no launch uses them on.
@@ -244,7 +247,7 @@ impl Launch {
             }));
         }
         let result = self.together(placements, &waits, Guard::Locks, members).await;
-        // The locks of the networks go with the rest: an instance is on each of them by now.
+        // The locks of the networks go with the rest: each network that is needed has an instance on it by now.
         let appliers: Vec<Applier> = engines.into_iter().map(|engine| engine.applier).collect();
         match result {
             Ok(instances) => {
@@ -308,12 +311,15 @@ impl Launch {
         for ((placement, departure), waits) in placements.iter().zip(departures).zip(waits) {
             let names = placement.sidecars.iter().map(|prepared| prepared.sidecar.name().to_owned());
             let instances: Vec<(String, Instance)> = names.zip(rest.by_ref()).collect();
-            direct &= instances.iter().all(|(_, instance)| waits.route.is_direct(instance));
-            engines.push(RunningOn {
-                engine: Arc::clone(&placement.connection.engine),
-                instances,
-                departure,
-            });
+            let ports =
+                placement.sidecars.iter().map(|prepared| prepared.sidecar.definition.port().is_some());
+            direct &= instances
+                .iter()
+                .zip(ports)
+                .all(|((_, instance), has_port)| !has_port || waits.route.is_direct(instance));
+            let (engine, network) =
+                (Arc::clone(&placement.connection.engine), placement.network.name.clone());
+            engines.push(RunningOn { engine, network, instances, departure });
         }
         let all = || engines.iter().flat_map(|on| &on.instances);
         let of = |prepared: &ResolvedSidecar| all().find(|(name, _)| name == prepared.sidecar.name());
@@ -323,6 +329,15 @@ impl Launch {
 }
 
 impl Running {
+    /// A sidecar's address on the network where the harness meets it.
+    #[must_use]
+    pub fn address(&self, sidecar: &str) -> Option<IpAddr> {
+        self.engines.iter().find_map(|on| {
+            let (_, instance) = on.instances.iter().find(|(name, _)| name == sidecar)?;
+            instance.address(&on.network)
+        })
+    }
+
     /// Leaves what is others', when the harness has ended.
     pub async fn leave(self) {
         leave(self.engines.into_iter().map(|on| on.departure).collect()).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -20,7 +21,6 @@ use crate::harness::reachability::{HarnessTarget, describe, foreground};
 use crate::harness::run::{become_command, in_foreground};
 use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
 use crate::launch::{Launch, Running};
-use crate::plan::instance::Instance;
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, Preparation, ValidationPhase, validate_settings};
 use crate::probe::host::ProbeHost;
@@ -77,7 +77,8 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let mut runtime = CommandRuntime::start()?;
     let running = runtime.run(prepared_up(&mut launch, &mut disabled))?;
     let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-    let sidecars: Vec<(&Definition, &Instance)> = definitions.zip(&running.instances).collect();
+    let addressed = definitions.map(|definition| (definition, running.address(&definition.name)));
+    let sidecars: Vec<(&Definition, Option<IpAddr>)> = addressed.collect();
     let network = &launch.target.network.name;
     let prefix = &launch.settings.env_prefix;
     let harness = foreground(&options.command, &harness, &sidecars, running.direct, network, prefix)?;

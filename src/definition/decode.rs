@@ -13,7 +13,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::readiness::BUILT_IN;
-use self::survey::Inventory;
+use self::survey::Survey;
 use super::declared::Declared;
 use super::interpolation::has_secret;
 use super::model::{Definition, Layer, Lifecycle};
@@ -83,7 +83,7 @@ fn declaration(
     let Some(table) = reader.table(root, "", &schema::known_keys(""), &start) else {
         return Declaration::Broken;
     };
-    let survey = Inventory::of(root, reader);
+    let survey = Survey::of(root, reader);
     match sidecar(table, survey, source, name, layer, reader) {
         Some(definition) if !reader.has_errors() => Declaration::Sidecar(Box::new(definition)),
         _ => Declaration::Broken,
@@ -92,7 +92,7 @@ fn declaration(
 
 fn sidecar(
     table: Table<'_>,
-    mut survey: Inventory,
+    mut survey: Survey,
     source: &Arc<Source>,
     name: &str,
     layer: Layer,

@@ -32,6 +32,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use futures_util::stream::BoxStream;
+use tokio::sync::OnceCell;
 
 use self::address::EngineAddress;
 use self::api::{Api, Container, Image, Status};
@@ -76,6 +77,8 @@ pub struct Docker {
     cache: Option<PathBuf>,
     /// Which bridges, with which address, are this host's: asking reads every interface.
     bridges: Mutex<HashMap<(String, IpAddr), bool>>,
+    /// The engine's id, once it told: Docker starts two programs for the answer.
+    id: OnceCell<String>,
 }
 
 impl Docker {
@@ -102,7 +105,14 @@ impl Docker {
             proxies: Proxies::default(),
             cache: None,
             bridges: Mutex::default(),
+            id: OnceCell::new(),
         }
+    }
+
+    /// The engine's id, asked for at most once.
+    async fn id(&self) -> EngineResult<&str> {
+        let id = self.id.get_or_try_init(|| async { Ok(self.api.info().await?.id) });
+        id.await.map(String::as_str)
     }
 
     /// The same, keeping below this folder what cannot change any more.
@@ -119,7 +129,9 @@ impl Engine for Docker {
     }
 
     async fn info(&self) -> EngineResult<EngineInfo> {
-        self.api.info().await
+        let info = self.api.info().await?;
+        let _ = self.id.set(info.id.clone());
+        Ok(info)
     }
 
     async fn observe(
@@ -166,7 +178,7 @@ impl Engine for Docker {
         home: &str,
         leases: &Leases,
     ) -> EngineResult<()> {
-        networks::leave(self.api.as_ref(), sidecar, instance, home, leases).await
+        networks::leave(self, sidecar, instance, home, leases).await
     }
 
     async fn inspect(&self, instance: &str) -> EngineResult<Option<Instance>> {
@@ -312,7 +324,7 @@ impl Engine for Docker {
         self.api.created(since, until).await
     }
 
-    async fn examine(&self) -> EngineResult<Vec<Finding>> {
+    async fn examine(&self) -> Vec<(&'static str, EngineResult<Finding>)> {
         examine::examine(self.api.as_ref(), self.local).await
     }
 

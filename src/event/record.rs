@@ -253,7 +253,7 @@ pub struct FailureRecord {
     pub probes: Vec<AnswersRecord>,
     /// The container at the end; `null` if it is gone, or the engine did not tell.
     pub state: Option<StateRecord>,
-    /// Whether the engine told in time how the container is.
+    /// Whether the engine told how the container is.
     pub state_is_known: bool,
     /// How the launch's other sidecars were then.
     pub others: Vec<OtherRecord>,

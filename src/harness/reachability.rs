@@ -1,6 +1,7 @@
 //! Where harness and sidecars meet, and what the harness is told about it.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::Path;
 
 use crate::definition::{Definition, variable_token};
@@ -8,7 +9,6 @@ use crate::engine::kinds::Choice;
 use crate::harness::argv::{Additions, Harness};
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::run::Foreground;
-use crate::plan::instance::Instance;
 use crate::plan::sidecar::scope_of;
 use crate::plan::{HarnessNetwork, OWN_NETWORK};
 use crate::report::error::{Code, Problem};
@@ -98,16 +98,18 @@ pub fn describe(command: &[OsString], harness: Option<&Harness>) -> String {
 pub fn foreground(
     command: &[OsString],
     harness: &Harness,
-    sidecars: &[(&Definition, &Instance)],
+    sidecars: &[(&Definition, Option<IpAddr>)],
     direct: bool,
     network: &str,
     prefix: &str,
 ) -> Result<Foreground, Problem> {
     let by_name = matches!(harness, Harness::Docker(run) if !matches!(run.network(), NetworkMode::Host));
     let mut variables = Vec::new();
-    for &(definition, instance) in sidecars {
+    for &(definition, address) in sidecars {
         let Some(port) = definition.port() else { continue };
-        let host = if by_name { definition.name.clone() } else { address(definition, instance, network)? };
+        let reached = || address.map(|address| address.to_string());
+        let host = if by_name { Some(definition.name.clone()) } else { reached() };
+        let host = host.ok_or_else(|| no_route(network).of(definition.name.clone()))?;
         let name = format!("{prefix}{}", variable_token(&definition.name));
         variables.push((format!("{name}_HOST"), host));
         variables.push((format!("{name}_PORT"), port.to_string()));
@@ -128,11 +130,6 @@ pub fn foreground(
             Ok(Foreground { command, set: variables, remove: REMOVED_VARIABLES.to_vec() })
         }
     }
-}
-
-fn address(definition: &Definition, instance: &Instance, network: &str) -> Result<String, Problem> {
-    let address = instance.address(network);
-    address.map(|address| address.to_string()).ok_or_else(|| no_route(network).of(definition.name.clone()))
 }
 
 fn no_route(network: &str) -> Problem {

@@ -169,19 +169,22 @@ impl SidecarWatch {
     /// Takes an event in, and returns which sidecar ended by it.
     fn note(&self, change: &Change) -> Option<usize> {
         self.with(|sidecars| {
+            // A change without a moment happened now.
+            let time =
+                if change.time == 0 { nanoseconds(&Timestamp::now().to_string()) } else { change.time };
             let is_meant =
-                |watched: &Watched| watched.container.id == change.instance && change.time > watched.started;
+                |watched: &Watched| watched.container.id == change.instance && time > watched.started;
             let index = sidecars.iter().position(is_meant)?;
             let watched = sidecars.get_mut(index)?;
             match change.kind {
                 ChangeKind::Signalled => {
-                    watched.signalled = Some(change.time);
+                    watched.signalled = Some(time);
                     // Whoever removes a container has a claim on it until it is gone.
                     watched.by_farrier = self.leases.is_claimed(&watched.container.id);
                 }
                 ChangeKind::OutOfMemory => watched.out_of_memory = true,
                 ChangeKind::Ended if watched.stage == Stage::Running => {
-                    watched.stage = Stage::Ended(change.time);
+                    watched.stage = Stage::Ended(time);
                     return Some(index);
                 }
                 _ => {}

@@ -69,30 +69,28 @@ pub(super) async fn lock(
     harness: &str,
     reporter: &Reporter,
 ) -> Result<Vec<Locked>, Problem> {
-    let mut ordered = Vec::new();
+    let (mut engines, mut wanted) = (Vec::new(), Vec::new());
     for (index, placement) in placements.iter().enumerate() {
-        ordered.push((placement.connection.info().await?.id, index));
+        let id = placement.connection.info().await?.id;
+        let sidecars = placement.sidecars.iter().map(|prepared| &prepared.sidecar);
+        wanted.extend(sidecars.map(|of| (id.clone(), of.container.as_str(), of.name(), index)));
+        engines.push((id, index));
     }
-    ordered.sort();
+    wanted.sort_unstable();
     let mut folders = Vec::new();
-    for (id, index) in ordered {
-        let folder = LockFolder::open(&id)?.held_by(harness);
-        let mut names: Vec<(&str, &str)> = placements[index]
-            .sidecars
-            .iter()
-            .map(|prepared| (prepared.sidecar.container.as_str(), prepared.sidecar.name()))
-            .collect();
-        names.sort_unstable();
-        let mut held = BTreeMap::new();
-        for (name, sidecar) in names {
-            let waiting =
-                |holder: Option<&Holder>| reporter.tell(&Event::WaitingForLaunch { sidecar, holder });
-            held.insert(name.to_owned(), folder.lock(name, waiting).await?);
-        }
-        folders.push((index, folder, held));
+    for (id, _) in &engines {
+        folders.push((LockFolder::open(id)?.held_by(harness), BTreeMap::new()));
     }
+    for (_, name, sidecar, index) in wanted {
+        let waiting = |holder: Option<&Holder>| reporter.tell(&Event::WaitingForLaunch { sidecar, holder });
+        let (folder, held) = &mut folders[index];
+        held.insert(name.to_owned(), folder.lock(name, waiting).await?);
+    }
+    let mut folders: Vec<_> = folders.into_iter().map(Some).collect();
+    engines.sort_unstable();
     let mut locked = Vec::new();
-    for (index, folder, names) in folders {
+    for (_, index) in engines {
+        let Some((folder, names)) = folders[index].take() else { continue };
         let network = placements[index].network.name.as_str();
         let waiting = |holder: Option<&Holder>| reporter.tell(&Event::WaitingForNetwork { network, holder });
         let network = folder.keep_network(network, waiting).await?;

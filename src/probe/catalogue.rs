@@ -253,7 +253,7 @@ pub fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
         return (*exceeded).into();
     }
     let hint = match error {
-        ComponentError::CoreModule => "ValidationPhase it into a component with `farrier probe build`.",
+        ComponentError::CoreModule => "Turn it into a component with `farrier probe build`.",
         ComponentError::UnknownVersion(_) => {
             "Build the probe against farrier:probe@0.1.0, or install a farrier that hosts its version."
         }

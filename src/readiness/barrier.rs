@@ -1,7 +1,7 @@
 //! The barrier before the harness: after the last sidecar became ready, farrier looks at all of them once more.
 //!
-//! One answer of each engine tells which runs go on. An instance that the answer leaves in doubt is inspected. A sidecar that is not ready any more goes back into
-//! its wait, and the barrier begins again.
+//! One answer of each engine tells which runs go on. An instance that the answer leaves in doubt is inspected. A sidecar that
+//! is not ready any more goes back into its wait, and the barrier begins again.
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::watch;

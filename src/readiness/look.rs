@@ -26,10 +26,12 @@ pub(super) struct Ended {
     pub code: Code,
     /// In one sentence.
     pub reason: String,
+    /// The engine told that the instance is gone.
+    pub is_gone: bool,
 }
 
 pub(super) fn ended(code: Code, reason: impl Into<String>) -> Ended {
-    Ended { code, reason: reason.into() }
+    Ended { code, reason: reason.into(), is_gone: false }
 }
 
 /// Asks for a container; whoever waits for it asks again rather than wait long for one answer.
@@ -75,7 +77,9 @@ pub(super) fn judge(
 ) -> Result<Instance, Ended> {
     let container = match found {
         Ok(Some(container)) => container,
-        Ok(None) => return Err(ended(Code::SidecarExited, "its container was removed")),
+        Ok(None) => {
+            return Err(Ended { is_gone: true, ..ended(Code::SidecarExited, "its container was removed") });
+        }
         Err(error) => return Err(ended(Code::EngineFailed, format!("the engine failed: {error}"))),
     };
     // Whoever took the name meanwhile: what it says is no evidence, and nothing is handed over to it.

@@ -255,7 +255,7 @@ impl Wait<'_> {
             timeout: timeouts.max().unwrap_or_default(),
             answers: self.collected(),
             container: None,
-            is_told: false,
+            is_told: ended.is_gone,
             command: self.conditions.iter().find_map(|condition| condition.readiness.command.clone()),
             env_in_settings: older_data::in_settings(self.sidecar.env(), settings),
             by_health: self.goes_by_health(),

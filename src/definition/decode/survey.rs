@@ -20,7 +20,7 @@ const MOST_SECRETS: usize = 100;
 
 /// What was seen on the way.
 #[derive(Default)]
-pub struct Inventory {
+pub struct Survey {
     /// All of it.
     pub declared: Declared,
     /// Where each field stands.
@@ -29,7 +29,7 @@ pub struct Inventory {
     pub secrets: Vec<SecretReference>,
 }
 
-impl Inventory {
+impl Survey {
     /// Looks at a whole file.
     pub fn of(root: &Node, reader: &mut Reader<'_>) -> Self {
         let mut survey = Self { declared: Declared::of(root), ..Self::default() };

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
@@ -41,19 +42,26 @@ impl Default for Timeouts {
 /// An engine whose answers are not waited for without end.
 pub struct Bounded<E> {
     engine: E,
-    patience: Timeouts,
+    timeouts: Timeouts,
 }
 
 impl<E: Api> Bounded<E> {
     /// Puts an end to the waits for this engine.
     #[must_use]
-    pub const fn new(engine: E, patience: Timeouts) -> Self {
-        Self { engine, patience }
+    pub const fn new(engine: E, timeouts: Timeouts) -> Self {
+        Self { engine, timeouts }
     }
 
     async fn answer<T>(&self, answer: impl Future<Output = EngineResult<T>>) -> EngineResult<T> {
-        within(self.patience.answer, answer).await.map_err(explained)
+        within(self.timeouts.answer, answer).await.map_err(explained)
     }
+}
+
+/// A stream whose failures are explained as they come.
+fn each_explained<T: 'static>(
+    stream: BoxStream<'static, EngineResult<T>>,
+) -> BoxStream<'static, EngineResult<T>> {
+    stream.map(|item| item.map_err(explained)).boxed()
 }
 
 #[async_trait]
@@ -100,7 +108,7 @@ impl<E: Api> Api for Bounded<E> {
         credentials: Option<Credentials>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> EngineResult<()> {
-        let silence = self.patience.silence;
+        let silence = self.timeouts.silence;
         let heard = Mutex::new(Instant::now());
         let hear = |told| {
             *heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -154,7 +162,7 @@ impl<E: Api> Api for Bounded<E> {
 
     /// The grace period is the container's own time.
     async fn stop(&self, id: &str, grace: Duration) -> EngineResult<()> {
-        let time = self.patience.answer.saturating_add(grace);
+        let time = self.timeouts.answer.saturating_add(grace);
         within(time, self.engine.stop(id, grace)).await.map_err(explained)
     }
 
@@ -168,7 +176,7 @@ impl<E: Api> Api for Bounded<E> {
         label: &str,
         since: &str,
     ) -> EngineResult<BoxStream<'static, EngineResult<EngineEvent>>> {
-        self.answer(self.engine.events(label, since)).await
+        Ok(each_explained(self.answer(self.engine.events(label, since)).await?))
     }
 
     async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>> {
@@ -194,7 +202,7 @@ impl<E: Api> Api for Bounded<E> {
         container: &str,
         request: &OutputRequest,
     ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
-        self.answer(self.engine.output(container, request)).await
+        Ok(each_explained(self.answer(self.engine.output(container, request)).await?))
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {

@@ -125,7 +125,7 @@ async fn listed(
     Ok((half_made, images.into_iter().flatten().collect(), labelled))
 }
 
-/// An image under what it was asked for by: from what is known where the engine told its id, else from the api.
+/// An image under what it was asked for by: from what is known where the engine told its id, else from the engine.
 async fn image(
     api: &dyn Api,
     reference: &str,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::Docker;
 use super::api::{Api, Container};
 use crate::engine::problem::engine_problem;
 use crate::engine::{Carrier, EngineError, EngineErrorKind, EngineResult, Progress};
@@ -56,12 +57,13 @@ async fn create(api: &dyn Api, name: &str) -> EngineResult<()> {
 /// Takes a container off the networks that only launches needed and that none uses it on any more. One that is on no
 /// other network goes to farrier's own, `home`: it may have work to do that needs one.
 pub(super) async fn leave(
-    api: &dyn Api,
+    docker: &Docker,
     sidecar: &Sidecar,
     container: &str,
     home: &str,
     leases: &Leases,
 ) -> EngineResult<()> {
+    let api = docker.api.as_ref();
     // Most are on farrier's own network alone, and a claim would be in the way of launches that begin.
     if unused(api, sidecar, container, home, leases).await?.is_none() {
         return Ok(());
@@ -70,7 +72,7 @@ pub(super) async fn leave(
     let Ok(_claim) = leases.claim(container, |_| ()).await else { return Ok(()) };
     let Some((found, unused)) = unused(api, sidecar, container, home, leases).await? else { return Ok(()) };
     if unused.len() == found.networks.len() {
-        go_home(api, &found, home).await?;
+        go_home(docker, &found, home).await?;
     }
     for network in unused {
         api.disconnect(&network, container).await?;
@@ -109,8 +111,9 @@ fn joined<'a>(sidecar: &Sidecar, container: &'a Container) -> Vec<&'a String> {
 }
 
 /// Puts a container on farrier's own network, without names: nobody asks for it there before the next launch.
-async fn go_home(api: &dyn Api, container: &Container, home: &str) -> EngineResult<()> {
-    let Ok(locks) = LockFolder::open(&api.info().await?.id) else { return Ok(()) };
+async fn go_home(docker: &Docker, container: &Container, home: &str) -> EngineResult<()> {
+    let api = docker.api.as_ref();
+    let Ok(locks) = LockFolder::open(docker.id().await?) else { return Ok(()) };
     let Ok(_held) = locks.lock_network(home, |_| ()).await else { return Ok(()) };
     if api.networks(home).await?.is_empty() {
         create(api, home).await?;

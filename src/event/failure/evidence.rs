@@ -72,6 +72,12 @@ impl Answers {
         self.observed.unanswered_after.is_some_and(|after| after >= whole).then_some(self.poll)
     }
 
+    /// Whether the probe said ready last.
+    fn are_ready(&self) -> bool {
+        let newest = self.seen.iter().max_by_key(|answer| answer.last);
+        newest.is_some_and(|answer| answer.text.starts_with("ready"))
+    }
+
     /// Notes an answer; true when it differs from the one before.
     pub fn note(&mut self, text: &str, at: Duration) -> bool {
         self.attempts += 1;
@@ -138,7 +144,7 @@ impl FailureReport {
         is_on_this_host: impl Fn(&Instance) -> bool,
     ) -> Self {
         let found = within(EVIDENCE, engine.inspect(&self.container_name)).await;
-        self.is_told = found.is_ok();
+        self.is_told |= found.is_ok();
         if let Ok(Some(mut container)) = found {
             container.oom_killed |= was_killed_for_memory(&container);
             let start = container.log_start();
@@ -171,7 +177,10 @@ impl FailureReport {
     /// Whether the engine told that the container is gone, or off this network.
     #[must_use]
     pub fn is_elsewhere(&self, network: &str) -> bool {
-        self.is_told && self.container.as_ref().is_none_or(|container| !container.is_on(network))
+        let is_gone = self.is_told && self.container.is_none();
+        is_gone
+            || self.code == Code::NetworkUnusable
+            || self.container.as_ref().is_some_and(|found| !found.is_on(network))
     }
 
     fn likely_cause(&self) -> Option<Cause> {
@@ -184,7 +193,7 @@ impl FailureReport {
             never_answered: self.never_answered(),
             timeout: self.timeout,
             refused_port: self.refused_port(),
-            answer: telling_answer(&self.answers).or_else(|| self.newest_answer()),
+            answer: self.telling_answer().or_else(|| self.newest_answer()),
             slow: self.answers.iter().find_map(Answers::slow),
             command: self.command.as_deref(),
             log: &self.log,
@@ -291,6 +300,12 @@ impl FailureReport {
         answers.peek().is_some() && answers.all(|answer| answer.text.starts_with(NO_ANSWER))
     }
 
+    /// The answer that tells why the time was up, of a probe that is not ready; any other end speaks for itself.
+    fn telling_answer(&self) -> Option<&str> {
+        let waits = self.answers.iter().filter(|_| self.code == Code::NotReady);
+        waits.filter(|answers| !answers.are_ready()).find_map(telling_answer)
+    }
+
     /// The newest answer of a probe, other than none at all.
     fn newest_answer(&self) -> Option<&str> {
         let answers = self.answers.iter().flat_map(|answers| &answers.seen);
@@ -301,8 +316,8 @@ impl FailureReport {
 
 /// The newest answer that tells what is wrong, unless others came more often after it: the last poll of a wait on a
 /// busy machine may say less than those before it.
-fn telling_answer(all: &[Answers]) -> Option<&str> {
-    let mut answers: Vec<&Answer> = all.iter().flat_map(|answers| &answers.seen).collect();
+fn telling_answer(answers: &Answers) -> Option<&str> {
+    let mut answers: Vec<&Answer> = answers.seen.iter().collect();
     answers.sort_by_key(|answer| std::cmp::Reverse(answer.last));
     let mut newer = 0;
     for answer in answers {
@@ -333,7 +348,7 @@ mod tests {
             for (number, text) in said.iter().enumerate() {
                 answers.note(text, Duration::from_secs(number as u64));
             }
-            assert_eq!(telling_answer(&[answers]), telling, "{said:?}");
+            assert_eq!(telling_answer(&answers), telling, "{said:?}");
         }
     }
 

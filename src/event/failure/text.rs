@@ -27,7 +27,7 @@ impl FailureReport {
         self.answers.iter().for_each(|answers| lines.extend(answer_lines(answers)));
         match &self.container {
             None if self.is_told => lines.push("container: gone".to_owned()),
-            None => lines.push("container: the engine did not tell in time".to_owned()),
+            None => lines.push("container: unknown, because the engine did not tell".to_owned()),
             Some(container) => lines.extend(container_lines(container)),
         }
         if !self.others.is_empty() {

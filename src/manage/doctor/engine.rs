@@ -34,17 +34,15 @@ pub(super) async fn examine(settings: &Settings) -> (Option<EngineInfo>, Vec<Che
     let product = engine.capabilities().product;
     let found = format!("{product} {} on {} answers at {place}", info.version, info.architecture);
     let mut checks = vec![Check::well("engine", found), clock(&info, before, after)];
-    match limited(engine.examine()).await {
-        Ok(findings) => checks.extend(findings.into_iter().map(Check::from)),
-        Err(error) => checks.push(Check::problem("route", &engine_problem("look for the network", &error))),
+    for (name, found) in engine.examine().await {
+        checks.push(match found {
+            Ok(Finding { text, way_out }) => {
+                Check { name, finding: text, fixes: way_out.into_iter().map(str::to_owned).collect() }
+            }
+            Err(error) => Check::problem(name, &engine_problem("look for the network", &error)),
+        });
     }
     (Some(info), checks)
-}
-
-impl From<Finding> for Check {
-    fn from(Finding { subject, text, way_out }: Finding) -> Self {
-        Self { name: subject, finding: text, fixes: way_out.into_iter().map(str::to_owned).collect() }
-    }
 }
 
 async fn limited<T>(work: impl Future<Output = EngineResult<T>>) -> EngineResult<T> {

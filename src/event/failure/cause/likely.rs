@@ -25,7 +25,7 @@ pub struct Evidence<'a> {
     pub timeout: Duration,
     /// The port of the sidecar itself that refused the last dial.
     pub refused_port: Option<u16>,
-    /// The newest answer of its probes.
+    /// The answer of its probes that says most: the newest, or the one that names what is wrong.
     pub answer: Option<&'a str>,
     /// The limit of one poll, if the newest polls waited for an answer until it.
     pub slow: Option<Duration>,
