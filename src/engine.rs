@@ -227,8 +227,9 @@ pub trait Engine: Send + Sync {
         network: &str,
         carrier: &dyn Carrier,
     ) -> Result<(), Problem>;
-    /// Takes an instance off the networks that only launches like this one needed and that none needs any more.
-    async fn leave(&self, _: &Sidecar, _instance: &str, _home: &str, _: &Leases) -> EngineResult<()> {
+    /// Takes instances off the networks that only launches like this one needed and that none needs any more. What goes
+    /// wrong is left to the next launch.
+    async fn leave(&self, _used: &[(Sidecar, String)], _home: &str, _: &Leases) -> EngineResult<()> {
         Ok(())
     }
 

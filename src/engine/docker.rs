@@ -171,14 +171,8 @@ impl Engine for Docker {
         Carrying { docker: self, carrier, part, network }.run().await
     }
 
-    async fn leave(
-        &self,
-        sidecar: &Sidecar,
-        instance: &str,
-        home: &str,
-        leases: &Leases,
-    ) -> EngineResult<()> {
-        networks::leave(self, sidecar, instance, home, leases).await
+    async fn leave(&self, used: &[(Sidecar, String)], home: &str, leases: &Leases) -> EngineResult<()> {
+        networks::leave(self, used, home, leases).await
     }
 
     async fn inspect(&self, instance: &str) -> EngineResult<Option<Instance>> {

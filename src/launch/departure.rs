@@ -5,8 +5,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use super::connection::Connection;
 use crate::plan::HarnessNetwork;
 use crate::plan::instance::Instance;
@@ -84,14 +82,11 @@ impl Departure {
             used.into_iter().map(|used| (used.marks, (used.sidecar, used.instance))).unzip();
         // Of launches that end at once, the last one must see that nobody is left.
         drop(marks);
-        let engine = self.connection.engine.as_ref();
-        let all = join_all(sidecars.iter().map(async |(sidecar, instance)| {
-            if let Err(error) = engine.leave(sidecar, instance, &self.network.home, &self.leases).await {
-                tracing::debug!("{} cannot leave the harness's network: {error}", sidecar.container);
-            }
-        }));
-        if tokio::time::timeout(PATIENCE, all).await.is_err() {
-            tracing::debug!("leaving the harness's network took too long");
+        let left = self.connection.engine.leave(&sidecars, &self.network.home, &self.leases);
+        match tokio::time::timeout(PATIENCE, left).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("sidecars cannot leave the harness's network: {error}"),
+            Err(_) => tracing::debug!("leaving the harness's network took too long"),
         }
     }
 }

@@ -115,10 +115,14 @@ impl Leases {
         self.holders_of([container]).remove(container).unwrap_or_default()
     }
 
-    /// Other processes that use a container on a network.
+    /// Those of these containers that no other process uses on the network beside them. The folder is read once.
     #[must_use]
-    pub fn holders_on(&self, container: &str, network: &str) -> Vec<Holder> {
-        self.holders(&on_network(container, network))
+    pub fn unused_on<'a>(&self, places: Vec<(&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
+        let names: Vec<String> =
+            places.iter().map(|(container, network)| on_network(container, network)).collect();
+        let holders = self.holders_of(names.iter().map(String::as_str));
+        let is_unused = |name: &String| holders.get(name).is_none_or(Vec::is_empty);
+        places.into_iter().zip(&names).filter(|(_, name)| is_unused(name)).map(|(place, _)| place).collect()
     }
 
     /// By container: other processes that use it. The folder is read once, and what is left of processes that were killed

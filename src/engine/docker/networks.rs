@@ -1,7 +1,9 @@
 //! Networks: making the launch's, leaving those of harnesses, and removing farrier's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+use futures_util::future::join_all;
 
 use super::Docker;
 use super::api::{Api, Container};
@@ -54,9 +56,50 @@ async fn create(api: &dyn Api, name: &str) -> EngineResult<()> {
     api.create_network(name, &labels).await.map(|_| ())
 }
 
-/// Takes a container off the networks that only launches needed and that none uses it on any more. One that is on no
-/// other network goes to farrier's own, `home`: it may have work to do that needs one.
+/// Takes containers off the networks that only launches needed and that none uses them on any more. One that is on no other
+/// network goes to farrier's own, `home`: it may have work to do that needs one. Most are on `home` alone, which one listing
+/// tells.
 pub(super) async fn leave(
+    docker: &Docker,
+    used: &[(Sidecar, String)],
+    home: &str,
+    leases: &Leases,
+) -> EngineResult<()> {
+    let api = docker.api.as_ref();
+    let listed = api.labelled(LABEL_SIDECAR).await?;
+    let mut places = Vec::new();
+    for (sidecar, container) in used {
+        let Some(found) = listed.iter().find(|listed| listed.id == *container) else { continue };
+        let declared = &sidecar.definition.container.networks;
+        let others = found.places.keys().filter(|name| **name != home && !declared.contains(name));
+        places.extend(others.map(|network| (container.as_str(), network.as_str())));
+    }
+    let unused = without_own(api, leases.unused_on(places)).await?;
+    let leaving = used.iter().filter(|(_, container)| unused.iter().any(|(id, _)| id == container));
+    let all = leaving.map(async |(sidecar, container)| {
+        if let Err(error) = leave_one(docker, sidecar, container, home, leases).await {
+            tracing::debug!("{} cannot leave the harness's network: {error}", sidecar.container);
+        }
+    });
+    join_all(all).await;
+    Ok(())
+}
+
+/// Without the places on farrier's own networks. Each network is asked about once.
+async fn without_own<'a>(
+    api: &dyn Api,
+    places: Vec<(&'a str, &'a str)>,
+) -> EngineResult<Vec<(&'a str, &'a str)>> {
+    let mut others = BTreeSet::new();
+    for network in places.iter().map(|(_, network)| *network).collect::<BTreeSet<&str>>() {
+        if !is_own(api, network).await? {
+            others.insert(network);
+        }
+    }
+    Ok(places.into_iter().filter(|(_, network)| others.contains(network)).collect())
+}
+
+async fn leave_one(
     docker: &Docker,
     sidecar: &Sidecar,
     container: &str,
@@ -64,39 +107,19 @@ pub(super) async fn leave(
     leases: &Leases,
 ) -> EngineResult<()> {
     let api = docker.api.as_ref();
-    // Most are on farrier's own network alone, and a claim would be in the way of launches that begin.
-    if unused(api, sidecar, container, home, leases).await?.is_none() {
-        return Ok(());
-    }
     // For a moment only, and the harness's output is not ours to write into.
     let Ok(_claim) = leases.claim(container, |_| ()).await else { return Ok(()) };
-    let Some((found, unused)) = unused(api, sidecar, container, home, leases).await? else { return Ok(()) };
-    if unused.len() == found.networks.len() {
+    let Some(found) = api.container(container).await? else { return Ok(()) };
+    let joined = joined(sidecar, &found).into_iter().filter(|network| **network != home);
+    let places = joined.map(|network| (container, network.as_str())).collect();
+    let unused = without_own(api, leases.unused_on(places)).await?;
+    if !unused.is_empty() && unused.len() == found.networks.len() {
         go_home(docker, &found, home).await?;
     }
-    for network in unused {
-        api.disconnect(&network, container).await?;
+    for (_, network) in unused {
+        api.disconnect(network, container).await?;
     }
     Ok(())
-}
-
-/// The container, with the networks that it is on and that no launch uses it on; `None` if there are none.
-async fn unused(
-    api: &dyn Api,
-    sidecar: &Sidecar,
-    container: &str,
-    home: &str,
-    leases: &Leases,
-) -> EngineResult<Option<(Container, Vec<String>)>> {
-    let Some(found) = api.container(container).await? else { return Ok(None) };
-    let mut unused = Vec::new();
-    for network in joined(sidecar, &found).into_iter().filter(|network| **network != home) {
-        let is_used = !leases.holders_on(container, network).is_empty();
-        if !is_used && !is_own(api, network).await? {
-            unused.push(network.clone());
-        }
-    }
-    Ok((!unused.is_empty()).then_some((found, unused)))
 }
 
 /// The networks that a launch put it on: one that somebody connected by hand lacks its names there.
