@@ -333,6 +333,12 @@ pub fn unknown(name: &str, searched: &[&ProbeFolder]) -> Problem {
 mod tests {
     use super::*;
 
+    #[test]
+    fn whoever_names_a_core_module_is_told_how_to_make_a_component_of_it() {
+        let problem = not_a_probe("mine", &ComponentError::CoreModule);
+        assert_eq!(problem.hints, ["Turn it into a component with `farrier probe build`."]);
+    }
+
     /// What a launch takes as known about a component of farrier's own: its digest, and that it is a probe of the
     /// contract, not too complex to compile.
     #[test]

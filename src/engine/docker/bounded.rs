@@ -217,3 +217,21 @@ impl<E: Api> Api for Bounded<E> {
         self.answer(self.engine.attach(container)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::engine::Meaning;
+
+    #[tokio::test]
+    async fn a_failure_in_the_middle_of_a_stream_says_what_to_do_as_one_at_its_beginning_does() {
+        let full = EngineError::new(EngineErrorKind::Refused, "write /x: no space left on device");
+        let items = vec![Ok(1), Err(full)];
+        let told: Vec<EngineResult<u8>> = each_explained(stream::iter(items).boxed()).collect().await;
+        let error = told.into_iter().find_map(Result::err).expect("the failure");
+        assert_eq!(error.meaning, Some(Meaning::DiskFull));
+        assert!(error.hints.iter().any(|hint| hint.contains("docker system prune")), "{error:?}");
+    }
+}
