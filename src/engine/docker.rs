@@ -115,7 +115,7 @@ impl Docker {
         id.await.map(String::as_str)
     }
 
-    /// The same, keeping below this folder what cannot change any more.
+    /// This engine, which keeps below the folder what cannot change any more.
     #[must_use]
     pub fn keeping(self, cache: Option<PathBuf>) -> Self {
         Self { cache, ..self }

@@ -178,7 +178,8 @@ impl Engine for Memory {
         } else if network.is_own {
             Ok(NetworkAction::Create)
         } else {
-            Err(Problem::error(Code::NetworkUnusable, format!("there is no network `{name}`")))
+            Err(Problem::error(Code::NetworkUnusable, format!("there is no network `{name}`"))
+                .hint("Leave the network out of the harness's command: farrier then makes one."))
         };
         Ok(Snapshot {
             network: action.map(|action| NetworkPlan { name, action }),

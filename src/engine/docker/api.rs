@@ -58,9 +58,9 @@ pub trait Api: Send + Sync {
     async fn disconnect(&self, network: &str, container: &str) -> EngineResult<()>;
     /// Ids of the containers that run on a network.
     async fn members(&self, network: &str) -> EngineResult<Vec<String>>;
-    /// The same networks as [`Api::networks`] finds, with who runs on it where it is one.
+    /// The networks that [`Api::networks`] finds; if it is only one, with its members.
     async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)>;
-    /// An image by reference or id; none where it is absent.
+    /// An image by reference or id; `None` if it is absent.
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>>;
     /// Pulls an image. `progress` is called whenever the engine says something, also where nothing changed.
     async fn pull(
@@ -69,7 +69,7 @@ pub trait Api: Send + Sync {
         credentials: Option<Credentials>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> EngineResult<()>;
-    /// A container by name or id; none where it is absent.
+    /// A container by name or id; `None` if it is absent.
     async fn container(&self, name: &str) -> EngineResult<Option<Container>>;
     /// The containers that carry this label, whatever their state.
     async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>>;

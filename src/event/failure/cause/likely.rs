@@ -39,7 +39,7 @@ pub struct Evidence<'a> {
     pub by_health: bool,
 }
 
-/// The cause that the evidence supports; none where it supports none.
+/// The cause that the evidence supports; `None` if it supports none.
 #[must_use]
 pub fn likely(evidence: &Evidence<'_>) -> Option<Cause> {
     match evidence.code {
