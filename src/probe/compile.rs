@@ -135,54 +135,68 @@ struct Places {
     target: Option<PathBuf>,
     cargo_home: Option<PathBuf>,
     sysroot: Option<PathBuf>,
+    /// Packages that lie in none of the others, each with its name and version.
+    packages: Vec<(PathBuf, String)>,
 }
 
 impl Places {
     fn of(folder: &Path) -> Self {
-        let mut metadata = cargo(folder);
-        metadata.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
-        let told = metadata.stderr(Stdio::null()).output().ok();
-        let told: Value =
-            told.and_then(|output| serde_json::from_slice(&output.stdout).ok()).unwrap_or_default();
-        let told = |field: &str| told.get(field).and_then(Value::as_str).map(PathBuf::from);
-        let sysroot = Command::new(rustc()).current_dir(folder).args(["--print", "sysroot"]).output().ok();
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        // All packages, of which cargo fetches now what the build needs; without the index, the workspace alone.
+        let described = metadata(&folder, &["--filter-platform", TARGET])
+            .or_else(|| metadata(&folder, &["--no-deps", "--offline"]))
+            .unwrap_or_default();
+        let told = |field: &str| described.get(field).and_then(Value::as_str).map(PathBuf::from);
+        let sysroot = Command::new(rustc()).current_dir(&folder).args(["--print", "sysroot"]).output().ok();
         let sysroot = sysroot.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
-        let whole = |path: PathBuf| path.is_absolute().then_some(path);
-        Self {
-            workspace: told("workspace_root")
-                .unwrap_or_else(|| folder.canonicalize().unwrap_or_else(|_| folder.to_owned())),
+        let mut places = Self {
+            workspace: told("workspace_root").unwrap_or_else(|| folder.clone()),
             target: told("target_directory"),
-            cargo_home: cargo_home.or_else(|| Some(env::home_dir()?.join(".cargo"))).and_then(whole),
-            sysroot: sysroot.map(PathBuf::from).and_then(whole),
-        }
+            cargo_home: cargo_home(&folder),
+            sysroot: sysroot.map(PathBuf::from).filter(|path| path.is_absolute()),
+            packages: Vec::new(),
+        };
+        let packages = described.get("packages").and_then(Value::as_array).into_iter().flatten();
+        let elsewhere = packages.filter_map(package).filter(|(path, _)| !places.cover(path)).collect();
+        places.packages = elsewhere;
+        places
     }
 
-    /// Folders and their names in the component. Of several that a path begins with, the last one counts.
-    fn renamed(&self) -> impl Iterator<Item = (&Path, &'static str)> {
+    fn cover(&self, path: &Path) -> bool {
+        self.renamed().iter().any(|(place, _)| path.starts_with(place))
+    }
+
+    /// Folders and their names in the component. Of several that a path begins with, the last one counts: a folder within
+    /// another comes after it.
+    fn renamed(&self) -> Vec<(&Path, &str)> {
         let named = [
             (self.sysroot.as_deref(), "/rust"),
             (self.cargo_home.as_deref(), "/cargo"),
             (Some(self.workspace.as_path()), "/probe"),
             (self.target.as_deref(), "/target"),
         ];
-        named.into_iter().filter_map(|(path, name)| Some((path?, name)))
+        let packages = self.packages.iter().map(|(path, name)| (path.as_path(), name.as_str()));
+        let named = named.into_iter().filter_map(|(path, name)| Some((path?, name)));
+        let mut renamed: Vec<(&Path, &str)> = packages.chain(named).collect();
+        renamed.sort_by_key(|(path, _)| path.components().count());
+        renamed
     }
 
     fn private(&self) -> Vec<PathBuf> {
-        self.renamed().map(|(path, _)| path.to_owned()).chain(env::home_dir()).collect()
+        self.renamed().into_iter().map(|(path, _)| path.to_owned()).chain(env::home_dir()).collect()
     }
 
     /// Has the compiler write the other names, beside the flags that it gets already.
     fn rename_in(&self, command: &mut Command) {
-        let flags = self.renamed().filter_map(|(path, name)| {
+        let flags = self.renamed().into_iter().filter_map(|(path, name)| {
             Some(format!("--remap-path-prefix={}={name}", path.to_str().filter(|text| !text.is_empty())?))
         });
         let flags: Vec<String> = flags.collect();
-        let given = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        if let Some(encoded) = given("CARGO_ENCODED_RUSTFLAGS") {
-            command.env("CARGO_ENCODED_RUSTFLAGS", format!("{encoded}\u{1f}{}", flags.join("\u{1f}")));
-        } else if let Some(plain) = given("RUSTFLAGS") {
+        // Cargo takes the flags of one place, and the environment's before a configuration's, even where they are empty.
+        if let Ok(encoded) = env::var("CARGO_ENCODED_RUSTFLAGS") {
+            let words = encoded.split('\u{1f}').filter(|word| !word.is_empty()).map(str::to_owned);
+            command.env("CARGO_ENCODED_RUSTFLAGS", words.chain(flags).collect::<Vec<_>>().join("\u{1f}"));
+        } else if let Ok(plain) = env::var("RUSTFLAGS") {
             let words = plain.split_whitespace().map(str::to_owned).chain(flags);
             command.env("CARGO_ENCODED_RUSTFLAGS", words.collect::<Vec<_>>().join("\u{1f}"));
         } else {
@@ -191,6 +205,28 @@ impl Places {
             command.arg("--config").arg(format!("target.{TARGET}.rustflags={flags}"));
         }
     }
+}
+
+/// What cargo tells of the crate in this folder and of its packages.
+fn metadata(folder: &Path, how: &[&str]) -> Option<Value> {
+    let mut command = cargo(folder);
+    command.args(["metadata", "--format-version", "1"]).args(how).stderr(Stdio::null());
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+/// A package's folder, and what it is called in a component.
+fn package(described: &Value) -> Option<(PathBuf, String)> {
+    let text = |field: &str| described.get(field).and_then(Value::as_str);
+    let folder = Path::new(text("manifest_path")?).parent()?;
+    Some((folder.to_owned(), format!("/packages/{}-{}", text("name")?, text("version")?)))
+}
+
+/// Where cargo keeps what it fetched. As cargo takes it: an empty variable counts as none, and a relative path begins at
+/// the folder where cargo runs.
+fn cargo_home(folder: &Path) -> Option<PathBuf> {
+    let named = env::var_os("CARGO_HOME").filter(|path| !path.is_empty());
+    named.map_or_else(|| Some(env::home_dir()?.join(".cargo")), |path| Some(folder.join(path)))
 }
 
 /// A warning for each folder of this machine that a module names all the same.
