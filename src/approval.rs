@@ -5,6 +5,7 @@
 //! for, `question` and `terminal` ask, `store` keeps the answers.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -23,6 +24,7 @@ use self::statement::Held;
 use self::store::{Entry, Store};
 pub use self::subject::Subject;
 use self::terminal::Terminal;
+use crate::definition::Definition;
 use crate::engine::Engine;
 use crate::engine::problem::engine_problem;
 use crate::event::{Event, Reporter};
@@ -324,12 +326,13 @@ pub fn not_run<S: Subject>(settings: &Settings, subjects: &mut [S]) -> Vec<Probl
 pub async fn ask(
     settings: &Settings,
     sidecars: &mut [ResolvedSidecar],
-    engine: &dyn Engine,
+    engine_of: impl Fn(&Definition) -> Option<Arc<dyn Engine>>,
     reporter: &Reporter,
 ) -> Result<(), Failure> {
     let untrusted = sidecars.iter_mut().filter(|prepared| prepared.approval != Approval::Trusted);
     try_join_all(untrusted.map(|prepared| async {
-        let reference = &prepared.sidecar.definition.image;
+        let Some(reference) = &prepared.sidecar.definition.image else { return Ok(()) };
+        let Some(engine) = engine_of(&prepared.sidecar.definition) else { return Ok(()) };
         let Some(images) = engine.images() else { return Ok(()) };
         let found = images.present(reference).await;
         let found = found.map_err(|error| engine_problem(&format!("look at `{reference}`"), &error))?;
@@ -347,11 +350,15 @@ pub async fn ask(
     approvals.recognise(sidecars)?;
     for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
         let image = match &prepared.sidecar.image {
-            ImageReference::Approved(id) => id,
-            ImageReference::Declared(_) => "not here yet: it is pulled",
+            ImageReference::Approved(id) => Some(id.clone()),
+            ImageReference::Declared(_) => Some("not here yet: it is pulled".to_owned()),
+            ImageReference::Program | ImageReference::ApprovedProgram(_) => None,
         };
-        let container = container_of(prepared, engine, settings.recreate).await?;
-        let held = Held { image: Some(image.to_owned()), container };
+        let container = match engine_of(&prepared.sidecar.definition) {
+            Some(engine) => container_of(prepared, engine.as_ref(), settings.recreate).await?,
+            None => None,
+        };
+        let held = Held { image, container };
         ask_about(&approvals, prepared, &held, false, reporter).await?;
     }
     Ok(())

@@ -21,6 +21,7 @@ mod layers;
 pub mod model;
 mod names;
 mod node;
+mod program;
 mod read;
 mod reader;
 mod refusals;
@@ -43,6 +44,7 @@ pub use keys::{ContainerKeys, KEYS, Key, Rank, Settings, ValueText, salted, whol
 pub use layers::{LayerDirectories, LayerReport, Loaded, load};
 pub use model::*;
 pub use names::{container_token, is_sidecar_host, variable_token};
+pub use program::{FoundProgram, program_digest};
 pub use read::{Access, is_escape, outside_workspace};
 pub use refusals::refusals;
 pub use schema::json_schema;

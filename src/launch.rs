@@ -8,7 +8,7 @@ pub mod departure;
 pub mod placement;
 mod together;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
@@ -18,9 +18,10 @@ use tokio::sync::OnceCell;
 use self::apply::Applier;
 use self::connection::Connection;
 use self::departure::Departure;
-use self::placement::{Locked, Placement, claim, lock};
+use self::placement::{Destinations, Locked, Placement, claim, lock};
 use self::together::{Guard, Loadings, Member, Start, Stopped};
 use crate::approval;
+use crate::engine::kinds::EngineKind;
 use crate::engine::{Carrier, Engine, Freshness};
 use crate::event::{Event, Reporter};
 use crate::harness::reachability::HarnessTarget;
@@ -88,20 +89,42 @@ struct Changing {
 }
 
 impl Launch {
-    /// Finds the engine that the harness's own command would use. A network that the harness names by its id goes by its
-    /// name from then on, as it does in everything that the engine says of instances.
+    /// Finds the engines on which the sidecars live: of several of one kind the one that the harness's own command would use.
+    /// A network that the harness names by its id goes by its name from then on, as it does in everything that the engine
+    /// says of instances.
     ///
     /// # Errors
     /// If there is no such engine, or it does not answer.
-    pub async fn connect(&mut self) -> Result<Connection, Problem> {
-        let connection = connection::open(&self.target.choice, &self.settings)?;
-        let network = &mut self.target.network;
-        if !network.is_own {
-            let name = connection.engine.network_name(&network.name).await;
-            network.name =
-                name.map_err(|error| connection.problem("look for the harness's network", &error))?;
+    pub async fn connect(&mut self) -> Result<Destinations, Problem> {
+        let of = |prepared: &ResolvedSidecar| self.settings.engine.of(&prepared.sidecar.definition);
+        let kinds: BTreeSet<EngineKind> = self.sidecars.iter().map(of).collect();
+        let mut all = BTreeMap::new();
+        for kind in kinds {
+            let connection = connection::open(kind, &self.target.choice, &self.settings)?;
+            let network = &mut self.target.network;
+            if kind.network().is_none() && !network.is_own {
+                let name = connection.engine.network_name(&network.name).await;
+                network.name =
+                    name.map_err(|error| connection.problem("look for the harness's network", &error))?;
+            }
+            all.insert(kind, Arc::new(connection));
         }
-        Ok(connection)
+        Ok(Destinations { all, selection: self.settings.engine })
+    }
+
+    /// The sidecars on each engine.
+    #[must_use]
+    pub fn placements(&self, destinations: &Destinations) -> Vec<Placement<'_>> {
+        let on = |(kind, connection): (&EngineKind, &Arc<Connection>)| {
+            let is_there =
+                |prepared: &&ResolvedSidecar| self.settings.engine.of(&prepared.sidecar.definition) == *kind;
+            Placement {
+                connection: Arc::clone(connection),
+                network: kind.network().unwrap_or_else(|| self.target.network.clone()),
+                sidecars: self.sidecars.iter().filter(is_there).collect(),
+            }
+        };
+        destinations.all.iter().map(on).collect()
     }
 
     /// Starts what is needed on one engine, and waits until all of it is ready.
@@ -143,10 +166,21 @@ impl Launch {
     /// # Errors
     /// Everything that stands against it.
     pub async fn plan(&self, connection: &Arc<Connection>) -> Result<Plan, Failure> {
-        let placement = self.on(Arc::clone(connection));
-        let mut snapshot = placement.look(Freshness::Current).await?;
-        snapshot.note_holders(&Leases::open(&self.harness)?);
-        placement.decide(snapshot, self.settings.recreate).map_err(refused)
+        let plans = self.plan_on(&[self.on(Arc::clone(connection))]).await?;
+        plans.into_iter().next().ok_or_else(|| refused(Vec::new()))
+    }
+
+    /// What bringing up would do now on each engine; nothing is changed.
+    ///
+    /// # Errors
+    /// Everything that stands against it.
+    pub async fn plan_on(&self, placements: &[Placement<'_>]) -> Result<Vec<Plan>, Failure> {
+        let mut snapshots = self.look(placements, Freshness::Current).await?;
+        let leases = Leases::open(&self.harness)?;
+        for snapshot in &mut snapshots {
+            snapshot.note_holders(&leases);
+        }
+        self.decide(placements, snapshots)
     }
 
     /// Hands over what runs as it is declared. Marks of use are all that this needs: neither a lock nor the engine's word

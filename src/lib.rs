@@ -35,5 +35,7 @@ pub mod system;
 
 /// Runs a command line, the program's name first, as the program itself does.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> std::process::ExitCode {
-    cli::run(arguments).into()
+    let arguments: Vec<std::ffi::OsString> = arguments.into_iter().collect();
+    // Before anything else: a supervisor stays as small as this leaves it.
+    engine::kinds::help_engine(&arguments).unwrap_or_else(|| cli::run(arguments)).into()
 }

@@ -37,6 +37,13 @@ pub enum Cause {
         /// The tag's image.
         to: String,
     },
+    /// The program's file has another content now.
+    Program {
+        /// The digest of what runs.
+        from: String,
+        /// The digest of the file.
+        to: String,
+    },
     /// The container is not what its labels claim, in these respects.
     Drifted(Vec<String>),
     /// It was created but never started.
@@ -65,6 +72,7 @@ impl Cause {
             Self::Stopped(..) => "stopped",
             Self::Configuration(_) => "configuration",
             Self::Image { .. } => "image",
+            Self::Program { .. } => "program",
             Self::Drifted(_) => "drifted",
             Self::HalfMade => "half-made",
             Self::Misnamed => "misnamed",
@@ -82,7 +90,7 @@ impl Cause {
             Self::Configuration(fields) | Self::Drifted(fields) => {
                 value["fields"] = serde_json::json!(fields);
             }
-            Self::Image { from, to } => {
+            Self::Image { from, to } | Self::Program { from, to } => {
                 value["from"] = serde_json::json!(from);
                 value["to"] = serde_json::json!(to);
             }
@@ -109,6 +117,9 @@ impl fmt::Display for Cause {
             Self::Configuration(fields) => write!(formatter, "{} changed", fields.join(", ")),
             Self::Image { from, to } => {
                 write!(formatter, "its image changed from {} to {}", short(from), short(to))
+            }
+            Self::Program { from, to } => {
+                write!(formatter, "its program changed from {} to {}", short(from), short(to))
             }
             Self::Drifted(what) => write!(formatter, "it drifted from its labels: {}", what.join(", ")),
             Self::HalfMade => write!(formatter, "it was created but never started"),

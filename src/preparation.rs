@@ -8,12 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::definition::model::Readiness;
-use crate::definition::{self, Definition, Disablement, Layer, LayerReport, budget};
+use crate::definition::{self, Definition, Disablement, FoundProgram, Layer, LayerReport, budget};
 use crate::engine::Capabilities;
-use crate::engine::kinds::{self, Choice};
 use crate::harness::argv::{self, Harness};
+use crate::harness::network_mode::NetworkMode;
 use crate::harness::{names, run};
-use crate::plan::sidecar::Sidecar;
+use crate::plan::sidecar::{ImageReference, Sidecar};
 use crate::preparation::settings::Settings;
 use crate::probe::catalogue::{self, FoundProbe};
 use crate::probe::folders::ProbeFolders;
@@ -27,6 +27,8 @@ use crate::system::process_limits;
 pub struct ResolvedSidecar {
     /// The sidecar.
     pub sidecar: Sidecar,
+    /// The program of this host that it runs; `None` if it runs an image.
+    pub program: Option<FoundProgram>,
     /// One for each readiness condition.
     pub probes: Vec<FoundProbe>,
     /// Whether it may be started.
@@ -95,16 +97,23 @@ pub fn prepare(settings: &Settings) -> Preparation {
     let refusals = definition::refusals(&loaded.definitions).into_iter();
     preparation.problems.extend(refusals.map(definition::in_the_files_language));
     for definition in loaded.definitions {
-        match find_probes(&definition, &folders) {
-            Ok(probes) => {
+        let program = definition.find_program(&settings.directories.budget).transpose();
+        let program = program.map_err(|problem| vec![definition::in_the_files_language(problem)]);
+        match (program, find_probes(&definition, &folders)) {
+            (Ok(program), Ok(probes)) => {
                 let approval = Approval::of(definition.layer);
-                let sidecar = Sidecar::new(definition, &settings.scopes);
-                preparation.sidecars.push(ResolvedSidecar { sidecar, probes, approval });
+                let mut sidecar = Sidecar::new(definition, &settings.scopes);
+                if let Some(digest) = program.as_ref().and_then(|program| program.digest.clone()) {
+                    sidecar.image = ImageReference::ApprovedProgram(digest);
+                }
+                preparation.sidecars.push(ResolvedSidecar { sidecar, program, probes, approval });
             }
-            Err(problems) => preparation.problems.extend(problems),
+            (program, probes) => {
+                preparation.problems.extend(program.err().into_iter().chain(probes.err()).flatten());
+            }
         }
     }
-    preparation.refuse_beyond(&kinds::capabilities(&Choice::default(), &settings.environment));
+    preparation.refuse_beyond(|definition| settings.engine.of(definition).capabilities());
     budget::tell_once(&mut preparation.problems);
     preparation
 }
@@ -126,7 +135,8 @@ impl Preparation {
         if let Harness::Docker(run) = &harness {
             let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
             let refusals = run.network().refusal().into_iter().chain(names::link_refusal(run));
-            let problems: Vec<Problem> = refusals.chain(names::collisions(run, definitions)).collect();
+            let mut problems: Vec<Problem> = refusals.chain(names::collisions(run, definitions)).collect();
+            problems.extend(self.out_of_reach(run.network()));
             if !problems.is_empty() {
                 return Err(Failure { exit: exit::REFUSED, problems });
             }
@@ -137,12 +147,34 @@ impl Preparation {
         Ok(harness)
     }
 
-    /// Refuses, by name, what needs more than an engine can do.
-    pub fn refuse_beyond(&mut self, capabilities: &Capabilities) {
+    /// Refuses programs of this host for a harness in a container that does not have this host's network.
+    fn out_of_reach(&self, mode: &NetworkMode) -> Vec<Problem> {
+        if matches!(mode, NetworkMode::Host) {
+            return Vec::new();
+        }
+        let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+        let unreached = definitions
+            .filter(|definition| definition.container.program.is_some() && definition.port().is_some());
+        let refused = unreached.map(|definition| {
+            let name = &definition.name;
+            let message = format!(
+                "the harness runs in a container, and cannot reach `{name}`, a program on this host's loopback address"
+            );
+            Problem::error(Code::HarnessNoRoute, message)
+                .of(name.clone())
+                .at(definition.place("program"))
+                .hint("Run the harness on this host, or give it `--network host`.")
+                .hint("Or name an `image` in place of the `program`.")
+        });
+        refused.collect()
+    }
+
+    /// Refuses, by name, what needs more than the engine of its sidecar can do.
+    pub fn refuse_beyond(&mut self, capabilities: impl Fn(&Definition) -> Capabilities) {
         for prepared in &self.sidecars {
             let needed = prepared.probes.iter().map(|found| (found.name.clone(), found.interfaces.clone()));
             let definition = &prepared.sidecar.definition;
-            let refusals = capabilities.refusals(definition, &needed.collect::<Vec<_>>());
+            let refusals = capabilities(definition).refusals(definition, &needed.collect::<Vec<_>>());
             self.problems.extend(refusals.into_iter().map(definition::in_the_files_language));
         }
     }

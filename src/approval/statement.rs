@@ -1,7 +1,7 @@
 //! What a workspace definition would start, in plain words: the whole effective definition.
 
 use crate::definition::model::{Definition, DialGrant, Disablement, Interface, Mount, Readiness};
-use crate::definition::{KEYS, Rank, ValueText, qualified_image};
+use crate::definition::{FoundProgram, KEYS, Rank, ValueText, qualified_image};
 use crate::preparation::ResolvedSidecar;
 use crate::probe::catalogue::FoundProbe;
 use crate::report::elapsed::limit;
@@ -61,7 +61,12 @@ impl Statement {
         if let Some(description) = &definition.description {
             statement.add("description", quoted(description));
         }
-        statement.add("image", qualified_image(&definition.image));
+        if let Some(image) = &definition.image {
+            statement.add("image", qualified_image(image));
+        }
+        if let Some(program) = &prepared.program {
+            statement.program(program);
+        }
         if let Some(image) = &held.image {
             statement.line("image id", image.clone(), Kept::Nothing);
         }
@@ -99,6 +104,14 @@ impl Statement {
 
     fn add(&mut self, label: impl Into<String>, text: impl Into<String>) {
         self.line(label, text.into(), Kept::Words);
+    }
+
+    /// The file that is run: all of it, or as much as its name on `PATH` tells.
+    fn program(&mut self, program: &FoundProgram) {
+        let path = quoted(&program.path.to_string_lossy());
+        let digest = program.digest.as_ref().map(|digest| format!(", {digest}"));
+        let text = format!("{path}{}; it may run others, which are not shown", digest.unwrap_or_default());
+        self.ranked("program file", text, Kept::Words, Rank::Machine);
     }
 
     /// The keys that make the container what it is.
@@ -267,7 +280,8 @@ mod tests {
             .map(|readiness| find(&definition, readiness, &ProbeFolders::default()).expect("found"));
         let probes = found.collect();
         let sidecar = Sidecar::new(definition, &Scopes::default());
-        Statement::of(&ResolvedSidecar { sidecar, probes, approval: Approval::Missing }, &Held::default())
+        let approval = Approval::Missing;
+        Statement::of(&ResolvedSidecar { sidecar, program: None, probes, approval }, &Held::default())
     }
 
     #[test]

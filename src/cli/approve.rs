@@ -12,7 +12,7 @@ use crate::approval::{self, Approvals, Subject, ask_about, can_ask, recognise_an
 use crate::cli::options::{self, Format, LaunchOptions};
 use crate::cli::runtime::CommandRuntime;
 use crate::engine::Engine;
-use crate::engine::kinds::Choice;
+use crate::engine::kinds::{Choice, EngineKind, Selection};
 use crate::event::{Event, Reporter, problem_json};
 use crate::launch::connection;
 use crate::plan::instance::Status;
@@ -151,32 +151,41 @@ async fn container_of(prepared: &ResolvedSidecar, settings: &Settings) -> Option
     let asked = async |engine: Arc<dyn Engine>| {
         approval::container_of(prepared, engine.as_ref(), settings.recreate).await.ok()
     };
-    asked_soon(settings, asked).await.flatten()
+    asked_soon(settings.engine.of(&prepared.sidecar.definition), settings, asked).await.flatten()
 }
 
 /// What the engine answers, if it answers soon.
 async fn asked_soon<T>(
+    kind: EngineKind,
     settings: &Settings,
     question: impl AsyncFnOnce(Arc<dyn Engine>) -> Option<T>,
 ) -> Option<T> {
     let asked = async {
-        let connection = connection::open(&Choice::default(), settings).ok()?;
+        let connection = connection::open(kind, &Choice::default(), settings).ok()?;
         question(connection.engine).await
     };
     tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
 }
 
-/// Asks the engine about the container: the approvals are taken back already.
+/// Asks the engines about the container: the approvals are taken back already, and the definition may be gone.
 async fn left(sidecar: &str, settings: &Settings) -> Left {
     let scope = settings.scopes.workspace.as_deref().map(scope_of);
     let name = container_name(sidecar, scope.as_deref());
-    match asked_soon(settings, async |engine| engine.inspect(&name).await.ok()).await {
-        None => Left::Unknown,
-        Some(Some(found)) if found.labels.get(LABEL_SIDECAR).is_some_and(|label| label == sidecar) => {
-            Left::Container { name: found.name, status: found.status }
+    let is_asked = |kind: &EngineKind| match settings.engine {
+        Selection::All(asked) => *kind == asked,
+        Selection::Auto => kind.may_be_in_use(&settings.folders()),
+    };
+    let mut left = Left::Nothing;
+    for kind in EngineKind::ALL.into_iter().filter(is_asked) {
+        match asked_soon(kind, settings, async |engine| engine.inspect(&name).await.ok()).await {
+            None => left = Left::Unknown,
+            Some(Some(found)) if found.labels.get(LABEL_SIDECAR).is_some_and(|label| label == sidecar) => {
+                return Left::Container { name: found.name, status: found.status };
+            }
+            Some(_) => {}
         }
-        Some(_) => Left::Nothing,
     }
+    left
 }
 
 fn answer(options: &options::Approve, settings: &Settings, reporter: &Arc<Reporter>) -> Result<u8, Failure> {

@@ -11,7 +11,7 @@ use clap_complete::env::Shells;
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 
 use super::data::print;
-use super::managing::EngineSession;
+use super::managing::EngineSessions;
 use crate::cli::options::{self, Cli};
 use crate::definition::{self, is_sidecar_host};
 use crate::event::Reporter;
@@ -113,7 +113,7 @@ fn default_layers() -> Option<options::LayerOptions> {
 fn running_names(layers: &options::LayerOptions) -> Option<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let silent = Reporter::new(Vec::new());
-    let inventory = async { EngineSession::open(layers, &silent).await.ok()?.inventory().await.ok() };
+    let inventory = async { EngineSessions::open(layers, &silent).await.ok()?.inventory().await.ok() };
     let inventory =
         runtime.block_on(async { tokio::time::timeout(PATIENCE, inventory).await.ok().flatten() })?;
     Some(inventory.sidecars.into_iter().map(|managed| managed.name).collect())

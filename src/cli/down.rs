@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use super::data::print;
-use super::managing::EngineSession;
+use super::managing::EngineSessions;
 use super::runtime::CommandRuntime;
 use crate::cli::options;
 use crate::event::Reporter;
@@ -21,8 +21,8 @@ use crate::system::blocking::blocking;
 /// Removes what was asked for, after asking.
 pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     CommandRuntime::start()?.run_alone(async {
-        let session = EngineSession::open(&options.layers, reporter).await?;
-        let inventory = session.inventory().await?;
+        let sessions = EngineSessions::open(&options.layers, reporter).await?;
+        let inventory = sessions.inventory().await?;
         let chosen = scope(options).select(&inventory, options.older_than)?;
         let mut volumes = options.volumes;
         if !chosen.is_empty() && !options.yes {
@@ -32,15 +32,18 @@ pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Fai
             }
             volumes = volumes || wants_volumes_removed(&chosen).await;
         }
-        let remover = Remover {
-            engine: session.engine,
-            locks: session.locks,
-            leases: session.leases,
-            reporter: Arc::clone(reporter),
-            force: options.force,
-            volumes,
-        };
-        let done = remover.remove(&chosen).await?;
+        let mut done = Removed::default();
+        for (session, chosen) in sessions.split(&chosen) {
+            let remover = Remover {
+                engine: session.engine,
+                locks: session.locks,
+                leases: session.leases,
+                reporter: Arc::clone(reporter),
+                force: options.force,
+                volumes,
+            };
+            done.add(remover.remove(&chosen).await?);
+        }
         let text = report(&done);
         print(if text.is_empty() && done.problems.is_empty() { "nothing to remove\n" } else { &text });
         if done.problems.is_empty() { Ok(exit::SUCCESS) } else { Err(Failure::of(done.problems)) }

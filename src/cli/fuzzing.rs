@@ -264,7 +264,14 @@ fn inventory(texts: &mut Texts) {
     let name = texts.next();
     let sync_status = SyncStatus::Stale(vec![Cause::Configuration(vec![texts.next()])]);
     let holders = vec![Holder { process: 7, command: texts.next() }];
-    let managed = Managed { name, container, definition: PathBuf::from(texts.next()), sync_status, holders };
+    let managed = Managed {
+        name,
+        engine: "docker",
+        container,
+        definition: PathBuf::from(texts.next()),
+        sync_status,
+        holders,
+    };
     let inventory = Inventory {
         sidecars: vec![managed],
         absent: vec![texts.next(), texts.next()],

@@ -64,7 +64,9 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let is_detached = matches!(&harness, Harness::Docker(run) if run.is_detached());
     warn_of_detached(&harness, reporter);
     let target = HarnessTarget::of(Some(&harness), preparation.workspace(&settings));
+    // What the harness starts in containers of its own does not reach programs of this host on any network.
     let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+    let definitions = definitions.filter(|definition| definition.image.is_some());
     let is_host = matches!(&harness, Harness::Host(_));
     let mut advice = Advice::of(&target.network.name, &settings.env_prefix, definitions).filter(|_| is_host);
     if let Some(problem) = advice.as_ref().and_then(|advice| advice.before(&options.command)) {
@@ -225,16 +227,21 @@ async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<R
     check_limits(launch)?;
     check_settings(launch, ValidationPhase::Trusted).await?;
     approval::before_engine(&launch.settings, &mut launch.sidecars, disabled, &launch.reporter).await?;
-    let connection = launch.connect().await?;
+    let destinations = launch.connect().await?;
     let Launch { settings, sidecars, reporter, .. } = &mut *launch;
-    if sidecars.iter().any(|prepared| prepared.approval == Approval::Missing) {
-        // Nobody is asked in vain.
-        connection.info().await?;
-        connection.answered(reporter);
+    for prepared in sidecars.iter().filter(|prepared| prepared.approval == Approval::Missing) {
+        if let Some(connection) = destinations.of(&prepared.sidecar.definition) {
+            // Nobody is asked in vain.
+            connection.info().await?;
+            connection.answered(reporter);
+        }
     }
-    approval::ask(settings, sidecars, connection.engine.as_ref(), reporter).await?;
+    let engine_of = |definition: &Definition| {
+        destinations.of(definition).map(|connection| Arc::clone(&connection.engine))
+    };
+    approval::ask(settings, sidecars, engine_of, reporter).await?;
     check_settings(launch, ValidationPhase::Approved).await?;
-    launch.bring_up(connection).await
+    launch.bring_up_on(&launch.placements(&destinations)).await
 }
 
 /// Refuses a launch that the limits of this process cannot carry.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 
 use super::data::print_bytes;
-use super::managing::EngineSession;
+use super::managing::EngineSessions;
 use crate::cli::options;
 use crate::cli::runtime::CommandRuntime;
 use crate::engine::problem::engine_problem;
@@ -28,14 +28,15 @@ pub fn logs(options: &options::Logs, reporter: &Arc<Reporter>) -> Result<u8, Fai
 }
 
 async fn copy(options: &options::Logs, reporter: &Reporter) -> Result<(), Failure> {
-    let session = EngineSession::open(&options.layers, reporter).await?;
-    let inventory = session.inventory().await?;
+    let sessions = EngineSessions::open(&options.layers, reporter).await?;
+    let inventory = sessions.inventory().await?;
     let managed = inventory.find(&options.name)?;
     let since = if options.all_runs { String::new() } else { managed.container.log_start() };
     let request = OutputRequest { since, lines: options.tail, follow: options.follow };
     let doing = format!("read what `{}` wrote", managed.container.name);
     let failed = |error| Failure::from(engine_problem(&doing, &error).of(managed.name.clone()));
-    let logs = session.engine.logs().ok_or_else(|| failed(keeps_none()))?;
+    let session = sessions.of(managed);
+    let logs = session.and_then(|session| session.engine.logs()).ok_or_else(|| failed(keeps_none()))?;
     let mut stream = logs.output(&managed.container.id, &request).await.map_err(failed)?;
     let escaped = (io::stdout().is_terminal(), io::stderr().is_terminal());
     while let Some(written) = stream.next().await {

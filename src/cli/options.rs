@@ -11,6 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use super::sidecar_names;
+use crate::engine::kinds::{EngineKind, Selection};
 use crate::harness::reachability::wrong_prefix;
 use crate::readiness::route::Dialling;
 
@@ -117,6 +118,23 @@ impl ValueEnum for Dialling {
     }
 }
 
+impl ValueEnum for Selection {
+    fn value_variants<'a>() -> &'a [Self] {
+        const VARIANTS: [Selection; 3] =
+            [Selection::Auto, Selection::All(EngineKind::ALL[0]), Selection::All(EngineKind::ALL[1])];
+        &VARIANTS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Auto => ("auto", "A `program` on this host itself, an `image` on Docker"),
+            Self::All(kind) if kind.capabilities().images => (kind.name(), "All sidecars in containers"),
+            Self::All(kind) => (kind.name(), "All sidecars as programs of this host"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
 /// The output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -173,6 +191,16 @@ pub struct LayerOptions {
     /// Use no workspace.
     #[arg(long, env = "FARRIER_NO_WORKSPACE", value_parser = FalseyValueParser::new())]
     pub no_workspace: bool,
+    /// Where the sidecars live.
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "ENGINE",
+        env = "FARRIER_ENGINE",
+        help_heading = "Engine"
+    )]
+    pub engine: Selection,
 }
 
 /// Options for the approval of workspace definitions.

@@ -10,8 +10,10 @@ use crate::approval;
 use crate::cli::options::{self, Format};
 use crate::cli::runtime::CommandRuntime;
 use crate::cli::unused_workspace;
+use crate::engine::kinds::EngineKind;
 use crate::event::{Event, Reporter, problem_json};
 use crate::harness::reachability::{HarnessTarget, describe};
+use crate::plan::Plan;
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, ValidationPhase};
 use crate::report::error::Failure;
@@ -76,13 +78,14 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
         check_settings(&launch, ValidationPhase::Trusted).await?;
         approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
         check_settings(&launch, ValidationPhase::Approved).await?;
-        let connection = Arc::new(launch.connect().await?);
-        launch.plan(&connection).await
+        let destinations = launch.connect().await?;
+        let plans = launch.plan_on(&launch.placements(&destinations)).await?;
+        Ok(destinations.kinds().zip(plans).collect::<Vec<_>>())
     })?;
     let text = match options.format {
         Format::Human => {
             // Names in it come from labels, which anyone may have written.
-            let lines: String = planned.to_string().lines().map(|line| escape(line) + "\n").collect();
+            let lines: String = plan_lines(&planned).lines().map(|line| escape(line) + "\n").collect();
             let missing = launch.sidecars.iter().filter(|prepared| prepared.approval == Approval::Missing);
             let names = missing.map(|prepared| escape(prepared.sidecar.name()));
             let missing: String = names
@@ -93,18 +96,49 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
             format!("{layers}{}{lines}{missing}", disabled_lines(&disabled))
         }
         Format::Json => {
-            let mut value = planned.to_json();
-            value["layers"] = layers_json;
-            value["disabled"] = disabled_json(&disabled);
-            for (at, prepared) in launch.sidecars.iter().enumerate() {
-                let missing = prepared.approval == Approval::Missing;
-                value["sidecars"][at]["needs_approval"] = missing.into();
+            let mut sidecars = sidecars_json(&planned);
+            for (sidecar, prepared) in sidecars.iter_mut().zip(&launch.sidecars) {
+                sidecar["needs_approval"] = (prepared.approval == Approval::Missing).into();
             }
-            indented(&value)
+            let networks = planned
+                .iter()
+                .map(|(kind, plan)| json!({ "engine": kind.name(), "network": plan.to_json()["network"] }));
+            let network = planned.first().map(|(_, plan)| plan.to_json()["network"].clone());
+            indented(&json!({
+                "layers": layers_json,
+                "network": network,
+                "engines": networks.collect::<Vec<_>>(),
+                "sidecars": sidecars,
+                "disabled": disabled_json(&disabled),
+            }))
         }
     };
     print(&text);
     Ok(exit::SUCCESS)
+}
+
+/// The plan on each engine. An engine is named unless it is the one that everybody expects.
+fn plan_lines(planned: &[(EngineKind, Plan)]) -> String {
+    let is_expected = |kind: EngineKind| planned.len() == 1 && kind == EngineKind::of_images();
+    let each = planned.iter().map(|(kind, plan)| {
+        let head = if is_expected(*kind) { String::new() } else { format!("engine {}\n", kind.name()) };
+        format!("{head}{plan}")
+    });
+    each.collect()
+}
+
+/// What is done with each sidecar, in the order of names.
+fn sidecars_json(planned: &[(EngineKind, Plan)]) -> Vec<Value> {
+    let each = planned.iter().flat_map(|(kind, plan)| {
+        let sidecars = plan.to_json()["sidecars"].as_array().cloned().unwrap_or_default();
+        sidecars.into_iter().map(|mut sidecar| {
+            sidecar["engine"] = kind.name().into();
+            sidecar
+        })
+    });
+    let mut all: Vec<Value> = each.collect();
+    all.sort_by_key(|sidecar| sidecar["name"].as_str().unwrap_or_default().to_owned());
+    all
 }
 
 /// What the workspace takes out.

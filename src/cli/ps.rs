@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::data::{print, print_json, terminal_width};
-use super::managing::EngineSession;
+use super::managing::EngineSessions;
 use crate::cli::options::{self, Format};
 use crate::cli::runtime::CommandRuntime;
 use crate::event::Reporter;
@@ -31,7 +31,7 @@ const HEADINGS: [&str; 7] = ["SIDECAR", "STATE", "AGE", "MATCH", "NETWORKS", "US
 /// Lists them.
 pub fn ps(options: &options::Ps, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     let inventory = CommandRuntime::start()?
-        .run_alone(async { EngineSession::open(&options.layers, reporter).await?.inventory().await })?;
+        .run_alone(async { EngineSessions::open(&options.layers, reporter).await?.inventory().await })?;
     match options.format {
         Format::Human => print(&human(&inventory, terminal_width())),
         Format::Json => print_json(&as_json(&inventory)),
@@ -183,6 +183,7 @@ fn sidecar_json(managed: &Managed, now: Timestamp) -> Value {
     let used_by = used_by.map(|holder| json!({"process": holder.process, "command": holder.command}));
     json!({
         "name": managed.name,
+        "engine": managed.engine,
         "container": container.name,
         "id": container.id,
         "image_id": container.image_id,
@@ -226,6 +227,7 @@ mod tests {
         };
         let moment = |text: &str| text.to_owned();
         let managed = |name: &str, status, sync_status, holders| Managed {
+            engine: "docker",
             name: name.to_owned(),
             container: Instance {
                 status,

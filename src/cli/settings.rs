@@ -40,6 +40,7 @@ impl Settings {
             dialling: launch.dial,
             recreate: launch.recreate,
             env_prefix: launch.env_prefix.clone().unwrap_or_else(|| ENV_PREFIX.to_owned()),
+            engine: layers.engine,
             environment: engine_environment(folders.as_ref().map(|folders| folders.home_dir().to_owned())),
         }
     }

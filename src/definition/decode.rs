@@ -100,7 +100,7 @@ fn sidecar(
 ) -> Option<Definition> {
     let description = table.get("description").and_then(|node| description(node, reader));
     let lifecycle = lifecycle(table, reader);
-    let image = image(table, reader);
+    let runs = runs(table, reader);
     let container = container::decode(table, reader);
     survey.places.extend(reader.take_places());
     let interface = interface::decode(table, reader);
@@ -115,7 +115,10 @@ fn sidecar(
         places: survey.places,
         description,
         lifecycle: lifecycle?,
-        image: image?,
+        image: match runs? {
+            Runs::Image(image) => Some(image),
+            Runs::Program => None,
+        },
         container,
         interface: interface.value?,
         readiness: readiness?,
@@ -152,11 +155,51 @@ fn lifecycle(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Lifecycle> {
     }
 }
 
-fn image(table: Table<'_>, reader: &mut Reader<'_>) -> Option<String> {
-    let Some(node) = table.get("image") else {
-        reader.missing("image", "Name the image to start, for example \"postgres:16\".", table.span);
-        return None;
-    };
+/// The keys that are about a container, and say nothing of a program.
+const OF_CONTAINERS: &[&str] = &["entrypoint", "command", "mounts", "networks"];
+
+/// What a definition runs.
+enum Runs {
+    /// An image.
+    Image(String),
+    /// The program that the table of keys reads.
+    Program,
+}
+
+fn runs(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Runs> {
+    match (table.get("image"), table.get("program")) {
+        (Some(node), None) => {
+            if table.get("working_dir").is_some() {
+                let problem = Problem::error(Code::InvalidValue, "`working_dir` is for a `program`");
+                let hint = "Remove it: an image says where its program starts.";
+                reader.report(problem.hint(hint), table.key_span("working_dir"));
+            }
+            image(node, reader).map(Runs::Image)
+        }
+        (None, Some(_)) => {
+            for key in OF_CONTAINERS.iter().filter(|key| table.get(key).is_some()) {
+                let message = format!("`{key}` is for an image, and this runs a `program`");
+                let hint = "Remove it; arguments stand in `program` itself, behind the program's name.";
+                reader.report(Problem::error(Code::InvalidValue, message).hint(hint), table.key_span(key));
+            }
+            Some(Runs::Program)
+        }
+        (Some(_), Some(_)) => {
+            let problem = Problem::error(Code::InvalidValue, "`image` and `program` exclude each other");
+            let hint = "Keep `image` to run a container, or `program` to run a program of this host.";
+            reader.report(problem.hint(hint), table.key_span("program"));
+            None
+        }
+        (None, None) => {
+            let hint = "Name the image to start, for example \"postgres:16\", or a program of this host: \
+                        `program = [\"redis-server\"]`.";
+            reader.missing("image", hint, table.span);
+            None
+        }
+    }
+}
+
+fn image(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
     let image = reader.string(node, "image")?;
     // A secret reference is refused as such, not as a strange image.
     if !has_secret(&image)

@@ -87,7 +87,8 @@ fn assert_within(node: &Node, source: &Arc<Source>) {
 /// What is accepted is something that an engine can be asked for.
 fn assert_usable(definition: &Definition) {
     if definition.secrets.is_empty() {
-        assert_eq!(check_image(&definition.image), Ok(()));
+        assert!(definition.image.iter().all(|image| check_image(image) == Ok(())));
+        assert_eq!(definition.image.is_some(), definition.container.program.is_none());
     }
     assert!(definition.container.env.keys().all(|name| !name.is_empty() && !name.contains(['=', '\0'])));
     assert!(definition.container.env.values().all(|value| !value.contains('\0')));

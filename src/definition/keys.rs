@@ -13,6 +13,7 @@ mod mounts;
 mod networks;
 #[cfg(test)]
 mod page;
+mod program;
 mod stopping;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use self::environment::salted;
 pub use self::kind::{Kind, ValueText};
 use self::mounts::Mounts;
 use self::networks::Networks;
+use self::program::{Program, WorkingDirectory};
 pub use self::stopping::whole_seconds;
 use self::stopping::{GracePeriod, Signal};
 use super::node::Node;
@@ -93,6 +95,14 @@ keys! {
 
     /// How long the container may take to stop before it is killed. Default: 10 s.
     stop_timeout: GracePeriod { setting: Some("StopTimeout") }
+
+    /// In place of `image`: a program of this host with its arguments. A word without `/` is found on `PATH`; a path is
+    /// relative to this file. It runs as you, unconfined, and its port is one of this host's.
+    program: Program { rank: Rank::Machine }
+
+    /// For a `program`: the folder that it starts in, relative to this file. Default: an empty folder of its own, which is
+    /// removed with it.
+    working_dir: WorkingDirectory { rank: Rank::Machine }
 }
 
 /// What version 0.1.0 wrote into the canonical form of each configuration, whether a definition has it or not. Later keys

@@ -71,8 +71,8 @@ pub struct Definition {
     pub description: Option<String>,
     /// How long its container lives.
     pub lifecycle: Lifecycle,
-    /// The image reference.
-    pub image: String,
+    /// The image reference; `None` if it runs a program of this host.
+    pub image: Option<String>,
     /// The keys that make the container what it is, beside its image.
     pub container: ContainerKeys,
     /// How the harness reaches it.

@@ -73,7 +73,8 @@ fn mounts(definition: &Definition, refuse: &mut Refuse<'_>) {
         );
     }
     let socket = definition.container.mounts.iter().any(|mount| matches!(mount, Mount::DockerSocket { .. }));
-    if socket && !definition.layer.is_trusted() && !definition.image.contains("@sha256:") {
+    let is_pinned = definition.image.as_ref().is_some_and(|image| image.contains("@sha256:"));
+    if socket && !definition.layer.is_trusted() && !is_pinned {
         refuse(
             "image",
             Code::UnsupportedMount,

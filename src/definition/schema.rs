@@ -98,7 +98,10 @@ table! {
     /// A sidecar that farrier starts for a harness. The file name without its extension is the sidecar's name.
     #[schemars(title = "farrier sidecar definition", extend(
         "if" = { "properties": { "disable": { "const": true } }, "required": ["disable"] },
-        "else" = { "required": ["lifecycle", "image", "interface"] },
+        "else" = {
+            "required": ["lifecycle", "interface"],
+            "oneOf": [{ "required": ["image"] }, { "required": ["program"] }]
+        },
     ))]
     DefinitionFile {
         /// What the sidecar is for.
@@ -296,7 +299,9 @@ mod tests {
     fn only_what_the_decoder_demands_is_required() {
         let schema = json_schema();
         assert_eq!(schema["required"], serde_json::Value::Null);
-        assert_eq!(schema["else"]["required"], serde_json::json!(["lifecycle", "image", "interface"]));
+        assert_eq!(schema["else"]["required"], serde_json::json!(["lifecycle", "interface"]));
+        let runs = serde_json::json!([{ "required": ["image"] }, { "required": ["program"] }]);
+        assert_eq!(schema["else"]["oneOf"], runs);
         for (name, table) in schema["definitions"].as_object().into_iter().flatten() {
             let demanded = match name.as_str() {
                 "Interface" => serde_json::json!(["kind"]),

@@ -1,7 +1,7 @@
 //! What an engine can do, known before anything is asked of it, so that a definition that needs more is refused before any
 //! call.
 
-use crate::definition::Definition;
+use crate::definition::{Definition, Interface, KEYS};
 use crate::report::error::{Code, Problem};
 
 /// What an engine can do.
@@ -14,12 +14,18 @@ pub struct Capabilities {
     pub product: &'static str,
     /// Runs images.
     pub images: bool,
+    /// Runs programs of this host.
+    pub programs: bool,
     /// Executes commands in what it runs.
     pub exec: bool,
     /// Keeps what instances write.
     pub logs: bool,
     /// Tests the health of what it runs.
     pub health: bool,
+    /// What it runs has network interfaces of its own, on which nobody else listens.
+    pub own_network: bool,
+    /// The settings of a container that it carries out; `None` if it says so only when it is asked.
+    pub settings: Option<&'static [&'static str]>,
 }
 
 impl Capabilities {
@@ -39,11 +45,39 @@ impl Capabilities {
                     .hint(way_out),
             );
         };
-        if !self.images {
+        if definition.image.is_some() && !self.images {
             refuse(
                 "image",
                 "runs no images".to_owned(),
                 "Run the sidecar on an engine that does, such as `docker`.".to_owned(),
+            );
+        }
+        if definition.container.program.is_some() && !self.programs {
+            refuse(
+                "program",
+                "runs no programs of this host".to_owned(),
+                "Leave the engine open (`--engine auto`), or name an `image`.".to_owned(),
+            );
+        }
+        if let Some(known) = self.settings {
+            let wanted = definition.container.settings();
+            let unknown = KEYS.iter().filter(|key| key.setting.is_some_and(|name| !known.contains(&name)));
+            for key in unknown.filter(|key| key.setting.is_some_and(|name| wanted.contains_key(name))) {
+                refuse(
+                    key.path,
+                    format!("does not carry out `{}`", key.path),
+                    "Remove it if the sidecar may run without it.".to_owned(),
+                );
+            }
+        }
+        let has_aliases =
+            matches!(&definition.interface, Interface::Port { aliases, .. } if !aliases.is_empty());
+        if has_aliases && !self.own_network {
+            refuse(
+                "interface.aliases",
+                "gives sidecars no names on a network".to_owned(),
+                "Remove the names: the harness reaches the sidecar by the variables with its host and port."
+                    .to_owned(),
             );
         }
         for (index, (probe, needed)) in interfaces.iter().enumerate() {

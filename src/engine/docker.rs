@@ -59,8 +59,17 @@ use crate::report::shell::command_line;
 use crate::system::leases::Leases;
 
 /// What Docker can do.
-pub const CAPABILITIES: Capabilities =
-    Capabilities { kind: "docker", product: "Docker", images: true, exec: true, logs: true, health: true };
+pub const CAPABILITIES: Capabilities = Capabilities {
+    kind: "docker",
+    product: "Docker",
+    images: true,
+    programs: false,
+    exec: true,
+    logs: true,
+    health: true,
+    own_network: true,
+    settings: None,
+};
 
 /// A Docker engine.
 pub struct Docker {

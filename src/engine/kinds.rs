@@ -1,13 +1,17 @@
 //! The engines that there are, and which of them a command means. This is the only place that knows them all: whoever adds
-//! an engine adds a folder beside this file and a line here.
+//! an engine adds a folder beside this file, a row of the table and a word for the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::docker::{self, Docker, address};
+use super::native;
 use super::problem::engine_problem;
 use super::{Capabilities, Engine};
-use crate::report::error::Problem;
+use crate::definition::Definition;
+use crate::plan::HarnessNetwork;
+use crate::report::error::{Code, Problem};
 
 pub use super::docker::address::{Choice, Environment};
 
@@ -19,43 +23,154 @@ pub struct Opened {
     pub place: String,
 }
 
+/// Where an engine may keep something on this host.
+#[derive(Clone, Debug, Default)]
+pub struct Folders {
+    /// What can be made again; `None` if there is no home.
+    pub cache: Option<PathBuf>,
+    /// What cannot.
+    pub state: Option<PathBuf>,
+}
+
+/// Which engine somebody asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// None: each sidecar's definition decides.
+    #[default]
+    Auto,
+    /// One for all sidecars.
+    All(EngineKind),
+}
+
 /// A kind of engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EngineKind {
+    /// Docker, and what has its API.
+    Docker,
+    /// Programs of this host.
+    Native,
+}
+
+/// What is known of a kind.
 struct Kind {
     capabilities: Capabilities,
-    open: fn(&Choice, &Environment, Option<PathBuf>) -> Result<Opened, Problem>,
+    open: fn(&Choice, &Environment, &Folders) -> Result<Opened, Problem>,
+    /// The only network that it has.
+    network: Option<&'static str>,
+    /// Whether there may be anything on it, as far as this host tells without asking it.
+    may_be_in_use: fn(&Folders) -> bool,
 }
 
-/// All of them. The first one is meant where nothing names another.
-static KINDS: &[Kind] = &[Kind { capabilities: docker::CAPABILITIES, open: open_docker }];
+static DOCKER: Kind =
+    Kind { capabilities: docker::CAPABILITIES, open: open_docker, network: None, may_be_in_use: |_| true };
 
-/// The kind that this choice and environment name.
-const fn meant(_: &Choice, _: &Environment) -> &'static Kind {
-    // A `docker` command and docker's variables are all that can name an engine so far.
-    &KINDS[0]
+static NATIVE: Kind = Kind {
+    capabilities: native::CAPABILITIES,
+    open: open_native,
+    network: Some(native::NETWORK),
+    may_be_in_use: |folders| native_folder(folders).is_some_and(native::is_in_use),
+};
+
+impl EngineKind {
+    /// All of them, in the order in which commands ask them.
+    pub const ALL: [Self; 2] = [Self::Docker, Self::Native];
+
+    const fn row(self) -> &'static Kind {
+        match self {
+            Self::Docker => &DOCKER,
+            Self::Native => &NATIVE,
+        }
+    }
+
+    /// The one that runs images where nothing names another.
+    #[must_use]
+    pub const fn of_images() -> Self {
+        Self::Docker
+    }
+
+    /// What it can do, without asking it.
+    #[must_use]
+    pub const fn capabilities(self) -> Capabilities {
+        self.row().capabilities
+    }
+
+    /// Its name for people and for the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.capabilities().kind
+    }
+
+    /// The only network that it has; `None` if it has those that a harness names.
+    #[must_use]
+    pub fn network(self) -> Option<HarnessNetwork> {
+        let name = self.row().network?;
+        Some(HarnessNetwork { name: name.to_owned(), is_own: true, home: name.to_owned() })
+    }
+
+    /// Whether there may be anything on it, as far as this host tells without asking it.
+    #[must_use]
+    pub fn may_be_in_use(self, folders: &Folders) -> bool {
+        (self.row().may_be_in_use)(folders)
+    }
+
+    /// The engine of this kind that this choice and environment name.
+    ///
+    /// # Errors
+    /// If there is no such engine.
+    pub fn open(
+        self,
+        choice: &Choice,
+        environment: &Environment,
+        folders: &Folders,
+    ) -> Result<Opened, Problem> {
+        (self.row().open)(choice, environment, folders)
+    }
 }
 
-/// What the engine can do that this choice and environment name, without asking it.
+impl Selection {
+    /// The engine on which a definition's sidecar lives.
+    #[must_use]
+    pub const fn of(self, definition: &Definition) -> EngineKind {
+        match self {
+            Self::All(kind) => kind,
+            Self::Auto if definition.container.program.is_some() => EngineKind::Native,
+            Self::Auto => EngineKind::of_images(),
+        }
+    }
+
+    /// The one for images, or the one that was asked for.
+    #[must_use]
+    pub const fn of_images(self) -> EngineKind {
+        match self {
+            Self::All(kind) => kind,
+            Self::Auto => EngineKind::of_images(),
+        }
+    }
+}
+
+/// Does what an engine executes farrier itself for, and gives the exit code; `None` if these arguments are a user's.
 #[must_use]
-pub const fn capabilities(choice: &Choice, environment: &Environment) -> Capabilities {
-    meant(choice, environment).capabilities
+pub fn help_engine(arguments: &[OsString]) -> Option<u8> {
+    native::supervise(arguments)
 }
 
-/// The engine that this choice and environment name, keeping below `cache` what cannot change any more.
-///
-/// # Errors
-/// If there is no such engine.
-pub fn open(choice: &Choice, environment: &Environment, cache: Option<PathBuf>) -> Result<Opened, Problem> {
-    (meant(choice, environment).open)(choice, environment, cache)
-}
-
-fn open_docker(
-    choice: &Choice,
-    environment: &Environment,
-    cache: Option<PathBuf>,
-) -> Result<Opened, Problem> {
+fn open_docker(choice: &Choice, environment: &Environment, folders: &Folders) -> Result<Opened, Problem> {
     let address = address::resolve(choice, environment)?;
     let place = format!("{} ({})", address.host, address.origin);
-    let engine = Docker::open(&address, cache);
+    let engine = Docker::open(&address, folders.cache.clone());
     let engine = engine.map_err(|error| engine_problem(&format!("use the engine at {place}"), &error))?;
     Ok(Opened { engine: Arc::new(engine), place })
+}
+
+fn native_folder(folders: &Folders) -> Option<PathBuf> {
+    folders.state.as_ref().map(|state| state.join(native::FOLDER))
+}
+
+fn open_native(_: &Choice, _: &Environment, folders: &Folders) -> Result<Opened, Problem> {
+    let folder = native_folder(folders).ok_or_else(|| {
+        let message = "programs of this host need a folder for their state, and there is no home directory";
+        Problem::error(Code::StateUnusable, message).hint("Set HOME, or XDG_STATE_HOME.")
+    })?;
+    let place = folder.display().to_string();
+    Ok(Opened { engine: native::open(folder)?, place })
 }

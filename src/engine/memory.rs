@@ -27,9 +27,12 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "memory",
     product: "the engine in memory",
     images: true,
+    programs: false,
     exec: false,
     logs: false,
     health: false,
+    own_network: true,
+    settings: None,
 };
 
 /// An engine in memory. Clones are the same engine.

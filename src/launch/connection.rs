@@ -8,7 +8,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-use crate::engine::kinds::{self, Choice, Opened};
+use crate::engine::kinds::{Choice, EngineKind, Opened};
 use crate::engine::problem::engine_problem;
 use crate::engine::{Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult};
 use crate::event::{Event, Reporter};
@@ -69,12 +69,12 @@ impl Connection {
     }
 }
 
-/// The engine that this choice and the environment name. It is not asked anything yet.
+/// The engine of this kind that this choice and the environment name. It is not asked anything yet.
 ///
 /// # Errors
 /// If there is no such address.
-pub fn open(choice: &Choice, settings: &Settings) -> Result<Connection, Problem> {
-    let Opened { engine, place } = kinds::open(choice, &settings.environment, settings.cache.clone())?;
+pub fn open(kind: EngineKind, choice: &Choice, settings: &Settings) -> Result<Connection, Problem> {
+    let Opened { engine, place } = kind.open(choice, &settings.environment, &settings.folders())?;
     Ok(Connection { doing: format!("use the engine at {place}"), ..Connection::new(engine) })
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use super::departure::Departure;
+use crate::definition::Definition;
+use crate::engine::kinds::{EngineKind, Selection};
 use crate::engine::{EngineError, EngineErrorKind, Freshness};
 use crate::event::{Event, Reporter};
 use crate::plan::reconcile::reconcile;
@@ -15,6 +17,25 @@ use crate::preparation::ResolvedSidecar;
 use crate::report::error::Problem;
 use crate::system::leases::Leases;
 use crate::system::lock::{Held, Holder, LockFolder};
+
+/// The engines on which the sidecars of a launch live.
+pub struct Destinations {
+    pub(super) all: BTreeMap<EngineKind, Arc<Connection>>,
+    pub(super) selection: Selection,
+}
+
+impl Destinations {
+    /// The way to the engine on which a definition's sidecar lives; `None` if no sidecar of the launch lives there.
+    #[must_use]
+    pub fn of(&self, definition: &Definition) -> Option<&Arc<Connection>> {
+        self.all.get(&self.selection.of(definition))
+    }
+
+    /// The kinds, in the order of the placements.
+    pub fn kinds(&self) -> impl Iterator<Item = EngineKind> {
+        self.all.keys().copied()
+    }
+}
 
 /// Sidecars on one engine.
 pub struct Placement<'a> {

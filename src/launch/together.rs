@@ -115,7 +115,8 @@ impl Launch {
         let images = self.settings.probe_image.iter().chain(&self.target.image).cloned();
         let sidecars = || placement.sidecars.iter().map(|prepared| &prepared.sidecar);
         // Our own program runs in any image, so a sidecar's serves if no other was named.
-        let own = sidecars().map(|sidecar| sidecar.image.as_str().to_owned());
+        let own = sidecars().filter(|sidecar| sidecar.definition.image.is_some());
+        let own = own.map(|sidecar| sidecar.image.as_str().to_owned());
         let (engine, network) = (&placement.connection.engine, &placement.network.name);
         Waits {
             engine: Arc::clone(engine),

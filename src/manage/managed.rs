@@ -53,6 +53,8 @@ impl SyncStatus {
 pub struct Managed {
     /// The sidecar's name.
     pub name: String,
+    /// The kind of the engine that it lives on.
+    pub engine: &'static str,
     /// Its container.
     pub container: Instance,
     /// The definition file that it was made from.
@@ -103,6 +105,7 @@ pub async fn inventory(
             let definition = PathBuf::from(label(LABEL_DEFINITION));
             Managed {
                 name: label(LABEL_SIDECAR),
+                engine: engine.capabilities().kind,
                 sync_status: sync_status(&found, sidecar.as_deref(), &definition, info.local),
                 holders: holders(leases, &found.instance),
                 definition,

@@ -117,6 +117,19 @@ pub struct Removed {
     pub problems: Vec<Problem>,
 }
 
+impl Removed {
+    /// Adds what was done on another engine.
+    pub fn add(&mut self, other: Self) {
+        self.containers.extend(other.containers);
+        self.changed.extend(other.changed);
+        self.volumes.extend(other.volumes);
+        self.kept_volumes.extend(other.kept_volumes);
+        self.unused_volumes.extend(other.unused_volumes);
+        self.networks.extend(other.networks);
+        self.problems.extend(other.problems);
+    }
+}
+
 impl Remover {
     /// Removes these, or none of them where a launch uses one.
     ///

@@ -98,7 +98,11 @@ pub fn staleness(sidecar: &Sidecar, found: &Found, recreate: bool) -> Vec<Cause>
         let before = instance.labels.get(LABEL_CONFIGURATION).map(String::as_str).unwrap_or_default();
         causes.push(Cause::Configuration(sidecar.configuration().differences(before).unwrap_or_default()));
     } else if let Some(image) = image.as_ref().filter(|image| **image != instance.image_id) {
-        causes.push(Cause::Image { from: instance.image_id.clone(), to: image.clone() });
+        let (from, to) = (instance.image_id.clone(), image.clone());
+        causes.push(match sidecar.definition.image {
+            Some(_) => Cause::Image { from, to },
+            None => Cause::Program { from, to },
+        });
     } else if !drift.is_empty() {
         causes.push(Cause::Drifted(drift.clone()));
     }

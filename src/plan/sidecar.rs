@@ -78,21 +78,27 @@ impl Scopes {
     }
 }
 
-/// The image that a sidecar is made from.
+/// The image that a sidecar is made from, if it is made from one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageReference {
     /// As declared: what it names may change.
     Declared(String),
     /// The id of the image that somebody approved.
     Approved(String),
+    /// None: a program of this host runs, whatever its file contains.
+    Program,
+    /// None: a program of this host runs, if its file has this digest, which somebody approved.
+    ApprovedProgram(String),
 }
 
 impl ImageReference {
-    /// As an engine is asked for it.
+    /// As an engine is asked for it; empty if there is no image.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        let (Self::Declared(reference) | Self::Approved(reference)) = self;
-        reference
+        match self {
+            Self::Declared(reference) | Self::Approved(reference) => reference,
+            Self::Program | Self::ApprovedProgram(_) => "",
+        }
     }
 }
 
@@ -118,7 +124,7 @@ impl Sidecar {
         let scope = scopes.of(&definition);
         let container = container_name(&definition.name, scope.as_deref());
         let hash = Configuration::of(&definition).hash();
-        let image = ImageReference::Declared(definition.image.clone());
+        let image = definition.image.clone().map_or(ImageReference::Program, ImageReference::Declared);
         Self { definition, image, scope, container, hash }
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::definition::LayerDirectories;
-use crate::engine::kinds::Environment;
+use crate::engine::kinds::{Environment, Folders, Selection};
 use crate::plan::sidecar::Scopes;
 use crate::readiness::route::Dialling;
 
@@ -35,6 +35,16 @@ pub struct Settings {
     pub given: Vec<String>,
     /// What decides about the engine's address.
     pub environment: Environment,
+    /// The engine that was asked for.
+    pub engine: Selection,
+}
+
+impl Settings {
+    /// Where engines may keep something on this host.
+    #[must_use]
+    pub fn folders(&self) -> Folders {
+        Folders { cache: self.cache.clone(), state: self.state.clone() }
+    }
 }
 
 /// The folder itself, through every link; as named if it cannot be looked at.

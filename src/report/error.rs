@@ -127,6 +127,8 @@ codes! {
     SidecarNotFound = "sidecar-not-found",
     /// What would be removed has to be confirmed, and nobody can be asked.
     ConfirmationRequired = "confirmation-required",
+    /// Something else listens on the port of this host that a program is to have.
+    PortTaken = "port-taken",
     /// Another container holds the alias on the network.
     AliasTaken = "alias-taken",
     /// The container could not be created or started.

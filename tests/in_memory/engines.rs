@@ -121,7 +121,7 @@ async fn what_an_engine_cannot_do_is_refused_by_name_before_any_call() {
     let memory = Memory::new();
     let mut preparation = prepare(&fixture.settings());
     assert!(preparation.problems.is_empty(), "Docker can do all of it: {:?}", preparation.problems);
-    preparation.refuse_beyond(&memory::CAPABILITIES);
+    preparation.refuse_beyond(|_| memory::CAPABILITIES);
     let told: Vec<String> = preparation.problems.iter().map(ToString::to_string).collect();
     for (name, _, what) in &probes {
         let named = |text: &&String| text.contains(what) && text.contains(&format!("probe `{name}`"));

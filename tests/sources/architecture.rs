@@ -57,6 +57,8 @@ fn the_core_knows_no_engine_by_name() {
         "src/fuzzing.rs",
     ];
     assert_eq!(strangers("docker::", &places), Vec::<PathBuf>::new());
+    let places = ["src/engine/native.rs", "src/engine/native", "src/engine/kinds.rs"];
+    assert_eq!(strangers("native::", &places), Vec::<PathBuf>::new());
 }
 
 #[test]

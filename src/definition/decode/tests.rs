@@ -213,11 +213,22 @@ fn a_file_with_every_property_is_understood() {
         ("/definitions/Limits/properties", &["readiness[0].limits."]),
     ];
     for (pointer, prefixes) in tables {
-        for key in keys(pointer).keys().filter(|key| !matches!(key.as_str(), "volume" | "mountpoint")) {
+        // Of another kind of interface, and in place of an image.
+        let others = ["volume", "mountpoint", "program", "working_dir"];
+        for key in keys(pointer).keys().filter(|key| !others.contains(&key.as_str())) {
             let set = prefixes.iter().any(|prefix| places.contains_key(&format!("{prefix}{key}")));
             assert!(set, "{pointer}/{key} is in the schema but not in this test's file");
         }
     }
+    let program = whole(
+        "db.toml",
+        "lifecycle = 'shared'\nprogram = ['a', 'b']\nworking_dir = 'w'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\n",
+    );
+    assert_eq!(
+        (program.image, program.container.program),
+        (None, Some(vec!["a".to_owned(), "b".to_owned()]))
+    );
+    assert_eq!(program.container.working_dir.as_deref(), Some("w"));
     let env: Vec<_> = definition.container.env.values().map(String::as_str).collect();
     assert_eq!(env, ["1", "true", "2020-01-01", "0x1f"]);
     let stop = (definition.container.stop_signal.as_deref(), definition.container.stop_timeout);

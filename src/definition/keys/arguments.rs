@@ -32,7 +32,10 @@ impl Kind for Entrypoint {
         json(value.as_deref().unwrap_or_default())
     }
 
-    fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
+    fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText> {
+        if keys.program.is_some() {
+            return Vec::new();
+        }
         ValueText::line(label, words(value.as_ref()).unwrap_or_else(|| OF_THE_IMAGE.to_owned()))
     }
 }
@@ -53,6 +56,9 @@ impl Kind for Command {
     }
 
     fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText> {
+        if keys.program.is_some() {
+            return Vec::new();
+        }
         let nothing = if words(keys.entrypoint.as_ref()).is_some() { "none" } else { OF_THE_IMAGE };
         ValueText::line(label, words(value.as_ref()).unwrap_or_else(|| nothing.to_owned()))
     }

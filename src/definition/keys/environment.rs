@@ -84,9 +84,11 @@ impl Kind for Environment {
         changed.map(|name| format!("{path}.{name}")).collect()
     }
 
-    fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
+    fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText> {
         if value.is_empty() {
-            return ValueText::line(label, "the image's own");
+            let nothing =
+                if keys.program.is_some() { "PATH, HOME, LANG and TZ of yours" } else { "the image's own" };
+            return ValueText::line(label, nothing);
         }
         let line = |(name, value): (&String, &String)| ValueText {
             label: format!("{label} {}", word(name)),

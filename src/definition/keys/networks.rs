@@ -42,7 +42,10 @@ impl Kind for Networks {
         json(value)
     }
 
-    fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
+    fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText> {
+        if keys.program.is_some() {
+            return ValueText::line(label, "this machine's own");
+        }
         let text = match value.as_slice() {
             [] => "the harness's".to_owned(),
             networks => format!("the harness's, and {}", quoted(networks)),

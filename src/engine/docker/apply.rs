@@ -211,7 +211,7 @@ impl Carrying<'_> {
         if matches!(sidecar.image, ImageReference::Approved(_)) {
             return Err(unavailable(sidecar, &gone("what the approval was for was removed a moment ago")));
         }
-        let image = &sidecar.definition.image;
+        let image = sidecar.definition.image.as_deref().unwrap_or_default();
         let name = sidecar.name();
         self.carrier.tell(Progress::Pulling { sidecar: name, image });
         let credentials = registry::credentials(&self.docker.config, image).await;
@@ -249,7 +249,7 @@ fn gone(reason: &str) -> EngineError {
 
 /// An image is unavailable: what the engine's words say about why, and what to do.
 fn unavailable(sidecar: &Sidecar, error: &EngineError) -> Problem {
-    let image = &sidecar.definition.image;
+    let image = sidecar.definition.image.as_deref().unwrap_or_default();
     let pull = command_line(&["docker", "pull"], &[image], &[]);
     let try_it = format!("Try `{pull}`, after `docker login` if its registry asks for it.");
     let build_it =

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Check;
-use crate::engine::kinds::{self, Choice, Opened};
+use crate::engine::kinds::{Choice, Folders, Opened};
 use crate::engine::problem::engine_problem;
 use crate::engine::{EngineError, EngineErrorKind, EngineInfo, EngineResult, Finding};
 use crate::preparation::settings::Settings;
@@ -17,7 +17,8 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Looks at it, and gives what it said of itself where it answers.
 pub(super) async fn examine(settings: &Settings) -> (Option<EngineInfo>, Vec<Check>) {
-    let opened = kinds::open(&Choice::default(), &settings.environment, None);
+    let folders = Folders { cache: None, ..settings.folders() };
+    let opened = settings.engine.of_images().open(&Choice::default(), &settings.environment, &folders);
     let Opened { engine, place } = match opened {
         Ok(opened) => opened,
         Err(problem) => return (None, vec![Check::problem("engine", &problem)]),

@@ -62,8 +62,8 @@ impl<'a> Configuration<'a> {
     }
 
     fn object(self, keys: impl Iterator<Item = (&'static str, String)>) -> String {
-        let image = ("image", json(&familiar_image(&self.0.image)));
-        object(std::iter::once(image).chain(keys).chain([("aliases", json(&self.0.aliases()))]))
+        let image = self.0.image.iter().map(|image| ("image", json(&familiar_image(image))));
+        object(image.chain(keys).chain([("aliases", json(&self.0.aliases()))]))
     }
 
     /// Which fields differ from what a label recorded, never their values; `None` if the label is unreadable.
@@ -74,7 +74,8 @@ impl<'a> Configuration<'a> {
         let mut fields = Vec::new();
         // Earlier versions recorded it as it was written.
         let image = before.get("image").and_then(Json::as_str).map(familiar_image);
-        if image.as_deref() != now.get("image").and_then(Json::as_str) {
+        let runs_another_kind = image.is_some() != now.contains_key("image");
+        if !runs_another_kind && image.as_deref() != now.get("image").and_then(Json::as_str) {
             fields.push("image".to_owned());
         }
         for key in KEYS {

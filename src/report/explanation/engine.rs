@@ -110,13 +110,18 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ProgramMissing,
-        meaning: "The container's program is not in the image, or is not executable.",
+        meaning: "The container's program is not in the image, or is not executable; or the `program` of this host is not there.",
         causes: &[
+            "`program` names a command that is not on `PATH`, or a path that does not start at the definition's folder.",
+            "The first line of a script (`#!…`) names an interpreter that is not there.",
             "`entrypoint` or `command` names a program that the image does not contain.",
             "The command needs a shell, and the image contains none.",
             "The path is a folder, or the file has no execute permission.",
         ],
-        steps: &["Inspect the image with `docker run --rm --entrypoint ls IMAGE`, or read its Dockerfile."],
+        steps: &[
+            "Inspect the image with `docker run --rm --entrypoint ls IMAGE`, or read its Dockerfile.",
+            "See what a word means on this host with `command -v NAME`.",
+        ],
     },
     Explanation {
         code: Code::WrongArchitecture,
@@ -179,6 +184,19 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "The command would remove something, and there is no terminal to confirm it.",
         causes: &["The command runs in a script, or without a terminal."],
         steps: &["Check what the command would remove with `farrier ps`, then add `--yes`."],
+    },
+    Explanation {
+        code: Code::PortTaken,
+        meaning: "A `program` is to listen on a port of this host on which something else listens. A probe would take that for the sidecar.",
+        causes: &[
+            "The same server runs as a service of the system, or was started by hand.",
+            "A container publishes the port.",
+            "Two definitions with a `program` name the same port.",
+        ],
+        steps: &[
+            "See what listens with `ss -ltnp`, and end it.",
+            "Or let the program listen on another port, and name it in `interface.port`.",
+        ],
     },
     Explanation {
         code: Code::AliasTaken,

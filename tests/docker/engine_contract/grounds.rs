@@ -8,13 +8,15 @@ use std::sync::Arc;
 use farrier::engine::Engine;
 use farrier::engine::docker::Docker;
 use farrier::engine::docker::double::{Double, DoubleImage, End};
-use farrier::engine::kinds::{self, Choice, Environment};
+use farrier::engine::kinds::{Choice, EngineKind, Environment, Folders};
 use farrier::engine::memory::Memory;
+use farrier::engine::native::Native;
 use farrier::plan::instance::Instance;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::setup::Ground;
-use crate::support::{Image, Scene, docker};
+use crate::support::{Image, Scene, docker, fixture_program};
 
 struct RealDocker {
     /// Dropped before the scene, which then leaves nothing of it.
@@ -33,8 +35,8 @@ pub fn on_docker() -> Option<Box<dyn Ground>> {
         home: std::env::var_os("HOME").map(Into::into),
         ..Environment::default()
     };
-    let opened =
-        kinds::open(&Choice::default(), &environment, None).unwrap_or_else(|problem| panic!("{problem}"));
+    let opened = EngineKind::of_images().open(&Choice::default(), &environment, &Folders::default());
+    let opened = opened.unwrap_or_else(|problem| panic!("{problem}"));
     let image = Image::new().change("CMD [\"wait\"]".to_owned());
     let image = scene.image(&image);
     Some(Box::new(RealDocker { image, engine: opened.engine, scene }))
@@ -127,5 +129,58 @@ impl Ground for InMemory {
 
     fn end(&self, instance: &Instance, exit_code: i64) {
         self.engine.end(&instance.name, exit_code);
+    }
+}
+
+/// Programs of this host.
+pub fn on_this_host() -> Option<Box<dyn Ground>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let farrier = PathBuf::from(env!("CARGO_BIN_EXE_farrier"));
+    let engine = Native::at(folder.path().join("native")).supervised_by(farrier);
+    Some(Box::new(ThisHost { engine, folder }))
+}
+
+struct ThisHost {
+    engine: Native,
+    folder: TempDir,
+}
+
+impl Ground for ThisHost {
+    fn engine(&self) -> &dyn Engine {
+        &self.engine
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    fn name(&self, stem: &str) -> String {
+        format!("{stem}-host")
+    }
+
+    fn image(&self) -> String {
+        unreachable!("it runs programs")
+    }
+
+    fn runs(&self) -> String {
+        format!("program = [\"{}\", \"wait\"]", fixture_program().display())
+    }
+
+    fn end(&self, instance: &Instance, exit_code: i64) {
+        assert_eq!(exit_code, 137, "it is killed");
+        let process = i32::try_from(instance.process_id).ok().and_then(Pid::from_raw).expect("it runs");
+        kill_process(process, Signal::KILL).expect("it is this user's");
+    }
+}
+
+impl Drop for ThisHost {
+    fn drop(&mut self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let engine = &self.engine;
+        runtime.block_on(async {
+            for (found, _) in engine.inventory(&[]).await.into_iter().flatten() {
+                let _ = engine.remove("", &found.instance, &|_| ()).await;
+            }
+        });
     }
 }

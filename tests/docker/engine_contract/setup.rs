@@ -27,6 +27,10 @@ pub trait Ground {
     fn name(&self, stem: &str) -> String;
     /// An image whose instances run until they are stopped.
     fn image(&self) -> String;
+    /// The line of a definition that says what runs.
+    fn runs(&self) -> String {
+        format!("image = \"{}\"", self.image())
+    }
     /// Ends the instance's run from outside, with this exit code.
     fn end(&self, instance: &Instance, exit_code: i64);
 }
@@ -46,6 +50,7 @@ macro_rules! contract {
         contract!(@ on_docker, $($case,)*);
         contract!(@ on_the_double, $($case,)*);
         contract!(@ in_memory, $($case,)*);
+        contract!(@ on_this_host, $($case,)*);
     };
 }
 pub(super) use contract;
@@ -59,9 +64,9 @@ pub fn run(case: impl Future<Output = ()>) {
 
 /// The sidecar `name(stem)` that a definition with these lines declares.
 pub fn sidecar(ground: &dyn Ground, stem: &str, lines: &str) -> Arc<Sidecar> {
-    let (name, image) = (ground.name(stem), ground.image());
+    let (name, runs) = (ground.name(stem), ground.runs());
     let text = format!(
-        "lifecycle = \"shared\"\nimage = \"{image}\"\n{lines}\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"skip\"\n"
+        "lifecycle = \"shared\"\n{runs}\n{lines}\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"skip\"\n"
     );
     let folder = ground.folder().join("definitions");
     std::fs::create_dir_all(&folder).expect("a folder");

@@ -178,6 +178,7 @@ pub(super) const TOP: &[Words] = &[
         ],
         "Not supported yet: the container gets what `docker run` gives by default, and may not start without this.",
     ),
+    words(&["workdir", "working_directory", "cwd"], "Write `working_dir = \"folder\"`, for a `program`."),
     words(&["cmd", "args", "arguments"], "Write `command = [\"--verbose\"]`."),
     words(
         &["name", "container_name"],
@@ -185,9 +186,6 @@ pub(super) const TOP: &[Words] = &[
     ),
     words(
         &[
-            "working_dir",
-            "workdir",
-            "working_directory",
             "hostname",
             "host_name",
             "domainname",
@@ -230,7 +228,7 @@ pub(super) const TOP: &[Words] = &[
         "Not supported yet: all sidecars start together, and the harness waits for all. Let the server retry.",
     ),
     words(
-        &["job", "program", "on_exit", "post_start", "pre_stop", "lifecycle_hooks", "init_containers"],
+        &["job", "on_exit", "post_start", "pre_stop", "lifecycle_hooks", "init_containers"],
         "Not supported yet: a sidecar is one container that goes on running.",
     ),
     words(

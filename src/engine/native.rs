@@ -1,0 +1,325 @@
+//! The engine that is built in: programs of this host, each under a supervisor, which is farrier itself executed once more.
+//! There is no daemon. Everything that is known lies in a folder of this user's (`store`), and a lock that a supervisor holds
+//! tells that it lives. An instance has one run: what ended is replaced by another instance.
+
+mod carrying_out;
+mod changes;
+mod executing;
+mod fingerprint;
+mod log;
+mod observing;
+mod ports;
+mod processes;
+mod specification;
+mod state;
+mod stopping;
+mod store;
+mod supervisor;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+
+use self::log::Follower;
+use self::store::{Store, Stored};
+use super::dialler::Dialler;
+use super::{
+    Capabilities, Carrier, Change, Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult, Exec,
+    ExecOutput, ExecRequest, Freshness, Logs, OutputRequest, Progress, Written,
+};
+use crate::plan::instance::Instance;
+use crate::plan::sidecar::Sidecar;
+use crate::plan::snapshot::{Found, Snapshot};
+use crate::plan::{HarnessNetwork, NetworkPlan, SidecarPlan};
+use crate::report::error::Problem;
+use crate::system::digest::sha256_hex;
+
+/// What it can do.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    kind: "native",
+    product: "the engine for programs of this host",
+    images: false,
+    programs: true,
+    exec: true,
+    logs: true,
+    health: false,
+    own_network: false,
+    settings: Some(&["StopSignal", "StopTimeout"]),
+};
+
+/// The network on which all programs of this host are: its loopback interface.
+pub const NETWORK: &str = "loopback";
+
+/// The name of its folder among farrier's state.
+pub const FOLDER: &str = "native";
+
+/// The argument with which farrier executes itself as a supervisor.
+const SUPERVISE: &str = "--supervise-program";
+/// farrier itself, also after its file was replaced or removed.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+/// The pause between two looks at a log that is followed.
+const LOOK: Duration = Duration::from_millis(50);
+/// Most lines, where somebody wants all of them.
+const ALL_LINES: usize = usize::MAX;
+
+/// The engine.
+#[derive(Clone, Debug)]
+pub struct Native {
+    store: Store,
+    /// What a supervisor is made of.
+    executable: PathBuf,
+}
+
+/// Runs a supervisor if these are the arguments of one, and gives the exit code.
+#[must_use]
+pub fn supervise(arguments: &[OsString]) -> Option<u8> {
+    match arguments {
+        [_, word, folder] if word == SUPERVISE => {
+            Some(u8::from(supervisor::supervise(Path::new(folder)).is_err()))
+        }
+        _ => None,
+    }
+}
+
+/// The engine with this folder for all that it knows.
+///
+/// # Errors
+/// None here: other systems have no such engine.
+pub fn open(root: PathBuf) -> Result<Arc<dyn Engine>, Problem> {
+    Ok(Arc::new(Native::at(root)))
+}
+
+/// Whether the engine with this folder runs anything, or has anything left.
+#[must_use]
+pub fn is_in_use(root: PathBuf) -> bool {
+    !Store::at(root).names().is_empty()
+}
+
+impl Native {
+    /// With this folder for all that it knows, which need not be there yet.
+    #[must_use]
+    pub fn at(root: PathBuf) -> Self {
+        Self { store: Store::at(root), executable: PathBuf::from(OWN_PROGRAM) }
+    }
+
+    /// Whose supervisors are made of this program, in place of the one that runs.
+    #[must_use]
+    pub fn supervised_by(self, executable: PathBuf) -> Self {
+        Self { executable, ..self }
+    }
+
+    fn stored(&self, instance: &str) -> EngineResult<Stored> {
+        let missing = || EngineError::new(EngineErrorKind::NotFound, format!("there is no `{instance}`"));
+        self.store.find(instance).ok_or_else(missing)
+    }
+}
+
+#[async_trait]
+impl Engine for Native {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    async fn info(&self) -> EngineResult<EngineInfo> {
+        self.store.check()?;
+        let now = jiff::Timestamp::now();
+        // The folder is the engine: whoever uses the same one must not change the same instance at once.
+        let folder = std::path::absolute(self.store.root()).unwrap_or_else(|_| self.store.root().to_owned());
+        Ok(EngineInfo {
+            id: format!("native-{}", &sha256_hex(folder.as_os_str().as_encoded_bytes())[..32]),
+            time: format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            architecture: std::env::consts::ARCH.to_owned(),
+            local: true,
+        })
+    }
+
+    async fn observe(
+        &self,
+        wanted: &[Arc<Sidecar>],
+        network: &HarnessNetwork,
+        _: Freshness,
+    ) -> EngineResult<Snapshot> {
+        self.store.check()?;
+        Ok(observing::snapshot(&self.store, wanted, network))
+    }
+
+    async fn network_name(&self, named: &str) -> EngineResult<String> {
+        Ok(named.to_owned())
+    }
+
+    async fn make_network(&self, plan: &NetworkPlan, carrier: &dyn Carrier) -> Result<(), Problem> {
+        let made = self.store.make().and_then(|()| self.store.make_network(&plan.name));
+        let doing = format!("make the network `{}`", plan.name);
+        if made.map_err(|error| super::problem::engine_problem(&doing, &error))? {
+            carrier.tell(Progress::NetworkCreated(&plan.name));
+        }
+        Ok(())
+    }
+
+    async fn carry_out(
+        &self,
+        part: &SidecarPlan,
+        network: &str,
+        carrier: &dyn Carrier,
+    ) -> Result<(), Problem> {
+        carrying_out::Carrying { native: self, carrier, part, network }.run().await
+    }
+
+    async fn inspect(&self, instance: &str) -> EngineResult<Option<Instance>> {
+        Ok(self.store.find(instance).map(|stored| stored.instance()))
+    }
+
+    async fn still_running(&self, runs: &[&Instance], network: &str) -> EngineResult<Vec<bool>> {
+        let goes_on = |run: &&Instance| {
+            let now = self.store.find(&run.name).map(|stored| stored.instance());
+            now.is_some_and(|now| now.is_on(network) && run.goes_on_as(&now, network))
+        };
+        Ok(runs.iter().map(goes_on).collect())
+    }
+
+    async fn changes(&self, _: &str) -> EngineResult<BoxStream<'static, EngineResult<Change>>> {
+        self.store.make()?;
+        changes::stream(&self.store)
+    }
+
+    fn is_direct(&self, instance: &Instance, network: &str) -> bool {
+        instance.address(network) == Some(observing::ADDRESS)
+    }
+
+    async fn relay(&self, _: &str, _: &[String]) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
+        Ok(Err("programs of this host are reached without a relay".to_owned()))
+    }
+
+    async fn find(&self, sidecar: &Sidecar) -> EngineResult<Option<Found>> {
+        self.store.check()?;
+        let stored = observing::found(&self.store, sidecar);
+        Ok(stored.map(|stored| observing::compare(sidecar, &stored)))
+    }
+
+    async fn inventory(&self, declared: &[Arc<Sidecar>]) -> EngineResult<Vec<(Found, Option<Arc<Sidecar>>)>> {
+        self.store.check()?;
+        let all = self.store.names().into_iter().filter_map(|name| self.store.find(&name));
+        let each = all.map(|stored| {
+            let is_its = |sidecar: &&Arc<Sidecar>| {
+                sidecar.container == stored.specification.name && sidecar.owns(&stored.specification.labels)
+            };
+            match declared.iter().find(is_its) {
+                Some(sidecar) => (observing::compare(sidecar, &stored), Some(Arc::clone(sidecar))),
+                None => (Found { instance: stored.instance(), ..Found::default() }, None),
+            }
+        });
+        Ok(each.collect())
+    }
+
+    async fn remove(
+        &self,
+        sidecar: &str,
+        instance: &Instance,
+        tell: &(dyn for<'a> Fn(Progress<'a>) + Sync),
+    ) -> EngineResult<bool> {
+        self.store.check()?;
+        if self.store.id_of(&instance.name).is_some_and(|now| now != instance.id) {
+            return Ok(false);
+        }
+        let Some(stored) = self.store.read(&instance.id) else { return Ok(true) };
+        if stored.instance().is_up() {
+            tell(Progress::Stopping { sidecar, instance: &instance.id, grace: instance.grace });
+        }
+        let _ended = stopping::stop(&self.store, &stored).await?;
+        self.store.remove(&stored)?;
+        Ok(true)
+    }
+
+    async fn remove_volume(&self, name: &str) -> EngineResult<()> {
+        Err(store::refused(format!("there is no volume {name}")))
+    }
+
+    async fn own_networks(&self) -> EngineResult<Vec<String>> {
+        Ok(self.store.networks())
+    }
+
+    async fn remove_network(&self, name: &str) -> EngineResult<bool> {
+        let all = self.store.names().into_iter().filter_map(|instance| self.store.find(&instance));
+        let is_used = all.into_iter().any(|stored| stored.specification.network == name);
+        Ok(!is_used && self.store.remove_network(name))
+    }
+
+    fn exec(&self) -> Option<&dyn Exec> {
+        Some(self)
+    }
+
+    fn logs(&self) -> Option<&dyn Logs> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Exec for Native {
+    async fn exec(&self, instance: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
+        let stored = self.stored(instance)?;
+        if !stored.instance().is_up() {
+            let message = format!("`{}` does not run", stored.specification.name);
+            return Err(EngineError::new(EngineErrorKind::Conflict, message));
+        }
+        executing::execute(&self.store.instance(&stored.id), &stored, request).await
+    }
+}
+
+#[async_trait]
+impl Logs for Native {
+    async fn logs(&self, instance: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
+        let id = self.stored(instance)?.id;
+        let since = log::parse_since(since);
+        let found = log::newest(&self.store.instance(&id).file("log"), since.as_deref(), lines, None);
+        let text = |line: &log::Line| String::from_utf8_lossy(&line.text).trim_end_matches('\r').to_owned();
+        Ok(found.iter().map(text).collect())
+    }
+
+    async fn output(
+        &self,
+        instance: &str,
+        request: &OutputRequest,
+    ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
+        let id = self.stored(instance)?.id;
+        let path = self.store.instance(&id).file("log");
+        let mut follower = request.follow.then(|| Follower::new(&path));
+        let end = follower.as_mut().map(Follower::position);
+        let since = log::parse_since(&request.since);
+        let found = log::newest(&path, since.as_deref(), request.lines.unwrap_or(ALL_LINES), end);
+        let before = stream::iter(found.into_iter().map(|line| Ok(written(line))));
+        let Some(follower) = follower else { return Ok(before.boxed()) };
+        let store = self.store.clone();
+        let after = stream::unfold((store, id, follower), |(store, id, mut follower)| async move {
+            loop {
+                // In this order: what ended has written all that it wrote.
+                let goes_on = store.read(&id).is_some_and(|stored| stored.is_supervised);
+                let added = match follower.added() {
+                    Ok(added) if added.is_empty() && goes_on => {
+                        tokio::time::sleep(LOOK).await;
+                        continue;
+                    }
+                    Ok(added) if added.is_empty() => return None,
+                    Ok(added) => added.into_iter().map(|line| Ok(written(line))).collect(),
+                    Err(_) => return None,
+                };
+                let added: Vec<EngineResult<Written>> = added;
+                return Some((stream::iter(added), (store, id, follower)));
+            }
+        });
+        Ok(before.chain(after.flatten()).boxed())
+    }
+}
+
+fn written(line: log::Line) -> Written {
+    let mut bytes = line.text;
+    if line.is_whole {
+        bytes.push(b'\n');
+    }
+    Written { is_error: line.is_error, bytes }
+}

@@ -1,0 +1,92 @@
+//! Runs a command as if the program had: with its environment, in its folder, beside it on this host.
+
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+
+use super::store::{InstanceFolder, Stored, refused};
+use crate::engine::{EngineResult, ExecOutput, ExecRequest};
+
+/// Bytes that are read at once.
+const CHUNK: usize = 8 << 10;
+/// As a shell has it.
+const NOT_FOUND: i64 = 127;
+const NOT_EXECUTABLE: i64 = 126;
+
+/// The processes of a command, which are ended when nobody waits for it any more.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub async fn execute(
+    folder: &InstanceFolder,
+    stored: &Stored,
+    request: &ExecRequest,
+) -> EngineResult<ExecOutput> {
+    let specification = &stored.specification;
+    let Some((program, arguments)) = request.arguments.split_first() else {
+        return Err(refused("there is no command"));
+    };
+    let own = folder.file("work");
+    let spawned = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(&specification.env)
+        .current_dir(specification.directory.as_deref().unwrap_or(&own))
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(error) => {
+            let exit_code =
+                if error.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+            let stderr = format!("cannot execute {program}: {error}").into_bytes();
+            return Ok(ExecOutput { exit_code, stderr, ..ExecOutput::default() });
+        }
+    };
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let mut group = Group(id.and_then(Pid::from_raw));
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let read = async {
+        let (stdout, stderr) =
+            tokio::join!(beginning(stdout, request.output_limit), beginning(stderr, request.output_limit));
+        // Its number is its own until it is waited for.
+        (stdout, stderr, child.wait().await)
+    };
+    let (stdout, stderr, status) = read.await;
+    group.0 = None;
+    let status = status.map_err(|error| refused(format!("cannot wait for {program}: {error}")))?;
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal);
+    Ok(ExecOutput {
+        exit_code: i64::from(status.code().or(signal).unwrap_or(1)),
+        truncated: stdout.1 || stderr.1,
+        stdout: stdout.0,
+        stderr: stderr.0,
+    })
+}
+
+/// The beginning of what is written, and whether that is not all.
+async fn beginning(stream: Option<impl AsyncRead + Unpin>, most: usize) -> (Vec<u8>, bool) {
+    let (mut kept, mut is_cut) = (Vec::new(), false);
+    let Some(mut stream) = stream else { return (kept, is_cut) };
+    let mut chunk = vec![0; CHUNK];
+    while let Ok(read @ 1..) = stream.read(&mut chunk).await {
+        let room = most - kept.len();
+        kept.extend(chunk.iter().take(read.min(room)));
+        is_cut |= read > room;
+    }
+    (kept, is_cut)
+}

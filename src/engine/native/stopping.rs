@@ -1,0 +1,117 @@
+//! Ending an instance: its supervisor is asked, and ends all that came of the program. If the supervisor is gone, or does not
+//! do it, the processes are found by the mark that they were started with.
+
+use std::fs::File;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use super::processes::{awaited, marked, place};
+use super::specification::MARK;
+use super::state::RunState;
+use super::store::{Store, Stored, refused};
+use crate::engine::{EngineError, EngineErrorKind, EngineResult};
+
+/// How much longer than the grace period a supervisor may take.
+const MARGIN: Duration = Duration::from_secs(10);
+/// How long processes may take that were killed.
+const KILLED: Duration = Duration::from_secs(10);
+/// The pauses between two looks.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// An instance of which nothing runs, and nothing begins to run as long as this is held: its lock, unless its folder is gone.
+pub struct Ended {
+    _lock: Option<File>,
+}
+
+/// Ends an instance's run, whatever its state.
+pub async fn stop(store: &Store, stored: &Stored) -> EngineResult<Ended> {
+    let name = &stored.specification.name;
+    let folder = store.instance(&stored.id);
+    let Ok(lock) = folder.lock_file() else { return Ok(Ended { _lock: None }) };
+    let mut is_asked = false;
+    let mut pause = Pause::default();
+    while lock.try_lock().is_err() {
+        match folder.state() {
+            Some(state) if state.place != place() => return Err(elsewhere(name)),
+            Some(state) if !is_asked => {
+                is_asked = true;
+                ask(&state, stored.specification.grace).await?;
+                pause = Pause::default();
+            }
+            // One that is about to begin, or somebody else who looks.
+            _ => pause.take(name).await?,
+        }
+    }
+    if let Some(state) = folder.state()
+        && state.end.is_none()
+        && state.place == place()
+    {
+        end_strays(&stored.id, name).await?;
+    }
+    Ok(Ended { _lock: Some(lock) })
+}
+
+/// Asks a supervisor to end its program, and ends the supervisor itself if it takes too long.
+async fn ask(state: &RunState, grace: Duration) -> EngineResult<()> {
+    let supervisor = state.supervisor;
+    let Some(hold) = supervisor.hold() else { return Ok(()) };
+    supervisor.signal(Signal::TERM);
+    // A stopped supervisor would never hear it.
+    supervisor.signal(Signal::CONT);
+    let ended = awaited(hold).map_err(|error| refused(format!("cannot wait for its supervisor: {error}")))?;
+    if tokio::time::timeout(grace + MARGIN, ended.readable()).await.is_err() {
+        supervisor.signal(Signal::KILL);
+    }
+    Ok(())
+}
+
+/// Ends the processes of an instance whose supervisor was killed. They are stopped first, so that none that forks escapes
+/// between two looks.
+async fn end_strays(id: &str, name: &str) -> EngineResult<()> {
+    let mut pause = Pause::default();
+    loop {
+        let strays = marked(MARK, id);
+        if strays.is_empty() {
+            return Ok(());
+        }
+        for signal in [Signal::STOP, Signal::KILL] {
+            for stray in &strays {
+                stray.signal(signal);
+            }
+        }
+        pause.take(name).await?;
+    }
+}
+
+/// Pauses that grow, and have an end.
+struct Pause {
+    next: Duration,
+    until: Instant,
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self { next: FIRST_PAUSE, until: Instant::now() + KILLED }
+    }
+}
+
+impl Pause {
+    async fn take(&mut self, name: &str) -> EngineResult<()> {
+        if Instant::now() >= self.until {
+            let message = format!("processes of `{name}` do not end");
+            return Err(EngineError::new(EngineErrorKind::TimedOut, message));
+        }
+        tokio::time::sleep(self.next).await;
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+fn elsewhere(name: &str) -> EngineError {
+    let mut error = refused(format!("`{name}` runs in another namespace of processes or on another machine"));
+    error.hints.push("Remove it where it was started, with `farrier down`.");
+    error
+}

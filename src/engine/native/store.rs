@@ -1,0 +1,300 @@
+//! The folder with everything that the engine knows: one folder for each instance, and who has which name. It is this
+//! user's alone.
+//!
+//! ```text
+//! instances/ID/specification.json   what it is; written once
+//! instances/ID/state.json           how its run is going; absent before
+//! instances/ID/lock                 locked by its supervisor, as long as that lives
+//! instances/ID/log, log.1           what it wrote
+//! instances/ID/work/                where its program starts
+//! names/NAME                        the id of the instance with this name
+//! networks/DIGEST                   the name of a network, which is nothing else
+//! changes/ID                        written whenever the state is, so that one folder tells of all changes
+//! ```
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::specification::Specification;
+use super::state::RunState;
+use crate::engine::{EngineError, EngineErrorKind, EngineResult};
+use crate::system::digest::sha256_hex;
+use crate::system::private_files::{
+    create_private_file, create_private_folder, private_folder, read_private, write_atomically,
+};
+
+/// The largest file of the engine's own that is read.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// Whoever makes an instance gives it its name sooner.
+const ABANDONED: Duration = Duration::from_mins(10);
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// The folder of one instance.
+#[derive(Clone, Debug)]
+pub struct InstanceFolder(pub PathBuf);
+
+/// An instance as it stands on the disk.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its id.
+    pub id: String,
+    /// What it is.
+    pub specification: Specification,
+    /// Whether its supervisor lives.
+    pub is_supervised: bool,
+    /// How its run is going; `None` if it has not begun.
+    pub state: Option<RunState>,
+}
+
+impl InstanceFolder {
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The file that a supervisor locks.
+    pub fn lock_file(&self) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(self.file("lock"))
+    }
+
+    /// Whether a supervisor holds the lock.
+    fn is_locked(&self) -> bool {
+        let Ok(file) = self.lock_file() else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// What the instance is.
+    pub fn specification(&self) -> Option<Specification> {
+        read_json(&self.file("specification.json"))
+    }
+
+    /// How its run is going.
+    pub fn state(&self) -> Option<RunState> {
+        read_json(&self.file("state.json"))
+    }
+
+    /// Writes down how the run is going, and lets everybody know who waits for it.
+    pub fn write_state(&self, state: &RunState) -> io::Result<()> {
+        write_json(&self.file("state.json"), state)?;
+        let id = self.0.file_name().unwrap_or_default();
+        let changes = self.0.ancestors().nth(2).map(|root| root.join("changes").join(id));
+        // Who is not woken looks a little later.
+        let _ = changes.map(|path| write_atomically(&path, &[]));
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The engine's folder at this path, which need not be there.
+    pub const fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Its path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder in which changes are told.
+    pub fn changes(&self) -> PathBuf {
+        self.root.join("changes")
+    }
+
+    /// Makes the folder, or checks that nobody else can have written to it.
+    pub fn make(&self) -> EngineResult<()> {
+        for folder in ["", "instances", "names", "networks", "changes"] {
+            let path = self.root.join(folder);
+            private_folder(&path).map_err(|error| unusable(&path, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a folder that others can write to. One that is not there is empty.
+    pub fn check(&self) -> EngineResult<()> {
+        match std::fs::symlink_metadata(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            _ => private_folder(&self.root).map_err(|error| unusable(&self.root, &error)),
+        }
+    }
+
+    /// The folder of the instance with this id.
+    pub fn instance(&self, id: &str) -> InstanceFolder {
+        InstanceFolder(self.root.join("instances").join(id))
+    }
+
+    /// The id of the instance with this name.
+    pub fn id_of(&self, name: &str) -> Option<String> {
+        let text = read_private(&self.name_file(name)?, MOST_BYTES)?;
+        String::from_utf8(text).ok().filter(|id| is_id(id))
+    }
+
+    /// Gives an instance a name, which another one may have had.
+    pub fn name(&self, name: &str, id: &str) -> EngineResult<()> {
+        let path = self.name_file(name).ok_or_else(|| refused(format!("`{name}` cannot be a name")))?;
+        write_atomically(&path, &[id.as_bytes()]).map_err(|error| unusable(&path, &error))
+    }
+
+    fn name_file(&self, name: &str) -> Option<PathBuf> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        let is_name =
+            name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(is_plain);
+        is_name.then(|| self.root.join("names").join(name))
+    }
+
+    /// The names of all instances.
+    pub fn names(&self) -> Vec<String> {
+        entries(&self.root.join("names"))
+    }
+
+    /// The ids of all instances, those that have no name included.
+    pub fn ids(&self) -> Vec<String> {
+        entries(&self.root.join("instances")).into_iter().filter(|id| is_id(id)).collect()
+    }
+
+    /// The instance with this name or id.
+    pub fn find(&self, instance: &str) -> Option<Stored> {
+        let id = self.id_of(instance).or_else(|| is_id(instance).then(|| instance.to_owned()))?;
+        self.read(&id)
+    }
+
+    /// The instance with this id.
+    pub fn read(&self, id: &str) -> Option<Stored> {
+        let folder = self.instance(id);
+        let specification = folder.specification()?;
+        // In this order: a supervisor that is gone has written its last state.
+        let is_supervised = folder.is_locked();
+        let state = folder.state();
+        Some(Stored { id: id.to_owned(), specification, is_supervised, state })
+    }
+
+    /// Makes an instance, which has no name yet and does not run.
+    pub fn create(&self, id: &str, specification: &Specification) -> EngineResult<()> {
+        let folder = self.instance(id);
+        let made = create_private_folder(&folder.0)
+            .and_then(|()| create_private_folder(&folder.file("work")))
+            .and_then(|()| create_private_file(&folder.file("lock")).map(drop))
+            .and_then(|()| write_json(&folder.file("specification.json"), specification));
+        made.map_err(|error| {
+            let _ = std::fs::remove_dir_all(&folder.0);
+            unusable(&folder.0, &error)
+        })
+    }
+
+    /// Removes an instance that does not run, and its name if the name is still its own.
+    pub fn remove(&self, stored: &Stored) -> EngineResult<()> {
+        let name = &stored.specification.name;
+        if self.id_of(name).is_some_and(|id| id == stored.id)
+            && let Some(path) = self.name_file(name)
+        {
+            std::fs::remove_file(&path).map_err(|error| unusable(&path, &error))?;
+        }
+        self.remove_folder(&stored.id)
+    }
+
+    /// Removes an instance's folder, and lets everybody know who waits for it.
+    pub fn remove_folder(&self, id: &str) -> EngineResult<()> {
+        let folder = self.instance(id);
+        match std::fs::remove_dir_all(&folder.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(&folder.0, &error)),
+            _ => {
+                let _ = std::fs::remove_file(self.changes().join(id));
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes what launches left that were killed while they made an instance: it has no name, and never ran.
+    pub fn sweep(&self) {
+        let named: Vec<String> = self.names().iter().filter_map(|name| self.id_of(name)).collect();
+        for id in self.ids().into_iter().filter(|id| !named.contains(id)) {
+            let folder = self.instance(&id);
+            let age = std::fs::metadata(&folder.0).and_then(|found| found.modified()).ok();
+            let is_old = age.and_then(|since| since.elapsed().ok()).is_some_and(|age| age > ABANDONED);
+            if is_old && !folder.is_locked() {
+                let _ = self.remove_folder(&id);
+            }
+        }
+    }
+
+    fn network_file(&self, name: &str) -> PathBuf {
+        self.root.join("networks").join(&sha256_hex(name)[..32])
+    }
+
+    /// Whether there is such a network.
+    pub fn has_network(&self, name: &str) -> bool {
+        self.network_file(name).exists()
+    }
+
+    /// Makes a network. Whether it was not there.
+    pub fn make_network(&self, name: &str) -> EngineResult<bool> {
+        let path = self.network_file(name);
+        let is_new = !path.exists();
+        write_atomically(&path, &[name.as_bytes()]).map_err(|error| unusable(&path, &error))?;
+        Ok(is_new)
+    }
+
+    /// The networks' names.
+    pub fn networks(&self) -> Vec<String> {
+        let folder = self.root.join("networks");
+        let name = |entry: String| String::from_utf8(read_private(&folder.join(entry), MOST_BYTES)?).ok();
+        entries(&folder).into_iter().filter_map(name).collect()
+    }
+
+    /// Removes a network. Whether it was there.
+    pub fn remove_network(&self, name: &str) -> bool {
+        std::fs::remove_file(self.network_file(name)).is_ok()
+    }
+}
+
+/// An id that no other instance ever gets.
+pub fn new_id() -> EngineResult<String> {
+    let mut random = [0_u8; 16];
+    getrandom::fill(&mut random)
+        .map_err(|error| refused(format!("the system gives no random numbers: {error}")))?;
+    Ok(hex::encode(random))
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let name = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
+    // Files that are being written begin with a dot.
+    let mut names: Vec<String> = entries.filter_map(name).filter(|name| !name.starts_with('.')).collect();
+    names.sort_unstable();
+    names
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&read_private(path, MOST_BYTES)?).ok()
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    write_atomically(path, &[&serde_json::to_vec(value)?])
+}
+
+/// What the engine cannot do.
+pub fn refused(message: impl Into<String>) -> EngineError {
+    EngineError::new(EngineErrorKind::Refused, message)
+}
+
+fn unusable(path: &Path, error: &io::Error) -> EngineError {
+    let mut failed = refused(format!("{}: {error}", path.display()));
+    failed
+        .hints
+        .push("Check who owns the folder, that only you may write to it, and that its disk is not full.");
+    failed
+}

@@ -1,0 +1,302 @@
+//! The supervisor of one instance: farrier itself, executed once more, before it is anything else. It starts the program,
+//! keeps what the program writes, passes the wish to end on, and ends every process that came of the program: also those
+//! that left its group or session, because the kernel makes it their parent when theirs ends.
+//!
+//! It is one thread, and holds a lock as long as it lives. Whatever kills it, the lock tells.
+
+mod family;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::time::Instant;
+
+use self::family::Family;
+use super::log::LogWriter;
+use super::processes::{Process, place};
+use super::specification::Specification;
+use super::state::{Beginning, End, Failure, RunState, moment};
+use super::store::InstanceFolder;
+
+/// Bytes that are read of a stream at once.
+const CHUNK: usize = 16 << 10;
+/// The pauses between two attempts to end what does not end.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// Signals that would end the supervisor and ask for nothing.
+const IGNORED: [fn() -> SignalKind; 7] = [
+    SignalKind::hangup,
+    SignalKind::interrupt,
+    SignalKind::quit,
+    SignalKind::alarm,
+    SignalKind::user_defined1,
+    SignalKind::user_defined2,
+    SignalKind::io,
+];
+
+/// Supervises the instance in this folder, to its end.
+pub fn supervise(folder: &Path) -> io::Result<()> {
+    close_inherited();
+    // Neither a terminal nor who started this tells it to end.
+    let _ = rustix::process::setsid();
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    std::env::set_current_dir("/")?;
+    let report = Report(Some(File::from(io::stdout().as_fd().try_clone_to_owned()?)));
+    nix::unistd::dup2_stdout(io::stdin())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(&InstanceFolder(folder.to_owned()), report))
+}
+
+/// Closes what farrier inherited itself and would hand on.
+fn close_inherited() {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let open: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for file in open.into_iter().filter(|file| *file > 2) {
+        let _ = nix::unistd::close(file);
+    }
+}
+
+/// Tells whoever started the supervisor how that went, once.
+struct Report(Option<File>);
+
+impl Report {
+    fn tell(&mut self, beginning: &Beginning) {
+        if let Some(mut file) = self.0.take() {
+            // Nobody may be left who wants to know.
+            let _ = serde_json::to_vec(beginning).map(|line| file.write_all(&line));
+        }
+    }
+
+    fn fail(&mut self, doing: &str, error: &io::Error) {
+        let failure = Failure { errno: error.raw_os_error(), message: format!("{doing}: {error}") };
+        self.tell(&Beginning { failure: Some(failure) });
+    }
+}
+
+async fn run(folder: &InstanceFolder, mut report: Report) -> io::Result<()> {
+    let begun = begin(folder);
+    match begun {
+        Ok(Some(mut supervisor)) => {
+            report.tell(&Beginning::default());
+            drop(report);
+            supervisor.watch(folder).await;
+            supervisor.finish(folder)
+        }
+        Ok(None) => Ok(()),
+        Err((doing, error)) => {
+            report.fail(doing, &error);
+            Err(error)
+        }
+    }
+}
+
+/// A program that runs.
+struct Supervisor {
+    _lock: File,
+    state: RunState,
+    family: Family,
+    log: LogWriter,
+    streams: [Stream; 2],
+    signals: Listening,
+    stop_signal: Signal,
+    grace: Duration,
+}
+
+/// The signals that mean something.
+struct Listening {
+    stop: Signals,
+    child: Signals,
+    _ignored: Vec<Signals>,
+}
+
+/// What a program writes to; `None` once nobody can write to it any more.
+struct Stream(Option<pipe::Receiver>);
+
+impl Stream {
+    /// What is written next; empty, and for ever nothing more, at its end.
+    async fn read(&mut self, chunk: &mut [u8]) -> usize {
+        let Some(receiver) = &mut self.0 else { return std::future::pending().await };
+        let read = receiver.read(chunk).await.unwrap_or(0);
+        if read == 0 {
+            self.0 = None;
+        }
+        read
+    }
+
+    /// What is there already. The kernel is asked: the runtime may not have heard of it yet.
+    fn rest(&self, chunk: &mut [u8]) -> usize {
+        let read = |receiver| rustix::io::retry_on_intr(|| rustix::io::read(receiver, &mut *chunk)).ok();
+        self.0.as_ref().and_then(read).unwrap_or(0)
+    }
+}
+
+type Doing = &'static str;
+
+/// Starts the program. `None` if the instance has had its run.
+fn begin(folder: &InstanceFolder) -> Result<Option<Supervisor>, (Doing, io::Error)> {
+    let doing = |doing: Doing| move |error: io::Error| (doing, error);
+    let signals = listen().map_err(doing("listen to signals"))?;
+    let lock = folder.lock_file().map_err(doing("open its lock"))?;
+    lock.lock().map_err(doing("take its lock"))?;
+    if folder.file("state.json").exists() {
+        return Ok(None);
+    }
+    let specification = folder.specification().ok_or_else(|| io::Error::other("it cannot be read"));
+    let specification = specification.map_err(doing("read its specification"))?;
+    let log = LogWriter::create(&folder.file("log")).map_err(doing("begin its log"))?;
+    let own = Process::of(std::process::id()).ok_or_else(|| io::Error::other("/proc is missing"));
+    let mut state = RunState {
+        place: place(),
+        supervisor: own.map_err(doing("look at itself"))?,
+        program: None,
+        started_at: moment(Timestamp::now()),
+        stopping: false,
+        end: None,
+    };
+    // Before anything runs: whoever finds this knows that there may be processes.
+    folder.write_state(&state).map_err(doing("write its state"))?;
+    let (stop_signal, grace) = (specification.signal().unwrap_or(Signal::TERM), specification.grace);
+    match start(folder, &specification) {
+        Ok((program, streams)) => {
+            state.program = Process::of(program);
+            if let Err(error) = folder.write_state(&state) {
+                Family::kill();
+                return Err(("write its state", error));
+            }
+            let family = Family::of(program);
+            Ok(Some(Supervisor { _lock: lock, state, family, log, streams, signals, stop_signal, grace }))
+        }
+        Err(error) => {
+            state.end = Some(End {
+                at: moment(Timestamp::now()),
+                exit_code: exit_code_of(&error),
+                error: error.to_string(),
+            });
+            folder.write_state(&state).map_err(doing("write its state"))?;
+            Err(("start the program", error))
+        }
+    }
+}
+
+/// As a shell has it.
+fn exit_code_of(error: &io::Error) -> i64 {
+    if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+}
+
+fn start(folder: &InstanceFolder, specification: &Specification) -> io::Result<(u32, [Stream; 2])> {
+    let (output, its_output) = io::pipe()?;
+    let (error, its_error) = io::pipe()?;
+    let own = folder.file("work");
+    let directory = specification.directory.as_deref().unwrap_or(&own);
+    // The system's own word would be taken for one about the program.
+    if !directory.is_dir() {
+        return Err(io::Error::other(format!("there is no folder {}", directory.display())));
+    }
+    let stream = |reader: io::PipeReader| {
+        pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map(|found| Stream(Some(found)))
+    };
+    let streams = [stream(output)?, stream(error)?];
+    let (name, arguments) =
+        specification.arguments.split_first().map_or(("", &[][..]), |(name, rest)| (name, rest));
+    let child = Command::new(&specification.file)
+        .arg0(name)
+        .args(arguments)
+        .env_clear()
+        .envs(&specification.env)
+        .current_dir(directory)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(its_output)
+        .stderr(its_error)
+        .spawn()?;
+    Ok((child.id(), streams))
+}
+
+fn listen() -> io::Result<Listening> {
+    let ignored = IGNORED.iter().map(|kind| signal(kind())).collect::<io::Result<_>>()?;
+    Ok(Listening {
+        stop: signal(SignalKind::terminate())?,
+        child: signal(SignalKind::child())?,
+        _ignored: ignored,
+    })
+}
+
+impl Supervisor {
+    /// Until no process is left that came of the program.
+    async fn watch(&mut self, folder: &InstanceFolder) {
+        let (mut output, mut error) = (vec![0; CHUNK], vec![0; CHUNK]);
+        let mut pause = FIRST_PAUSE;
+        // When the next attempt is made to end what is left; none before that is to end.
+        let mut kill_at: Option<Instant> = None;
+        let mut is_asked = false;
+        // A child may have ended before anybody listened.
+        let mut is_over = self.family.reap();
+        while !is_over {
+            if self.family.has_ended() && !is_asked && kill_at.is_none() {
+                kill_at = Some(Instant::now());
+            }
+            let [to_output, to_error] = &mut self.streams;
+            tokio::select! {
+                biased;
+                _ = self.signals.child.recv() => {
+                    let had_ended = self.family.has_ended();
+                    is_over = self.family.reap();
+                    if is_asked && !had_ended && self.family.has_ended() && !is_over {
+                        Family::ask_others(self.stop_signal);
+                    }
+                }
+                _ = self.signals.stop.recv(), if !is_asked => {
+                    is_asked = true;
+                    self.state.stopping = true;
+                    // Who does not read it learns of the end all the same.
+                    let _ = folder.write_state(&self.state);
+                    self.family.ask(self.stop_signal);
+                    kill_at = Some(Instant::now() + self.grace);
+                }
+                () = sleep_until(kill_at) => {
+                    Family::kill();
+                    is_over = self.family.reap();
+                    kill_at = Some(Instant::now() + pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                read = to_output.read(&mut output) => self.log.write(false, output.get(..read).unwrap_or_default()),
+                read = to_error.read(&mut error) => self.log.write(true, error.get(..read).unwrap_or_default()),
+            }
+        }
+    }
+
+    /// Keeps the last words, and writes down how it ended.
+    fn finish(&mut self, folder: &InstanceFolder) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        for (is_error, stream) in [false, true].into_iter().zip(&self.streams) {
+            loop {
+                let read = stream.rest(&mut chunk);
+                if read == 0 {
+                    break;
+                }
+                self.log.write(is_error, chunk.get(..read).unwrap_or_default());
+            }
+        }
+        self.log.finish();
+        let exit_code = self.family.exit_code();
+        self.state.end = Some(End { at: moment(Timestamp::now()), exit_code, error: String::new() });
+        folder.write_state(&self.state)
+    }
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

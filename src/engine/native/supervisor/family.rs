@@ -1,0 +1,92 @@
+//! Every process that came of a program: its group, and whatever left it. The supervisor is the parent of all that lost
+//! theirs, so none is left once it has no child any more.
+
+use nix::errno::Errno;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use rustix::process::{Pid, Signal, getpid, kill_process_group};
+
+use crate::engine::native::processes::{Process, descendants};
+
+/// What the exit code of a program is that a signal ended, without the signal's number.
+const SIGNALLED: i64 = 128;
+
+/// Any child, to the kernel.
+const ANY: nix::unistd::Pid = nix::unistd::Pid::from_raw(-1);
+
+/// The processes.
+pub struct Family {
+    /// The program itself, which leads its group.
+    program: i32,
+    /// How it ended.
+    exit_code: Option<i64>,
+}
+
+impl Family {
+    /// Of a program that was just started.
+    pub const fn of(program: u32) -> Self {
+        Self { program: program.cast_signed(), exit_code: None }
+    }
+
+    /// Whether the program itself has ended.
+    pub const fn has_ended(&self) -> bool {
+        self.exit_code.is_some()
+    }
+
+    /// The program's exit code; as if it was killed if it has none.
+    pub fn exit_code(&self) -> i64 {
+        self.exit_code.unwrap_or_else(|| signalled(Signal::KILL.as_raw()))
+    }
+
+    /// Takes in who has ended. Whether nobody is left.
+    pub fn reap(&mut self) -> bool {
+        loop {
+            let (ended, exit_code) = match waitpid(ANY, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(ended, code)) => (ended, i64::from(code)),
+                Ok(WaitStatus::Signaled(ended, signal, _)) => (ended, signalled(signal as i32)),
+                Ok(WaitStatus::StillAlive) => return false,
+                Ok(_) | Err(Errno::EINTR) => continue,
+                Err(_) => return true,
+            };
+            if ended.as_raw() == self.program {
+                self.exit_code = Some(exit_code);
+            }
+        }
+    }
+
+    /// Asks the program's group to end.
+    pub fn ask(&self, signal: Signal) {
+        match Pid::from_raw(self.program).filter(|_| !self.has_ended()) {
+            Some(group) => {
+                let _ = kill_process_group(group, signal);
+                // A stopped program would never hear it.
+                let _ = kill_process_group(group, Signal::CONT);
+            }
+            None => Self::ask_others(signal),
+        }
+    }
+
+    /// Asks those to end that outlived the program.
+    pub fn ask_others(signal: Signal) {
+        for process in others() {
+            process.signal(signal);
+            process.signal(Signal::CONT);
+        }
+    }
+
+    /// Ends everybody. They are stopped first, so that none that forks escapes between two looks.
+    pub fn kill() {
+        for signal in [Signal::STOP, Signal::KILL] {
+            for process in others() {
+                process.signal(signal);
+            }
+        }
+    }
+}
+
+fn signalled(signal: i32) -> i64 {
+    SIGNALLED + i64::from(signal)
+}
+
+fn others() -> Vec<Process> {
+    descendants(getpid().as_raw_nonzero().get())
+}

@@ -1,0 +1,49 @@
+//! In place of the engine for programs of this host, on systems that lack what its supervisors stand on: it runs nothing, and
+//! says so.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Capabilities, Engine};
+use crate::report::error::{Code, Problem};
+
+/// What it can do.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    kind: "native",
+    product: "the engine for programs of this host",
+    images: false,
+    programs: false,
+    exec: false,
+    logs: false,
+    health: false,
+    own_network: false,
+    settings: Some(&[]),
+};
+
+/// The network on which all programs of this host are.
+pub const NETWORK: &str = "loopback";
+
+/// The name of its folder among farrier's state.
+pub const FOLDER: &str = "native";
+
+/// No arguments are a supervisor's.
+#[must_use]
+pub const fn supervise(_: &[OsString]) -> Option<u8> {
+    None
+}
+
+/// There is no such engine here.
+///
+/// # Errors
+/// Always.
+pub fn open(_: PathBuf) -> Result<Arc<dyn Engine>, Problem> {
+    Err(Problem::error(Code::EngineLacks, "programs of this host are run on Linux only")
+        .hint("Name an `image`, and leave the engine open (`--engine auto`)."))
+}
+
+/// Nothing was ever run.
+#[must_use]
+pub const fn is_in_use(_: PathBuf) -> bool {
+    false
+}
