@@ -9,6 +9,7 @@ mod guide;
 mod new;
 mod passthrough;
 mod probe_commands;
+mod programs;
 mod python_flags;
 mod readme;
 mod terminal;

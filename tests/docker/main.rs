@@ -11,6 +11,7 @@ mod failure_report;
 mod faults;
 mod launch_calls;
 mod launch_concurrent;
+mod launch_engines;
 mod launch_harness;
 mod launch_network;
 mod launch_pull;

@@ -1,0 +1,281 @@
+//! Programs of this host as sidecars: under supervisors, without any engine beside farrier itself.
+
+mod setup;
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use self::setup::{Programs, free_port, processes_with};
+use crate::support::{Layer, PATIENT, fixture_program, wait_until};
+
+#[test]
+fn a_program_is_started_once_and_the_harness_reaches_it() {
+    let programs = Programs::new();
+    let port = free_port();
+    programs.serving("api", port, &format!("'--port', '{port}', '--reply', 'hello'"));
+    let name = programs.scene.variable("api");
+    let harness = fixture_program().display().to_string();
+    let asked = programs.farrier(["launch", "--", &harness, "ask-env", &name]).output().assert_code(0);
+    assert_eq!(asked.stdout(), "hello\n", "{asked}");
+    let first = programs.only();
+    let again = programs.farrier(["launch", "--", &harness, "ask-env", &name]).output().assert_code(0);
+    assert_eq!(again.stdout(), "hello\n");
+    assert_eq!(programs.only()["id"], first["id"], "it is used as it is");
+    assert_eq!((&first["state"], &first["engine"]), (&"running".into(), &"native".into()));
+    let plan = programs.farrier(["plan"]).output().assert_code(0).stdout();
+    assert!(
+        plan.contains("engine native\n") && plan.contains(": reuse, because it runs and matches"),
+        "{plan}"
+    );
+}
+
+#[test]
+fn a_new_build_recreates_the_program_and_the_plan_says_so() {
+    let programs = Programs::new();
+    let file = programs.scene.path("server");
+    let build = |word: &str| {
+        let text = format!("#!/bin/sh\necho {word}\nexec sleep 1000\n");
+        std::fs::write(&file, text).expect("written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    };
+    build("one");
+    programs.plain("server", &format!("program = ['{}']", file.display()));
+    programs.farrier(["up"]).output().assert_code(0);
+    let first = programs.only();
+    build("two");
+    let plan = programs.farrier(["plan", "--format", "json"]).output().assert_code(0).stdout();
+    let plan: Value = serde_json::from_str(&plan).expect("JSON");
+    let cause = &plan["sidecars"][0]["causes"][0];
+    assert_eq!((&plan["sidecars"][0]["action"], &cause["kind"]), (&"recreate".into(), &"program".into()));
+    programs.farrier(["up"]).output().assert_code(0);
+    let second = programs.only();
+    assert!(
+        first["id"] != second["id"]
+            && cause["from"] == first["image_id"]
+            && cause["to"] == second["image_id"]
+    );
+    programs.wait_for_log("server", "two\n");
+}
+
+#[test]
+fn nothing_is_inherited_but_what_every_program_needs() {
+    let programs = Programs::new();
+    let text = "program = ['sh', '-c', 'env | sort; ls /proc/self/fd | tr \"\\n\" \" \"; echo; pwd; echo whole; exec sleep 1000']\n\
+                env = { OWN = 'mine' }";
+    programs.plain("seen", text);
+    programs.farrier(["up"]).env("SECRET", "hunter2").env("LANG", "C.UTF-8").output().assert_code(0);
+    programs.wait_for_log("seen", "whole\n");
+    let log = programs.log("seen");
+    let names: Vec<&str> = log.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    let allowed = ["FARRIER_INSTANCE", "HOME", "LANG", "OLDPWD", "OWN", "PATH", "PWD", "SHLVL", "_"];
+    assert!(names.iter().all(|name| allowed.contains(name)) && names.contains(&"OWN"), "{log}");
+    assert!(names.contains(&"HOME") && names.contains(&"LANG"), "{log}");
+    // The three streams, and the folder that `ls` reads.
+    assert!(log.lines().any(|line| line == "0 1 2 3 "), "{log}");
+    assert!(log.lines().any(|line| line.ends_with("/work")), "{log}");
+}
+
+#[test]
+fn a_program_ends_by_its_stop_signal_in_its_grace_period() {
+    let programs = Programs::new();
+    let said = programs.scene.path("said");
+    let script = format!(
+        "trap 'echo bye > {}; exit 0' INT; echo waiting; while :; do sleep 0.05; done",
+        said.display()
+    );
+    programs.plain("polite", &format!("program = ['sh', '-c', \"{script}\"]\nstop_signal = 'INT'"));
+    programs.farrier(["up"]).output().assert_code(0);
+    programs.wait_for_log("polite", "waiting\n");
+    programs.farrier(["down", "--yes"]).output().assert_code(0);
+    assert_eq!(std::fs::read_to_string(&said).expect("it was asked"), "bye\n");
+    assert!(programs.all().is_empty());
+}
+
+#[test]
+fn what_ignores_its_stop_signal_is_killed_with_all_that_came_of_it() {
+    let programs = Programs::new();
+    let token = programs.scene.token().to_owned();
+    let script = "trap '' TERM; setsid sh -c 'trap \\\"\\\" TERM; sleep 1000; sleep 1000' & (setsid sleep 1000 &) ; echo up; \
+                  while :; do sleep 1000; done";
+    let text = format!(
+        "program = ['sh', '-c', \"{script}\"]\nenv = {{ TOKEN = '{token}' }}\nstop_timeout = '200ms'"
+    );
+    programs.plain("stubborn", &text);
+    programs.farrier(["up"]).output().assert_code(0);
+    programs.wait_for_log("stubborn", "up\n");
+    wait_until("all are there", PATIENT, || processes_with("TOKEN", &token).len() >= 5);
+    programs.farrier(["down", "--yes"]).output().assert_code(0);
+    assert!(processes_with("TOKEN", &token).is_empty());
+}
+
+#[test]
+fn the_next_command_repairs_what_a_killed_supervisor_left() {
+    let programs = Programs::new();
+    let token = programs.scene.token().to_owned();
+    let port = free_port();
+    programs.serving_with(
+        "api",
+        port,
+        &format!("'--port', '{port}'"),
+        &format!("env = {{ TOKEN = '{token}' }}"),
+    );
+    programs.farrier(["up"]).output().assert_code(0);
+    let first = programs.only();
+    let left = processes_with("TOKEN", &token);
+    let supervisor = programs.supervisor(&first);
+    kill_process(supervisor, Signal::KILL).expect("it runs");
+    wait_until("it is gone", PATIENT, || programs.only()["state"] == "exited");
+    assert_eq!(processes_with("TOKEN", &token), left, "the program goes on without it");
+    let up = programs.farrier(["up"]).output().assert_code(0);
+    assert_ne!(programs.only()["id"], first["id"], "{up}");
+    let now = processes_with("TOKEN", &token);
+    assert!(now.len() == 1 && now != left, "{now:?} {left:?}");
+    kill_process(programs.supervisor(&programs.only()), Signal::KILL).expect("it runs");
+    programs.farrier(["down", "--yes"]).output().assert_code(0);
+    assert!(processes_with("TOKEN", &token).is_empty());
+}
+
+#[test]
+fn a_supervisor_that_is_stopped_or_bothered_does_its_work() {
+    let programs = Programs::new();
+    programs.plain("calm", "program = ['sleep', '1000']");
+    programs.farrier(["up"]).output().assert_code(0);
+    let first = programs.only();
+    let supervisor = programs.supervisor(&first);
+    for signal in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::ALARM] {
+        kill_process(supervisor, signal).expect("it runs");
+    }
+    programs.farrier(["up"]).output().assert_code(0);
+    assert_eq!(programs.only()["id"], first["id"]);
+    kill_process(supervisor, Signal::STOP).expect("it runs");
+    programs.farrier(["down", "--yes"]).output().assert_code(0);
+    assert!(programs.all().is_empty());
+}
+
+#[test]
+fn a_failure_tells_exit_code_and_last_words() {
+    let programs = Programs::new();
+    let fixture = fixture_program();
+    let port = free_port();
+    let text = format!(
+        "program = ['{}', 'crash', 'no such database', '3']\n[interface]\nkind = 'port'\nport = {port}\n\
+         [readiness]\nprobe = 'tcp'\n",
+        fixture.display()
+    );
+    programs.define("broken", &text);
+    let up = programs.farrier(["up"]).output().assert_code(125);
+    assert!(up.stderr().contains("exited with code 3") && up.stderr().contains("no such database"), "{up}");
+}
+
+#[test]
+fn what_cannot_be_started_is_refused_by_name() {
+    let programs = Programs::new();
+    programs.plain("absent", "program = ['no-such-program-of-anybody']");
+    let up = programs.farrier(["up"]).output().assert_code(125);
+    assert!(up.stderr().contains("[program-missing]") && up.stderr().contains("is not on PATH"), "{up}");
+    let script = programs.scene.path("script");
+    std::fs::write(&script, "#!/no/such/shell\n").expect("written");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    programs.plain("absent", &format!("program = ['{}']", script.display()));
+    let up = programs.farrier(["up"]).output().assert_code(125);
+    assert!(up.stderr().contains("[program-missing]"), "{up}");
+    assert!(programs.all().is_empty(), "nothing is left of it");
+}
+
+#[test]
+fn a_port_of_somebody_else_is_not_taken_for_the_sidecar() {
+    let programs = Programs::new();
+    let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = other.local_addr().expect("an address").port();
+    programs.serving("api", port, &format!("'--port', '{port}'"));
+    let up = programs.farrier(["up"]).output().assert_code(125);
+    let process = std::process::id();
+    assert!(
+        up.stderr().contains("[port-taken]") && up.stderr().contains(&format!("process {process} ")),
+        "{up}"
+    );
+    drop(other);
+    programs.farrier(["up"]).output().assert_code(0);
+}
+
+#[test]
+fn a_harness_in_a_container_does_not_reach_a_program() {
+    let programs = Programs::new();
+    programs.serving("api", 7000, "'--port', '7000'");
+    let launch = programs.farrier(["launch", "--", "docker", "run", "image"]).output().assert_code(125);
+    assert!(launch.stderr().contains("[harness-no-route]"), "{launch}");
+    assert!(programs.all().is_empty());
+}
+
+#[test]
+fn an_engine_that_was_asked_for_says_what_it_cannot_do() {
+    let programs = Programs::new();
+    programs.plain("box", "image = 'postgres:16'\nresources.memory = '64m'");
+    let up = programs.farrier(["up", "--engine", "native"]).output().assert_code(125);
+    assert!(up.stderr().contains("the engine `native` runs no images"), "{up}");
+    assert!(up.stderr().contains("does not carry out `resources.memory`"), "{up}");
+    programs.plain("box", "program = ['sleep', '1000']");
+    let up = programs.farrier(["up"]).env("FARRIER_ENGINE", "docker").output().assert_code(125);
+    assert!(up.stderr().contains("the engine `docker` runs no programs of this host"), "{up}");
+}
+
+#[test]
+fn a_command_decides_in_the_programs_own_surroundings() {
+    let programs = Programs::new();
+    let text = "program = ['sh', '-c', 'echo $SECRET > token; exec sleep 1000']\nenv = { SECRET = 'word' }\n\
+                [interface]\nkind = 'none'\n[readiness]\nprobe = 'exec'\n\
+                command = ['sh', '-c', 'test \"$(cat token)\" = \"$SECRET\"']\n";
+    programs.define("own", text);
+    programs.farrier(["up"]).output().assert_code(0);
+}
+
+#[test]
+fn a_workspaces_program_is_shown_for_what_it_is_and_each_build_is_asked_about() {
+    let programs = Programs::new();
+    let folder = programs.scene.layer(Layer::Workspace);
+    let build = |word: &str| {
+        let file = folder.join("server");
+        std::fs::write(&file, format!("#!/bin/sh\n# {word}\nexec sleep 1000\n")).expect("written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    };
+    build("one");
+    let name = programs.scene.name("theirs");
+    let text = "lifecycle = 'shared'\nprogram = ['./server']\n[interface]\nkind = 'none'\n[readiness]\nprobe = 'skip'\n";
+    programs.scene.define_in(Layer::Workspace, &format!("{name}.toml"), text);
+    let shown = programs.farrier(["approve", &name, "--format", "json"]).output();
+    assert!(shown.stdout().contains("runs on this machine as you, unconfined"), "{shown}");
+    let shown: Value = serde_json::from_str(&shown.stdout()).expect("JSON");
+    let hash = shown["sidecars"][0]["hash"].as_str().unwrap_or_else(|| panic!("{shown:#}")).to_owned();
+    programs.farrier(["up"]).output().assert_code(125);
+    programs.farrier(["approve", &name, "--hash", &hash]).output().assert_code(0);
+    programs.farrier(["up"]).output().assert_code(0);
+    build("two");
+    let again = programs.farrier(["up"]).output().assert_code(125);
+    assert!(again.stderr().contains("[approval-required]"), "{again}");
+    programs.scene.define_in(
+        Layer::Workspace,
+        &format!("{name}.toml"),
+        text.replace("./server", "/bin/sleep"),
+    );
+    let outside = programs.farrier(["validate"]).output().assert_code(2);
+    assert!(format!("{outside}").contains("outside-workspace"), "{outside}");
+}
+
+#[test]
+fn supervisors_leave_the_session_and_the_group_of_whoever_started_them() {
+    let programs = Programs::new();
+    programs.plain("own", "program = ['sleep', '1000']");
+    programs.farrier(["up"]).output().assert_code(0);
+    let supervisor = programs.supervisor(&programs.only());
+    let session = nix_session(supervisor);
+    assert_eq!(session, supervisor.as_raw_nonzero().get());
+}
+
+fn nix_session(process: Pid) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_ascii_whitespace().collect();
+    fields[3].parse().expect("a number")
+}
