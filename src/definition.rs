@@ -13,6 +13,7 @@ pub mod draft;
 mod duration;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+pub mod grants;
 mod image;
 mod interpolation;
 mod keys;

@@ -1,6 +1,7 @@
 //! What a workspace definition would start, in plain words: the whole effective definition.
 
-use crate::definition::model::{Definition, DialGrant, Disablement, Interface, Mount, Readiness};
+use crate::definition::grants::{DialGrant, SWITCHES, Switch};
+use crate::definition::model::{Definition, Disablement, Interface, Mount, Readiness};
 use crate::definition::{FoundProgram, KEYS, Rank, ValueText, qualified_image};
 use crate::preparation::ResolvedSidecar;
 use crate::probe::catalogue::FoundProbe;
@@ -241,12 +242,8 @@ fn grants(found: &FoundProbe, definition: &Definition) -> Vec<(&'static str, Str
     let env = grants.env.iter().map(|name| word(name));
     let mut all: Vec<(&'static str, Vec<String>)> = vec![("connect to", dial.collect())];
     all.push(("run in the container", exec.collect()));
-    if grants.health {
-        all.push(("use its health", vec!["the engine's status, and the image's own test".to_owned()]));
-    }
-    if grants.logs {
-        all.push(("read its log", vec!["since the container's start".to_owned()]));
-    }
+    let switches = SWITCHES.iter().filter(|switch| grants.allows(switch.name));
+    all.extend(switches.map(|Switch { question: (may, extent), .. }| (*may, vec![(*extent).to_owned()])));
     all.push(("read", directories.collect()));
     all.push(("read from env", env.collect()));
     all.into_iter().filter(|(_, what)| !what.is_empty()).map(|(may, what)| (may, listed(&what))).collect()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::declared::Declared;
+use super::grants::Grants;
 use super::keys::ContainerKeys;
 use super::read::Access;
 use crate::report::error::{Place, Source};
@@ -279,46 +280,6 @@ impl fmt::Display for ProbeReference {
             Self::File(path) => write!(formatter, "{}", path.display()),
         }
     }
-}
-
-/// The capabilities that a definition grants to its probe.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Grants {
-    /// The addresses that it may dial.
-    pub dial: Vec<DialGrant>,
-    /// The argument lists that it may execute in the container, each as a whole.
-    pub exec: Vec<Vec<String>>,
-    /// Whether it may read the engine's health status and run the image's own test.
-    pub health: bool,
-    /// Whether it may read the container's log since its current start.
-    pub logs: bool,
-    /// The folders that it may read.
-    pub dirs: Vec<DirGrant>,
-    /// The variables of the definition's own `env` that it may read.
-    pub env: Vec<String>,
-}
-
-/// An address that a probe may dial.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DialGrant {
-    /// This sidecar at this port, or at its declared port if `None`.
-    This(Option<u16>),
-    /// Another sidecar of the launch.
-    Sidecar {
-        /// Its name.
-        name: String,
-        /// The port.
-        port: u16,
-    },
-}
-
-/// A folder that a probe may read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirGrant {
-    /// The folder's path, relative to the definition's folder.
-    pub host: PathBuf,
-    /// The absolute path by which the probe sees it.
-    pub guest: String,
 }
 
 /// The resources that one poll of a probe may use.

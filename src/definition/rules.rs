@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Definition, DialGrant, Interface, Layer};
+use super::grants::DialGrant;
+use super::model::{Definition, Interface, Layer};
 use super::names::{container_token, is_sidecar_host, variable_token};
 use super::wellknown::is_asked_for;
 use crate::report::error::{Code, Problem};

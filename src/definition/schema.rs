@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
 
+use super::grants::SWITCHES;
 use super::keys::{KEYS, Key, in_table};
 use super::{duration, size};
 
@@ -24,6 +26,11 @@ pub fn json_schema() -> serde_json::Value {
     for table in ["Resources", "Readiness", "Limits"] {
         if let Some(table) = root["definitions"][table].as_object_mut() {
             table.remove("required");
+        }
+    }
+    for switch in SWITCHES {
+        if let Some(properties) = root.pointer_mut(&properties_of("readiness.grants")) {
+            properties[switch.name] = json!({ "description": switch.documentation, "type": "boolean" });
         }
     }
     for (key, mut schema) in keys {
@@ -77,6 +84,15 @@ impl Transform for WithoutNull {
             choices.retain(|one| *one != serde_json::json!({ "type": "null" }));
         }
     }
+}
+
+/// All keys of `readiness.grants`.
+pub fn grant_keys() -> Vec<&'static str> {
+    let mut keys = Grants::KEYS.to_vec();
+    // Behind what the probe may reach by itself.
+    let at = keys.iter().position(|key| *key == "exec").map_or(0, |exec| exec + 1);
+    keys.splice(at..at, SWITCHES.iter().map(|switch| switch.name));
+    keys
 }
 
 macro_rules! table {
@@ -211,10 +227,6 @@ table! {
         dial: Option<Vec<String>>,
         /// The commands that the probe may run in this container, as complete argument lists.
         exec: Option<Vec<Vec<String>>>,
-        /// The engine's health status and the image's HEALTHCHECK.
-        health: Option<bool>,
-        /// The log since the container's start.
-        logs: Option<bool>,
         /// The folders that the probe may read.
         dirs: Option<Vec<Directory>>,
         /// The variables of this definition's `env` that the probe may read.
@@ -281,7 +293,7 @@ mod tests {
             ("resources", known_keys("resources")),
             ("interface", Interface::KEYS.to_vec()),
             ("readiness", Readiness::KEYS.to_vec()),
-            ("readiness.grants", Grants::KEYS.to_vec()),
+            ("readiness.grants", grant_keys()),
             ("readiness.grants.dirs", Directory::KEYS.to_vec()),
             ("readiness.limits", Limits::KEYS.to_vec()),
         ] {

@@ -13,7 +13,7 @@ use super::component::ComponentFile;
 use super::contract::{HOSTED, PACKAGE};
 use super::store::HostState;
 use super::wasi;
-use crate::definition::model::Grants;
+use crate::definition::grants::Grants;
 
 /// One interface that a component may import.
 pub struct Capability {
@@ -30,22 +30,45 @@ pub struct Capability {
 }
 
 /// What a definition writes within `grants` for a capability.
-pub struct Grant {
-    /// An example of it, for hints.
-    pub example: &'static str,
-    /// These grants' own part, as a definition writes it; `None` if they do not cover the capability.
-    pub written: fn(&Grants) -> Option<String>,
+pub enum Grant {
+    /// `true`: a line of the table of switches ([`crate::definition::grants::SWITCHES`]).
+    Switch,
+    /// What the definition chooses.
+    Choice {
+        /// An example of it, for hints.
+        example: &'static str,
+        /// These grants' own part, as a definition writes it; `None` if they do not cover the capability.
+        written: fn(&Grants) -> Option<String>,
+    },
+}
+
+impl Capability {
+    /// What a definition writes to grant it, for example; `None` if it needs no grant.
+    pub fn example(&self) -> Option<String> {
+        Some(match self.grant.as_ref()? {
+            Grant::Switch => format!("{} = true", self.name),
+            Grant::Choice { example, .. } => (*example).to_owned(),
+        })
+    }
+
+    /// These grants' own part, as a definition writes it; `None` if they do not cover it, or need not.
+    pub fn written(&self, grants: &Grants) -> Option<String> {
+        match self.grant.as_ref()? {
+            Grant::Switch => grants.allows(self.name).then(|| format!("{} = true", self.name)),
+            Grant::Choice { written, .. } => written(grants),
+        }
+    }
 }
 
 /// What an import means, in plain words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meaning {
     /// One word for it: the grant's name, if it needs one.
     pub word: &'static str,
     /// What it lets a component do.
     pub sentence: &'static str,
     /// What the definition has to write within `grants`; `None` if it needs nothing.
-    pub grant: Option<&'static str>,
+    pub grant: Option<String>,
 }
 
 /// All capabilities, each name once.
@@ -64,7 +87,7 @@ pub fn capabilities(file: &ComponentFile) -> Vec<Meaning> {
     let own = own.map(|capability| Meaning {
         word: capability.name,
         sentence: capability.sentence,
-        grant: capability.grant.as_ref().map(|grant| grant.example),
+        grant: capability.example(),
     });
     let wasi = wasi::MEANINGS
         .iter()
@@ -89,10 +112,27 @@ pub fn foreign(file: &ComponentFile) -> Vec<&str> {
 /// The line of `grants` that a definition needs for a component; `None` if it needs none.
 #[must_use]
 pub fn grant_line(file: &ComponentFile) -> Option<String> {
-    let mut grants: Vec<&str> = capabilities(file).iter().filter_map(|found| found.grant).collect();
+    let mut grants: Vec<String> = capabilities(file).into_iter().filter_map(|found| found.grant).collect();
     let dials = grants.iter().any(|grant| grant.starts_with("dial"));
     if !dials && file.imports.iter().any(|import| import.starts_with("wasi:sockets/")) {
-        grants.insert(0, "dial = [\"self\"]");
+        grants.insert(0, "dial = [\"self\"]".to_owned());
     }
     (!grants.is_empty()).then(|| format!("grants = {{ {} }}", grants.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::grants::SWITCHES;
+
+    #[test]
+    fn a_switch_of_a_definition_is_the_grant_of_one_capability() {
+        let switches: BTreeSet<&str> = SWITCHES.iter().map(|switch| switch.name).collect();
+        let granted = all().filter(|capability| matches!(capability.grant, Some(Grant::Switch)));
+        assert_eq!(granted.map(|capability| capability.name).collect::<BTreeSet<_>>(), switches);
+        let grants = Grants { switches, ..Grants::default() };
+        let written: Vec<String> = all().filter_map(|capability| capability.written(&grants)).collect();
+        assert_eq!(written, ["health = true", "logs = true"]);
+        assert!(all().all(|capability| capability.written(&Grants::default()).is_none()));
+    }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::definition::model::{Definition, Grants, ProbeReference, Readiness};
+use crate::definition::grants::Grants;
+use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::report::error::{Code, Problem};
 
 use super::component::{ComponentError, ComponentFile};

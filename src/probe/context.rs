@@ -8,7 +8,7 @@ use super::executions::Executions;
 use super::memory::Memory;
 use super::numbered_log::NumberedLog;
 use super::private_copies::PrivateCopies;
-use crate::definition::model::Grants;
+use crate::definition::grants::Grants;
 use crate::engine::Engine;
 use crate::engine::dialler::{Dialler, Sockets};
 

@@ -11,7 +11,8 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use crate::definition::model::{Definition, DirGrant};
+use crate::definition::grants::DirGrant;
+use crate::definition::model::Definition;
 use crate::definition::{Exceeded, ReadingBudget};
 use crate::system::private_files::{create_private_file, create_private_folder};
 

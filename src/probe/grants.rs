@@ -1,12 +1,14 @@
 //! What a component imports, held against what its definition grants, before anything is compiled.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::definition::grants::{DialGrant, DirGrant, Grants};
 use crate::definition::is_sidecar_host;
-use crate::definition::model::{Definition, DialGrant, DirGrant, Grants, ProbeReference, Readiness};
+use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::report::error::{Code, Place, Problem};
 
-use super::capabilities::{self, Capability, Grant};
+use super::capabilities;
 use super::component::ComponentFile;
 use super::{contract, wasi};
 
@@ -25,9 +27,9 @@ pub fn effective(readiness: &Readiness, built_in: bool) -> Grants {
             let granted = port.filter(|port| readiness.grants.dial.contains(port));
             Grants { dial: vec![granted.unwrap_or(DialGrant::This(None))], ..nothing }
         }
-        "healthcheck" => Grants { health: true, ..nothing },
+        "healthcheck" => Grants { switches: BTreeSet::from(["health"]), ..nothing },
         "exec" => Grants { exec: readiness.command.iter().cloned().collect(), ..nothing },
-        "log" => Grants { logs: true, ..nothing },
+        "log" => Grants { switches: BTreeSet::from(["logs"]), ..nothing },
         _ => nothing,
     }
 }
@@ -66,8 +68,7 @@ pub fn uncovered(definition: &Definition, readiness: &Readiness, effective: &Gra
 /// The interfaces that these grants cover.
 #[must_use]
 pub fn interfaces(grants: &Grants) -> Vec<&'static str> {
-    let covered = |grant: &Grant| (grant.written)(grants).is_some();
-    let found = capabilities::all().filter(|capability| capability.grant.as_ref().is_some_and(covered));
+    let found = capabilities::all().filter(|capability| capability.written(grants).is_some());
     found.map(|capability| capability.name).collect()
 }
 
@@ -91,8 +92,7 @@ pub(super) fn list(words: impl Iterator<Item = String>) -> String {
 /// What a definition writes to grant all of this.
 #[must_use]
 pub fn line(grants: &Grants) -> String {
-    let each = capabilities::all().filter_map(|capability| capability.grant.as_ref());
-    let mut parts: Vec<String> = each.filter_map(|grant| (grant.written)(grants)).collect();
+    let mut parts: Vec<String> = capabilities::all().filter_map(|found| found.written(grants)).collect();
     if !grants.dirs.is_empty() {
         let folder = |grant: &DirGrant| {
             let host = quoted(&grant.host.to_string_lossy());
@@ -149,11 +149,10 @@ pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place
     let refused = component.imports.iter().filter_map(|import| match contract::named(import) {
         Some((_, contract::TYPES)) => None,
         Some((version, interface)) => match version.capability(interface) {
-            Some(Capability { grant: Some(grant), .. }) if !granted.contains(&interface) => {
-                let hint = format!("Grant it with `grants.{}` under [readiness].", grant.example);
-                Some(problem(import, "its definition does not grant").hint(hint))
-            }
-            Some(_) => None,
+            Some(capability) => capability.example().filter(|_| !granted.contains(&interface)).map(|example| {
+                let hint = format!("Grant it with `grants.{example}` under [readiness].");
+                problem(import, "its definition does not grant").hint(hint)
+            }),
             None => Some(not_offered(
                 import,
                 format!(
@@ -181,8 +180,7 @@ mod tests {
         let granted = Grants {
             dial: vec![DialGrant::This(None)],
             exec: vec![vec!["sh".to_owned(), "-c".to_owned(), "echo \"\n\"".to_owned()]],
-            health: true,
-            logs: true,
+            switches: BTreeSet::from(["health", "logs"]),
             dirs: vec![DirGrant { host: "certs".into(), guest: "/certs".to_owned() }],
             env: vec!["PGUSER".to_owned()],
         };

@@ -15,7 +15,7 @@ use super::limits::{REASON_CHARACTERS, SummingLimiter};
 use super::observed::Observed;
 use super::turns::Computing;
 use super::wasi::Traces;
-use crate::definition::model::{DialGrant, Grants};
+use crate::definition::grants::{DialGrant, Grants};
 
 /// Characters of a name that a guest dials in vain, as it is told; no name that resolves has more.
 const SHOWN_CHARACTERS: usize = 253;

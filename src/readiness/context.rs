@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use crate::definition::model::{DialGrant, Grants};
+use crate::definition::grants::{DialGrant, Grants};
 use crate::engine::Engine;
 use crate::engine::dialler::Sockets;
 use crate::plan::instance::{Instance, Status};

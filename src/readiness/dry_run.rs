@@ -11,7 +11,7 @@ pub use grant::{Address, DryGrants, Stand, parse_address};
 pub use recorder::{Deed, Recorder};
 
 use crate::definition::Limits;
-use crate::definition::model::Grants;
+use crate::definition::grants::Grants;
 use crate::engine::dialler::{Dialler, Direct};
 use crate::probe::context::{ProbeContext, Targets};
 use crate::probe::guest::{Context, Verdict};

@@ -1,7 +1,7 @@
 //! What a condition waits for, in words that follow "until".
 
 use super::wait::Condition;
-use crate::definition::model::DialGrant;
+use crate::definition::grants::DialGrant;
 use crate::event::failure::until::Until;
 use crate::plan::sidecar::Sidecar;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
-use crate::definition::model::{DialGrant, DirGrant, Grants};
+use crate::definition::grants::{DialGrant, DirGrant, Grants, SWITCHES};
 use crate::definition::node::{Node, Value};
 use crate::definition::reader::{Reader, Table};
 use crate::definition::schema;
@@ -25,19 +25,19 @@ pub fn decode(
         return Grants::default();
     };
     let span = readiness.key_span("grants");
-    let Some(table) = reader.table(node, &path, schema::Grants::KEYS, span) else {
+    let Some(table) = reader.table(node, &path, &schema::grant_keys(), span) else {
         return Grants::default();
     };
-    let mut flag = |key: &str| {
+    let mut is_on = |key: &str| {
         let node = table.get(key)?;
         reader.boolean(node, &format!("{path}.{key}"))
     };
-    let (health, logs) = (flag("health").unwrap_or(false), flag("logs").unwrap_or(false));
+    let names = SWITCHES.iter().map(|switch| switch.name);
+    let switches = names.filter(|name| is_on(name).unwrap_or(false)).collect();
     Grants {
         dial: dial(table, &path, has_port, reader),
         exec: exec(table, &path, reader),
-        health,
-        logs,
+        switches,
         dirs: dirs(table, &path, reader),
         env: env_names(table, &path, env, reader),
     }

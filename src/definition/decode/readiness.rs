@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::grants;
 use super::interface;
 use super::successes;
-use crate::definition::model::{Grants, Layer, Limits, ProbeReference, Readiness};
+use crate::definition::grants::Grants;
+use crate::definition::model::{Layer, Limits, ProbeReference, Readiness};
 use crate::definition::node::{Node, Value};
 use crate::definition::reader::{Reader, Table, nearest};
 use crate::definition::schema;
@@ -286,14 +287,10 @@ fn built_in(
     reader: &mut Reader<'_>,
 ) {
     let may_dial = DIALLING.contains(&name) && names_a_port(table);
-    let unused = [
-        ("exec", grants.exec.is_empty()),
-        ("health", !grants.health),
-        ("logs", !grants.logs),
-        ("dirs", grants.dirs.is_empty()),
-        ("env", grants.env.is_empty()),
-    ];
+    let unused =
+        [("exec", grants.exec.is_empty()), ("dirs", grants.dirs.is_empty()), ("env", grants.env.is_empty())];
     let unused = unused.iter().find(|(_, is_absent)| !is_absent).map(|(kind, _)| *kind);
+    let unused = unused.or_else(|| grants.switches.first().copied());
     for (key, reason) in [
         ("grants", "it is granted exactly what it needs"),
         ("sha256", "it comes with farrier itself"),

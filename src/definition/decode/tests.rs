@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Declaration, decode};
-use crate::definition::model::{Definition, DialGrant, Interface, Layer, Lifecycle, Mount, ProbeReference};
+use crate::definition::grants::DialGrant;
+use crate::definition::model::{Definition, Interface, Layer, Lifecycle, Mount, ProbeReference};
 use crate::definition::{toml, yaml};
 use crate::report::error::{Code, Place, Problem, Source};
 

@@ -30,7 +30,7 @@ pub fn page() -> String {
         ("resources", "`resources`", schema::known_keys("resources")),
         ("interface", "`interface`", schema::Interface::KEYS.to_vec()),
         ("readiness", "`readiness`", schema::Readiness::KEYS.to_vec()),
-        ("readiness.grants", "`readiness.grants`", schema::Grants::KEYS.to_vec()),
+        ("readiness.grants", "`readiness.grants`", schema::grant_keys()),
         ("readiness.grants.dirs", "`readiness.grants.dirs`", schema::Directory::KEYS.to_vec()),
         ("readiness.limits", "`readiness.limits`", schema::Limits::KEYS.to_vec()),
     ] {

@@ -8,7 +8,7 @@ use wasmtime::component::{HasData, Resource, ResourceTable};
 
 use super::bindings::farrier::probe::dial::{self, Host, HostConnection};
 use super::types::Denial;
-use crate::definition::model::Grants;
+use crate::definition::grants::Grants;
 use crate::engine::dialler::{ByteStream, DialError, Dialler};
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::context::{ProbeContext, Targets};
@@ -19,7 +19,7 @@ use crate::probe::store::{HostState, Poll};
 pub const CAPABILITY: Capability = Capability {
     name: "dial",
     sentence: "connects to the places that its definition grants",
-    grant: Some(Grant { example: "dial = [\"self\"]", written }),
+    grant: Some(Grant::Choice { example: "dial = [\"self\"]", written }),
     executes: false,
     link: |linker| dial::add_to_linker::<HostState, Dials<'static>>(linker, Dials::of),
 };

@@ -5,7 +5,7 @@ use wasmtime::component::HasData;
 use super::bindings::farrier::probe::exec::{self, Host, Output};
 use super::types::Denial;
 use super::{engine_denial, expect, no_turn};
-use crate::definition::model::Grants;
+use crate::definition::grants::Grants;
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::context::{ProbeContext, Subject};
 use crate::probe::executions::Outcome;
@@ -15,7 +15,7 @@ use crate::probe::store::{HostState, Poll};
 pub const CAPABILITY: Capability = Capability {
     name: "exec",
     sentence: "runs the commands that its definition grants, in its own container",
-    grant: Some(Grant { example: "exec = [[\"command\", \"argument\"]]", written }),
+    grant: Some(Grant::Choice { example: "exec = [[\"command\", \"argument\"]]", written }),
     executes: true,
     link: |linker| exec::add_to_linker::<HostState, Commands<'static>>(linker, Commands::of),
 };

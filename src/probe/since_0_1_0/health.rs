@@ -16,10 +16,7 @@ use crate::probe::store::{HostState, Poll};
 pub const CAPABILITY: Capability = Capability {
     name: "health",
     sentence: "reads the health status, and runs the image's own health test",
-    grant: Some(Grant {
-        example: "health = true",
-        written: |grants| grants.health.then(|| "health = true".to_owned()),
-    }),
+    grant: Some(Grant::Switch),
     executes: true,
     link: |linker| health::add_to_linker::<HostState, Health<'static>>(linker, Health::of),
 };

@@ -15,10 +15,7 @@ use crate::probe::store::{HostState, Poll};
 pub const CAPABILITY: Capability = Capability {
     name: "logs",
     sentence: "reads what the container wrote since its start",
-    grant: Some(Grant {
-        example: "logs = true",
-        written: |grants| grants.logs.then(|| "logs = true".to_owned()),
-    }),
+    grant: Some(Grant::Switch),
     executes: false,
     link: |linker| logs::add_to_linker::<HostState, Logs<'static>>(linker, Logs::of),
 };

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::definition::ReadingBudget;
-use crate::definition::model::{Definition, DialGrant, Grants, Readiness};
+use crate::definition::grants::{DialGrant, Grants};
+use crate::definition::model::{Definition, Readiness};
 use crate::plan::instance::HealthStatus;
 use crate::probe::directories::DirectoryCopy;
 
@@ -122,11 +123,11 @@ impl DryGrants {
                 )),
             }
         }
-        if grants.health && granted.health.is_none() {
+        if grants.allows("health") && granted.health.is_none() {
             missing
                 .push("the definition grants `health`: say which with `--grant health=healthy`".to_owned());
         }
-        if grants.logs && granted.logs.is_none() {
+        if grants.allows("logs") && granted.logs.is_none() {
             missing.push("the definition grants `logs`: say which with `--grant logs=FILE`".to_owned());
         }
         for grant in &grants.dirs {
@@ -156,8 +157,7 @@ impl DryGrants {
         Grants {
             dial: dial.collect(),
             exec: self.commands.clone(),
-            health: self.health.is_some(),
-            logs: self.logs.is_some(),
+            switches: self.switches().collect(),
             dirs: Vec::new(),
             env: self.environment.iter().map(|(name, _)| name.clone()).collect(),
         }
@@ -204,9 +204,14 @@ impl DryGrants {
         let mut names = Vec::new();
         names.extend((!self.places.is_empty()).then_some("dial"));
         names.extend((!self.commands.is_empty()).then_some("exec"));
-        names.extend(self.health.is_some().then_some("health"));
-        names.extend(self.logs.is_some().then_some("logs"));
+        names.extend(self.switches());
         names
+    }
+
+    /// The switches that are on.
+    fn switches(&self) -> impl Iterator<Item = &'static str> {
+        let on = [("health", self.health.is_some()), ("logs", self.logs.is_some())];
+        on.into_iter().filter_map(|(name, is_on)| is_on.then_some(name))
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::{Condition, ENGINE_PAUSE, Wait};
-use crate::definition::model::{DialGrant, Limits};
+use crate::definition::grants::DialGrant;
+use crate::definition::model::Limits;
 use crate::engine::dialler::Dialler;
 use crate::engine::limited::within;
 use crate::event::Event;
