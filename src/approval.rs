@@ -135,8 +135,8 @@ impl Approvals {
         if self.directory.as_deref() == subject.place().source.path.parent() {
             "`--no-workspace` starts without the sidecars of the workspace."
         } else {
-            "It counts as the workspace's, because its file lies in what is being worked on; leave out the option that \
-             names its folder to start without it."
+            "The definition is in the workspace or a checkout that you work on, so it counts as the workspace's. To \
+             launch without the sidecar, omit the option that names its layer's folder."
         }
     }
 
@@ -148,8 +148,11 @@ impl Approvals {
     pub fn approve(&self, question: &Question, keep_earlier: bool) -> Result<Option<Problem>, Problem> {
         let mut salt = [0_u8; 16];
         getrandom::fill(&mut salt).map_err(|error| {
-            Problem::error(Code::StateUnusable, format!("the system gives no random numbers: {error}"))
-                .hint("Without them an approval would give away what it is for: run the command again.")
+            Problem::error(Code::StateUnusable, format!("the system provides no random numbers: {error}"))
+                .hint(
+                    "Run the command again. Without random numbers, stored approvals could reveal values of the \
+                     definition.",
+                )
         })?;
         let salt = hex::encode(salt);
         let entry = Entry {
@@ -271,9 +274,9 @@ fn unapproved<S: Subject>(settings: &Settings, subjects: &[S]) -> Result<Vec<Pro
             let question = approvals.question(subject, &Held::default())?;
             let (name, told) = (&question.name, subject.told());
             let message = match &question.earlier {
-                None => format!("{told}, and nobody has approved it"),
+                None => format!("{told}, and you have not approved it"),
                 Some(earlier) => {
-                    format!("{told}, and changed since it was approved: {}", earlier.in_words())
+                    format!("{told}, and it has changed since you approved it: {}", earlier.in_words())
                 }
             };
             let command = |more: &[&str]| approvals.suggested(name, more);
@@ -281,8 +284,8 @@ fn unapproved<S: Subject>(settings: &Settings, subjects: &[S]) -> Result<Vec<Pro
             Ok(problem
                 .at(subject.place())
                 .of(name)
-                .hint(format!("Read what it would start and answer, on a terminal: `{}`.", command(&[])))
-                .hint(format!("Where it was read already: `{}`.", command(&["--hash", &question.hash])))
+                .hint(format!("Review it and answer on a terminal: `{}`.", command(&[])))
+                .hint(format!("If you have already reviewed it: `{}`.", command(&["--hash", &question.hash])))
                 .hint(approvals.way_out(subject)))
         })
         .collect()
@@ -309,8 +312,9 @@ pub fn not_run<S: Subject>(settings: &Settings, subjects: &mut [S]) -> Vec<Probl
             Problem::warning(Code::ApprovalRequired, subject.unapproved()).at(subject.place()).of(name);
         match &approvals {
             None => problem,
-            Some(approvals) => problem
-                .hint(format!("Read what it would start and answer: `{}`.", approvals.suggested(name, &[]))),
+            Some(approvals) => {
+                problem.hint(format!("Review it and answer: `{}`.", approvals.suggested(name, &[])))
+            }
         }
     }));
     problems
@@ -332,7 +336,7 @@ pub async fn ask(
         let reference = &prepared.sidecar.definition.image;
         let Some(images) = engine.images() else { return Ok(()) };
         let found = images.present(reference).await;
-        let found = found.map_err(|error| engine_problem(&format!("look at `{reference}`"), &error))?;
+        let found = found.map_err(|error| engine_problem(&format!("inspect `{reference}`"), &error))?;
         if let Some(image) = found {
             prepared.sidecar.image = ImageReference::Approved(image.id);
         }
@@ -348,7 +352,7 @@ pub async fn ask(
     for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
         let image = match &prepared.sidecar.image {
             ImageReference::Approved(id) => id,
-            ImageReference::Declared(_) => "not here yet: it is pulled",
+            ImageReference::Declared(_) => "not present yet: the launch pulls it",
         };
         let container = container_of(prepared, engine, settings.recreate).await?;
         let held = Held { image: Some(image.to_owned()), container };
@@ -368,15 +372,15 @@ pub async fn container_of(
 ) -> Result<Option<String>, Problem> {
     let sidecar = &prepared.sidecar;
     let found = engine.find(sidecar).await;
-    let found = found.map_err(|error| engine_problem(&format!("look at `{}`", sidecar.container), &error))?;
+    let found = found.map_err(|error| engine_problem(&format!("inspect `{}`", sidecar.container), &error))?;
     let Some(found) = found else { return Ok(None) };
     let causes = staleness(sidecar, &found, recreate);
     let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
     let (name, status) = (&found.instance.name, found.instance.status);
     Ok(Some(if causes.is_empty() {
-        format!("{name}, which is {status}, is used as it is")
+        format!("{name} ({status}) is reused unchanged")
     } else {
-        format!("{name}, which is {status}, is replaced: {}", causes.join("; "))
+        format!("{name} ({status}) is recreated: {}", causes.join("; "))
     }))
 }
 
@@ -395,12 +399,12 @@ pub async fn ask_about(
     let asked = question.clone();
     let name = question.name.as_str();
     let unanswerable = |error: std::io::Error| {
-        Problem::error(
-            Code::ApprovalRequired,
-            format!("`{name}` cannot be asked about on the terminal: {error}"),
-        )
-        .of(name)
-        .hint(format!("Without a terminal: `{}`.", approvals.suggested(name, &["--hash", &question.hash])))
+        Problem::error(Code::ApprovalRequired, format!("cannot ask about `{name}` on the terminal: {error}"))
+            .of(name)
+            .hint(format!(
+                "Without a terminal: `{}`.",
+                approvals.suggested(name, &["--hash", &question.hash])
+            ))
     };
     // Nobody should read all that for an answer that cannot be kept.
     let store = approvals.store.clone();
@@ -418,7 +422,7 @@ pub async fn ask_about(
         return Err(Problem::error(Code::ApprovalRequired, format!("`{name}` was not approved"))
             .at(subject.place())
             .of(name)
-            .hint("Nothing of it was started. Run the command again to be asked again.")
+            .hint("The sidecar was not started. To be asked again, run the command again.")
             .hint(approvals.way_out(subject)));
     }
     if let Some(warning) = approvals.approve(&question, keep_earlier)? {
