@@ -137,8 +137,8 @@ impl Approvals {
         if self.directory.as_deref() == subject.place().source.path.parent() {
             "`--no-workspace` starts without the sidecars of the workspace."
         } else {
-            "It counts as the workspace's, because its file lies in what is being worked on; leave out the option that \
-             names its folder to start without it."
+            "The definition is in the workspace or a checkout that you work on, so it counts as the workspace's. To \
+             launch without the sidecar, omit the option that names its layer's folder."
         }
     }
 
@@ -150,8 +150,11 @@ impl Approvals {
     pub fn approve(&self, question: &Question, keep_earlier: bool) -> Result<Option<Problem>, Problem> {
         let mut salt = [0_u8; 16];
         getrandom::fill(&mut salt).map_err(|error| {
-            Problem::error(Code::StateUnusable, format!("the system gives no random numbers: {error}"))
-                .hint("Without them an approval would give away what it is for: run the command again.")
+            Problem::error(Code::StateUnusable, format!("the system provides no random numbers: {error}"))
+                .hint(
+                    "Run the command again. Without random numbers, stored approvals could reveal values of the \
+                     definition.",
+                )
         })?;
         let salt = hex::encode(salt);
         let entry = Entry {
@@ -273,9 +276,9 @@ fn unapproved<S: Subject>(settings: &Settings, subjects: &[S]) -> Result<Vec<Pro
             let question = approvals.question(subject, &Held::default())?;
             let (name, told) = (&question.name, subject.told());
             let message = match &question.earlier {
-                None => format!("{told}, and nobody has approved it"),
+                None => format!("{told}, and you have not approved it"),
                 Some(earlier) => {
-                    format!("{told}, and changed since it was approved: {}", earlier.in_words())
+                    format!("{told}, and it has changed since you approved it: {}", earlier.in_words())
                 }
             };
             let command = |more: &[&str]| approvals.suggested(name, more);
@@ -283,8 +286,8 @@ fn unapproved<S: Subject>(settings: &Settings, subjects: &[S]) -> Result<Vec<Pro
             Ok(problem
                 .at(subject.place())
                 .of(name)
-                .hint(format!("Read what it would start and answer, on a terminal: `{}`.", command(&[])))
-                .hint(format!("Where it was read already: `{}`.", command(&["--hash", &question.hash])))
+                .hint(format!("Review it and answer on a terminal: `{}`.", command(&[])))
+                .hint(format!("If you have already reviewed it: `{}`.", command(&["--hash", &question.hash])))
                 .hint(approvals.way_out(subject)))
         })
         .collect()
@@ -311,8 +314,9 @@ pub fn not_run<S: Subject>(settings: &Settings, subjects: &mut [S]) -> Vec<Probl
             Problem::warning(Code::ApprovalRequired, subject.unapproved()).at(subject.place()).of(name);
         match &approvals {
             None => problem,
-            Some(approvals) => problem
-                .hint(format!("Read what it would start and answer: `{}`.", approvals.suggested(name, &[]))),
+            Some(approvals) => {
+                problem.hint(format!("Review it and answer: `{}`.", approvals.suggested(name, &[])))
+            }
         }
     }));
     problems
@@ -335,7 +339,7 @@ pub async fn ask(
         let Some(engine) = engine_of(&prepared.sidecar.definition) else { return Ok(()) };
         let Some(images) = engine.images() else { return Ok(()) };
         let found = images.present(reference).await;
-        let found = found.map_err(|error| engine_problem(&format!("look at `{reference}`"), &error))?;
+        let found = found.map_err(|error| engine_problem(&format!("inspect `{reference}`"), &error))?;
         if let Some(image) = found {
             prepared.sidecar.image = ImageReference::Approved(image.id);
         }
@@ -351,7 +355,7 @@ pub async fn ask(
     for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
         let image = match &prepared.sidecar.image {
             ImageReference::Approved(id) => Some(id.clone()),
-            ImageReference::Declared(_) => Some("not here yet: it is pulled".to_owned()),
+            ImageReference::Declared(_) => Some("not present yet: the launch pulls it".to_owned()),
             ImageReference::Program | ImageReference::ApprovedProgram(_) => None,
         };
         let container = match engine_of(&prepared.sidecar.definition) {
@@ -375,15 +379,15 @@ pub async fn container_of(
 ) -> Result<Option<String>, Problem> {
     let sidecar = &prepared.sidecar;
     let found = engine.find(sidecar).await;
-    let found = found.map_err(|error| engine_problem(&format!("look at `{}`", sidecar.container), &error))?;
+    let found = found.map_err(|error| engine_problem(&format!("inspect `{}`", sidecar.container), &error))?;
     let Some(found) = found else { return Ok(None) };
     let causes = staleness(sidecar, &found, recreate);
     let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
     let (name, status) = (&found.instance.name, found.instance.status);
     Ok(Some(if causes.is_empty() {
-        format!("{name}, which is {status}, is used as it is")
+        format!("{name} ({status}) is reused unchanged")
     } else {
-        format!("{name}, which is {status}, is replaced: {}", causes.join("; "))
+        format!("{name} ({status}) is recreated: {}", causes.join("; "))
     }))
 }
 
@@ -402,12 +406,12 @@ pub async fn ask_about(
     let asked = question.clone();
     let name = question.name.as_str();
     let unanswerable = |error: std::io::Error| {
-        Problem::error(
-            Code::ApprovalRequired,
-            format!("`{name}` cannot be asked about on the terminal: {error}"),
-        )
-        .of(name)
-        .hint(format!("Without a terminal: `{}`.", approvals.suggested(name, &["--hash", &question.hash])))
+        Problem::error(Code::ApprovalRequired, format!("cannot ask about `{name}` on the terminal: {error}"))
+            .of(name)
+            .hint(format!(
+                "Without a terminal: `{}`.",
+                approvals.suggested(name, &["--hash", &question.hash])
+            ))
     };
     // Nobody should read all that for an answer that cannot be kept.
     let store = approvals.store.clone();
@@ -425,7 +429,7 @@ pub async fn ask_about(
         return Err(Problem::error(Code::ApprovalRequired, format!("`{name}` was not approved"))
             .at(subject.place())
             .of(name)
-            .hint("Nothing of it was started. Run the command again to be asked again.")
+            .hint("The sidecar was not started. To be asked again, run the command again.")
             .hint(approvals.way_out(subject)));
     }
     if let Some(warning) = approvals.approve(&question, keep_earlier)? {

@@ -141,7 +141,7 @@ fn reporter(
         match JsonSink::open(path) {
             Ok(sink) => sinks.push(Box::new(sink)),
             Err(error) => {
-                let message = format!("events cannot be written to {}: {error}", path.display());
+                let message = format!("cannot write events to {}: {error}", path.display());
                 refused = Some(
                     Problem::error(Code::Usage, message).hint("Name a file in a folder that exists, or `-`."),
                 );

@@ -31,16 +31,16 @@ pub enum Event<'a> {
     Problem(&'a Problem),
     /// The engine answered.
     Connected,
-    /// Somebody was asked about a sidecar of the workspace, and answered.
+    /// The user answered the approval question for a workspace sidecar.
     Asked {
-        /// Which sidecar.
+        /// The sidecar.
         sidecar: &'a str,
         /// How long the answer took.
         took: Duration,
     },
     /// Another process holds the lock of a sidecar that this one waits for.
     WaitingForLaunch {
-        /// Whose container is locked.
+        /// The sidecar whose container is locked.
         sidecar: &'a str,
         /// The other process; `None` if it is unknown.
         holder: Option<&'a Holder>,
@@ -52,110 +52,110 @@ pub enum Event<'a> {
         /// The other process; `None` if it is unknown.
         holder: Option<&'a Holder>,
     },
-    /// What will be done with a sidecar.
+    /// The plan for a sidecar.
     Planned(&'a SidecarPlan),
-    /// The network was made.
+    /// farrier created the network that the harness and the sidecars share.
     NetworkCreated(&'a str),
     /// A pull began.
     Pulling {
-        /// For which sidecar.
+        /// The sidecar that needs the image.
         sidecar: &'a str,
-        /// What.
+        /// The image.
         image: &'a str,
     },
-    /// A pull went on.
+    /// A pull made progress.
     PullProgress {
-        /// For which sidecar.
+        /// The sidecar that needs the image.
         sidecar: &'a str,
-        /// How far.
+        /// The progress so far.
         progress: PullProgress,
     },
-    /// A pull ended, and the image is there.
+    /// A pull ended, and the image is present.
     Pulled {
-        /// For which sidecar.
+        /// The sidecar that needs the image.
         sidecar: &'a str,
-        /// What.
+        /// The image.
         image: &'a str,
     },
-    /// A container that is recreated was asked to end.
+    /// farrier asked the engine to stop a container that it is recreating.
     Stopping {
-        /// Whose.
+        /// The container's sidecar.
         sidecar: &'a str,
-        /// Its id.
+        /// The container's ID.
         container: &'a str,
-        /// How long it may take before it is killed.
+        /// How long the container may take to stop before the engine kills it.
         grace: Duration,
     },
-    /// A container was made, and has its name.
+    /// farrier created a container and gave it its name.
     Created {
-        /// Whose.
+        /// The container's sidecar.
         sidecar: &'a str,
-        /// Its id.
+        /// The container's ID.
         container: &'a str,
     },
-    /// A container was started or resumed.
+    /// farrier started or resumed a container.
     Started {
-        /// Whose.
+        /// The container's sidecar.
         sidecar: &'a str,
-        /// Its id.
+        /// The container's ID.
         container: &'a str,
     },
     /// The wait for one readiness condition begins.
     Waiting {
-        /// Whose.
+        /// The sidecar.
         sidecar: &'a str,
-        /// Which probe decides.
+        /// The probe that decides.
         probe: &'a str,
-        /// What it waits for, in words.
+        /// The condition, in words.
         until: &'a Until,
-        /// How long it may take.
+        /// The timeout.
         timeout: Duration,
     },
     /// A probe answered.
     Answered {
-        /// Whose.
+        /// The sidecar.
         sidecar: &'a str,
-        /// Which probe.
+        /// The probe.
         probe: &'a str,
-        /// The how-manieth answer.
+        /// The number of the answer.
         attempt: u32,
-        /// In words.
+        /// The answer, in words.
         answer: &'a str,
         /// How long the poll took.
         took: Duration,
-        /// Whether it differs from the answer before.
+        /// Whether the answer differs from the one before.
         changed: bool,
     },
     /// A probe wrote to the trace.
     Traced {
-        /// Whose.
+        /// The sidecar.
         sidecar: &'a str,
         /// The line.
         line: &'a str,
     },
     /// A sidecar is ready.
     Ready {
-        /// Which.
+        /// The sidecar.
         sidecar: &'a str,
-        /// Since its start, or since the wait began for one that ran already.
+        /// The time since the container's start, or since the wait began if the container was already running.
         after: Duration,
-        /// Polls it took, of all its probes.
+        /// The number of polls by all its probes.
         attempts: u32,
-        /// Of several probes, the one that said ready last.
+        /// If the sidecar has several probes, the last one to become ready.
         last: Option<&'a str>,
     },
-    /// A sidecar that was ready is waited for again: its container restarted before all others were ready.
+    /// farrier waits for a ready sidecar again, because its container restarted before all others were ready.
     NoLongerReady {
-        /// Which.
+        /// The sidecar.
         sidecar: &'a str,
     },
-    /// A sidecar will not be ready.
+    /// A sidecar did not become ready.
     NotReady(&'a FailureReport),
     /// Every sidecar is ready.
     AllReady,
-    /// The harness takes over.
+    /// The harness starts.
     HarnessStarting,
-    /// A sidecar ended while the harness ran; told again if it runs again when the harness has ended.
+    /// A sidecar ended while the harness was running; reported again if it is running again when the harness has ended.
     SidecarEnded(&'a SidecarEnd),
     /// The harness has ended.
     HarnessEnded {

@@ -269,7 +269,7 @@ pub async fn validate_settings(
                         format!("the probe `{}` cannot check its settings: {crash}", found.name),
                     )
                     .at(definition.place(&format!("{}.probe", readiness.field)))
-                    .hint("Tell the probe's author; nothing was started."),
+                    .hint("Report the crash to the probe's author; nothing was started."),
                 ),
             }
         }

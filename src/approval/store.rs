@@ -92,40 +92,42 @@ impl Store {
     /// # Errors
     /// When there is no place for it, or none that only this user writes to.
     pub fn open(path: Option<&Path>, named: bool, trees: &WorkingTrees) -> Result<Self, Problem> {
-        const HINT: &str = "Name a file of your own outside of any workspace with `--approvals`.";
-        const OWN_CHECKOUT: &str = "Or work without a workspace, by `--no-workspace`, if all of that checkout is your own configuration.";
+        const HINT: &str = "With `--approvals`, name a file of your own outside any workspace.";
+        const OWN_CHECKOUT: &str =
+            "Or add `--no-workspace`, if that whole checkout is your own configuration.";
         let Some(path) = path else {
-            let message = "there is no home folder in which approvals could be kept".to_owned();
+            let message = "there is no home directory to store approvals in".to_owned();
             return Err(unusable(message).hint("Set HOME, or name a file with `--approvals`."));
         };
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let (folder, existing) = resolved_folder(&absolute);
         let leaves = folder.components().any(|part| part == Component::ParentDir);
         let Some(name) = absolute.file_name().filter(|_| !leaves) else {
-            let message = format!("{} is not a file in which approvals could be kept", path.display());
+            let message = format!("{} is not a file that can store approvals", path.display());
             return Err(unusable(message).hint(HINT));
         };
         if let Some(inside) = trees.locate(&folder) {
             let (path, root) = (path.display(), inside.root.display());
             let message =
-                format!("the approvals file {path} lies in the workspace {root}, which it is about");
+                format!("the approvals file {path} is in the workspace {root}, to which its approvals apply");
             let problem = unusable(message).hint(HINT);
             // Nobody chose the place: the home directory is the checkout.
             return Err(if named { problem } else { problem.hint(OWN_CHECKOUT) });
         }
         if let Some(checkout) = checkout_of(&folder).filter(|_| named) {
             let message =
-                format!("the approvals file {} lies in the checkout {}", path.display(), checkout.display());
+                format!("the approvals file {} is in the checkout {}", path.display(), checkout.display());
             return Err(unusable(message).hint(HINT));
         }
         if !existing.is_dir() {
             let message =
                 format!("{} cannot hold approvals: {} is not a folder", path.display(), existing.display());
-            return Err(unusable(message).hint("Set HOME to a folder of this user's.").hint(HINT));
+            return Err(unusable(message).hint("Set HOME to a folder that you own.").hint(HINT));
         }
         if let Some((changeable, whose)) = changeable_by_others(&existing) {
             let changeable = changeable.as_path();
-            let message = format!("{} may replace approvals in {}", whose.subject(), changeable.display());
+            let message =
+                format!("{} can replace the approvals in {}", whose.subject(), changeable.display());
             return Err(unusable(message).hint(whose.remedy(changeable)).hint(HINT));
         }
         Ok(Self { path: folder.join(name) })
@@ -141,8 +143,8 @@ impl Store {
             Content::Damaged(reason) => {
                 let message = format!("the approvals file {} is damaged: {reason}", self.path.display());
                 let warning =
-                    Problem::warning(Code::StateUnusable, format!("{message}; nothing in it counts"));
-                let hint = "Approve again; the damaged file is then kept under another name.";
+                    Problem::warning(Code::StateUnusable, format!("{message}; farrier ignores its content"));
+                let hint = "Approve again; farrier then keeps the damaged file under another name.";
                 (Vec::new(), Some(warning.hint(hint)))
             }
         })
@@ -160,7 +162,7 @@ impl Store {
                 let kept = self.set_aside().map_err(|error| self.cannot("be kept aside", &error))?;
                 let message = format!("the approvals file {} was damaged: {reason}", self.path.display());
                 let hint =
-                    format!("It is kept as {}; what it approved is asked about again.", kept.display());
+                    format!("farrier kept it as {}, and asks for its approvals again.", kept.display());
                 (Vec::new(), Some(Problem::warning(Code::StateUnusable, message).hint(hint)))
             }
         };
@@ -274,7 +276,7 @@ impl Store {
         };
         let found = file.metadata().map_err(|error| self.cannot("be read", &error))?;
         if !found.is_file() {
-            return Err(unusable(format!("{shown} is not a file in which approvals could be kept"))
+            return Err(unusable(format!("{shown} is not a file that can store approvals"))
                 .hint("Name another file with `--approvals`."));
         }
         let own = rustix::process::geteuid().as_raw();
@@ -283,8 +285,8 @@ impl Store {
                 .hint("Name a file of your own with `--approvals`."));
         }
         if found.mode() & WRITABLE_BY_OTHERS != 0 {
-            return Err(unusable(format!("others may write the approvals file {shown}"))
-                .hint(format!("Run `{}` after a look at what it says.", chmod("600", &self.path))));
+            return Err(unusable(format!("others can write to the approvals file {shown}"))
+                .hint(format!("Check its content, then run `{}`.", chmod("600", &self.path))));
         }
         let mut bytes = Vec::new();
         file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| self.cannot("be read", &error))?;
@@ -303,9 +305,9 @@ impl Store {
         if is_python(&value) {
             let message = format!("{shown} holds approvals of the Python launcher, which are not trusted");
             return Err(unusable(message)
-                .hint("It is left as it is. Name another file with `--approvals`, or leave that option out.")
+                .hint("farrier leaves it unchanged. With `--approvals`, name another file, or omit that option.")
                 .hint(
-                    "Approve the workspace's sidecars there once: farrier asks, or `farrier approve` does.",
+                    "Approve the workspace's sidecars again, at a launch or with `farrier approve`.",
                 ));
         }
         if let Some(version) = value["version"].as_u64().filter(|version| *version > u64::from(VERSION)) {
@@ -317,7 +319,7 @@ impl Store {
             Ok(document) if document.format == FORMAT && document.version == VERSION => {
                 Content::Approvals(document.approvals)
             }
-            Ok(_) => Content::Damaged("it does not say that it holds approvals".to_owned()),
+            Ok(_) => Content::Damaged("it is not marked as an approvals file".to_owned()),
             Err(error) => Content::Damaged(error.to_string()),
         })
     }

@@ -64,7 +64,7 @@ impl Subject for ResolvedSidecar {
     fn unapproved(&self) -> String {
         let name = self.name();
         if self.probes.iter().all(|found| found.built_in) {
-            format!("`{name}` comes from the workspace and is not approved: a launch asks first")
+            format!("`{name}` comes from the workspace and is not approved: a launch asks for approval first")
         } else {
             format!("`{name}` comes from the workspace and is not approved, so its component was not run")
         }
@@ -108,6 +108,9 @@ impl Subject for Disabled {
     }
 
     fn unapproved(&self) -> String {
-        format!("the workspace disables `{}`, which is not approved: a launch asks first", self.name())
+        format!(
+            "the workspace disables `{}`, which is not approved: a launch asks for approval first",
+            self.name()
+        )
     }
 }

@@ -97,7 +97,7 @@ fn revoke(
     tell(warning, reporter);
     if revoked == 0 {
         return Err(Problem::error(Code::Usage, format!("`{name}` is not approved in this workspace"))
-            .hint("List what is approved with `farrier approve --list`.")
+            .hint("List the approvals with `farrier approve --list`.")
             .into());
     }
     let left = CommandRuntime::start()?.run_alone(async { Ok(left(name, settings).await) })?;
@@ -108,7 +108,7 @@ fn revoke(
     Ok(exit::SUCCESS)
 }
 
-/// What is left of a sidecar whose approvals were taken back.
+/// The remains of a sidecar after its approvals were revoked.
 enum Left {
     /// A container.
     Container { name: String, status: Status },
@@ -123,11 +123,12 @@ impl Left {
         let down = |name: &str| escape(&command_line(&["farrier", "down"], &[name], &[]));
         match self {
             Self::Container { name, status } => {
-                format!("its container {name} is still there, {status}: `{}` removes it\n", down(name))
+                format!("its container {name} still exists ({status}): remove it with `{}`\n", down(name))
             }
             Self::Nothing => String::new(),
             Self::Unknown => format!(
-                "the engine does not answer: if its container runs, it runs on until `{}` removes it\n",
+                "the engine does not answer: if its container is running, it keeps running until you remove it \
+                 with `{}`\n",
                 down(sidecar)
             ),
         }
@@ -154,7 +155,7 @@ async fn container_of(prepared: &ResolvedSidecar, settings: &Settings) -> Option
     asked_soon(settings.engine.of(&prepared.sidecar.definition), settings, asked).await.flatten()
 }
 
-/// What the engine answers, if it answers soon.
+/// The engine's answer, or `None` if it does not come soon.
 async fn asked_soon<T>(
     kind: EngineKind,
     settings: &Settings,
@@ -227,7 +228,7 @@ fn answer(options: &options::Approve, settings: &Settings, reporter: &Arc<Report
 
 type Asked = (Question, bool);
 
-/// What would be asked about each, and whether it is approved.
+/// The approval question for each subject, and whether the subject is approved.
 fn questions<S: Subject>(approvals: &Approvals, subjects: &[S]) -> Result<Vec<Asked>, Problem> {
     let asked = |subject: &S| {
         Ok((approvals.question(subject, &Held::default())?, subject.approval() == Approval::Given))
@@ -235,7 +236,7 @@ fn questions<S: Subject>(approvals: &Approvals, subjects: &[S]) -> Result<Vec<As
     subjects.iter().map(asked).collect()
 }
 
-/// What each sidecar is now; where somebody must still be asked, what they would be asked.
+/// Prints each sidecar's approval, and the approval question if the sidecar still needs approval.
 fn report(
     format: Format,
     settings: &Settings,
@@ -324,9 +325,9 @@ fn approve_by_hash(
     let question = approvals.question(subject, &Held::default())?;
     let name = &question.name;
     if !question.hash.eq_ignore_ascii_case(hash) {
-        let message = format!("`{name}` has the hash {}, and {hash} was to be approved", question.hash);
+        let message = format!("`{name}` has the hash {}, not {hash}", question.hash);
         return Err(Problem::error(Code::ApprovalMismatch, message).at(subject.place()).of(name).hint(
-            "Find out what changed since that hash was read; `farrier approve` shows what it is now.",
+            "Find out what has changed since you noted the hash; `farrier approve` shows the current definition.",
         ));
     }
     tell(approvals.approve(&question, keep_earlier)?, reporter);

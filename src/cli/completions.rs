@@ -36,13 +36,13 @@ pub fn completions(options: &options::Completions) -> Result<u8, Failure> {
             print(&String::from_utf8_lossy(&script));
             Ok(exit::SUCCESS)
         }
-        _ => Err(Problem::error(Code::Usage, "there is no script for this shell")
-            .hint("See `farrier completions --help` for the shells that there are.")
+        _ => Err(Problem::error(Code::Usage, "this shell is not supported")
+            .hint("List the supported shells with `farrier completions --help`.")
             .into()),
     }
 }
 
-/// As it was called; a relative path would mean something else where the shell is later.
+/// The program as it was called. A relative path becomes absolute, because the shell may change its folder.
 fn program() -> String {
     let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
     let program = match called.components().count() {
@@ -103,7 +103,7 @@ pub(crate) fn sidecar_names() -> Vec<CompletionCandidate> {
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// What the options are where nothing but the environment says so.
+/// The layer options of a command line without arguments: the values from the environment.
 fn default_layers() -> Option<options::LayerOptions> {
     let command = <options::LayerOptions as clap::Args>::augment_args(clap::Command::new("farrier"));
     let matches = command.try_get_matches_from([Path::new("farrier")]).ok()?;

@@ -1,4 +1,4 @@
-//! What the commands that print data have in common.
+//! Helpers of the commands that print data.
 
 use std::io::{self, IsTerminal, Write};
 

@@ -59,7 +59,7 @@ fn scope(options: &options::Down) -> Scope {
     }
 }
 
-/// What will go, what stays, and who would notice, a line each.
+/// Describes the containers to remove, the volumes removed or kept with them, and their users, one line each.
 fn describe(chosen: &[Managed], inventory: &Inventory, volumes: bool) -> String {
     let mut text = String::new();
     for managed in chosen {
@@ -69,7 +69,7 @@ fn describe(chosen: &[Managed], inventory: &Inventory, volumes: bool) -> String 
         let name = escape(&container.name);
         text.push_str(&format!("{name}: {}{}\n", container.status, since.unwrap_or_default()));
         for volume in managed.anonymous_volumes() {
-            let word = if volumes { "removed with its data" } else { "kept, and nothing attaches it again" };
+            let word = if volumes { "removed with its data" } else { "kept, but nothing will use it again" };
             let (source, target) = (short(&volume.source), escape(&volume.target));
             text.push_str(&format!("  the anonymous volume {source} at {target} is {word}\n"));
         }
@@ -93,10 +93,10 @@ fn describe(chosen: &[Managed], inventory: &Inventory, volumes: bool) -> String 
 async fn confirmed(description: &str, count: usize) -> Result<bool, Failure> {
     let sidecars = if count == 1 { "1 sidecar".to_owned() } else { format!("{count} sidecars") };
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        let message = format!("{sidecars} would be removed, and there is no terminal to ask on");
+        let message = format!("removing {sidecars} needs confirmation, and there is no terminal");
         return Err(Problem::error(Code::ConfirmationRequired, message)
-            .hint("Give `--yes` to remove without being asked.")
-            .hint("See with `farrier ps` what is there.")
+            .hint("Add `--yes` to skip the question.")
+            .hint("List the sidecars with `farrier ps`.")
             .into());
     }
     Ok(says_yes(&format!("{description}Remove {sidecars}? [y/N] ")).await)
@@ -134,14 +134,14 @@ fn report(removed: &Removed) -> String {
     let short_names =
         |volumes: &[String]| volumes.iter().map(|name| short(name).to_owned()).collect::<Vec<_>>();
     note("removed", &removed.containers);
-    note("left, because it was recreated meanwhile:", &removed.changed);
+    note("kept, because it has since been recreated:", &removed.changed);
     note("removed the anonymous volume", &short_names(&removed.volumes));
     note("kept the anonymous volume", &short_names(&removed.kept_volumes));
     note("removed the network", &removed.networks);
     if !removed.unused_volumes.is_empty() {
         let names = removed.unused_volumes.join(" ");
         text.push_str(&format!(
-            "nothing attaches the kept volumes again; remove them with `docker volume rm {names}`\n"
+            "nothing will use the kept volumes again; remove them with `docker volume rm {names}`\n"
         ));
     }
     text

@@ -35,7 +35,7 @@ pub(super) fn one(text: &str) -> Result<String, Problem> {
     })
 }
 
-/// What completes a code.
+/// Completion candidates for error codes.
 pub(crate) fn code_names() -> Vec<CompletionCandidate> {
     Code::ALL.iter().map(|code| CompletionCandidate::new(code.as_str())).collect()
 }

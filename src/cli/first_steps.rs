@@ -7,7 +7,7 @@ use super::settings::layer_directories;
 use crate::definition;
 
 const STEPS: &str = "\
-No sidecar is declared here yet. The next commands:
+No sidecars are declared here yet. Next steps:
   farrier new db --image postgres:16  declare one: writes a commented definition
   farrier plan                        show what a launch would do
   farrier launch -- COMMAND           start the sidecars, wait until all are ready, run COMMAND

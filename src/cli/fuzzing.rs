@@ -75,7 +75,7 @@ pub fn rendered_text(data: &[u8]) {
     }
 }
 
-/// What a container wrote, and what somebody takes for the name of an error.
+/// Checks a container's output, and a name of an error that somebody typed.
 fn bytes(data: &[u8]) {
     let log = String::from_utf8(logs::for_terminal(data)).unwrap_or_else(|_| "\u{1b}".to_owned());
     assert_shown(&log.replace('\t', ""));
@@ -84,7 +84,7 @@ fn bytes(data: &[u8]) {
     }
 }
 
-/// What is said of a component shows all of it.
+/// Checks the output of `inspect` for a component.
 pub(crate) fn assert_inspected(file: &ComponentFile) {
     let (human, json) = inspected(file);
     assert_shown(&human);

@@ -166,10 +166,12 @@ fn warn_of_detached(harness: &Harness, reporter: &Reporter) {
     if let Harness::Docker(run) = harness
         && run.is_detached()
     {
-        let message =
-            "the harness is detached (-d), so its sidecars do not count as used once it has started";
-        let problem = Problem::warning(Code::HarnessShape, message)
-            .hint("Leave `-d` out to keep other launches from recreating them under it, or taking them off its network.");
+        let message = "the harness is detached (-d), so farrier does not treat its sidecars as in use once it has \
+                       started";
+        let problem = Problem::warning(Code::HarnessShape, message).hint(
+            "Omit `-d`, so that other launches cannot recreate the sidecars or disconnect them while the \
+                 harness runs.",
+        );
         reporter.tell(&Event::Problem(&problem));
     }
 }
@@ -189,7 +191,7 @@ pub fn up(options: &options::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure
         for problem in &preparation.problems {
             reporter.tell(&Event::Problem(problem));
         }
-        let problem = Problem::warning(Code::LayerUnusable, "no sidecar is defined in any layer")
+        let problem = Problem::warning(Code::LayerUnusable, "no layer defines a sidecar")
             .hint("List the layers with `farrier validate`.");
         reporter.tell(&Event::Problem(&problem));
         return Ok(exit::SUCCESS);

@@ -33,7 +33,7 @@ async fn copy(options: &options::Logs, reporter: &Reporter) -> Result<(), Failur
     let managed = inventory.find(&options.name)?;
     let since = if options.all_runs { String::new() } else { managed.container.log_start() };
     let request = OutputRequest { since, lines: options.tail, follow: options.follow };
-    let doing = format!("read what `{}` wrote", managed.container.name);
+    let doing = format!("read the output of `{}`", managed.container.name);
     let failed = |error| Failure::from(engine_problem(&doing, &error).of(managed.name.clone()));
     let session = sessions.of(managed);
     let logs = session.and_then(|session| session.engine.logs()).ok_or_else(|| failed(keeps_none()))?;

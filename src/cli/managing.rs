@@ -1,4 +1,4 @@
-//! What the commands have in common that are about sidecars which are there already.
+//! Helpers of the commands for existing sidecars.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::report::error::{Code, Failure, Problem};
 use crate::system::leases::Leases;
 use crate::system::lock::LockFolder;
 
-/// What those read who wait for a lock of these commands.
+/// The lock holder's name that waiting launches show for these commands.
 const REMOVER: &str = "farrier down";
 
 /// An engine, and what is declared for it.
@@ -41,9 +41,9 @@ impl EngineSessions {
         let settings = Settings::new(layers, &LaunchOptions::default());
         let loaded = definition::load(&settings.directories);
         if loaded.problems.iter().any(Problem::is_error) {
-            let message = "definitions are wrong, and their sidecars count as not declared";
+            let message = "some definitions are invalid; their sidecars count as not declared";
             let problem = Problem::warning(Code::LayerUnusable, message)
-                .hint("See what is wrong with `farrier validate`.");
+                .hint("Run `farrier validate` to see the errors.");
             reporter.tell(&Event::Problem(&problem));
         }
         let mut declared: BTreeMap<EngineKind, Vec<Arc<Sidecar>>> = BTreeMap::new();
@@ -69,7 +69,7 @@ impl EngineSessions {
         Ok(Self(sessions))
     }
 
-    /// What is there now, on all engines.
+    /// The sidecars that exist now, on all engines.
     pub(super) async fn inventory(&self) -> Result<Inventory, Failure> {
         let mut all = Inventory { sidecars: Vec::new(), absent: Vec::new(), now: Timestamp::now() };
         for session in &self.0 {
@@ -116,8 +116,9 @@ impl EngineSession {
         Ok(Self { engine: connection.engine, locks, leases, info, declared })
     }
 
+    /// The sidecars that exist now.
     async fn inventory(&self) -> Result<Inventory, Failure> {
         let found = inventory(self.engine.as_ref(), &self.info, &self.declared, &self.leases).await;
-        found.map_err(|error| engine_problem("look at the sidecars", &error).into())
+        found.map_err(|error| engine_problem("list the sidecars", &error).into())
     }
 }

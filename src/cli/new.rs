@@ -32,10 +32,10 @@ pub fn new(options: &New) -> Result<u8, Failure> {
     let invalid = |message: String| Problem::error(Code::InvalidValue, message);
     check_name(name).map_err(|reason| {
         invalid(format!("`{}` cannot be a sidecar's name: {reason}", escape(name)))
-            .hint("Take letters, digits and `-`, with a letter or digit at both ends.")
+            .hint("Use letters, digits and `-`, with a letter or digit at both ends.")
     })?;
     check_image(&options.image).map_err(|reason| {
-        invalid(format!("`{}` is no image: {reason}", escape(&options.image)))
+        invalid(format!("`{}` is not an image reference: {reason}", escape(&options.image)))
             .hint("Write it as for `docker run`: `postgres:16`.")
     })?;
     let mut draft = Draft::of(&options.image, name, facts(options)?);
@@ -55,12 +55,12 @@ pub fn new(options: &New) -> Result<u8, Failure> {
     let path = folder.join(file);
     let mut text = format!("{} declares `{name}`. Next:\n", escape(&path.display().to_string()));
     if !draft.says_something() {
-        text.push_str("  say where it listens and what proves it ready: nothing is known about this image\n");
+        text.push_str("  fill in the port and the probe: farrier does not know this image\n");
     }
     text.push_str("  edit it, then check it with `farrier validate`\n");
     if layer == NewLayer::Workspace {
         text.push_str(&format!(
-            "  farrier approve {name}    because what a workspace declares is not trusted\n"
+            "  farrier approve {name}    because workspace definitions are not trusted\n"
         ));
     }
     text.push_str("  farrier up\n");
@@ -68,8 +68,8 @@ pub fn new(options: &New) -> Result<u8, Failure> {
     Ok(exit::SUCCESS)
 }
 
-/// What the image says of itself, if an engine answers soon that it is there. Without an engine or the image there is
-/// nothing to say, and that is no error.
+/// The image's own facts, if an engine has the image and answers soon. Otherwise the facts are empty, which is not an
+/// error.
 ///
 /// # Errors
 /// When a signal ends the wait.
@@ -98,14 +98,14 @@ fn folder(options: &New, directories: &LayerDirectories) -> Result<(NewLayer, Pa
         NewLayer::Org => (&directories.org, "Name its folder with `--org-dir`."),
         NewLayer::Repo => (&directories.repo, "Name its folder with `--repo-dir`."),
         NewLayer::Workspace => {
-            (&directories.workspace, "Go into a checkout, or name a folder with `--workspace-dir`.")
+            (&directories.workspace, "Change to a checkout, or name a folder with `--workspace-dir`.")
         }
     };
     let none = || Problem::error(Code::LayerUnusable, "that layer has no folder here").hint(hint);
     folder.clone().map(|folder| (layer, folder)).ok_or_else(none)
 }
 
-/// What stands against the definitions of all layers.
+/// The errors in the definitions of all layers.
 fn errors(directories: &LayerDirectories) -> Vec<Problem> {
     load(directories).problems.into_iter().filter(Problem::is_error).collect()
 }
@@ -147,7 +147,7 @@ impl Target {
         for ending in ["toml", "yaml", "yml"] {
             let file = format!("{name}.{ending}");
             if self.folder.symlink_metadata(&file).is_ok() {
-                let message = format!("{} exists already", self.path.join(file).display());
+                let message = format!("{} already exists", self.path.join(file).display());
                 return Err(Problem::error(Code::DuplicateDefinition, message)
                     .hint("Nothing was changed. Edit that file, or choose another name."));
             }
@@ -189,6 +189,6 @@ impl Target {
 }
 
 fn failed(path: &Path, error: &io::Error) -> Problem {
-    Problem::error(Code::LayerUnusable, format!("{} cannot be written: {error}", path.display()))
+    Problem::error(Code::LayerUnusable, format!("cannot write {}: {error}", path.display()))
         .hint("Check the permissions of its folder, or name another layer with `--layer`.")
 }

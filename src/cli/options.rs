@@ -22,17 +22,17 @@ pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInsp
 #[derive(Debug, Parser)]
 #[command(name = "farrier", version, max_term_width = 100, args_override_self = true, after_help = FIRST_STEPS)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
-    /// How to say it.
+    /// Output options.
     #[command(flatten)]
     pub output: OutputOptions,
 }
 
 const FIRST_STEPS: &str = "\
 First steps:
-  farrier doctor                      check that this machine can launch
+  farrier doctor                      check that farrier works on this machine
   farrier new db --image postgres:16  create the definition of a sidecar
   farrier validate                    check all definitions
   farrier plan                        show what a launch would do
@@ -40,7 +40,7 @@ First steps:
 
 `farrier COMMAND --help` describes each command, with an example.";
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start the sidecars, wait until all are ready, and run a command.
@@ -63,20 +63,20 @@ pub enum Command {
     Logs(Logs),
     /// Remove sidecars.
     Down(Down),
-    /// Check that this machine can launch, and say how to repair problems.
+    /// Check that farrier works on this machine, and say how to fix problems.
     Doctor(Doctor),
     /// Explain an error code, or list all codes.
     Explain(Explain),
     /// Print the JSON Schema of definitions, for editors.
     Schema(Schema),
-    /// Print the script with which a shell completes commands, options and sidecars.
+    /// Print a shell's completion script for commands, options and sidecars.
     Completions(Completions),
     /// Write the manual pages to a folder.
     #[command(hide = true)]
     Man(Man),
 }
 
-/// How to say it.
+/// Options for farrier's own output.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
@@ -222,7 +222,7 @@ pub struct LaunchOptions {
     /// Recreate every sidecar.
     #[arg(long, env = "FARRIER_RECREATE", value_parser = FalseyValueParser::new())]
     pub recreate: bool,
-    /// How the harness's variables begin [default: `SWARMFORGE_TONG_`].
+    /// The prefix of the harness's variables [default: `SWARMFORGE_TONG_`].
     #[arg(long, value_name = "PREFIX", env = "FARRIER_ENV_PREFIX", value_parser = env_prefix)]
     pub env_prefix: Option<String>,
     /// The image of a relay container [default: the harness's].
@@ -324,7 +324,7 @@ pub struct Validate {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  farrier approve db\n  farrier approve db --hash HEX")]
 pub struct Approve {
-    /// The sidecars to approve [default: all that need an approval].
+    /// The sidecars to approve [default: all that need approval].
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
     pub names: Vec<String>,
     /// Approve without asking if the definition has this hash.
@@ -339,7 +339,7 @@ pub struct Approve {
     /// Revoke the approvals of a sidecar of this workspace.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "hash", "list"])]
     pub revoke: Option<String>,
-    /// The output format; `json` never asks.
+    /// The output format; `json` never prompts.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
     /// Layers.

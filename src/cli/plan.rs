@@ -58,7 +58,7 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
         let text = match options.format {
             Format::Human => {
                 let disabled = disabled_lines(&disabled);
-                format!("{layers}{disabled}no sidecar: the harness is executed as it is\n")
+                format!("{layers}{disabled}no sidecars: farrier runs the harness unchanged\n")
             }
             Format::Json => {
                 let disabled = disabled_json(&disabled);
@@ -141,17 +141,19 @@ fn sidecars_json(planned: &[(EngineKind, Plan)]) -> Vec<Value> {
     all
 }
 
-/// What the workspace takes out.
+/// The sidecars that the workspace disables, one line each.
 fn disabled_lines(disabled: &[Disabled]) -> String {
     disabled
         .iter()
         .map(|Disabled { disablement, approval }| {
             let (name, layer) = (escape(&disablement.name), disablement.layer);
             let needs = match approval {
-                Approval::Missing => ", which needs approval (`farrier approve`)",
+                Approval::Missing => "; this needs approval (`farrier approve`)",
                 _ => "",
             };
-            format!("{name}: not started, because the workspace disables the {layer} layer's{needs}\n")
+            format!(
+                "{name}: not started, because the workspace disables the {layer} layer's definition{needs}\n"
+            )
         })
         .collect()
 }

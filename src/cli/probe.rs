@@ -32,7 +32,7 @@ pub fn probe(options: &Probe, reporter: &Reporter) -> Result<u8, Failure> {
 
 /// A probe that was named on the command line.
 struct Chosen {
-    /// As it was named.
+    /// The name as the user wrote it.
     name: String,
     file: ComponentFile,
     origin: Origin,
@@ -67,7 +67,7 @@ impl Origin {
     }
 }
 
-/// What `inspect` says of a file, in both forms.
+/// The output of `inspect` for a file, as text and as JSON.
 #[cfg(any(test, fuzzing))]
 pub(super) fn inspected(file: &ComponentFile) -> (String, serde_json::Value) {
     let origin = Origin::File(PathBuf::from("./mine.wasm"));
@@ -96,7 +96,7 @@ fn choose(probe: &OsStr, layers: &LayerOptions) -> Result<Chosen, Failure> {
         }
         Ok(None) if path.is_file() => Err(Problem::error(
             Code::ProbeNotFound,
-            format!("there is no probe named `{name}`, but there is such a file here"),
+            format!("there is no probe named `{name}`, but a file of that name is here"),
         )
         .hint(format!("Name the file by its path, `./{name}`."))
         .into()),

@@ -82,7 +82,7 @@ fn block(row: &[String; 7], width: Option<u16>) -> String {
     lines(&table) + "\n"
 }
 
-/// As wide as the terminal; without one, each row is one line.
+/// A table as wide as the terminal; without a terminal, each row is one line.
 fn new_table(width: Option<u16>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

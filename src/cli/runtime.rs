@@ -74,7 +74,7 @@ fn interrupted(signal: u8) -> Failure {
 /// The end by a signal of a command that runs no harness.
 fn stopped(signal: u8) -> Failure {
     let problem = Problem::warning(Code::Interrupted, format!("stopped by {}", name_of(signal)))
-        .hint("Run the command again; it looks anew at what is there.");
+        .hint("Run the command again; farrier checks the state each time.");
     Failure { exit: exit::SIGNALLED + signal, problems: vec![problem] }
 }
 
@@ -97,7 +97,7 @@ pub struct CommandRuntime {
 /// Why a command cannot run at all.
 fn unusable(error: &io::Error) -> Failure {
     let problem = process_limits::problem(error).unwrap_or_else(|| {
-        let message = format!("the asynchronous runtime does not start: {error}");
+        let message = format!("cannot start the asynchronous runtime: {error}");
         Problem::error(Code::StateUnusable, message)
             .hint("Raise the limits on threads and open files (`ulimit -a`).")
     });

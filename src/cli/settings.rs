@@ -96,8 +96,8 @@ pub fn layer_directories(layers: &LayerOptions) -> LayerDirectories {
     directories
 }
 
-/// What is being worked on: the workspace that was named, else the checkouts around the current folder. Where there
-/// are none, it is the current folder, and whatever a trusted layer's option names by a path from there.
+/// The working trees: the named workspace, otherwise the checkouts around the current folder. If there are none: the
+/// current folder, and each folder that a trusted layer's option names by a relative path.
 fn working_trees(layers: &LayerOptions, directories: &LayerDirectories) -> WorkingTrees {
     let home = home();
     if let (Some(_), Some(named)) = (&layers.workspace, &directories.workspace_root) {

@@ -13,7 +13,7 @@ use crate::report::error::{Code, Place, Problem};
 const FOLDER: &str = ".farrier";
 /// The folder of definitions in it.
 const SIDECARS: &str = "sidecars";
-/// What the Python launcher calls it.
+/// The Python launcher's name for the folder.
 const FORMER: &str = "tongs";
 /// How many entries of a folder are looked at.
 const MOST_ENTRIES: usize = 1_000;
@@ -58,13 +58,13 @@ fn outside(here: &Path) -> Option<Problem> {
     let meant = folder.parent().unwrap_or(&folder);
     let shown = folder.display();
     Some(if is_home(meant) {
-        let message = format!("{shown} is not used: the home directory is no workspace by itself");
+        let message = format!("{shown} is not used: the home directory is not a workspace by itself");
         unused(&folder, message)
             .hint("Move the definitions to `~/.config/farrier/sidecars`, for all workspaces.")
     } else {
         let message = format!("{shown} is not used: no folder above it is a checkout with a `.git`");
         unused(&folder, message).hint(format!(
-            "Add `--workspace {}`, or run `git init` there; `--no-workspace` says that none is meant.",
+            "Add `--workspace {}`, or run `git init` there. If you want no workspace, add `--no-workspace`.",
             quoted(meant)
         ))
     })
@@ -77,7 +77,7 @@ fn farrier_of(folder: &Path) -> Option<PathBuf> {
     })
 }
 
-/// What is in a folder, up to a limit; nothing if it cannot be read.
+/// The first entries of a folder, up to a limit; empty if the folder cannot be read.
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().take(MOST_ENTRIES);
     entries.filter_map(Result::ok).map(|entry| entry.path())
@@ -126,7 +126,7 @@ fn unused(path: &Path, message: String) -> Problem {
     Problem::warning(Code::WorkspaceUnused, message).at(Place::file(path))
 }
 
-/// As a shell takes it.
+/// The path, quoted for a shell if necessary.
 fn quoted(path: &Path) -> String {
     let path = path.to_string_lossy();
     shlex::try_quote(&path).map_or_else(|_| path.to_string(), |quoted| quoted.to_string())

@@ -30,7 +30,7 @@ pub struct ReadingBudget {
 /// One of the limits is reached. Nothing more is read then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "reading it would take more than all definitions, probes and granted folders together may take: {} MiB, {ENTRIES} \
+    "reading it would exceed the limit for all definitions, probes and granted folders together: {} MiB, {ENTRIES} \
      files and folder entries, {}", BYTES >> 20, limit(TIME)
 )]
 pub struct Exceeded;
@@ -110,8 +110,8 @@ impl Exceeded {
 impl From<Exceeded> for Problem {
     fn from(exceeded: Exceeded) -> Self {
         Self::error(Code::ReadingLimit, exceeded.to_string())
-            .hint("Move what is not a definition, and what no probe needs, out of the folders that are read.")
-            .hint("Leave the definitions of the workspace out with `--no-workspace`.")
+            .hint("Move files that are not definitions, and files that no probe needs, out of these folders.")
+            .hint("Or omit the workspace's definitions with `--no-workspace`.")
     }
 }
 

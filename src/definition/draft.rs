@@ -76,7 +76,7 @@ impl Draft {
              \n[interface]\n{interface}\n\
              \n[readiness]\n\
              # What proves that it is ready: tcp, healthcheck, exec, http, log, postgres, redis, mysql, grpc, mcp, skip,\n\
-             # or a component of your own: \"./NAME.wasm\" (`farrier probe new NAME` begins one).\n\
+             # or a custom component: \"./NAME.wasm\" (`farrier probe new NAME` creates a project).\n\
              {note}probe = {probe}\n{settings}{test}\n\
              timeout = \"{timeout}\"  # from the container's start, pulls excluded; if it runs already, from the first poll\n",
             image = quoted(&self.image),
@@ -119,7 +119,7 @@ impl Draft {
 
     fn interface(&self) -> String {
         let Some(port) = self.port else {
-            return "# Nobody connects to it. For a server: kind = \"port\" and port = 5432.\nkind = \"none\"".to_owned();
+            return "# Nothing connects to it. For a server: kind = \"port\" and port = 5432.\nkind = \"none\"".to_owned();
         };
         let others: Vec<String> =
             self.facts.ports.iter().filter(|other| **other != port).map(ToString::to_string).collect();
@@ -137,12 +137,12 @@ impl Draft {
     fn note(&self) -> &'static str {
         match self.probe.as_str() {
             "mcp" => {
-                "# A server that speaks over standard input and output cannot be reached: start it with its HTTP transport,\n\
+                "# The harness cannot reach a server on standard input and output: start it with its HTTP transport,\n\
                  # by `command` above, at the port above. For a path other than /mcp: settings = { path = \"/\" }.\n"
             }
-            "healthcheck" if self.facts.has_health_test => "# The image brings a HEALTHCHECK.\n",
+            "healthcheck" if self.facts.has_health_test => "# The image has a HEALTHCHECK.\n",
             "skip" if self.port.is_none() => {
-                "# Nothing is known about this image: skip means that it runs, and no more.\n"
+                "# farrier does not know this image: skip checks only that the container runs.\n"
             }
             _ => "",
         }

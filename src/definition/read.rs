@@ -52,7 +52,7 @@ pub fn read(path: &Path, access: &Access, budget: &ReadingBudget) -> Result<Arc<
     if matches!(access, Access::Trusted) && metadata.mode() & OTHERS_WRITE != 0 {
         return Err(Problem::error(
             Code::LayerUnusable,
-            "the file stands in a trusted layer, but anyone on this machine may write it",
+            "the file is in a trusted layer, but anyone on this machine can write to it",
         )
         .at(Place::file(path))
         .hint(format!("Run `{}` after checking what it says.", chmod("o-w", path))));
@@ -144,7 +144,7 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Problem {
             .hint("Remove the symlink, or let it point to a file.");
     }
     if error.kind() == io::ErrorKind::PermissionDenied {
-        return problem(path, "the file may not be read by this user")
+        return problem(path, "you do not have permission to read the file")
             .hint(format!("Give yourself permission with `{}`, or remove it.", chmod("u+r", path)));
     }
     problem(path, format!("the file cannot be read: {error}")).hint("Check the file, or move it away.")

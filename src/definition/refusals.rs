@@ -90,7 +90,7 @@ fn mounts(definition: &Definition, refuse: &mut Refuse<'_>) {
             refuse(
                 &field,
                 Code::UnsupportedMount,
-                format!("`{}` mounts {what}, which is not offered", definition.name),
+                format!("`{}` mounts {what}, which farrier does not support", definition.name),
                 "Remove the mount, or disable the definition.",
             );
         }
@@ -115,7 +115,7 @@ fn resources(definition: &Definition, refuse: &mut Refuse<'_>) {
         refuse(
             "resources.gpus",
             Code::UnsupportedResource,
-            format!("`{}` asks for GPUs, which are not handed to sidecars", definition.name),
+            format!("`{}` requests GPUs, which farrier does not support", definition.name),
             "Remove `resources.gpus`, or disable the definition.",
         );
     }
@@ -127,7 +127,7 @@ fn secrets(definition: &Definition, refuse: &mut Refuse<'_>) {
             &secret.field,
             Code::UnsupportedSecret,
             format!(
-                "`{}` holds the secret reference {}, and secrets are not resolved",
+                "`{}` contains the secret reference {}, and farrier does not resolve secrets",
                 secret.field, secret.text
             ),
             "Write a value that may stand in a file, let the image fetch the secret itself, or disable the definition.",

@@ -133,9 +133,9 @@ table! {
         interface: Option<Interface>,
         /// How farrier decides that the sidecar is ready: one table, or several, which must all be ready.
         readiness: Option<OneOrMany>,
-        /// In a trusted layer: the workspace may not disable this sidecar.
+        /// In a trusted layer: the workspace cannot disable this sidecar.
         required: Option<bool>,
-        /// Removes a lower layer's definition of this name.
+        /// Removes an earlier layer's definition of this name.
         disable: Option<bool>,
     }
 }
@@ -160,7 +160,7 @@ table! {
         },
     ]))]
     Interface {
-        /// `port`: by a TCP port. `none`: not at all. `mcp` and `volume` are not supported yet.
+        /// `port`: through a TCP port. `none`: not at all. `mcp` and `volume` are not supported yet.
         kind: Option<InterfaceKind>,
         /// The TCP port on which the server listens.
         #[schemars(range(min = 1, max = 65535))]
@@ -193,7 +193,7 @@ table! {
         /// An alias of `probe`.
         #[schemars(length(min = 1))]
         mode: Option<String>,
-        /// How long to wait, from the container's start, or from the beginning of the wait if it already runs. Default: 30 s.
+        /// How long to wait, from the container's start, or from the beginning of the wait if it was already running. Default: 30 s.
         #[schemars(schema_with = "duration::schema")]
         timeout: Option<String>,
         /// How far a probe that reports progress may extend the wait. Default: twice the timeout.
@@ -239,7 +239,7 @@ table! {
     Directory {
         /// The folder, relative to the definition's folder.
         host: String,
-        /// The absolute path under which the probe sees it.
+        /// The absolute path at which the probe sees it.
         guest: String,
     }
 }

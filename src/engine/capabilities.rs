@@ -87,7 +87,7 @@ impl Capabilities {
                 refuse(
                     &format!("{field}.probe"),
                     format!("{what}, which the probe `{probe}` needs"),
-                    "Decide by another probe, or run the sidecar on another engine.".to_owned(),
+                    "Use another probe, or run the sidecar on another engine.".to_owned(),
                 );
             }
         }

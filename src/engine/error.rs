@@ -38,9 +38,9 @@ pub enum Meaning {
     NoAddressRange,
     /// The network has no address left for another instance.
     NoAddress,
-    /// The program does not exist, or may not be executed.
+    /// The program does not exist, or is not executable.
     ProgramMissing,
-    /// The program is made for another machine, or is no program.
+    /// The program was built for another architecture, or is not a program.
     WrongArchitecture,
 }
 

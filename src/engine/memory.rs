@@ -182,7 +182,7 @@ impl Engine for Memory {
             Ok(NetworkAction::Create)
         } else {
             Err(Problem::error(Code::NetworkUnusable, format!("there is no network `{name}`"))
-                .hint("Leave the network out of the harness's command: farrier then makes one."))
+                .hint("Remove the network from the harness's command: farrier then creates one."))
         };
         Ok(Snapshot {
             network: action.map(|action| NetworkPlan { name, action }),

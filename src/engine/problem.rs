@@ -5,7 +5,7 @@ use crate::report::error::{Code, Problem};
 use crate::system::process_limits;
 
 /// What to do if something that was there a moment ago is gone.
-pub const RUN_AGAIN: &str = "Run the command again; the state is looked at anew each time.";
+pub const RUN_AGAIN: &str = "Run the command again; farrier checks the state each time.";
 
 impl EngineError {
     /// Whether the engine or a network has no address left.
@@ -29,10 +29,9 @@ pub fn engine_problem(doing: &str, error: &EngineError) -> Problem {
         EngineErrorKind::PermissionDenied => {
             (Code::EnginePermission, "Run as a user that may use the engine.")
         }
-        EngineErrorKind::TimedOut => (
-            Code::EngineFailed,
-            "The engine is busy or hangs: look at its own log, then run the command again.",
-        ),
+        EngineErrorKind::TimedOut => {
+            (Code::EngineFailed, "The engine is busy or has hung: check its log, then run the command again.")
+        }
         EngineErrorKind::Refused if error.meaning == Some(Meaning::DiskFull) => (Code::DiskFull, RUN_AGAIN),
         EngineErrorKind::NotFound | EngineErrorKind::Conflict | EngineErrorKind::Refused => {
             (Code::EngineFailed, RUN_AGAIN)

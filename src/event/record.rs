@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// One line of `--events`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
-    /// The version of this form. Within one version, events and fields are only added.
+    /// The version of the format. Within one version, farrier only adds events and fields.
     pub schema: u32,
     /// Milliseconds since farrier started.
     pub at_ms: f64,
@@ -22,20 +22,20 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Record {
-    /// Something stands against the launch (`error`) or is worth knowing (`warning`).
+    /// A problem that prevents the launch (`error`), or one that does not (`warning`).
     Problem(ProblemRecord),
-    /// The engine answered; everything before needed none.
+    /// The engine answered. Earlier events need no engine.
     Connected,
-    /// Somebody was asked about a sidecar of the workspace, and answered.
+    /// The user answered the approval question for a workspace sidecar.
     Asked {
-        /// Which sidecar.
+        /// The sidecar.
         sidecar: String,
         /// How long the answer took.
         took_ms: f64,
     },
     /// Another process holds the lock of a sidecar that this one waits for.
     WaitingForLaunch {
-        /// Whose container is locked.
+        /// The sidecar whose container is locked.
         sidecar: String,
         /// The other process; `null` if it is unknown.
         holder: Option<HolderRecord>,
@@ -47,123 +47,123 @@ pub enum Record {
         /// The other process; `null` if it is unknown.
         holder: Option<HolderRecord>,
     },
-    /// What will be done with a sidecar. All sidecars are planned before anything is done.
+    /// The plan for a sidecar. farrier plans all sidecars before it changes anything.
     Planned {
-        /// Which sidecar.
+        /// The sidecar.
         sidecar: String,
-        /// Its container's name.
+        /// The container's name.
         container: String,
         /// `reuse`, `resume`, `create` or `recreate`.
         action: String,
-        /// Why, in words.
+        /// The reasons.
         causes: Vec<String>,
     },
-    /// The network where harness and sidecars meet was made.
+    /// farrier created the network that the harness and the sidecars share.
     NetworkCreated {
-        /// Its name.
+        /// The network's name.
         network: String,
     },
     /// A pull began.
     Pulling {
-        /// For which sidecar.
+        /// The sidecar that needs the image.
         sidecar: String,
-        /// What.
+        /// The image.
         image: String,
     },
-    /// A pull went on.
+    /// A pull made progress.
     PullProgress {
-        /// For which sidecar.
+        /// The sidecar that needs the image.
         sidecar: String,
-        /// Bytes so far.
+        /// The bytes pulled so far.
         current: u64,
-        /// Bytes in all, as far as the engine knows yet.
+        /// The total bytes that the engine knows of so far.
         total: u64,
     },
-    /// A pull ended, and the image is there.
+    /// A pull ended, and the image is present.
     Pulled {
-        /// For which sidecar.
+        /// The sidecar that needs the image.
         sidecar: String,
-        /// What.
+        /// The image.
         image: String,
     },
-    /// A container that is recreated was asked to end.
+    /// farrier asked the engine to stop a container that it is recreating.
     Stopping {
-        /// Whose.
+        /// The container's sidecar.
         sidecar: String,
-        /// Its id.
+        /// The container's ID.
         container: String,
-        /// How long it may take before it is killed.
+        /// How long the container may take to stop before the engine kills it.
         grace_ms: f64,
     },
-    /// A container was made, and has its name.
+    /// farrier created a container and gave it its name.
     Created {
-        /// Whose.
+        /// The container's sidecar.
         sidecar: String,
-        /// Its id.
+        /// The container's ID.
         container: String,
     },
-    /// A container was started or resumed.
+    /// farrier started or resumed a container.
     Started {
-        /// Whose.
+        /// The container's sidecar.
         sidecar: String,
-        /// Its id.
+        /// The container's ID.
         container: String,
     },
     /// The wait for one readiness condition begins.
     Waiting {
-        /// Whose.
+        /// The sidecar.
         sidecar: String,
-        /// Which probe decides.
+        /// The probe that decides.
         probe: String,
-        /// What it waits for, in words; without a command's arguments and a request's path.
+        /// The condition, in words, without command arguments and request paths.
         until: String,
-        /// How long it may take.
+        /// The timeout.
         timeout_ms: f64,
     },
     /// A probe answered.
     Answered {
-        /// Whose.
+        /// The sidecar.
         sidecar: String,
-        /// Which probe.
+        /// The probe.
         probe: String,
-        /// The how-manieth answer, from 1.
+        /// The number of the answer, from 1.
         attempt: u32,
-        /// In words; `ready` ends the wait.
+        /// The answer, in words; `ready` ends the wait.
         answer: String,
         /// How long the poll took.
         took_ms: f64,
     },
     /// A probe wrote to the trace.
     Traced {
-        /// Whose.
+        /// The sidecar.
         sidecar: String,
         /// The line.
         line: String,
     },
     /// A sidecar is ready.
     Ready {
-        /// Which.
+        /// The sidecar.
         sidecar: String,
-        /// Since its start, or since the wait began for one that ran already.
+        /// The time since the container's start, or since the wait began if the container was already running.
         after_ms: f64,
-        /// Polls it took, of all its probes.
+        /// The number of polls by all its probes.
         attempts: u32,
-        /// Of several probes, the one that said ready last.
+        /// If the sidecar has several probes, the last one to become ready.
         last_probe: Option<String>,
     },
-    /// A sidecar that was ready is waited for again: its container restarted before all others were ready.
+    /// farrier waits for a ready sidecar again, because its container restarted before all others were ready.
     NoLongerReady {
-        /// Which.
+        /// The sidecar.
         sidecar: String,
     },
-    /// A sidecar will not be ready: everything known about it.
+    /// A sidecar did not become ready: everything that is known about it.
     NotReady(FailureRecord),
     /// Every sidecar is ready.
     AllReady,
-    /// The harness takes over.
+    /// The harness starts.
     HarnessStarting,
-    /// A sidecar ended while the harness ran; written at once, and again, with `runs_again`, if the sidecar is seen
-    /// running again when the harness has ended.
+    /// A sidecar ended while the harness was running. farrier writes the event at once, and writes it again, with
+    /// `runs_again`, if the sidecar is running again when the harness has ended.
     SidecarEnded(SidecarEndRecord),
     /// The harness has ended. Nothing follows.
     HarnessEnded {
@@ -179,19 +179,19 @@ pub struct SidecarEndRecord {
     pub sidecar: String,
     /// Its container's name.
     pub container: String,
-    /// In one sentence.
+    /// The end in one sentence.
     pub message: String,
-    /// Its exit code; `null` if the container is gone, or runs again already.
+    /// The exit code; `null` if the container is gone or already running again.
     pub exit_code: Option<i64>,
-    /// The signal that ended it, as far as the exit code tells: `SIGKILL`.
+    /// The signal that ended the container, such as `SIGKILL`, if the exit code shows it.
     pub signal: Option<String>,
-    /// Whether it runs again.
+    /// Whether the sidecar is running again.
     pub runs_again: bool,
-    /// Whether another farrier command stopped it: `farrier down --force`.
+    /// Whether another farrier command, such as `farrier down --force`, stopped the sidecar.
     pub by_farrier: bool,
-    /// Why it ended; `null` if the engine did not tell.
+    /// Why the sidecar ended; `null` if unknown.
     pub cause: Option<CauseRecord>,
-    /// Its newest log lines, the oldest first, each shortened to 1000 characters.
+    /// The newest log lines, oldest first, each shortened to 1000 characters.
     pub log: Vec<String>,
 }
 
@@ -207,7 +207,7 @@ pub struct HolderRecord {
 /// A problem.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemRecord {
-    /// Its stable name, which `farrier explain` knows.
+    /// The stable error code, which `farrier explain` explains.
     pub code: String,
     /// `error` or `warning`.
     pub severity: String,
@@ -215,13 +215,13 @@ pub struct ProblemRecord {
     pub message: String,
     /// What to do about it.
     pub hints: Vec<String>,
-    /// Which sidecar it is about, where it is about one.
+    /// The affected sidecar, or `null`.
     pub sidecar: Option<String>,
-    /// Where it stands, where it stands in a file.
+    /// The place in a file, or `null`.
     pub place: Option<PlaceRecord>,
 }
 
-/// Where something stands.
+/// A place in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlaceRecord {
     /// The file.
@@ -239,36 +239,36 @@ pub struct FailureRecord {
     pub sidecar: String,
     /// Its container's name.
     pub container: String,
-    /// What ended the wait.
+    /// The code of the error that ended the wait.
     pub code: String,
-    /// In one sentence.
+    /// The failure in one sentence.
     pub message: String,
-    /// What is probably wrong, where the evidence supports it.
+    /// The likely cause, or `null` if the evidence is not enough.
     pub cause: Option<CauseRecord>,
-    /// How long it was waited for.
+    /// How long farrier waited.
     pub waited_ms: f64,
-    /// The declared limit; of several conditions, the longest.
+    /// The declared timeout; the longest if there are several conditions.
     pub timeout_ms: f64,
     /// What each probe waited for and answered.
     pub probes: Vec<AnswersRecord>,
-    /// The container at the end; `null` if it is gone, or the engine did not tell.
+    /// The container's state at the end; `null` if the container is gone or its state is unknown.
     pub state: Option<StateRecord>,
-    /// Whether the engine told how the container is.
+    /// Whether the engine reported the container's state.
     pub state_is_known: bool,
-    /// How the launch's other sidecars were then.
+    /// The state of the launch's other sidecars at that time.
     pub others: Vec<OtherRecord>,
-    /// Its newest log lines since its current start, the oldest first.
+    /// The newest log lines since the container's current start, oldest first.
     pub log: Vec<String>,
     /// What to do about it.
     pub hints: Vec<String>,
 }
 
-/// What is probably wrong.
+/// A likely cause.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CauseRecord {
-    /// Its stable name.
+    /// The cause's stable name.
     pub name: String,
-    /// In one sentence.
+    /// The cause in one sentence.
     pub message: String,
 }
 
@@ -277,27 +277,26 @@ pub struct CauseRecord {
 pub struct AnswersRecord {
     /// The probe.
     pub probe: String,
-    /// What it waited for, in words; without a command's arguments and a request's path.
+    /// What the probe waited for, in words, without command arguments and request paths.
     pub until: String,
-    /// Polls in all.
+    /// The total number of polls.
     pub attempts: u32,
     /// The distinct answers, in the order of their first appearance; at most 50.
     pub answers: Vec<AnswerRecord>,
-    /// Until when after the wait's beginning it got time, where it reported progress and so got more than
-    /// its timeout.
+    /// The deadline, counted from the beginning of the wait, if reported progress extended it beyond the timeout.
     pub extended_to_ms: Option<f64>,
 }
 
 /// One distinct answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AnswerRecord {
-    /// In words.
+    /// The answer, in words.
     pub answer: String,
-    /// How often.
+    /// How often the probe gave the answer.
     pub count: u32,
-    /// First seen, since the wait began.
+    /// When the answer was first seen, counted from the beginning of the wait.
     pub first_ms: f64,
-    /// Last seen, since the wait began.
+    /// When the answer was last seen, counted from the beginning of the wait.
     pub last_ms: f64,
 }
 
@@ -306,33 +305,33 @@ pub struct AnswerRecord {
 pub struct StateRecord {
     /// `running`, `exited`, …
     pub status: String,
-    /// The exit code of its last run; of no meaning while it runs.
+    /// The exit code of the last run; meaningless while the container is running.
     pub exit_code: i64,
-    /// The signal that ended its last run, where one did: `SIGKILL`.
+    /// The signal that ended the last run, such as `SIGKILL`, or `null`.
     pub signal: Option<String>,
-    /// Whether the kernel killed it for memory.
+    /// Whether the kernel killed the container because it ran out of memory.
     pub oom_killed: bool,
-    /// Why the engine could not start it; mostly empty.
+    /// Why the engine could not start the container; usually empty.
     pub error: String,
-    /// How often the engine restarted it.
+    /// How often the engine restarted the container.
     pub restarts: i64,
-    /// The latest runs of its health test, the oldest first; `null` where it has none.
+    /// The latest runs of the health test, oldest first; `null` if there is no health test.
     pub health: Option<Vec<HealthRunRecord>>,
 }
 
 /// One run of a health test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthRunRecord {
-    /// Its exit code.
+    /// The run's exit code.
     pub exit_code: i64,
-    /// What it printed.
+    /// The run's output.
     pub output: String,
 }
 
 /// Another sidecar of the launch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OtherRecord {
-    /// Which.
+    /// The sidecar.
     pub sidecar: String,
     /// `starting`, `waiting`, `ready` or `failed`.
     pub state: String,

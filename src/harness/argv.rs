@@ -59,7 +59,7 @@ impl Connection {
                 Code::HarnessShape,
                 "the harness gives docker more than one `--host`",
             )
-            .hint("Keep the one that the harness shall use: docker accepts one."));
+            .hint("Keep the one that the harness should use: docker accepts only one."));
         }
         let connection = Self {
             host: last("host"),
@@ -72,7 +72,7 @@ impl Connection {
                 Code::HarnessShape,
                 "the harness gives docker both `--host` and `--context`",
             )
-            .hint("Keep the one that the harness shall use: docker accepts either."));
+            .hint("Keep the one that the harness should use: docker accepts only one of them."));
         }
         Ok(connection)
     }
@@ -260,7 +260,7 @@ impl DockerRun {
 /// `sudo`, `env` or the like, by compose, and by another tool than docker.
 pub fn parse(command: &[OsString]) -> Result<Harness, Problem> {
     if command.first().is_none_or(|program| program.is_empty()) {
-        return Err(Problem::error(Code::HarnessShape, "no harness command stands behind `--`")
+        return Err(Problem::error(Code::HarnessShape, "no harness command follows `--`")
             .hint("Write `farrier launch [options] -- COMMAND …`, or `farrier up` to start sidecars only."));
     }
     let mut outermost: Option<&Wrapper> = None;
@@ -315,7 +315,7 @@ fn container(
     let Some(image) = command.get(options.operand).filter(|image| !image.is_empty()) else {
         let name = verb.grammar().command();
         return Err(Problem::error(Code::HarnessShape, format!("`{name}` of the harness has no image"))
-            .hint(format!("Write the image behind the options: `{name} [options] IMAGE [command]`.")));
+            .hint(format!("Write the image after the options: `{name} [options] IMAGE [command]`.")));
     };
     let network = NetworkMode::read(options.values("network"))?;
     Ok(Harness::Docker(Box::new(DockerRun {

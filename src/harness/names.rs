@@ -28,7 +28,7 @@ pub fn collisions<'a>(
         let found = own.iter().find(|own| aliases.iter().any(|alias| is_same(alias, &own.name)))?;
         let OwnName { option, name } = found;
         let message = format!(
-            "the harness's `{option}` takes the name `{name}`, under which it has to reach the sidecar `{}`",
+            "the harness's `{option}` takes the name `{name}`, by which the harness must reach the sidecar `{}`",
             definition.name
         );
         let problem = Problem::error(Code::AliasTaken, message).of(definition.name.clone());

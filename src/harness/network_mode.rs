@@ -69,9 +69,7 @@ impl NetworkMode {
     pub fn refusal(&self) -> Option<Problem> {
         let message = match self {
             Self::Unset | Self::Named(_) | Self::Host => return None,
-            Self::None => {
-                "the harness runs with `--network none`, from where no sidecar can be reached".to_owned()
-            }
+            Self::None => "the harness runs with `--network none`, so it cannot reach any sidecar".to_owned(),
             Self::Container(container) => format!(
                 "the harness shares the network of container `{container}`, whose networks farrier does not change"
             ),
@@ -159,7 +157,7 @@ fn not_alone(target: &str) -> Problem {
         "the harness combines `--network {target}` with another network, which docker does not accept"
     );
     Problem::error(Code::HarnessShape, message)
-        .hint("Name either it or networks made with `docker network create`.")
+        .hint(format!("Name `{target}` alone, or only networks created with `docker network create`."))
 }
 
 fn repeated(target: &str) -> Problem {

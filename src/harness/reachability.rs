@@ -13,7 +13,7 @@ use crate::plan::sidecar::scope_of;
 use crate::plan::{HarnessNetwork, OWN_NETWORK};
 use crate::report::error::{Code, Problem};
 
-/// How the harness's variables begin if nothing else is asked for: as the Python launcher's do.
+/// The default prefix of the harness's variables, which is the Python launcher's.
 pub const ENV_PREFIX: &str = "SWARMFORGE_TONG_";
 /// How farrier's own variables begin.
 const OWN_PREFIX: &str = "FARRIER_";
@@ -135,7 +135,10 @@ pub fn foreground(
 fn no_route(network: &str) -> Problem {
     Problem::error(
         Code::HarnessNoRoute,
-        format!("this host has no route to the sidecars on network `{network}`: the engine is elsewhere"),
+        format!(
+            "this host has no route to the sidecars on network `{network}`: the engine is in a virtual machine or on \
+             another machine"
+        ),
     )
     .hint("Run the harness in a container: `farrier launch -- docker run IMAGE`.")
 }

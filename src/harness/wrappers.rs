@@ -212,8 +212,8 @@ pub fn refuse_compose(arguments: &[OsString], at: usize, compose: &str) -> Resul
     let message =
         format!("the harness is `{compose} run`, to which farrier cannot add variables and a network");
     Err(Problem::error(Code::HarnessShape, message).hint(
-        "Write `farrier launch … -- docker run --rm -it IMAGE …`, with `--network PROJECT_default` where the harness \
-         needs the services of the compose file too.",
+        "Write `farrier launch … -- docker run --rm -it IMAGE …`, with `--network PROJECT_default` if the harness \
+         also needs the services of the compose file.",
     ))
 }
 

@@ -60,7 +60,7 @@ impl Placement<'_> {
     pub(super) async fn look(&self, freshness: Freshness) -> Result<Snapshot, Problem> {
         let wanted = self.wanted();
         let snapshot = self.connection.engine.observe(&wanted, &self.network, freshness).await;
-        let failed = |error| self.connection.problem("look at what runs", &error);
+        let failed = |error| self.connection.problem("inspect the sidecars", &error);
         let snapshot = snapshot.map_err(failed)?;
         if snapshot.sidecars.len() != wanted.len() {
             let (told, asked) = (snapshot.sidecars.len(), wanted.len());

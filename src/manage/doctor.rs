@@ -62,7 +62,7 @@ pub async fn examine(settings: &Settings) -> Vec<Check> {
 
 fn versions() -> Check {
     let (own, host) = (env!("CARGO_PKG_VERSION"), env!("FARRIER_WASMTIME_VERSION"));
-    Check::well("version", format!("farrier {own}, wasmtime {host}, probes of farrier:probe@0.1.0"))
+    Check::well("version", format!("farrier {own}, wasmtime {host}, probe contract farrier:probe@0.1.0"))
 }
 
 fn layers(settings: &Settings) -> Vec<Check> {
@@ -86,8 +86,8 @@ fn layers(settings: &Settings) -> Vec<Check> {
         (0, count) => Check::well("definitions", format!("{count} sidecars are defined")),
         (errors, _) => Check::broken(
             "definitions",
-            format!("{errors} of what the definitions say is wrong"),
-            "See each mistake with its line by `farrier validate`.",
+            format!("errors in the definitions: {errors}"),
+            "Run `farrier validate` to see each error with its line.",
         ),
     });
     checks

@@ -201,8 +201,8 @@ impl Remover {
         Some(
             Problem::error(Code::SidecarInUse, message)
                 .of(managed.name.clone())
-                .hint("Wait until that launch has ended.")
-                .hint("Or give `--force` to remove it under that launch."),
+                .hint("Wait until that launch ends.")
+                .hint("Or add `--force` to remove it despite that launch."),
         )
     }
 

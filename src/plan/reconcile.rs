@@ -75,8 +75,8 @@ fn decide(
         )
         .of(sidecar.name())
         .at(sidecar.definition.place("image"))
-        .hint("Wait until that launch has ended.")
-        .hint("Or give `--recreate` to replace it under that launch."));
+        .hint("Wait until that launch ends.")
+        .hint("Or add `--recreate` to replace it despite that launch."));
     }
     Ok(part(Some(instance), Action::Recreate, causes, replace))
 }

@@ -51,7 +51,7 @@ impl fmt::Display for Step {
                 write!(formatter, "\n  {word} to network {}", escape(network))
             }
             Self::RemoveLeftover { .. } => {
-                write!(formatter, "\n  what an interrupted recreation left behind is removed")
+                write!(formatter, "\n  the remains of an interrupted recreation are removed")
             }
             Self::Carry { volumes, changed_since } => {
                 for volume in volumes {

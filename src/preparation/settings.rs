@@ -24,7 +24,7 @@ pub struct Settings {
     pub dialling: Dialling,
     /// Every sidecar is recreated.
     pub recreate: bool,
-    /// How the harness's variables begin.
+    /// The prefix of the harness's variables.
     pub env_prefix: String,
     /// Where approvals of workspace definitions are kept; `None` if there is no home.
     pub approvals: Option<PathBuf>,

@@ -41,14 +41,14 @@ impl NativeCache {
         let folder = cache.join("components");
         for path in [cache, &folder, state] {
             if let Err(error) = private_folder(path) {
-                tracing::warn!("components are compiled anew each time: {}: {error}", path.display());
+                tracing::warn!("farrier compiles components every time: {}: {error}", path.display());
                 return None;
             }
         }
         match read_or_make_key(&state.join("cache.key")) {
             Ok(key) => Some(Self { folder, key }),
             Err(error) => {
-                tracing::warn!("components are compiled anew each time: {error}");
+                tracing::warn!("farrier compiles components every time: {error}");
                 None
             }
         }
@@ -136,7 +136,7 @@ fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
                     // Cut short by a full disk: a new key only makes old entries worthless.
                     std::fs::remove_file(path)?;
                 } else {
-                    return Err(io::Error::other(format!("{} may be read by others", path.display())));
+                    return Err(io::Error::other(format!("{} is readable by others", path.display())));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

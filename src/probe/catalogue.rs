@@ -206,7 +206,7 @@ fn unusable_grants(
     unusable
         .map(|(grant, _, _, what)| {
             let message = format!(
-                "the probe `{name}` cannot use its grant `{grant}`: it was built for a target without {what}"
+                "the probe `{name}` cannot use the grant `{grant}`: the probe was built for a target without {what}"
             );
             Problem::warning(Code::ProbeNotGranted, message)
                 .at(definition.place(&format!("{field}.grants.{grant}")))
@@ -324,9 +324,9 @@ pub fn unknown(name: &str, searched: &[&ProbeFolder]) -> Problem {
         [] => problem,
         near => problem.hint(format!("Did you mean {}?", near.join(" or "))),
     };
-    let looked = searched.iter().map(|folder| format!(", in {}", folder.path.display())).collect::<String>();
+    let looked = searched.iter().map(|folder| format!(" and {}", folder.path.display())).collect::<String>();
     problem
-        .hint(format!("Looked among those that ship with farrier{looked}; `farrier probe list` shows them."))
+        .hint(format!("farrier searched the built-in probes{looked}; `farrier probe list` shows them."))
         .hint(format!("Name a file by its path, `./{name}.wasm`."))
 }
 

@@ -55,7 +55,7 @@ pub fn module(folder: &Path) -> Result<Module, Problem> {
             Code::ProbeBuild,
             format!("cargo did not build the crate: {}", output.status),
         )
-        .hint("What cargo says above is the reason."));
+        .hint("See cargo's output above."));
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     let mut built =
@@ -63,7 +63,7 @@ pub fn module(folder: &Path) -> Result<Module, Problem> {
     // Dependencies come before the crate itself.
     let built = built.next_back().map(|(package, path)| Module { package, path, private: places.private() });
     built.ok_or_else(|| {
-        Problem::error(Code::ProbeBuild, "the crate makes no WebAssembly library")
+        Problem::error(Code::ProbeBuild, "the crate produces no WebAssembly library")
             .hint("Write `crate-type = [\"cdylib\"]` under [lib] in its Cargo.toml.")
     })
 }

@@ -160,7 +160,7 @@ impl ProbeFolder {
             }
             // Whether it is there is still worth knowing.
             Reach::WritableByOthers => std::fs::metadata(self.file(name)).and_then(|_| {
-                let message = format!("anyone may write to {}", self.path.display());
+                let message = format!("anyone on this machine can write to {}", self.path.display());
                 Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
             }),
         }

@@ -9,7 +9,7 @@ use wasmtime::component::Instance;
 
 use super::store::HostState;
 
-/// What a poll is about, and how the wait stands.
+/// The sidecar to check, and the state of the wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     /// The sidecar's name.
@@ -22,7 +22,7 @@ pub struct Context {
     pub attempt: u32,
     /// Milliseconds since the wait began.
     pub elapsed_ms: u64,
-    /// Milliseconds until it is given up.
+    /// Milliseconds until the wait ends.
     pub remaining_ms: u64,
     /// The definition's `readiness.settings` as one JSON object.
     pub settings: String,
@@ -31,18 +31,18 @@ pub struct Context {
 /// A probe's answer to one poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It serves.
+    /// The probe has evidence that the sidecar works.
     Ready,
-    /// Not yet.
+    /// The sidecar is not ready yet.
     Pending {
-        /// What was seen.
+        /// What the probe saw.
         reason: String,
-        /// Not to poll again before.
+        /// The shortest pause before the next poll.
         retry_after: Option<Duration>,
-        /// How far away the deadline is to be at least.
+        /// The least time to which the deadline is extended, counted from now.
         extend: Option<Duration>,
     },
-    /// It never will be.
+    /// The sidecar will never be ready.
     Failed(String),
     /// The probe itself broke; the sentence says how.
     Crashed(String),
@@ -53,7 +53,7 @@ pub enum Verdict {
 /// Something that a probe finds wrong with its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsProblem {
-    /// The field within the settings, empty for the whole.
+    /// The field within the settings; empty for the settings as a whole.
     pub path: String,
     /// What is wrong with it.
     pub message: String,

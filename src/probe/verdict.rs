@@ -16,8 +16,8 @@ use crate::definition::model::Limits;
 use crate::system::process_limits;
 
 /// Why a guest's own sockets lead nowhere.
-const SOCKETS_RELAYED: &str = "it uses sockets of its own (wasi:sockets), and here sidecars are reached through a \
-                               relay, which only the interface `dial` of farrier:probe goes through";
+const SOCKETS_RELAYED: &str = "it uses its own sockets (wasi:sockets), but this host reaches sidecars through a \
+                               relay, which works only with the interface `dial` of farrier:probe";
 
 /// What wasmtime says of a call that passed more than [`HOSTCALL_FUEL`].
 const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";

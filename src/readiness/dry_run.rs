@@ -140,7 +140,7 @@ impl DryRun {
             }
             // Time is up before it was ready often enough, which a launch takes for not ready.
             if verdict == Verdict::Ready && !over {
-                let reason = "it was not ready often enough in a row before its time was up".to_owned();
+                let reason = "it was not ready often enough in a row before the timeout".to_owned();
                 return Ok(Verdict::Pending { reason, retry_after: None, extend: None });
             }
             return Ok(verdict);

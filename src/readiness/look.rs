@@ -94,7 +94,7 @@ pub(super) fn judge(
         Status::Paused => Err(ended(Code::SidecarExited, "its container was paused")),
         _ if container.oom_killed => Err(ended(
             Code::SidecarExited,
-            format!("it was killed for memory (limit {} MiB)", container.memory >> 20),
+            format!("it was killed because it ran out of memory (limit {} MiB)", container.memory >> 20),
         )),
         _ => {
             let whose = if watch.was_killed(&container.id) { "somebody stopped it; it" } else { "it" };

@@ -11,9 +11,9 @@ use crate::event::{Event, Reporter};
 use crate::plan::instance::Instance;
 use crate::report::error::{Code, Problem};
 
-const NAME_AN_IMAGE: &str = "Name an image with python3, nc or bash by `--probe-image`.";
+const NAME_AN_IMAGE: &str = "With `--probe-image`, name an image that contains python3, nc or bash.";
 const LEAVE_RELAYS: &str =
-    "Leave containers named `farrier-relay-…` alone: they go by themselves with the launch.";
+    "Do not remove containers named `farrier-relay-…`: farrier removes them when the launch ends.";
 /// How many relays of one launch are replaced when they ended. Somebody who tidies up removes one or two; one that
 /// ends by itself would end each time.
 const REPLACED: usize = 3;
@@ -86,7 +86,7 @@ impl Route {
             Dialling::Auto if self.is_direct(instance) => return Ok(Some(Arc::new(Direct))),
             Dialling::Auto | Dialling::Relay => {}
             Dialling::None => {
-                self.warn("dialling is switched off", "Leave out `--dial none` to have ports dialled.");
+                self.warn("dialling is switched off", "To dial ports, omit `--dial none`.");
                 return Ok(None);
             }
         }
@@ -106,8 +106,8 @@ impl Route {
 
     fn warn_of_end(&self, why_none: Option<&str>) {
         let then = why_none.map_or_else(
-            || "sidecars are dialled through a new one".to_owned(),
-            |reason| format!("there is no new one: {reason}"),
+            || "farrier dials through a new relay".to_owned(),
+            |reason| format!("farrier cannot start a new relay: {reason}"),
         );
         let message = format!("the relay container was removed or ended; {then}");
         let problem = Problem::warning(Code::RelayEnded, message).hint(LEAVE_RELAYS);
@@ -115,7 +115,9 @@ impl Route {
     }
 
     fn warn(&self, reason: &str, hint: &str) {
-        let message = format!("sidecars are not dialled, so a port that is open is not proven: {reason}");
+        let message = format!(
+            "farrier does not dial sidecars, so it cannot tell whether their ports are open: {reason}"
+        );
         let problem = Problem::warning(Code::CannotDial, message).hint(hint);
         self.reporter.tell(&Event::Problem(&problem));
     }

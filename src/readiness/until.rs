@@ -9,7 +9,7 @@ use crate::plan::sidecar::Sidecar;
 pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> Until {
     let name = condition.found.name.as_str();
     if !condition.found.built_in {
-        return format!("the probe `{name}` says ready").into();
+        return format!("the probe `{name}` reports ready").into();
     }
     let port = condition.found.grants.dial.iter().find_map(|dial| match dial {
         DialGrant::This(port) => *port,
@@ -20,12 +20,12 @@ pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> Until {
     let settings = &condition.readiness.settings;
     let setting = |key: &str| settings.get(key).and_then(serde_json::Value::as_str);
     let words = match name {
-        "tcp" => format!("{port} accepts"),
+        "tcp" => format!("{port} is open"),
         "healthcheck" => "its health test passes".to_owned(),
         "exec" => {
             let command: Vec<&str> =
                 condition.readiness.command.iter().flatten().map(String::as_str).collect();
-            let ends = |words: &str| format!("`{words}` in it ends with exit code 0");
+            let ends = |words: &str| format!("`{words}` exits with 0 in its container");
             let (program, arguments) = command.split_at(command.len().min(1));
             let more = if arguments.is_empty() { "" } else { " …" };
             return Until {
@@ -36,17 +36,17 @@ pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> Until {
         "skip" => "the container runs".to_owned(),
         "http" => {
             return Until {
-                told: format!("{port} answers {} as wanted", setting("path").unwrap_or("/")),
-                recorded: format!("{port} answers a request as wanted"),
+                told: format!("{port} answers {} as expected", setting("path").unwrap_or("/")),
+                recorded: format!("{port} answers a request as expected"),
             };
         }
         "log" => {
             let what = setting("text").or(setting("pattern")).unwrap_or("the declared line");
-            format!("its log says `{what}`")
+            format!("its log contains `{what}`")
         }
         "grpc" => format!("the health service at {port} says SERVING"),
         "mcp" => format!("{port} opens an MCP session"),
-        _ => format!("the server at {port} takes connections"),
+        _ => format!("the server at {port} accepts connections"),
     };
     words.into()
 }

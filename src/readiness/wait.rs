@@ -186,7 +186,8 @@ impl Wait<'_> {
     /// Goes back to waiting, if there is time left.
     async fn lose(&self) -> Result<(), Box<FailureReport>> {
         if Instant::now() >= self.deadline() {
-            let reason = "it was ready, but its container restarted while others were waited for, and its own time is up";
+            let reason = "it was ready, but its container restarted while farrier waited for other sidecars, and its \
+                          timeout has passed";
             return Err(self.failed(ended(Code::NotReady, reason)).await);
         }
         self.shared.phases.note(self.sidecar.name(), Phase::Waiting);

@@ -25,7 +25,7 @@ pub fn limit(duration: Duration) -> String {
     humantime::format_duration(whole).to_string()
 }
 
-/// How long something lasts already, in its largest unit: `45 s`, `12 min`, `3 h`, `9 d`.
+/// An age in its largest unit: `45 s`, `12 min`, `3 h`, `9 d`.
 #[must_use]
 pub fn age(duration: jiff::SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);

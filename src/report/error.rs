@@ -18,7 +18,7 @@ macro_rules! codes {
             /// Every code, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The kebab-case name, as it stands in JSON and in brackets behind an error.
+            /// The kebab-case name, as shown in JSON and in brackets after `error` or `warning`.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
@@ -37,7 +37,7 @@ codes! {
     InvalidValue = "invalid-value",
     /// A required field is absent.
     MissingField = "missing-field",
-    /// A key that no field has: an error where compose or docker have it, else a warning.
+    /// An unknown key: an error if compose, docker or Kubernetes define it, otherwise a warning.
     UnknownKey = "unknown-key",
     /// Fields that contradict each other.
     ConflictingFields = "conflicting-fields",
@@ -45,33 +45,33 @@ codes! {
     NameCollision = "name-collision",
     /// Two files of one directory define the same name.
     DuplicateDefinition = "duplicate-definition",
-    /// `${VAR}` stands in a value; it is not interpolated (a warning).
+    /// A value contains `${VAR}`, which is not interpolated (a warning).
     NotInterpolated = "not-interpolated",
     /// The workspace tries to redefine a trusted sidecar (a warning), or to disable a required one.
     WorkspaceOverride = "workspace-override",
     /// A layer directory cannot be used.
     LayerUnusable = "layer-unusable",
-    /// Reading the definitions, and what they name, would take more than it may.
+    /// Reading the definitions and the files that they name would exceed a limit.
     ReadingLimit = "reading-limit",
     /// A workspace file is reached through a path that leaves the workspace.
     OutsideWorkspace = "outside-workspace",
-    /// Definitions near the working directory take no part (a warning).
+    /// farrier ignores definitions near the working directory (a warning).
     WorkspaceUnused = "workspace-unused",
 
     // Refusals: valid, but not something that farrier starts. Exit code 125.
     /// `lifecycle = "session"`.
     UnsupportedLifecycle = "unsupported-lifecycle",
-    /// An interface kind that is not started.
+    /// An interface kind that farrier does not support.
     UnsupportedInterface = "unsupported-interface",
-    /// A mount that is not offered to this sidecar.
+    /// A mount that farrier does not support for this sidecar.
     UnsupportedMount = "unsupported-mount",
-    /// A resource that is not handed to sidecars.
+    /// A resource that farrier does not support.
     UnsupportedResource = "unsupported-resource",
     /// A `${secret:…}` reference.
     UnsupportedSecret = "unsupported-secret",
     /// A workspace definition that nobody approved.
     ApprovalRequired = "approval-required",
-    /// The hash that was given for an approval is not the definition's.
+    /// The hash passed to `farrier approve` is not the definition's.
     ApprovalMismatch = "approval-mismatch",
 
     // Probes.
@@ -83,23 +83,23 @@ codes! {
     ProbePinMismatch = "probe-pin-mismatch",
     /// The component is not pinned (a warning).
     ProbeUnpinned = "probe-unpinned",
-    /// The component imports what its grants do not cover.
+    /// The component imports something that its grants do not cover.
     ProbeNotGranted = "probe-not-granted",
-    /// A granted folder cannot be read, or holds what is not given to probes.
+    /// A granted folder cannot be read, or contains something that no probe may get.
     GrantUnreadable = "grant-unreadable",
     /// The component rejects its settings.
     ProbeSettings = "probe-settings",
-    /// A probe's project cannot be made.
+    /// A probe's project cannot be created.
     ProbeProject = "probe-project",
     /// A component cannot be built.
     ProbeBuild = "probe-build",
-    /// The probe trapped, ran out of time or out of a limit.
+    /// The probe trapped, or exceeded its time or another limit.
     ProbeCrashed = "probe-crashed",
 
     // The engine.
     /// No engine answers at the address.
     EngineUnreachable = "engine-unreachable",
-    /// The engine's socket may not be used by this user.
+    /// This user has no permission to use the engine's socket.
     EnginePermission = "engine-permission",
     /// The engine answered with an error.
     EngineFailed = "engine-failed",
@@ -109,7 +109,7 @@ codes! {
     EngineContext = "engine-context",
     /// The image is absent and cannot be pulled.
     ImageUnavailable = "image-unavailable",
-    /// The registry does not let this user have the image.
+    /// The registry denies this user the image.
     ImageDenied = "image-denied",
     /// The registry has no such image.
     ImageNotFound = "image-not-found",
@@ -119,13 +119,13 @@ codes! {
     AddressPoolsExhausted = "address-pools-exhausted",
 
     // Reconciling.
-    /// A container or network of our name is somebody else's.
+    /// A container or network that is not farrier's has the name that farrier needs.
     NameTaken = "name-taken",
     /// Another launch uses the sidecar that would be recreated.
     SidecarInUse = "sidecar-in-use",
     /// farrier manages no sidecar of this name.
     SidecarNotFound = "sidecar-not-found",
-    /// What would be removed has to be confirmed, and nobody can be asked.
+    /// Removing something needs confirmation, and there is no terminal.
     ConfirmationRequired = "confirmation-required",
     /// Something else listens on the port of this host that a program is to have.
     PortTaken = "port-taken",
@@ -133,29 +133,29 @@ codes! {
     AliasTaken = "alias-taken",
     /// The container could not be created or started.
     StartFailed = "start-failed",
-    /// The program that the container is to run is not in the image, or may not be executed.
+    /// The container's program is not in the image, or is not executable.
     ProgramMissing = "program-missing",
-    /// The image is made for another machine.
+    /// The image was built for another architecture.
     WrongArchitecture = "wrong-architecture",
-    /// The network cannot carry a sidecar.
+    /// farrier cannot connect sidecars to the network.
     NetworkUnusable = "network-unusable",
 
     // Readiness.
-    /// The deadline passed.
+    /// The sidecar did not become ready before its deadline.
     NotReady = "not-ready",
-    /// The container ended while it was waited for.
+    /// The container exited before it became ready.
     SidecarExited = "sidecar-exited",
-    /// The engine reports it unhealthy.
+    /// The engine reports the container as unhealthy.
     SidecarUnhealthy = "sidecar-unhealthy",
-    /// The probe said that it never will be ready.
+    /// The probe reported that the sidecar will never be ready.
     ProbeFailed = "probe-failed",
-    /// No way to dial: the check is "the container runs" (a warning).
+    /// farrier cannot dial, so it only checks that the container runs (a warning).
     CannotDial = "cannot-dial",
-    /// The container that dials went through is gone, and was replaced if that was possible (a warning).
+    /// The relay container ended; farrier replaced it if possible (a warning).
     RelayEnded = "relay-ended",
 
     // The harness and the command line.
-    /// The command line is not understood.
+    /// The command line is invalid.
     Usage = "usage",
     /// The harness command cannot be used in this form.
     HarnessShape = "harness-shape",
@@ -165,9 +165,9 @@ codes! {
     HarnessNotFound = "harness-not-found",
     /// The harness command cannot be run.
     HarnessNotExecutable = "harness-not-executable",
-    /// Stopped by a signal before the harness ran.
+    /// A signal stopped farrier before the harness ran.
     Interrupted = "interrupted",
-    /// A file or folder of farrier's own cannot be used.
+    /// farrier cannot use one of its own files or folders.
     StateUnusable = "state-unusable",
 }
 
@@ -180,9 +180,9 @@ impl fmt::Display for Code {
 /// Whether a problem stops the launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Said once; the launch goes on.
+    /// farrier reports it and continues.
     Warning,
-    /// The launch does not start anything.
+    /// farrier starts nothing.
     Error,
 }
 
@@ -191,16 +191,16 @@ pub enum Severity {
 pub struct Source {
     /// The path as the user would type it.
     pub path: PathBuf,
-    /// The whole text; empty where quoting it is not allowed.
+    /// The whole text; empty if farrier must not quote it.
     pub text: String,
 }
 
-/// A stretch of a definition file.
+/// A range in a definition file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file.
     pub source: Arc<Source>,
-    /// Byte offsets into `source.text`; empty at 0 where only the file is known.
+    /// Byte offsets into `source.text`; `0..0` if only the file is known.
     pub span: Range<usize>,
 }
 
@@ -212,7 +212,7 @@ impl Place {
         Self { source, span: 0..0 }
     }
 
-    /// Line and column, both counted from 1 (columns in characters); none where only the file is known.
+    /// The line and column, both counted from 1 (columns in characters), or `None` if only the file is known.
     #[must_use]
     pub fn line_column(&self) -> Option<(usize, usize)> {
         let before = self.source.text.get(..self.span.start)?;
@@ -240,7 +240,7 @@ pub struct Problem {
     pub hints: Vec<String>,
     /// The sidecar that it is about.
     pub sidecar: Option<String>,
-    /// Whether a warning is told even where only errors are wanted: the container may run with more power than its
+    /// Whether farrier shows this warning even with `-q`, because the container may run with more power than its
     /// definition says.
     pub is_told_always: bool,
 }
@@ -260,7 +260,7 @@ impl Problem {
         }
     }
 
-    /// A problem that is only said.
+    /// A problem that does not stop the launch.
     #[must_use]
     pub fn warning(code: Code, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, message) }
@@ -300,12 +300,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why a command ends without success: everything that was found and not told already.
+/// The failure of a command: all problems that farrier has not reported yet.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct Failure {
     /// The exit code of the process.
     pub exit: u8,
-    /// What to tell, in order.
+    /// The problems to report, in order.
     pub problems: Vec<Problem>,
 }

@@ -11,7 +11,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Appends one character, escaped where it must be.
+/// Appends one character, escaped if necessary.
 pub fn escape_into(character: char, escaped: &mut String) {
     match character {
         '\n' => escaped.push_str("\\n"),
@@ -23,8 +23,8 @@ pub fn escape_into(character: char, escaped: &mut String) {
     }
 }
 
-/// The same for serialised JSON, where such characters stand in strings only: they become JSON's own escapes, so
-/// that a terminal shows them and a parser gives them back.
+/// Like `escape`, but for serialised JSON: uses JSON's own escapes, so that a terminal shows the characters and a parser
+/// restores them.
 #[must_use]
 pub fn escape_json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

@@ -6,11 +6,11 @@ use crate::report::error::{Code, Failure, Problem};
 pub const SUCCESS: u8 = 0;
 /// `doctor` found something to repair.
 pub const UNHEALTHY: u8 = 1;
-/// The command line is wrong, or a definition is.
+/// The command line or a definition is invalid.
 pub const INVALID: u8 = 2;
 /// farrier refused, or failed before the harness ran.
 pub const REFUSED: u8 = 125;
-/// Ended by this signal before the harness ran.
+/// Added to the number of the signal that ended farrier before the harness ran.
 pub const SIGNALLED: u8 = 128;
 
 /// The exit code of a command that found these problems.
@@ -53,7 +53,7 @@ pub fn code_of(problems: &[Problem]) -> u8 {
 }
 
 impl Failure {
-    /// Ends with the code that these problems call for.
+    /// A failure with these problems and their exit code.
     #[must_use]
     pub fn of(problems: Vec<Problem>) -> Self {
         Self { exit: code_of(&problems), problems }

@@ -1,4 +1,4 @@
-//! Values of definitions in sentences: quoted so that nothing in them can look like the end of them.
+//! Quotes values of definitions in sentences, so that no value can fake its own end.
 
 /// A text or a list as it could stand in a definition.
 #[must_use]

@@ -1,7 +1,7 @@
-//! Command lines that hints name, so that a POSIX shell reads each of them as it is meant.
+//! Command lines in hints, quoted for a POSIX shell.
 
-/// A command line: the command, what it works on, its options. Words are quoted where a shell would read more than
-/// text in them, and no operand is taken for an option.
+/// Renders a command line from the command, its operands and its options. Quotes words for a shell, and keeps operands
+/// from being taken for options.
 #[must_use]
 pub fn command_line(command: &[&str], operands: &[&str], options: &[&str]) -> String {
     let looks_like_option = operands.iter().any(|operand| operand.starts_with('-'));

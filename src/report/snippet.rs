@@ -11,13 +11,13 @@ use crate::report::error::{Place, Problem, Severity};
 const CONTEXT: usize = 40;
 /// Characters of a line that are quoted at most.
 const LONGEST_LINE: usize = 200;
-/// Below this width snippets cannot be laid out.
+/// The narrowest width for which snippets can be laid out.
 const NARROWEST: usize = 40;
 
 /// Renders a problem for a terminal of `width` columns: `error[code]: message`, the path with line and column,
 /// the line with the part in question marked, and each hint as a line of help.
 ///
-/// Nothing that stands in a file reaches the terminal unescaped.
+/// No text from a file reaches the terminal unescaped.
 #[must_use]
 pub fn render(problem: &Problem, color: bool, width: usize) -> String {
     let level = match problem.severity {

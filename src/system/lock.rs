@@ -142,7 +142,7 @@ impl LockFolder {
     /// When the engine has no id, or others could remove this user's files from the folder.
     pub fn open(engine_id: &str) -> Result<Self, Problem> {
         if engine_id.is_empty() {
-            let message = "the engine does not tell its id, by which launches keep out of each other's way";
+            let message = "the engine does not report its ID, which launches need for their locks";
             return Err(Problem::error(Code::EngineFailed, message)
                 .hint("See whether `docker info` shows an ID, and run the command again."));
         }
@@ -180,7 +180,7 @@ impl LockFolder {
         }
         // Without the sticky bit anyone could swap a lock file for another.
         if found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0 {
-            return Err(unusable("may be written by others but is not sticky".to_owned(), repair()));
+            return Err(unusable("is writable by others but not sticky".to_owned(), repair()));
         }
         Ok(Self { path: path.to_owned(), prefix: prefix.to_owned(), command: PREFIX.to_owned() })
     }

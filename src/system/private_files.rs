@@ -71,7 +71,7 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
         return Err(io::Error::other("it is not a folder of this user's"));
     }
     if found.mode() & 0o022 != 0 {
-        return Err(io::Error::other("others may write to it"));
+        return Err(io::Error::other("others can write to it"));
     }
     Ok(())
 }

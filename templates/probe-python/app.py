@@ -17,15 +17,15 @@ from wit_world.imports.types import (
     Verdict_Ready,
 )
 
-# What a definition may write as `settings`, and what counts where it does not.
+# The settings, with their defaults.
 DEFAULTS = {"send": "", "expect": ""}
-# An answer longer than this is not looked at further.
+# The probe stops reading an answer at this length.
 MOST_BYTES = 4096
 
 
 class Check(exports.Check):
     def check(self, context: Context) -> Verdict:
-        """One poll. Memory is fresh each time: nothing is remembered between polls."""
+        """One poll. Each poll starts with fresh memory."""
         settings = DEFAULTS | json.loads(context.settings)
         if context.port is None:
             return Verdict_Failed("this sidecar has no port")
@@ -41,13 +41,13 @@ class Check(exports.Check):
 
 class Settings(exports.Settings):
     def validate(self, settings: str) -> None:
-        """Runs when definitions are validated, before any container is started."""
+        """Runs when farrier validates definitions, before it starts any container."""
         problems = []
         for name, value in json.loads(settings).items():
             if name not in DEFAULTS:
-                problems.append(Problem(name, f"there is no such setting; there are {', '.join(DEFAULTS)}"))
+                problems.append(Problem(name, f"unknown setting; expected one of: {', '.join(DEFAULTS)}"))
             elif not isinstance(value, str):
-                problems.append(Problem(name, "this is not text"))
+                problems.append(Problem(name, "must be a string"))
         if problems:
             raise Err(problems)
 

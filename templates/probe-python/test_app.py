@@ -1,4 +1,4 @@
-"""Runs the probe in this Python, on a fake of what the launcher offers. No container, no WebAssembly."""
+"""Runs the probe in ordinary Python with simulated imports, without a container or WebAssembly."""
 
 import json
 import unittest
@@ -10,7 +10,7 @@ from wit_world.imports.types import Context, Denial_Refused, Verdict_Pending, Ve
 
 
 class Connection:
-    """A server that gives these answers, one a read, and then ends the stream."""
+    """A server that gives these answers, one per read, and then ends the stream."""
 
     def __init__(self, *answers: bytes):
         self.answers = list(answers)
@@ -47,7 +47,7 @@ class TheProbe(unittest.TestCase):
         self.assertIsInstance(verdict, Verdict_Pending)
         self.assertEqual(verdict.value.reason, "connection refused")
 
-    def test_waits_while_the_answer_is_another(self):
+    def test_waits_while_the_answer_differs(self):
         verdict = check(Connection(b"503 starting\r\n"), expect="ready")
         self.assertEqual(verdict.value.reason, "the answer lacks 'ready'")
 

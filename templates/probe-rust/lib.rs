@@ -4,17 +4,16 @@ use std::io::{Read, Write};
 
 use farrier_probe::{Context, Line, Probe, Verdict, dial};
 
-/// An answer longer than this is not looked at further.
+/// The probe stops reading an answer at this length.
 const MOST_BYTES: usize = 4096;
 
-/// What a definition writes as `settings`. Mistakes are told with the field's path before any container is
-/// started.
+/// The definition's `settings`. farrier reports a mistake, with the field's path, before it starts any container.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
-    /// What to say first.
+    /// The text to send.
     send: String,
-    /// What the answer must contain.
+    /// The text that the answer must contain.
     expect: String,
 }
 
@@ -23,7 +22,7 @@ struct Hello;
 impl Probe for Hello {
     type Settings = Settings;
 
-    /// One poll. Memory is fresh each time: nothing is remembered between polls but what `state` keeps.
+    /// One poll. Each poll starts with fresh memory; only `state` survives.
     fn check(context: &Context, settings: Settings) -> Verdict {
         let Some(port) = context.port else {
             return Verdict::failed("this sidecar has no port");

@@ -1,4 +1,4 @@
-//! Runs the probe as an ordinary program, on a sidecar that is only played. No container, no WebAssembly.
+//! Runs the probe as an ordinary program against a simulated sidecar, without a container or WebAssembly.
 
 use farrier_probe::testing::{Peer, Sidecar};
 
@@ -6,13 +6,13 @@ use super::*;
 
 const SETTINGS: &str = r#"{ "send": "HELO\r\n", "expect": "ready" }"#;
 
-/// One poll of a sidecar whose port 8080 behaves like this.
+/// Polls a sidecar once, with this peer at port 8080.
 fn check(peer: Peer) -> Verdict {
     Sidecar::new().port(8080).settings(SETTINGS).accepts(8080, peer).check::<Hello>()
 }
 
 #[test]
-fn it_is_ready_only_when_the_expected_answer_came() {
+fn it_is_ready_only_after_the_expected_answer() {
     let greeted = || Peer::new().expects("HELO\r\n");
     let rows = [
         ("in pieces", greeted().sends("220 rea").sends("dy\r\n"), Verdict::Ready),
@@ -29,7 +29,7 @@ fn it_is_ready_only_when_the_expected_answer_came() {
 }
 
 #[test]
-fn a_mistake_in_the_settings_is_told_with_its_path() {
+fn a_mistake_in_the_settings_is_reported_with_its_path() {
     let problems = Sidecar::new().settings(r#"{ "expect": 220 }"#).validate::<Hello>().unwrap_err();
     assert_eq!(problems[0].path, "expect");
 }

@@ -91,7 +91,11 @@ fn an_image_that_is_present_says_what_it_exposes_and_how_it_is_tested() {
         for words in expected {
             assert!(text.contains(words), "{name}: {words}: {text}");
         }
-        assert_eq!(outcome.stdout().contains("nothing is known"), name == "untested", "{outcome}");
+        assert_eq!(
+            outcome.stdout().contains("farrier does not know this image"),
+            name == "untested",
+            "{outcome}"
+        );
     }
     validates(&scene);
 }

@@ -102,9 +102,9 @@ fn inspect_says_in_plain_words_what_a_component_can_do() {
     wit          wasi:clocks 0.2.3
     wit          wasi:http 0.2.0
     exports      farrier:probe/check@0.1.0
-    it           connects to the places that its definition grants (dial)
+    it           connects to the addresses that its definition grants (dial)
                  reads the time (clocks)
-    refused      it imports wasi:http/types@0.2.0, which farrier offers no probe
+    refused      it imports wasi:http/types@0.2.0, which farrier offers to no probe
 
     A definition that uses it:
 
@@ -220,7 +220,7 @@ fn a_trusted_folder_that_anyone_may_write_is_not_used() {
     let folder = probe.parent().expect("a folder");
     fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("permissions");
     let told = farrier(&scene, &["probe", "inspect", "mine"]).output().assert_code(2).stderr();
-    assert!(told.contains("anyone may write to"), "{told}");
+    assert!(told.contains("anyone on this machine can write to"), "{told}");
 }
 
 /// A component that is the contract's in name only, and what is told of it.
@@ -357,7 +357,7 @@ fn a_new_project_never_replaces_anything() {
     let scene = Scene::new();
     fs::create_dir(scene.workspace().join("taken")).expect("a folder");
     for (name, words) in [
-        ("taken", "`taken` exists already"),
+        ("taken", "`taken` already exists"),
         ("tcp", "a probe that ships with farrier has it"),
         ("Orders", "it is not in kebab-case"),
         ("../orders", "it is not in kebab-case"),

@@ -8,7 +8,7 @@ use crate::support::{Outcome, Scene, fixture_image};
 /// The row of a sidecar: action, pull, create, start, to ready, total, before.
 fn row(outcome: &Outcome, name: &str) -> Vec<String> {
     let text = outcome.stderr();
-    let table = text.lines().skip_while(|line| !line.contains("where the "));
+    let table = text.lines().skip_while(|line| !line.contains("farrier: where "));
     let line = table.skip(1).find(|line| line.contains(name));
     let line = line.unwrap_or_else(|| panic!("no row of {name}: {outcome}"));
     let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
@@ -40,7 +40,7 @@ fn each_part_of_the_start_is_told_and_compared_with_earlier_launches() {
     let critical = format!("  * the last to be ready: {}, by ", scene.name("db"));
     assert!(first.stderr().contains(&critical), "{first}");
     assert!(first.stderr().contains("getting ready "), "{first}");
-    assert!(first.stderr().contains("before them: "), "{first}");
+    assert!(first.stderr().contains("before the sidecars: "), "{first}");
     assert!(first.stderr().contains(&format!("* {}", scene.name("db"))), "{first}");
     assert!(first.stdout().is_empty());
 

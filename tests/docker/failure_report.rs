@@ -30,7 +30,7 @@ fn every_part_of_the_evidence_is_there() {
     assert_eq!(told["cause"]["name"], "health-test-fails");
     assert!(number(&told["waited_ms"]) > 0.0 && number(&told["timeout_ms"]) >= 30_000.0, "{told:#}");
     let probes = told["probes"].as_array().expect("probes");
-    assert_eq!(probes[0]["until"], "port 7000 accepts");
+    assert_eq!(probes[0]["until"], "port 7000 is open");
     assert_eq!(probes[1]["until"], "its health test passes");
     for probe in probes {
         let answer = &probe["answers"][0];

@@ -195,8 +195,7 @@ fn whoever_waits_for_another_launch_says_so() {
     scene.take_events();
     let launch = scene.launch(scene.asking(&network, "db")).spawn();
     let whom = format!("(process {}, a test)", std::process::id());
-    launch
-        .wait_for_stderr(&format!("waiting for another launch that is starting {} {whom}", scene.name("db")));
+    launch.wait_for_stderr(&format!("waiting for another launch to start {} {whom}", scene.name("db")));
     assert!(scene.has_event("waiting-for-launch"));
     drop(lock);
     assert_answered(launch.wait());

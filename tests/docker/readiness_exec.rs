@@ -123,7 +123,7 @@ fn events_hold_the_program_of_a_command_and_none_of_its_arguments() {
     define(&scene, "db", "wait", &["/fixture", "healthy-when-file", "/hunter2"], "1s");
     let outcome = scene.up().args(["--recreate"]).output().assert_code(125);
     assert!(outcome.stderr().contains("healthy-when-file"), "a person sees all of it: {outcome}");
-    let until = "`/fixture …` in it ends with exit code 0";
+    let until = "`/fixture …` exits with 0 in its container";
     assert_eq!(scene.told().one("waiting")["until"], until);
     assert_eq!(scene.told().one("not-ready")["probes"][0]["until"], until);
     let mode = std::fs::metadata(scene.path("events.jsonl")).expect("events").permissions().mode();

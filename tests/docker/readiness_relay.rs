@@ -101,7 +101,7 @@ fn goes_on_without_its_first_relay(image: impl FnOnce(&Scene) -> String) {
     listen(&scene, "db");
     let process = running.id();
     let outcome = running.wait().assert_code(0);
-    let said = "the relay container was removed or ended; sidecars are dialled through a new one";
+    let said = "the relay container was removed or ended; farrier dials through a new relay";
     assert!(outcome.stderr().contains(said), "{outcome}");
     wait_until_gone(process);
 }

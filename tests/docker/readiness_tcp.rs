@@ -126,7 +126,7 @@ fn a_container_that_is_killed_for_memory_is_told_apart() {
     let told = events.one("not-ready");
     assert_eq!(told["state"]["oom_killed"], true);
     assert_eq!(told["state"]["exit_code"], 137);
-    assert!(outcome.stderr().contains("killed for memory (limit 16 MiB)"), "{outcome}");
+    assert!(outcome.stderr().contains("killed because it ran out of memory (limit 16 MiB)"), "{outcome}");
 }
 
 #[test]
@@ -273,14 +273,14 @@ fn a_failure_reads_as_a_whole() {
     error[not-ready]: sidecar `db-[TOKEN]` is not ready: the probe `tcp` did not succeed within 1s: connection refused
       likely cause: it does not listen on port 7000, but on 7001
       waited [TIME] (timeout 1s)
-      probe tcp, until port 7000 accepts: [COUNT] attempts
+      probe tcp, until port 7000 is open: [COUNT] attempts
         connection refused ([COUNT] times, [TIME] to [TIME])
       container: running
-      its last words:
+      last log lines:
         starting
         accepting 0.0.0.0:7001 at [UNIX TIME]
-    help: Write the port that it listens on under [interface], or let it listen on that one.
-    help: If it only needs longer, raise `timeout` under [readiness].
-    help: See all it wrote with `farrier logs db-[TOKEN]`.
+    help: Write the server's port under [interface], or make the server listen on the declared port.
+    help: If the sidecar is only slow, raise `timeout` under [readiness].
+    help: Read the whole log with `farrier logs db-[TOKEN]`.
     "));
 }

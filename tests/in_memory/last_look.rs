@@ -166,11 +166,11 @@ async fn killed(says: fn(&mut World)) -> Ended {
 async fn a_killed_container_with_a_memory_limit_is_explained_by_the_engine_s_own_word() {
     type Row = (&'static str, &'static str, fn(&mut World));
     let rows: [Row; 4] = [
-        ("killed-for-memory", "killed for memory", |world| {
+        ("killed-for-memory", "killed because it ran out of memory", |world| {
             let container = world.container("farrier-db").expect("it is there").id;
             world.tell(&EngineEvent { container, action: "oom".to_owned(), time: 0 });
         }),
-        ("killed-for-memory", "killed for memory", |world| {
+        ("killed-for-memory", "killed because it ran out of memory", |world| {
             world.container_mut("farrier-db").expect("it is there").oom_killed = true;
         }),
         ("exited", "exited with code 137", |_| {}),

@@ -30,7 +30,7 @@ async fn a_container_that_ends_or_is_unhealthy_ends_the_wait_at_once() {
     type Row = (&'static str, &'static str, &'static str, fn(&mut World));
     let rows: [Row; 5] = [
         ("exit", "sidecar-exited", "it exited with code 7", |world| world.end("farrier-db", &End::Exit(7))),
-        ("memory", "sidecar-exited", "it was killed for memory", |world| {
+        ("memory", "sidecar-exited", "it was killed because it ran out of memory", |world| {
             world.end("farrier-db", &End::OutOfMemory);
         }),
         ("removed", "sidecar-exited", "its container was removed", |world| world.remove("farrier-db", false)),

@@ -31,7 +31,7 @@ fn reference(root: &Path) -> Result<String> {
     let package = &resolve.packages[package];
     let mut page = format!(
         "# The contract: `{}`\n\n<!-- Generated from wit/ by `{COMMAND}`. -->\n\n{}\
-         What each capability gives, and the grant that it needs, is told in [capabilities.md](capabilities.md).\n",
+         [capabilities.md](capabilities.md) describes each capability and the grant that it needs.\n",
         package.name,
         paragraph(&package.docs),
     );

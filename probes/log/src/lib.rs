@@ -245,7 +245,7 @@ mod tests {
         let Verdict::Failed(reason) = Sidecar::new().settings(r#"{"text": "a"}"#).check::<Log>() else {
             panic!("what is not granted stays so");
         };
-        assert!(reason.contains("grants.logs"), "{reason}");
+        assert!(reason.contains("`grants = { logs = true }`"), "{reason}");
     }
 
     #[test]

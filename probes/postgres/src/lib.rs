@@ -1,4 +1,4 @@
-//! `postgres`: ready when PostgreSQL takes connections, by its own protocol. Imports only `dial`.
+//! `postgres`: ready when PostgreSQL accepts connections, by its own protocol. Imports only `dial`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
@@ -30,7 +30,7 @@ struct Settings {
     user: Option<String>,
     /// The user's name where there is none.
     database: Option<String>,
-    /// With it, the probe logs in. Without, a server that asks for one takes connections, and is ready, unless a
+    /// With it, the probe logs in. Without, a server that asks for one accepts connections, and is ready, unless a
     /// database or a query is asked for.
     password: Option<String>,
     /// Ready when the server has run it without an error.

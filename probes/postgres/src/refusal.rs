@@ -39,7 +39,7 @@ impl<'a> Refusal<'a> {
             [b'2', b'8', ..] if settings.wants_a_session() => {
                 Verdict::pending(Line::new().text("the server refuses the login: ").bytes(self.message))
             }
-            // It takes connections. Who may log in, and to what, is the harness's business.
+            // It accepts connections. Who may log in, and to what, is the harness's business.
             b"3D000" | [b'2', b'8', ..] => Verdict::Ready,
             // It does not speak this version of the protocol.
             b"0A000" => Verdict::failed(self.line()),

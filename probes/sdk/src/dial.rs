@@ -15,8 +15,8 @@ const WRITE_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Connection(import::Connection);
 
-/// Opens a stream. `host` is the context's own, or the name of another granted sidecar. The host limits one
-/// dial to a second; a `timeout` can only shorten that.
+/// Opens a stream. `host` is the context's `host`, or the name of another granted sidecar. One dial takes at most a
+/// second; a `timeout` can only shorten that.
 ///
 /// # Errors
 /// Why there is no connection.
@@ -26,7 +26,7 @@ pub fn connect(host: &str, port: u16, timeout: Option<Duration>) -> Result<Conne
 }
 
 impl Connection {
-    /// Waits for and reads 1 to `max` bytes; an empty list is the end of the stream.
+    /// Waits for data, and reads 1 to `max` bytes; an empty list is the end of the stream.
     ///
     /// # Errors
     /// Why nothing could be read.
@@ -34,8 +34,8 @@ impl Connection {
         self.0.read(max)
     }
 
-    /// The same, and waits at most this long: for a look at what a server may or may not say. That it says nothing is
-    /// then no slow answer in the report of a failure.
+    /// Like [`read`](Self::read), but waits at most this long. Use it if the server may send nothing: a failure report
+    /// does not count that silence as a slow answer.
     ///
     /// # Errors
     /// Why nothing could be read.

@@ -14,11 +14,11 @@ pub fn tail(max: u32) -> Result<Vec<String>, Denial> {
     import::tail(max)
 }
 
-/// The lines from number `first` on, oldest first; the first line since the start is number 0. Empty if the container has
-/// not written so far yet.
+/// Returns the lines from number `first` onwards, oldest first; the first line since the start is number 0. Returns an
+/// empty list if the container has not written that many lines yet.
 ///
-/// One call gives at most `max` and 10,000 lines and 256 KiB, each line cut at 16 KiB. Whoever keeps the next
-/// number in [`state`](crate::state) reads each line once, however many there are.
+/// One call returns at most `max` lines, and never more than 10,000 lines or 256 KiB; each line is truncated at 16 KiB. A
+/// probe that keeps the next number in [`state`](crate::state) reads each line once.
 ///
 /// # Errors
 /// Why there is no log.

@@ -1,4 +1,4 @@
-//! The one question that every probe answers.
+//! The trait that every probe implements.
 
 use core::time::Duration;
 
@@ -10,15 +10,14 @@ pub use crate::bindings::farrier::probe::types::{Context, Denial};
 
 /// A readiness probe. Make it one with [`export!`](crate::export!).
 pub trait Probe {
-    /// What the definition's `readiness.settings` hold: [`NoSettings`](crate::NoSettings), or any type that
+    /// The type of the definition's `readiness.settings`: [`NoSettings`](crate::NoSettings), or any type that
     /// serde can deserialise.
     type Settings: Settings;
 
-    /// One poll. It starts with fresh memory each time: nothing is remembered between polls but what
-    /// [`state`](crate::state) keeps.
+    /// One poll. Each poll starts with fresh memory; only [`state`](crate::state) survives.
     fn check(context: &Context, settings: Self::Settings) -> Verdict;
 
-    /// Checks settings beyond their types, before any container is started.
+    /// Checks settings beyond their types, before farrier starts any container.
     ///
     /// # Errors
     /// Every problem found, each with the path of its field.
@@ -34,7 +33,7 @@ impl Context {
         Duration::from_millis(self.elapsed_ms)
     }
 
-    /// The time until the wait is given up.
+    /// The time until the wait ends.
     #[must_use]
     pub const fn remaining(&self) -> Duration {
         Duration::from_millis(self.remaining_ms)

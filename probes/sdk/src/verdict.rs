@@ -1,4 +1,4 @@
-//! What a poll found.
+//! The result of a poll.
 
 use alloc::string::String;
 use core::time::Duration;
@@ -6,21 +6,21 @@ use core::time::Duration;
 pub use crate::bindings::farrier::probe::types::{Pending, Verdict};
 
 impl Verdict {
-    /// Not ready yet: poll again. `reason` is one line for people, what was seen; [`Line`](crate::Line) makes
-    /// one out of anything.
+    /// The sidecar is not ready yet: poll again. `reason` says what the probe saw, in one line for people;
+    /// [`Line`](crate::Line) turns any text into one.
     #[must_use]
     pub fn pending(reason: impl Into<String>) -> Self {
         Self::Pending(Pending { reason: reason.into(), retry_after_ms: None, extend_ms: None })
     }
 
-    /// It never will be ready: stop waiting now. `reason` is one line for people.
+    /// The sidecar will never be ready: end the wait now. `reason` is one line for people.
     #[must_use]
     pub fn failed(reason: impl Into<String>) -> Self {
         Self::Failed(reason.into())
     }
 
-    /// Asks for no further poll before this time has passed, at most 10 s. What the engine reports of the container may
-    /// bring it earlier. Changes only a pending verdict.
+    /// Sets the shortest pause before the next poll, at most 10 s; an engine event may cut it short. Changes only a
+    /// pending verdict.
     #[must_use]
     pub fn retry_after(mut self, time: Duration) -> Self {
         if let Self::Pending(pending) = &mut self {
@@ -29,8 +29,8 @@ impl Verdict {
         self
     }
 
-    /// Says that progress was made: the deadline is to be at least this far away, up to the definition's
-    /// `max_timeout`. Changes only a pending verdict.
+    /// Reports progress: extends the deadline to at least this far away, up to the definition's `max_timeout`. Changes
+    /// only a pending verdict.
     #[must_use]
     pub fn extend(mut self, time: Duration) -> Self {
         if let Self::Pending(pending) = &mut self {

@@ -19,7 +19,7 @@ Examples:
   farrier new db --image postgres:16
   farrier new api --image example/api:1 --port 8080 --probe http --layer user")]
 pub struct New {
-    /// The sidecar's name, under which the harness reaches it.
+    /// The sidecar's name, by which the harness reaches it.
     #[arg(value_name = "NAME")]
     pub name: String,
     /// The image; farrier fills in the port and the probe of many known images.
@@ -95,7 +95,7 @@ pub struct Logs {
     /// A sidecar, or its container.
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
     pub name: String,
-    /// Follow the output until the container ends.
+    /// Follow the output until the container exits.
     #[arg(short, long)]
     pub follow: bool,
     /// Start with at most this many of the newest lines.
@@ -113,7 +113,8 @@ pub struct Logs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without NAME, --all or --orphans, farrier removes the sidecars that the current
-layers declare. It keeps named volumes, and without --volumes anonymous ones too.
+layers declare. farrier always keeps named volumes, and keeps anonymous volumes
+unless you give --volumes.
 
 Examples:
   farrier down db
@@ -139,7 +140,7 @@ pub struct Down {
     /// Do not ask for confirmation.
     #[arg(short, long)]
     pub yes: bool,
-    /// Also remove sidecars that a launch uses.
+    /// Also remove sidecars that a launch is using.
     #[arg(long)]
     pub force: bool,
     /// Layers.
@@ -202,8 +203,8 @@ pub enum Shell {
 /// Options of `completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Let the shell read the script whenever it starts, so that the script fits the
-installed farrier. Examples, one line each for the shell's start-up file:
+Have the shell run the script at start-up, so that completions match the
+installed farrier. Examples, each a line for the shell's start-up file:
   bash        source <(farrier completions bash)
   zsh         source <(farrier completions zsh)
   fish        farrier completions fish | source

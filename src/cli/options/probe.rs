@@ -13,12 +13,12 @@ use crate::definition::{parse_duration, parse_size};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  farrier probe list\n  farrier probe new orders-ready")]
 pub struct Probe {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: ProbeCommand,
 }
 
-/// What to do with probes.
+/// The subcommands of `probe`.
 #[derive(Debug, Subcommand)]
 pub enum ProbeCommand {
     /// List every probe that a definition can name here.
@@ -29,7 +29,7 @@ pub enum ProbeCommand {
     New(ProbeNew),
     /// Turn a Rust crate or a core module into a probe component.
     Build(ProbeBuild),
-    /// Run a probe against anything reachable, without an engine.
+    /// Run a probe against any reachable address, without an engine.
     Check(ProbeCheck),
 }
 
@@ -88,7 +88,7 @@ pub struct ProbeBuild {
     /// The folder of a Rust crate, or a core module (`.wasm`).
     #[arg(default_value = ".")]
     pub path: PathBuf,
-    /// The component's file [default: NAME.wasm in the crate; NAME.component.wasm beside a module].
+    /// The output file [default: NAME.wasm in the crate; NAME.component.wasm beside a module].
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -102,7 +102,7 @@ pub struct ProbeCheck {
     /// A component file (`./name.wasm`), or a probe's name [default: the definition's probe].
     #[arg(value_name = "FILE|NAME", required_unless_present = "definition")]
     pub probe: Option<OsString>,
-    /// The address that stands for the sidecar's own port.
+    /// The address to dial in place of the sidecar's own port.
     #[arg(long, value_name = "HOST:PORT")]
     pub target: String,
     /// Take settings, grants, limits and timeouts from this definition, as a launch does.
@@ -135,7 +135,7 @@ pub struct ProbeCheck {
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,
-    /// The form of the report.
+    /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
 }

@@ -55,7 +55,8 @@ pub fn build(options: &ProbeBuild, reporter: &Reporter) -> Result<u8, Failure> {
     let imports = if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
     let name = out.file_name().unwrap_or_default().display().to_string();
     print(&format!(
-        "{}: {} ({} bytes), imports {imports}\n\nPut it beside a definition, and write there:\n\n{}",
+        "{}: {} ({} bytes), imports {imports}\n\nPut it beside a definition, and add these lines to the \
+         definition:\n\n{}",
         escape(&out.display().to_string()),
         human_size(&file),
         file.bytes.len(),
@@ -82,7 +83,7 @@ fn accept(file: ComponentFile, module: &Path) -> Result<Arc<ComponentFile>, Fail
             let problem = error.problem(Code::ProbeBuild, |reason| {
                 format!("`{name}` cannot be made into a component: farrier cannot load the result: {reason}")
             });
-            let hint = "Build it for WebAssembly without threads, 64-bit memory, garbage collection and relaxed SIMD.";
+            let hint = "Build it for WebAssembly without threads, 64-bit memory, garbage collection or relaxed SIMD.";
             match error {
                 LoadError::Component(_) => problem.hint(hint).into(),
                 LoadError::Limit(_) => problem.into(),
@@ -123,7 +124,7 @@ fn write(path: &PathBuf, bytes: &[u8]) -> Result<(), Problem> {
     let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
     written.map_err(|error| {
         drop(std::fs::remove_file(&beside));
-        Problem::error(Code::ProbeBuild, format!("`{}` cannot be written: {error}", path.display()))
-            .hint("Name a file in a folder that you may write to with `--out`.")
+        Problem::error(Code::ProbeBuild, format!("cannot write `{}`: {error}", path.display()))
+            .hint("With `--out`, name a file in a folder that you can write to.")
     })
 }

@@ -27,7 +27,7 @@ use crate::system::folders::own_folders;
 
 /// The exit code of a probe that did not say ready.
 const NOT_READY: u8 = 1;
-/// What a definition without a timeout has.
+/// The default timeout of a definition.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs it and prints what it answered and did.
@@ -110,10 +110,10 @@ fn misused(reason: String) -> Failure {
     usage(reason, HELP)
 }
 
-/// What one poll may use up, and how long it is polled: options come before the definition.
+/// The limits of one poll, and with `--watch` the terms of the wait. Options win over the definition.
 ///
 /// # Errors
-/// If the timeout is over before the probe can be ready as often as the definition wants.
+/// If the timeout is too short for the successes that the definition requires.
 fn limits(options: &ProbeCheck, declared: Option<&Declared>) -> Result<(Limits, Option<Terms>), Failure> {
     let readiness = declared.map(|declared| &declared.readiness);
     let limits = readiness.map_or_else(Limits::default, |readiness| readiness.limits);
@@ -129,7 +129,7 @@ fn limits(options: &ProbeCheck, declared: Option<&Declared>) -> Result<(Limits, 
     }
     if interval.saturating_mul(successes.saturating_sub(1)) >= timeout {
         let apart = limit(interval);
-        let message = format!("`--timeout` is over before {successes} successes can be {apart} apart");
+        let message = format!("`--timeout` is too short for {successes} successes that are {apart} apart");
         return Err(usage(
             message,
             "Raise `--timeout`, or leave it out: the definition's timeout is long enough.",
@@ -151,7 +151,7 @@ fn settings(text: &str) -> Result<String, Failure> {
     }
 }
 
-/// As in a definition, what it imports must be granted; without one by options.
+/// Checks that the definition, or without one the options, grant every import of the probe.
 fn expect_granted(chosen: &Chosen, granted: &DryGrants, by_definition: bool) -> Result<(), Failure> {
     let place = Place::file(std::path::Path::new(&chosen.name));
     let mut problems = ungranted(&chosen.file, &granted.interfaces(), &chosen.name, &place);
@@ -163,8 +163,8 @@ fn expect_granted(chosen: &Chosen, granted: &DryGrants, by_definition: bool) -> 
         for (interface, option) in [
             (
                 "exec",
-                "Commands need a container, and here is none: try the probe with `farrier up`, or have commands \
-                 answered with an error by `--grant 'exec=[\"command\",\"argument\"]'`.",
+                "Commands need a container, and `farrier probe check` has none: try the probe with `farrier up`, or let \
+                 commands return an error with `--grant 'exec=[\"command\",\"argument\"]'`.",
             ),
             ("health", "Grant it with `--grant health=healthy`."),
             ("logs", "Grant it with `--grant logs=FILE`."),
@@ -211,7 +211,10 @@ async fn accept_settings(
             let message = format!("the probe `{name}` cannot check its settings: {crash}");
             return Err(Failure {
                 exit: NOT_READY,
-                problems: vec![Problem::error(Code::ProbeCrashed, message).hint("Tell the probe's author.")],
+                problems: vec![
+                    Problem::error(Code::ProbeCrashed, message)
+                        .hint("Report the crash to the probe's author."),
+                ],
             });
         }
     };
@@ -259,7 +262,7 @@ fn human(answer: &Answer, limits: Limits) -> String {
         }
     }
     if let Some(time) = answer.extended_to {
-        text.push_str(&format!("  the wait goes on until {}\n", limit(time)));
+        text.push_str(&format!("  the deadline is now {} after the start\n", limit(time)));
     }
     for deed in &answer.deeds {
         text.push_str(&format!("  {}\n", deed_line(deed)));
@@ -280,7 +283,7 @@ fn deed_line(deed: &Deed) -> String {
     if let Some(error) = &deed.error {
         return format!("dialled {place}: {} after {took}", dial_error(error));
     }
-    let ended = if deed.ended { ", until its end" } else { "" };
+    let ended = if deed.ended { ", until the stream ended" } else { "" };
     format!(
         "dialled {place}: connected after {took}, wrote {} bytes, read {} bytes{ended}",
         deed.written, deed.read

@@ -46,7 +46,7 @@ impl Declared {
         Ok(Self { definition, readiness })
     }
 
-    /// What stands for the sidecar: it has its own name and port, and is where the option says.
+    /// A stand-in for the sidecar, with the sidecar's name and port, at the address from `--target`.
     pub fn stand(&self, target: &Address) -> Stand {
         let port = self.definition.port().unwrap_or(target.port);
         Stand { own: Address { host: self.definition.name.clone(), port }, target: target.clone() }

@@ -66,10 +66,10 @@ pub(super) fn human(chosen: &Chosen) -> String {
         line(if index == 0 { "it" } else { "" }, &format!("{} ({})", capability.sentence, capability.word));
     }
     if capabilities.is_empty() {
-        line("it", "can do nothing but answer");
+        line("it", "can only return a verdict");
     }
     for import in foreign(file) {
-        line("refused", &format!("it imports {import}, which farrier offers no probe"));
+        line("refused", &format!("it imports {import}, which farrier offers to no probe"));
     }
     for (field, values) in Producers::of(file).fields {
         let values: Vec<String> =

@@ -61,7 +61,7 @@ fn entries(folders: &ProbeFolders) -> Vec<Entry> {
         for name in names {
             let file = match folder.read(&name, None) {
                 Ok(Some(_)) if built_in(&name).is_some() => {
-                    Err("it cannot be named: a probe that ships with farrier has its name".to_owned())
+                    Err("no definition can name it: a built-in probe has the same name".to_owned())
                 }
                 Ok(Some(file)) => Ok(file),
                 Ok(None) => Err(ComponentError::NotAFile.to_string()),

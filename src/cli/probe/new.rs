@@ -25,10 +25,10 @@ pub fn new(options: &ProbeNew) -> Result<u8, Failure> {
     };
     project::write(Path::new(name), &files).map_err(|error| {
         if error.kind() == io::ErrorKind::AlreadyExists {
-            let hint = "Nothing was changed; choose another name, or move what is there away.";
-            return problem(format!("`{name}` exists already")).hint(hint);
+            let hint = "Nothing was changed. Choose another name, or move the existing files away.";
+            return problem(format!("`{name}` already exists")).hint(hint);
         }
-        problem(format!("`{name}` cannot be written: {error}")).hint("Go to a folder that you may write to.")
+        problem(format!("cannot write `{name}`: {error}")).hint("Change to a folder that you can write to.")
     })?;
     let next = match options.lang {
         Language::Rust => "cargo test\n  farrier probe build",
@@ -38,7 +38,7 @@ pub fn new(options: &ProbeNew) -> Result<u8, Failure> {
         }
     };
     print(&format!(
-        "{name}/ holds the probe; its README.md says how it is built and tried. Next:\n  cd {name}\n  {next}\n"
+        "{name}/ contains the probe; its README.md says how to build and try it. Next:\n  cd {name}\n  {next}\n"
     ));
     Ok(exit::SUCCESS)
 }

@@ -63,7 +63,7 @@ fn dial(grants: Table<'_>, path: &str, has_port: Option<bool>, reader: &mut Read
 fn dial_grant(text: &str, has_port: Option<bool>) -> Result<DialGrant, String> {
     if text == "self" {
         return if has_port == Some(false) {
-            Err("the interface declares no port, so that the port must be written".to_owned())
+            Err("the interface declares no port, so the grant must name one".to_owned())
         } else {
             Ok(DialGrant::This(None))
         };

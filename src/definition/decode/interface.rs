@@ -9,9 +9,9 @@ use crate::report::error::{Code, Problem};
 
 const KIND_HINT: &str =
     "Write `interface.kind = \"port\"` with `interface.port = 5432`, or `interface.kind = \"none\"`.";
-const MCP_HINT: &str = "No sidecar of this kind is started: write `interface.kind = \"port\"` to get its host and port as \
+const MCP_HINT: &str = "farrier starts no sidecar of this kind: write `interface.kind = \"port\"` to get its host and port as \
                         variables.";
-const VOLUME_HINT: &str = "No sidecar of this kind is started: write `interface.kind = \"none\"` and share the files another \
+const VOLUME_HINT: &str = "farrier starts no sidecar of this kind: write `interface.kind = \"none\"` and share the files another \
                            way.";
 
 /// The interface, as far as it could be read.
@@ -132,7 +132,7 @@ fn without_effect(interface: Table<'_>, kind: &str, keys: &[&str], reader: &mut 
         if !of_another || keys.contains(&key) {
             continue;
         }
-        let message = format!("`interface.{key}` has no meaning where `kind` is \"{kind}\"");
+        let message = format!("`interface.{key}` has no meaning if `kind` is \"{kind}\"");
         let problem = if key == "aliases" {
             Problem::error(Code::ConflictingFields, message)
         } else {
@@ -146,6 +146,6 @@ fn without_effect(interface: Table<'_>, kind: &str, keys: &[&str], reader: &mut 
 fn other_kind(key: &str) -> &'static str {
     match key {
         "port" | "aliases" => "Remove it, or write `interface.kind = \"port\"`.",
-        _ => "Remove it: only sidecars of the kinds \"port\" and \"none\" are started.",
+        _ => "Remove it: farrier starts only sidecars of the kinds \"port\" and \"none\".",
     }
 }

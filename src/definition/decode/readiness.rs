@@ -43,7 +43,7 @@ pub fn decode(
     let around = Surroundings { has_port: interface.has_port, env, layer };
     let Some(node) = table.get("readiness") else {
         if around.has_port == Some(false) {
-            let hint = format!("Without a port nothing is tried by default. {}", probe_hint(around.has_port));
+            let hint = format!("Without a port, there is no default probe. {}", probe_hint(around.has_port));
             reader.missing("readiness", &hint, table.key_span("interface"));
             return None;
         }
@@ -320,7 +320,7 @@ fn built_in(
     if name != "exec" && has_command {
         let message =
             format!("`{field}.command` is not accepted with the built-in probe `{name}`: it runs nothing");
-        let hint = "Write `probe = \"exec\"` to decide by the command, or remove it.";
+        let hint = "Write `probe = \"exec\"` to use the command, or remove it.";
         let problem = Problem::error(Code::ConflictingFields, message).hint(hint);
         reader.report(problem, table.key_span("command"));
     }
@@ -329,7 +329,7 @@ fn built_in(
 fn custom(table: Table<'_>, field: &str, probe: &ProbeReference, layer: Layer, reader: &mut Reader<'_>) {
     if table.get("command").is_some() {
         let message = format!("`{field}.command` is for the built-in probe `exec`, not for `{probe}`");
-        let hint = "List what the probe may run in `grants.exec` instead.";
+        let hint = "Instead, list the probe's commands in `grants.exec`.";
         let problem = Problem::error(Code::ConflictingFields, message).hint(hint);
         reader.report(problem, table.key_span("command"));
     }

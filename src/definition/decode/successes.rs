@@ -29,7 +29,8 @@ pub fn decode(
     };
     let (successes, interval) = (successes?, interval?);
     if !interval.is_zero() && successes == 1 {
-        let message = format!("`{field}.interval` is between successes, and `{field}.successes` is 1");
+        let message =
+            format!("`{field}.interval` is the time between successes, but `{field}.successes` is 1");
         let hint = "Write `successes = 2` or more, or remove `interval`.";
         reader
             .report(Problem::error(Code::ConflictingFields, message).hint(hint), table.key_span("interval"));
@@ -37,8 +38,9 @@ pub fn decode(
     }
     let takes = interval.saturating_mul(successes - 1);
     if timeout.is_some_and(|timeout| takes >= timeout) {
-        let message =
-            format!("`{field}.timeout` is over before {successes} successes can be `{field}.interval` apart");
+        let message = format!(
+            "`{field}.timeout` is too short for {successes} successes that are `{field}.interval` apart"
+        );
         let hint = "Raise `timeout`, or lower `successes` or `interval`.";
         let key = if table.get("interval").is_some() { "interval" } else { "successes" };
         reader.report(Problem::error(Code::ConflictingFields, message).hint(hint), table.key_span(key));

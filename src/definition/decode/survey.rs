@@ -91,8 +91,10 @@ impl Survey {
             return;
         }
         for reference in references(text).iter().filter(|reference| !reference.is_secret) {
-            let message =
-                format!("`{}` in `{path}` is not replaced: the text is used as it stands", reference.text);
+            let message = format!(
+                "`{}` in `{path}` is not interpolated: farrier passes the text on unchanged",
+                reference.text
+            );
             let hint = if reference.text.starts_with("${secret") {
                 "Write a secret as `${secret:provider:reference}`, or write the value itself."
             } else {

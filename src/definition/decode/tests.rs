@@ -284,7 +284,7 @@ fn words_of_compose_and_docker_are_errors_wherever_they_stand() {
         (toml("restart = 'always'", "", ""), "restart", "next launch"),
         (toml("after = ['a']", "", ""), "after", "together"),
         (toml("", "ports = { admin = 9001 }", ""), "interface.ports", "interface.port"),
-        (toml("", "publish = ['1:1']", ""), "interface.publish", "without"),
+        (toml("", "publish = ['1:1']", ""), "interface.publish", "needs no published port"),
         (toml("", "", "[resources]\ncpus = 1"), "resources.cpus", "only limit"),
         (toml("", "", "[harness.env]\nA = '1'"), "harness", "HOST"),
         (toml("", "", "[readiness]\nretries = 3"), "readiness.retries", "timeout"),

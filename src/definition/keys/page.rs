@@ -17,7 +17,7 @@ const HEAD: &str = "\
 All keys of a definition. [Declaring sidecars](declaring.md) has an example and the rules for files and layers. This page is
 generated from the schema for editors (`farrier schema`).
 
-If you change the value of a key marked *yes*, farrier recreates the container; `farrier plan` names the key first. Changes of
+If you change the value of a key marked *yes*, farrier recreates the container; `farrier plan` names the key first. Changes to
 other keys leave a running container alone.
 ";
 
@@ -89,7 +89,7 @@ fn kind(root: &Json, schema: &Json) -> String {
     match schema["type"].as_str() {
         Some("array") => format!("list of {}", plural(&kind(root, &schema["items"]))),
         Some("object") => "table".to_owned(),
-        Some("string") => "text".to_owned(),
+        Some("string") => "string".to_owned(),
         Some("integer" | "number") => "number".to_owned(),
         Some("boolean") => "`true`, `false`".to_owned(),
         _ => "any".to_owned(),

@@ -167,7 +167,7 @@ impl Folder {
             && let Some(open) = writable_by_anyone(&self.resolved)
         {
             let message = format!(
-                "the {given_as} layer is trusted, but anyone on this machine may write {}",
+                "the {given_as} layer is trusted, but anyone on this machine can write to {}",
                 open.display()
             );
             let hint = format!("Run `{}` after checking what is in it.", chmod("o-w", &open));
@@ -190,7 +190,7 @@ impl Folder {
         }
         if let Some(open) = resolved.parent().and_then(replaceable_by_anyone) {
             let message = format!(
-                "the file is a symlink to where anyone on this machine may write, {}",
+                "the file is a symlink to a place that anyone on this machine can write to: {}",
                 open.display()
             );
             let hint = "Put the file itself into the layer.";

@@ -148,7 +148,7 @@ fn supported(address: EngineAddress, tls: bool) -> Result<EngineAddress, Problem
     let scheme = address.host.split("://").next().unwrap_or_default();
     let unsupported = |what: &str| {
         let message = format!("the engine's address {} ({}) needs {what}", address.host, address.origin);
-        Err(Problem::error(Code::EngineContext, format!("{message}, which farrier does not speak")).hint(
+        Err(Problem::error(Code::EngineContext, format!("{message}, which farrier does not support yet")).hint(
             "Forward the engine's socket, for example `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST`, \
              and set DOCKER_HOST=unix:///tmp/engine.sock.",
         ))

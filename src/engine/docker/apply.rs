@@ -201,7 +201,7 @@ impl Carrying<'_> {
         }
         // Absent when it was asked about, and present now: somebody else pulled it.
         let found = self.api().image(asked).await;
-        let found = found.map_err(|error| engine_problem(&format!("look at `{asked}`"), &error))?;
+        let found = found.map_err(|error| engine_problem(&format!("inspect `{asked}`"), &error))?;
         found.map(|image| image.id).ok_or_else(|| unavailable(sidecar, &gone("it was removed a moment ago")))
     }
 
@@ -252,8 +252,7 @@ fn unavailable(sidecar: &Sidecar, error: &EngineError) -> Problem {
     let image = sidecar.definition.image.as_deref().unwrap_or_default();
     let pull = command_line(&["docker", "pull"], &[image], &[]);
     let try_it = format!("Try `{pull}`, after `docker login` if its registry asks for it.");
-    let build_it =
-        "An image that you build yourself must be built before: `docker build -t NAME .`.".to_owned();
+    let build_it = "If you build the image yourself, build it first: `docker build -t NAME .`.".to_owned();
     let (code, hints) = match error.meaning {
         Some(Meaning::Denied) => (Code::ImageDenied, vec![try_it, build_it]),
         Some(Meaning::NotFound) => {
@@ -262,7 +261,7 @@ fn unavailable(sidecar: &Sidecar, error: &EngineError) -> Problem {
         }
         Some(Meaning::DiskFull) => (Code::DiskFull, vec![MAKE_ROOM.to_owned()]),
         Some(Meaning::WrongArchitecture) => {
-            let other = "Name an image that is made for this machine's architecture too.".to_owned();
+            let other = "Name an image that is also built for this machine's architecture.".to_owned();
             (Code::WrongArchitecture, vec![other])
         }
         _ => (Code::ImageUnavailable, vec![try_it, build_it]),
@@ -296,9 +295,9 @@ fn cannot_create(sidecar: &Sidecar, error: &EngineError) -> Problem {
                 Some(Meaning::DiskFull | Meaning::NoAddressRange | Meaning::NoAddress)
             ) =>
         {
-            Problem::error(Code::StartFailed, format!("the engine does not create `{container}`: {error}"))
+            Problem::error(Code::StartFailed, format!("cannot create `{container}`: {error}"))
                 .at(sidecar.definition.place("image"))
-                .hint("Correct the definition in the respect that the engine names.")
+                .hint("Fix the setting named in the engine's error.")
         }
         _ => engine_problem(&format!("create `{container}`"), error),
     }
@@ -320,7 +319,7 @@ fn cannot_start(sidecar: &Sidecar, error: &EngineError) -> Problem {
                 _ if error.kind == EngineErrorKind::NotFound => (Code::StartFailed, RUN_AGAIN),
                 _ => (Code::StartFailed, CHECK_PROGRAM),
             };
-            Problem::error(code, format!("the engine does not start `{container}`: {error}"))
+            Problem::error(code, format!("cannot start `{container}`: {error}"))
                 .at(sidecar.definition.place("entrypoint"))
                 .hint(hint)
         }

@@ -5,7 +5,7 @@ use crate::engine::{EngineError, EngineErrorKind, Meaning};
 
 /// What to do if the engine's disk is full.
 pub(super) const MAKE_ROOM: &str =
-    "Make room: `docker system df` tells what takes it, and `docker system prune` removes what is unused.";
+    "Free disk space: `docker system df` shows what uses it, and `docker system prune` removes unused data.";
 /// What to do if the engine has no range of addresses left.
 const FREE_ADDRESS_RANGES: [&str; 2] = [
     "Remove unused networks with `docker network prune`.",

@@ -97,15 +97,15 @@ fn network_plan(seen: &Seen, network: &HarnessNetwork) -> Result<NetworkPlan, Pr
         [] if network.is_own => Ok(plan(NetworkAction::Create)),
         [] => Err(Problem::error(Code::NetworkUnusable, format!("there is no network `{name}`"))
             .hint(format!("Create it with `{}`.", docker(&["network", "create"], &[name])))
-            .hint("Or leave `--network` out of the harness's command: farrier then makes one.")),
+            .hint("Or remove `--network` from the harness's command: farrier then creates a network.")),
         [first, others @ ..] if network.is_own && found.iter().all(is_ours) => {
             let surplus = others.iter().map(|other| other.id.clone()).collect();
             Ok(plan(NetworkAction::Use { id: first.id.clone(), surplus }))
         }
         [_, ..] if network.is_own => {
-            Err(Problem::error(Code::NameTaken, format!("the network `{name}` was not made by farrier"))
+            Err(Problem::error(Code::NameTaken, format!("farrier did not create the network `{name}`"))
                 .hint(format!("Remove it with `{}`.", docker(&["network", "rm"], &[name])))
-                .hint("Or name the network to use in the harness's command with `--network`."))
+                .hint("Or choose the network with `--network` in the harness's command."))
         }
         [only] => Ok(plan(NetworkAction::Use { id: only.id.clone(), surplus: Vec::new() })),
         _ => Err(Problem::error(
@@ -113,7 +113,7 @@ fn network_plan(seen: &Seen, network: &HarnessNetwork) -> Result<NetworkPlan, Pr
             format!("{} networks are named `{name}`, and Docker cannot tell them apart", found.len()),
         )
         .hint(format!(
-            "List them with `{}` and remove the surplus.",
+            "List them with `{}`, and remove all but one.",
             docker(&["network", "ls", "--filter", &format!("name={name}")], &[])
         ))),
     }
@@ -151,14 +151,16 @@ fn name_taken(sidecar: &Sidecar, container: &Container) -> Problem {
             format!("the container `{name}` belongs to another folder's sidecar `{other}`, of {file}")
         }
         (Some(other), _) => {
-            format!("the container `{name}` belongs to the sidecar `{other}`, whose name comes out the same")
+            format!(
+                "the container `{name}` belongs to the sidecar `{other}`, which has the same container name"
+            )
         }
-        (None, _) => format!("a container that farrier did not make is named `{name}`"),
+        (None, _) => format!("a container that farrier did not create is named `{name}`"),
     };
     Problem::error(Code::NameTaken, message)
         .of(sidecar.name())
         .hint(format!("Remove it with `{}` if it is not needed.", docker(&["rm", "-f"], &[name])))
-        .hint("Or rename the definition's file: its stem makes the container's name.")
+        .hint("Or rename the definition's file: farrier derives the container's name from the file name.")
 }
 
 /// Which of the old container's anonymous volumes the new one takes over, and which nothing will use.

@@ -23,7 +23,7 @@ async fn route(api: &dyn Api, local: bool) -> EngineResult<Finding> {
         _ if !local => ("through a relay container, because the engine is not on this host", None),
         [] => ("decided when the first launch makes the network `farrier`", None),
         networks if networks.iter().any(|network| !network.labels.contains_key(LABEL_NETWORK)) => (
-            "the network `farrier` was not made by farrier, so launches cannot use it",
+            "farrier did not create the network `farrier`, so launches cannot use it",
             Some("Remove it with `docker network rm farrier`; the next launch makes its own."),
         ),
         [network, ..] if networks::has_bridge(&network.id) => {

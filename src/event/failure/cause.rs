@@ -25,14 +25,14 @@ pub enum Cause {
         /// Its exit code.
         code: i64,
     },
-    /// It was killed for memory.
+    /// It was killed because it ran out of memory.
     KilledForMemory {
         /// The limit in bytes; 0 is none.
         limit: u64,
     },
     /// The program is not in the image, or cannot be executed.
     ProgramMissing,
-    /// The program is made for another machine, or is no program.
+    /// The program was built for another architecture, or is not a program.
     WrongArchitecture,
     /// Somebody removed, stopped or paused it.
     StoppedByOthers,
@@ -53,16 +53,16 @@ pub enum Cause {
         /// The declared port.
         port: u16,
     },
-    /// It listens for IPv6 only, and its address is one of IPv4.
+    /// It listens for IPv6 only, but its address is an IPv4 address.
     ListensOnIpv6 {
         /// The port that was dialled.
         port: u16,
     },
     /// The port is open, and what answers there speaks another protocol than the probe.
     ProtocolFails,
-    /// The port speaks TLS, and the probe does not.
+    /// The port uses TLS, and the probe does not.
     SpeaksTls,
-    /// The server refuses the login that the probe's settings have.
+    /// The server rejects the login in the probe's settings.
     LoginRefused,
     /// The server wants a login, and the probe's settings have none.
     LoginMissing,
@@ -86,9 +86,9 @@ pub enum Cause {
         /// What it printed.
         output: String,
     },
-    /// The command that decides is not in the image.
+    /// The probe's command is not in the image.
     CommandMissing,
-    /// The command that decides is written for a shell, and none reads it.
+    /// The probe's command is written for a shell, but runs without one.
     ShellMissing {
         /// The command as the definition needs it.
         instead: String,
@@ -165,19 +165,21 @@ impl Cause {
     pub fn sentence(&self) -> String {
         match self {
             Self::Exited { code: 0 } => {
-                "its program ended by itself, with success: a sidecar must keep running".to_owned()
+                "its program exited successfully, but a sidecar must keep running".to_owned()
             }
             Self::Exited { code } => format!("its program ended with exit code {code}"),
             Self::KilledForMemory { limit: 0 } => "the host ran out of memory".to_owned(),
             Self::KilledForMemory { limit } => {
                 format!("it needs more memory than its limit of {} MiB", limit >> 20)
             }
-            Self::ProgramMissing => "its program is not in the image, or may not be executed".to_owned(),
-            Self::WrongArchitecture => "its program is made for another machine, or is no program".to_owned(),
+            Self::ProgramMissing => "its program is not in the image, or is not executable".to_owned(),
+            Self::WrongArchitecture => {
+                "its program was built for another architecture, or is not a program".to_owned()
+            }
             Self::StoppedByOthers => "somebody else stopped, paused or removed its container".to_owned(),
             Self::ListensOnLoopback { port } => {
                 format!(
-                    "it listens on port {port} of 127.0.0.1 only, where nothing outside its container gets"
+                    "it listens on port {port} of 127.0.0.1 only, which nothing outside its container can reach"
                 )
             }
             Self::ListensElsewhere { port, ports } => {
@@ -193,34 +195,34 @@ impl Cause {
             }
             Self::ListensOnIpv6 { port } => {
                 format!(
-                    "it listens on port {port} for IPv6 only, and its address on the network is one of IPv4"
+                    "it listens on port {port} for IPv6 only, but its address on the network is an IPv4 address"
                 )
             }
             Self::ProtocolFails => {
-                "its port is open, but what answers there does not speak the probe's protocol".to_owned()
+                "its port is open, but the server there does not use the probe's protocol".to_owned()
             }
-            Self::SpeaksTls => "its port speaks TLS, and the probe does not".to_owned(),
-            Self::LoginRefused => "it refuses the login that the probe's settings have".to_owned(),
+            Self::SpeaksTls => "its port uses TLS, and the probe does not".to_owned(),
+            Self::LoginRefused => "it rejects the login in the probe's settings".to_owned(),
             Self::LoginMissing => "it wants a login, and the probe's settings have none".to_owned(),
             Self::DatabaseMissing => "the database that the probe's settings name does not exist".to_owned(),
-            Self::QueryFails => "the query of the probe's settings fails".to_owned(),
+            Self::QueryFails => "the query in the probe's settings fails".to_owned(),
             Self::Unauthorized => "it wants credentials that the probe does not send".to_owned(),
             Self::SlowAnswer { limit: poll } => {
                 format!("it does not answer within {}, the `limits.poll` of the probe", limit(*poll))
             }
-            Self::NoHealthTest => "its image has no HEALTHCHECK, which the probe goes by".to_owned(),
+            Self::NoHealthTest => "its image has no HEALTHCHECK, which the probe needs".to_owned(),
             Self::HealthTestFails { code, output } => {
                 let said = output.trim();
                 let said = if said.is_empty() { String::new() } else { format!(": {said}") };
                 format!("its own health test fails with exit code {code}{said}")
             }
-            Self::CommandMissing => "the command that decides is not in the image".to_owned(),
+            Self::CommandMissing => "the probe's command is not in the image".to_owned(),
             Self::ShellMissing { .. } => {
-                "the command that decides is written for a shell, and no shell reads it".to_owned()
+                "the probe's command is written for a shell, but runs without one".to_owned()
             }
             Self::TimeoutBelowStartPeriod { start_period } => {
                 format!(
-                    "its image gives itself {} to start, which is longer than `timeout`",
+                    "its image's start period is {}, which is longer than `timeout`",
                     limit(*start_period)
                 )
             }
@@ -243,40 +245,42 @@ impl Cause {
     #[must_use]
     pub fn next_step(&self) -> Option<String> {
         let step = match self {
-            Self::ListensOnLoopback { .. } => "Let it listen on 0.0.0.0, not on 127.0.0.1 alone.",
-            Self::ListensOnIpv6 { .. } => "Let it listen on 0.0.0.0 too, not on `::` alone.",
+            Self::ListensOnLoopback { .. } => "Make the server listen on 0.0.0.0, not only on 127.0.0.1.",
+            Self::ListensOnIpv6 { .. } => "Make the server also listen on 0.0.0.0, not only on `::`.",
             Self::ListensElsewhere { .. } => {
-                "Write the port that it listens on under [interface], or let it listen on that one."
+                "Write the server's port under [interface], or make the server listen on the declared port."
             }
             Self::ListensNowhere { .. } => NOTHING_LISTENS,
             Self::ProtocolFails => {
                 "Check that [readiness] names the probe for this kind of server, and its port."
             }
             Self::SpeaksTls => {
-                "Let the probe ask at a port without TLS (`settings.port`, granted by `grants.dial`), or decide by the probe `exec`."
+                "Point the probe at a port without TLS (`settings.port`, granted by `grants.dial`), or use the probe \
+                 `exec`."
             }
             Self::LoginRefused => {
-                "Check the user and password under `settings`; data that was made with another password keeps it."
+                "Check the user and password under `settings`; data that was created with another password keeps that \
+                 password."
             }
             Self::LoginMissing => "Add the password under `settings` of [readiness].",
             Self::DatabaseMissing => {
-                "Check `settings.database`, or let the sidecar make the database when it starts."
+                "Check `settings.database`, or make the sidecar create the database when it starts."
             }
             Self::QueryFails => {
                 "Check `settings.query`; a long one may need a higher `limits.poll` under [readiness]."
             }
             Self::Unauthorized => {
-                "Let the probe ask where no credentials are needed, or add them under `settings`."
+                "Point the probe at an address that needs no credentials, or add credentials under `settings`."
             }
             Self::SlowAnswer { .. } => {
                 "Check that [readiness] names the probe for this kind of server: another kind may wait in silence. If it is right \
                  to take that long, raise `limits.poll` under [readiness]."
             }
             Self::ProbeTime => {
-                "It is the probe that takes long: one poll of it may take `limits.poll` under [readiness]."
+                "The probe is slow, not the sidecar: speed it up, or raise `limits.poll` under [readiness]."
             }
             Self::NotGranted { what } => return what.split_once(GRANT_IT).map(|(_, step)| sentence(step)),
-            Self::ShellMissing { instead } => return Some(format!("Let a shell read it: `{instead}`.")),
+            Self::ShellMissing { instead } => return Some(format!("Run it in a shell: `{instead}`.")),
             _ => return None,
         };
         Some(step.to_owned())

@@ -207,7 +207,7 @@ impl FailureReport {
         let name = &self.container_name;
         let farrier =
             |command: &[&str]| command_line(&[&["farrier"], command].concat(), &[&self.sidecar], &[]);
-        let logs = format!("See all it wrote with `{}`.", farrier(&["logs"]));
+        let logs = format!("Read the whole log with `{}`.", farrier(&["logs"]));
         let mut steps = Vec::new();
         let mut say = |step: &str| steps.push(step.to_owned());
         if let Some(Cause::OlderData { fields }) = &self.cause {
@@ -224,11 +224,13 @@ impl FailureReport {
         }
         match (self.code, &self.container) {
             (Code::SidecarExited | Code::NotReady, None) if self.is_told => {
-                say("Launch again: it is then recreated.");
+                say("Launch again: farrier then recreates the container.");
                 return steps;
             }
             (Code::SidecarExited, Some(container)) if container.oom_killed => {
-                say("Raise `memory` under [resources] in its definition, or make it need less.");
+                say(
+                    "Raise `memory` under [resources] in the definition, or reduce the sidecar's memory use.",
+                );
             }
             (Code::SidecarExited, Some(Instance { exit_code: 126 | 127, .. })) => {
                 say(
@@ -240,12 +242,12 @@ impl FailureReport {
                 say(&format!("Resume it{}, and launch again.", how.unwrap_or_default()));
                 return steps;
             }
-            (Code::NetworkUnusable, _) => say("Launch again: it is then connected."),
+            (Code::NetworkUnusable, _) => say("Launch again: farrier then connects the container."),
             (Code::SidecarUnhealthy, _) => {
                 if let Some(command) = engine.by_hand(ByHand::Inspect(name)) {
                     say(&format!("See each run of its test with `{command}`."));
                 }
-                say("Mend what the HEALTHCHECK asks for, or the HEALTHCHECK, or decide by another probe.");
+                say("Fix the sidecar or its HEALTHCHECK, or use another probe.");
             }
             (Code::NotReady, Some(_)) => {
                 let step = self.cause.as_ref().and_then(Cause::next_step);
@@ -256,7 +258,7 @@ impl FailureReport {
                 } else if unknown && self.newest_answer() == Some(REFUSED) {
                     say(NOTHING_LISTENS);
                 }
-                say("If it only needs longer, raise `timeout` under [readiness].");
+                say("If the sidecar is only slow, raise `timeout` under [readiness].");
             }
             (Code::ProbeFailed, _) => {
                 let step = self.cause.as_ref().and_then(Cause::next_step);
@@ -271,14 +273,14 @@ impl FailureReport {
             }
             (Code::ProbeCrashed | Code::ProbeInvalid, _) => {
                 say(
-                    "The probe is at fault, not the sidecar: tell its author, or raise `limits` under [readiness] \
-                     where it ran out of one.",
+                    "The probe failed, not the sidecar: report it to the probe's author, or raise the exceeded limit in \
+                     `limits` under [readiness].",
                 );
                 return steps;
             }
             (Code::EngineFailed, _) | (Code::SidecarExited | Code::NotReady, None) => {
                 let how = engine.by_hand(ByHand::SeeEngine).map(|command| format!(" with `{command}`"));
-                say(&format!("See how the engine is{}, and launch again.", how.unwrap_or_default()));
+                say(&format!("Check the engine{}, and launch again.", how.unwrap_or_default()));
                 return steps;
             }
             _ => {}

@@ -41,7 +41,7 @@ impl SidecarEnd {
             text.push_str("; it runs again");
         }
         if let Some(words) = self.log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty()) {
-            text.push_str(&format!("; its last words: {}", shortened(words, 200)));
+            text.push_str(&format!("; last log line: {}", shortened(words, 200)));
         }
         text
     }

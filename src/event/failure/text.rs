@@ -27,7 +27,7 @@ impl FailureReport {
         self.answers.iter().for_each(|answers| lines.extend(answer_lines(answers)));
         match &self.container {
             None if self.is_told => lines.push("container: gone".to_owned()),
-            None => lines.push("container: unknown, because the engine did not tell".to_owned()),
+            None => lines.push("container: unknown, because the engine did not report it".to_owned()),
             Some(container) => lines.extend(container_lines(container)),
         }
         if !self.others.is_empty() {
@@ -35,7 +35,7 @@ impl FailureReport {
             lines.push(format!("other sidecars: {}", others.collect::<Vec<_>>().join(", ")));
         }
         if !self.log.is_empty() {
-            lines.push("its last words:".to_owned());
+            lines.push("last log lines:".to_owned());
             lines.extend(self.log.iter().map(|line| format!("  {line}")));
         }
         lines
@@ -74,7 +74,10 @@ fn container_lines(container: &Instance) -> Vec<String> {
         }
     }
     if container.oom_killed {
-        state.push_str(&format!(", killed for memory (limit {} MiB)", container.memory >> 20));
+        state.push_str(&format!(
+            ", killed because it ran out of memory (limit {} MiB)",
+            container.memory >> 20
+        ));
     }
     if container.restarts > 0 {
         state.push_str(&format!(", restarted {} times", container.restarts));

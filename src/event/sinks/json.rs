@@ -45,7 +45,7 @@ impl Sink for JsonSink {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 let reason = process_limits::reason(&error).unwrap_or_else(|| error.to_string());
                 let message = format!("events are no longer written: {reason}");
-                let hint = "The launch goes on. Make room for the events, or read them as they come.";
+                let hint = "The launch continues. Free disk space for the events, or read them while they are written.";
                 self.lost = Some(Problem::warning(Code::StateUnusable, message).hint(hint));
             }
         }

@@ -60,12 +60,12 @@ impl PlainSink {
             _ if !shown(Verbosity::Normal) => None,
             Event::WaitingForLaunch { sidecar, holder } => {
                 let holder = holder.map(whom).unwrap_or_default();
-                Some(line(&format!("waiting for another launch that is starting {sidecar}{holder}")))
+                Some(line(&format!("waiting for another launch to start {sidecar}{holder}")))
             }
             Event::WaitingForNetwork { network, holder } => {
                 let holder = holder.map(whom).unwrap_or_default();
                 Some(line(&format!(
-                    "waiting for the network {network}, which another process changes{holder}"
+                    "waiting for the network {network}, which another process is changing{holder}"
                 )))
             }
             Event::Planned(plan) if !plan.is_untouched() => {
@@ -93,7 +93,7 @@ impl PlainSink {
                 shown(Verbosity::Answers).then(|| line(&format!("{sidecar}: started")))
             }
             Event::Stopping { sidecar, grace, .. } => shown(Verbosity::Answers).then(|| {
-                line(&format!("{sidecar}: stopping; it is killed if it runs for {} more", limit(*grace)))
+                line(&format!("{sidecar}: stopping the old container, for at most {}", limit(*grace)))
             }),
             Event::PullProgress { sidecar, progress } => self.progress(sidecar, progress),
             Event::SidecarEnded(end) => {

@@ -80,14 +80,16 @@ fn report(timings: &Timings, past: &Past) -> String {
             before,
         ]);
     }
-    let mut text = format!("farrier: where the {} went\n", human(all));
+    let mut text = format!("farrier: where {} went\n", human(all));
     text.extend(table.lines().map(|line| format!("{}\n", line.trim_end())));
     text.push_str(&format!("  {}\n", around(timings)));
     if let Some(critical) = critical {
         text.push_str(&format!("  * the last to be ready: {}\n", path(critical)));
     }
     if is_compared {
-        text.push_str("  before: the median total of the last launches that did the same with it\n");
+        text.push_str(
+            "  before: the median total of the latest launches with the same action for the sidecar\n",
+        );
     }
     text
 }
@@ -98,7 +100,7 @@ fn around(timings: &Timings) -> String {
     let connected = timings.connected.unwrap_or_default();
     let looked = planned.saturating_sub(connected).saturating_sub(timings.asked);
     let mut text = format!(
-        "before them: {} for checks and connecting, {} for the engine's state",
+        "before the sidecars: {} for checks and connecting, {} for the engine's state",
         human(connected),
         human(looked)
     );

@@ -54,7 +54,7 @@ async fn limited<T>(work: impl Future<Output = EngineResult<T>>) -> EngineResult
 /// The engine's answer was made at some moment between two of this host's clock.
 fn clock(info: &EngineInfo, before: Timestamp, after: Timestamp) -> Check {
     let Some(engine) = info.moment() else {
-        return Check::broken("clock", "the engine does not tell its time", "Update the engine.");
+        return Check::broken("clock", "the engine does not report its time", "Update the engine.");
     };
     let behind = before.duration_since(engine);
     let ahead = engine.duration_since(after);
@@ -65,7 +65,7 @@ fn clock(info: &EngineInfo, before: Timestamp, after: Timestamp) -> Check {
     Check::broken(
         "clock",
         format!("the engine's clock is {} s {word} this host's", difference.as_secs()),
-        "Let both keep their time by NTP (`timedatectl set-ntp true`); a virtual machine's may need a restart.",
+        "Synchronise both clocks by NTP (`timedatectl set-ntp true`); a virtual machine may need a restart.",
     )
 }
 

@@ -11,7 +11,7 @@ use super::Check;
 use crate::report::shell::{chmod, command_line};
 use crate::system::lock::{self, LockFolder};
 
-const NO_HOME: &str = "there is no home directory to keep it in";
+const NO_HOME: &str = "there is no home directory to store them in";
 const SET_HOME: &str = "Set HOME.";
 
 /// The folder with compiled probes.
@@ -25,7 +25,7 @@ pub(super) fn cache(folder: Option<&Path>) -> Check {
         match private(NAME, path) {
             Ok(Some(_)) => {}
             Ok(None) => {
-                return Check::well(NAME, format!("{} is made by the first launch", path.display()));
+                return Check::well(NAME, format!("the first launch creates {}", path.display()));
             }
             Err(check) => return check,
         }
@@ -49,11 +49,11 @@ pub(super) fn cache(folder: Option<&Path>) -> Check {
 pub(super) fn state(folder: Option<&Path>) -> Check {
     const NAME: &str = "state";
     let Some(folder) = folder else {
-        return Check::broken(NAME, format!("nothing can be remembered: {NO_HOME}"), SET_HOME);
+        return Check::broken(NAME, format!("approvals and launch times are not kept: {NO_HOME}"), SET_HOME);
     };
     match private(NAME, folder) {
         Ok(Some(_)) => {}
-        Ok(None) => return Check::well(NAME, format!("{} is made by the first launch", folder.display())),
+        Ok(None) => return Check::well(NAME, format!("the first launch creates {}", folder.display())),
         Err(check) => return check,
     }
     let key = folder.join("cache.key");
@@ -62,7 +62,7 @@ pub(super) fn state(folder: Option<&Path>) -> Check {
     {
         return check;
     }
-    Check::well(NAME, format!("{} may be written", folder.display()))
+    Check::well(NAME, format!("{} is writable", folder.display()))
 }
 
 /// The file with approvals of workspace definitions.
@@ -114,10 +114,10 @@ pub(super) fn locks(engine: Option<&str>) -> Check {
         Err(problem) => Check::problem(NAME, &problem),
         Ok(_) if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() => Check::broken(
             NAME,
-            format!("{} may not be written by this user", folder.display()),
+            format!("this user cannot write to {}", folder.display()),
             format!("Open it to all users with `{}`.", chmod("1777", folder)),
         ),
-        Ok(_) => Check::well(NAME, format!("{} may be written", folder.display())),
+        Ok(_) => Check::well(NAME, format!("{} is writable", folder.display())),
     }
 }
 
@@ -131,7 +131,7 @@ fn private(name: &'static str, path: &Path) -> Result<Option<Metadata>, Check> {
                 Some(parent) if access(parent, Access::WRITE_OK | Access::EXEC_OK).is_err() => {
                     Err(Check::broken(
                         name,
-                        format!("{shown} cannot be made: {} may not be written", parent.display()),
+                        format!("cannot create {shown}: {} is not writable", parent.display()),
                         format!("Let this user write to {}.", parent.display()),
                     ))
                 }
@@ -157,12 +157,12 @@ fn private(name: &'static str, path: &Path) -> Result<Option<Metadata>, Check> {
         return Err(Check::broken(name, format!("{shown} belongs to the user {}", found.uid()), fix));
     }
     if found.mode() & 0o022 != 0 {
-        let fix = format!("Close it with `{}`.", chmod("700", path));
-        return Err(Check::broken(name, format!("others may write to {shown}"), fix));
+        let fix = format!("Remove the others' access with `{}`.", chmod("700", path));
+        return Err(Check::broken(name, format!("others can write to {shown}"), fix));
     }
     if access(path, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        let fix = format!("Open it to this user with `{}`.", chmod("700", path));
-        return Err(Check::broken(name, format!("{shown} may not be written"), fix));
+        let fix = format!("Make it writable with `{}`.", chmod("700", path));
+        return Err(Check::broken(name, format!("{shown} is not writable"), fix));
     }
     Ok(Some(found))
 }
@@ -171,7 +171,7 @@ fn private(name: &'static str, path: &Path) -> Result<Option<Metadata>, Check> {
 fn in_no_folder(name: &'static str, path: &Path) -> Check {
     let shown = path.display();
     let file = path.ancestors().find(|part| part.exists()).unwrap_or(path).display();
-    Check::broken(name, format!("{shown} cannot be made: {file} is not a folder"), SET_HOME)
+    Check::broken(name, format!("cannot create {shown}: {file} is not a folder"), SET_HOME)
 }
 
 fn readable_by_others(name: &'static str, file: &Path, found: &Metadata) -> Option<Check> {
@@ -179,8 +179,8 @@ fn readable_by_others(name: &'static str, file: &Path, found: &Metadata) -> Opti
     (found.mode() & 0o077 != 0).then(|| {
         Check::broken(
             name,
-            format!("{shown} may be used by others"),
-            format!("Close it with `{}`.", chmod("600", file)),
+            format!("others can access {shown}"),
+            format!("Remove the others' access with `{}`.", chmod("600", file)),
         )
     })
 }

@@ -18,7 +18,7 @@ use crate::probe::store::{HostState, Poll};
 
 pub const CAPABILITY: Capability = Capability {
     name: "dial",
-    sentence: "connects to the places that its definition grants",
+    sentence: "connects to the addresses that its definition grants",
     grant: Some(Grant::Choice { example: "dial = [\"self\"]", written }),
     executes: false,
     link: |linker| dial::add_to_linker::<HostState, Dials<'static>>(linker, Dials::of),

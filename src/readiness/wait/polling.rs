@@ -131,7 +131,7 @@ impl Wait<'_> {
             return false;
         }
         let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.note("ready, as this run was before", self.begun.elapsed());
+        answers.note("ready, as earlier in this run", self.begun.elapsed());
         true
     }
 

@@ -50,8 +50,8 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::UnknownKey,
         meaning: "farrier does not know a key. If compose, docker or Kubernetes define the key, this is an error, because \
-                  ignoring it would change what runs or give the container more power. If the value asks for what farrier does \
-                  anyway (`tty: false`), and for any other key, it is a warning.",
+                  ignoring it would change what runs or give the container more power. For any other key, or if the value \
+                  asks for what farrier does anyway (`tty: false`), it is a warning.",
         causes: &[
             "A typo; the message then suggests the nearest key.",
             "The key belongs in another table, or has another name in farrier.",
@@ -63,7 +63,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::ConflictingFields,
         meaning: "Two fields contradict each other.",
         causes: &[
-            "The definition has a `command`, and its probe runs no command.",
+            "The definition has a `command`, but its probe runs no command.",
             "A field belongs to another kind of interface.",
         ],
         steps: &["Remove one of the two fields that the error names."],
@@ -99,11 +99,11 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The workspace defines a name that the user's, the organisation's or the repository's layer also defines. farrier uses the trusted definition and warns.",
             "The workspace disables a `required` definition. This is an error.",
             "The workspace disables a definition that is not required. farrier warns each time, and launches nothing until you approve it.",
-            "The workspace disables a definition, and declares a sidecar whose name is another spelling of the disabled name, or whose alias is that name. This is an error.",
+            "The workspace disables a definition, and declares a sidecar that would take over its name, through another spelling of the name or an alias. This is an error.",
         ],
         steps: &[
             "Rename or remove the workspace's definition.",
-            "Approve the disabling with `farrier approve NAME`, or launch with `--no-workspace`.",
+            "Approve disabling the sidecar with `farrier approve NAME`, or launch with `--no-workspace`.",
         ],
     },
     Explanation {
@@ -142,7 +142,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::WorkspaceUnused,
         meaning: "farrier ignores a `.farrier` folder near the working directory, and the sidecars in it. This is a warning.",
         causes: &[
-            "Neither its parent folder nor a folder above is a checkout with a `.git`, so there is no workspace.",
+            "Neither its parent folder nor any folder above that is a checkout with a `.git`, so there is no workspace.",
             "The folder of definitions is not named `sidecars`, or the files are not in that folder.",
             "The checkout's root is further up, and only the `.farrier` in the root counts.",
         ],
@@ -164,7 +164,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "The kind of interface is valid, but farrier does not support it.",
         causes: &["The definition has `kind = \"mcp\"` or `kind = \"volume\"`."],
         steps: &[
-            "Write `kind = \"port\"`, which gives the harness host and port as variables, or `kind = \"none\"`.",
+            "Write `kind = \"port\"`, which gives the harness the host and port as variables, or `kind = \"none\"`.",
         ],
     },
     Explanation {
@@ -194,7 +194,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &[
             "The checkout contains definitions; their author could start any image.",
             "An approved definition, its probe or a granted folder has changed, or has changed back.",
-            "A folder of a trusted layer lies in what you work on: the workspace, another worktree of it, or a home directory that is a checkout.",
+            "A trusted layer's folder is in the workspace, in another worktree of it, or in a home directory that is a checkout.",
             "farrier cannot ask, because there is no terminal or because of `--no-prompt`.",
         ],
         steps: &[

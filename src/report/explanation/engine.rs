@@ -36,10 +36,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The definition names an image, and the engine runs no images.",
             "Its probe executes commands, reads logs or asks for health, and the engine does not offer that.",
         ],
-        steps: &[
-            "Run the sidecar on another engine.",
-            "Or decide its readiness by another probe, such as `tcp`.",
-        ],
+        steps: &["Run the sidecar on another engine.", "Or use another probe, such as `tcp`."],
     },
     Explanation {
         code: Code::EngineContext,
@@ -147,12 +144,12 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "A container or a network that is not farrier's already has the name that farrier needs.",
         causes: &[
             "A person or another tool created it.",
-            "Two sidecars' names lead to the same container name.",
-            "The container belongs to another folder's sidecar of that name; the label `farrier.scope` tells them apart.",
+            "Two sidecars' names result in the same container name.",
+            "The container belongs to a sidecar of that name in another folder; the label `farrier.scope` tells them apart.",
         ],
         steps: &[
             "Remove the container or network if nothing needs it.",
-            "Or rename the definition's file: the container's name is made from the file name.",
+            "Or rename the definition's file: farrier derives the container's name from the file name.",
         ],
     },
     Explanation {

@@ -7,7 +7,10 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::Usage,
         meaning: "The command line is invalid, or names something that farrier cannot use.",
-        causes: &["An option names a file or folder that does not exist.", "An argument does not exist."],
+        causes: &[
+            "An option names a file or folder that does not exist.",
+            "farrier does not know an argument.",
+        ],
         steps: &["Read `farrier COMMAND --help`."],
     },
     Explanation {

@@ -45,7 +45,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "The probe needs something that its definition does not grant.",
         causes: &[
             "The definition lacks a grant that the probe needs.",
-            "A built-in probe's settings name another port than the interface's, and the definition does not grant it.",
+            "A built-in probe's settings name a port other than the interface's, and the definition does not grant it.",
             "The component imports something that farrier offers to no probe.",
         ],
         steps: &["If you trust the probe with it, add the grant that the error names."],

@@ -46,7 +46,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "The probe reported that the sidecar will never become ready.",
         causes: &[
             "The image has no HEALTHCHECK, or does not contain the command that `exec` runs.",
-            "The port uses TLS, or another protocol than the probe.",
+            "The port uses TLS, or a protocol that the probe does not use.",
             "A custom probe found a permanent problem.",
         ],
         steps: &["Correct `[readiness]` in the definition, or the image."],
@@ -56,7 +56,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "farrier cannot dial ports, so it only checks that the container runs. This is a warning.",
         causes: &[
             "This host has no route to the containers, and no image can run a relay.",
-            "`--dial none` was given.",
+            "You passed `--dial none`.",
         ],
         steps: &[
             "Use `--probe-image` to name an image with python3, nc or bash.",

@@ -241,7 +241,7 @@ fn an_image_that_is_pulled_is_used_by_the_id_that_came() {
     let mut launch = asked(&scene);
     launch.type_text("y\n");
     let outcome = launch.wait().assert_code(0);
-    assert!(outcome.stdout().contains("not here yet: it is pulled"), "{outcome}");
+    assert!(outcome.stdout().contains("not present yet: the launch pulls it"), "{outcome}");
     let name = containers(&scene).remove(0);
     let id = docker(["image", "inspect", "--format", "{{.Id}}", &reference]);
     assert_eq!(inspect(&name, "{{.Config.Image}} {{.Image}}"), Some(format!("{id} {id}")));

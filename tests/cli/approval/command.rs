@@ -36,7 +36,10 @@ fn approvals_are_listed_and_revoked() {
     let outcome = unattended(&scene, &["approve", "--revoke", &name]).output().assert_code(0);
     let told = outcome.stdout();
     assert!(told.starts_with(&format!("{name}: revoked\n")), "{outcome}");
-    assert!(told.contains(&format!("runs on until `farrier down {name}` removes it")), "{outcome}");
+    assert!(
+        told.contains(&format!("it keeps running until you remove it with `farrier down {name}`")),
+        "{outcome}"
+    );
     assert_eq!(state(&scene)["approved"], false);
 }
 
@@ -48,8 +51,9 @@ fn revoking_says_that_the_container_runs_on_and_how_to_remove_it() {
     detached(&scene, &["up"]).output().assert_code(0);
     let (name, container) = (scene.name("db"), super::setup::containers(&scene).remove(0));
     let told = detached(&scene, &["approve", "--revoke", &name]).output().assert_code(0).stdout();
-    let down =
-        format!("its container {container} is still there, running: `farrier down {container}` removes it");
+    let down = format!(
+        "its container {container} still exists (running): remove it with `farrier down {container}`"
+    );
     assert_eq!(told, format!("{name}: revoked\n{down}\n"));
     approve(&scene);
     let value = json(&detached(&scene, &["approve", "--revoke", &name, "--format", "json"]).output());

@@ -25,7 +25,7 @@ fn a_change_asks_again_and_is_named() {
     ] {
         declare(&scene, &PLAIN.replace(from, to));
         let told = refused(&scene);
-        assert!(told.contains(&format!("changed since it was approved: {changed}")), "{to}: {told}");
+        assert!(told.contains(&format!("it has changed since you approved it: {changed}")), "{to}: {told}");
     }
     declare(&scene, &PLAIN.replace("[interface]", "# a comment\n\n[interface]"));
     assert_eq!(state(&scene)["approved"], true, "a comment changes nothing");
@@ -77,7 +77,7 @@ fn one_byte_of_a_component_is_refused_by_the_pin_and_then_asks_again() {
     assert!(outcome.stderr().contains("error[probe-pin-mismatch]"), "{outcome}");
     declare_probe(&scene, &bytes, &pin(&bytes));
     let told = refused(&scene);
-    assert!(told.contains("changed since it was approved: readiness: probe"), "{told}");
+    assert!(told.contains("it has changed since you approved it: readiness: probe"), "{told}");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn the_content_of_a_granted_folder_is_part_of_it() {
     approve(&scene);
     std::fs::write(folder.join("ca.pem"), "two").expect("a file");
     let told = refused(&scene);
-    assert!(told.contains("changed since it was approved: readiness: may read"), "{told}");
+    assert!(told.contains("it has changed since you approved it: readiness: may read"), "{told}");
     std::fs::write(folder.join("ca.pem"), "one").expect("a file");
     assert_eq!(state(&scene)["approved"], true);
 }

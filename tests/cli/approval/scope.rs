@@ -73,15 +73,15 @@ fn a_question_says_what_it_would_replace() {
     let mut launch = asked(&scene);
     launch.type_text("n\n");
     let shown = launch.wait().assert_code(125).stdout().replace("\r\n  |     ", "");
-    assert!(shown.contains(&format!("{name}, which is running, is replaced: env.A changed")), "{shown}");
+    assert!(shown.contains(&format!("{name} (running) is recreated: env.A changed")), "{shown}");
     let mut approving = scene.farrier(["approve", "--color", "never"]).spawn_on_terminal(120, 40);
     approving.wait_for_stdout("[y/N] ");
     approving.type_text("n\n");
     let shown = approving.wait().assert_code(125).stdout().replace("\r\n  |     ", "");
-    assert!(shown.contains(&format!("{name}, which is running, is replaced: env.A changed")), "{shown}");
+    assert!(shown.contains(&format!("{name} (running) is recreated: env.A changed")), "{shown}");
     scene.define_in(Layer::Workspace, &file, server(&fixture_image(), "description = \"changed\""));
     let mut launch = asked(&scene);
     launch.type_text("n\n");
     let shown = launch.wait().assert_code(125).stdout().replace("\r\n  |     ", "");
-    assert!(shown.contains(&format!("{name}, which is running, is used as it is")), "{shown}");
+    assert!(shown.contains(&format!("{name} (running) is reused unchanged")), "{shown}");
 }

@@ -206,7 +206,7 @@ fn a_folder_that_another_group_or_user_may_change_is_refused() {
     let folder = scene.path("shared");
     std::fs::create_dir_all(folder.join("inner")).expect("folders");
     let path = folder.join("inner/approvals.json").display().to_string();
-    // Owner, group, mode, and who may replace approvals in it.
+    // Owner, group, mode, and who can replace approvals in it.
     for (owner, group, mode, whose) in [
         (0, 54_321, 0o775, Some("group 54321")),
         (54_321, 0, 0o755, Some("user 54321")),
@@ -219,8 +219,8 @@ fn a_folder_that_another_group_or_user_may_change_is_refused() {
         let outcome = unattended(&scene, &["up", "--approvals", &path]).output();
         let told = outcome.stderr();
         match whose {
-            Some(whose) => assert!(told.contains(&format!("{whose} may replace")), "{mode:o}: {outcome}"),
-            None => assert!(!told.contains("may replace"), "{mode:o}: {outcome}"),
+            Some(whose) => assert!(told.contains(&format!("{whose} can replace")), "{mode:o}: {outcome}"),
+            None => assert!(!told.contains("can replace"), "{mode:o}: {outcome}"),
         }
     }
 
@@ -230,6 +230,6 @@ fn a_folder_that_another_group_or_user_may_change_is_refused() {
     let setpriv = Run::program(&scene, "setpriv").args(["--regid", "54321", "--clear-groups"]);
     let up = setpriv.args([env!("CARGO_BIN_EXE_farrier"), "up", "--no-prompt", "--approvals", &path]);
     let outcome = up.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().assert_code(125);
-    assert!(outcome.stderr().contains("group 54321 may replace"), "{outcome}");
+    assert!(outcome.stderr().contains("group 54321 can replace"), "{outcome}");
     assert!(outcome.stderr().contains("`chmod g-w "), "{outcome}");
 }

@@ -67,12 +67,12 @@ fn the_user_s_layer_in_a_home_that_is_the_checkout_is_the_workspace_s() {
         .env("XDG_CONFIG_HOME", scene.home().join(".config"))
         .env("XDG_STATE_HOME", scene.home().join(".local/state"));
     let outcome = up.directory(scene.home()).output().assert_code(125);
-    assert!(outcome.stderr().contains("lies in the workspace"), "{outcome}");
+    assert!(outcome.stderr().contains("is in the workspace"), "{outcome}");
     let shown = unattended(&scene, &["validate"])
         .env("XDG_CONFIG_HOME", scene.home().join(".config"))
         .env("XDG_STATE_HOME", scene.home().join(".local/state"));
     let shown = shown.directory(scene.home()).output().assert_code(0);
-    assert!(shown.stdout().contains("by `--no-workspace`"), "{shown}");
+    assert!(shown.stdout().contains("add `--no-workspace`"), "{shown}");
     assert!(!shown.stdout().contains("farrier approve"), "which would fail: {shown}");
 }
 

@@ -11,18 +11,18 @@ use crate::support::Scene;
 const HEAD: &str = "\
 # Events
 
-`farrier launch --events FILE` and `farrier up --events FILE` append everything that happens to a file, one JSON object
-a line, written in one piece, so that launches beside each other may share a file of this machine; `-` is standard error,
-which then holds nothing else. `farrier schema --events` prints the JSON Schema, from which this page is made.
+`farrier launch --events FILE` and `farrier up --events FILE` append every event to a file, one JSON object per line. farrier
+writes each line in one piece, so that concurrent launches on one machine can share a file. `-` means standard error, which
+then contains nothing else. `farrier schema --events` prints the JSON Schema from which this page is generated.
 
-Each line has `schema`, the version of this form (1), `at_ms`, the milliseconds since farrier started, and `event`, its
-kind. Within one version, kinds and fields are only added: pass over what you do not know. Text of others (names, answers,
-log lines) is what it was; characters that a terminal would act on are written as JSON escapes.
+Each line has `schema`, the version of the format (1); `at_ms`, the milliseconds since farrier started; and `event`, the
+event's kind. Within one version, farrier only adds kinds and fields: ignore those that you do not know. Names, answers and
+log lines are unchanged, except that characters that a terminal would act on are written as JSON escapes.
 
-A new file can be read by this user alone. Arguments of commands and paths of requests, which may hold passwords and tokens,
-are left out. `answer`, `message` and `log` quote what the sidecar and its probe wrote, such as the output of a readiness
-command, passwords and tokens in it, too. The file may be a pipe: one that nobody reads is refused, and a reader that stops reading is given up, which
-a warning says, after 4 MiB or when a second at the end of the launch did not help.
+Only the current user can read a new file. farrier omits command arguments and request paths, which may contain passwords
+and tokens. `answer`, `message` and `log` quote the output of the sidecar and its probe, such as that of a readiness command,
+including any passwords and tokens in it. The file may be a pipe. farrier rejects a pipe without a reader. If a reader stops,
+farrier gives up with a warning: once 4 MiB are unread, or after one second at the end of the launch.
 ";
 
 fn text(schema: &Value) -> String {
@@ -71,7 +71,7 @@ fn page(schema: &Value) -> String {
         }
         page.push_str(&fields(record));
     }
-    page.push_str("\n# Parts of them\n");
+    page.push_str("\n# Types\n");
     for (name, part) in schema["$defs"].as_object().expect("parts") {
         write!(page, "\n## {name}\n\n{}\n{}", text(part), fields(part)).expect("text");
     }

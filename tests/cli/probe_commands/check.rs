@@ -72,7 +72,7 @@ fn health_logs_and_commands_are_answered_from_options() {
     let told = check(&["./logs.wasm"]).assert_code(2).stderr();
     assert!(told.contains("--grant logs=FILE"), "{told}");
     let told = check(&["exec"]).assert_code(2).stderr();
-    assert!(told.contains("Commands need a container, and here is none"), "{told}");
+    assert!(told.contains("Commands need a container, and `farrier probe check` has none"), "{told}");
     let told = check(&["tcp", "--grant", "dirs=certs"]).assert_code(2).stderr();
     assert!(told.contains("folders are granted by a definition"), "{told}");
 }
@@ -111,10 +111,11 @@ fn watching_extends_as_a_launch_does() {
     let told = |more: &[&str]| farrier(&scene, &words).args(more).output().assert_code(1).stdout();
     let shown = told(&["--max-timeout", "350ms"]);
     assert!(
-        shown.contains("asks for more time: 1m") && shown.contains("the wait goes on until 350ms"),
+        shown.contains("asks for more time: 1m")
+            && shown.contains("the deadline is now 350ms after the start"),
         "{shown}"
     );
-    assert!(told(&[]).contains("the wait goes on until 400ms"), "twice the timeout by default");
+    assert!(told(&[]).contains("the deadline is now 400ms after the start"), "twice the timeout by default");
 }
 
 /// A guest that asks for its second poll after 1.7 s, and is ready then.
@@ -153,7 +154,7 @@ fn a_definition_gives_check_its_settings_grants_and_limits() {
     // As in a definition, a timeout that is too short for that is a mistake.
     let file = define("probe = \"tcp\"\nsuccesses = 5\ninterval = \"300ms\"");
     let outcome = check(&file, &["--target", &address, "--watch", "--timeout", "1200ms"]).assert_code(2);
-    assert!(outcome.stderr().contains("over before 5 successes can be 300ms apart"), "{outcome}");
+    assert!(outcome.stderr().contains("too short for 5 successes that are 300ms apart"), "{outcome}");
     check(&file, &["--target", &address, "--timeout", "1200ms"]).assert_code(0);
     // What it grants and cannot be known here is asked for, all at once.
     let logs = component(&with_imports(guest::LOGS, guest::READY, ""));
@@ -196,7 +197,7 @@ fn a_grant_that_a_component_cannot_use_is_told() {
     let report = json(&farrier(&scene, &["validate", "--format", "json"]).output());
     let told = report["problems"].to_string();
     assert!(
-        told.contains("cannot use its grant `env`: it was built for a target without variables"),
+        told.contains("cannot use the grant `env`: the probe was built for a target without variables"),
         "{told}"
     );
 }

@@ -22,7 +22,7 @@ fn a_slow_sidecar_is_told_while_it_is_waited_for_and_one_line_remains() {
         screen.contains("created") && screen.contains("tcp: connection refused")
     });
     let screen = wait_for_screen(&running, 100, "what it waits for", |screen| {
-        screen.contains("waits until port 7000 accepts")
+        screen.contains("waits until port 7000 is open")
     });
     assert_eq!(screen.lines().count(), 1, "{screen}");
     assert!(screen.starts_with("db "), "{screen}");
@@ -69,7 +69,7 @@ fn a_failure_leaves_its_report_and_no_live_line() {
     let outcome = launch(&scene, &[], &["exit", "0"], 100, &[]).wait().assert_code(125);
     let screen = shown(&outcome.stdout(), 100);
     assert!(screen.starts_with("error[not-ready]: sidecar `db` is not ready: "), "{screen}");
-    assert!(screen.contains("  probe tcp, until port 7000 accepts: "), "{screen}");
+    assert!(screen.contains("  probe tcp, until port 7000 is open: "), "{screen}");
     assert!(screen.contains("  other sidecars: cache ready"), "{screen}");
     assert!(screen.contains("help: "), "{screen}");
 }

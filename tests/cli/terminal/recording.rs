@@ -15,9 +15,9 @@ const TCP: &str = "probe = \"tcp\"\ntimeout = \"60s\"";
 const HEAD: &str = "\
 # What a launch shows
 
-Recorded from a terminal by `FARRIER_RECORD_SCREENS=1 cargo test --test cli recordings`, which writes this page.
-`farrier launch` draws a line for each sidecar while it waits, and leaves one when the harness starts. Where standard
-error is no terminal, or one that cannot move its cursor, there is a plain line for each change instead.
+`FARRIER_RECORD_SCREENS=1 cargo test --test cli recordings` records these screens and writes this page. `farrier launch`
+draws a line for each sidecar while it waits, and leaves one line when the harness starts. If standard error is not a
+terminal, or is one that cannot move its cursor, farrier prints a plain line for each change instead.
 ";
 
 /// A title and what the terminal showed.
@@ -45,12 +45,12 @@ fn record(columns: u16) -> Option<Vec<Shot>> {
     define(&scene, "db", &server("600000", "env = { LEVEL = \"3\" }", failing));
     let failed = launch(&scene, &[], hello, columns, &[]).wait().assert_code(125);
     Some(vec![
-        ("The first launch, when it is over", shown(&first.stdout(), columns)),
-        ("The same again: both sidecars are reused", shown(&again.stdout(), columns)),
-        ("A slow one, while it waits: one sidecar is recreated", early),
-        ("The same after three seconds", late),
-        ("The same when it is over", shown(&slow.stdout(), columns)),
-        ("A failing one", shown(&failed.stdout(), columns)),
+        ("A first launch, after it ended", shown(&first.stdout(), columns)),
+        ("A second launch, which reuses both sidecars", shown(&again.stdout(), columns)),
+        ("A slow launch, which recreates one sidecar, while it waits", early),
+        ("The slow launch after three seconds", late),
+        ("The slow launch, after it ended", shown(&slow.stdout(), columns)),
+        ("A launch that fails", shown(&failed.stdout(), columns)),
     ])
 }
 

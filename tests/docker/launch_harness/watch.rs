@@ -47,7 +47,7 @@ fn a_sidecar_that_ends_is_told_at_once_and_after_the_harness() {
     let lines: Vec<String> =
         outcome.stderr().lines().filter(|line| line.contains("ended while")).map(str::to_owned).collect();
     let expected = format!(
-        "farrier: {} ended while the harness ran: its program ended with exit code 3; its last words: ending as it \
+        "farrier: {} ended while the harness ran: its program ended with exit code 3; last log line: ending as it \
          was told",
         scene.name("db")
     );

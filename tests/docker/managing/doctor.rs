@@ -75,7 +75,7 @@ fn everything_that_is_wrong_is_told_with_its_repair() {
 #[test]
 fn an_engine_that_is_not_there_or_never_answers_is_told_in_time() {
     let scene = Scene::new();
-    // It takes connections, and says nothing.
+    // It accepts connections, and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent = format!("tcp://{}", silent.local_addr().expect("an address"));
     for address in ["unix:///nonexistent.sock", "ssh://elsewhere", &silent] {

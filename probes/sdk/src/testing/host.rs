@@ -108,7 +108,7 @@ pub mod logs {
     pub fn read(first: u64, max: u32) -> Result<Vec<String>, Denial> {
         let state = running()?;
         let state = state.borrow();
-        let lines = state.log_lines.as_ref().ok_or_else(|| needs("grants.logs = true"))?;
+        let lines = state.log_lines.as_ref().ok_or_else(|| needs("logs = true"))?;
         let first = usize::try_from(first).unwrap_or(usize::MAX);
         Ok(lines.iter().skip(first).take(max as usize).cloned().collect())
     }

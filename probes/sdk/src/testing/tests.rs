@@ -65,26 +65,21 @@ fn what_was_not_given_is_not_granted() {
         Err(Denial::NotGranted(text)) => text,
         other => std::format!("granted: {other:?}"),
     };
-    assert_eq!(
-        sidecar.run(|| words(ask("sidecar").map(drop))),
-        "connecting to sidecar:7 is not granted: write `grants = { dial = [\"self:7\"] }` under [readiness]"
-    );
-    assert_eq!(
-        sidecar.run(|| words(exec::run(&["true"]).map(drop))),
-        "this is not granted: write `grants = { exec = [[\"true\"]] }` under [readiness]"
-    );
-    assert_eq!(
-        sidecar.run(|| words(health::status().map(drop))),
-        "this is not granted: write `grants = { health = true }` under [readiness]"
-    );
-    assert_eq!(
-        sidecar.run(|| words(health::run_test().map(drop))),
-        "this is not granted: write `grants = { health = true }` under [readiness]"
-    );
-    assert_eq!(
-        sidecar.run(|| words(logs::tail(1).map(drop))),
-        "this is not granted: write `grants = { logs = true }` under [readiness]"
-    );
+    type Row = (&'static str, &'static str, fn() -> Result<(), Denial>);
+    let rows: [Row; 7] = [
+        ("connecting to sidecar:7", r#"dial = ["self:7"]"#, || ask("sidecar").map(drop)),
+        ("connecting to db:7", r#"dial = ["db:7"]"#, || ask("db").map(drop)),
+        ("this", r#"exec = [["true"]]"#, || exec::run(&["true"]).map(drop)),
+        ("this", "health = true", || health::status().map(drop)),
+        ("this", "health = true", || health::run_test().map(drop)),
+        ("this", "logs = true", || logs::tail(1).map(drop)),
+        ("this", "logs = true", || logs::read(0, 1).map(drop)),
+    ];
+    for (what, grant, call) in rows {
+        let expected =
+            std::format!("{what} is not granted: write `grants = {{ {grant} }}` under [readiness]");
+        assert_eq!(sidecar.run(|| words(call())), expected);
+    }
 }
 
 #[test]

@@ -259,11 +259,11 @@ pub(super) const TOP: &[Words] = &[
 pub(super) const INTERFACE: &[Words] = &[
     words(
         &["ports", "expose", "target", "target_port", "container_port"],
-        "Write `interface.port = 5432`: the one that the server in the container listens on.",
+        "Write `interface.port = 5432`, the port that the server in the container listens on.",
     ),
     words(
         &["publish", "published", "host_port", "host_ip", "node_port"],
-        "Not supported yet: nothing is published on this host; the harness reaches the sidecar without.",
+        "Not supported yet: nothing is published on this host; the harness needs no published port.",
     ),
     words(
         &["alias", "network_alias", "network_aliases", "hostname", "host"],
@@ -297,7 +297,7 @@ pub(super) const RESOURCES: &[Words] = &[
         ],
         "Not supported yet: `resources.memory = \"512MiB\"` is the only limit.",
     ),
-    words(&["devices", "generic_resources"], "Not supported: no device is handed to sidecars."),
+    words(&["devices", "generic_resources"], "Not supported: sidecars get no devices."),
 ];
 
 /// Words in `readiness`.

@@ -213,8 +213,8 @@ impl Sidecar {
             Stage::Locked(holder) => {
                 let whom = holder.as_ref().map(|holder| format!(" ({})", escape(&holder.to_string())));
                 vec![
-                    format!("waiting for another launch that is starting it{}", whom.unwrap_or_default()),
-                    "waiting for another launch that is starting it".to_owned(),
+                    format!("waiting for another launch to start it{}", whom.unwrap_or_default()),
+                    "waiting for another launch to start it".to_owned(),
                     "waiting for a launch".to_owned(),
                 ]
             }

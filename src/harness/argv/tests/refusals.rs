@@ -98,8 +98,8 @@ fn refused_forms() {
 #[test]
 fn refused_options() {
     check(&[
-        ("", "error: no harness command stands behind `--`"),
-        ("'' run", "error: no harness command stands behind `--`"),
+        ("", "error: no harness command follows `--`"),
+        ("'' run", "error: no harness command follows `--`"),
         ("docker run", "error: `docker run` of the harness has no image"),
         ("docker run --rm", "error: `docker run` of the harness has no image"),
         ("docker run --rm --", "error: `docker run` of the harness has no image"),

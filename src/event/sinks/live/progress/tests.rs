@@ -24,7 +24,7 @@ fn launch(until: Duration) -> Progress {
     let cache = plan("cache", Action::Reuse, Cause::Matches);
     let broker = plan("broker", Action::Create, Cause::Absent);
     let pulled = PullProgress { current: 31 << 20, total: 120 << 20 };
-    let [redis, postgres, http] = [6379, 5432, 80].map(|port| Until::from(format!("port {port} accepts")));
+    let [redis, postgres, http] = [6379, 5432, 80].map(|port| Until::from(format!("port {port} is open")));
     let waiting = |sidecar, until| Event::Waiting { sidecar, probe: "tcp", until, timeout: at(30_000) };
     let answered = |sidecar, probe, answer| Event::Answered {
         sidecar,
