@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::{Cause, Chld, Origin};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::system::ignored_signals::ignored_signals;
 use crate::system::job_control::{self, numbered};
@@ -47,16 +47,10 @@ impl CaughtSignals {
         let handle = source.handle();
         let (sender, received) = unbounded_channel();
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            while !source.is_closed() {
-                let mut batch: Vec<Origin> = source.wait().collect();
-                // Signals of one batch have lost their order. Whoever stops and continues a job at once wants it to run.
-                batch.sort_by_key(|origin| origin.signal == SIGCONT);
-                for origin in batch {
-                    if sender.send(origin).is_err() {
-                        return;
-                    }
-                }
-            }
+            pass_on(&mut source, &sender);
+            // Never closed: a handler that writes to a closed socket raises SIGPIPE, whose own handler writes there, too, and
+            // raises it again, without end.
+            std::mem::forget(source);
         })?;
         Ok(Self { received, handle })
     }
@@ -77,6 +71,20 @@ impl Drop for CaughtSignals {
         // again for ever. Blocked, the signal lets the write pass.
         let writes = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGTTOU);
         let _ = writes.thread_block();
+    }
+}
+
+/// Passes signals on until they are closed, or until nobody receives them any more.
+fn pass_on(source: &mut SignalsInfo<WithOrigin>, sender: &UnboundedSender<Origin>) {
+    while !source.is_closed() {
+        let mut batch: Vec<Origin> = source.wait().collect();
+        // Signals of one batch have lost their order. Whoever stops and continues a job at once wants it to run.
+        batch.sort_by_key(|origin| origin.signal == SIGCONT);
+        for origin in batch {
+            if sender.send(origin).is_err() {
+                return;
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod setup;
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -278,4 +279,21 @@ fn nix_session(process: Pid) -> i32 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).expect("it runs");
     let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_ascii_whitespace().collect();
     fields[3].parse().expect("a number")
+}
+
+/// A signal's handler must not outlive what it writes to: it would be told so by a signal, again and again.
+#[test]
+fn signals_that_come_while_the_harness_ends_keep_no_launch_from_ending() {
+    let programs = Programs::new();
+    programs.plain("held", "program = ['sleep', '1000']");
+    programs.farrier(["up"]).output().assert_code(0);
+    for _ in 0..40 {
+        let mut launch = programs.farrier(["launch", "--", "true"]).spawn();
+        let until = Instant::now() + PATIENT;
+        while !launch.has_ended() {
+            assert!(Instant::now() < until, "it does not end: {}", launch.stderr());
+            launch.signal(Signal::WINCH);
+        }
+        launch.wait().assert_code(0);
+    }
 }
