@@ -135,6 +135,8 @@ struct Places {
     target: Option<PathBuf>,
     cargo_home: Option<PathBuf>,
     sysroot: Option<PathBuf>,
+    /// The sources of the standard library, and their name.
+    sources: Option<(PathBuf, String)>,
     /// Packages that lie in none of the others, each with its name and version.
     packages: Vec<(PathBuf, String)>,
 }
@@ -149,11 +151,18 @@ impl Places {
         let told = |field: &str| described.get(field).and_then(Value::as_str).map(PathBuf::from);
         let sysroot = Command::new(rustc()).current_dir(&folder).args(["--print", "sysroot"]).output().ok();
         let sysroot = sysroot.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        let sysroot = sysroot.map(PathBuf::from).filter(|path| path.is_absolute());
+        let version = Command::new(rustc()).current_dir(&folder).arg("-vV").output().ok();
+        let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let mut places = Self {
             workspace: told("workspace_root").unwrap_or_else(|| folder.clone()),
             target: told("target_directory"),
             cargo_home: cargo_home(&folder),
-            sysroot: sysroot.map(PathBuf::from).filter(|path| path.is_absolute()),
+            sources: sysroot
+                .as_deref()
+                .zip(version)
+                .and_then(|(sysroot, version)| sources(sysroot, &version)),
+            sysroot,
             packages: Vec::new(),
         };
         let packages = described.get("packages").and_then(Value::as_array).into_iter().flatten();
@@ -175,7 +184,8 @@ impl Places {
             (Some(self.workspace.as_path()), "/probe"),
             (self.target.as_deref(), "/target"),
         ];
-        let packages = self.packages.iter().map(|(path, name)| (path.as_path(), name.as_str()));
+        let packages = self.packages.iter().chain(&self.sources);
+        let packages = packages.map(|(path, name)| (path.as_path(), name.as_str()));
         let named = named.into_iter().filter_map(|(path, name)| Some((path?, name)));
         let mut renamed: Vec<(&Path, &str)> = packages.chain(named).collect();
         renamed.sort_by_key(|(path, _)| path.components().count());
@@ -229,6 +239,33 @@ fn cargo_home(folder: &Path) -> Option<PathBuf> {
     named.map_or_else(|| Some(env::home_dir()?.join(".cargo")), |path| Some(folder.join(path)))
 }
 
+/// Where the sources of the standard library are installed, and what the compiler calls them where they are not: it writes
+/// the place of its generic code, which is compiled with the crate. `None` if they are not installed, or their other name is
+/// not known.
+fn sources(sysroot: &Path, version: &str) -> Option<(PathBuf, String)> {
+    let place = sysroot.join("lib/rustlib/src/rust");
+    // The compiler follows a link once.
+    let place = std::fs::read_link(&place).unwrap_or(place);
+    if !place.is_absolute() || !place.join("library/std/src/lib.rs").is_file() {
+        return None;
+    }
+    let told = |key: &str| version.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+    // The names of Rust's own builds and of Debian's. Which one it is, the compiled library tells.
+    let names = [
+        told("commit-hash: ").map(|commit| format!("/rustc/{commit}")),
+        told("release: ").map(|release| format!("/usr/src/rustc-{release}")),
+    ];
+    let libraries = std::fs::read_dir(sysroot.join("lib/rustlib").join(TARGET).join("lib")).ok()?;
+    let is_std = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("libstd-") && name.ends_with(".rlib")
+    };
+    let library = libraries.flatten().map(|entry| entry.path()).find(is_std)?;
+    let library = std::fs::read(library).ok()?;
+    let is_its = |name: &String| contains(&library, format!("{name}/library/").as_bytes());
+    Some((place, names.into_iter().flatten().find(is_its)?))
+}
+
 /// A warning for each folder of this machine that a module names all the same.
 pub fn traces(module: &[u8], private: &[PathBuf]) -> Vec<Problem> {
     let named = private
@@ -242,4 +279,33 @@ pub fn traces(module: &[u8], private: &[PathBuf]) -> Vec<Problem> {
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "a test")]
+mod tests {
+    use super::*;
+
+    const VERSION: &str =
+        "rustc 1.97.1 (8bab26f4f 2026-07-14)\nbinary: rustc\ncommit-hash: 8bab\nrelease: 1.97.1\n";
+
+    #[test]
+    fn installed_sources_have_the_name_that_the_compiled_library_has() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (sysroot, installed) = (folder.path().join("sysroot"), folder.path().join("rust-src"));
+        let libraries = sysroot.join("lib/rustlib").join(TARGET).join("lib");
+        std::fs::create_dir_all(&libraries).expect("folders");
+        std::fs::create_dir_all(sysroot.join("lib/rustlib/src")).expect("folders");
+        std::fs::create_dir_all(installed.join("library/std/src")).expect("folders");
+        std::fs::write(installed.join("library/std/src/lib.rs"), "").expect("a file");
+        let compiled = |text: &str| std::fs::write(libraries.join("libstd-1.rlib"), text).expect("a file");
+        compiled("\0/rustc/8bab/library/std/src/panicking.rs\0");
+        assert_eq!(sources(&sysroot, VERSION), None, "they are not installed");
+        std::os::unix::fs::symlink(&installed, sysroot.join("lib/rustlib/src/rust")).expect("a link");
+        assert_eq!(sources(&sysroot, VERSION), Some((installed.clone(), "/rustc/8bab".to_owned())));
+        compiled("\0/usr/src/rustc-1.97.1/library/std/src/panicking.rs\0");
+        assert_eq!(sources(&sysroot, VERSION), Some((installed, "/usr/src/rustc-1.97.1".to_owned())));
+        compiled("\0/build/rustc/library/std/src/panicking.rs\0");
+        assert_eq!(sources(&sysroot, VERSION), None, "a name that nobody knows");
+    }
 }
