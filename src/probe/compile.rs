@@ -258,7 +258,7 @@ fn sources(sysroot: &Path, version: &str) -> Option<(PathBuf, String)> {
     let libraries = std::fs::read_dir(sysroot.join("lib/rustlib").join(TARGET).join("lib")).ok()?;
     let is_std = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("libstd-") && name.ends_with(".rlib")
+        name.starts_with("libstd-") && path.extension().is_some_and(|ending| ending == "rlib")
     };
     let library = libraries.flatten().map(|entry| entry.path()).find(is_std)?;
     let library = std::fs::read(library).ok()?;
