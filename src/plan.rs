@@ -121,7 +121,7 @@ impl fmt::Display for Cause {
             Self::Program { from, to } => {
                 write!(formatter, "its program changed from {} to {}", short(from), short(to))
             }
-            Self::Drifted(what) => write!(formatter, "it drifted from its labels: {}", what.join(", ")),
+            Self::Drifted(what) => write!(formatter, "it no longer matches its labels: {}", what.join(", ")),
             Self::HalfMade => write!(formatter, "it was created but never started"),
             Self::Misnamed => write!(formatter, "it still has its temporary name"),
             Self::Asked => write!(formatter, "--recreate was given"),
@@ -335,7 +335,7 @@ impl fmt::Display for Plan {
         if let NetworkAction::Use { surplus, .. } = &self.network.action
             && !surplus.is_empty()
         {
-            writeln!(formatter, "  {} more of that name, made by farrier, are removed", surplus.len())?;
+            writeln!(formatter, "  farrier removes its other networks of that name: {}", surplus.len())?;
         }
         for plan in &self.sidecars {
             writeln!(formatter, "{plan}")?;

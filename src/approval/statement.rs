@@ -111,7 +111,8 @@ impl Statement {
     fn program(&mut self, program: &FoundProgram) {
         let path = quoted(&program.path.to_string_lossy());
         let digest = program.digest.as_ref().map(|digest| format!(", {digest}"));
-        let text = format!("{path}{}; it may run others, which are not shown", digest.unwrap_or_default());
+        let text =
+            format!("{path}{}; it may run other files, which are not shown", digest.unwrap_or_default());
         self.ranked("program file", text, Kept::Words, Rank::Machine);
     }
 
@@ -302,7 +303,7 @@ mod tests {
                 "mounts = [\"docker-socket:ro\"]",
                 TCP,
                 "mounts",
-                "the engine's socket, read-only: whoever has it controls this machine all the same",
+                "the engine's socket, read-only: whoever can use it controls this machine all the same",
             ),
             ("networks = [\"n\"]", TCP, "networks", "the harness's, and [\"n\"]"),
             ("", TCP, "reached", "at port 80, as db"),

@@ -129,7 +129,7 @@ impl ValueEnum for Selection {
         let (name, help) = match self {
             Self::Auto => ("auto", "A `program` on this host itself, an `image` on Docker"),
             Self::All(kind) if kind.capabilities().images => (kind.name(), "All sidecars in containers"),
-            Self::All(kind) => (kind.name(), "All sidecars as programs of this host"),
+            Self::All(kind) => (kind.name(), "All sidecars as programs on this host"),
         };
         Some(PossibleValue::new(name).help(help))
     }
@@ -191,7 +191,7 @@ pub struct LayerOptions {
     /// Use no workspace.
     #[arg(long, env = "FARRIER_NO_WORKSPACE", value_parser = FalseyValueParser::new())]
     pub no_workspace: bool,
-    /// Where the sidecars live.
+    /// Where the sidecars run.
     #[arg(
         long,
         value_enum,

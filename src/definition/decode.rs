@@ -131,7 +131,7 @@ fn sidecar(
 fn description(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
     let text = node.scalar().map(|scalar| scalar.text.clone());
     if text.is_none() {
-        let message = format!("`description` is {} and is ignored", node.describe());
+        let message = format!("`description` is {}, not text, and is ignored", node.describe());
         let hint = "Write one line of text.";
         reader.report(Problem::warning(Code::InvalidValue, message).hint(hint), &node.span);
     }
@@ -170,28 +170,29 @@ fn runs(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Runs> {
     match (table.get("image"), table.get("program")) {
         (Some(node), None) => {
             if table.get("working_dir").is_some() {
-                let problem = Problem::error(Code::InvalidValue, "`working_dir` is for a `program`");
-                let hint = "Remove it: an image says where its program starts.";
+                let problem = Problem::error(Code::InvalidValue, "`working_dir` is only for a `program`");
+                let hint = "Remove it: an image sets its own working directory.";
                 reader.report(problem.hint(hint), table.key_span("working_dir"));
             }
             image(node, reader).map(Runs::Image)
         }
         (None, Some(_)) => {
             for key in OF_CONTAINERS.iter().filter(|key| table.get(key).is_some()) {
-                let message = format!("`{key}` is for an image, and this runs a `program`");
-                let hint = "Remove it; arguments stand in `program` itself, behind the program's name.";
+                let message = format!("`{key}` is only for an `image`, and this definition has a `program`");
+                let hint = "Remove it; list the arguments in `program`, after the program's name.";
                 reader.report(Problem::error(Code::InvalidValue, message).hint(hint), table.key_span(key));
             }
             Some(Runs::Program)
         }
         (Some(_), Some(_)) => {
-            let problem = Problem::error(Code::InvalidValue, "`image` and `program` exclude each other");
-            let hint = "Keep `image` to run a container, or `program` to run a program of this host.";
+            let problem =
+                Problem::error(Code::InvalidValue, "a definition cannot have both `image` and `program`");
+            let hint = "Keep `image` to run a container, or `program` to run a program on this host.";
             reader.report(problem.hint(hint), table.key_span("program"));
             None
         }
         (None, None) => {
-            let hint = "Name the image to start, for example \"postgres:16\", or a program of this host: \
+            let hint = "Name the image to start, for example \"postgres:16\", or a program on this host: \
                         `program = [\"redis-server\"]`.";
             reader.missing("image", hint, table.span);
             None

@@ -165,7 +165,7 @@ fn limited(problems: &[Problem]) -> Vec<Problem> {
         };
         kept.push(
             Problem { place: first.place.clone(), sidecar: first.sidecar.clone(), ..summary }
-                .hint("Correct the ones above first."),
+                .hint("Correct the problems above first."),
         );
     }
     kept
@@ -198,13 +198,10 @@ fn same_stems(files: &[Candidate]) -> Vec<Problem> {
         let message = format!("{} defines `{stem}` as well", file_name(&first.path));
         let problem = if same.iter().any(|file| file.is_toml()) {
             Problem::error(Code::DuplicateDefinition, message)
-                .hint("Keep one of the two files: a name has one definition in a directory.")
+                .hint("Keep one of the two files: a folder contains one definition of each name.")
         } else {
-            Problem::warning(
-                Code::DuplicateDefinition,
-                format!("{message}; this file is the one that counts"),
-            )
-            .hint(format!("Remove {} to make it plain.", file_name(&first.path)))
+            Problem::warning(Code::DuplicateDefinition, format!("{message}; farrier uses this file"))
+                .hint(format!("Remove {} to avoid the ambiguity.", file_name(&first.path)))
         };
         problems.push(problem.at(Place::file(&last.path)).of(stem));
     }

@@ -62,13 +62,12 @@ impl Definition {
             }));
         }
         let hint =
-            "Check the path, which starts at the definition's folder, and that the file may be executed.";
+            "Check the path, which is relative to the definition's folder, and that the file is executable.";
         let found = match &self.access {
             Access::Trusted => self.trusted(word),
             Access::Beneath { .. } if !is_inside(Path::new(word)) => {
-                let hint = "Write a path that starts at the definition's folder, such as \"../../server\".";
-                let reason =
-                    "is named by a path outside of the workspace, which a workspace definition may not run";
+                let hint = "Write a path relative to the definition's folder, such as \"../../server\".";
+                let reason = "is outside the workspace, and a workspace definition may not run it";
                 return Some(Err(missing(Code::OutsideWorkspace, reason, hint)));
             }
             Access::Beneath { root_path, relative, .. } => {
@@ -146,7 +145,7 @@ fn check(path: &Path) -> io::Result<()> {
     }
     // Root may execute what anybody may.
     if found.permissions().mode() & 0o111 == 0 {
-        return Err(io::Error::other("the file has no permission to be executed"));
+        return Err(io::Error::other("the file is not executable"));
     }
     access(path, FileAccess::EXEC_OK).map_err(io::Error::from)
 }
@@ -174,7 +173,7 @@ mod tests {
             ("no-such-program-anywhere", "is not on PATH"),
             ("./absent", "is not there"),
             ("/", "not a file"),
-            ("/etc/passwd", "no permission"),
+            ("/etc/passwd", "not executable"),
         ] {
             let problem = runs(word).expect_err(word);
             assert!(problem.message.contains(reason) && problem.code == Code::ProgramMissing, "{problem}");

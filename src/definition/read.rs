@@ -55,14 +55,14 @@ pub fn read(path: &Path, access: &Access, budget: &ReadingBudget) -> Result<Arc<
             "the file is in a trusted layer, but anyone on this machine can write to it",
         )
         .at(Place::file(path))
-        .hint(format!("Run `{}` after checking what it says.", chmod("o-w", path))));
+        .hint(format!("Run `{}` after you have checked its content.", chmod("o-w", path))));
     }
     let mut bytes = Vec::new();
     let read = budget.timed(file).take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| Exceeded::of(&error).map_or_else(|| unreadable(path, &error), exceeds))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(problem(path, "the file is larger than 1 MiB, which no definition needs")
-            .hint("Move what is not a definition out of this folder."));
+            .hint("Move files that are not definitions out of this folder."));
     }
     text(path, bytes)
 }

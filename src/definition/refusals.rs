@@ -30,7 +30,7 @@ fn lifecycle(definition: &Definition, refuse: &mut Refuse<'_>) {
             "lifecycle",
             Code::UnsupportedLifecycle,
             format!(
-                "`{}` has the lifecycle \"session\", and only shared sidecars are started",
+                "`{}` has the lifecycle \"session\", but farrier starts only shared sidecars",
                 definition.name
             ),
             "Write `lifecycle = \"shared\"` if one container may serve all launches, or disable the definition.",
@@ -54,7 +54,7 @@ fn interface(definition: &Definition, refuse: &mut Refuse<'_>) {
     refuse(
         "interface.kind",
         Code::UnsupportedInterface,
-        format!("`{}` has an interface of kind \"{kind}\", which is not started", definition.name),
+        format!("`{}` has an interface of kind \"{kind}\", which farrier does not support", definition.name),
         hint,
     );
 }
@@ -130,7 +130,7 @@ fn secrets(definition: &Definition, refuse: &mut Refuse<'_>) {
                 "`{}` contains the secret reference {}, and farrier does not resolve secrets",
                 secret.field, secret.text
             ),
-            "Write a value that may stand in a file, let the image fetch the secret itself, or disable the definition.",
+            "Write a value that may be stored in a file, let the image fetch the secret itself, or disable the definition.",
         );
     }
 }

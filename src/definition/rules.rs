@@ -66,11 +66,11 @@ fn workspace_aliases(definition: &Definition, problems: &mut Vec<Problem>) {
         let top = host.rsplit_once('.').map(|(_, top)| top.to_ascii_lowercase());
         let (why, hint) = if is_asked_for(&host) {
             let hint = if field.is_empty() {
-                "Rename the file: its name without the ending is a name on the network."
+                "Rename the file: the file name without its extension is a name on the network."
             } else {
                 "Choose a name of your own, for example one that ends in `.test`."
             };
-            ("which software asks for on its own", hint)
+            ("which software looks up by itself", hint)
         } else if top.is_some_and(|top| top != "test" && top != "internal") {
             (
                 "which may be a real host's name",
@@ -94,7 +94,7 @@ fn dial_grants(definition: &Definition, definitions: &[Definition], problems: &m
             let target = definitions.iter().find(|other| other.name == *name);
             let problem = match target {
                 None => {
-                    let message = format!("`{field}` names `{name}`, which is no sidecar of this launch");
+                    let message = format!("`{field}` names `{name}`, which is not a sidecar of this launch");
                     Problem::error(Code::InvalidValue, message).hint(known(definition, definitions))
                 }
                 Some(target) if !definition.layer.is_trusted() && target.layer.is_trusted() => {
@@ -117,7 +117,7 @@ fn known(definition: &Definition, definitions: &[Definition]) -> String {
         .filter(|other| definition.layer.is_trusted() || other.layer == Layer::Workspace)
         .map(|other| format!("`{}`", other.name))
         .collect::<Vec<_>>();
-    format!("The sidecars that can be named are {}; `self` is this one.", others.join(", "))
+    format!("The sidecars that can be named are {}; `self` means this sidecar.", others.join(", "))
 }
 
 fn collisions(

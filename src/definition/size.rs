@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
         "p" | "pb" | "pib" | "pi" => 50,
         _ => return Err(SHAPE.to_owned()),
     };
-    let too_large = || "it is more than the engine can take".to_owned();
+    let too_large = || "it is more than the engine accepts".to_owned();
     if let Some((whole, fraction)) = number.split_once('.') {
         if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
             return Err(SHAPE.to_owned());

@@ -96,7 +96,7 @@ impl Builder {
         match event {
             Event::DocumentStart(..) if self.root.is_some() => Err(syntax(
                 range,
-                "the file holds more than one YAML document",
+                "the file contains more than one YAML document",
                 "Keep one definition in each file: remove the second `---` and what follows it.",
             )),
             Event::Scalar(text, style, anchor, tag) => {
@@ -122,7 +122,7 @@ impl Builder {
                 let Some(node) = self.anchors.get(&target).cloned() else {
                     return Err(syntax(
                         range,
-                        "the alias stands inside the value that it names",
+                        "the alias is inside the value that it refers to",
                         "Write the value out: a definition cannot contain itself.",
                     ));
                 };
@@ -185,7 +185,7 @@ impl Builder {
         if self.nodes > MAX_NODES || self.bytes > MAX_BYTES {
             return Err(syntax(
                 range.clone(),
-                format!("the file comes to more than {MAX_NODES} values or {MAX_BYTES} bytes"),
+                format!("the file expands to more than {MAX_NODES} values or {MAX_BYTES} bytes"),
                 "Shorten it: aliases count as often as they are used.",
             ));
         }
@@ -222,7 +222,7 @@ fn table_key(node: Node, seen: &mut HashSet<String>) -> Result<(String, Range<us
     if !seen.insert(scalar.text.clone()) {
         return Err(syntax(
             node.span,
-            format!("the key `{}` stands twice in one table", super::node::shortened(&scalar.text)),
+            format!("the key `{}` appears twice in one table", super::node::shortened(&scalar.text)),
             "Keep one of the two.",
         ));
     }

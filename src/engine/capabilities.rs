@@ -55,8 +55,8 @@ impl Capabilities {
         if definition.container.program.is_some() && !self.programs {
             refuse(
                 "program",
-                "runs no programs of this host".to_owned(),
-                "Leave the engine open (`--engine auto`), or name an `image`.".to_owned(),
+                "runs no programs on this host".to_owned(),
+                "Use `--engine auto`, or name an `image`.".to_owned(),
             );
         }
         if let Some(known) = self.settings {
@@ -65,8 +65,8 @@ impl Capabilities {
             for key in unknown.filter(|key| key.setting.is_some_and(|name| wanted.contains_key(name))) {
                 refuse(
                     key.path,
-                    format!("does not carry out `{}`", key.path),
-                    "Remove it if the sidecar may run without it.".to_owned(),
+                    format!("does not support `{}`", key.path),
+                    "Remove the setting if the sidecar can run without it.".to_owned(),
                 );
             }
         }
@@ -76,7 +76,7 @@ impl Capabilities {
             refuse(
                 "interface.aliases",
                 "gives sidecars no names on a network".to_owned(),
-                "Remove the names: the harness reaches the sidecar by the variables with its host and port."
+                "Remove the names: the harness reaches the sidecar through the variables with its host and port."
                     .to_owned(),
             );
         }
@@ -97,9 +97,9 @@ impl Capabilities {
     /// In words, what a probe's interface needs and the engine cannot do.
     fn lacks(&self, interface: &str) -> Option<&'static str> {
         match interface {
-            "exec" if !self.exec => Some("executes no commands in what it runs"),
+            "exec" if !self.exec => Some("executes no commands in sidecars"),
             "logs" if !self.logs => Some("keeps no logs"),
-            "health" if !self.health => Some("tests no health"),
+            "health" if !self.health => Some("runs no health tests"),
             _ => None,
         }
     }

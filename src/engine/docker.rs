@@ -236,12 +236,12 @@ impl Engine for Docker {
             relay::sweep(self.api.as_ref()).await;
         }
         let architecture = self.api.info().await?.architecture;
-        let mut reason = "no image to relay from is present".to_owned();
+        let mut reason = "no image that can run a relay is present".to_owned();
         for image in images {
             match relay::start(&self.api, network, image, &architecture).await {
                 Ok(dialler) => return Ok(Ok(dialler)),
                 Err(error) if error.kind.is_of_the_connection() => return Err(error),
-                Err(error) => reason = format!("a relay cannot be made from {image}: {error}"),
+                Err(error) => reason = format!("cannot run a relay in {image}: {error}"),
             }
         }
         Ok(Err(reason))

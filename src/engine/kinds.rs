@@ -168,7 +168,7 @@ fn native_folder(folders: &Folders) -> Option<PathBuf> {
 
 fn open_native(_: &Choice, _: &Environment, folders: &Folders) -> Result<Opened, Problem> {
     let folder = native_folder(folders).ok_or_else(|| {
-        let message = "programs of this host need a folder for their state, and there is no home directory";
+        let message = "programs on this host need a folder for their state, and there is no home directory";
         Problem::error(Code::StateUnusable, message).hint("Set HOME, or XDG_STATE_HOME.")
     })?;
     let place = folder.display().to_string();

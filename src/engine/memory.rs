@@ -1,5 +1,5 @@
 //! An engine of another kind than Docker, in this process's memory: what it runs are entries of a table, on loopback
-//! addresses of this host. It pulls nothing, executes nothing, keeps no logs and tests no health. Tests prove with it that
+//! addresses of this host. It pulls nothing, executes nothing, keeps no logs and runs no health tests. Tests prove with it that
 //! the core needs none of that, and that one launch may use several engines.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,7 +131,7 @@ impl World {
     fn observed(&self, sidecar: &Sidecar, network: &str) -> Observed {
         let settings = sidecar.definition.container.settings();
         if let Some(setting) = settings.keys().next() {
-            let message = format!("the engine `{}` does not carry out `{setting}`", CAPABILITIES.kind);
+            let message = format!("the engine `{}` does not support `{setting}`", CAPABILITIES.kind);
             let problem = Problem::error(Code::EngineLacks, message).of(sidecar.name());
             let refusals = vec![problem.hint("Run the sidecar on another engine, such as `docker`.")];
             return Observed { refusals, ..Observed::default() };

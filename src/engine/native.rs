@@ -42,7 +42,7 @@ use crate::system::digest::sha256_hex;
 /// What it can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "native",
-    product: "the engine for programs of this host",
+    product: "the engine for programs on this host",
     images: false,
     programs: true,
     exec: true,
@@ -193,7 +193,7 @@ impl Engine for Native {
     }
 
     async fn relay(&self, _: &str, _: &[String]) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
-        Ok(Err("programs of this host are reached without a relay".to_owned()))
+        Ok(Err("programs on this host are reached without a relay".to_owned()))
     }
 
     async fn find(&self, sidecar: &Sidecar) -> EngineResult<Option<Found>> {
@@ -264,7 +264,7 @@ impl Exec for Native {
     async fn exec(&self, instance: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
         let stored = self.stored(instance)?;
         if !stored.instance().is_up() {
-            let message = format!("`{}` does not run", stored.specification.name);
+            let message = format!("`{}` is not running", stored.specification.name);
             return Err(EngineError::new(EngineErrorKind::Conflict, message));
         }
         executing::execute(&self.store.instance(&stored.id), &stored, request).await

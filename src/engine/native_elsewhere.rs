@@ -11,7 +11,7 @@ use crate::report::error::{Code, Problem};
 /// What it can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "native",
-    product: "the engine for programs of this host",
+    product: "the engine for programs on this host",
     images: false,
     programs: false,
     exec: false,
@@ -38,8 +38,8 @@ pub const fn supervise(_: &[OsString]) -> Option<u8> {
 /// # Errors
 /// Always.
 pub fn open(_: PathBuf) -> Result<Arc<dyn Engine>, Problem> {
-    Err(Problem::error(Code::EngineLacks, "programs of this host are run on Linux only")
-        .hint("Name an `image`, and leave the engine open (`--engine auto`)."))
+    Err(Problem::error(Code::EngineLacks, "farrier runs programs on this host only on Linux")
+        .hint("Name an `image`, and use `--engine auto`."))
 }
 
 /// Nothing was ever run.

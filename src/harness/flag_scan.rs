@@ -225,8 +225,8 @@ fn unknown(grammar: Grammar, spelling: &str, is_it: impl Fn(&Flag) -> bool) -> P
         return problem.hint(format!("Did you mean `--{nearest}`? Correct the harness command."));
     }
     problem.hint(format!(
-        "If it is newer than this farrier, write `{spelling}=VALUE` (`{spelling}=true` for a switch): attached \
-         with `=`, it is passed on as it is."
+        "If it is newer than this farrier, write `{spelling}=VALUE` (`{spelling}=true` for a switch): farrier \
+         passes on such an option unchanged."
     ))
 }
 
@@ -244,7 +244,7 @@ fn nearest(grammar: Grammar, spelling: &str) -> Option<&'static str> {
 fn no_value(grammar: Grammar, spelling: &str) -> Problem {
     let message = format!("`{}` ends after `{spelling}`, which needs a value", grammar.command());
     Problem::error(Code::HarnessShape, message)
-        .hint(format!("Give `{spelling}` its value, and what follows it."))
+        .hint(format!("Give `{spelling}` its value, and write the rest of the command after it."))
 }
 
 fn not_boolean(grammar: Grammar, spelling: &str) -> Problem {

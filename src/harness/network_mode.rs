@@ -167,5 +167,5 @@ fn repeated(target: &str) -> Problem {
 
 fn not_docker(target: &str) -> Problem {
     Problem::error(Code::HarnessShape, format!("Docker has no network mode `{target}`"))
-        .hint("Leave `--network` out, or name a network made with `docker network create`.")
+        .hint("Leave `--network` out, or name a network created with `docker network create`.")
 }

@@ -138,13 +138,13 @@ impl SidecarWatch {
         });
         let all = future::join_all(ended.into_iter().map(|index| self.tell_surely(index)));
         if tokio::time::timeout(LAST_ANSWER, all).await.is_err() {
-            tracing::debug!("the engine does not tell how sidecars ended");
+            tracing::debug!("the engine does not report how sidecars ended");
             return;
         }
         let all = self.with(|sidecars| sidecars.len());
         let all = future::join_all((0..all).map(|index| self.tell_of_restart(index)));
         if tokio::time::timeout(LAST_ANSWER, all).await.is_err() {
-            tracing::debug!("the engine does not tell whether sidecars run again");
+            tracing::debug!("the engine does not report whether sidecars run again");
         }
     }
 

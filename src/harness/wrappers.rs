@@ -148,7 +148,7 @@ pub fn refuse_other_tools(arguments: &[OsString], at: usize) -> Result<(), Probl
             let message =
                 format!("the harness is `{name} {verb}`, and farrier starts its sidecars on a Docker engine");
             Err(Problem::error(Code::HarnessShape, message).hint(format!(
-                "Write `farrier launch … -- docker {verb} …`: harness and sidecars have to be on one engine."
+                "Write `farrier launch … -- docker {verb} …`: the harness and the sidecars must be on the same engine."
             )))
         }
         _ => Ok(()),

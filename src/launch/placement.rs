@@ -64,7 +64,7 @@ impl Placement<'_> {
         let snapshot = snapshot.map_err(failed)?;
         if snapshot.sidecars.len() != wanted.len() {
             let (told, asked) = (snapshot.sidecars.len(), wanted.len());
-            let message = format!("the engine told of {told} sidecars and was asked about {asked}");
+            let message = format!("the engine reported {told} sidecars, but was asked about {asked}");
             return Err(failed(EngineError::new(EngineErrorKind::Refused, message)));
         }
         Ok(snapshot)

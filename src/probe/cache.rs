@@ -68,7 +68,7 @@ impl NativeCache {
         if let Err(error) =
             component.serialize().map_err(io::Error::other).and_then(|code| self.write(&path, &name, &code))
         {
-            tracing::warn!("a compiled component is not kept: {error}");
+            tracing::warn!("a compiled component is not cached: {error}");
         }
         Ok(component)
     }

@@ -163,9 +163,9 @@ pub fn find(
                     format!("the folder `{}` cannot be given to the probe: {error}", grant.host.display());
                 let field = format!("{}.grants.dirs[{index}]", readiness.field);
                 problems.push(
-                    Problem::error(Code::GrantUnreadable, message)
-                        .at(definition.place(&field))
-                        .hint("Grant a folder below the definition's own that holds regular files only."),
+                    Problem::error(Code::GrantUnreadable, message).at(definition.place(&field)).hint(
+                        "Grant a folder inside the definition's folder that contains only regular files.",
+                    ),
                 );
             }
         }
@@ -241,7 +241,7 @@ pub fn remote(name: &str) -> Option<Problem> {
             format!("`{name}` is an address: farrier reads probes from files, and downloads none"),
         )
         .hint(format!(
-            "Download the component, look at it with `farrier probe inspect ./{file}.wasm`, and name the file: \
+            "Download the component, inspect it with `farrier probe inspect ./{file}.wasm`, and name the file: \
              `probe = \"./{file}.wasm\"`."
         ))
     })

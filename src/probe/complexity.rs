@@ -34,7 +34,7 @@ const UNKNOWN: u64 = INSTANCES + 1;
 
 /// More than any compiler of a language writes. The sentence says of what.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("compiling it would take too much: it has {found} {what}, and at most {limit} are allowed")]
+#[error("compiling it would be too expensive: it has {found} {what}, and at most {limit} are allowed")]
 pub struct TooComplex {
     what: &'static str,
     found: u64,
@@ -139,8 +139,8 @@ impl Complexity {
             ("values in all functions", self.values, VALUES),
             ("functions", self.functions, FUNCTIONS),
             ("bytes of declarations", self.declarations, DECLARATIONS),
-            ("segments of data", self.data_segments, DATA_SEGMENTS),
-            ("modules and components in each other", self.nesting, NESTING),
+            ("data segments", self.data_segments, DATA_SEGMENTS),
+            ("nested modules and components", self.nesting, NESTING),
             ("instances and functions between components", self.instances, INSTANCES),
         ];
         let above = counted.into_iter().find(|(_, found, limit)| found > limit)?;

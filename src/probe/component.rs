@@ -66,7 +66,7 @@ pub enum ComponentError {
     #[error("it is damaged: {0}")]
     Damaged(String),
     /// No `check` export at all.
-    #[error("it is a component but no probe: it exports no farrier:probe/check")]
+    #[error("it is a component, but not a probe: it exports no farrier:probe/check")]
     NoCheck,
     /// More than everything that is read may take.
     #[error(transparent)]
@@ -81,7 +81,7 @@ pub enum ComponentError {
     #[error("{0}")]
     OtherTypes(String),
     /// A contract that this host does not speak.
-    #[error("it is built for farrier:probe@{0}, and this farrier hosts {CONTRACT}")]
+    #[error("it is built for farrier:probe@{0}, but this farrier supports {CONTRACT}")]
     UnknownVersion(String),
 }
 

@@ -33,7 +33,7 @@ pub enum DirectoryError {
     #[error("`{0}` is neither a regular file nor a folder")]
     NotAFile(String),
     /// More than [`DIRECTORY_BYTES`], or too many or too deep entries.
-    #[error("it holds more than {} MiB, {ENTRIES} entries or {DEPTH} folders in each other", DIRECTORY_BYTES >> 20)]
+    #[error("it contains more than {} MiB, {ENTRIES} entries or {DEPTH} levels of folders", DIRECTORY_BYTES >> 20)]
     TooLarge,
     /// More than everything that is read may take.
     #[error(transparent)]

@@ -92,7 +92,7 @@ pub fn limit_in(error: &wasmtime::Error) -> Option<String> {
 pub fn crash(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> Verdict {
     if store.data().limiter.exhausted {
         return Verdict::Crashed(format!(
-            "it wanted more memory than its limit of {} MiB",
+            "it needed more memory than its limit of {} MiB",
             limits.memory >> 20
         ));
     }

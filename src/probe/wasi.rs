@@ -34,8 +34,8 @@ mod output;
 /// something.
 pub const MEANINGS: &[(&str, &str, &str)] = &[
     ("sockets", "sockets", "uses sockets of its language, which reach only what `dial` grants"),
-    ("filesystem", "files", "reads files, of which there are only those that `dirs` grants"),
-    ("cli", "environment", "reads variables, of which there are only those that `env` grants"),
+    ("filesystem", "files", "reads files, but only those that `dirs` grants"),
+    ("cli", "environment", "reads environment variables, but only those that `env` grants"),
     ("clocks", "clocks", "reads the time"),
     ("random", "random", "gets random numbers"),
     ("io", "io", "waits for its own streams"),

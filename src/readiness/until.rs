@@ -44,7 +44,7 @@ pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> Until {
             let what = setting("text").or(setting("pattern")).unwrap_or("the declared line");
             format!("its log contains `{what}`")
         }
-        "grpc" => format!("the health service at {port} says SERVING"),
+        "grpc" => format!("the health service at {port} reports SERVING"),
         "mcp" => format!("{port} opens an MCP session"),
         _ => format!("the server at {port} accepts connections"),
     };

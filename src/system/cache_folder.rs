@@ -59,7 +59,7 @@ impl CacheFolder {
         }
         self.make_room();
         if let Err(error) = write_atomically(&self.path(entry), &[&text]) {
-            tracing::debug!("{entry} is not kept: {error}");
+            tracing::debug!("{entry} is not cached: {error}");
         }
     }
 

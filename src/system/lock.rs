@@ -400,7 +400,7 @@ fn open_lock_file(path: &Path) -> io::Result<File> {
 }
 
 fn replaced() -> io::Error {
-    io::Error::other("it is replaced again and again")
+    io::Error::other("it is replaced repeatedly")
 }
 
 pub(super) fn cannot_lock(path: &Path, error: &io::Error) -> Problem {

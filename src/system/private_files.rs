@@ -68,7 +68,7 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
     let found = std::fs::symlink_metadata(path)?;
     let owner = rustix::process::geteuid().as_raw();
     if !found.is_dir() || found.uid() != owner {
-        return Err(io::Error::other("it is not a folder of this user's"));
+        return Err(io::Error::other("it is not a folder that belongs to this user"));
     }
     if found.mode() & 0o022 != 0 {
         return Err(io::Error::other("others can write to it"));

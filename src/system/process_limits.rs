@@ -37,12 +37,10 @@ pub fn reason(error: &io::Error) -> Option<String> {
         format!("{what}{}", limit.unwrap_or_default())
     };
     match errno {
-        Errno::MFILE => {
-            Some(told("this process has as many files open as it may have", Resource::Nofile, "n"))
-        }
-        Errno::NFILE => Some("the system has as many files open as it may have".to_owned()),
+        Errno::MFILE => Some(told("this process has reached its limit on open files", Resource::Nofile, "n")),
+        Errno::NFILE => Some("the system has reached its limit on open files".to_owned()),
         Errno::FBIG => {
-            Some(told("a file would be larger than this process may make it", Resource::Fsize, "f"))
+            Some(told("a file would exceed this process's limit on file size", Resource::Fsize, "f"))
         }
         Errno::NOMEM => Some(told("the system gives this process no more memory", Resource::As, "v")),
         _ => None,
@@ -214,9 +212,9 @@ mod tests {
     #[test]
     fn only_errors_about_limits_have_a_reason() {
         for (errno, part) in [
-            (Errno::MFILE, Some("files open")),
-            (Errno::NFILE, Some("files open")),
-            (Errno::FBIG, Some("larger")),
+            (Errno::MFILE, Some("limit on open files")),
+            (Errno::NFILE, Some("limit on open files")),
+            (Errno::FBIG, Some("limit on file size")),
             (Errno::NOMEM, Some("memory")),
             (Errno::NOENT, None),
             (Errno::AGAIN, None),

@@ -217,10 +217,10 @@ fn an_engine_that_was_asked_for_says_what_it_cannot_do() {
     programs.plain("box", "image = 'postgres:16'\nresources.memory = '64m'");
     let up = programs.farrier(["up", "--engine", "native"]).output().assert_code(125);
     assert!(up.stderr().contains("the engine `native` runs no images"), "{up}");
-    assert!(up.stderr().contains("does not carry out `resources.memory`"), "{up}");
+    assert!(up.stderr().contains("does not support `resources.memory`"), "{up}");
     programs.plain("box", "program = ['sleep', '1000']");
     let up = programs.farrier(["up"]).env("FARRIER_ENGINE", "docker").output().assert_code(125);
-    assert!(up.stderr().contains("the engine `docker` runs no programs of this host"), "{up}");
+    assert!(up.stderr().contains("the engine `docker` runs no programs on this host"), "{up}");
 }
 
 #[test]

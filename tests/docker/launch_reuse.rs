@@ -247,7 +247,7 @@ fn a_container_that_only_claims_by_its_labels_to_be_the_sidecar_is_found_out() {
         let expected = match told {
             "" => "recreate: it was created but never started".to_owned(),
             told => {
-                format!("recreate: it was created but never started; it drifted from its labels: {told}")
+                format!("recreate: it was created but never started; it no longer matches its labels: {told}")
             }
         };
         // Some options make some engines set others too: sharing the host's processes drops a security label.
@@ -276,7 +276,7 @@ fn a_running_container_that_drifted_is_recreated() {
         assert_answered(scene.launch(scene.asking(&network, "db")).output());
         assert_eq!(
             scene.take_decisions().last().map(String::as_str),
-            Some(format!("recreate: it drifted from its labels: {told}").as_str())
+            Some(format!("recreate: it no longer matches its labels: {told}").as_str())
         );
         assert_ne!(container_id(&container), Some(forged), "{told}");
     }

@@ -4,7 +4,7 @@ use super::attempt::Attempt;
 use super::attempt::Expected::{NotLoaded, Ready, Refused};
 use super::support::guest::{self, guest, with_imports};
 
-const TOO_MUCH: &str = "compiling it would take too much";
+const TOO_MUCH: &str = "compiling it would be too expensive";
 
 fn beside(module: &str) -> String {
     guest(guest::READY).replace("(core module $code", &format!("(core module {module}) (core module $code"))

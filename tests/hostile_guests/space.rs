@@ -7,7 +7,7 @@ use super::attempt::{Attempt, Guest, extended};
 use super::support::guest::{self, guest};
 use farrier::probe::context::ProbeContext;
 
-const TOO_MUCH: &str = "it wanted more memory than its limit of 4 MiB";
+const TOO_MUCH: &str = "it needed more memory than its limit of 4 MiB";
 
 /// The same component with these fields before its core module.
 fn preceded(fields: &str) -> String {
@@ -100,7 +100,7 @@ pub fn attempts() -> Vec<Attempt> {
         guest_of_language.tries(
             "a language's vector of 1 GiB",
             &json!({"try": "allocate", "with": 1_u64 << 30}),
-            Crashed("it wanted more memory"),
+            Crashed("it needed more memory"),
         ),
         guest_of_language.tries("a heap of small blocks", &json!({"try": "fragment"}), CrashedOrTimedOut),
         guest_of_language.tries(

@@ -60,25 +60,25 @@ async fn every_difference_is_seen_and_told() {
             world.rename(&id, "farrier-db_").expect("the name is free");
         }),
         ("paused", "resume db: it matches but is paused", |world| world.pause("farrier-db")),
-        ("entrypoint", "recreate db: it drifted from its labels: entrypoint", |world| {
+        ("entrypoint", "recreate db: it no longer matches its labels: entrypoint", |world| {
             found(world).process.entrypoint.push("x".to_owned());
         }),
-        ("command", "recreate db: it drifted from its labels: command", |world| {
+        ("command", "recreate db: it no longer matches its labels: command", |world| {
             found(world).process.command.push("x".to_owned());
         }),
-        ("env", "recreate db: it drifted from its labels: env", |world| {
+        ("env", "recreate db: it no longer matches its labels: env", |world| {
             found(world).process.env.push("X=hidden".to_owned());
         }),
-        ("user", "recreate db: it drifted from its labels: user", |world| {
+        ("user", "recreate db: it no longer matches its labels: user", |world| {
             found(world).process.user = "x".to_owned();
         }),
-        ("directory", "recreate db: it drifted from its labels: working directory", |world| {
+        ("directory", "recreate db: it no longer matches its labels: working directory", |world| {
             found(world).process.directory = "/x".to_owned();
         }),
-        ("health", "recreate db: it drifted from its labels: health test", |world| {
+        ("health", "recreate db: it no longer matches its labels: health test", |world| {
             found(world).process.health = Some(HealthTest::default());
         }),
-        ("mounts", "recreate db: it drifted from its labels: mounts", |world| {
+        ("mounts", "recreate db: it no longer matches its labels: mounts", |world| {
             found(world).mounts.push(Mounted {
                 kind: "bind".to_owned(),
                 source: "/".to_owned(),
@@ -86,20 +86,22 @@ async fn every_difference_is_seen_and_told() {
                 writable: true,
             });
         }),
-        ("memory", "recreate db: it drifted from its labels: memory", |world| found(world).memory = 1 << 20),
-        ("stop signal", "recreate db: it drifted from its labels: stop signal", |world| {
+        ("memory", "recreate db: it no longer matches its labels: memory", |world| {
+            found(world).memory = 1 << 20
+        }),
+        ("stop signal", "recreate db: it no longer matches its labels: stop signal", |world| {
             found(world).process.stop_signal = "SIGINT".to_owned();
         }),
         ("the same stop signal", "reuse db: it runs and matches", |world| {
             found(world).process.stop_signal = "15".to_owned();
         }),
-        ("stop timeout", "recreate db: it drifted from its labels: stop timeout", |world| {
+        ("stop timeout", "recreate db: it no longer matches its labels: stop timeout", |world| {
             found(world).stop_timeout = Some(std::time::Duration::from_hours(1));
         }),
-        ("network mode", "recreate db: it drifted from its labels: network mode", |world| {
+        ("network mode", "recreate db: it no longer matches its labels: network mode", |world| {
             found(world).network_mode = "host".to_owned();
         }),
-        ("privileged", "recreate db: it drifted from its labels: Privileged", |world| {
+        ("privileged", "recreate db: it no longer matches its labels: Privileged", |world| {
             found(world).privileges.insert("Privileged".to_owned(), "true".to_owned());
         }),
         ("no record", "recreate db: its configuration changed", |world| {

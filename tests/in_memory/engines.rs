@@ -111,8 +111,8 @@ async fn what_an_engine_cannot_do_is_refused_by_name_before_any_call() {
     fixture.plain("plain");
     let probes = [
         ("log", "probe = \"log\"\nsettings = { text = \"up\" }", "keeps no logs"),
-        ("exec", "probe = \"exec\"\ncommand = [\"true\"]", "executes no commands in what it runs"),
-        ("healthcheck", "probe = \"healthcheck\"", "tests no health"),
+        ("exec", "probe = \"exec\"\ncommand = [\"true\"]", "executes no commands in sidecars"),
+        ("healthcheck", "probe = \"healthcheck\"", "runs no health tests"),
     ];
     for (name, readiness, _) in &probes {
         let text = plain("").replace("probe = \"skip\"", readiness);

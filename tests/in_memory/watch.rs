@@ -95,7 +95,10 @@ async fn a_restart_whose_end_was_seen_between_the_runs_is_told_as_one() {
     watch.finish().await;
     let [_, again]: [Value; 2] = ends(&told).try_into().expect("it is told again, once");
     assert_eq!((&again["runs_again"], &again["exit_code"]), (&true.into(), &137.into()), "{again:#}");
-    assert!(again["message"].as_str().is_some_and(|text| text.contains("; it runs again")), "{again:#}");
+    assert!(
+        again["message"].as_str().is_some_and(|text| text.contains("; it is running again")),
+        "{again:#}"
+    );
 }
 
 #[tokio::test]

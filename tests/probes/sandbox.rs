@@ -75,7 +75,7 @@ async fn each_way_to_misbehave_is_one_clear_error_and_the_next_poll_is_unharmed(
     let good = load(&host, &guest(guest::READY));
     let table = [
         ("trap", guest::TRAP, "it trapped"),
-        ("memory bomb", guest::BOMB, "it wanted more memory than its limit of 4 mib"),
+        ("memory bomb", guest::BOMB, "it needed more memory than its limit of 4 mib"),
         ("no verdict", guest::NO_VERDICT, "discriminant"),
         ("reason outside", guest::OUTSIDE, "out of bounds"),
         ("verdict outside", guest::FAR, "out of bounds"),
@@ -186,7 +186,7 @@ async fn all_memories_of_a_component_count_together() {
     assert_eq!(poll(&probe, 1).await.verdict, Verdict::Ready);
     let three = two.replace("(core instance $i ", "(core instance (instantiate $more)) (core instance $i ");
     let polled = poll(&load(&host, &three), 1).await;
-    assert_eq!(crashed(&polled), "it wanted more memory than its limit of 4 MiB");
+    assert_eq!(crashed(&polled), "it needed more memory than its limit of 4 MiB");
 }
 
 #[test]

@@ -133,7 +133,10 @@ fn dirs(grants: Table<'_>, path: &str, reader: &mut Reader<'_>) -> Vec<DirGrant>
             continue;
         };
         if granted.iter().any(|other| other.guest == dir.guest) {
-            let message = format!("`{path}[{index}].guest` is \"{}\", as another folder's is", dir.guest);
+            let message = format!(
+                "`{path}[{index}].guest` is \"{}\", which another granted folder already uses",
+                dir.guest
+            );
             let hint = "Give each folder a path of its own.";
             reader.report(Problem::error(Code::ConflictingFields, message).hint(hint), &item.span);
             continue;
@@ -160,7 +163,7 @@ fn dir(item: &Node, field: &str, reader: &mut Reader<'_>) -> Option<DirGrant> {
         let relative =
             Path::new(text).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !relative {
-            let hint = "Move the folder beside the definition: a grant cannot leave it.";
+            let hint = "Move the folder beside the definition: a grant cannot lead out of that folder.";
             reader.wrong(&format!("{field}.host"), "a relative path without `..`", node, hint);
         }
         relative
@@ -191,8 +194,7 @@ fn env_names(
         if !env.contains_key(name) {
             let message =
                 format!("`{path}.env[{index}]` is \"{name}\", which this definition's `env` does not set");
-            let hint =
-                "Add it to `env`, or remove the grant: the launcher's own environment is out of reach.";
+            let hint = "Add it to `env`, or remove the grant: a probe cannot read farrier's own environment.";
             reader.report(Problem::error(Code::InvalidValue, message).hint(hint), &item.span);
         }
     }

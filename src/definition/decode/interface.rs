@@ -116,7 +116,7 @@ fn aliases(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Vec<String>>
     let mut all_right = true;
     for (index, (name, item)) in names.iter().zip(items).enumerate() {
         if !is_dns_name(name) {
-            let hint = "Use labels of 1 to 63 letters, digits and hyphens, separated by dots, 253 in all.";
+            let hint = "Use labels of 1 to 63 letters, digits and hyphens, separated by dots, at most 253 characters in total.";
             reader.wrong(&format!("interface.aliases[{index}]"), "a DNS name", item, hint);
             all_right = false;
         }

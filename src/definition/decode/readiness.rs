@@ -319,7 +319,7 @@ fn built_in(
     }
     if name != "exec" && has_command {
         let message =
-            format!("`{field}.command` is not accepted with the built-in probe `{name}`: it runs nothing");
+            format!("`{field}.command` is not accepted with the built-in probe `{name}`: it runs no command");
         let hint = "Write `probe = \"exec\"` to use the command, or remove it.";
         let problem = Problem::error(Code::ConflictingFields, message).hint(hint);
         reader.report(problem, table.key_span("command"));

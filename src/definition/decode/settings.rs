@@ -36,7 +36,7 @@ pub fn json(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Json> {
             };
             if value.is_none() {
                 let hint = "Settings reach the probe as JSON: use a finite number of 64 bits, or a string.";
-                reader.wrong(path, "a number that JSON can carry", node, hint);
+                reader.wrong(path, "a number that JSON can represent", node, hint);
             }
             value
         }

@@ -98,7 +98,7 @@ impl Survey {
             let hint = if reference.text.starts_with("${secret") {
                 "Write a secret as `${secret:provider:reference}`, or write the value itself."
             } else {
-                "Write the value itself; definitions do not read the launcher's environment."
+                "Write the value itself; definitions do not read farrier's environment."
             };
             reader.report(Problem::warning(Code::NotInterpolated, message).hint(hint), span);
         }
@@ -122,7 +122,7 @@ impl Survey {
         }
         if text.contains('\0') {
             let message = format!("`{path}` contains a NUL character");
-            let hint = "Remove it: neither arguments nor environment variables can carry one.";
+            let hint = "Remove it: neither arguments nor environment variables can contain one.";
             reader.report(Problem::error(Code::InvalidValue, message).hint(hint), span);
         }
     }

@@ -87,7 +87,7 @@ impl Kind for Environment {
     fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText> {
         if value.is_empty() {
             let nothing =
-                if keys.program.is_some() { "PATH, HOME, LANG and TZ of yours" } else { "the image's own" };
+                if keys.program.is_some() { "your PATH, HOME, LANG and TZ" } else { "the image's own" };
             return ValueText::line(label, nothing);
         }
         let line = |(name, value): (&String, &String)| ValueText {

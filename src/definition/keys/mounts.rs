@@ -14,7 +14,7 @@ use crate::report::quoted::{listed, quoted};
 const SOCKET: &str = "/var/run/docker.sock";
 /// Where a tmux socket's folder would be mounted.
 const TMUX: &str = "/run/swarmforge-tmux";
-const GRAMMAR: &str = "Write `docker-socket[:ro|:rw]`, the only mount that is offered; copy files that the sidecar needs into \
+const GRAMMAR: &str = "Write `docker-socket[:ro|:rw]`, the only supported mount; copy files that the sidecar needs into \
                        an image of your own.";
 
 /// One mount with its normalised target.
@@ -92,7 +92,7 @@ fn in_words(mount: &Mount) -> String {
         Mount::DockerSocket { writable } => {
             let all_the_same = if *writable { "" } else { " all the same" };
             let mode = mode(*writable);
-            format!("the engine's socket, {mode}: whoever has it controls this machine{all_the_same}")
+            format!("the engine's socket, {mode}: whoever can use it controls this machine{all_the_same}")
         }
         Mount::Workspace { target, writable } => {
             format!("the workspace at {}, {}", quoted(target), mode(*writable))

@@ -35,7 +35,10 @@ impl Kind for Program {
 }
 
 fn in_words(words: &[String]) -> String {
-    format!("{}, which runs on this machine as you, unconfined: it can do all that you can", quoted(words))
+    format!(
+        "{}, which runs on this machine as you, unconfined: it can do everything that you can do",
+        quoted(words)
+    )
 }
 
 impl Kind for WorkingDirectory {

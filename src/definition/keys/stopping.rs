@@ -33,7 +33,7 @@ impl Kind for Signal {
         let text = scalar.filter(|_| matches!(kind, Some(ScalarKind::String | ScalarKind::Integer(_))));
         let found = text.and_then(|scalar| signal::canonical(&scalar.text));
         if found.is_none() {
-            let hint = "Write its name or number, for example \"SIGINT\"; without the key it is the image's own, else SIGTERM.";
+            let hint = "Write its name or number, for example \"SIGINT\"; the default is the image's stop signal, or SIGTERM.";
             reader.wrong(path, "a signal", node, hint);
         }
         found

@@ -66,8 +66,8 @@ pub fn open(
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => {
-            return Err(unusable(path, format!("the {given_as} layer is not a directory"))
-                .hint("Name the directory that holds the definitions."));
+            return Err(unusable(path, format!("the {given_as} layer is not a folder"))
+                .hint("Name the folder that contains the definitions."));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unlisted(given_as, path, &error)),
@@ -92,7 +92,7 @@ pub fn open(
         folder.problems.push(
             Problem::error(Code::DefinitionUnreadable, "the file's name is not UTF-8")
                 .at(Place::file(&path.join(name)))
-                .hint("Rename it: the name without its ending is the sidecar's."),
+                .hint("Rename it: the file name without its extension is the sidecar's name."),
         );
     }
     folder.candidates.sort_by(|one, other| one.path.cmp(&other.path));
@@ -170,7 +170,7 @@ impl Folder {
                 "the {given_as} layer is trusted, but anyone on this machine can write to {}",
                 open.display()
             );
-            let hint = format!("Run `{}` after checking what is in it.", chmod("o-w", &open));
+            let hint = format!("Run `{}` after you have checked what it contains.", chmod("o-w", &open));
             self.problems.push(unusable(path, message).hint(hint));
         }
         Ok(bad)
@@ -245,5 +245,5 @@ fn unlisted(given_as: Layer, path: &Path, error: &io::Error) -> Problem {
         return problem;
     }
     unusable(path, format!("the {given_as} layer cannot be listed: {error}"))
-        .hint("Check the path and its permissions, or name another directory.")
+        .hint("Check the path and its permissions, or name another folder.")
 }

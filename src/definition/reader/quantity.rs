@@ -44,7 +44,7 @@ impl Reader<'_> {
             Some(ScalarKind::Integer(number)) => number
                 .and_then(|bytes| u64::try_from(bytes).ok())
                 .filter(|bytes| i64::try_from(*bytes).is_ok())
-                .ok_or_else(|| "it is out of the range that the engine takes".to_owned()),
+                .ok_or_else(|| "it is out of the range that the engine accepts".to_owned()),
             Some(ScalarKind::Float(_) | ScalarKind::String) => {
                 size::parse(scalar.map_or("", |scalar| scalar.text.as_str()))
             }

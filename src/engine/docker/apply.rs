@@ -209,7 +209,7 @@ impl Carrying<'_> {
     async fn pull(&self) -> Result<String, Problem> {
         let sidecar = self.sidecar();
         if matches!(sidecar.image, ImageReference::Approved(_)) {
-            return Err(unavailable(sidecar, &gone("what the approval was for was removed a moment ago")));
+            return Err(unavailable(sidecar, &gone("the image that you approved was removed a moment ago")));
         }
         let image = sidecar.definition.image.as_deref().unwrap_or_default();
         let name = sidecar.name();
@@ -284,11 +284,10 @@ fn cannot_connect(sidecar: &Sidecar, network: &str, error: &EngineError) -> Prob
 fn cannot_create(sidecar: &Sidecar, error: &EngineError) -> Problem {
     let container = &sidecar.container;
     match error.kind {
-        EngineErrorKind::Conflict => Problem::error(
-            Code::NameTaken,
-            format!("the name `{container}` was taken while the launch was under way"),
-        )
-        .hint("Run the command again; a container that matches is then reused."),
+        EngineErrorKind::Conflict => {
+            Problem::error(Code::NameTaken, format!("the name `{container}` was taken during the launch"))
+                .hint("Run the command again; a container that matches is then reused.")
+        }
         EngineErrorKind::Refused | EngineErrorKind::NotFound
             if !matches!(
                 error.meaning,

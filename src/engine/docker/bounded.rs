@@ -126,7 +126,7 @@ impl<E: Api> Api for Bounded<E> {
         tokio::select! {
             result = self.engine.pull(reference, credentials, &hear) => result.map_err(explained),
             () = silent => {
-                let message = format!("the engine said nothing more about the pull for {}", limit(silence));
+                let message = format!("the engine reported no progress of the pull for {}", limit(silence));
                 Err(EngineError::new(EngineErrorKind::TimedOut, message))
             }
         }

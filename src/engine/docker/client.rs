@@ -93,7 +93,7 @@ impl Api for Client {
         if is_too_old(&info.version) {
             return Err(EngineError::new(
                 EngineErrorKind::Refused,
-                format!("the engine is Docker {}, farrier needs Docker 20.10", info.version),
+                format!("the engine is Docker {}, but farrier needs Docker 20.10 or later", info.version),
             ));
         }
         Ok(info)
@@ -202,7 +202,7 @@ impl Api for Client {
         while let Some(message) = stream.try_next().await? {
             messages += 1;
             if messages > MOST_PULL_MESSAGES {
-                let message = "the engine tells of the pull without end";
+                let message = "the engine's report of the pull does not end";
                 return Err(EngineError::new(EngineErrorKind::TimedOut, message));
             }
             // Told of every message, also of one that changes nothing: silence is what ends a pull.

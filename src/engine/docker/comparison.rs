@@ -216,13 +216,13 @@ fn alias_taken(sidecar: &Sidecar, alias: &str, holder: &Neighbour) -> Problem {
     let message = format!("the name `{alias}` is taken on network `{network}` by the container `{name}`");
     let way_out = if holder.is_sidecar {
         format!(
-            "It is a sidecar of farrier's: if its definition was renamed or removed, remove it with \
+            "It is one of farrier's sidecars: if its definition was renamed or removed, remove it with \
              `farrier down --orphans`, or with `{}`.",
             command_line(&["farrier", "down"], &[name], &[])
         )
     } else {
         let disconnect = docker(&["network", "disconnect"], &[network, name]);
-        format!("Stop that container, or take it off with `{disconnect}`.")
+        format!("Stop that container, or disconnect it with `{disconnect}`.")
     };
     Problem::error(Code::AliasTaken, message).of(sidecar.name()).hint(way_out)
 }

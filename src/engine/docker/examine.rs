@@ -21,10 +21,10 @@ async fn route(api: &dyn Api, local: bool) -> EngineResult<Finding> {
     let found = api.networks(OWN_NETWORK).await?;
     let (text, way_out) = match found.as_slice() {
         _ if !local => ("through a relay container, because the engine is not on this host", None),
-        [] => ("decided when the first launch makes the network `farrier`", None),
+        [] => ("decided when the first launch creates the network `farrier`", None),
         networks if networks.iter().any(|network| !network.labels.contains_key(LABEL_NETWORK)) => (
             "farrier did not create the network `farrier`, so launches cannot use it",
-            Some("Remove it with `docker network rm farrier`; the next launch makes its own."),
+            Some("Remove it with `docker network rm farrier`; the next launch creates its own network."),
         ),
         [network, ..] if networks::has_bridge(&network.id) => {
             ("direct: this host is on the network `farrier`", None)
@@ -38,7 +38,7 @@ fn relay_program() -> Finding {
     let text = if relay::is_built_in() {
         "farrier's own program relays, in any image of this architecture"
     } else {
-        "python3, nc or bash of an image relays, because farrier was built without a static C library"
+        "python3, nc or bash in an image relays, because farrier was built without a static C library"
     };
     Finding { text: text.to_owned(), way_out: None }
 }

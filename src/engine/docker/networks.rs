@@ -25,7 +25,7 @@ pub(super) async fn make(api: &dyn Api, plan: &NetworkPlan, carrier: &dyn Carrie
     if found.len() == 1 {
         return Ok(());
     }
-    let doing = format!("make the network `{name}` ready");
+    let doing = format!("prepare the network `{name}`");
     let failed = |error: EngineError| engine_problem(&doing, &error);
     let surplus = match &plan.action {
         NetworkAction::Use { surplus, .. } => surplus.clone(),

@@ -99,7 +99,8 @@ impl Carrying<'_> {
     fn file(&self) -> Result<(PathBuf, Fingerprint), Problem> {
         let definition = &self.sidecar().definition;
         let Some(found) = definition.find_program(&ReadingBudget::default()) else {
-            let message = "a program of this host is declared by `program`, and this is an image";
+            let message =
+                "the engine for programs on this host needs a `program`, and this definition has an `image`";
             return Err(Problem::error(Code::EngineLacks, message).at(definition.place("image")));
         };
         let path = found?.path;
@@ -109,7 +110,7 @@ impl Carrying<'_> {
                 format!("the program {} cannot be read: {error}", path.display()),
             )
             .at(definition.place("program"))
-            .hint("Check that it is there, and that you may read it.")
+            .hint("Check that it exists, and that you may read it.")
         };
         let fingerprint = Fingerprint::of(&path).map_err(|error| failed(&error))?;
         if let ImageReference::ApprovedProgram(digest) = &self.sidecar().image
@@ -167,7 +168,7 @@ impl Carrying<'_> {
         if let Some(output) = supervisor.stdout.take() {
             let mut output = output.take(MOST_BYTES);
             let read = tokio::time::timeout(BEGINNING, output.read_to_end(&mut said)).await;
-            read.map_err(|_| refused("its supervisor does not say how the start went"))?
+            read.map_err(|_| refused("its supervisor does not report the result of the start"))?
                 .map_err(|error| failed(&error))?;
         }
         serde_json::from_slice(&said).map_err(|_| refused("its supervisor ended at once"))
@@ -180,13 +181,14 @@ fn cannot_start(sidecar: &Sidecar, failure: &Failure) -> Problem {
     let (code, hint) = match errno {
         Some(Errno::NOENT) => (
             Code::ProgramMissing,
-            "Check that the program is there, and what its first line (`#!…`) names, or the loader that it was linked for.",
+            "Check that the program exists, and also the interpreter in its first line (`#!…`) or its loader.",
         ),
-        Some(Errno::ACCESS) => {
-            (Code::ProgramMissing, "Check that you may execute it, and its file system, too.")
-        }
+        Some(Errno::ACCESS) => (
+            Code::ProgramMissing,
+            "Check that you may execute the file, and that its file system allows execution.",
+        ),
         Some(Errno::NOEXEC) => (Code::WrongArchitecture, "Check that it was built for this machine."),
-        _ => (Code::StartFailed, "Correct the definition in this respect, and launch again."),
+        _ => (Code::StartFailed, "Correct the definition, and launch again."),
     };
     let validate = command_line(&["farrier", "explain"], &[code.as_str()], &[]);
     Problem::error(code, format!("`{name}` does not start: {}", failure.message))

@@ -43,7 +43,7 @@ impl Stored {
             ..Endpoint::default()
         };
         let program = state.and_then(|state| state.program).filter(|_| is_running);
-        let lost = || "its supervisor was killed, or this machine was started again".to_owned();
+        let lost = || "its supervisor was killed, or this machine was restarted".to_owned();
         Instance {
             id: self.id.clone(),
             name: specification.name.clone(),
@@ -107,7 +107,7 @@ fn network_plan(store: &Store, network: &HarnessNetwork) -> Result<NetworkPlan, 
     if network.is_own {
         return Ok(NetworkPlan { name, action: NetworkAction::Create });
     }
-    let message = format!("programs of this host are not on the network `{name}`");
+    let message = format!("programs on this host cannot join the network `{name}`");
     Err(Problem::error(Code::NetworkUnusable, message)
         .hint("Leave `--network` out of the harness's command."))
 }
@@ -139,13 +139,14 @@ fn name_taken(sidecar: &Sidecar, stored: &Stored) -> Problem {
             "Remove it with `{}` if it is not needed.",
             command_line(&["farrier", "down"], &[name], &[])
         ))
-        .hint("Or rename the definition's file: its stem makes the name.")
+        .hint("Or rename the definition's file: the file name without its extension is the sidecar's name.")
 }
 
 fn unknown_signal(sidecar: &Sidecar) -> Option<Problem> {
     let signal = sidecar.definition.container.stop_signal.as_ref()?;
     signal_named(signal).is_none().then(|| {
-        let message = format!("programs of this host are not sent `{signal}`, which has no name");
+        let message =
+            format!("farrier cannot send `{signal}`, a signal without a name, to a program on this host");
         Problem::error(Code::EngineLacks, message)
             .of(sidecar.name())
             .at(sidecar.definition.place("stop_signal"))
@@ -177,7 +178,7 @@ pub fn port_taken(sidecar: &Sidecar, taken: &BTreeMap<u16, u64>, before: Option<
         return None;
     }
     let by = owner.map(|(id, name)| format!(" by process {id} ({name})"));
-    let message = format!("port {port} of this host is taken{}", by.unwrap_or_default());
+    let message = format!("port {port} on this host is in use{}", by.unwrap_or_default());
     Some(
         Problem::error(Code::PortTaken, message)
             .of(sidecar.name())
@@ -190,7 +191,7 @@ fn port_shared(sidecar: &Sidecar, wanted: &[Arc<Sidecar>]) -> Option<Problem> {
     let port = sidecar.definition.port()?;
     let other = wanted.iter().take_while(|other| other.name() != sidecar.name());
     let other = other.into_iter().find(|other| other.definition.port() == Some(port))?;
-    let message = format!("`{}` has port {port} of this host, too", other.name());
+    let message = format!("`{}` also uses port {port} on this host", other.name());
     Some(
         Problem::error(Code::PortTaken, message)
             .of(sidecar.name())

@@ -111,7 +111,7 @@ impl Pause {
 }
 
 fn elsewhere(name: &str) -> EngineError {
-    let mut error = refused(format!("`{name}` runs in another namespace of processes or on another machine"));
+    let mut error = refused(format!("`{name}` runs in another PID namespace or on another machine"));
     error.hints.push("Remove it where it was started, with `farrier down`.");
     error
 }

@@ -261,7 +261,7 @@ impl Store {
 pub fn new_id() -> EngineResult<String> {
     let mut random = [0_u8; 16];
     getrandom::fill(&mut random)
-        .map_err(|error| refused(format!("the system gives no random numbers: {error}")))?;
+        .map_err(|error| refused(format!("the system provides no random numbers: {error}")))?;
     Ok(hex::encode(random))
 }
 

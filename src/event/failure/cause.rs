@@ -273,8 +273,8 @@ impl Cause {
                 "Point the probe at an address that needs no credentials, or add credentials under `settings`."
             }
             Self::SlowAnswer { .. } => {
-                "Check that [readiness] names the probe for this kind of server: another kind may wait in silence. If it is right \
-                 to take that long, raise `limits.poll` under [readiness]."
+                "Check that [readiness] names the probe for this kind of server: another kind may wait in silence. If such a \
+                 delay is normal, raise `limits.poll` under [readiness]."
             }
             Self::ProbeTime => {
                 "The probe is slow, not the sidecar: speed it up, or raise `limits.poll` under [readiness]."

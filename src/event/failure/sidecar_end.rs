@@ -38,7 +38,7 @@ impl SidecarEnd {
             (None, None) => {}
         }
         if self.runs_again {
-            text.push_str("; it runs again");
+            text.push_str("; it is running again");
         }
         if let Some(words) = self.log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty()) {
             text.push_str(&format!("; last log line: {}", shortened(words, 200)));

@@ -47,7 +47,7 @@ fn answer_lines(answers: &Answers) -> Vec<String> {
     let mut first =
         format!("probe {}, until {}: {} {word}", answers.probe, answers.until.told, answers.attempts);
     if let Some(extended) = answers.extended_to {
-        first.push_str(&format!(", given until {} because it reported progress", human(extended)));
+        first.push_str(&format!(", extended to {} because it reported progress", human(extended)));
     }
     let mut lines = vec![first];
     let left_out = answers.seen.len().saturating_sub(ANSWERS);

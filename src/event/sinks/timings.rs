@@ -38,7 +38,7 @@ impl Sink for TimingsSink {
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
         }
         if let Some(Err(error)) = self.history.as_ref().map(|history| history.add(&self.timings)) {
-            tracing::warn!("the times of this launch are not kept: {error}");
+            tracing::warn!("the times of this launch are not stored: {error}");
         }
     }
 }

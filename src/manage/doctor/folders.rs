@@ -18,7 +18,7 @@ const SET_HOME: &str = "Set HOME.";
 pub(super) fn cache(folder: Option<&Path>) -> Check {
     const NAME: &str = "cache";
     let Some(folder) = folder else {
-        return Check::broken(NAME, format!("compiled probes are not kept: {NO_HOME}"), SET_HOME);
+        return Check::broken(NAME, format!("compiled probes are not cached: {NO_HOME}"), SET_HOME);
     };
     let entries = folder.join("components");
     for path in [folder, &entries] {
@@ -49,7 +49,11 @@ pub(super) fn cache(folder: Option<&Path>) -> Check {
 pub(super) fn state(folder: Option<&Path>) -> Check {
     const NAME: &str = "state";
     let Some(folder) = folder else {
-        return Check::broken(NAME, format!("approvals and launch times are not kept: {NO_HOME}"), SET_HOME);
+        return Check::broken(
+            NAME,
+            format!("approvals and launch times are not stored: {NO_HOME}"),
+            SET_HOME,
+        );
     };
     match private(NAME, folder) {
         Ok(Some(_)) => {}
@@ -69,7 +73,7 @@ pub(super) fn state(folder: Option<&Path>) -> Check {
 pub(super) fn approvals(file: Option<&Path>) -> Check {
     const NAME: &str = "approvals";
     let Some(file) = file else {
-        return Check::broken(NAME, format!("approvals are not kept: {NO_HOME}"), SET_HOME);
+        return Check::broken(NAME, format!("approvals are not stored: {NO_HOME}"), SET_HOME);
     };
     let shown = file.display();
     let found = match std::fs::symlink_metadata(file) {
@@ -79,11 +83,7 @@ pub(super) fn approvals(file: Option<&Path>) -> Check {
         }
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => return in_no_folder(NAME, file),
         Err(error) => {
-            return Check::broken(
-                NAME,
-                format!("{shown} cannot be looked at: {error}"),
-                "Check its permissions.",
-            );
+            return Check::broken(NAME, format!("cannot inspect {shown}: {error}"), "Check its permissions.");
         }
     };
     if !found.is_file() {
@@ -142,7 +142,7 @@ fn private(name: &'static str, path: &Path) -> Result<Option<Metadata>, Check> {
         Err(error) => {
             return Err(Check::broken(
                 name,
-                format!("{shown} cannot be looked at: {error}"),
+                format!("cannot inspect {shown}: {error}"),
                 "Check its permissions.",
             ));
         }
@@ -157,7 +157,7 @@ fn private(name: &'static str, path: &Path) -> Result<Option<Metadata>, Check> {
         return Err(Check::broken(name, format!("{shown} belongs to the user {}", found.uid()), fix));
     }
     if found.mode() & 0o022 != 0 {
-        let fix = format!("Remove the others' access with `{}`.", chmod("700", path));
+        let fix = format!("Remove other users' access with `{}`.", chmod("700", path));
         return Err(Check::broken(name, format!("others can write to {shown}"), fix));
     }
     if access(path, Access::WRITE_OK | Access::EXEC_OK).is_err() {
@@ -180,7 +180,7 @@ fn readable_by_others(name: &'static str, file: &Path, found: &Metadata) -> Opti
         Check::broken(
             name,
             format!("others can access {shown}"),
-            format!("Remove the others' access with `{}`.", chmod("600", file)),
+            format!("Remove other users' access with `{}`.", chmod("600", file)),
         )
     })
 }

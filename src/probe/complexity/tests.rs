@@ -74,6 +74,6 @@ fn what_is_nested_too_deeply_is_not_read_to_its_end() {
         let counted = count(levels);
         assert_eq!(counted.nesting, 101, "{levels}");
         let excess = counted.excess().expect("too much").to_string();
-        assert!(excess.contains("101 modules and components in each other"), "{excess}");
+        assert!(excess.contains("101 nested modules and components"), "{excess}");
     }
 }

@@ -132,7 +132,7 @@ impl Comparison<'_> {
         }
         for ((name, wanted), (at_its_place, found)) in wanted.iter().zip(found) {
             if name != at_its_place {
-                return Err(format!("the {part} `{at_its_place}` stands in the place of `{name}`"));
+                return Err(format!("the {part} `{at_its_place}` is in the place of `{name}`"));
             }
             self.optional(*wanted, *found).map_err(|why| format!("{part} `{name}`: {why}"))?;
         }

@@ -9,7 +9,7 @@ use crate::probe::store::{HostState, Level};
 
 pub const CAPABILITY: Capability = Capability {
     name: "log",
-    sentence: "writes lines to the launcher's own trace",
+    sentence: "writes lines to farrier's trace",
     grant: None,
     executes: false,
     link: |linker| log::add_to_linker::<HostState, Trace<'static>>(linker, |state| Trace(&mut state.trace)),

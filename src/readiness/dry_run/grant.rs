@@ -119,16 +119,17 @@ impl DryGrants {
                 _ if granted.places.iter().any(|(known, _)| *known == named) => {}
                 Some(address) => granted.places.push((named, address)),
                 None => missing.push(format!(
-                    "the definition grants `{named}`: say where that is with `--grant dial={named}=HOST:PORT`"
+                    "the definition grants `{named}`: give its address with `--grant dial={named}=HOST:PORT`"
                 )),
             }
         }
         if grants.allows("health") && granted.health.is_none() {
-            missing
-                .push("the definition grants `health`: say which with `--grant health=healthy`".to_owned());
+            missing.push(
+                "the definition grants `health`: choose the status with `--grant health=healthy`".to_owned(),
+            );
         }
         if grants.allows("logs") && granted.logs.is_none() {
-            missing.push("the definition grants `logs`: say which with `--grant logs=FILE`".to_owned());
+            missing.push("the definition grants `logs`: name the file with `--grant logs=FILE`".to_owned());
         }
         for grant in &grants.dirs {
             match DirectoryCopy::read(definition, grant, &ReadingBudget::default()) {

@@ -34,7 +34,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "The engine cannot do what a definition needs. Nothing was started.",
         causes: &[
             "The definition names an image, and the engine runs no images.",
-            "Its probe executes commands, reads logs or asks for health, and the engine does not offer that.",
+            "Its probe executes commands, reads logs or checks health, and the engine does not support that.",
         ],
         steps: &["Run the sidecar on another engine.", "Or use another probe, such as `tcp`."],
     },
@@ -96,7 +96,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
                   container.",
         causes: &[
             "Networks of finished projects still exist. Docker's default ranges suffice for about 30 networks.",
-            "A VPN or another network of this host overlaps the engine's ranges.",
+            "A VPN or another network on this host overlaps the engine's ranges.",
             "The network was created with a small subnet.",
         ],
         steps: &[
@@ -107,17 +107,17 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ProgramMissing,
-        meaning: "The container's program is not in the image, or is not executable; or the `program` of this host is not there.",
+        meaning: "The container's program is not in the image, or is not executable; or the `program` on this host does not exist.",
         causes: &[
-            "`program` names a command that is not on `PATH`, or a path that does not start at the definition's folder.",
-            "The first line of a script (`#!…`) names an interpreter that is not there.",
+            "`program` names a command that is not on `PATH`, or a path that is not relative to the definition's folder.",
+            "The first line of a script (`#!…`) names an interpreter that does not exist.",
             "`entrypoint` or `command` names a program that the image does not contain.",
             "The command needs a shell, and the image contains none.",
             "The path is a folder, or the file has no execute permission.",
         ],
         steps: &[
             "Inspect the image with `docker run --rm --entrypoint ls IMAGE`, or read its Dockerfile.",
-            "See what a word means on this host with `command -v NAME`.",
+            "Find a program on this host with `command -v NAME`.",
         ],
     },
     Explanation {
@@ -184,14 +184,14 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::PortTaken,
-        meaning: "A `program` is to listen on a port of this host on which something else listens. A probe would take that for the sidecar.",
+        meaning: "Something else already listens on the port of a `program` on this host. A probe would mistake it for the sidecar.",
         causes: &[
-            "The same server runs as a service of the system, or was started by hand.",
+            "The same server already runs as a system service, or was started by hand.",
             "A container publishes the port.",
             "Two definitions with a `program` name the same port.",
         ],
         steps: &[
-            "See what listens with `ss -ltnp`, and end it.",
+            "Find the process that listens with `ss -ltnp`, and end it.",
             "Or let the program listen on another port, and name it in `interface.port`.",
         ],
     },

@@ -171,5 +171,5 @@ fn a_sidecar_that_the_harness_restarts_is_told_as_running_again() {
     let outcome = scene.launch(["docker", "restart", "--time", "1", &container]).output().assert_code(0);
     let stderr = outcome.stderr();
     let lines: Vec<&str> = stderr.lines().filter(|line| line.contains("ended while")).collect();
-    assert!(matches!(lines.as_slice(), [line] if line.contains("; it runs again")), "{outcome}");
+    assert!(matches!(lines.as_slice(), [line] if line.contains("; it is running again")), "{outcome}");
 }

@@ -49,7 +49,7 @@ fn fields_of_the_top() {
             ("program = []", Invalid, 1, 11, "program and its arguments"),
             ("program = 'x'", Invalid, 1, 11, "brackets"),
             ("program = ['x']\nimage = 'y'", Invalid, 1, 1, "Keep `image`"),
-            ("program = ['x']\ncommand = ['y']", Invalid, 2, 1, "arguments stand in `program`"),
+            ("program = ['x']\ncommand = ['y']", Invalid, 2, 1, "list the arguments in `program`"),
             ("program = ['x']\nmounts = ['docker-socket']", Invalid, 2, 1, "Remove it"),
             ("image = 'x'\nworking_dir = 'y'", Invalid, 2, 1, "where its program starts"),
             ("workdir = '/'", UnknownKey, 1, 1, "working_dir = "),

@@ -84,7 +84,7 @@ fn grants() {
             ("probe = 'mine'\ngrants = { exec = ['x'] }", Invalid, 6, 20, "[["),
             ("probe = 'mine'\ngrants = { exec = [[]] }", Invalid, 6, 20, "arguments"),
             ("probe = 'mine'\ngrants = { exec = [['x', '']] }", Invalid, 6, 20, "Remove it"),
-            ("probe = 'mine'\ngrants = { env = ['HOME'] }", Invalid, 6, 19, "out of reach"),
+            ("probe = 'mine'\ngrants = { env = ['HOME'] }", Invalid, 6, 19, "cannot read farrier's own"),
             (
                 "probe = 'mine'\ngrants = { dirs = [{ host = '../x', guest = '/x' }] }",
                 Invalid,

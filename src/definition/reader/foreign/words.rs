@@ -151,7 +151,7 @@ pub(super) const TOP: &[Words] = &[
             "credential_spec",
             "internal",
         ],
-        "Not supported yet: the container gets what `docker run` gives by default; remove the key if you accept that.",
+        "Not supported yet: the container gets the defaults of `docker run`; remove the key if you accept that.",
     ),
     words(
         &[
@@ -176,13 +176,13 @@ pub(super) const TOP: &[Words] = &[
             "cgroupns",
             "cgroupns_mode",
         ],
-        "Not supported yet: the container gets what `docker run` gives by default, and may not start without this.",
+        "Not supported yet: the container gets the defaults of `docker run`, and may not start without this key.",
     ),
     words(&["workdir", "working_directory", "cwd"], "Write `working_dir = \"folder\"`, for a `program`."),
     words(&["cmd", "args", "arguments"], "Write `command = [\"--verbose\"]`."),
     words(
         &["name", "container_name"],
-        "Rename the file: its name without the ending is the sidecar's, and farrier names the container after it.",
+        "Rename the file: the file name without its extension is the sidecar's name, and farrier names the container after it.",
     ),
     words(
         &[
@@ -201,7 +201,7 @@ pub(super) const TOP: &[Words] = &[
             "log_opt",
             "log_opts",
         ],
-        "Not supported yet: what the image declares holds; remove the key if you accept that.",
+        "Not supported yet: the image's setting applies; remove the key if you accept that.",
     ),
     words(
         &[
@@ -215,13 +215,13 @@ pub(super) const TOP: &[Words] = &[
             "ip",
             "ip6",
         ],
-        "Not supported yet: the container finds names as the engine's network has them.",
+        "Not supported yet: the container resolves names as the engine's network does.",
     ),
     words(&["links", "link", "external_links"], "Sidecars reach each other by their names: remove the key."),
     words(&["stop_grace_period", "termination_grace_period_seconds"], "Write `stop_timeout = \"10s\"`."),
     words(
         &["restart", "restart_policy"],
-        "Not supported yet: a sidecar that ended is started again by the next launch.",
+        "Not supported yet: the next launch starts a sidecar that has ended.",
     ),
     words(
         &["depends_on", "after", "requires"],
@@ -229,11 +229,11 @@ pub(super) const TOP: &[Words] = &[
     ),
     words(
         &["job", "on_exit", "post_start", "pre_stop", "lifecycle_hooks", "init_containers"],
-        "Not supported yet: a sidecar is one container that goes on running.",
+        "Not supported yet: a sidecar is one container that keeps running.",
     ),
     words(
         &["secrets", "configs", "secret", "config"],
-        "Not supported: write a value that may stand in a file into `env`, or let the image fetch it.",
+        "Not supported: write a value that may be stored in a file into `env`, or let the image fetch it.",
     ),
     words(
         &["build", "dockerfile", "context", "develop"],
@@ -241,16 +241,16 @@ pub(super) const TOP: &[Words] = &[
     ),
     words(
         &["pull_policy", "pull", "image_pull_policy"],
-        "Not supported: farrier pulls an image that is absent, and uses the one that is here.",
+        "Not supported: farrier pulls a missing image, and uses an image that is present.",
     ),
     words(
         &["services", "containers", "spec", "sidecars"],
-        "Write each service as a file of its own; the file's name without its ending is the sidecar's.",
+        "Write a file for each service; the file name without its extension is the sidecar's name.",
     ),
     words(&["extends", "include", "scale", "replicas"], "Not supported: a file declares one container."),
     words(
         &["profiles", "profile", "engine", "placement"],
-        "Not supported yet: every definition takes part in each launch; `disable = true` takes one out.",
+        "Not supported yet: every launch uses all definitions; `disable = true` excludes one.",
     ),
     words(&["harness"], "Not supported yet: the harness gets `SWARMFORGE_TONG_<NAME>_HOST` and `…_PORT`."),
 ];
@@ -320,7 +320,7 @@ pub(super) const READINESS: &[Words] = &[
             "timeout_seconds",
             "deadline",
         ],
-        "Write how long to wait in all: `readiness.timeout = \"60s\"`.",
+        "Write how long to wait in total: `readiness.timeout = \"60s\"`.",
     ),
     words(&["success_threshold"], "Write `readiness.successes = 3`."),
     words(
