@@ -69,16 +69,16 @@ impl Draft {
     pub fn to_toml(&self) -> String {
         format!(
             "#:schema ./{SCHEMA_FILE}\n\
-             # A sidecar of farrier: the name of this file is its name.\n\
-             lifecycle = \"shared\"  # one container for all launches, left running for the next one\n\
+             # A sidecar for farrier: this file's name without the extension is the sidecar's name.\n\
+             lifecycle = \"shared\"  # one container for all launches, left running\n\
              image = {image}\n{env}\n\
              # entrypoint = [\"/bin/server\"]\n{command}\n# resources = {{ memory = \"512MiB\" }}\n\
              \n[interface]\n{interface}\n\
              \n[readiness]\n\
-             # What proves that it is ready: tcp, healthcheck, exec, http, log, postgres, redis, mysql, grpc, mcp, skip,\n\
+             # The probe that decides readiness: tcp, healthcheck, exec, http, log, postgres, redis, mysql, grpc, mcp, skip,\n\
              # or a custom component: \"./NAME.wasm\" (`farrier probe new NAME` creates a project).\n\
              {note}probe = {probe}\n{settings}{test}\n\
-             timeout = \"{timeout}\"  # from the container's start, pulls excluded; if it runs already, from the first poll\n",
+             timeout = \"{timeout}\"  # from the container's start, or from the first poll if it already runs\n",
             image = quoted(&self.image),
             env = self.env(),
             command = self.command(),
@@ -125,11 +125,11 @@ impl Draft {
             self.facts.ports.iter().filter(|other| **other != port).map(ToString::to_string).collect();
         let others = match others.as_slice() {
             [] => String::new(),
-            others => format!("# The image exposes {}, too.\n", others.join(", ")),
+            others => format!("# The image also exposes {}.\n", others.join(", ")),
         };
         format!(
-            "kind = \"port\"\n# Where it listens in its container; nothing is published on this host.\n{others}port = {port}\n\
-             # More names for the harness to reach it by, beside the name of this file.\n# aliases = [\"db.test\"]"
+            "kind = \"port\"\n# The server's port in the container; nothing is published on this host.\n{others}port = {port}\n\
+             # Additional names by which the harness can reach the sidecar.\n# aliases = [\"db.test\"]"
         )
     }
 
@@ -137,8 +137,8 @@ impl Draft {
     fn note(&self) -> &'static str {
         match self.probe.as_str() {
             "mcp" => {
-                "# The harness cannot reach a server on standard input and output: start it with its HTTP transport,\n\
-                 # by `command` above, at the port above. For a path other than /mcp: settings = { path = \"/\" }.\n"
+                "# The harness cannot reach a server on standard input and output: with `command`, make the server use its\n\
+                 # HTTP transport on the port above. For a path other than /mcp: settings = { path = \"/\" }.\n"
             }
             "healthcheck" if self.facts.has_health_test => "# The image has a HEALTHCHECK.\n",
             "skip" if self.port.is_none() => {
@@ -160,8 +160,8 @@ impl Draft {
 
     fn test(&self) -> &'static str {
         match self.probe.as_str() {
-            "exec" => "command = [\"true\"]  # what to run in it: exit code 0 is ready",
-            _ => "# command = [\"pg_isready\"]  # for exec: what to run in it; exit code 0 is ready",
+            "exec" => "command = [\"true\"]  # runs in the container; exit code 0 means ready",
+            _ => "# command = [\"pg_isready\"]  # for exec: runs in the container; exit code 0 means ready",
         }
     }
 }

@@ -96,12 +96,12 @@ keys! {
     /// How long the container may take to stop before it is killed. Default: 10 s.
     stop_timeout: GracePeriod { setting: Some("StopTimeout") }
 
-    /// In place of `image`: a program of this host with its arguments. A word without `/` is found on `PATH`; a path is
-    /// relative to this file. It runs as you, unconfined, and its port is one of this host's.
+    /// Instead of `image`: a program on this host, with its arguments. farrier searches `PATH` for a name without `/`; a path
+    /// is relative to this file. The program runs as you, unconfined, and listens on a port of this host.
     program: Program { rank: Rank::Machine }
 
-    /// For a `program`: the folder that it starts in, relative to this file. Default: an empty folder of its own, which is
-    /// removed with it.
+    /// For a `program`: its working directory, relative to this file. Default: an empty folder of its own, which farrier removes
+    /// with the sidecar.
     working_dir: WorkingDirectory { rank: Rank::Machine }
 }
 

@@ -80,7 +80,7 @@ fn an_image_that_is_present_says_what_it_exposes_and_how_it_is_tested() {
     let tested = scene.image(&tested);
     let untested = scene.image(&Image::new().change("HEALTHCHECK NONE"));
     for (name, image, expected) in [
-        ("exposes", &exposes, &["port = 7000\n", "exposes 9000, too", "probe = \"tcp\""][..]),
+        ("exposes", &exposes, &["port = 7000\n", "also exposes 9000", "probe = \"tcp\""][..]),
         ("tested", &tested, &["port = 7000\n", "probe = \"healthcheck\""]),
         ("untested", &untested, &["kind = \"none\"", "probe = \"skip\""]),
     ] {
