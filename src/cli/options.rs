@@ -127,7 +127,7 @@ impl ValueEnum for Selection {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Auto => ("auto", "A `program` on this host itself, an `image` on Docker"),
+            Self::Auto => ("auto", "A `program` runs on this host, an `image` on Docker"),
             Self::All(kind) if kind.capabilities().images => (kind.name(), "All sidecars in containers"),
             Self::All(kind) => (kind.name(), "All sidecars as programs on this host"),
         };
@@ -188,7 +188,7 @@ pub struct LayerOptions {
     /// The checkout that you work on [default: the nearest parent folder with a .git].
     #[arg(long, value_name = "PATH", env = "FARRIER_WORKSPACE", allow_hyphen_values = true)]
     pub workspace: Option<OsString>,
-    /// Use no workspace.
+    /// Ignore the workspace's definitions; treat no folder as the workspace.
     #[arg(long, env = "FARRIER_NO_WORKSPACE", value_parser = FalseyValueParser::new())]
     pub no_workspace: bool,
     /// Where the sidecars run.
@@ -225,7 +225,7 @@ pub struct LaunchOptions {
     /// The prefix of the harness's variables [default: `SWARMFORGE_TONG_`].
     #[arg(long, value_name = "PREFIX", env = "FARRIER_ENV_PREFIX", value_parser = env_prefix)]
     pub env_prefix: Option<String>,
-    /// The image of a relay container [default: the harness's].
+    /// The image for the relay container [default: the harness's].
     #[arg(
         long,
         alias = "anvil-image",
@@ -240,10 +240,10 @@ pub struct LaunchOptions {
     /// Trust.
     #[command(flatten)]
     pub approval: ApprovalOptions,
-    /// Write every event as a line of JSON; `-` means standard error.
+    /// Write every event to this file as a JSON line; `-` is standard error.
     #[arg(long, value_name = "FILE", env = "FARRIER_EVENTS", allow_hyphen_values = true)]
     pub events: Option<PathBuf>,
-    /// Show where the start-up time went, compared with earlier launches.
+    /// Show how long each step took, compared with earlier launches.
     #[arg(long, env = "FARRIER_TIMINGS", value_parser = FalseyValueParser::new())]
     pub timings: bool,
     /// Accepted for compatibility with the Python launcher, where it named the form of the MCP configuration.
@@ -336,7 +336,7 @@ pub struct Approve {
     /// Keep earlier approvals of the sidecar, for definitions that differ between branches.
     #[arg(long, conflicts_with_all = ["list", "revoke"])]
     pub keep_earlier: bool,
-    /// Revoke the approvals of a sidecar of this workspace.
+    /// Revoke the approvals of a sidecar in this workspace.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "hash", "list"])]
     pub revoke: Option<String>,
     /// The output format; `json` never prompts.

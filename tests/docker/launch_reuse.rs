@@ -128,7 +128,7 @@ fn a_stopped_sidecar_is_recreated_and_its_exit_code_told() {
     docker(["kill", &scene.container("db")]);
     wait_until("it is stopped", PATIENT, || !is_running(&scene.container("db")));
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
-    assert_eq!(scene.take_decisions(), ["recreate: it is exited (exit code 137)"]);
+    assert_eq!(scene.take_decisions(), ["recreate: it is not running: exited (exit code 137)"]);
 }
 
 #[test]

@@ -49,7 +49,7 @@ async fn every_difference_is_seen_and_told() {
     }
     let rows: &[Row] = &[
         ("absent", "create db: it does not exist", |world| world.remove("farrier-db", true)),
-        ("stopped", "recreate db: it is exited (exit code 3)", |world| {
+        ("stopped", "recreate db: it is not running: exited (exit code 3)", |world| {
             world.end("farrier-db", &End::Exit(3));
         }),
         ("half-made", "recreate db: it was created but never started", |world| {

@@ -92,7 +92,7 @@ Examples:
   farrier logs db
   farrier logs -f --tail 20 db")]
 pub struct Logs {
-    /// A sidecar, or its container.
+    /// The name of a sidecar, or of its container.
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
     pub name: String,
     /// Follow the output until the container exits.
@@ -122,7 +122,7 @@ Examples:
   farrier down --all --older-than 7d")]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub struct Down {
-    /// Sidecars, or their containers.
+    /// The names of sidecars, or of their containers.
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names), conflicts_with_all = ["all", "orphans"])]
     pub names: Vec<String>,
     /// Remove every sidecar on this engine, including those of other users and workspaces.

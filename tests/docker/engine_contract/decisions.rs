@@ -55,7 +55,7 @@ async fn what_ended_is_replaced_and_the_plan_says_how_it_ended(ground: &dyn Grou
     ground.end(&running, 137);
     ground.until(&db[0], |instance| instance.status == Status::Exited).await;
     let plan = ground.plan(&db).await;
-    assert!(plan.to_string().contains("because it is exited (exit code 137)"), "{plan}");
+    assert!(plan.to_string().contains("because it is not running: exited (exit code 137)"), "{plan}");
     ground.launch(&db).await;
     let again = ground.inspect(&db[0]).await.expect("it runs");
     assert!(again.status == Status::Running && again.id != running.id);
