@@ -110,7 +110,9 @@ impl fmt::Display for Cause {
             Self::Matches => write!(formatter, "it runs and matches"),
             Self::Paused => write!(formatter, "it matches but is paused"),
             Self::Absent => write!(formatter, "it does not exist"),
-            Self::Stopped(status, code) => write!(formatter, "it is not running: {status} (exit code {code})"),
+            Self::Stopped(status, code) => {
+                write!(formatter, "it is not running: {status} (exit code {code})")
+            }
             Self::Configuration(fields) if fields.is_empty() => {
                 write!(formatter, "its configuration changed")
             }

@@ -24,7 +24,7 @@ pub struct Line {
 pub enum Record {
     /// A problem that prevents the launch (`error`), or one that does not (`warning`).
     Problem(ProblemRecord),
-    /// The engine answered. Earlier events need no engine.
+    /// The engine answered. farrier writes earlier events without the engine.
     Connected,
     /// The user answered the approval question for a workspace sidecar.
     Asked {
@@ -33,14 +33,14 @@ pub enum Record {
         /// How long the answer took.
         took_ms: f64,
     },
-    /// Another process holds the lock of a sidecar that this one waits for.
+    /// This launch waits for the lock of a sidecar, which another process holds.
     WaitingForLaunch {
         /// The sidecar whose container is locked.
         sidecar: String,
         /// The other process; `null` if it is unknown.
         holder: Option<HolderRecord>,
     },
-    /// Another process creates or removes the network that this one waits for.
+    /// This launch waits for a network that another process creates or removes.
     WaitingForNetwork {
         /// The network's name.
         network: String,
@@ -156,7 +156,7 @@ pub enum Record {
         /// The sidecar.
         sidecar: String,
     },
-    /// A sidecar did not become ready: everything that is known about it.
+    /// A sidecar did not become ready. The event contains everything that farrier knows about it.
     NotReady(FailureRecord),
     /// Every sidecar is ready.
     AllReady,
@@ -165,7 +165,7 @@ pub enum Record {
     /// A sidecar ended while the harness was running. farrier writes the event at once, and writes it again, with
     /// `runs_again`, if the sidecar is running again when the harness has ended.
     SidecarEnded(SidecarEndRecord),
-    /// The harness has ended. Nothing follows.
+    /// The harness has ended. This is the last event.
     HarnessEnded {
         /// Its exit code, which is farrier's too; 128 + N if signal N ended it.
         exit_code: u8,
@@ -175,7 +175,7 @@ pub enum Record {
 /// How a sidecar ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SidecarEndRecord {
-    /// Which sidecar.
+    /// The sidecar.
     pub sidecar: String,
     /// Its container's name.
     pub container: String,
@@ -198,9 +198,9 @@ pub struct SidecarEndRecord {
 /// A process that holds a lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HolderRecord {
-    /// Its process id.
+    /// The process ID.
     pub process: u32,
-    /// What it runs, without arguments.
+    /// The process's command, without arguments.
     pub command: String,
 }
 
@@ -235,7 +235,7 @@ pub struct PlaceRecord {
 /// Why a sidecar is not ready.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureRecord {
-    /// Which sidecar.
+    /// The sidecar.
     pub sidecar: String,
     /// Its container's name.
     pub container: String,
