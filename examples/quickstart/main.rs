@@ -69,7 +69,7 @@ fn start() -> Result<ExitCode, Trouble> {
     let directory = directory()?;
     say("farrier is compiled. The quickstart has four steps and takes a few seconds.\n");
     say("1. The image. rustc compiles one small static program, which is all that the image contains.");
-    say("   This takes a few seconds the first time. No registry is used.");
+    say("   This takes a few seconds the first time, and pulls nothing from a registry.");
     fixture::ensure(&directory, IMAGE, &fixture::Image::new())?;
     say(&format!("   {IMAGE}\n"));
 
@@ -87,7 +87,7 @@ fn start() -> Result<ExitCode, Trouble> {
     let words = ["docker", "run", "--rm", IMAGE, "ask-env", "GREETER", "hello"];
     say("3. The launch. farrier starts the sidecar, waits until it is ready, and runs the harness.");
     say("   farrier writes to stderr, the harness to stdout. Definitions inside a checkout are not trusted;");
-    say("   --no-workspace says that you do not work on one.");
+    say("   --no-workspace tells farrier that you are not working on this checkout.");
     let options = format!("--no-workspace --user-dir {}", shown(&sidecars));
     say(&format!("   $ farrier launch {options} -- {}\n", words.join(" ")));
     let output = Command::new(own_path()?)
