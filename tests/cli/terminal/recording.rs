@@ -17,7 +17,7 @@ const HEAD: &str = "\
 
 `FARRIER_RECORD_SCREENS=1 cargo test --test cli recordings` records these screens and writes this page. `farrier launch`
 draws a line for each sidecar while it waits, and leaves one line when the harness starts. If standard error is not a
-terminal, or is one that cannot move its cursor, farrier prints a plain line for each change instead.
+terminal, or is a terminal that cannot move its cursor, farrier prints a plain line for each change instead.
 ";
 
 /// A title and what the terminal showed.
