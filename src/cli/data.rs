@@ -59,7 +59,7 @@ pub(super) fn layers_json(layers: &[LayerReport]) -> Value {
 pub(super) fn layer_lines(layers: &[LayerReport]) -> String {
     let line = |layer: &LayerReport| {
         let found = match (layer.present, layer.files) {
-            (false, _) => "no such directory".to_owned(),
+            (false, _) => "no such folder".to_owned(),
             (true, 1) => "1 file".to_owned(),
             (true, files) => format!("{files} files"),
         };

@@ -77,7 +77,7 @@ impl Definition {
         let exceeded = |exceeded| Problem::from(exceeded).of(&self.name).at(self.place("program"));
         Some(found.map_err(|error| match error.kind() {
             _ if Exceeded::of(&error).is_some() => exceeded(Exceeded),
-            io::ErrorKind::NotFound => missing(Code::ProgramMissing, "is not there", hint),
+            io::ErrorKind::NotFound => missing(Code::ProgramMissing, "does not exist", hint),
             _ => missing(Code::ProgramMissing, &format!("cannot be run: {error}"), hint),
         }))
     }
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(runs("/bin/sh").expect("a shell").path, Path::new("/bin/sh"));
         for (word, reason) in [
             ("no-such-program-anywhere", "is not on PATH"),
-            ("./absent", "is not there"),
+            ("./absent", "does not exist"),
             ("/", "not a file"),
             ("/etc/passwd", "not executable"),
         ] {

@@ -157,7 +157,7 @@ fn check_kind(path: &Path, metadata: &std::fs::Metadata) -> Result<(), Problem> 
 fn kind_problem(path: &Path) -> Problem {
     let kind = std::fs::metadata(path).map(|metadata| metadata.file_type());
     let kind = match kind {
-        Ok(kind) if kind.is_dir() => "a directory",
+        Ok(kind) if kind.is_dir() => "a folder",
         Ok(kind) if kind.is_fifo() => "a named pipe",
         Ok(kind) if kind.is_socket() => "a socket",
         _ => "a device",

@@ -73,7 +73,7 @@ fn layers(settings: &Settings) -> Vec<Check> {
         .map(|layer| {
             let directory = layer.directory.display();
             let finding = match (layer.present, layer.files) {
-                (false, _) => format!("{}: {directory} (no such directory)", layer.layer),
+                (false, _) => format!("{}: {directory} (no such folder)", layer.layer),
                 (true, 1) => format!("{}: {directory} (1 file)", layer.layer),
                 (true, files) => format!("{}: {directory} ({files} files)", layer.layer),
             };

@@ -94,7 +94,7 @@ fn valid_layers_are_listed_with_their_counts() {
     --- stdout
     layer user      [SCENE]/config/farrier/sidecars (1 file)
     layer org       [SCENE]/org (1 file)
-    layer workspace [SCENE]/workspace/.farrier/sidecars (no such directory)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such folder)
     1 sidecar, 0 errors, 0 warnings
     --- stderr
     ");

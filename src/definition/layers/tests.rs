@@ -285,7 +285,7 @@ fn files_that_cannot_be_definitions() {
             .collect();
         let expected = [
             ("dangling.toml", "the file is a symlink to", None),
-            ("directory.toml", "this is a directory, and a", None),
+            ("directory.toml", "this is a folder, and a", None),
             ("fifo.yaml", "this is a named pipe, and", None),
             ("large.toml", "the file is larger than 1", None),
             ("latin1.yaml", "the file is not UTF-8 text", Some((2, 11))),
