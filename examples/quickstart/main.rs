@@ -1,7 +1,7 @@
 //! farrier's main job, on a machine with Rust, Docker and nothing else:
 //!
 //! ```text
-//! cargo quickstart               # again and again: the sidecar is reused
+//! cargo quickstart            # again and again: the sidecar is reused
 //! cargo quickstart --clean    # removes everything that it made
 //! ```
 //!
@@ -128,7 +128,7 @@ fn report(answer: &[u8], definition: &Path) -> String {
          - edit GREETING in {0} and run this again: farrier recreates the sidecar and says why;\n\
          - edit the readiness timeout there instead: farrier does not recreate the sidecar;\n\
          - remove everything: cargo quickstart --clean\n\
-         In this checkout, type `cargo run --` in place of `farrier` in the command above.\n",
+         In this checkout, type `cargo farrier` in place of `farrier` in the command above.\n",
         shown(definition)
     );
     text

@@ -51,6 +51,8 @@ pub fn shell(scene: &Scene, script: &str) -> Run {
         .args(["-euo", "pipefail", "-c", script])
         .env("PATH", format!("{}:{path}", farrier.display()))
         .directory(env!("CARGO_MANIFEST_DIR"))
+        // The tests' own build has all of it already; the profile that a reader's first command uses would build it again.
+        .env("CARGO_ALIAS_QUICKSTART", "run --package farrier-quickstart --")
         .timeout(Duration::from_mins(15));
     let home = std::env::var("HOME").unwrap_or_default();
     for (variable, default) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
