@@ -38,6 +38,7 @@ use crate::report::error::{Failure, Problem};
 use crate::report::exit;
 use crate::system::leases::Leases;
 use crate::system::lock::Held;
+use crate::system::process_limits;
 
 /// What a launch works with.
 pub struct Launch {
@@ -231,6 +232,10 @@ impl Launch {
         leases: &Leases,
         loadings: &Loadings,
     ) -> Result<Running, Failure> {
+        let probes = self.sidecars.iter().flat_map(|prepared| &prepared.probes);
+        // Equal ones are compiled once.
+        let compiled: BTreeSet<_> = probes.map(|found| (&found.component.digest, &found.interfaces)).collect();
+        process_limits::threads(compiled.len())?;
         let locked = lock(placements, &self.harness, &self.reporter).await?;
         let mut snapshots = self.look(placements, Freshness::Current).await?;
         let (mut claims, mut has_waited) = (Vec::new(), false);

@@ -1,6 +1,5 @@
 //! `launch` and `up`.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -250,9 +249,7 @@ async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<R
 pub(super) fn check_limits(launch: &Launch) -> Result<(), Problem> {
     let probes = || launch.sidecars.iter().flat_map(|prepared| &prepared.probes);
     let largest = probes().map(|found| found.component.bytes.len()).max().unwrap_or_default();
-    // Equal ones are compiled once.
-    let compiled: BTreeSet<_> = probes().map(|found| (&found.component.digest, &found.interfaces)).collect();
-    process_limits::check(launch.sidecars.len(), u64::try_from(largest).unwrap_or(u64::MAX), compiled.len())
+    process_limits::check(launch.sidecars.len(), u64::try_from(largest).unwrap_or(u64::MAX))
 }
 
 /// Lets components check their settings.

@@ -28,8 +28,7 @@ struct Used {
     sidecar: Sidecar,
     /// Its instance's id.
     instance: String,
-    /// On the network, and at all.
-    marks: [InUse; 2],
+    mark: InUse,
 }
 
 impl Departure {
@@ -45,8 +44,7 @@ impl Departure {
     /// # Errors
     /// If a mark cannot be written.
     pub fn mark(&self, sidecar: &Sidecar, instance: &str) -> Result<(), Problem> {
-        let on_network = self.leases.mark_on(instance, &self.network.name)?;
-        self.keep(sidecar, instance, [on_network, self.leases.mark(instance)?]);
+        self.keep(sidecar, instance, self.leases.mark(instance, &self.network.name)?);
         Ok(())
     }
 
@@ -55,10 +53,8 @@ impl Departure {
     /// # Errors
     /// If a mark cannot be written.
     pub fn share(&self, sidecar: &Sidecar, instance: &str) -> Result<bool, Problem> {
-        // Before the one that a claim is looked for after.
-        let on_network = self.leases.mark_on(instance, &self.network.name)?;
-        let Some(shared) = self.leases.share(instance)? else { return Ok(false) };
-        self.keep(sidecar, instance, [on_network, shared]);
+        let Some(mark) = self.leases.share(instance, &self.network.name)? else { return Ok(false) };
+        self.keep(sidecar, instance, mark);
         Ok(true)
     }
 
@@ -69,8 +65,8 @@ impl Departure {
         used.filter(|(_, holders)| !holders.is_empty()).map(|(id, _)| id).collect()
     }
 
-    fn keep(&self, sidecar: &Sidecar, instance: &str, marks: [InUse; 2]) {
-        let used = Used { sidecar: sidecar.clone(), instance: instance.to_owned(), marks };
+    fn keep(&self, sidecar: &Sidecar, instance: &str, mark: InUse) {
+        let used = Used { sidecar: sidecar.clone(), instance: instance.to_owned(), mark };
         self.used.lock().unwrap_or_else(PoisonError::into_inner).push(used);
     }
 
@@ -78,8 +74,8 @@ impl Departure {
     /// also those of launches that were killed, or whose harness was detached. What goes wrong is left to the next launch.
     pub async fn leave(self) {
         let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
-        let (marks, sidecars): (Vec<[InUse; 2]>, Vec<(Sidecar, String)>) =
-            used.into_iter().map(|used| (used.marks, (used.sidecar, used.instance))).unzip();
+        let (marks, sidecars): (Vec<InUse>, Vec<(Sidecar, String)>) =
+            used.into_iter().map(|used| (used.mark, (used.sidecar, used.instance))).unzip();
         // Of launches that end at once, the last one must see that nobody is left.
         drop(marks);
         let left = self.connection.engine.leave(&sidecars, &self.network.home, &self.leases);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -217,7 +219,9 @@ impl Instance {
     /// another one's or nobody's.
     #[must_use]
     pub fn visible_process(&self) -> Option<Pid> {
-        let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", self.process_id)).ok()?;
+        // Files of the kernel's tell no size, and would be read a few bytes at a time.
+        let mut groups = String::with_capacity(4096);
+        File::open(format!("/proc/{}/cgroup", self.process_id)).ok()?.read_to_string(&mut groups).ok()?;
         let is_its = !self.id.is_empty() && groups.contains(&self.id);
         i32::try_from(self.process_id).ok().filter(|_| is_its).and_then(Pid::from_raw)
     }

@@ -22,7 +22,7 @@ use super::limits::{
 };
 use super::observed::Observed;
 use super::store::{HostState, Poll};
-use super::turns::Turns;
+use super::turns::{Stretch, Turns};
 use super::verdict::{cleaned, crash, judged, limit_in, one_line, trace_lines};
 use super::wasi;
 use crate::definition::model::Limits;
@@ -185,6 +185,7 @@ impl LoadedProbe {
             grants: Arc::clone(&probe_context.grants),
             observed: Observed::default(),
             deadline,
+            stretch: Stretch::default(),
             computing: None,
         };
         let state = HostState {
@@ -207,6 +208,9 @@ impl LoadedProbe {
             // Interrupted even where the timeout around the call gets no turn.
             if poll.deadline.has_passed() {
                 return Ok(UpdateDeadline::Interrupt);
+            }
+            if !poll.stretch.is_long() {
+                return Ok(UpdateDeadline::Continue(1));
             }
             let pause = poll.computing.get_or_insert_with(|| turns.compute()).pause();
             Ok(UpdateDeadline::YieldCustom(
@@ -233,13 +237,13 @@ impl LoadedProbe {
         // Given back when the store is gone.
         let _room = self.room().await;
         let mut store = self.store(probe_context, limits);
-        let deadline = store.data().poll.deadline.clone();
+        let (deadline, stretch) = (store.data().poll.deadline.clone(), store.data().poll.stretch.clone());
         store.data_mut().poll.own = Some((context.host.clone(), context.port));
         let call = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             self.guest.check(&mut store, &instance, &context).await
         };
-        let verdict = match before(&deadline, call).await {
+        let verdict = match before(&deadline, stretch.of(call)).await {
             Some(Ok(verdict)) => cleaned(verdict),
             Some(Err(error)) => crash(&error, &store, limits),
             None => Verdict::TimedOut,
@@ -262,12 +266,12 @@ impl LoadedProbe {
         }
         let _room = self.room().await;
         let mut store = self.store(ProbeContext::default(), limits);
-        let deadline = store.data().poll.deadline.clone();
+        let (deadline, stretch) = (store.data().poll.deadline.clone(), store.data().poll.stretch.clone());
         let call = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             self.guest.validate(&mut store, &instance, settings).await
         };
-        match before(&deadline, call).await {
+        match before(&deadline, stretch.of(call)).await {
             Some(Ok(problems)) => Ok(bounded(problems)),
             Some(Err(error)) => match crash(&error, &store, limits) {
                 Verdict::Crashed(text) | Verdict::Pending { reason: text, .. } => Err(text),

@@ -13,7 +13,7 @@ use super::deadline::Deadline;
 use super::grants;
 use super::limits::{REASON_CHARACTERS, SummingLimiter};
 use super::observed::Observed;
-use super::turns::Computing;
+use super::turns::{Computing, Stretch};
 use super::wasi::Traces;
 use crate::definition::grants::{DialGrant, Grants};
 
@@ -71,6 +71,8 @@ pub struct Poll {
     pub observed: Observed,
     /// When the poll must be over.
     pub deadline: Deadline,
+    /// Since when the guest has had the thread.
+    pub stretch: Stretch,
     /// Whether it computes, and for how long it then pauses.
     pub computing: Option<Computing>,
 }

@@ -3,10 +3,16 @@
 //! A guest that computed until the clock interrupted it lets the others run. If several do so, the others would come
 //! to their turn only after all of them; so each pauses for as long as the rest of them computes. A guest that answers
 //! at once then waits for one of them, however many there are.
+//!
+//! The clock ticks for all guests at once, also for those that waited until a moment ago. What counts is how long a guest
+//! has had the thread since it last gave it away: with a tick in the midst of a hundred short answers, each of them would
+//! otherwise pause for the rest.
 
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 /// How often a running guest is interrupted to let others run and to look at its deadline.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -43,6 +49,35 @@ impl Computing {
     }
 }
 
+/// Since when a guest has had the thread.
+#[derive(Clone, Debug)]
+pub struct Stretch(Arc<Mutex<Instant>>);
+
+impl Default for Stretch {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Stretch {
+    /// Runs a guest, whose stretch begins anew each time it gets the thread.
+    pub async fn of<T>(&self, guest: impl Future<Output = T>) -> T {
+        let mut guest = pin!(guest);
+        std::future::poll_fn(|context| self.resume(guest.as_mut(), context)).await
+    }
+
+    fn resume<T>(&self, guest: Pin<&mut impl Future<Output = T>>, context: &mut Context<'_>) -> Poll<T> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        guest.poll(context)
+    }
+
+    /// Whether the guest has had the thread for so long that a tick interrupts it: most of the time between two.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= TICK / 2
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +91,20 @@ mod tests {
         assert_eq!(first.pause(), 9 * TICK);
         drop(others);
         assert_eq!(first.pause(), Duration::ZERO, "alone again");
+    }
+
+    #[tokio::test]
+    async fn only_a_guest_that_has_had_the_thread_since_the_last_tick_is_interrupted() {
+        let stretch = Stretch::default();
+        let long = || Instant::now().checked_sub(TICK).expect("a time");
+        *stretch.0.lock().expect("no panic") = long();
+        assert!(stretch.is_long(), "it computes");
+        let guest = async {
+            *stretch.0.lock().expect("no panic") = long();
+            tokio::task::yield_now().await;
+            stretch.0.lock().expect("no panic").to_owned()
+        };
+        let before = long();
+        assert!(stretch.of(guest).await > before + TICK / 2, "it waited, and its stretch began anew");
     }
 }

@@ -18,6 +18,8 @@ use crate::report::error::Problem;
 const PREFIX: &str = "farrier-container";
 /// Stands between a container and a process that uses it.
 const USE: &str = "@use.";
+/// Stands between a container and the network on which it is used; no id contains it.
+const ON: char = '+';
 
 /// The marks and claims of all containers.
 #[derive(Clone, Debug)]
@@ -37,9 +39,9 @@ impl Drop for InUse {
     }
 }
 
-/// The name under which the use of a container on a network is marked. No container's id can be the same.
+/// The name under which the use of a container on a network is marked.
 fn on_network(container: &str, network: &str) -> String {
-    format!("{container}+{}", &sha256_hex(network)[..16])
+    format!("{container}{ON}{}", &sha256_hex(network)[..16])
 }
 
 impl Leases {
@@ -51,15 +53,16 @@ impl Leases {
         Ok(Self(LockFolder::named(PREFIX)?.held_by(command)))
     }
 
-    /// Marks a container as used by this process. The container must be this launch's own alone: just made, or claimed.
+    /// Marks a container as used by this process on a network. The container must be this launch's own alone: just made,
+    /// or claimed.
     ///
     /// # Errors
     /// If the mark cannot be written.
-    pub fn mark(&self, container: &str) -> Result<InUse, Problem> {
+    pub fn mark(&self, container: &str, network: &str) -> Result<InUse, Problem> {
         let mut random = [0_u8; 4];
         let _ = getrandom::fill(&mut random);
-        let process = std::process::id();
-        let path = self.0.file(&format!("{container}{USE}{process}.{:08x}", u32::from_ne_bytes(random)));
+        let (place, process) = (on_network(container, network), std::process::id());
+        let path = self.0.file(&format!("{place}{USE}{process}.{:08x}", u32::from_ne_bytes(random)));
         let file = make(&path, |file| {
             file.try_lock()?;
             write_holder(file, self.0.command())
@@ -70,21 +73,13 @@ impl Leases {
         }
     }
 
-    /// Marks a container as used by this process; `None` if another command is about to change it.
+    /// Marks a container as used by this process on a network; `None` if another command is about to change it.
     ///
     /// # Errors
     /// If the mark cannot be written.
-    pub fn share(&self, container: &str) -> Result<Option<InUse>, Problem> {
-        let mark = self.mark(container)?;
+    pub fn share(&self, container: &str, network: &str) -> Result<Option<InUse>, Problem> {
+        let mark = self.mark(container, network)?;
         Ok((!self.is_claimed(container)).then_some(mark))
-    }
-
-    /// Marks a container as used by this process on a network.
-    ///
-    /// # Errors
-    /// If the mark cannot be written.
-    pub fn mark_on(&self, container: &str, network: &str) -> Result<InUse, Problem> {
-        self.mark(&on_network(container, network))
     }
 
     /// Keeps others from beginning to use a container until the result is dropped. If another process has the claim, calls
@@ -125,7 +120,7 @@ impl Leases {
         places.into_iter().zip(&names).filter(|(_, name)| is_unused(name)).map(|(place, _)| place).collect()
     }
 
-    /// By container: other processes that use it. The folder is read once, and what is left of processes that were killed
+    /// By container, or by its place on a network: other processes that use it. The folder is read once, and what is left of processes that were killed
     /// goes, whichever container it is about: nobody may ever ask about that one again.
     #[must_use]
     pub fn holders_of<'a>(
@@ -142,13 +137,18 @@ impl Leases {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let Some(rest) = name.strip_prefix(&begin) else { continue };
-            let Some((container, _)) = rest.split_once(USE) else {
+            let Some((place, _)) = rest.split_once(USE) else {
                 LockFolder::sweep(&entry.path());
                 continue;
             };
-            let holder = live_holder(&entry.path());
-            if let Some(holders) = all.get_mut(container) {
-                holders.extend(holder.filter(|holder| holder.process != std::process::id()));
+            let Some(holder) = live_holder(&entry.path()).filter(|holder| holder.process != std::process::id())
+            else {
+                continue;
+            };
+            let container = place.split_once(ON).map_or(place, |(container, _)| container);
+            let asked = if all.contains_key(place) { place } else { container };
+            if let Some(holders) = all.get_mut(asked) {
+                holders.push(holder);
             }
         }
         for holders in all.values_mut() {

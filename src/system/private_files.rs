@@ -86,7 +86,7 @@ pub fn read_private(path: &Path, most: u64) -> Option<Vec<u8>> {
     if !found.is_file() || !own {
         return None;
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len().min(most)).ok()? + 1);
     file.take(most).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }

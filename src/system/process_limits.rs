@@ -92,15 +92,13 @@ pub fn no_thread(error: &io::Error) -> io::Error {
 }
 
 /// Refuses to begin what the limits cannot carry: with too few files or too little memory it would fail at a place that
-/// has nothing to do with it. `components` are the sizes of the sidecars' components, in bytes, and `compiled` is how many
-/// of them are compiled at once.
+/// has nothing to do with it. `components` are the sizes of the sidecars' components, in bytes.
 ///
 /// # Errors
 /// When a limit is too low; it names the limit and what is needed.
-pub fn check(sidecars: usize, components: u64, compiled: usize) -> Result<(), Problem> {
+pub fn check(sidecars: usize, components: u64) -> Result<(), Problem> {
     open_files(sidecars)?;
-    address_space(components)?;
-    threads(compiled)
+    address_space(components)
 }
 
 /// As [`check`], for memory only.
@@ -119,8 +117,12 @@ fn address_space(components: u64) -> Result<(), Problem> {
         .hint(format!("Run `ulimit -v {}` or `ulimit -v unlimited` first.", needed >> 10)))
 }
 
-/// As [`check`], for threads only.
-fn threads(compiled: usize) -> Result<(), Problem> {
+/// As [`check`], for threads, of which `compiled` are for components that are compiled at once. Nothing tells how many there
+/// may be, so that this starts them: it takes a good half of a millisecond, and a launch that changes nothing does without.
+///
+/// # Errors
+/// When there are too few; it names the limits, and how many are needed.
+pub fn threads(compiled: usize) -> Result<(), Problem> {
     let needed = THREADS.saturating_add(compiled);
     SpareThreads::start(needed).map(drop).map_err(|error| {
         let error = no_thread(&error);

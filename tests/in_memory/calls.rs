@@ -127,7 +127,7 @@ async fn what_is_remembered_of_an_image_refuses_no_launch() {
     fixture.up().await;
     let container = fixture.container("held-by-another").expect("it runs").id;
     let leases = Leases::open("a command").expect("leases");
-    let _mark = leases.mark(&container).expect("a mark");
+    let _mark = leases.mark(&container, "a network").expect("a mark");
     let entries = std::fs::read_dir(farrier::system::lock::folder()).expect("the folder").flatten();
     let mut marks = entries.filter(|entry| entry.file_name().to_string_lossy().contains(&container));
     // As if another process had made it.

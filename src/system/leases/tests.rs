@@ -27,7 +27,7 @@ fn marks_of_dead_processes_are_cleared() {
     std::fs::write(leases.0.file("other@lock"), "4194304\nfarrier down").expect("claim");
     assert_eq!(leases.holders("id"), Vec::new());
     assert_eq!(files(folder.path()), 0, "nobody may ever ask about the other one");
-    let own = leases.mark("id").expect("mark");
+    let own = leases.mark("id", "net").expect("mark");
     let path = own.path.clone();
     assert_eq!(leases.holders("id"), Vec::new(), "this process is not another one");
     assert_eq!(live_holder(&path).map(|holder| holder.command), Some("docker run y".to_owned()));
@@ -41,11 +41,29 @@ async fn nobody_begins_to_use_what_is_claimed() {
     let leases = leases(folder.path(), "farrier down");
     let claim = leases.claim("one", nobody).await.expect("a claim");
     assert!(leases.is_claimed("one") && !leases.is_claimed("other"));
-    assert!(leases.share("one").expect("no error").is_none());
-    assert!(leases.share("other").expect("no error").is_some());
+    assert!(leases.share("one", "net").expect("no error").is_none());
+    assert!(leases.share("other", "net").expect("no error").is_some());
     drop(claim);
-    assert!(leases.share("one").expect("no error").is_some());
+    assert!(leases.share("one", "net").expect("no error").is_some());
     assert_eq!(files(folder.path()), 0);
+}
+
+#[test]
+fn a_mark_holds_a_container_and_its_place_on_one_network() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mark = |process: &str| {
+        let path = leases(folder.path(), "").0.file(&format!("{}{USE}{process}.00000000", on_network("id", "net")));
+        std::fs::write(&path, format!("{process}\ndocker run x")).expect("mark");
+        let file = File::open(&path).expect("mark");
+        file.lock().expect("a lock");
+        file
+    };
+    let _of_another = mark("4194304");
+    let leases = leases(folder.path(), "docker run y");
+    let holders: Vec<u32> = leases.holders("id").iter().map(|holder| holder.process).collect();
+    assert_eq!(holders, [4_194_304]);
+    let places = vec![("id", "net"), ("id", "other"), ("another", "net")];
+    assert_eq!(leases.unused_on(places), [("id", "other"), ("another", "net")]);
 }
 
 /// Two launches and one command that removes, again and again: the mark is seen, or the claim is.
@@ -54,7 +72,7 @@ fn of_a_mark_and_a_claim_at_once_one_sees_the_other() {
     let folder = tempfile::tempdir().expect("folder");
     let (used, removed) = (AtomicU32::new(0), AtomicBool::new(false));
     let marks_of = |id: &str| {
-        let begin = format!("{PREFIX}.{id}{USE}");
+        let begin = format!("{PREFIX}.{id}{ON}");
         let names = std::fs::read_dir(folder.path()).expect("the folder").flatten();
         names.filter(|entry| entry.file_name().to_string_lossy().starts_with(&begin)).count()
     };
@@ -64,7 +82,7 @@ fn of_a_mark_and_a_claim_at_once_one_sees_the_other() {
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    let mark = leases(folder.path(), "launch").share(&id).expect("no error");
+                    let mark = leases(folder.path(), "launch").share(&id, "net").expect("no error");
                     if mark.is_some() && !removed.load(Ordering::SeqCst) {
                         used.fetch_add(1, Ordering::SeqCst);
                         std::thread::yield_now();

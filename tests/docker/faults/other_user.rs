@@ -64,7 +64,10 @@ fn nothing_is_made_where_the_system_gives_too_few_threads_to_compile() {
 /// The files of the marks of one container, wherever they are.
 fn files_of_mark(container: &str) -> Vec<PathBuf> {
     let entries = ["/run/lock", "/tmp"].into_iter().flat_map(fs::read_dir).flatten().flatten();
-    let is_mark = |path: &PathBuf| path.to_string_lossy().contains(&format!(".{container}@use."));
+    let is_mark = |path: &PathBuf| {
+        let path = path.to_string_lossy();
+        path.contains(&format!(".{container}+")) && path.contains("@use.")
+    };
     entries.map(|entry| entry.path()).filter(is_mark).collect()
 }
 
@@ -72,7 +75,7 @@ fn files_of_mark(container: &str) -> Vec<PathBuf> {
 fn another_user_cannot_take_a_mark_away() {
     let scene = Scene::new();
     let container = scene.container("db");
-    let mark = Leases::open("a harness").and_then(|leases| leases.mark(&container)).expect("a mark");
+    let mark = Leases::open("a harness").and_then(|leases| leases.mark(&container, "a network")).expect("a mark");
     let files = files_of_mark(&container);
     let [file] = files.as_slice() else { panic!("{files:?}") };
     for script in ["rm -f \"$1\"", "mv \"$1\" \"$1.away\"", ": > \"$1\"", "ln -sf /dev/null \"$1\""] {
