@@ -234,7 +234,8 @@ impl Launch {
     ) -> Result<Running, Failure> {
         let probes = self.sidecars.iter().flat_map(|prepared| &prepared.probes);
         // Equal ones are compiled once.
-        let compiled: BTreeSet<_> = probes.map(|found| (&found.component.digest, &found.interfaces)).collect();
+        let compiled: BTreeSet<_> =
+            probes.map(|found| (&found.component.digest, &found.interfaces)).collect();
         process_limits::threads(compiled.len())?;
         let locked = lock(placements, &self.harness, &self.reporter).await?;
         let mut snapshots = self.look(placements, Freshness::Current).await?;

@@ -211,7 +211,7 @@ impl SidecarPlan {
     #[must_use]
     pub fn carried(&self) -> (Vec<Mounted>, FirstValues) {
         let carried = self.steps.iter().find_map(|step| match step {
-            Step::Carry { volumes, changed_since } => Some((volumes.clone(), changed_since.clone())),
+            Step::Carry { volumes, changed_since, .. } => Some((volumes.clone(), changed_since.clone())),
             _ => None,
         });
         carried.unwrap_or_default()
@@ -381,7 +381,7 @@ mod tests {
             steps: vec![
                 Step::Pull,
                 Step::Connect { network: forged(), again: false },
-                Step::Carry { volumes: vec![volume()], changed_since: older(&forged()) },
+                Step::Carry { volumes: vec![volume()], changed_since: older(&forged()), sidecar: forged() },
                 Step::LeaveVolume { volume: volume(), removal: None },
             ],
         };

@@ -26,7 +26,7 @@ pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Fai
         let chosen = scope(options).select(&inventory, options.older_than)?;
         let mut volumes = options.volumes;
         if !chosen.is_empty() && !options.yes {
-            if !confirmed(&describe(&chosen, &inventory, volumes), chosen.len()).await? {
+            if !confirmed(&describe(&chosen, &inventory, volumes), &chosen).await? {
                 print("nothing was removed\n");
                 return Ok(exit::SUCCESS);
             }
@@ -69,7 +69,11 @@ fn describe(chosen: &[Managed], inventory: &Inventory, volumes: bool) -> String 
         let name = escape(&container.name);
         text.push_str(&format!("{name}: {}{}\n", container.status, since.unwrap_or_default()));
         for volume in managed.anonymous_volumes() {
-            let word = if volumes { "removed with its data" } else { "kept, but nothing will use it again" };
+            let word = if volumes {
+                "removed with its data"
+            } else {
+                "kept, but nothing will use it again (`--volumes` removes it)"
+            };
             let (source, target) = (short(&volume.source), escape(&volume.target));
             text.push_str(&format!("  the anonymous volume {source} at {target} is {word}\n"));
         }
@@ -90,13 +94,15 @@ fn describe(chosen: &[Managed], inventory: &Inventory, volumes: bool) -> String 
 ///
 /// # Errors
 /// When nobody can be asked.
-async fn confirmed(description: &str, count: usize) -> Result<bool, Failure> {
+async fn confirmed(description: &str, chosen: &[Managed]) -> Result<bool, Failure> {
+    let count = chosen.len();
     let sidecars = if count == 1 { "1 sidecar".to_owned() } else { format!("{count} sidecars") };
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        let message = format!("removing {sidecars} needs confirmation, and there is no terminal");
+        let names: Vec<String> = chosen.iter().map(|managed| escape(&managed.container.name)).collect();
+        let names = names.join(", ");
+        let message = format!("removing {sidecars} ({names}) needs confirmation, and there is no terminal");
         return Err(Problem::error(Code::ConfirmationRequired, message)
             .hint("Add `--yes` to skip the question.")
-            .hint("List the sidecars with `farrier ps`.")
             .into());
     }
     Ok(says_yes(&format!("{description}Remove {sidecars}? [y/N] ")).await)

@@ -246,7 +246,11 @@ fn plan(texts: &mut Texts) {
             Step::Connect { network: texts.next(), again: false },
             Step::Connect { network: texts.next(), again: true },
             Step::RemoveLeftover { instance: texts.next() },
-            Step::Carry { volumes: vec![volume(texts)], changed_since: std::collections::BTreeMap::new() },
+            Step::Carry {
+                volumes: vec![volume(texts)],
+                changed_since: std::collections::BTreeMap::new(),
+                sidecar: texts.next(),
+            },
             Step::LeaveVolume { volume: volume(texts), removal: Some(texts.next()) },
         ],
     };

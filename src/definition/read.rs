@@ -58,7 +58,8 @@ pub fn read(path: &Path, access: &Access, budget: &ReadingBudget) -> Result<Arc<
         .hint(format!("Run `{}` after you have checked its content.", chmod("o-w", path))));
     }
     // Its size is not known to what wraps it, which would begin with reads of a few bytes.
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MAX_BYTES)).unwrap_or_default() + 1);
+    let mut bytes =
+        Vec::with_capacity(usize::try_from(metadata.len().min(MAX_BYTES)).unwrap_or_default() + 1);
     let read = budget.timed(file).take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| Exceeded::of(&error).map_or_else(|| unreadable(path, &error), exceeds))?;
     if bytes.len() as u64 > MAX_BYTES {

@@ -31,6 +31,8 @@ pub enum Step {
         volumes: Vec<Mounted>,
         /// Fields of the environment that have changed since their data was first written.
         changed_since: FirstValues,
+        /// The sidecar's name, for the command that starts with empty data.
+        sidecar: String,
     },
     /// An anonymous volume of the old instance is left, and nothing uses it any more.
     LeaveVolume {
@@ -45,7 +47,7 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pull => write!(formatter, "\n  its image is pulled"),
+            Self::Pull => write!(formatter, "\n  its image will be pulled"),
             Self::Connect { network, again } => {
                 let word = if *again { "reconnected" } else { "connected" };
                 write!(formatter, "\n  {word} to network {}", escape(network))
@@ -53,17 +55,24 @@ impl fmt::Display for Step {
             Self::RemoveLeftover { .. } => {
                 write!(formatter, "\n  the remains of an interrupted recreation are removed")
             }
-            Self::Carry { volumes, changed_since } => {
+            Self::Carry { volumes, changed_since, sidecar } => {
                 for volume in volumes {
                     let target = escape(&volume.target);
-                    write!(formatter, "\n  the anonymous volume at {target} is carried over")?;
+                    write!(
+                        formatter,
+                        "\n  it keeps its data: the anonymous volume at {target} is carried over"
+                    )?;
                 }
                 if changed_since.is_empty() {
                     return Ok(());
                 }
                 let fields: Vec<String> = changed_since.keys().map(|field| escape(field)).collect();
                 let fields = fields.join(", ");
-                write!(formatter, "\n  the carried data is older than the change of {fields}")
+                let sidecar = escape(sidecar);
+                write!(
+                    formatter,
+                    "\n  the data was first written with another {fields}, so that the new value may have no effect; `farrier down --volumes {sidecar}` removes the data"
+                )
             }
             Self::LeaveVolume { volume, removal } => {
                 let (name, target) = (escape(short(&volume.source)), escape(&volume.target));

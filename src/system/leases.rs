@@ -141,7 +141,8 @@ impl Leases {
                 LockFolder::sweep(&entry.path());
                 continue;
             };
-            let Some(holder) = live_holder(&entry.path()).filter(|holder| holder.process != std::process::id())
+            let Some(holder) =
+                live_holder(&entry.path()).filter(|holder| holder.process != std::process::id())
             else {
                 continue;
             };

@@ -143,8 +143,8 @@ fn what_is_no_probe_is_told_at_once_by_every_command() {
         ("text.wasm", "probe-invalid", "it is not WebAssembly"),
         ("core.wasm", "probe-invalid", "it is a core WebAssembly module, not a component"),
         ("cut.wasm", "probe-invalid", "it is damaged"),
-        ("world.wasm", "probe-invalid", "it is a component but no probe"),
-        ("later.wasm", "probe-invalid", "farrier:probe@0.2.0, and this farrier hosts 0.1.0"),
+        ("world.wasm", "probe-invalid", "it is a component, but not a probe"),
+        ("later.wasm", "probe-invalid", "farrier:probe@0.2.0, but this farrier supports 0.1.0"),
         ("large.wasm", "probe-invalid", "it is larger than 64 MiB"),
         ("pipe.wasm", "probe-invalid", "it is not a regular file"),
         ("absent.wasm", "probe-invalid", "it cannot be read"),
@@ -380,7 +380,7 @@ fn build_refuses_what_cannot_become_a_probe() {
     for (file, words) in [
         ("text.wasm", "it is not WebAssembly"),
         ("core.wasm", "it does not say which world it is made for"),
-        ("world.wasm", "it is a component but no probe"),
+        ("world.wasm", "it is a component, but not a probe"),
         ("absent.wasm", "No such file"),
     ] {
         let outcome = farrier(&scene, &["probe", "build", file]).output().assert_code(2);

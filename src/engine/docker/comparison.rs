@@ -79,6 +79,7 @@ fn volume_steps(
         steps.push(Step::Carry {
             volumes,
             changed_since: sidecar.configuration().changed_since_data(instance),
+            sidecar: sidecar.name().to_owned(),
         });
     }
     steps.extend(unused.into_iter().map(|volume| {

@@ -34,7 +34,11 @@ fn running(sidecar: &Sidecar) -> Found {
         image: Some("sha256:old".to_owned()),
         replace: vec![
             Step::Pull,
-            Step::Carry { volumes: vec![volume("a")], changed_since: FirstValues::new() },
+            Step::Carry {
+                volumes: vec![volume("a")],
+                changed_since: FirstValues::new(),
+                sidecar: "db".to_owned(),
+            },
             Step::LeaveVolume { volume: volume("b"), removal: Some("engine volume rm b".to_owned()) },
         ],
         ..Found::default()

@@ -75,7 +75,8 @@ fn files_of_mark(container: &str) -> Vec<PathBuf> {
 fn another_user_cannot_take_a_mark_away() {
     let scene = Scene::new();
     let container = scene.container("db");
-    let mark = Leases::open("a harness").and_then(|leases| leases.mark(&container, "a network")).expect("a mark");
+    let mark =
+        Leases::open("a harness").and_then(|leases| leases.mark(&container, "a network")).expect("a mark");
     let files = files_of_mark(&container);
     let [file] = files.as_slice() else { panic!("{files:?}") };
     for script in ["rm -f \"$1\"", "mv \"$1\" \"$1.away\"", ": > \"$1\"", "ln -sf /dev/null \"$1\""] {

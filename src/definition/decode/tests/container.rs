@@ -51,7 +51,7 @@ fn fields_of_the_top() {
             ("program = ['x']\nimage = 'y'", Invalid, 1, 1, "Keep `image`"),
             ("program = ['x']\ncommand = ['y']", Invalid, 2, 1, "list the arguments in `program`"),
             ("program = ['x']\nmounts = ['docker-socket']", Invalid, 2, 1, "Remove it"),
-            ("image = 'x'\nworking_dir = 'y'", Invalid, 2, 1, "where its program starts"),
+            ("image = 'x'\nworking_dir = 'y'", Invalid, 2, 1, "sets its own working directory"),
             ("workdir = '/'", UnknownKey, 1, 1, "working_dir = "),
             ("required = 'yes'", Invalid, 1, 12, "without quotes"),
             ("disable = 'yes'", Invalid, 1, 11, "without quotes"),

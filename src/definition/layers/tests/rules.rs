@@ -35,8 +35,8 @@ fn rules_between_definitions() {
             "alias",
         ),
         (&[("user/a.toml", &aliases("'b'")), ("org/b.toml", &plain)], Code::NameCollision, "answer", "alias"),
-        (&[("user/a.toml", &probe("nobody:80"))], Code::InvalidValue, "no sidecar", "`a`"),
-        (&[("user/a.toml", &probe("localhost:80"))], Code::InvalidValue, "no sidecar", "`a`"),
+        (&[("user/a.toml", &probe("nobody:80"))], Code::InvalidValue, "not a sidecar", "`a`"),
+        (&[("user/a.toml", &probe("localhost:80"))], Code::InvalidValue, "not a sidecar", "`a`"),
         (
             &[("ws/.farrier/sidecars/a.toml", &probe("b:80")), ("user/b.toml", &plain)],
             Code::InvalidValue,
@@ -53,11 +53,11 @@ fn rules_between_definitions() {
         (
             &[("ws/.farrier/sidecars/a.toml", &aliases("'Metadata.Google.Internal'"))],
             Code::InvalidValue,
-            "on its own",
+            "by itself",
             ".test",
         ),
-        (&[("ws/.farrier/sidecars/wpad.toml", &plain)], Code::InvalidValue, "on its own", "Rename the file"),
-        (&[("ws/.farrier/sidecars/Proxy.toml", &plain)], Code::InvalidValue, "on its own", "Rename the file"),
+        (&[("ws/.farrier/sidecars/wpad.toml", &plain)], Code::InvalidValue, "by itself", "Rename the file"),
+        (&[("ws/.farrier/sidecars/Proxy.toml", &plain)], Code::InvalidValue, "by itself", "Rename the file"),
     ];
     for (files, code, message, hint) in cases {
         let problems = World::new(files).load().problems;
