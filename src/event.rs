@@ -144,7 +144,7 @@ pub enum Event<'a> {
         /// If the sidecar has several probes, the last one to become ready.
         last: Option<&'a str>,
     },
-    /// farrier waits for a ready sidecar again, because its container restarted before all others were ready.
+    /// farrier waits again for a sidecar that was ready, because its container restarted before all others were ready.
     NoLongerReady {
         /// The sidecar.
         sidecar: &'a str,

@@ -131,7 +131,7 @@ table! {
         resources: Option<Resources>,
         /// How the harness reaches the sidecar.
         interface: Option<Interface>,
-        /// How farrier decides that the sidecar is ready: one table, or several, which must all be ready.
+        /// How farrier decides that the sidecar is ready: one table, or several, whose probes must all report ready.
         readiness: Option<OneOrMany>,
         /// In a trusted layer: the workspace cannot disable this sidecar.
         required: Option<bool>,

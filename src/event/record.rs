@@ -24,7 +24,7 @@ pub struct Line {
 pub enum Record {
     /// A problem that prevents the launch (`error`), or one that does not (`warning`).
     Problem(ProblemRecord),
-    /// The engine answered. farrier writes earlier events without the engine.
+    /// The engine answered. Earlier events do not depend on the engine.
     Connected,
     /// The user answered the approval question for a workspace sidecar.
     Asked {
@@ -151,7 +151,7 @@ pub enum Record {
         /// If the sidecar has several probes, the last one to become ready.
         last_probe: Option<String>,
     },
-    /// farrier waits for a ready sidecar again, because its container restarted before all others were ready.
+    /// farrier waits again for a sidecar that was ready, because its container restarted before all others were ready.
     NoLongerReady {
         /// The sidecar.
         sidecar: String,

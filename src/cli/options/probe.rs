@@ -21,9 +21,9 @@ pub struct Probe {
 /// The subcommands of `probe`.
 #[derive(Debug, Subcommand)]
 pub enum ProbeCommand {
-    /// List every probe that a definition can name here.
+    /// List every probe that a definition in the current layers can name.
     List(ProbeList),
-    /// Show what a component can do and needs, without running it.
+    /// Show what a component can do and what it needs, without running it.
     Inspect(ProbeInspect),
     /// Create a project for a custom probe.
     New(ProbeNew),

@@ -109,7 +109,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::ProgramMissing,
         meaning: "The container's program is not in the image, or is not executable; or the `program` on this host does not exist.",
         causes: &[
-            "`program` names a command that is not on `PATH`, or a path that is not relative to the definition's folder.",
+            "`program` names a command that is not on `PATH`, or a path that does not exist relative to the definition's folder.",
             "The first line of a script (`#!…`) names an interpreter that does not exist.",
             "`entrypoint` or `command` names a program that the image does not contain.",
             "The command needs a shell, and the image contains none.",

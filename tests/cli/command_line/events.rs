@@ -17,13 +17,13 @@ then contains nothing else. `farrier schema --events` prints the JSON Schema fro
 
 Each line has `schema`, the version of the format (1); `at_ms`, the milliseconds since farrier started; and `event`, the
 event's kind. Within one version, farrier only adds kinds and fields: ignore kinds and fields that you do not know. farrier does
-not change names, answers and log lines, but writes characters that a terminal would act on as JSON escapes.
+not change names, answers or log lines, but writes characters that a terminal would act on as JSON escapes.
 
 Only the current user can read a new file. farrier omits command arguments and request paths, which may contain passwords
 and tokens. `answer`, `message` and `log` quote the output of the sidecar and its probe, such as the output of a readiness
 command, including any passwords and tokens in it. The file may be a pipe. farrier rejects a pipe without a reader. If the reader
-stops reading, farrier warns and writes no more events: when 4 MiB are unread, or after waiting for one second at the end of the
-launch.
+stops reading, farrier warns and stops writing once 4 MiB are unread, or, at the end of the launch, after waiting for one
+second.
 ";
 
 fn text(schema: &Value) -> String {
