@@ -89,7 +89,7 @@ fn each_bad_file_is_one_clear_error() {
             "probe-invalid",
             "not a regular file",
         ),
-        ("another world", Box::new(write(component("(component)"))), "", "probe-invalid", "no probe"),
+        ("another world", Box::new(write(component("(component)"))), "", "probe-invalid", "not a probe"),
         ("traps in validate", Box::new(write(component(&traps))), "", "probe-crashed", "it trapped"),
         (
             "never validates",
