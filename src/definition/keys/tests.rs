@@ -79,7 +79,7 @@ fn declared(line: &str) -> (Sidecar, Statement) {
     let probes = found.collect();
     let sidecar = Sidecar::new(definition, &Scopes::default());
     let prepared =
-        ResolvedSidecar { sidecar: sidecar.clone(), program: None, probes, approval: Approval::Missing };
+        ResolvedSidecar { sidecar: sidecar.clone(), program: None, image_id: None, probes, approval: Approval::Missing };
     (sidecar, Statement::of(&prepared, &Held::default()))
 }
 
