@@ -71,7 +71,8 @@ fn a_container_is_what_image_and_definition_say() {
     has("OWN=mine");
     has("OF_IMAGE=definition");
     has("HOME=/home/svc");
-    let hostname = &images.sidecar("seen")["id"].as_str().expect("an id")[..12];
+    let sidecar = images.sidecar("seen");
+    let hostname = &sidecar["id"].as_str().expect("an id")[..12];
     has(hostname);
     has(&format!("HOSTNAME={hostname}"));
     assert!(log.contains("127.0.0.1\tlocalhost") && !log.contains("6.6.6.6"), "{log}");
