@@ -95,7 +95,10 @@ fn start() -> Result<ExitCode, Trouble> {
     let engine = match docker::available() {
         Ok(()) => Engine::Docker,
         Err(trouble) => {
-            say(&format!("No Docker engine answers, so farrier runs the sidecar itself.\n   {}\n", trouble.message));
+            say(&format!(
+                "No Docker engine answers, so farrier runs the sidecar itself.\n   {}\n",
+                trouble.message
+            ));
             Engine::BuiltIn
         }
     };
@@ -182,9 +185,9 @@ fn last_line(engine: Engine) -> Result<String, Trouble> {
     if engine == Engine::Docker {
         return docker::run(["logs", "--tail", "1", CONTAINER]);
     }
-    let output = farrier(&["logs", "greeter"])?.output().map_err(|error| {
-        Trouble::new(format!("cannot run farrier: {error}"), "Build this example again.")
-    })?;
+    let output = farrier(&["logs", "greeter"])?
+        .output()
+        .map_err(|error| Trouble::new(format!("cannot run farrier: {error}"), "Build this example again."))?;
     Ok(String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned())
 }
 

@@ -282,7 +282,10 @@ mod tests {
         let probes = found.collect();
         let sidecar = Sidecar::new(definition, &Scopes::default());
         let approval = Approval::Missing;
-        Statement::of(&ResolvedSidecar { sidecar, program: None, image_id: None, probes, approval }, &Held::default())
+        Statement::of(
+            &ResolvedSidecar { sidecar, program: None, image_id: None, probes, approval },
+            &Held::default(),
+        )
     }
 
     #[test]

@@ -52,7 +52,8 @@ async fn all(settings: &Settings) -> Vec<Listed> {
             Ok(Opened { engine, place }) => match engine.info().await {
                 Ok(info) => {
                     let found = engine.examine().await.into_iter();
-                    findings.extend(found.filter_map(|(_, found)| found.ok()).map(|Finding { text, .. }| text));
+                    findings
+                        .extend(found.filter_map(|(_, found)| found.ok()).map(|Finding { text, .. }| text));
                     Ok(format!("{} at {place}", info.version))
                 }
                 Err(error) => Err(engine_problem(&format!("use the engine at {place}"), &error)),
@@ -76,7 +77,9 @@ fn runs(capabilities: &Capabilities) -> Vec<&'static str> {
 
 fn chosen_for(kind: EngineKind, selection: Selection) -> Vec<&'static str> {
     match selection {
-        Selection::All(asked) if asked == kind => vec!["all sidecars, because `--engine` or FARRIER_ENGINE says so"],
+        Selection::All(asked) if asked == kind => {
+            vec!["all sidecars, because `--engine` or FARRIER_ENGINE says so"]
+        }
         Selection::All(_) => Vec::new(),
         Selection::Auto if kind == EngineKind::of_images() => vec!["images by reference"],
         Selection::Auto => {

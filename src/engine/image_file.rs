@@ -194,7 +194,10 @@ fn problem(definition: &Definition, error: &io::Error) -> Problem {
         _ => (
             Code::ImageUnavailable,
             format!("image `{image}` cannot be read: {error}"),
-            format!("See `{}`.", command_line(&["farrier", "explain"], &[Code::ImageUnavailable.as_str()], &[])),
+            format!(
+                "See `{}`.",
+                command_line(&["farrier", "explain"], &[Code::ImageUnavailable.as_str()], &[])
+            ),
         ),
     };
     Problem::error(code, message).of(&definition.name).at(definition.place("image")).hint(hint)

@@ -280,7 +280,8 @@ impl Engine for Native {
     }
 
     async fn examine(&self) -> Vec<(&'static str, EngineResult<Finding>)> {
-        let found = self.findings().await.map(|findings| Finding { text: findings.to_string(), way_out: None });
+        let found =
+            self.findings().await.map(|findings| Finding { text: findings.to_string(), way_out: None });
         vec![("containers", found)]
     }
 
@@ -291,7 +292,8 @@ impl Engine for Native {
         let pruned = pruned.and_then(|pruned| pruned);
         let Pruned { images, layers } =
             pruned.map_err(|error| store::refused(format!("the store of images: {error}")))?;
-        let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let counted =
+            |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         Ok(vec![counted(images, "image"), counted(layers, "layer")])
     }
 

@@ -32,7 +32,7 @@ pub fn reconcile(
     match network {
         Some(network) if problems.is_empty() => {
             Ok(Plan { network, sidecars: parts, warnings: snapshot.warnings })
-        },
+        }
         _ => Err(problems),
     }
 }

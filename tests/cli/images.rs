@@ -21,11 +21,17 @@ fn images_are_started_once_and_the_harness_reaches_each_at_its_own_port() {
     images.serving("two", "box", 6379, "'--reply', 'second'", "");
     assert_eq!((images.ask("one").as_str(), images.ask("two").as_str()), ("first\n", "second\n"));
     let first = images.sidecar("one");
-    assert_eq!((&first["state"], &first["engine"], &first["image_id"]), (&"running".into(), &"native".into(), &id.into()));
+    assert_eq!(
+        (&first["state"], &first["engine"], &first["image_id"]),
+        (&"running".into(), &"native".into(), &id.into())
+    );
     assert_eq!(images.ask("one"), "first\n");
     assert_eq!(images.sidecar("one")["id"], first["id"], "it is used as it is");
     let plan = images.farrier(["plan"]).output().assert_code(0).stdout();
-    assert!(plan.contains("engine native\n") && plan.contains(": reuse, because it runs and matches"), "{plan}");
+    assert!(
+        plan.contains("engine native\n") && plan.contains(": reuse, because it runs and matches"),
+        "{plan}"
+    );
 }
 
 #[test]
@@ -170,7 +176,10 @@ fn nothing_outlives_a_supervisor_or_a_process_one_that_is_killed() {
     images.layout("box", &with_shell());
     let token = images.programs.scene.token().to_owned();
     let script = "(sleep 1000 &) ; sleep 1000 & echo up; wait";
-    images.plain("box", &format!("entrypoint = ['/bin/sh', '-c', '''{script}''']\nenv = {{ TOKEN = '{token}' }}"));
+    images.plain(
+        "box",
+        &format!("entrypoint = ['/bin/sh', '-c', '''{script}''']\nenv = {{ TOKEN = '{token}' }}"),
+    );
     for kills_process_one in [false, true] {
         images.farrier(["up"]).output().assert_code(0);
         images.programs.wait_for_log("box", "up\n");
@@ -216,12 +225,17 @@ fn somebody_at_all_addresses_of_this_host_is_not_taken_for_the_sidecar() {
 #[test]
 fn commands_and_health_tests_run_inside() {
     let images = Images::new();
-    let image = with_shell().change("USER svc").change("HEALTHCHECK CMD [\"/fixture\", \"healthy-when-file\", \"/tmp/well\"]");
+    let image = with_shell()
+        .change("USER svc")
+        .change("HEALTHCHECK CMD [\"/fixture\", \"healthy-when-file\", \"/tmp/well\"]");
     images.layout("box", &image);
     let waits = "entrypoint = ['/bin/sh', '-c', 'sleep 0.3; echo yes > /tmp/well; exec sleep 1000']";
-    images.programs.define("well", &format!(
-        "image = 'oci:./box'\n{waits}\n[interface]\nkind = 'none'\n[readiness]\nprobe = 'healthcheck'\n"
-    ));
+    images.programs.define(
+        "well",
+        &format!(
+            "image = 'oci:./box'\n{waits}\n[interface]\nkind = 'none'\n[readiness]\nprobe = 'healthcheck'\n"
+        ),
+    );
     images.programs.define("told", &format!(
         "image = 'oci:./box'\n{waits}\nenv = {{ WORD = 'yes' }}\n[interface]\nkind = 'none'\n[readiness]\nprobe = 'exec'\n\
          command = ['sh', '-c', 'test \"$(cat /tmp/well)\" = \"$WORD\" && test $(id -u) = 999 && test -e /fixture']\n"
@@ -262,12 +276,14 @@ fn what_a_file_does_not_hold_is_refused_by_name_before_anything_runs() {
         images.programs.plain(stem, &format!("image = '{image}'"));
         let up = images.farrier(["up"]).output().assert_code(125);
         assert!(up.stderr().contains(code) && up.stderr().contains(image), "{up}");
-        std::fs::remove_file(layer.join(format!("{}.toml", images.programs.scene.name(stem)))).expect("removed");
+        std::fs::remove_file(layer.join(format!("{}.toml", images.programs.scene.name(stem))))
+            .expect("removed");
     }
     let blobs = layer.join("good/blobs/sha256");
-    let largest = std::fs::read_dir(&blobs).expect("blobs").flatten().max_by_key(|blob| {
-        blob.metadata().map(|found| found.len()).unwrap_or_default()
-    });
+    let largest = std::fs::read_dir(&blobs)
+        .expect("blobs")
+        .flatten()
+        .max_by_key(|blob| blob.metadata().map(|found| found.len()).unwrap_or_default());
     let layer_blob = largest.expect("a layer").path();
     let mut content = std::fs::read(&layer_blob).expect("read");
     let middle = content.len() / 2;
@@ -297,7 +313,10 @@ fn what_cannot_be_carried_out_is_refused_by_name() {
     images.serving("api", "box", 7000, "", "");
     let launch = images.farrier(["launch", "--", "docker", "run", "image"]).output().assert_code(125);
     assert!(launch.stderr().contains("[harness-no-route]"), "{launch}");
-    std::fs::remove_file(images.programs.scene.layer(Layer::User).join(format!("{}.toml", images.programs.scene.name("api")))).expect("removed");
+    std::fs::remove_file(
+        images.programs.scene.layer(Layer::User).join(format!("{}.toml", images.programs.scene.name("api"))),
+    )
+    .expect("removed");
     images.plain("box", "entrypoint = ['/no/such/program']");
     let up = images.farrier(["up"]).output().assert_code(125);
     assert!(up.stderr().contains("[program-missing]") && up.stderr().contains("oci:./box"), "{up}");
@@ -377,11 +396,21 @@ fn images_that_nothing_is_made_of_are_pruned() {
 fn the_engines_are_listed_with_what_they_are_chosen_for() {
     let images = Images::new();
     let listed = images.farrier(["engine", "list"]).output().assert_code(0).stdout();
-    assert!(listed.contains("docker  cannot be used: ") && listed.contains("chosen for images by reference\n"), "{listed}");
-    assert!(listed.contains("chosen for images in files") && listed.contains("images in files run without Docker"), "{listed}");
+    assert!(
+        listed.contains("docker  cannot be used: ") && listed.contains("chosen for images by reference\n"),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("chosen for images in files")
+            && listed.contains("images in files run without Docker"),
+        "{listed}"
+    );
     let listed = images.farrier(["engine", "list", "--format", "json"]).output().assert_code(0).stdout();
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
-    assert_eq!((&listed["engines"][0]["answers"], &listed["engines"][1]["answers"]), (&false.into(), &true.into()));
+    assert_eq!(
+        (&listed["engines"][0]["answers"], &listed["engines"][1]["answers"]),
+        (&false.into(), &true.into())
+    );
 }
 
 #[test]

@@ -195,7 +195,8 @@ impl Image {
             };
             fields.insert(field, value);
         }
-        let fields: Vec<String> = fields.iter().map(|(field, value)| format!(r#""{field}":{value}"#)).collect();
+        let fields: Vec<String> =
+            fields.iter().map(|(field, value)| format!(r#""{field}":{value}"#)).collect();
         let machine = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",

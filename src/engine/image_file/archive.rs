@@ -9,7 +9,7 @@ use std::path::{Component, Path};
 use serde::Deserialize;
 
 use super::digest::of_bytes;
-use super::{MOST_LAYERS, Open, LayerSink, damaged, decompression, read_small, take_layer};
+use super::{LayerSink, MOST_LAYERS, Open, damaged, decompression, read_small, take_layer};
 use crate::definition::familiar_image;
 
 /// The file that names everything.
@@ -63,7 +63,10 @@ impl Archive {
         let saved = choose(saved, name)?;
         let layers = saved.layers.unwrap_or_default();
         if layers.len() > MOST_LAYERS {
-            return Err(damaged(format!("it has {} layers, and at most {MOST_LAYERS} can be used", layers.len())));
+            return Err(damaged(format!(
+                "it has {} layers, and at most {MOST_LAYERS} can be used",
+                layers.len()
+            )));
         }
         let (mut config, mut links, wanted) = (None, BTreeMap::new(), normal(Path::new(&saved.config)));
         walk(open, &mut |entry| {
@@ -296,7 +299,10 @@ mod tests {
             let diff_ids = [ids[0].clone(), ids[0].clone(), ids[1].clone()];
             let mut taken = Taken::default();
             found.layers(&open, &diff_ids, &|_| true, &mut taken).expect("layers");
-            assert_eq!(taken.kept.into_values().collect::<BTreeSet<_>>(), [one.to_vec(), two.to_vec()].into());
+            assert_eq!(
+                taken.kept.into_values().collect::<BTreeSet<_>>(),
+                [one.to_vec(), two.to_vec()].into()
+            );
             let wrong = [ids[1].clone(), ids[1].clone(), ids[0].clone()];
             let mut taken = Taken::default();
             let error = found.layers(&open, &wrong, &|_| true, &mut taken).expect_err("damaged");
@@ -307,7 +313,8 @@ mod tests {
 
     #[test]
     fn what_is_no_such_image_says_so() {
-        let two = br#"[{"Config":"a","RepoTags":["x:1"],"Layers":[]},{"Config":"b","RepoTags":["y"],"Layers":[]}]"#;
+        let two =
+            br#"[{"Config":"a","RepoTags":["x:1"],"Layers":[]},{"Config":"b","RepoTags":["y"],"Layers":[]}]"#;
         let missing = br#"[{"Config":"../../etc/passwd","Layers":["l"]}]"#;
         let layer = br#"[{"Config":"a","Layers":["l"]}]"#;
         for (entries, name, reason) in [
@@ -333,11 +340,8 @@ mod tests {
     #[test]
     fn an_image_of_several_is_found_by_any_spelling_of_its_name() {
         let two = br#"[{"Config":"a","RepoTags":["x:1"],"Layers":[]},{"Config":"b","RepoTags":["y:latest"],"Layers":[]}]"#;
-        let file = file(&archive(&[
-            Put::File("manifest.json", two),
-            Put::File("a", b"{}"),
-            Put::File("b", b"[]"),
-        ]));
+        let file =
+            file(&archive(&[Put::File("manifest.json", two), Put::File("a", b"{}"), Put::File("b", b"[]")]));
         for (name, config) in [("x:1", &b"{}"[..]), ("docker.io/library/y", b"[]")] {
             let found = Archive::read(&|_| File::open(file.path()), Some(name)).expect("an image");
             assert_eq!(found.id(), of_bytes(config));

@@ -95,7 +95,10 @@ impl ImageConfig {
             .map_err(|error| damaged(format!("its configuration cannot be read: {error}")))?;
         let ids = &config.rootfs.diff_ids;
         if ids.len() > MOST_LAYERS {
-            return Err(damaged(format!("it has {} layers, and at most {MOST_LAYERS} can be used", ids.len())));
+            return Err(damaged(format!(
+                "it has {} layers, and at most {MOST_LAYERS} can be used",
+                ids.len()
+            )));
         }
         ids.iter().try_for_each(|id| digest::hex_digits(id).map(drop))?;
         Ok(config)
@@ -128,7 +131,9 @@ impl ProcessConfig {
         let (word, rest) = check.test.split_first()?;
         let arguments = match word.as_str() {
             "CMD" if !rest.is_empty() => rest.to_vec(),
-            "CMD-SHELL" => ["/bin/sh".to_owned(), "-c".to_owned()].into_iter().chain(rest.iter().cloned()).collect(),
+            "CMD-SHELL" => {
+                ["/bin/sh".to_owned(), "-c".to_owned()].into_iter().chain(rest.iter().cloned()).collect()
+            }
             _ => return None,
         };
         let duration = |nanoseconds: i64| u64::try_from(nanoseconds).ok().filter(|length| *length > 0);
@@ -157,7 +162,8 @@ mod tests {
         let health = config.config.health_command().expect("a test");
         assert_eq!(health.arguments, ["/bin/sh", "-c", "true"]);
         assert_eq!((health.timeout, health.start_period), (Duration::from_secs(2), Duration::ZERO));
-        let bare = ImageConfig::parse(br#"{"rootfs":{"diff_ids":null},"config":null}"#).expect("a configuration");
+        let bare =
+            ImageConfig::parse(br#"{"rootfs":{"diff_ids":null},"config":null}"#).expect("a configuration");
         assert_eq!(bare, ImageConfig::default());
         assert_eq!(bare.other_architecture(), None);
         for text in [&b"{}"[..], b"[]", br#"{"rootfs":{"diff_ids":["sha256:../../x"]}}"#] {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::config::own_architecture;
 use super::digest::{Digesting, hex_digits, of_bytes};
-use super::{MOST_LAYERS, Open, LayerSink, damaged, read_small, take_layer};
+use super::{LayerSink, MOST_LAYERS, Open, damaged, read_small, take_layer};
 
 /// How deep indices may lie in one another.
 const DEEPEST: usize = 4;
@@ -68,9 +68,9 @@ impl Descriptor {
 
     /// Whether it may be meant on this machine. What has no platform may be; what is no image has an unknown one.
     fn is_for_this_machine(&self) -> bool {
-        self.platform.as_ref().is_none_or(|platform| {
-            platform.os == "linux" && platform.architecture == own_architecture()
-        })
+        self.platform
+            .as_ref()
+            .is_none_or(|platform| platform.os == "linux" && platform.architecture == own_architecture())
     }
 
     fn read(&self, open: &Open<'_>) -> io::Result<Vec<u8>> {
@@ -87,14 +87,18 @@ impl Layout {
     /// Reads what a layout says of the image with this name, or of its only one.
     pub fn read(open: &Open<'_>, name: Option<&str>) -> io::Result<Self> {
         let index: Index = parse("index.json", &read_small(open(Path::new("index.json"))?)?)?;
-        let named = index.manifests.into_iter().filter(|manifest| {
-            name.is_none_or(|name| manifest.names().any(|found| found == name))
-        });
+        let named = index
+            .manifests
+            .into_iter()
+            .filter(|manifest| name.is_none_or(|name| manifest.names().any(|found| found == name)));
         let manifest = choose(open, named.collect(), name, 0)?;
         let Manifest { config, layers } = parse("a manifest", &manifest.read(open)?)?;
         hex_digits(&config.digest)?;
         if layers.len() > MOST_LAYERS {
-            return Err(damaged(format!("it has {} layers, and at most {MOST_LAYERS} can be used", layers.len())));
+            return Err(damaged(format!(
+                "it has {} layers, and at most {MOST_LAYERS} can be used",
+                layers.len()
+            )));
         }
         Ok(Self { config, layers })
     }
@@ -162,7 +166,8 @@ fn choose(
         (Some(first), Some(second)) => {
             let names: Vec<String> =
                 [first, second].iter().flat_map(Descriptor::names).map(|name| format!("`{name}`")).collect();
-            let names = if names.is_empty() { "none of them has a name".to_owned() } else { names.join(", ") };
+            let names =
+                if names.is_empty() { "none of them has a name".to_owned() } else { names.join(", ") };
             Err(damaged(format!(
                 "the layout has several images ({names}), and `image` does not say which: add `:NAME`"
             )))
@@ -205,8 +210,7 @@ mod tests {
         let own = format!(r#","platform":{{"os":"linux","architecture":"{}"}}"#, own_architecture());
         let strange = r#","platform":{"os":"unknown","architecture":"unknown"}"#;
         let nested = format!(r#"{{"manifests":[{},{}]}}"#, entry(&one, &own), entry(&other, strange));
-        let nested_entry =
-            entry(&nested, r#","mediaType":"application/vnd.oci.image.index.v1+json""#);
+        let nested_entry = entry(&nested, r#","mediaType":"application/vnd.oci.image.index.v1+json""#);
         let index = |entries: &[String]| format!(r#"{{"manifests":[{}]}}"#, entries.join(","));
         let blobs = [one.as_str(), &two, &other, &nested];
         for (index, wanted, found) in [
@@ -214,7 +218,11 @@ mod tests {
             (index(&[entry(&one, &name("a")), entry(&two, &name("b"))]), Some("b"), Ok(id("2"))),
             (index(&[entry(&one, &own), entry(&other, strange)]), None, Ok(id("1"))),
             (index(&[nested_entry]), None, Ok(id("1"))),
-            (index(&[entry(&one, &name("a")), entry(&two, &name("b"))]), None, Err("several images (`a`, `b`)")),
+            (
+                index(&[entry(&one, &name("a")), entry(&two, &name("b"))]),
+                None,
+                Err("several images (`a`, `b`)"),
+            ),
             (index(&[entry(&one, &name("a"))]), Some("c"), Err("no image named `c`")),
             (index(&[]), None, Err("no image")),
             (index(&[entry("absent", "")]), None, Err("No such file")),

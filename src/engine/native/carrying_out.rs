@@ -8,10 +8,10 @@ use rustix::io::Errno;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::fingerprint::Fingerprint;
-use super::observing::port_taken;
 use super::container::specification::{ContainerSpecification, address_of, environment};
+use super::fingerprint::Fingerprint;
 use super::images::importing::{Imported, import};
+use super::observing::port_taken;
 use super::roles::{Failure, SUPERVISE};
 use super::specification::{ProgramSpecification, Runs, Specification, environment_of_program};
 use super::state::Beginning;
@@ -129,7 +129,8 @@ impl Carrying<'_> {
     async fn create(&self) -> Result<String, Problem> {
         let sidecar = self.sidecar();
         let failed = |error: &EngineError| engine_problem(&format!("create `{}`", sidecar.container), error);
-        let (id, salt) = (new_id().map_err(|error| failed(&error))?, new_id().map_err(|error| failed(&error))?);
+        let (id, salt) =
+            (new_id().map_err(|error| failed(&error))?, new_id().map_err(|error| failed(&error))?);
         let existing = self.part.existing.as_ref();
         let replaced = existing.map(|existing| self.carrier.used_by_others(existing)).unwrap_or_default();
         let store = self.store();
@@ -173,7 +174,10 @@ impl Carrying<'_> {
         if let ImageReference::Approved(approved) = &sidecar.image
             && *approved != image
         {
-            let message = format!("the image `{}` changed a moment ago", definition.image.as_deref().unwrap_or_default());
+            let message = format!(
+                "the image `{}` changed a moment ago",
+                definition.image.as_deref().unwrap_or_default()
+            );
             return Err(Problem::error(Code::StartFailed, message)
                 .at(definition.place("image"))
                 .hint("Run the command again."));

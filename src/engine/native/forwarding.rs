@@ -36,7 +36,10 @@ pub struct Reserved {
 
 /// Takes ports at an address of this host; nobody listens there yet.
 pub fn reserve(address: Ipv4Addr, ports: &[u16]) -> io::Result<Vec<Reserved>> {
-    ports.iter().map(|port| Ok(Reserved { socket: taken(SocketAddrV4::new(address, *port))?, port: *port })).collect()
+    ports
+        .iter()
+        .map(|port| Ok(Reserved { socket: taken(SocketAddrV4::new(address, *port))?, port: *port }))
+        .collect()
 }
 
 fn taken(address: SocketAddrV4) -> io::Result<OwnedFd> {
@@ -75,11 +78,8 @@ async fn until_listening(port: u16) {
     let begun = Instant::now();
     while !ports::taken().contains_key(&port) {
         let waited = begun.elapsed();
-        let pause = if waited > LONG {
-            LATE_PAUSE
-        } else {
-            (waited / 100).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
-        };
+        let pause =
+            if waited > LONG { LATE_PAUSE } else { (waited / 100).clamp(SHORTEST_PAUSE, LONGEST_PAUSE) };
         tokio::time::sleep(pause).await;
     }
 }
@@ -154,7 +154,8 @@ mod tests {
         let port = server.local_addr().expect("an address").port();
         drop(server);
         let address = SocketAddrV4::new(Ipv4Addr::new(127, 91, 7, 3), port);
-        let [reserved] = <[Reserved; 1]>::try_from(reserve(*address.ip(), &[port]).expect("taken")).ok().expect("one");
+        let [reserved] =
+            <[Reserved; 1]>::try_from(reserve(*address.ip(), &[port]).expect("taken")).ok().expect("one");
         assert_eq!(asked(address).await, Err(io::ErrorKind::ConnectionRefused));
         assert!(StdListener::bind(address).is_err(), "nobody else gets it");
         let forwarding = tokio::spawn(forward(reserved));

@@ -52,7 +52,9 @@ impl ImageStore {
 
     /// Makes the store, or checks that nobody else can have written to it.
     pub fn make(&self) -> io::Result<()> {
-        ["", "layers", "configs", "unfinished"].iter().try_for_each(|folder| private_folder(&self.root.join(folder)))
+        ["", "layers", "configs", "unfinished"]
+            .iter()
+            .try_for_each(|folder| private_folder(&self.root.join(folder)))
     }
 
     fn layer(&self, id: &str) -> PathBuf {

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags};
 use serde::{Deserialize, Serialize};
 
 use super::namespaces;
@@ -59,7 +59,9 @@ impl Isolation {
     /// What would make it possible.
     const fn way_out(self) -> &'static str {
         match self {
-            Self::Privileged => "it takes the capability SYS_ADMIN, and no filter of system calls that forbids namespaces",
+            Self::Privileged => {
+                "it takes the capabilities SYS_ADMIN and NET_ADMIN, and no filter of system calls that forbids namespaces"
+            }
             Self::MappedIds => {
                 "it takes namespaces of users (sysctl `user.max_user_namespaces`, \
                  `kernel.apparmor_restrict_unprivileged_userns=0`), `newuidmap`, and a line for you in /etc/subuid and /etc/subgid"
@@ -132,7 +134,9 @@ pub fn find(helper: &Helper) -> io::Result<Findings> {
 /// Tries one, in a process of its own.
 pub fn attempt(isolation: Isolation, folder: &Path) -> io::Result<()> {
     if isolation == Isolation::None {
-        return rustix::process::chroot("/").map_err(io::Error::from).map_err(Failure::doing("change the root"));
+        return rustix::process::chroot("/")
+            .map_err(io::Error::from)
+            .map_err(Failure::doing("change the root"));
     }
     namespaces::separate(isolation)?;
     let output = Command::new(OWN_PROGRAM)
@@ -155,13 +159,13 @@ pub fn attempt(isolation: Isolation, folder: &Path) -> io::Result<()> {
 pub fn attempt_inside(folder: &Path) -> io::Result<()> {
     namespaces::separate_mounts()?;
     let step = |what: &'static str| move |error: rustix::io::Errno| Failure::doing(what)(error.into());
-    rustix::mount::mount("tmpfs", folder, "tmpfs", MountFlags::NOSUID, None).map_err(step("mount a tmpfs"))?;
+    rustix::mount::mount("tmpfs", folder, "tmpfs", MountFlags::NOSUID, None)
+        .map_err(step("mount a tmpfs"))?;
     let proc = folder.join("proc");
     std::fs::create_dir(&proc)?;
     rustix::mount::mount("proc", &proc, "proc", MountFlags::NOSUID, None).map_err(step("mount /proc"))?;
     std::env::set_current_dir(folder)?;
-    rustix::process::pivot_root(".", ".").map_err(step("change the root of a namespace"))?;
-    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(step("leave the root of this host"))
+    namespaces::change_root()
 }
 
 /// Keeps mounts of a namespace from others.

@@ -5,9 +5,11 @@ use std::io::{self, Read};
 use std::process::{Command, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, mount_move, unmount};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
-use rustix::process::{Gid, Uid, getegid, geteuid};
+use rustix::process::{Gid, Uid, chroot, getegid, geteuid, pivot_root};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::isolation::{Isolation, make_private};
@@ -43,6 +45,20 @@ pub fn separate(isolation: Isolation) -> io::Result<()> {
 pub fn separate_mounts() -> io::Result<()> {
     step("make a namespace of mounts", unshare(CloneFlags::CLONE_NEWNS))?;
     make_private().map_err(io::Error::from).map_err(Failure::doing("keep mounts private"))
+}
+
+/// Makes the current folder, on which something is mounted, the root of this namespace of mounts.
+pub fn change_root() -> io::Result<()> {
+    let step = |what: &'static str| move |error: Errno| Failure::doing(what)(error.into());
+    match pivot_root(".", ".") {
+        Ok(()) => unmount(".", UnmountFlags::DETACH).map_err(step("leave the root of this host")),
+        // Docker's filter of system calls forbids it also to those who may mount.
+        Err(Errno::PERM) => {
+            mount_move(".", "/").map_err(step("move the root"))?;
+            chroot(".").map_err(step("change the root"))
+        }
+        Err(error) => Err(step("change the root of a namespace")(error)),
+    }
 }
 
 fn step(what: &str, done: nix::Result<()>) -> io::Result<()> {
@@ -106,7 +122,8 @@ pub fn map_ids(process: &str) -> io::Result<()> {
             fs::write(&file, format!("0 0 {USERS}\n")).map_err(what())?;
             continue;
         }
-        let ranges = fs::read_to_string(map.ranges).map_err(Failure::doing(format!("read {}", map.ranges)))?;
+        let ranges =
+            fs::read_to_string(map.ranges).map_err(Failure::doing(format!("read {}", map.ranges)))?;
         let name = name_of(user).unwrap_or_default();
         let (first, count) = range(&ranges, &name, user).ok_or_else(|| Failure {
             errno: None,

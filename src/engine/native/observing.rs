@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::ports;
-use super::processes::has_mark;
 use super::fingerprint::Fingerprint;
 use super::isolation::Isolation;
+use super::ports;
+use super::processes::has_mark;
 use super::specification::{MARK, Runs, signal_named};
 use super::store::{Store, Stored};
 use crate::definition::ReadingBudget;
@@ -129,9 +129,9 @@ fn isolation_of(store: &Store, sidecar: &Sidecar) -> Option<Isolation> {
 
 /// Whether a container would be made, so that it matters how far one can be kept apart.
 pub fn makes_container(store: &Store, wanted: &[Arc<Sidecar>]) -> bool {
-    wanted.iter().any(|sidecar| {
-        sidecar.definition.image_file().is_some() && isolation_of(store, sidecar).is_none()
-    })
+    wanted
+        .iter()
+        .any(|sidecar| sidecar.definition.image_file().is_some() && isolation_of(store, sidecar).is_none())
 }
 
 /// Says which containers are not kept apart from this host.
@@ -145,7 +145,10 @@ fn no_isolation(store: &Store, wanted: &[Arc<Sidecar>], new: Option<Isolation>) 
     if names.is_empty() {
         return None;
     }
-    let message = format!("no isolation: on this host, nothing but its root directory keeps {} apart", names.join(", "));
+    let message = format!(
+        "no isolation: on this host, nothing but its root directory keeps {} apart",
+        names.join(", ")
+    );
     let mut problem = Problem::warning(Code::NoIsolation, message)
         .hint("See with `farrier doctor` what would allow namespaces.");
     problem.is_told_always = true;
@@ -201,7 +204,8 @@ fn name_taken(sidecar: &Sidecar, stored: &Stored) -> Problem {
 fn unknown_signal(sidecar: &Sidecar) -> Option<Problem> {
     let signal = sidecar.definition.container.stop_signal.as_ref()?;
     signal_named(signal).is_none().then(|| {
-        let message = format!("farrier cannot send `{signal}`, a signal without a name, to a sidecar on this host");
+        let message =
+            format!("farrier cannot send `{signal}`, a signal without a name, to a sidecar on this host");
         Problem::error(Code::EngineLacks, message)
             .of(sidecar.name())
             .at(sidecar.definition.place("stop_signal"))

@@ -72,9 +72,8 @@ impl Failure {
 
 impl From<Failure> for io::Error {
     fn from(failure: Failure) -> Self {
-        let kind = failure.errno.map_or(io::ErrorKind::InvalidData, |errno| {
-            Self::from_raw_os_error(errno).kind()
-        });
+        let kind =
+            failure.errno.map_or(io::ErrorKind::InvalidData, |errno| Self::from_raw_os_error(errno).kind());
         Self::new(kind, failure)
     }
 }
@@ -98,7 +97,9 @@ pub fn run(arguments: &[OsString]) -> Option<u8> {
             rustix::process::umask(rustix::fs::Mode::empty());
             unpacking::unpack(io::stdin().lock(), &path(0), unpacking::LIMITS)
         })),
-        REMOVE => told(remove_within(&path(0))),
+        REMOVE => {
+            told(namespaces::enter_users(isolation(1)?).and_then(|()| std::fs::remove_dir_all(path(0))))
+        }
         _ => return None,
     };
     Some(u8::from(done.is_err()))
@@ -112,12 +113,6 @@ fn told(done: io::Result<()>) -> io::Result<()> {
         let _ = io::stdout().write_all(&line);
     }
     done
-}
-
-fn remove_within(path: &Path) -> io::Result<()> {
-    let isolation = if rustix::process::geteuid().is_root() { Isolation::Privileged } else { Isolation::MappedIds };
-    namespaces::enter_users(isolation)?;
-    std::fs::remove_dir_all(path)
 }
 
 /// Executes farrier in its smaller roles, and waits for each.
@@ -140,7 +135,11 @@ impl Helper {
     pub fn remove_tree(&self, path: &Path) -> io::Result<()> {
         match std::fs::remove_dir_all(path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.run([REMOVE.as_ref(), path.as_os_str()], None)
+                let within = |isolation: Isolation| {
+                    self.run([REMOVE.as_ref(), path.as_os_str(), isolation.word().as_ref()], None)
+                };
+                // Folders that forbid reading are this user's, or those of subordinate users.
+                within(Isolation::MappedIds).or_else(|_| within(Isolation::OneId)).map_err(|_| error)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,
@@ -175,4 +174,3 @@ impl Helper {
         copied
     }
 }
-

@@ -227,9 +227,10 @@ impl Store {
     /// Removes an instance's folder, and lets everybody know who waits for it.
     pub fn remove_folder(&self, id: &str) -> EngineResult<()> {
         let folder = self.instance(id);
-        if folder.specification().is_some_and(|found| {
-            found.container().is_some_and(|container| container.memory.is_some())
-        }) {
+        if folder
+            .specification()
+            .is_some_and(|found| found.container().is_some_and(|container| container.memory.is_some()))
+        {
             MemoryGroup::remove_left(id);
         }
         self.helper.remove_tree(&folder.0).map_err(|error| unusable(&folder.0, &error))?;

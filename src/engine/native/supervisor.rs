@@ -158,7 +158,17 @@ fn begin(folder: &InstanceFolder) -> Result<Option<Supervisor>, (Doing, io::Erro
                 return Err(("write its state", error));
             }
             let family = Family::of(program);
-            Ok(Some(Supervisor { _lock: lock, state, family, log, streams, memory, signals, stop_signal, grace }))
+            Ok(Some(Supervisor {
+                _lock: lock,
+                state,
+                family,
+                log,
+                streams,
+                memory,
+                signals,
+                stop_signal,
+                grace,
+            }))
         }
         Err(error) => {
             state.end = Some(End {

@@ -50,9 +50,10 @@ pub(super) async fn examine(settings: &Settings) -> (Option<EngineInfo>, Vec<Che
 pub(super) async fn examine_others(settings: &Settings) -> Vec<Check> {
     let folders = Folders { cache: None, ..settings.folders() };
     let mut checks = Vec::new();
-    for kind in EngineKind::ALL.into_iter().filter(|kind| {
-        *kind != settings.engine.of_images() && kind.capabilities().image_files
-    }) {
+    for kind in EngineKind::ALL
+        .into_iter()
+        .filter(|kind| *kind != settings.engine.of_images() && kind.capabilities().image_files)
+    {
         let Ok(Opened { engine, .. }) = kind.open(&Choice::default(), &settings.environment, &folders) else {
             continue;
         };

@@ -92,7 +92,8 @@ pub fn with_programs(mut image: Image, programs: &[&str]) -> Image {
 
 /// An image with a shell and some tools.
 pub fn with_shell() -> Image {
-    let tools = ["cat", "env", "id", "ls", "mkdir", "sleep", "sort", "touch", "chown", "mknod", "mount", "unshare"];
+    let tools =
+        ["cat", "env", "id", "ls", "mkdir", "sleep", "sort", "touch", "chown", "mknod", "mount", "unshare"];
     let paths: Vec<String> = tools.iter().map(|tool| found(tool)).chain(["/bin/sh".to_owned()]).collect();
     let users = "root:x:0:0:root:/root:/bin/sh\nsvc:x:999:998::/home/svc:/bin/sh\n";
     let groups = "root:x:0:\nsvc:x:998:\nextra:x:70:svc\n";

@@ -119,8 +119,7 @@ fn become_entered(folder: &Path, arguments: &[OsString]) -> io::Result<std::conv
         rustix::process::chroot(root).map_err(|error| Failure::doing("change the root")(error.into()))?;
     }
     std::env::set_current_dir("/")?;
-    let words: Option<Vec<String>> =
-        arguments.iter().map(|word| word.to_str().map(str::to_owned)).collect();
+    let words: Option<Vec<String>> = arguments.iter().map(|word| word.to_str().map(str::to_owned)).collect();
     let words = words.ok_or_else(|| io::Error::other("the command is not UTF-8"))?;
     execute(&container, &specification.env, &words)
 }

@@ -87,7 +87,8 @@ pub fn build(folder: &InstanceFolder, container: &ContainerSpecification) -> io:
     devices(&root)?;
     for name in ["hosts", "hostname", "resolv.conf"] {
         let target = file(&root, &format!("etc/{name}"))?;
-        mount_bind(folder.file("etc").join(name), on(&target)).map_err(doing(format!("mount /etc/{name}")))?;
+        mount_bind(folder.file("etc").join(name), on(&target))
+            .map_err(doing(format!("mount /etc/{name}")))?;
     }
     READ_ONLY.iter().try_for_each(|path| read_only(&root, path))?;
     MASKED.iter().try_for_each(|path| mask(&root, path))
@@ -111,13 +112,21 @@ pub fn copy_layers(folder: &InstanceFolder, container: &ContainerSpecification) 
 pub fn furnish_copy(folder: &InstanceFolder) -> io::Result<()> {
     let root = beneath::open_root(&root_of(folder))?;
     let dev = beneath::open_folder(&root, &beneath::names(Path::new("dev"))?)?;
+    let mode = Mode::from_raw_mode(0o666);
     for name in DEVICES {
-        let found = rustix::fs::stat(Path::new("/dev").join(name)).map_err(doing(format!("look at /dev/{name}")))?;
+        let found =
+            rustix::fs::stat(Path::new("/dev").join(name)).map_err(doing(format!("look at /dev/{name}")))?;
         beneath::remove(&dev, name.as_bytes())?;
-        let mode = Mode::from_raw_mode(0o666);
         rustix::fs::mknodat(&dev, *name, FileType::CharacterDevice, mode, found.st_rdev)
             .map_err(doing(format!("make /dev/{name}")))?;
+        let opened = rustix::fs::openat(&dev, *name, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        if matches!(opened, Err(Errno::ACCESS)) {
+            beneath::remove(&dev, name.as_bytes())?;
+        }
     }
+    // On a file system that takes no devices, what is thrown away is kept in a file.
+    file(&root, "dev/null")?;
+    rustix::fs::chmodat(&dev, "null", mode, AtFlags::empty()).map_err(io::Error::from)?;
     for (name, target) in LINKS.iter().filter(|(name, _)| *name != "ptmx") {
         beneath::remove(&dev, name.as_bytes())?;
         rustix::fs::symlinkat(*target, &dev, *name).map_err(io::Error::from)?;
@@ -215,17 +224,20 @@ fn on(opened: &OwnedFd) -> String {
 }
 
 fn open_folder(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
-    beneath::open_folder(root, &beneath::names(Path::new(path))?).map_err(Failure::doing(format!("open /{path}")))
+    beneath::open_folder(root, &beneath::names(Path::new(path))?)
+        .map_err(Failure::doing(format!("open /{path}")))
 }
 
-/// Opens a file to mount on. What is no file is replaced by one: a link would lead elsewhere.
+/// Opens a file to mount on. What is neither a file nor a device is replaced by a file: a link would lead elsewhere.
 fn file(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     let path = Path::new(path);
     let (folder, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
     let folder = beneath::open_folder(root, &beneath::names(folder)?)?;
     let found = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW);
-    let is_file = found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile);
-    if !is_file {
+    let is_fit = found.is_ok_and(|found| {
+        matches!(FileType::from_raw_mode(found.st_mode), FileType::RegularFile | FileType::CharacterDevice)
+    });
+    if !is_fit {
         beneath::remove(&folder, name.as_encoded_bytes())?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o644))?;
@@ -237,7 +249,9 @@ fn file(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
 fn present(root: &OwnedFd, path: &str) -> io::Result<Option<OwnedFd>> {
     match beneath::open(root, Path::new(path), OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(opened) => Ok(Some(opened)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

@@ -84,7 +84,8 @@ fn signals() -> SigSet {
 
 /// The container of the instance in this folder.
 pub fn container_of(folder: &InstanceFolder) -> io::Result<(ContainerSpecification, Specification)> {
-    let specification = folder.specification().ok_or_else(|| io::Error::other("its specification cannot be read"))?;
+    let specification =
+        folder.specification().ok_or_else(|| io::Error::other("its specification cannot be read"))?;
     let container = specification.container().cloned();
     Ok((container.ok_or_else(|| io::Error::other("it is no container"))?, specification))
 }

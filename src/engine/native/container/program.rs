@@ -10,12 +10,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rustix::fs::{Mode, fchown};
 use rustix::io::Errno;
-use rustix::mount::{UnmountFlags, unmount};
-use rustix::process::{DumpableBehavior, Gid, Uid, chroot, pivot_root, set_dumpable_behavior, umask};
+use rustix::process::{DumpableBehavior, Gid, Uid, chroot, set_dumpable_behavior, umask};
 
 use super::confinement::become_user;
 use super::filesystem::{copy_layers, furnish_copy, root_of};
@@ -23,6 +22,7 @@ use super::process_one::{Report, container_of};
 use super::specification::ContainerSpecification;
 use super::user::User;
 use crate::engine::native::memory_group::MemoryGroup;
+use crate::engine::native::namespaces;
 use crate::engine::native::roles::Failure;
 use crate::engine::native::store::InstanceFolder;
 
@@ -53,9 +53,7 @@ fn become_program(folder: &InstanceFolder) -> io::Result<std::convert::Infallibl
     let (container, specification) = container_of(folder)?;
     if container.isolation.is_isolated() {
         std::env::set_current_dir(root_of(folder))?;
-        let step = |what: &'static str| move |error: Errno| Failure::doing(what)(error.into());
-        pivot_root(".", ".").map_err(step("change the root"))?;
-        unmount(".", UnmountFlags::DETACH).map_err(step("leave the root of this host"))?;
+        namespaces::change_root()?;
     } else {
         umask(Mode::empty());
         copy_layers(folder, &container)?;
@@ -81,7 +79,8 @@ pub fn execute(
     env.entry("HOME".to_owned()).or_insert_with(|| user.home.clone().unwrap_or_else(|| "/".to_owned()));
     let directory = Path::new(&container.directory);
     // As Docker does, and as root: it may be missing in the image.
-    fs::create_dir_all(directory).map_err(Failure::doing(format!("make the folder {}", directory.display())))?;
+    fs::create_dir_all(directory)
+        .map_err(Failure::doing(format!("make the folder {}", directory.display())))?;
     for stream in [io::stdout().as_fd(), io::stderr().as_fd()] {
         // A server opens `/dev/stdout` by its name. Where there is one user only, it is that user's already.
         let _ = fchown(stream, Some(Uid::from_raw(user.id)), Some(Gid::from_raw(user.group)));
@@ -90,8 +89,7 @@ pub fn execute(
     std::env::set_current_dir(directory)
         .map_err(Failure::doing(format!("enter the folder {}", directory.display())))?;
     let file = find(name, env.get("PATH").map(String::as_str).unwrap_or_default())?;
-    let error = Command::new(file).arg0(name).args(rest).env_clear().envs(&env).stdin(Stdio::null()).exec();
-    Err(error)
+    Err(Command::new(file).arg0(name).args(rest).env_clear().envs(&env).exec())
 }
 
 /// The file that a word means.
@@ -110,4 +108,3 @@ fn find(name: &str, path: &str) -> io::Result<PathBuf> {
     };
     files.find(|file| is_executable(file)).ok_or_else(|| missing().into())
 }
-

@@ -105,7 +105,11 @@ fn arguments(process: &ProcessConfig, keys: &ContainerKeys) -> Vec<String> {
 }
 
 /// The environment: the image's, and over it the definition's.
-pub fn environment(process: &ProcessConfig, keys: &ContainerKeys, hostname: &str) -> BTreeMap<String, String> {
+pub fn environment(
+    process: &ProcessConfig,
+    keys: &ContainerKeys,
+    hostname: &str,
+) -> BTreeMap<String, String> {
     let own = [("PATH", PATH), ("HOSTNAME", hostname)];
     let mut all: BTreeMap<String, String> =
         own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -138,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_definition_changes_the_command_as_docker_has_it() {
-        let process = ProcessConfig { entrypoint: words("entry"), cmd: words("a b"), ..ProcessConfig::default() };
+        let process =
+            ProcessConfig { entrypoint: words("entry"), cmd: words("a b"), ..ProcessConfig::default() };
         for (entrypoint, command, all) in [
             (None, None, "entry a b"),
             (Some(""), Some(""), "entry a b"),

@@ -36,9 +36,8 @@ impl User {
         let user = if user.is_empty() { "0" } else { user };
         let number = user.parse::<u32>().ok().filter(|id| *id < u32::MAX);
         let lines = || users.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        let is_its = |line: &Vec<&str>| {
-            line.first() == Some(&user) || (number.is_some() && field(line, 2) == number)
-        };
+        let is_its =
+            |line: &Vec<&str>| line.first() == Some(&user) || (number.is_some() && field(line, 2) == number);
         let line = lines().find(is_its);
         let id = line.as_ref().and_then(|line| field(line, 2)).or(number);
         let id = id.ok_or_else(|| format!("the image has no user `{user}`"))?;
@@ -86,7 +85,8 @@ fn list(path: &str) -> io::Result<String> {
 mod tests {
     use super::*;
 
-    const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nredis:x:999:1000::/data:/bin/false\nbroken\nodd:x:y:z\n";
+    const USERS: &str =
+        "root:x:0:0:root:/root:/bin/sh\nredis:x:999:1000::/data:/bin/false\nbroken\nodd:x:y:z\n";
     const GROUPS: &str = "root:x:0:\nredis:x:1000:\nssl:x:101:redis,other\nstaff:x:50:redis\n";
 
     #[test]

@@ -7,15 +7,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, fgetxattr, linkat, mkdirat, mknodat,
-    openat, readlinkat, statat, symlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, fgetxattr, linkat, mkdirat,
+    mknodat, openat, readlinkat, statat, symlinkat, utimensat,
 };
 
 use super::unpacking::OPAQUE_ATTRIBUTE;
 use crate::engine::native::beneath;
 
-const FOLDER: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Where a file of a layer went that has several names.
 type Copied = BTreeMap<u64, (OwnedFd, Vec<u8>)>;
@@ -56,7 +55,12 @@ fn entry(from: &OwnedFd, to: &OwnedFd, name: &[u8], copied: &mut Copied) -> io::
     }
     match kind {
         FileType::RegularFile => {
-            let mut source = File::from(openat(from, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?);
+            let mut source = File::from(openat(
+                from,
+                name,
+                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?);
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let mut target = File::from(openat(to, name, flags, Mode::from_raw_mode(0o600))?);
             io::copy(&mut source, &mut target)?;
@@ -143,7 +147,8 @@ mod tests {
         symlink("/elsewhere", path("upper/link")).expect("a link");
         fs::set_permissions(path("upper/d/changed"), fs::Permissions::from_mode(0o4711)).expect("a mode");
         fs::set_permissions(path("upper/d"), fs::Permissions::from_mode(0o511)).expect("a mode");
-        let [lower, upper, root] = ["lower", "upper", "root"].map(|name| beneath::open_root(&path(name)).expect("open"));
+        let [lower, upper, root] =
+            ["lower", "upper", "root"].map(|name| beneath::open_root(&path(name)).expect("open"));
         let hidden = beneath::open_root(&path("upper/hidden")).expect("open");
         let marked = fsetxattr(&hidden, OPAQUE_ATTRIBUTE, b"y", XattrFlags::empty());
         fs::set_permissions(path("upper/d"), fs::Permissions::from_mode(0o711)).expect("a mode");

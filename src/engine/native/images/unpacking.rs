@@ -10,9 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, UTIME_OMIT, XattrFlags,
-};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use tar::EntryType;
 
 use crate::engine::native::beneath;
@@ -121,7 +119,8 @@ impl Unpacking {
 
     fn directory(&self, folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
         let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
-        let is_folder = found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
+        let is_folder =
+            found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
         if !is_folder {
             beneath::remove(folder, name)?;
             rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o700))?;
@@ -155,8 +154,10 @@ impl Unpacking {
         let target = beneath::names(Path::new(OsStr::from_bytes(&target)))?;
         let (last, before) = target.split_last().ok_or_else(|| invalid("a link leads to the root"))?;
         let from = beneath::open_folder(&self.root, before)?;
-        let found = rustix::fs::statat(&from, last.as_slice(), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| invalid(format!("a hard link leads to what the layer does not have: {error}")))?;
+        let found =
+            rustix::fs::statat(&from, last.as_slice(), AtFlags::SYMLINK_NOFOLLOW).map_err(|error| {
+                invalid(format!("a hard link leads to what the layer does not have: {error}"))
+            })?;
         let to = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
         if to.is_ok_and(|to| (to.st_dev, to.st_ino) == (found.st_dev, found.st_ino)) {
             return Ok(());
@@ -199,7 +200,10 @@ fn whiteout(folder: &OwnedFd, hidden: &[u8]) -> io::Result<()> {
 /// Gives a file its owner. Where there is one user only, everything is that user's.
 fn own(folder: &OwnedFd, name: &[u8], header: &tar::Header) -> io::Result<()> {
     let id = |found: io::Result<u64>| {
-        u32::try_from(found?).ok().filter(|id| *id != u32::MAX).ok_or_else(|| invalid("an owner is no number"))
+        u32::try_from(found?)
+            .ok()
+            .filter(|id| *id != u32::MAX)
+            .ok_or_else(|| invalid("an owner is no number"))
     };
     let (user, group) = (Uid::from_raw(id(header.uid())?), Gid::from_raw(id(header.gid())?));
     match rustix::fs::chownat(folder, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW) {

@@ -115,17 +115,45 @@ fn nothing_of_a_hostile_layer_comes_outside() {
     let deep = "d/".repeat(45);
     for (what, entries, refused) in [
         ("a path that climbs", vec![file("../outside/kept", "evil")], Some("leaves its folder")),
-        ("one that climbs in the middle", vec![file("a/../../outside/kept", "evil")], Some("leaves its folder")),
+        (
+            "one that climbs in the middle",
+            vec![file("a/../../outside/kept", "evil")],
+            Some("leaves its folder"),
+        ),
         ("an absolute path", vec![file("/outside/kept", "evil")], None),
-        ("through an absolute link", vec![symlink("a", "/outside"), file("a/kept", "evil")], Some("No such file")),
-        ("through a climbing link", vec![symlink("a", "../outside"), file("a/kept", "evil")], Some("No such file")),
-        ("through a link to a link", vec![symlink("a", "b"), symlink("b", "../outside"), file("a/kept", "x")], Some("No such file")),
-        ("through the process's own root", vec![symlink("a", "/proc/self/root/tmp"), file("a/x", "x")], Some("No such file")),
+        (
+            "through an absolute link",
+            vec![symlink("a", "/outside"), file("a/kept", "evil")],
+            Some("No such file"),
+        ),
+        (
+            "through a climbing link",
+            vec![symlink("a", "../outside"), file("a/kept", "evil")],
+            Some("No such file"),
+        ),
+        (
+            "through a link to a link",
+            vec![symlink("a", "b"), symlink("b", "../outside"), file("a/kept", "x")],
+            Some("No such file"),
+        ),
+        (
+            "through the process's own root",
+            vec![symlink("a", "/proc/self/root/tmp"), file("a/x", "x")],
+            Some("No such file"),
+        ),
         ("over a link", vec![symlink("kept", "../outside/kept"), file("kept", "evil")], None),
         ("a folder over a link", vec![symlink("a", "../outside"), folder("a"), file("a/kept", "evil")], None),
-        ("a whiteout through a link", vec![symlink("a", "../outside"), file("a/.wh.kept", "")], Some("No such file")),
+        (
+            "a whiteout through a link",
+            vec![symlink("a", "../outside"), file("a/.wh.kept", "")],
+            Some("No such file"),
+        ),
         ("a hard link outside", vec![link("a", "../outside/kept")], Some("leaves its folder")),
-        ("a hard link by a link", vec![symlink("a", "../outside"), link("b", "a/kept")], Some("No such file")),
+        (
+            "a hard link by a link",
+            vec![symlink("a", "../outside"), link("b", "a/kept")],
+            Some("No such file"),
+        ),
         ("a hard link to nothing", vec![link("b", "a")], Some("does not have")),
         ("a hard link to itself", vec![file("a", "x"), link("a", "a")], None),
         ("a hard link to the root", vec![link("a", "/")], Some("leads to the root")),
