@@ -227,6 +227,8 @@ impl Carrying<'_> {
             .arg(SUPERVISE)
             .arg(&folder.0)
             .env_clear()
+            // What maps users is found on it.
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -251,7 +253,7 @@ fn cannot_start(sidecar: &Sidecar, failure: &Failure) -> Problem {
         (None, image) => ("image", image.clone().unwrap_or_default()),
     };
     let errno = failure.errno.map(Errno::from_raw_os_error);
-    let (code, hint) = match errno {
+    let (code, hint) = match errno.filter(|errno| !failure.is_of_step || *errno == Errno::ADDRINUSE) {
         Some(Errno::NOENT) => (
             Code::ProgramMissing,
             "Check that the program exists, and also the interpreter in its first line (`#!…`) or its loader.",
@@ -265,6 +267,9 @@ fn cannot_start(sidecar: &Sidecar, failure: &Failure) -> Problem {
             "End the process that listens on this port at all addresses of this host, or use another port.",
         ),
         Some(Errno::NOEXEC) => (Code::WrongArchitecture, "Check that it was built for this machine."),
+        _ if failure.is_of_step => {
+            (Code::StartFailed, "See with `farrier doctor` how far this host lets you isolate containers.")
+        }
         _ => (Code::StartFailed, "Correct the definition, and launch again."),
     };
     let validate = command_line(&["farrier", "explain"], &[code.as_str()], &[]);

@@ -107,18 +107,14 @@ async fn serve(listener: TcpListener, port: u16) -> io::Result<OwnedFd> {
 }
 
 async fn connect(mut client: TcpStream, port: u16, refused: Arc<Notify>) {
-    match TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await {
-        Ok(mut server) => {
-            let _ = client.set_nodelay(true);
-            let _ = server.set_nodelay(true);
-            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-        }
-        Err(_) => {
-            // So that it is reset, and not ended as if something had been said.
-            let _ = set_socket_linger(&client, Some(Duration::ZERO));
-            refused.notify_one();
-        }
-    }
+    let Ok(mut server) = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await else {
+        // So that it is reset, and not ended as if something had been said.
+        let _ = set_socket_linger(&client, Some(Duration::ZERO));
+        return refused.notify_one();
+    };
+    let _ = client.set_nodelay(true);
+    let _ = server.set_nodelay(true);
+    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ pub fn attempt(isolation: Isolation, folder: &Path) -> io::Result<()> {
         return Ok(());
     }
     let told = serde_json::from_slice::<Failure>(&output.stdout);
-    Err(told.unwrap_or_else(|_| Failure { errno: None, message: "process 1 ended".to_owned() }).into())
+    Err(told.unwrap_or_else(|_| Failure::said("process 1 ended")).into())
 }
 
 /// Tries what process 1 does.

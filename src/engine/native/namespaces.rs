@@ -86,7 +86,7 @@ pub fn enter_users(isolation: Isolation) -> io::Result<()> {
             entered?;
             if !mapped.status.success() {
                 let told = serde_json::from_slice::<Failure>(&mapped.stdout);
-                let ended = |_| Failure { errno: None, message: "map users: the helper ended".to_owned() };
+                let ended = |_| Failure::said("map users: the helper ended");
                 return Err(told.unwrap_or_else(ended).into());
             }
         }
@@ -125,10 +125,8 @@ pub fn map_ids(process: &str) -> io::Result<()> {
         let ranges =
             fs::read_to_string(map.ranges).map_err(Failure::doing(format!("read {}", map.ranges)))?;
         let name = name_of(user).unwrap_or_default();
-        let (first, count) = range(&ranges, &name, user).ok_or_else(|| Failure {
-            errno: None,
-            message: format!("map users: {} has no line for this user", map.ranges),
-        })?;
+        let (first, count) = range(&ranges, &name, user)
+            .ok_or_else(|| Failure::said(format!("map users: {} has no line for this user", map.ranges)))?;
         let [own, first, count] = [own, first, count].map(|number| number.to_string());
         let output = Command::new(map.tool)
             .args([process, "0", &own, "1", "1", &first, &count])
@@ -137,7 +135,7 @@ pub fn map_ids(process: &str) -> io::Result<()> {
             .map_err(what())?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(Failure { errno: None, message: format!("map users: {said}") }.into());
+            return Err(Failure::said(format!("map users: {said}")).into());
         }
     }
     Ok(())

@@ -42,6 +42,9 @@ const REMOVE: &str = "--remove-tree";
 pub struct Failure {
     /// The operating system's number for it, if it has one.
     pub errno: Option<i32>,
+    /// Whether it was a step on the way that did not succeed, and not the whole.
+    #[serde(default)]
+    pub is_of_step: bool,
     /// In words.
     pub message: String,
 }
@@ -58,14 +61,23 @@ impl Failure {
     /// What an error tells.
     pub fn of(error: &io::Error) -> Self {
         let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
-        told.cloned().unwrap_or_else(|| Self { errno: error.raw_os_error(), message: error.to_string() })
+        told.cloned().unwrap_or_else(|| Self {
+            errno: error.raw_os_error(),
+            is_of_step: false,
+            message: error.to_string(),
+        })
+    }
+
+    /// Without a number.
+    pub fn said(message: impl Into<String>) -> Self {
+        Self { errno: None, is_of_step: true, message: message.into() }
     }
 
     /// The same error, with what was being done.
     pub fn doing(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> io::Error {
         move |error| {
-            let Self { errno, message } = Self::of(&error);
-            Self { errno, message: format!("{what}: {message}") }.into()
+            let Self { errno, message, .. } = Self::of(&error);
+            Self { errno, is_of_step: true, message: format!("{what}: {message}") }.into()
         }
     }
 }
@@ -168,7 +180,7 @@ impl Helper {
         let output = child.wait_with_output()?;
         if !output.status.success() {
             let failure = serde_json::from_slice::<Failure>(&output.stdout);
-            let ended = || Failure { errno: None, message: format!("a helper ended with {}", output.status) };
+            let ended = || Failure::said(format!("a helper ended with {}", output.status));
             return Err(failure.unwrap_or_else(|_| ended()).into());
         }
         copied

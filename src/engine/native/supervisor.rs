@@ -79,8 +79,9 @@ impl Report {
     }
 
     fn fail(&mut self, doing: &str, error: &io::Error) {
-        let Failure { errno, message } = Failure::of(error);
-        self.tell(&Beginning { failure: Some(Failure { errno, message: format!("{doing}: {message}") }) });
+        let Failure { errno, is_of_step, message } = Failure::of(error);
+        let message = format!("{doing}: {message}");
+        self.tell(&Beginning { failure: Some(Failure { errno, is_of_step, message }) });
     }
 }
 

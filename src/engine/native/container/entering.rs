@@ -29,7 +29,9 @@ const SIGNALLED: i32 = 128;
 /// Enters the container in this folder, and runs a command there to its end.
 pub fn enter(folder: &Path, arguments: &[OsString]) -> u8 {
     let mut signals = SigSet::empty();
-    [Signal::SIGCHLD, Signal::SIGTERM].into_iter().for_each(|signal| signals.add(signal));
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM] {
+        signals.add(signal);
+    }
     let entered = signals.thread_block().map_err(io::Error::from).and_then(|()| begin(folder, arguments));
     match entered {
         Ok(command) => wait(&command, &signals),

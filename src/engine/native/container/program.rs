@@ -104,6 +104,7 @@ fn find(name: &str, path: &str) -> io::Result<PathBuf> {
     let mut files = folders.map(|folder| Path::new(OsStr::from_bytes(folder.as_bytes())).join(name));
     let missing = || Failure {
         errno: Some(Errno::NOENT.raw_os_error()),
+        is_of_step: false,
         message: "it is not on the image's PATH".to_owned(),
     };
     files.find(|file| is_executable(file)).ok_or_else(|| missing().into())

@@ -143,5 +143,5 @@ fn start_container(
         return Ok((child.id(), ports));
     }
     let failure = serde_json::from_slice::<Failure>(&word);
-    Err(failure.unwrap_or_else(|error| Failure { errno: None, message: error.to_string() }).into())
+    Err(failure.unwrap_or_else(|error| Failure::said(error.to_string())).into())
 }
