@@ -150,7 +150,7 @@ fn start() -> Result<ExitCode, Trouble> {
         );
         return Ok(ExitCode::from(code));
     }
-    say(&report(&output.stdout, &definition, engine)?);
+    say(&report(&output.stdout, &definition, engine));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -192,7 +192,7 @@ fn last_line(engine: Engine) -> Result<String, Trouble> {
 }
 
 /// Describes the conversation as the harness and the sidecar report it.
-fn report(answer: &[u8], definition: &Path, engine: Engine) -> Result<String, Trouble> {
+fn report(answer: &[u8], definition: &Path, engine: Engine) -> String {
     let place = match engine {
         Engine::Docker => "in a container of its own",
         Engine::BuiltIn => "a program of this host",
@@ -216,7 +216,7 @@ fn report(answer: &[u8], definition: &Path, engine: Engine) -> Result<String, Tr
     if engine == Engine::BuiltIn {
         text.push_str("With Docker, the same command runs sidecar and harness as Docker's containers.\n");
     }
-    Ok(text)
+    text
 }
 
 /// Removes the container, the network unless it is in use, the image and the folder.

@@ -181,10 +181,8 @@ impl Engine for Native {
     ) -> EngineResult<Snapshot> {
         self.store.check()?;
         // It takes two processes to find out, so only those wait for it who make one.
-        let isolation = match observing::makes_container(&self.store, wanted) {
-            true => self.findings().await?.best,
-            false => None,
-        };
+        let isolation =
+            if observing::makes_container(&self.store, wanted) { self.findings().await?.best } else { None };
         Ok(observing::snapshot(&self.store, wanted, network, isolation))
     }
 

@@ -6,6 +6,7 @@ use super::{Format, LayerOptions};
 
 /// Options of `engine`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  farrier engine list\n  farrier engine prune")]
 pub struct Engine {
     /// What to do.
     #[command(subcommand)]

@@ -171,7 +171,9 @@ fn loopback_up() -> io::Result<()> {
     // A header of 16 bytes (length, kind, flags, number, sender), and one of an interface: family, kind, index, flags, and
     // which of the flags change.
     message.extend(32_u32.to_ne_bytes());
-    HEADER.iter().for_each(|half| message.extend(half.to_ne_bytes()));
+    for half in HEADER {
+        message.extend(half.to_ne_bytes());
+    }
     message.extend([0; 8]);
     message.extend([0; 4]);
     message.extend(1_i32.to_ne_bytes());

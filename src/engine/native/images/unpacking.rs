@@ -81,7 +81,7 @@ impl Unpacking {
         let mode = header.mode()? & 0o7777;
         match header.entry_type() {
             EntryType::Directory => {
-                self.directory(&folder, name)?;
+                make_directory(&folder, name)?;
                 own(&folder, name, &header)?;
                 self.folders.push((names, mode));
             }
@@ -113,17 +113,6 @@ impl Unpacking {
         let header = entry.header();
         if header.entry_type().is_dir() {
             self.folders.push((Vec::new(), header.mode()? & 0o7777));
-        }
-        Ok(())
-    }
-
-    fn directory(&self, folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
-        let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
-        let is_folder =
-            found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
-        if !is_folder {
-            beneath::remove(folder, name)?;
-            rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o700))?;
         }
         Ok(())
     }
@@ -183,6 +172,17 @@ impl Unpacking {
         }
         Ok(rustix::fs::syncfs(&self.root)?)
     }
+}
+
+/// Makes a folder, unless it is there, in place of anything else.
+fn make_directory(folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+    let is_folder = found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
+    if !is_folder {
+        beneath::remove(folder, name)?;
+        rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o700))?;
+    }
+    Ok(())
 }
 
 fn whiteout(folder: &OwnedFd, hidden: &[u8]) -> io::Result<()> {
