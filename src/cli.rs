@@ -29,6 +29,7 @@ mod completions;
 mod data;
 mod doctor;
 mod down;
+mod engine;
 mod explain;
 mod first_steps;
 #[cfg(any(test, fuzzing))]
@@ -106,6 +107,7 @@ fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u
         Command::Ps(options) => ps::ps(&options, reporter),
         Command::Logs(options) => logs::logs(&options, reporter),
         Command::Down(options) => down::down(&options, reporter),
+        Command::Engine(options) => engine::engine(&options),
         Command::Doctor(options) => doctor::doctor(&options),
         Command::Explain(options) => explain::explain(&options),
         Command::New(options) => new::new(&options),

@@ -24,6 +24,7 @@ pub mod capabilities;
 pub mod dialler;
 pub mod docker;
 mod error;
+pub mod image_file;
 pub mod kinds;
 pub mod limited;
 pub mod memory;
@@ -281,6 +282,10 @@ pub trait Engine: Send + Sync {
     /// finding.
     async fn examine(&self) -> Vec<(&'static str, EngineResult<Finding>)> {
         Vec::new()
+    }
+    /// Removes what is kept for sidecars and none uses, such as images of the engine's own; says how much of what.
+    async fn prune(&self) -> EngineResult<Vec<String>> {
+        Ok(Vec::new())
     }
     /// The command by which a person does this on the engine; `None` if there is none.
     fn by_hand(&self, _: ByHand<'_>) -> Option<String> {

@@ -334,6 +334,8 @@ impl Launch {
     }
 
     fn tell(&self, plans: &[Plan]) {
+        let warnings = plans.iter().flat_map(|plan| &plan.warnings);
+        warnings.for_each(|warning| self.reporter.tell(&Event::Problem(warning)));
         let parts = plans.iter().flat_map(|plan| &plan.sidecars);
         parts.for_each(|part| self.reporter.tell(&Event::Planned(part)));
     }

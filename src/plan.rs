@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::plan::instance::{Instance, Mounted, Status};
 use crate::plan::sidecar::{FirstValues, Sidecar};
+use crate::report::error::Problem;
 use crate::report::escape::escape;
 
 pub use step::Step;
@@ -278,6 +279,8 @@ pub struct Plan {
     pub network: NetworkPlan,
     /// With each sidecar, in the order of names.
     pub sidecars: Vec<SidecarPlan>,
+    /// What a person has to know about the engine, whatever is done.
+    pub warnings: Vec<Problem>,
 }
 
 impl Plan {
@@ -386,7 +389,7 @@ mod tests {
             ],
         };
         let network = NetworkPlan { name: forged(), action: NetworkAction::Create };
-        let plan = Plan { network, sidecars: vec![sidecar] };
+        let plan = Plan { network, sidecars: vec![sidecar], warnings: Vec::new() };
         let text = plan.to_string();
         assert_eq!(text.lines().count(), 7, "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("network ")).count(), 1, "{text}");

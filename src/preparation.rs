@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::definition::model::Readiness;
 use crate::definition::{self, Definition, Disablement, FoundProgram, Layer, LayerReport, budget};
 use crate::engine::Capabilities;
+use crate::engine::image_file::FileImage;
 use crate::harness::argv::{self, Harness};
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::{names, run};
@@ -29,6 +30,8 @@ pub struct ResolvedSidecar {
     pub sidecar: Sidecar,
     /// The program of this host that it runs; `None` if it runs an image.
     pub program: Option<FoundProgram>,
+    /// The id of the image in the file that it names; `None` if it names none.
+    pub image_id: Option<String>,
     /// One for each readiness condition.
     pub probes: Vec<FoundProbe>,
     /// Whether it may be started.
@@ -99,17 +102,23 @@ pub fn prepare(settings: &Settings) -> Preparation {
     for definition in loaded.definitions {
         let program = definition.find_program(&settings.directories.budget).transpose();
         let program = program.map_err(|problem| vec![definition::in_the_files_language(problem)]);
-        match (program, find_probes(&definition, &folders)) {
-            (Ok(program), Ok(probes)) => {
+        let image = FileImage::find(&definition).transpose().map(|found| found.map(|image| image.id));
+        let image = image.map_err(|problem| vec![definition::in_the_files_language(problem)]);
+        match (program, image, find_probes(&definition, &folders)) {
+            (Ok(program), Ok(image_id), Ok(probes)) => {
                 let approval = Approval::of(definition.layer);
                 let mut sidecar = Sidecar::new(definition, &settings.scopes);
                 if let Some(digest) = program.as_ref().and_then(|program| program.digest.clone()) {
                     sidecar.image = ImageReference::ApprovedProgram(digest);
                 }
-                preparation.sidecars.push(ResolvedSidecar { sidecar, program, probes, approval });
+                if let Some(id) = image_id.clone().filter(|_| approval != Approval::Trusted) {
+                    sidecar.image = ImageReference::Approved(id);
+                }
+                preparation.sidecars.push(ResolvedSidecar { sidecar, program, image_id, probes, approval });
             }
-            (program, probes) => {
-                preparation.problems.extend(program.err().into_iter().chain(probes.err()).flatten());
+            (program, image, probes) => {
+                let problems = program.err().into_iter().chain(image.err()).chain(probes.err());
+                preparation.problems.extend(problems.flatten());
             }
         }
     }
@@ -147,24 +156,29 @@ impl Preparation {
         Ok(harness)
     }
 
-    /// Refuses programs of this host for a harness in a container that does not have this host's network.
+    /// Refuses what this host runs itself for a harness in a container that does not have this host's network.
     fn out_of_reach(&self, mode: &NetworkMode) -> Vec<Problem> {
         if matches!(mode, NetworkMode::Host) {
             return Vec::new();
         }
         let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-        let unreached = definitions
-            .filter(|definition| definition.container.program.is_some() && definition.port().is_some());
+        let unreached =
+            definitions.filter(|definition| definition.is_on_this_host() && definition.port().is_some());
         let refused = unreached.map(|definition| {
             let name = &definition.name;
             let message = format!(
-                "the harness runs in a container, and cannot reach `{name}`, a program on this host's loopback address"
+                "the harness runs in a container, and cannot reach `{name}` on this host's loopback addresses"
             );
+            let (field, way_out) = if definition.container.program.is_some() {
+                ("program", "Or name an `image` in place of the `program`.")
+            } else {
+                ("image", "Or load the image into the harness's engine, and name it by its reference.")
+            };
             Problem::error(Code::HarnessNoRoute, message)
                 .of(name.clone())
-                .at(definition.place("program"))
+                .at(definition.place(field))
                 .hint("Run the harness on this host, or give it `--network host`.")
-                .hint("Or name an `image` in place of the `program`.")
+                .hint(way_out)
         });
         refused.collect()
     }

@@ -1,4 +1,4 @@
-//! farrier's main job, on a machine with Rust, Docker and nothing else:
+//! farrier's main job, on a machine with Rust and nothing else, with Docker or without:
 //!
 //! ```text
 //! cargo quickstart            # again and again: the sidecar is reused
@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The example builds a tiny local image (no registry), writes a definition that you can edit, and runs
-//! `farrier launch` with a harness that talks to its sidecar. With `farrier` as its first argument, the example acts as
-//! farrier itself, so that no second build is needed.
+//! `farrier launch` with a harness that talks to its sidecar. Where no Docker engine answers, the image is a folder, and
+//! farrier runs it itself. With `farrier` as its first argument, the example acts as farrier itself, so that no second build
+//! is needed.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -31,7 +32,7 @@ const NETWORK: &str = "farrier";
 const DEFINITION: &str = r#"# Edit this and run the quickstart again: a changed GREETING recreates the sidecar,
 # a changed readiness timeout does not.
 lifecycle = "shared"
-image = "farrier-quickstart:local"
+image = "@IMAGE@"
 command = ["serve", "--port", "7000", "--reply-env", "GREETING", "--trace"]
 env = { GREETING = "Hello from the sidecar! You sent: {}" }
 
@@ -44,8 +45,32 @@ probe = "tcp"
 timeout = "30s"
 "#;
 
+/// What the example runs on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    /// Docker: sidecar and harness are containers of its image.
+    Docker,
+    /// farrier itself: the sidecar is a container of an image in a folder, the harness a program of this host.
+    BuiltIn,
+}
+
+impl Engine {
+    /// As the definition names the image.
+    const fn image(self) -> &'static str {
+        match self {
+            Self::Docker => IMAGE,
+            Self::BuiltIn => "oci:../image",
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let all: Vec<OsString> = std::env::args_os().collect();
+    // farrier executes itself for what it runs without Docker, and here it is this program.
+    if let Some(code) = farrier::engine::kinds::help_engine(&all) {
+        return ExitCode::from(code);
+    }
+    let arguments: Vec<OsString> = all.into_iter().skip(1).collect();
     let first = arguments.first().map(|argument| argument.to_string_lossy().into_owned());
     let done = match first.as_deref() {
         Some("farrier") => return farrier::run(arguments),
@@ -65,26 +90,44 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<ExitCode, Trouble> {
-    docker::available()?;
     let directory = directory()?;
     say("farrier is compiled. The quickstart has four steps and takes a few seconds.\n");
+    let engine = match docker::available() {
+        Ok(()) => Engine::Docker,
+        Err(trouble) => {
+            say(&format!(
+                "No Docker engine answers, so farrier runs the sidecar itself.\n   {}\n",
+                trouble.message
+            ));
+            Engine::BuiltIn
+        }
+    };
     say("1. The image. rustc compiles one small static program, which is all that the image contains.");
     say("   This takes a few seconds the first time, and pulls nothing from a registry.");
-    fixture::ensure(&directory, IMAGE, &fixture::Image::new())?;
-    say(&format!("   {IMAGE}\n"));
+    let image = fixture::Image::new();
+    let program = fixture::compile(&directory)?;
+    match engine {
+        Engine::Docker => {
+            fixture::ensure(&directory, IMAGE, &image)?;
+            say(&format!("   {IMAGE}\n"));
+        }
+        Engine::BuiltIn => {
+            let folder = directory.join("image");
+            image.layout(&program, &folder)?;
+            say(&format!("   {}\n", shown(&folder)));
+        }
+    }
 
     let sidecars = directory.join("sidecars");
     let definition = sidecars.join("greeter.toml");
-    let found = definition.exists();
-    if !found {
-        fs::create_dir_all(&sidecars)
-            .and_then(|()| fs::write(&definition, DEFINITION))
-            .map_err(|error| unusable(&definition, &error))?;
-    }
-    let kept = if found { "unchanged" } else { "new" };
+    let kept = define(&sidecars, &definition, engine)?;
     say(&format!("2. The definition, {kept}: {}\n", shown(&definition)));
 
-    let words = ["docker", "run", "--rm", IMAGE, "ask-env", "GREETER", "hello"];
+    let program = program.display().to_string();
+    let words = match engine {
+        Engine::Docker => vec!["docker", "run", "--rm", IMAGE, "ask-env", "GREETER", "hello"],
+        Engine::BuiltIn => vec![program.as_str(), "ask-env", "GREETER", "hello"],
+    };
     say("3. The launch. farrier starts the sidecar, waits until it is ready, and runs the harness.");
     say("   farrier writes to stderr, the harness to stdout. Definitions inside a checkout are not trusted;");
     say("   --no-workspace tells farrier that you are not working on this checkout.");
@@ -94,7 +137,7 @@ fn start() -> Result<ExitCode, Trouble> {
         .args(["farrier", "launch", "--no-workspace", "--user-dir"])
         .arg(shown(&sidecars))
         .arg("--")
-        .args(words)
+        .args(&words)
         .stdout(Stdio::piped())
         .spawn()
         .and_then(std::process::Child::wait_with_output)
@@ -107,20 +150,59 @@ fn start() -> Result<ExitCode, Trouble> {
         );
         return Ok(ExitCode::from(code));
     }
-    say(&report(&output.stdout, &definition));
+    say(&report(&output.stdout, &definition, engine));
     Ok(ExitCode::SUCCESS)
 }
 
+/// Writes the definition, or lets one that is there name the image of this engine; says which.
+fn define(sidecars: &Path, definition: &Path, engine: Engine) -> Result<&'static str, Trouble> {
+    let found = fs::read_to_string(definition).ok();
+    let other = if engine == Engine::Docker { Engine::BuiltIn } else { Engine::Docker };
+    let line = |engine: Engine| format!("image = \"{}\"", engine.image());
+    let (text, kept) = match found {
+        None => (DEFINITION.replace("@IMAGE@", engine.image()), "new"),
+        Some(text) if text.contains(&line(other)) => {
+            (text.replace(&line(other), &line(engine)), "with the image of this engine")
+        }
+        Some(_) => return Ok("unchanged"),
+    };
+    fs::create_dir_all(sidecars)
+        .and_then(|()| fs::write(definition, text))
+        .map_err(|error| unusable(definition, &error))?;
+    Ok(kept)
+}
+
+/// farrier with these words and the quickstart's definitions.
+fn farrier(words: &[&str]) -> Result<Command, Trouble> {
+    let mut command = Command::new(own_path()?);
+    command.arg("farrier").args(words);
+    command.args(["--no-workspace", "--user-dir"]).arg(directory()?.join("sidecars"));
+    Ok(command)
+}
+
+/// The last line that the sidecar wrote.
+fn last_line(engine: Engine) -> Result<String, Trouble> {
+    if engine == Engine::Docker {
+        return docker::run(["logs", "--tail", "1", CONTAINER]);
+    }
+    let output = farrier(&["logs", "greeter"])?
+        .output()
+        .map_err(|error| Trouble::new(format!("cannot run farrier: {error}"), "Build this example again."))?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned())
+}
+
 /// Describes the conversation as the harness and the sidecar report it.
-fn report(answer: &[u8], definition: &Path) -> String {
-    let mut text =
-        String::from("\n4. The result. The harness, in a container of its own, wrote to stdout:\n");
+fn report(answer: &[u8], definition: &Path, engine: Engine) -> String {
+    let place = match engine {
+        Engine::Docker => "in a container of its own",
+        Engine::BuiltIn => "a program of this host",
+    };
+    let mut text = format!("\n4. The result. The harness, {place}, wrote to stdout:\n");
     for line in String::from_utf8_lossy(answer).lines() {
         let _ = writeln!(text, "   {line}");
     }
     text.push_str("   The sidecar logged its side of the conversation:\n");
-    let logs = docker::run(["logs", "--tail", "1", CONTAINER]);
-    let _ = writeln!(text, "   {}", logs.unwrap_or_else(|trouble| trouble.message));
+    let _ = writeln!(text, "   {}", last_line(engine).unwrap_or_else(|trouble| trouble.message));
     let _ = write!(
         text,
         "\nThe sidecar keeps running. Next:\n\
@@ -131,12 +213,33 @@ fn report(answer: &[u8], definition: &Path) -> String {
          In this checkout, type `cargo farrier` in place of `farrier` in the command above.\n",
         shown(definition)
     );
+    if engine == Engine::BuiltIn {
+        text.push_str("With Docker, the same command runs sidecar and harness as Docker's containers.\n");
+    }
     text
 }
 
 /// Removes the container, the network unless it is in use, the image and the folder.
 fn clean() -> Result<ExitCode, Trouble> {
-    docker::available()?;
+    let definition = directory()?.join("sidecars/greeter.toml");
+    let image = format!("image = \"{}\"", Engine::BuiltIn.image());
+    if fs::read_to_string(&definition).is_ok_and(|text| text.contains(&image)) {
+        let _ = farrier(&["down", "greeter", "--yes"])?.status();
+        let _ = farrier(&["engine", "prune"])?.status();
+    }
+    if docker::available().is_ok() {
+        clean_docker()?;
+    }
+    let directory = directory()?;
+    if directory.exists() {
+        fs::remove_dir_all(&directory).map_err(|error| unusable(&directory, &error))?;
+        say(&format!("removed {}", shown(&directory)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes what the quickstart has made on Docker.
+fn clean_docker() -> Result<(), Trouble> {
     let label = "label=farrier.sidecar";
     let name = format!("name=^/?{CONTAINER}$");
     let found = docker::run(["container", "ls", "--all", "--quiet", "--filter", &name, "--filter", label])?;
@@ -163,12 +266,7 @@ fn clean() -> Result<ExitCode, Trouble> {
         docker::run(["image", "rm", IMAGE])?;
         say(&format!("removed the image {IMAGE}"));
     }
-    let directory = directory()?;
-    if directory.exists() {
-        fs::remove_dir_all(&directory).map_err(|error| unusable(&directory, &error))?;
-        say(&format!("removed {}", shown(&directory)));
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Returns `quickstart` in cargo's target directory.

@@ -12,7 +12,7 @@ const FORM: &str = "farrier-approval-1";
 /// Something beside the definition file that takes part: a component, or the content of a granted folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// What it is: `program`, `component`, `directory`.
+    /// What it is: `program`, `image`, `component`, `directory`.
     pub kind: &'static str,
     /// The field that names it.
     pub field: String,
@@ -48,6 +48,9 @@ pub fn fingerprint_of(prepared: &ResolvedSidecar) -> String {
     let mut attachments = Vec::new();
     if let Some(digest) = prepared.program.as_ref().and_then(|program| program.digest.as_ref()) {
         attachments.push(Attachment { kind: "program", field: "program".to_owned(), digest: digest.clone() });
+    }
+    if let Some(digest) = &prepared.image_id {
+        attachments.push(Attachment { kind: "image", field: "image".to_owned(), digest: digest.clone() });
     }
     for (readiness, found) in definition.readiness.iter().zip(&prepared.probes) {
         let mut attach = |kind, field, digest: &str| {

@@ -93,7 +93,8 @@ pub(crate) fn assert_asked(definition: Definition) {
     };
     let probes = definition.readiness.iter().map(found).collect();
     let sidecar = Sidecar::new(definition, &Scopes::default());
-    let prepared = ResolvedSidecar { sidecar, program: None, probes, approval: Approval::Missing };
+    let prepared =
+        ResolvedSidecar { sidecar, program: None, image_id: None, probes, approval: Approval::Missing };
     let held = Held { image: Some("sha256:1".to_owned()), container: Some("it is replaced".to_owned()) };
     let statement = Statement::of(&prepared, &held);
     let record = statement.record("salt");

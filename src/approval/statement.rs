@@ -68,7 +68,10 @@ impl Statement {
         if let Some(program) = &prepared.program {
             statement.program(program);
         }
-        if let Some(image) = &held.image {
+        if let Some(image) = &prepared.image_id {
+            // Each build of an image that the workspace brings along is asked about.
+            statement.add("image id", image.clone());
+        } else if let Some(image) = &held.image {
             statement.line("image id", image.clone(), Kept::Nothing);
         }
         statement.container(definition);
@@ -279,7 +282,10 @@ mod tests {
         let probes = found.collect();
         let sidecar = Sidecar::new(definition, &Scopes::default());
         let approval = Approval::Missing;
-        Statement::of(&ResolvedSidecar { sidecar, program: None, probes, approval }, &Held::default())
+        Statement::of(
+            &ResolvedSidecar { sidecar, program: None, image_id: None, probes, approval },
+            &Held::default(),
+        )
     }
 
     #[test]

@@ -256,7 +256,11 @@ fn plan(texts: &mut Texts) {
     };
     assert_event(&Event::Planned(&sidecar));
     let action = NetworkAction::Use { id: texts.next(), surplus: vec![texts.next()] };
-    let plan = Plan { network: NetworkPlan { name: texts.next(), action }, sidecars: vec![sidecar] };
+    let plan = Plan {
+        network: NetworkPlan { name: texts.next(), action },
+        sidecars: vec![sidecar],
+        warnings: Vec::new(),
+    };
     printed(&plan.to_json());
     let text = plan.to_string();
     assert_shown(&text);

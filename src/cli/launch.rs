@@ -63,9 +63,9 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let is_detached = matches!(&harness, Harness::Docker(run) if run.is_detached());
     warn_of_detached(&harness, reporter);
     let target = HarnessTarget::of(Some(&harness), preparation.workspace(&settings));
-    // What the harness starts in containers of its own does not reach programs of this host on any network.
+    // What the harness starts in containers of its own does not reach what this host runs itself on any network.
     let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-    let definitions = definitions.filter(|definition| definition.image.is_some());
+    let definitions = definitions.filter(|definition| !definition.is_on_this_host());
     let is_host = matches!(&harness, Harness::Host(_));
     let mut advice = Advice::of(&target.network.name, &settings.env_prefix, definitions).filter(|_| is_host);
     if let Some(problem) = advice.as_ref().and_then(|advice| advice.before(&options.command)) {

@@ -1,5 +1,6 @@
 //! The command line as clap's types. What commands do is in the files beside this one.
 
+mod engine;
 mod managing;
 mod probe;
 
@@ -15,6 +16,7 @@ use crate::engine::kinds::{EngineKind, Selection};
 use crate::harness::reachability::wrong_prefix;
 use crate::readiness::route::Dialling;
 
+pub use engine::{Engine, EngineCommand, EngineList, EnginePrune};
 pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, New, NewLayer, Ps, Schema, Shell};
 pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
 
@@ -63,6 +65,8 @@ pub enum Command {
     Logs(Logs),
     /// Remove sidecars.
     Down(Down),
+    /// List the engines that run sidecars, and remove images that nothing uses.
+    Engine(Engine),
     /// Check that farrier works on this machine, and say how to fix problems.
     Doctor(Doctor),
     /// Explain an error code, or list all codes.
@@ -127,9 +131,11 @@ impl ValueEnum for Selection {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Auto => ("auto", "A `program` runs on this host, an `image` on Docker"),
+            Self::Auto => {
+                ("auto", "A `program` and an image in a file run on this host, any other `image` on Docker")
+            }
             Self::All(kind) if kind.capabilities().images => (kind.name(), "All sidecars in containers"),
-            Self::All(kind) => (kind.name(), "All sidecars as programs on this host"),
+            Self::All(kind) => (kind.name(), "All sidecars on this host, without Docker"),
         };
         Some(PossibleValue::new(name).help(help))
     }

@@ -82,6 +82,9 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
         let plans = launch.plan_on(&launch.placements(&destinations)).await?;
         Ok(destinations.kinds().zip(plans).collect::<Vec<_>>())
     })?;
+    for warning in planned.iter().flat_map(|(_, plan)| &plan.warnings) {
+        reporter.tell(&Event::Problem(warning));
+    }
     let text = match options.format {
         Format::Human => {
             // Names in it come from labels, which anyone may have written.

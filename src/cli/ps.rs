@@ -131,7 +131,10 @@ fn row(managed: &Managed, inventory: &Inventory) -> [String; 7] {
 fn state(container: &Instance) -> String {
     let health = container.health.as_ref().map(|health| format!(", {}", health_word(health.status)));
     match container.status {
-        Status::Running => format!("running{}", health.unwrap_or_default()),
+        Status::Running => {
+            let isolation = if container.lacks_isolation { ", no isolation" } else { "" };
+            format!("running{}{isolation}", health.unwrap_or_default())
+        }
         Status::Exited | Status::Dead => format!("{} ({})", container.status, container.exit_code),
         status => status.to_string(),
     }
@@ -187,6 +190,7 @@ fn sidecar_json(managed: &Managed, now: Timestamp) -> Value {
         "container": container.name,
         "id": container.id,
         "image_id": container.image_id,
+        "lacks_isolation": container.lacks_isolation,
         "state": container.status.to_string(),
         "exit_code": (container.status == Status::Exited).then_some(container.exit_code),
         "health": container.health.as_ref().map(|health| health_word(health.status)),

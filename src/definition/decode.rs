@@ -207,7 +207,8 @@ fn image(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
         && let Err(reason) = super::image::check(&image)
     {
         let message = format!("`image` is not a reference that an engine accepts: {reason}");
-        let hint = "Write `[registry/]name[:tag][@digest]`, for example \"postgres:16\".";
+        let hint = "Write `[registry/]name[:tag][@digest]`, for example \"postgres:16\", or the path of an image's file: \
+                    \"oci:./layout\", \"docker-archive:./image.tar\".";
         reader.report(Problem::error(Code::InvalidValue, message).hint(hint), &node.span);
         return None;
     }

@@ -1,10 +1,15 @@
 //! Image references, by the grammar of `github.com/distribution/reference`, which every engine uses.
 
+use super::image_file::ImageFile;
+
 /// Whether an engine would take a text as an image.
 ///
 /// # Errors
 /// One clause that says why not.
 pub fn check(image: &str) -> Result<(), String> {
+    if let Some(file) = ImageFile::parse(image) {
+        return file.check();
+    }
     if image.is_empty() {
         return Err("it is empty".to_owned());
     }
@@ -38,6 +43,9 @@ pub fn check(image: &str) -> Result<(), String> {
 /// What an engine takes for the id of an image is left as it is.
 #[must_use]
 pub fn qualified(image: &str) -> String {
+    if ImageFile::parse(image).is_some() {
+        return image.to_owned();
+    }
     let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hex(image) || image.strip_prefix("sha256:").is_some_and(is_hex) {
         return image.to_owned();
@@ -51,6 +59,9 @@ pub fn qualified(image: &str) -> String {
 #[must_use]
 pub fn familiar(image: &str) -> String {
     let whole = qualified(image);
+    if ImageFile::parse(image).is_some() {
+        return whole;
+    }
     let short = whole.strip_prefix("docker.io/").map(|path| path.strip_prefix("library/").unwrap_or(path));
     // Without its registry, the rest must not look like one with another registry.
     let short = short.filter(|short| qualified(short) == whole).unwrap_or(&whole);

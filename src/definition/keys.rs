@@ -185,6 +185,12 @@ impl Key {
         self.is_written(keys).then(|| (self.recorded)(keys, salt))
     }
 
+    /// Whether a definition has it.
+    #[must_use]
+    pub fn is_declared(&self, keys: &ContainerKeys) -> bool {
+        !(self.is_absent)(keys)
+    }
+
     fn is_written(&self, keys: &ContainerKeys) -> bool {
         ALWAYS_WRITTEN.contains(&self.name) || !(self.is_absent)(keys)
     }

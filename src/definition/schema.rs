@@ -124,7 +124,8 @@ table! {
         description: Option<String>,
         /// `shared`: one container for all launches, left running. `session` is not supported yet.
         lifecycle: Option<Lifecycle>,
-        /// The image, for example `postgres:16`.
+        /// The image: a reference, for example `postgres:16`, or the path of an image's file: `oci:./layout`,
+        /// `docker-archive:./image.tar`.
         #[schemars(length(min = 1))]
         image: Option<String>,
         /// The container's resource limits.

@@ -12,8 +12,10 @@ pub struct Capabilities {
     pub kind: &'static str,
     /// What it is called: `Docker`.
     pub product: &'static str,
-    /// Runs images.
+    /// Runs images that are named by a reference.
     pub images: bool,
+    /// Runs images that lie in files of this host.
+    pub image_files: bool,
     /// Runs programs of this host.
     pub programs: bool,
     /// Executes commands in what it runs.
@@ -24,8 +26,17 @@ pub struct Capabilities {
     pub health: bool,
     /// What it runs has network interfaces of its own, on which nobody else listens.
     pub own_network: bool,
-    /// The settings of a container that it carries out; `None` if it says so only when it is asked.
-    pub settings: Option<&'static [&'static str]>,
+    /// The keys of a definition that it carries out; `None` if it says so only when it is asked.
+    pub keys: Option<KnownKeys>,
+}
+
+/// The names of the keys that an engine carries out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownKeys {
+    /// Of a program of this host.
+    pub of_programs: &'static [&'static str],
+    /// Of an image.
+    pub of_images: &'static [&'static str],
 }
 
 impl Capabilities {
@@ -45,12 +56,21 @@ impl Capabilities {
                     .hint(way_out),
             );
         };
-        if definition.image.is_some() && !self.images {
-            refuse(
+        match definition.image_file() {
+            Some(_) if !self.image_files => refuse(
                 "image",
-                "runs no images".to_owned(),
-                "Run the sidecar on an engine that does, such as `docker`.".to_owned(),
-            );
+                "runs no images from files".to_owned(),
+                "Leave the engine open (`--engine auto`), or load the image into the engine, and name it by its reference."
+                    .to_owned(),
+            ),
+            None if definition.image.is_some() && !self.images => refuse(
+                "image",
+                "runs no images by reference".to_owned(),
+                "Copy the image into a folder beside the definition, for example with `skopeo copy docker://NAME oci:FOLDER`, \
+                 and write `image = \"oci:./FOLDER\"`; or run the sidecar on an engine such as `docker`."
+                    .to_owned(),
+            ),
+            _ => {}
         }
         if definition.container.program.is_some() && !self.programs {
             refuse(
@@ -59,10 +79,11 @@ impl Capabilities {
                 "Use `--engine auto`, or name an `image`.".to_owned(),
             );
         }
-        if let Some(known) = self.settings {
-            let wanted = definition.container.settings();
-            let unknown = KEYS.iter().filter(|key| key.setting.is_some_and(|name| !known.contains(&name)));
-            for key in unknown.filter(|key| key.setting.is_some_and(|name| wanted.contains_key(name))) {
+        if let Some(known) = self.keys {
+            let is_program = definition.container.program.is_some();
+            let known = if is_program { known.of_programs } else { known.of_images };
+            let unknown = KEYS.iter().filter(|key| !known.contains(&key.name));
+            for key in unknown.filter(|key| key.is_declared(&definition.container)) {
                 refuse(
                     key.path,
                     format!("does not support `{}`", key.path),
@@ -81,7 +102,7 @@ impl Capabilities {
             );
         }
         for (index, (probe, needed)) in interfaces.iter().enumerate() {
-            let missing = needed.iter().filter_map(|interface| self.lacks(interface));
+            let missing = needed.iter().filter_map(|interface| self.lacks(definition, interface));
             for what in missing {
                 let field = definition.readiness.get(index).map_or("readiness", |found| found.field.as_str());
                 refuse(
@@ -95,11 +116,13 @@ impl Capabilities {
     }
 
     /// In words, what a probe's interface needs and the engine cannot do.
-    fn lacks(&self, interface: &str) -> Option<&'static str> {
+    fn lacks(&self, definition: &Definition, interface: &str) -> Option<&'static str> {
+        // What has no image has no health test of its own.
+        let has_health = self.health && definition.container.program.is_none();
         match interface {
             "exec" if !self.exec => Some("executes no commands in sidecars"),
             "logs" if !self.logs => Some("keeps no logs"),
-            "health" if !self.health => Some("runs no health tests"),
+            "health" if !has_health => Some("runs no health tests"),
             _ => None,
         }
     }

@@ -63,12 +63,13 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "docker",
     product: "Docker",
     images: true,
+    image_files: false,
     programs: false,
     exec: true,
     logs: true,
     health: true,
     own_network: true,
-    settings: None,
+    keys: None,
 };
 
 /// A Docker engine.

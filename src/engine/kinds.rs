@@ -47,7 +47,7 @@ pub enum Selection {
 pub enum EngineKind {
     /// Docker, and what has its API.
     Docker,
-    /// Programs of this host.
+    /// Programs of this host, and images that lie in its files.
     Native,
 }
 
@@ -130,10 +130,10 @@ impl EngineKind {
 impl Selection {
     /// The engine on which a definition's sidecar lives.
     #[must_use]
-    pub const fn of(self, definition: &Definition) -> EngineKind {
+    pub fn of(self, definition: &Definition) -> EngineKind {
         match self {
             Self::All(kind) => kind,
-            Self::Auto if definition.container.program.is_some() => EngineKind::Native,
+            Self::Auto if definition.is_on_this_host() => EngineKind::Native,
             Self::Auto => EngineKind::of_images(),
         }
     }
@@ -151,7 +151,7 @@ impl Selection {
 /// Does what an engine executes farrier itself for, and gives the exit code; `None` if these arguments are a user's.
 #[must_use]
 pub fn help_engine(arguments: &[OsString]) -> Option<u8> {
-    native::supervise(arguments)
+    native::help(arguments)
 }
 
 fn open_docker(choice: &Choice, environment: &Environment, folders: &Folders) -> Result<Opened, Problem> {
@@ -168,7 +168,7 @@ fn native_folder(folders: &Folders) -> Option<PathBuf> {
 
 fn open_native(_: &Choice, _: &Environment, folders: &Folders) -> Result<Opened, Problem> {
     let folder = native_folder(folders).ok_or_else(|| {
-        let message = "programs on this host need a folder for their state, and there is no home directory";
+        let message = "the engine `native` needs a folder for its state, and there is no home directory";
         Problem::error(Code::StateUnusable, message).hint("Set HOME, or XDG_STATE_HOME.")
     })?;
     let place = folder.display().to_string();

@@ -27,12 +27,13 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "memory",
     product: "the engine in memory",
     images: true,
+    image_files: false,
     programs: false,
     exec: false,
     logs: false,
     health: false,
     own_network: true,
-    settings: None,
+    keys: None,
 };
 
 /// An engine in memory. Clones are the same engine.
@@ -185,6 +186,7 @@ impl Engine for Memory {
                 .hint("Remove the network from the harness's command: farrier then creates one."))
         };
         Ok(Snapshot {
+            warnings: Vec::new(),
             network: action.map(|action| NetworkPlan { name, action }),
             sidecars: wanted.iter().map(|sidecar| world.observed(sidecar, &network.name)).collect(),
         })

@@ -1,15 +1,25 @@
-//! The engine that is built in: programs of this host, each under a supervisor, which is farrier itself executed once more.
+//! The engine that is built in: programs of this host, and containers made of images in its files, each under a supervisor,
+//! which is farrier itself executed once more.
 //! There is no daemon. Everything that is known lies in a folder of this user's (`store`), and a lock that a supervisor holds
 //! tells that it lives. An instance has one run: what ended is replaced by another instance.
 
+mod beneath;
 mod carrying_out;
 mod changes;
+mod container;
 mod executing;
 mod fingerprint;
+mod forwarding;
+mod images;
+mod isolation;
+mod limits;
 mod log;
+mod memory_group;
+mod namespaces;
 mod observing;
 mod ports;
 mod processes;
+mod roles;
 mod specification;
 mod state;
 mod stopping;
@@ -17,51 +27,57 @@ mod store;
 mod supervisor;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use tokio::sync::OnceCell;
 
+use self::images::Pruned;
+use self::isolation::{Findings, Isolation};
 use self::log::Follower;
+use self::roles::Helper;
 use self::store::{Store, Stored};
+use super::capabilities::KnownKeys;
 use super::dialler::Dialler;
 use super::{
     Capabilities, Carrier, Change, Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult, Exec,
-    ExecOutput, ExecRequest, Freshness, Logs, OutputRequest, Progress, Written,
+    ExecOutput, ExecRequest, Finding, Freshness, Logs, OutputRequest, Progress, Written,
 };
 use crate::plan::instance::Instance;
 use crate::plan::sidecar::Sidecar;
 use crate::plan::snapshot::{Found, Snapshot};
 use crate::plan::{HarnessNetwork, NetworkPlan, SidecarPlan};
-use crate::report::error::Problem;
+use crate::report::error::{Code, Problem};
+use crate::system::blocking::blocking;
 use crate::system::digest::sha256_hex;
 
 /// What it can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "native",
-    product: "the engine for programs on this host",
+    product: "the built-in engine",
     images: false,
+    image_files: true,
     programs: true,
     exec: true,
     logs: true,
-    health: false,
+    health: true,
     own_network: false,
-    settings: Some(&["StopSignal", "StopTimeout"]),
+    keys: Some(KnownKeys {
+        of_programs: &["env", "program", "stop_signal", "stop_timeout", "working_dir"],
+        of_images: &["command", "entrypoint", "env", "memory", "stop_signal", "stop_timeout"],
+    }),
 };
 
-/// The network on which all programs of this host are: its loopback interface.
+/// The network on which everything of this host is: its loopback interface.
 pub const NETWORK: &str = "loopback";
 
 /// The name of its folder among farrier's state.
 pub const FOLDER: &str = "native";
 
-/// The argument with which farrier executes itself as a supervisor.
-const SUPERVISE: &str = "--supervise-program";
-/// farrier itself, also after its file was replaced or removed.
-const OWN_PROGRAM: &str = "/proc/self/exe";
 /// The pause between two looks at a log that is followed.
 const LOOK: Duration = Duration::from_millis(50);
 /// Most lines, where somebody wants all of them.
@@ -71,19 +87,14 @@ const ALL_LINES: usize = usize::MAX;
 #[derive(Clone, Debug)]
 pub struct Native {
     store: Store,
-    /// What a supervisor is made of.
-    executable: PathBuf,
+    /// How far containers can be kept apart here.
+    findings: Arc<OnceCell<Findings>>,
 }
 
-/// Runs a supervisor if these are the arguments of one, and gives the exit code.
+/// Does what farrier executes itself for, if these arguments ask for it, and gives the exit code.
 #[must_use]
-pub fn supervise(arguments: &[OsString]) -> Option<u8> {
-    match arguments {
-        [_, word, folder] if word == SUPERVISE => {
-            Some(u8::from(supervisor::supervise(Path::new(folder)).is_err()))
-        }
-        _ => None,
-    }
+pub fn help(arguments: &[OsString]) -> Option<u8> {
+    roles::run(arguments)
 }
 
 /// The engine with this folder for all that it knows.
@@ -97,20 +108,43 @@ pub fn open(root: PathBuf) -> Result<Arc<dyn Engine>, Problem> {
 /// Whether the engine with this folder runs anything, or has anything left.
 #[must_use]
 pub fn is_in_use(root: PathBuf) -> bool {
-    !Store::at(root).names().is_empty()
+    !Store::at(root, Helper::own()).names().is_empty()
 }
 
 impl Native {
     /// With this folder for all that it knows, which need not be there yet.
     #[must_use]
     pub fn at(root: PathBuf) -> Self {
-        Self { store: Store::at(root), executable: PathBuf::from(OWN_PROGRAM) }
+        Self { store: Store::at(root, Helper::own()), findings: Arc::default() }
     }
 
     /// Whose supervisors are made of this program, in place of the one that runs.
     #[must_use]
     pub fn supervised_by(self, executable: PathBuf) -> Self {
-        Self { executable, ..self }
+        Self { store: Store::at(self.store.root().to_owned(), Helper(executable)), ..self }
+    }
+
+    /// How far containers can be kept apart here, found out once.
+    async fn findings(&self) -> EngineResult<&Findings> {
+        let find = async {
+            let helper = self.store.helper().clone();
+            let found = blocking("isolation", move || isolation::find(&helper)).await.and_then(|found| found);
+            found.map_err(|error| store::refused(error.to_string()))
+        };
+        self.findings.get_or_try_init(|| find).await
+    }
+
+    /// How containers are kept apart here.
+    async fn isolation(&self) -> Result<Isolation, Problem> {
+        let findings = self.findings().await;
+        let findings =
+            findings.map_err(|error| super::problem::engine_problem("make a container", &error))?;
+        findings.best.ok_or_else(|| {
+            let reasons: Vec<String> =
+                findings.failed.iter().map(|(isolation, why)| format!("{isolation}: {why}")).collect();
+            let message = format!("this user can make no container on this host ({})", reasons.join("; "));
+            Problem::error(Code::EngineLacks, message).hint("See `farrier doctor --engine native`.")
+        })
     }
 
     fn stored(&self, instance: &str) -> EngineResult<Stored> {
@@ -146,7 +180,10 @@ impl Engine for Native {
         _: Freshness,
     ) -> EngineResult<Snapshot> {
         self.store.check()?;
-        Ok(observing::snapshot(&self.store, wanted, network))
+        // It takes two processes to find out, so only those wait for it who make one.
+        let isolation =
+            if observing::makes_container(&self.store, wanted) { self.findings().await?.best } else { None };
+        Ok(observing::snapshot(&self.store, wanted, network, isolation))
     }
 
     async fn network_name(&self, named: &str) -> EngineResult<String> {
@@ -189,11 +226,11 @@ impl Engine for Native {
     }
 
     fn is_direct(&self, instance: &Instance, network: &str) -> bool {
-        instance.address(network) == Some(observing::ADDRESS)
+        instance.address(network).is_some_and(|address| address.is_loopback())
     }
 
     async fn relay(&self, _: &str, _: &[String]) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
-        Ok(Err("programs on this host are reached without a relay".to_owned()))
+        Ok(Err("what runs on this host is reached without a relay".to_owned()))
     }
 
     async fn find(&self, sidecar: &Sidecar) -> EngineResult<Option<Found>> {
@@ -240,6 +277,24 @@ impl Engine for Native {
         Err(store::refused(format!("there is no volume {name}")))
     }
 
+    async fn examine(&self) -> Vec<(&'static str, EngineResult<Finding>)> {
+        let found =
+            self.findings().await.map(|findings| Finding { text: findings.to_string(), way_out: None });
+        vec![("containers", found)]
+    }
+
+    async fn prune(&self) -> EngineResult<Vec<String>> {
+        self.store.check()?;
+        let store = self.store.clone();
+        let pruned = blocking("images", move || store.images().prune(|| store.images_in_use())).await;
+        let pruned = pruned.and_then(|pruned| pruned);
+        let Pruned { images, layers } =
+            pruned.map_err(|error| store::refused(format!("the store of images: {error}")))?;
+        let counted =
+            |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        Ok(vec![counted(images, "image"), counted(layers, "layer")])
+    }
+
     async fn own_networks(&self) -> EngineResult<Vec<String>> {
         Ok(self.store.networks())
     }
@@ -267,7 +322,8 @@ impl Exec for Native {
             let message = format!("`{}` is not running", stored.specification.name);
             return Err(EngineError::new(EngineErrorKind::Conflict, message));
         }
-        executing::execute(&self.store.instance(&stored.id), &stored, request).await
+        let folder = self.store.instance(&stored.id);
+        executing::execute(&folder, self.store.helper(), &stored, request).await
     }
 }
 

@@ -5,20 +5,22 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::capabilities::KnownKeys;
 use super::{Capabilities, Engine};
 use crate::report::error::{Code, Problem};
 
 /// What it can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "native",
-    product: "the engine for programs on this host",
+    product: "the built-in engine",
     images: false,
+    image_files: false,
     programs: false,
     exec: false,
     logs: false,
     health: false,
     own_network: false,
-    settings: Some(&[]),
+    keys: Some(KnownKeys { of_programs: &[], of_images: &[] }),
 };
 
 /// The network on which all programs of this host are.
@@ -27,9 +29,9 @@ pub const NETWORK: &str = "loopback";
 /// The name of its folder among farrier's state.
 pub const FOLDER: &str = "native";
 
-/// No arguments are a supervisor's.
+/// No arguments are for farrier itself.
 #[must_use]
-pub const fn supervise(_: &[OsString]) -> Option<u8> {
+pub const fn help(_: &[OsString]) -> Option<u8> {
     None
 }
 
@@ -38,8 +40,8 @@ pub const fn supervise(_: &[OsString]) -> Option<u8> {
 /// # Errors
 /// Always.
 pub fn open(_: PathBuf) -> Result<Arc<dyn Engine>, Problem> {
-    Err(Problem::error(Code::EngineLacks, "farrier runs programs on this host only on Linux")
-        .hint("Name an `image`, and use `--engine auto`."))
+    Err(Problem::error(Code::EngineLacks, "farrier runs sidecars on this host only on Linux")
+        .hint("Name an `image` by its reference, and use `--engine auto`."))
 }
 
 /// Nothing was ever run.

@@ -152,6 +152,8 @@ pub struct Instance {
     pub volumes: Vec<Mounted>,
     /// How long it may take to end after its stop signal, before the engine kills it.
     pub grace: Duration,
+    /// Whether it runs beside everything else, although what it runs is made for a container.
+    pub lacks_isolation: bool,
     /// Memory limit in bytes; 0 is none.
     pub memory: u64,
     /// Its networks by name.

@@ -30,7 +30,9 @@ pub fn reconcile(
         }
     }
     match network {
-        Some(network) if problems.is_empty() => Ok(Plan { network, sidecars: parts }),
+        Some(network) if problems.is_empty() => {
+            Ok(Plan { network, sidecars: parts, warnings: snapshot.warnings })
+        }
         _ => Err(problems),
     }
 }

@@ -15,6 +15,8 @@ pub struct Snapshot {
     pub network: Result<NetworkPlan, Problem>,
     /// What was observed of each sidecar, in the order in which they were asked about.
     pub sidecars: Vec<Observed>,
+    /// What a person has to know about the engine, whatever is done.
+    pub warnings: Vec<Problem>,
 }
 
 /// What was observed of one sidecar.

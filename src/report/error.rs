@@ -105,10 +105,14 @@ codes! {
     EngineFailed = "engine-failed",
     /// The engine cannot do what a definition needs.
     EngineLacks = "engine-lacks",
+    /// A container runs without being kept apart from this host (a warning).
+    NoIsolation = "no-isolation",
     /// The docker context or address cannot be used.
     EngineContext = "engine-context",
     /// The image is absent and cannot be pulled.
     ImageUnavailable = "image-unavailable",
+    /// A file holds no usable image, or a damaged one.
+    ImageInvalid = "image-invalid",
     /// The registry denies this user the image.
     ImageDenied = "image-denied",
     /// The registry has no such image.

@@ -6,6 +6,7 @@ mod support;
 mod approval;
 mod command_line;
 mod guide;
+mod images;
 mod new;
 mod passthrough;
 mod probe_commands;

@@ -1,6 +1,6 @@
 //! Programs of this host as sidecars: under supervisors, without any engine beside farrier itself.
 
-mod setup;
+pub(crate) mod setup;
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -214,9 +214,12 @@ fn a_harness_in_a_container_does_not_reach_a_program() {
 #[test]
 fn an_engine_that_was_asked_for_says_what_it_cannot_do() {
     let programs = Programs::new();
-    programs.plain("box", "image = 'postgres:16'\nresources.memory = '64m'");
+    programs.plain("box", "image = 'postgres:16'\nmounts = ['docker-socket:ro']");
     let up = programs.farrier(["up", "--engine", "native"]).output().assert_code(125);
-    assert!(up.stderr().contains("the engine `native` runs no images"), "{up}");
+    assert!(up.stderr().contains("the engine `native` runs no images by reference"), "{up}");
+    assert!(up.stderr().contains("does not support `mounts`"), "{up}");
+    programs.plain("box", "program = ['sleep', '1000']\nresources.memory = '64m'");
+    let up = programs.farrier(["up"]).output().assert_code(125);
     assert!(up.stderr().contains("does not support `resources.memory`"), "{up}");
     programs.plain("box", "program = ['sleep', '1000']");
     let up = programs.farrier(["up"]).env("FARRIER_ENGINE", "docker").output().assert_code(125);

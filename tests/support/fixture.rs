@@ -140,6 +140,74 @@ impl Image {
         docker::finished(&arguments, output)
     }
 
+    /// Writes the image into a folder, as a layout of the Open Container Initiative; gives its id.
+    pub fn layout(&self, program: &Path, folder: &Path) -> Result<String, Trouble> {
+        let archive = fs::read(program).and_then(|bytes| self.archive(&bytes));
+        let archive = archive.map_err(|error| unusable(program, &error))?;
+        self.layout_of(&archive, folder).map_err(|error| unusable(folder, &error))
+    }
+
+    fn layout_of(&self, archive: &[u8], folder: &Path) -> io::Result<String> {
+        let blobs = folder.join("blobs/sha256");
+        fs::create_dir_all(&blobs)?;
+        let write = |blob: &[u8]| {
+            let digest: String = Sha256::digest(blob).iter().map(|byte| format!("{byte:02x}")).collect();
+            fs::write(blobs.join(&digest), blob)?;
+            io::Result::Ok((format!("sha256:{digest}"), blob.len()))
+        };
+        let (layer, layer_size) = write(archive)?;
+        let (config, config_size) = write(self.config(&layer).as_bytes())?;
+        let media = "application/vnd.oci.image";
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"{media}.config.v1+json","digest":"{config}","size":{config_size}}},"layers":[{{"mediaType":"{media}.layer.v1.tar","digest":"{layer}","size":{layer_size}}}]}}"#
+        );
+        let (manifest, size) = write(manifest.as_bytes())?;
+        fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        let index = format!(
+            r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{media}.manifest.v1+json","digest":"{manifest}","size":{size}}}]}}"#
+        );
+        // Last, and whole: it says what is there.
+        let unfinished = folder.join("index.unfinished");
+        fs::write(&unfinished, index)?;
+        fs::rename(unfinished, folder.join("index.json"))?;
+        Ok(config)
+    }
+
+    /// The configuration, with what the instructions say.
+    fn config(&self, layer: &str) -> String {
+        let entrypoint = ["ENTRYPOINT [\"/fixture\"]".to_owned()];
+        let mut fields = std::collections::BTreeMap::new();
+        for instruction in entrypoint.iter().chain(&self.changes) {
+            let (word, rest) = instruction.split_once(' ').unwrap_or((instruction, ""));
+            let (field, value) = match word {
+                "CMD" => ("Cmd", rest.to_owned()),
+                "ENTRYPOINT" => ("Entrypoint", rest.to_owned()),
+                "ENV" => ("Env", format!("[{rest:?}]")),
+                "EXPOSE" => ("ExposedPorts", format!(r#"{{"{rest}/tcp":{{}}}}"#)),
+                "HEALTHCHECK" => {
+                    let words = rest.trim_start_matches("CMD ").trim_start_matches('[');
+                    ("Healthcheck", format!(r#"{{"Test":["CMD",{words}}}"#))
+                }
+                "STOPSIGNAL" => ("StopSignal", format!("{rest:?}")),
+                "USER" => ("User", format!("{rest:?}")),
+                "WORKDIR" => ("WorkingDir", format!("{rest:?}")),
+                other => panic!("no test needs {other} in a layout"),
+            };
+            fields.insert(field, value);
+        }
+        let fields: Vec<String> =
+            fields.iter().map(|(field, value)| format!(r#""{field}":{value}"#)).collect();
+        let machine = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        format!(
+            r#"{{"architecture":"{machine}","os":"linux","config":{{{}}},"rootfs":{{"type":"layers","diff_ids":["{layer}"]}}}}"#,
+            fields.join(",")
+        )
+    }
+
     fn archive(&self, program: &[u8]) -> io::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
         let mut directory = header(tar::EntryType::Directory, 0o1777, 0);

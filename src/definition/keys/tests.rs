@@ -78,8 +78,13 @@ fn declared(line: &str) -> (Sidecar, Statement) {
         .map(|readiness| find(&definition, readiness, &ProbeFolders::default()).expect("a probe"));
     let probes = found.collect();
     let sidecar = Sidecar::new(definition, &Scopes::default());
-    let prepared =
-        ResolvedSidecar { sidecar: sidecar.clone(), program: None, probes, approval: Approval::Missing };
+    let prepared = ResolvedSidecar {
+        sidecar: sidecar.clone(),
+        program: None,
+        image_id: None,
+        probes,
+        approval: Approval::Missing,
+    };
     (sidecar, Statement::of(&prepared, &Held::default()))
 }
 

@@ -18,6 +18,7 @@ use crate::report::shell::command_line;
 #[must_use]
 pub(super) fn snapshot(seen: &Seen, sidecars: &[Arc<Sidecar>], network: &HarnessNetwork) -> Snapshot {
     Snapshot {
+        warnings: Vec::new(),
         network: network_plan(seen, network),
         sidecars: sidecars.iter().map(|sidecar| observed(seen, sidecar, network)).collect(),
     }

@@ -1,6 +1,6 @@
 //! Carries one sidecar's part of a plan out: makes its instance, ends the one before, and starts the new one.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,20 +8,24 @@ use rustix::io::Errno;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use super::container::specification::{ContainerSpecification, address_of, environment};
 use super::fingerprint::Fingerprint;
+use super::images::importing::{Imported, import};
 use super::observing::port_taken;
-use super::specification::Specification;
-use super::state::{Beginning, Failure};
+use super::roles::{Failure, SUPERVISE};
+use super::specification::{ProgramSpecification, Runs, Specification, environment_of_program};
+use super::state::Beginning;
 use super::stopping::{Ended, stop};
 use super::store::{Store, Stored, new_id, refused};
-use super::{Native, SUPERVISE, ports};
-use crate::definition::ReadingBudget;
+use super::{Native, ports};
+use crate::definition::{ReadingBudget, canonical_signal};
 use crate::engine::problem::engine_problem;
 use crate::engine::{Carrier, EngineError, EngineResult, Progress};
 use crate::plan::sidecar::{ImageReference, Sidecar};
 use crate::plan::{Action, SidecarPlan};
 use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
+use crate::system::blocking::blocking;
 
 /// How long a supervisor may take to say how the start went.
 const BEGINNING: Duration = Duration::from_secs(30);
@@ -63,8 +67,7 @@ impl Carrying<'_> {
         store.make().map_err(|error| failed("create", &error))?;
         store.sweep();
         self.carrier.network().await?;
-        let file = self.file()?;
-        let id = self.create(file).map_err(|error| failed("create", &error))?;
+        let id = self.create().await?;
         let old = store.find(&sidecar.container);
         let mut ended = None;
         if let Some(old) = &old {
@@ -95,14 +98,10 @@ impl Carrying<'_> {
         Ok(())
     }
 
-    /// The program's file, as it is now.
-    fn file(&self) -> Result<(PathBuf, Fingerprint), Problem> {
+    /// The program, with its file as it is now; `None` if it is an image.
+    fn program(&self) -> Result<Option<ProgramSpecification>, Problem> {
         let definition = &self.sidecar().definition;
-        let Some(found) = definition.find_program(&ReadingBudget::default()) else {
-            let message =
-                "the engine for programs on this host needs a `program`, and this definition has an `image`";
-            return Err(Problem::error(Code::EngineLacks, message).at(definition.place("image")));
-        };
+        let Some(found) = definition.find_program(&ReadingBudget::default()) else { return Ok(None) };
         let path = found?.path;
         let failed = |error: &dyn std::fmt::Display| {
             Problem::error(
@@ -118,16 +117,81 @@ impl Carrying<'_> {
         {
             return Err(failed(&"it changed a moment ago").hint("Run the command again."));
         }
-        Ok((path, fingerprint))
+        Ok(Some(ProgramSpecification {
+            file: path,
+            fingerprint,
+            arguments: definition.container.program.clone().unwrap_or_default(),
+            directory: definition.working_directory(),
+        }))
     }
 
-    fn create(&self, file: (PathBuf, Fingerprint)) -> EngineResult<String> {
-        let (id, salt) = (new_id()?, new_id()?);
+    /// Makes the instance, which does not run yet.
+    async fn create(&self) -> Result<String, Problem> {
+        let sidecar = self.sidecar();
+        let failed = |error: &EngineError| engine_problem(&format!("create `{}`", sidecar.container), error);
+        let (id, salt) =
+            (new_id().map_err(|error| failed(&error))?, new_id().map_err(|error| failed(&error))?);
         let existing = self.part.existing.as_ref();
         let replaced = existing.map(|existing| self.carrier.used_by_others(existing)).unwrap_or_default();
-        let specification = Specification::new(self.sidecar(), &id, self.network, file, &replaced, &salt);
-        self.store().create(&id, &specification)?;
+        let store = self.store();
+        let images = store.images();
+        let unusable = |error: std::io::Error| failed(&refused(format!("the store of images: {error}")));
+        // Until an instance names its image, nothing else keeps it.
+        let mut kept = None;
+        let (runs, stop_signal) = if let Some(program) = self.program()? {
+            ((Runs::Program(program), environment_of_program(sidecar)), None)
+        } else {
+            images.make().map_err(unusable)?;
+            kept = Some(images.keep().map_err(unusable)?);
+            let (container, env, stop_signal) = self.container(&id).await?;
+            ((Runs::Container(container), env), stop_signal)
+        };
+        let specification =
+            Specification::new(sidecar, self.network, runs, stop_signal, (&id, &replaced, &salt));
+        store.create(&id, &specification).map_err(|error| failed(&error))?;
+        drop(kept);
         Ok(id)
+    }
+
+    /// Takes the image into the store, and says what its container is.
+    async fn container(
+        &self,
+        id: &str,
+    ) -> Result<(ContainerSpecification, BTreeMap<String, String>, Option<String>), Problem> {
+        let sidecar = self.sidecar();
+        let definition = &sidecar.definition;
+        let isolation = self.native.isolation().await?;
+        let (images, its) = (self.store().images(), definition.clone());
+        let imported = blocking("image", move || import(&images, &its, isolation)).await;
+        let imported = imported.map_err(|error| {
+            engine_problem(&format!("create `{}`", sidecar.container), &refused(error.to_string()))
+        })?;
+        let Some(imported) = imported else {
+            let message = "the engine runs no images by reference";
+            return Err(Problem::error(Code::EngineLacks, message).at(definition.place("image")));
+        };
+        let Imported { id: image, config } = imported?;
+        if let ImageReference::Approved(approved) = &sidecar.image
+            && *approved != image
+        {
+            let message = format!(
+                "the image `{}` changed a moment ago",
+                definition.image.as_deref().unwrap_or_default()
+            );
+            return Err(Problem::error(Code::StartFailed, message)
+                .at(definition.place("image"))
+                .hint("Run the command again."));
+        }
+        let address = address_of(self.store().root(), &sidecar.container);
+        let container = ContainerSpecification::new(
+            (&image, &config),
+            &definition.container,
+            (id, std::iter::once(sidecar.container.clone()).chain(definition.aliases()).collect()),
+            (isolation, address, definition.port()),
+        );
+        let env = environment(&config.config, &definition.container, &container.hostname);
+        let stop_signal = Some(config.config.stop_signal).filter(|signal| !signal.is_empty());
+        Ok((container, env, stop_signal.and_then(|signal| canonical_signal(&signal))))
     }
 
     async fn end(&self, old: &Stored) -> EngineResult<Ended> {
@@ -141,7 +205,11 @@ impl Carrying<'_> {
 
     async fn start(&self, id: &str) -> Result<(), Problem> {
         let sidecar = self.sidecar();
-        if let Some(problem) = port_taken(sidecar, &ports::taken(), None) {
+        let made = self.store().read(id);
+        let container = made.as_ref().and_then(|made| made.specification.container());
+        // A container with an address of its own finds out when it takes its ports.
+        let is_at_own_address = container.is_some_and(|container| container.isolation.is_isolated());
+        if !is_at_own_address && let Some(problem) = port_taken(sidecar, &ports::taken(), None) {
             return Err(problem);
         }
         let begun = self.supervise(id).await;
@@ -154,11 +222,13 @@ impl Carrying<'_> {
     async fn supervise(&self, id: &str) -> EngineResult<Beginning> {
         let folder = self.store().instance(id);
         let failed = |error: &std::io::Error| refused(format!("its supervisor does not start: {error}"));
-        let mut supervisor = Command::new(&self.native.executable)
+        let mut supervisor = Command::new(&self.store().helper().0)
             .arg0("farrier")
             .arg(SUPERVISE)
             .arg(&folder.0)
             .env_clear()
+            // What maps users is found on it.
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -176,9 +246,14 @@ impl Carrying<'_> {
 }
 
 fn cannot_start(sidecar: &Sidecar, failure: &Failure) -> Problem {
-    let name = sidecar.definition.container.program.iter().flatten().next().cloned().unwrap_or_default();
+    let definition = &sidecar.definition;
+    let program = definition.container.program.iter().flatten().next();
+    let (field, name) = match (program, &definition.image) {
+        (Some(program), _) => ("program", program.clone()),
+        (None, image) => ("image", image.clone().unwrap_or_default()),
+    };
     let errno = failure.errno.map(Errno::from_raw_os_error);
-    let (code, hint) = match errno {
+    let (code, hint) = match errno.filter(|errno| !failure.is_of_step || *errno == Errno::ADDRINUSE) {
         Some(Errno::NOENT) => (
             Code::ProgramMissing,
             "Check that the program exists, and also the interpreter in its first line (`#!…`) or its loader.",
@@ -187,12 +262,19 @@ fn cannot_start(sidecar: &Sidecar, failure: &Failure) -> Problem {
             Code::ProgramMissing,
             "Check that you may execute the file, and that its file system allows execution.",
         ),
+        Some(Errno::ADDRINUSE) => (
+            Code::PortTaken,
+            "End the process that listens on this port at all addresses of this host, or use another port.",
+        ),
         Some(Errno::NOEXEC) => (Code::WrongArchitecture, "Check that it was built for this machine."),
+        _ if failure.is_of_step => {
+            (Code::StartFailed, "See with `farrier doctor` how far this host lets you isolate containers.")
+        }
         _ => (Code::StartFailed, "Correct the definition, and launch again."),
     };
     let validate = command_line(&["farrier", "explain"], &[code.as_str()], &[]);
     Problem::error(code, format!("`{name}` does not start: {}", failure.message))
-        .at(sidecar.definition.place("program"))
+        .at(definition.place(field))
         .hint(hint)
         .hint(format!("See `{validate}`."))
 }

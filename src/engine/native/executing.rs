@@ -1,4 +1,4 @@
-//! Runs a command as if the program had: with its environment, in its folder, beside it on this host.
+//! Runs a command as if the program had: with its environment, in its folder, beside it on this host or in its container.
 
 use std::process::Stdio;
 
@@ -6,6 +6,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
+use super::roles::{ENTER, Helper};
+use super::specification::Runs;
 use super::store::{InstanceFolder, Stored, refused};
 use crate::engine::{EngineResult, ExecOutput, ExecRequest};
 
@@ -16,12 +18,16 @@ const NOT_FOUND: i64 = 127;
 const NOT_EXECUTABLE: i64 = 126;
 
 /// The processes of a command, which are ended when nobody waits for it any more.
-struct Group(Option<Pid>);
+struct Group {
+    id: Option<Pid>,
+    /// What ends them: whoever waits in a container ends what this user may not.
+    signal: Signal,
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            let _ = kill_process_group(group, Signal::KILL);
+        if let Some(group) = self.id {
+            let _ = kill_process_group(group, self.signal);
         }
     }
 }
@@ -29,6 +35,7 @@ impl Drop for Group {
 /// Runs a command to its end.
 pub async fn execute(
     folder: &InstanceFolder,
+    helper: &Helper,
     stored: &Stored,
     request: &ExecRequest,
 ) -> EngineResult<ExecOutput> {
@@ -36,17 +43,25 @@ pub async fn execute(
     let Some((program, arguments)) = request.arguments.split_first() else {
         return Err(refused("there is no command"));
     };
-    let own = folder.file("work");
-    let spawned = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(&specification.env)
-        .current_dir(specification.directory.as_deref().unwrap_or(&own))
+    let (mut command, signal) = match &specification.runs {
+        Runs::Program(own) => {
+            let mut command = Command::new(program);
+            command.args(arguments).env_clear().envs(&specification.env);
+            command.current_dir(own.directory.clone().unwrap_or_else(|| folder.file("work")));
+            (command, Signal::KILL)
+        }
+        Runs::Container(_) => {
+            let mut command = Command::new(&helper.0);
+            command.env_clear().arg0("farrier").arg(ENTER).arg(&folder.0).arg(program).args(arguments);
+            (command, Signal::TERM)
+        }
+    };
+    let spawned = command
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
+        .kill_on_drop(signal == Signal::KILL)
         .spawn();
     let mut child = match spawned {
         Ok(child) => child,
@@ -58,7 +73,7 @@ pub async fn execute(
         }
     };
     let id = child.id().and_then(|id| i32::try_from(id).ok());
-    let mut group = Group(id.and_then(Pid::from_raw));
+    let mut group = Group { id: id.and_then(Pid::from_raw), signal };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let read = async {
         let (stdout, stderr) =
@@ -67,7 +82,7 @@ pub async fn execute(
         (stdout, stderr, child.wait().await)
     };
     let (stdout, stderr, status) = read.await;
-    group.0 = None;
+    group.id = None;
     let status = status.map_err(|error| refused(format!("cannot wait for {program}: {error}")))?;
     let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal);
     Ok(ExecOutput {

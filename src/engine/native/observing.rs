@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use super::fingerprint::Fingerprint;
+use super::isolation::Isolation;
 use super::ports;
 use super::processes::has_mark;
-use super::specification::{MARK, signal_named};
+use super::specification::{MARK, Runs, signal_named};
 use super::store::{Store, Stored};
 use crate::definition::ReadingBudget;
+use crate::engine::image_file::FileImage;
 use crate::plan::instance::{Endpoint, Instance, Status};
 use crate::plan::sidecar::{ImageReference, LABEL_DEFINITION, LABEL_SIDECAR, Sidecar};
 use crate::plan::snapshot::{Found, Observed, Snapshot};
@@ -19,13 +22,16 @@ use crate::report::shell::command_line;
 /// What the exit code is said to be of a run whose end nobody saw.
 const KILLED: i64 = 137;
 
-/// Where a program's port is.
-pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
 impl Stored {
+    /// Where this host reaches its ports.
+    fn address(&self) -> IpAddr {
+        IpAddr::V4(self.specification.container().map_or(Ipv4Addr::LOCALHOST, |container| container.address))
+    }
+
     /// As the rest of farrier sees it.
     pub fn instance(&self) -> Instance {
         let specification = &self.specification;
+        let container = specification.container();
         let state = self.state.as_ref();
         let end = state.and_then(|state| state.end.as_ref());
         let status = match state {
@@ -38,7 +44,7 @@ impl Stored {
         let is_running = status == Status::Running;
         let endpoint = Endpoint {
             id: if is_running { self.id.clone() } else { String::new() },
-            address: is_running.then_some(ADDRESS),
+            address: is_running.then(|| self.address()),
             aliases: specification.aliases.clone(),
             ..Endpoint::default()
         };
@@ -48,14 +54,18 @@ impl Stored {
             id: self.id.clone(),
             name: specification.name.clone(),
             labels: specification.labels.clone(),
-            image_id: specification.fingerprint.digest.clone(),
+            image_id: specification.image().to_owned(),
             status,
             exit_code: end.map_or(if was_lost { KILLED } else { 0 }, |end| end.exit_code),
             error: end.map_or_else(|| if was_lost { lost() } else { String::new() }, |end| end.error.clone()),
+            oom_killed: end.is_some_and(|end| end.out_of_memory),
             started_at: state.map(|state| state.started_at.clone()).unwrap_or_default(),
             finished_at: end.map(|end| end.at.clone()).unwrap_or_default(),
             process_id: program.and_then(|program| u32::try_from(program.id).ok()).unwrap_or(0),
             grace: specification.grace,
+            lacks_isolation: container.is_some_and(|container| !container.isolation.is_isolated()),
+            health_command: container.and_then(|container| container.health.clone()).map(Into::into),
+            memory: container.and_then(|container| container.memory).unwrap_or(0),
             networks: BTreeMap::from([(specification.network.clone(), endpoint)]),
             ..Instance::default()
         }
@@ -64,14 +74,19 @@ impl Stored {
 
 /// A sidecar's instance beside what is declared now.
 pub fn compare(sidecar: &Sidecar, stored: &Stored) -> Found {
-    let specification = &stored.specification;
-    let file = sidecar.definition.find_program(&ReadingBudget::default()).and_then(Result::ok);
-    let image = file.and_then(|file| {
-        if file.path == specification.file {
-            return specification.fingerprint.digest_now(&file.path).ok();
+    let image = match &stored.specification.runs {
+        Runs::Program(program) => {
+            let file = sidecar.definition.find_program(&ReadingBudget::default()).and_then(Result::ok);
+            file.and_then(|file| {
+                if file.path == program.file {
+                    return program.fingerprint.digest_now(&file.path).ok();
+                }
+                Fingerprint::of(&file.path).map(|found| found.digest).ok()
+            })
         }
-        super::fingerprint::Fingerprint::of(&file.path).map(|found| found.digest).ok()
-    });
+        // Without its file, the instance is what it is.
+        Runs::Container(_) => FileImage::find(&sidecar.definition).and_then(Result::ok).map(|image| image.id),
+    };
     Found { instance: stored.instance(), image, ..Found::default() }
 }
 
@@ -81,19 +96,63 @@ pub fn found(store: &Store, sidecar: &Sidecar) -> Option<Stored> {
 }
 
 /// The engine at one moment.
-pub fn snapshot(store: &Store, wanted: &[Arc<Sidecar>], network: &HarnessNetwork) -> Snapshot {
+pub fn snapshot(
+    store: &Store,
+    wanted: &[Arc<Sidecar>],
+    network: &HarnessNetwork,
+    isolation: Option<Isolation>,
+) -> Snapshot {
     let taken = std::cell::LazyCell::new(ports::taken);
     let sidecars = wanted.iter().map(|sidecar| {
         let stored = store.find(&sidecar.container);
         let mut observed = observed(sidecar, stored.as_ref(), network);
         let is_supervised = stored.as_ref().is_some_and(|stored| stored.is_supervised);
-        if observed.refusals.is_empty() && !is_supervised {
-            observed.refusals.extend(port_taken(sidecar, &taken, stored.as_ref()));
+        // A container has an address of its own.
+        if sidecar.definition.container.program.is_some() {
+            if observed.refusals.is_empty() && !is_supervised {
+                observed.refusals.extend(port_taken(sidecar, &taken, stored.as_ref()));
+            }
+            observed.refusals.extend(port_shared(sidecar, wanted));
         }
-        observed.refusals.extend(port_shared(sidecar, wanted));
         observed
     });
-    Snapshot { sidecars: sidecars.collect(), network: network_plan(store, network) }
+    let sidecars: Vec<Observed> = sidecars.collect();
+    let warnings = no_isolation(store, wanted, isolation).into_iter().collect();
+    Snapshot { sidecars, network: network_plan(store, network), warnings }
+}
+
+/// How the sidecar's container is kept apart, if it has one; `None` if that is still to be found out.
+fn isolation_of(store: &Store, sidecar: &Sidecar) -> Option<Isolation> {
+    let stored = found(store, sidecar)?;
+    stored.specification.container().map(|container| container.isolation)
+}
+
+/// Whether a container would be made, so that it matters how far one can be kept apart.
+pub fn makes_container(store: &Store, wanted: &[Arc<Sidecar>]) -> bool {
+    wanted
+        .iter()
+        .any(|sidecar| sidecar.definition.image_file().is_some() && isolation_of(store, sidecar).is_none())
+}
+
+/// Says which containers are not kept apart from this host.
+fn no_isolation(store: &Store, wanted: &[Arc<Sidecar>], new: Option<Isolation>) -> Option<Problem> {
+    let is_open = |sidecar: &&Arc<Sidecar>| {
+        sidecar.definition.image_file().is_some()
+            && isolation_of(store, sidecar).or(new) == Some(Isolation::None)
+    };
+    let names: Vec<String> =
+        wanted.iter().filter(is_open).map(|sidecar| format!("`{}`", sidecar.name())).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "no isolation: on this host, nothing but its root directory keeps {} apart",
+        names.join(", ")
+    );
+    let mut problem = Problem::warning(Code::NoIsolation, message)
+        .hint("See with `farrier doctor` what would allow namespaces.");
+    problem.is_told_always = true;
+    Some(problem)
 }
 
 fn network_plan(store: &Store, network: &HarnessNetwork) -> Result<NetworkPlan, Problem> {
@@ -107,7 +166,7 @@ fn network_plan(store: &Store, network: &HarnessNetwork) -> Result<NetworkPlan, 
     if network.is_own {
         return Ok(NetworkPlan { name, action: NetworkAction::Create });
     }
-    let message = format!("programs on this host cannot join the network `{name}`");
+    let message = format!("sidecars on this host cannot join the network `{name}`");
     Err(Problem::error(Code::NetworkUnusable, message)
         .hint("Leave `--network` out of the harness's command."))
 }
@@ -146,7 +205,7 @@ fn unknown_signal(sidecar: &Sidecar) -> Option<Problem> {
     let signal = sidecar.definition.container.stop_signal.as_ref()?;
     signal_named(signal).is_none().then(|| {
         let message =
-            format!("farrier cannot send `{signal}`, a signal without a name, to a program on this host");
+            format!("farrier cannot send `{signal}`, a signal without a name, to a sidecar on this host");
         Problem::error(Code::EngineLacks, message)
             .of(sidecar.name())
             .at(sidecar.definition.place("stop_signal"))
@@ -154,17 +213,29 @@ fn unknown_signal(sidecar: &Sidecar) -> Option<Problem> {
     })
 }
 
-/// A program of the workspace that is not the one that was looked at when the definitions were read.
+/// A program or image of the workspace that is not the one that was looked at when the definitions were read.
 fn changed(sidecar: &Sidecar) -> Option<Problem> {
-    let ImageReference::ApprovedProgram(digest) = &sidecar.image else { return None };
-    let found = sidecar.definition.find_program(&ReadingBudget::default())?.ok()?;
-    (found.digest.as_ref() != Some(digest)).then(|| {
-        let message = format!("the program {} changed a moment ago", found.path.display());
+    let definition = &sidecar.definition;
+    let (field, what) = match &sidecar.image {
+        ImageReference::ApprovedProgram(digest) => {
+            let found = definition.find_program(&ReadingBudget::default())?.ok()?;
+            let is_same = found.digest.as_ref() == Some(digest);
+            ("program", (!is_same).then(|| format!("the program {}", found.path.display()))?)
+        }
+        ImageReference::Approved(id) => {
+            let found = FileImage::find(definition)?.ok()?;
+            let image = definition.image.as_deref().unwrap_or_default();
+            ("image", (found.id != *id).then(|| format!("the image `{image}`"))?)
+        }
+        ImageReference::Declared(_) | ImageReference::Program => return None,
+    };
+    let message = format!("{what} changed a moment ago");
+    Some(
         Problem::error(Code::StartFailed, message)
             .of(sidecar.name())
-            .at(sidecar.definition.place("program"))
-            .hint("Run the command again.")
-    })
+            .at(definition.place(field))
+            .hint("Run the command again."),
+    )
 }
 
 /// Refuses a port that somebody else listens on: a probe would take that for the sidecar. What is left of an instance whose
@@ -190,6 +261,7 @@ pub fn port_taken(sidecar: &Sidecar, taken: &BTreeMap<u16, u64>, before: Option<
 fn port_shared(sidecar: &Sidecar, wanted: &[Arc<Sidecar>]) -> Option<Problem> {
     let port = sidecar.definition.port()?;
     let other = wanted.iter().take_while(|other| other.name() != sidecar.name());
+    let other = other.filter(|other| other.definition.container.program.is_some());
     let other = other.into_iter().find(|other| other.definition.port() == Some(port))?;
     let message = format!("`{}` also uses port {port} on this host", other.name());
     Some(

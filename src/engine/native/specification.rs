@@ -7,10 +7,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::container::specification::ContainerSpecification;
 use super::fingerprint::Fingerprint;
 use crate::plan::sidecar::{FirstValues, LABEL_REPLACED, Sidecar};
 
-/// The signal that asks a program to end if its definition names none.
+/// The signal that asks a program to end if nothing names one.
 const STOP_SIGNAL: &str = "SIGTERM";
 /// How long a program may take to end if its definition does not say it: as Docker has it.
 const GRACE: Duration = Duration::from_secs(10);
@@ -30,31 +31,47 @@ pub struct Specification {
     pub network: String,
     /// Its names there.
     pub aliases: Vec<String>,
-    /// The program's file.
-    pub file: PathBuf,
-    /// What the file was.
-    pub fingerprint: Fingerprint,
-    /// What the program is started with, its own name first.
-    pub arguments: Vec<String>,
+    /// What runs.
+    pub runs: Runs,
     /// All of its environment.
     pub env: BTreeMap<String, String>,
-    /// Where it starts; the instance's own folder if `None`.
-    pub directory: Option<PathBuf>,
     /// What asks it to end.
     pub stop_signal: String,
     /// How long it may take to end.
     pub grace: Duration,
 }
 
+/// What an instance runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Runs {
+    /// A program of this host.
+    Program(ProgramSpecification),
+    /// A container.
+    Container(ContainerSpecification),
+}
+
+/// A program of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramSpecification {
+    /// Its file.
+    pub file: PathBuf,
+    /// What the file was.
+    pub fingerprint: Fingerprint,
+    /// What the program is started with, its own name first.
+    pub arguments: Vec<String>,
+    /// Where it starts; the instance's own folder if `None`.
+    pub directory: Option<PathBuf>,
+}
+
 impl Specification {
     /// Of a sidecar's new instance with this id.
     pub fn new(
         sidecar: &Sidecar,
-        id: &str,
         network: &str,
-        (file, fingerprint): (PathBuf, Fingerprint),
-        replaced: &[String],
-        salt: &str,
+        (runs, mut env): (Runs, BTreeMap<String, String>),
+        stop_signal: Option<String>,
+        (id, replaced, salt): (&str, &[String], &str),
     ) -> Self {
         let definition = &sidecar.definition;
         let keys = &definition.container;
@@ -62,22 +79,20 @@ impl Specification {
         if !replaced.is_empty() {
             labels.insert(LABEL_REPLACED.to_owned(), replaced.join(" "));
         }
-        let inherited =
-            INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
-        let mut env: BTreeMap<String, String> = inherited.collect();
-        env.extend(keys.env.clone());
-        env.insert(MARK.to_owned(), id.to_owned());
+        let is_found_by_mark =
+            !matches!(&runs, Runs::Container(container) if container.isolation.is_isolated());
+        if is_found_by_mark {
+            env.insert(MARK.to_owned(), id.to_owned());
+        }
+        let stop_signal = keys.stop_signal.clone().or(stop_signal);
         Self {
             name: sidecar.container.clone(),
             labels,
             network: network.to_owned(),
             aliases: definition.aliases(),
-            file,
-            fingerprint,
-            arguments: keys.program.clone().unwrap_or_default(),
+            runs,
             env,
-            directory: definition.working_directory(),
-            stop_signal: keys.stop_signal.clone().unwrap_or_else(|| STOP_SIGNAL.to_owned()),
+            stop_signal: stop_signal.unwrap_or_else(|| STOP_SIGNAL.to_owned()),
             grace: keys.stop_timeout.unwrap_or(GRACE),
         }
     }
@@ -86,6 +101,30 @@ impl Specification {
     pub fn signal(&self) -> Option<Signal> {
         signal_named(&self.stop_signal)
     }
+
+    /// The digest that stands for what it was made from.
+    pub fn image(&self) -> &str {
+        match &self.runs {
+            Runs::Program(program) => &program.fingerprint.digest,
+            Runs::Container(container) => &container.image,
+        }
+    }
+
+    /// The container that it is; `None` if it is a program of this host.
+    pub const fn container(&self) -> Option<&ContainerSpecification> {
+        match &self.runs {
+            Runs::Container(container) => Some(container),
+            Runs::Program(_) => None,
+        }
+    }
+}
+
+/// What a program of this host inherits, and what its definition gives it.
+pub fn environment_of_program(sidecar: &Sidecar) -> BTreeMap<String, String> {
+    let inherited = INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+    let mut env: BTreeMap<String, String> = inherited.collect();
+    env.extend(sidecar.definition.container.env.clone());
+    env
 }
 
 /// The signal with this name; `None` for those that have only numbers.

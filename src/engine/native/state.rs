@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::processes::Process;
+use super::roles::Failure;
 
 /// The file of an instance that says how its run is going. It is absent until the run begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct End {
     pub at: String,
     /// The program's exit code, 128 + N if signal N ended it.
     pub exit_code: i64,
+    /// Whether the kernel ended one of its processes because its memory did not suffice.
+    #[serde(default)]
+    pub out_of_memory: bool,
     /// Why the program could not be started; empty if it was.
     pub error: String,
 }
@@ -37,15 +41,6 @@ pub struct End {
 pub struct Beginning {
     /// Why not; `None` if it has begun.
     pub failure: Option<Failure>,
-}
-
-/// Why a run could not begin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The operating system's number for it, if it has one.
-    pub errno: Option<i32>,
-    /// In words.
-    pub message: String,
 }
 
 /// A moment as it is written down.

@@ -7,11 +7,14 @@
 //! instances/ID/lock                 locked by its supervisor, as long as that lives
 //! instances/ID/log, log.1           what it wrote
 //! instances/ID/work/                where its program starts
+//! instances/ID/root/, upper/, …     the root of its container, and what the container writes (`container/filesystem`)
+//! images/                           the store of images (`images`)
 //! names/NAME                        the id of the instance with this name
 //! networks/DIGEST                   the name of a network, which is nothing else
 //! changes/ID                        written whenever the state is, so that one folder tells of all changes
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +23,11 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::specification::Specification;
+use super::container::filesystem;
+use super::images::ImageStore;
+use super::memory_group::MemoryGroup;
+use super::roles::Helper;
+use super::specification::{Runs, Specification};
 use super::state::RunState;
 use crate::engine::{EngineError, EngineErrorKind, EngineResult};
 use crate::system::digest::sha256_hex;
@@ -38,6 +45,7 @@ const ABANDONED: Duration = Duration::from_mins(10);
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    helper: Helper,
 }
 
 /// The folder of one instance.
@@ -97,8 +105,18 @@ impl InstanceFolder {
 
 impl Store {
     /// The engine's folder at this path, which need not be there.
-    pub const fn at(root: PathBuf) -> Self {
-        Self { root }
+    pub const fn at(root: PathBuf, helper: Helper) -> Self {
+        Self { root, helper }
+    }
+
+    /// Whoever does in a process of its own what this one cannot.
+    pub const fn helper(&self) -> &Helper {
+        &self.helper
+    }
+
+    /// The store of images.
+    pub fn images(&self) -> ImageStore {
+        ImageStore::at(self.root.join("images"), self.helper.clone())
     }
 
     /// Its path.
@@ -181,8 +199,12 @@ impl Store {
     /// Makes an instance, which has no name yet and does not run.
     pub fn create(&self, id: &str, specification: &Specification) -> EngineResult<()> {
         let folder = self.instance(id);
+        let inner = || match &specification.runs {
+            Runs::Program(_) => create_private_folder(&folder.file("work")),
+            Runs::Container(container) => filesystem::make_folders(&folder, container),
+        };
         let made = create_private_folder(&folder.0)
-            .and_then(|()| create_private_folder(&folder.file("work")))
+            .and_then(|()| inner())
             .and_then(|()| create_private_file(&folder.file("lock")).map(drop))
             .and_then(|()| write_json(&folder.file("specification.json"), specification));
         made.map_err(|error| {
@@ -205,13 +227,22 @@ impl Store {
     /// Removes an instance's folder, and lets everybody know who waits for it.
     pub fn remove_folder(&self, id: &str) -> EngineResult<()> {
         let folder = self.instance(id);
-        match std::fs::remove_dir_all(&folder.0) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(&folder.0, &error)),
-            _ => {
-                let _ = std::fs::remove_file(self.changes().join(id));
-                Ok(())
-            }
+        if folder
+            .specification()
+            .is_some_and(|found| found.container().is_some_and(|container| container.memory.is_some()))
+        {
+            MemoryGroup::remove_left(id);
         }
+        self.helper.remove_tree(&folder.0).map_err(|error| unusable(&folder.0, &error))?;
+        let _ = std::fs::remove_file(self.changes().join(id));
+        Ok(())
+    }
+
+    /// The images that instances are made of, those that have no name included.
+    pub fn images_in_use(&self) -> BTreeSet<String> {
+        let specifications = self.ids().into_iter().filter_map(|id| self.instance(&id).specification());
+        let images = specifications.filter_map(|found| Some(found.container()?.image.clone()));
+        images.collect()
     }
 
     /// Removes what launches left that were killed while they made an instance: it has no name, and never ran.

@@ -5,27 +5,28 @@
 //! It is one thread, and holds a lock as long as it lives. Whatever kills it, the lock tells.
 
 mod family;
+mod starting;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::process::Signal;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::Instant;
 
 use self::family::Family;
+use self::starting::{Started, Stream, start};
+use super::container::program::exit_code;
+use super::forwarding;
 use super::log::LogWriter;
+use super::memory_group::MemoryGroup;
 use super::processes::{Process, place};
-use super::specification::Specification;
-use super::state::{Beginning, End, Failure, RunState, moment};
+use super::roles::Failure;
+use super::state::{Beginning, End, RunState, moment};
 use super::store::InstanceFolder;
 
 /// Bytes that are read of a stream at once.
@@ -78,8 +79,9 @@ impl Report {
     }
 
     fn fail(&mut self, doing: &str, error: &io::Error) {
-        let failure = Failure { errno: error.raw_os_error(), message: format!("{doing}: {error}") };
-        self.tell(&Beginning { failure: Some(failure) });
+        let Failure { errno, is_of_step, message } = Failure::of(error);
+        let message = format!("{doing}: {message}");
+        self.tell(&Beginning { failure: Some(Failure { errno, is_of_step, message }) });
     }
 }
 
@@ -107,6 +109,7 @@ struct Supervisor {
     family: Family,
     log: LogWriter,
     streams: [Stream; 2],
+    memory: Option<MemoryGroup>,
     signals: Listening,
     stop_signal: Signal,
     grace: Duration,
@@ -117,27 +120,6 @@ struct Listening {
     stop: Signals,
     child: Signals,
     _ignored: Vec<Signals>,
-}
-
-/// What a program writes to; `None` once nobody can write to it any more.
-struct Stream(Option<pipe::Receiver>);
-
-impl Stream {
-    /// What is written next; empty, and for ever nothing more, at its end.
-    async fn read(&mut self, chunk: &mut [u8]) -> usize {
-        let Some(receiver) = &mut self.0 else { return std::future::pending().await };
-        let read = receiver.read(chunk).await.unwrap_or(0);
-        if read == 0 {
-            self.0 = None;
-        }
-        read
-    }
-
-    /// What is there already. The kernel is asked: the runtime may not have heard of it yet.
-    fn rest(&self, chunk: &mut [u8]) -> usize {
-        let read = |receiver| rustix::io::retry_on_intr(|| rustix::io::read(receiver, &mut *chunk)).ok();
-        self.0.as_ref().and_then(read).unwrap_or(0)
-    }
 }
 
 type Doing = &'static str;
@@ -167,59 +149,39 @@ fn begin(folder: &InstanceFolder) -> Result<Option<Supervisor>, (Doing, io::Erro
     folder.write_state(&state).map_err(doing("write its state"))?;
     let (stop_signal, grace) = (specification.signal().unwrap_or(Signal::TERM), specification.grace);
     match start(folder, &specification) {
-        Ok((program, streams)) => {
+        Ok(Started { program, streams, ports, memory }) => {
+            for port in ports {
+                tokio::spawn(forwarding::forward(port));
+            }
             state.program = Process::of(program);
             if let Err(error) = folder.write_state(&state) {
                 Family::kill();
                 return Err(("write its state", error));
             }
             let family = Family::of(program);
-            Ok(Some(Supervisor { _lock: lock, state, family, log, streams, signals, stop_signal, grace }))
+            Ok(Some(Supervisor {
+                _lock: lock,
+                state,
+                family,
+                log,
+                streams,
+                memory,
+                signals,
+                stop_signal,
+                grace,
+            }))
         }
         Err(error) => {
             state.end = Some(End {
                 at: moment(Timestamp::now()),
-                exit_code: exit_code_of(&error),
+                exit_code: exit_code(&error).into(),
+                out_of_memory: false,
                 error: error.to_string(),
             });
             folder.write_state(&state).map_err(doing("write its state"))?;
             Err(("start the program", error))
         }
     }
-}
-
-/// As a shell has it.
-fn exit_code_of(error: &io::Error) -> i64 {
-    if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
-}
-
-fn start(folder: &InstanceFolder, specification: &Specification) -> io::Result<(u32, [Stream; 2])> {
-    let (output, its_output) = io::pipe()?;
-    let (error, its_error) = io::pipe()?;
-    let own = folder.file("work");
-    let directory = specification.directory.as_deref().unwrap_or(&own);
-    // The system's own word would be taken for one about the program.
-    if !directory.is_dir() {
-        return Err(io::Error::other(format!("there is no folder {}", directory.display())));
-    }
-    let stream = |reader: io::PipeReader| {
-        pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map(|found| Stream(Some(found)))
-    };
-    let streams = [stream(output)?, stream(error)?];
-    let (name, arguments) =
-        specification.arguments.split_first().map_or(("", &[][..]), |(name, rest)| (name, rest));
-    let child = Command::new(&specification.file)
-        .arg0(name)
-        .args(arguments)
-        .env_clear()
-        .envs(&specification.env)
-        .current_dir(directory)
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(its_output)
-        .stderr(its_error)
-        .spawn()?;
-    Ok((child.id(), streams))
 }
 
 fn listen() -> io::Result<Listening> {
@@ -289,7 +251,10 @@ impl Supervisor {
         }
         self.log.finish();
         let exit_code = self.family.exit_code();
-        self.state.end = Some(End { at: moment(Timestamp::now()), exit_code, error: String::new() });
+        let out_of_memory = self.memory.as_ref().is_some_and(MemoryGroup::was_exhausted);
+        self.memory.iter().for_each(MemoryGroup::remove);
+        let at = moment(Timestamp::now());
+        self.state.end = Some(End { at, exit_code, out_of_memory, error: String::new() });
         folder.write_state(&self.state)
     }
 }

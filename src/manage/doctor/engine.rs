@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Check;
-use crate::engine::kinds::{Choice, Folders, Opened};
+use crate::engine::kinds::{Choice, EngineKind, Folders, Opened};
 use crate::engine::problem::engine_problem;
 use crate::engine::{EngineError, EngineErrorKind, EngineInfo, EngineResult, Finding};
 use crate::preparation::settings::Settings;
@@ -44,6 +44,26 @@ pub(super) async fn examine(settings: &Settings) -> (Option<EngineInfo>, Vec<Che
         });
     }
     (Some(info), checks)
+}
+
+/// What the engines are good for that need no more than this host, and are not the one that was looked at already.
+pub(super) async fn examine_others(settings: &Settings) -> Vec<Check> {
+    let folders = Folders { cache: None, ..settings.folders() };
+    let mut checks = Vec::new();
+    for kind in EngineKind::ALL
+        .into_iter()
+        .filter(|kind| *kind != settings.engine.of_images() && kind.capabilities().image_files)
+    {
+        let Ok(Opened { engine, .. }) = kind.open(&Choice::default(), &settings.environment, &folders) else {
+            continue;
+        };
+        let found = engine.examine().await.into_iter();
+        checks.extend(found.map(|(name, found)| match found {
+            Ok(Finding { text, .. }) => Check::well(name, text),
+            Err(error) => Check::well(name, error.to_string()),
+        }));
+    }
+    checks
 }
 
 async fn limited<T>(work: impl Future<Output = EngineResult<T>>) -> EngineResult<T> {

@@ -60,7 +60,7 @@ fn told(
     observed: Vec<Observed>,
     recreate: bool,
 ) -> String {
-    let snapshot = Snapshot { network: Ok(own_network(network)), sidecars: observed };
+    let snapshot = Snapshot { network: Ok(own_network(network)), sidecars: observed, warnings: Vec::new() };
     match reconcile(sidecars, snapshot, recreate) {
         Ok(plan) => {
             format!("{plan}changes {}\n", if plan.changes_nothing() { "nothing" } else { "something" })
@@ -156,7 +156,7 @@ fn all_problems_of_all_sidecars_are_told() {
     let refused = Observed { refusals: vec![problem("cache"), problem("it")], ..Observed::default() };
     let (sidecars, observed) = ([cache, db], vec![refused, of(used)]);
     let network = Err(Problem::error(Code::NetworkUnusable, "there is no network"));
-    let snapshot = Snapshot { network, sidecars: observed };
+    let snapshot = Snapshot { network, sidecars: observed, warnings: Vec::new() };
     let problems = reconcile(&sidecars, snapshot, false).expect_err("nothing may be done");
     let codes: Vec<Code> = problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, [Code::NetworkUnusable, Code::NameTaken, Code::NameTaken, Code::SidecarInUse]);

@@ -39,6 +39,18 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         steps: &["Run the sidecar on another engine.", "Or use another probe, such as `tcp`."],
     },
     Explanation {
+        code: Code::NoIsolation,
+        meaning: "farrier runs the image with another root directory, and nothing else keeps it apart: it can do all that you can, \
+                  and its port is one of this host's.",
+        causes: &[
+            "farrier runs in a container without the capability SYS_ADMIN, or under a filter of system calls that forbids namespaces.",
+        ],
+        steps: &[
+            "See with `farrier doctor` what would allow namespaces.",
+            "Run such images only if you trust them as your own programs.",
+        ],
+    },
+    Explanation {
         code: Code::EngineContext,
         meaning: "farrier cannot use the docker context or the address.",
         causes: &[
@@ -52,13 +64,27 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ImageUnavailable,
-        meaning: "The image is not present, and the engine cannot pull it.",
+        meaning: "The image is not present, and the engine cannot pull it; or its file is not there.",
         causes: &[
+            "The path behind `oci:` or `docker-archive:` is wrong: it starts at the definition's folder.",
             "The reference contains a typo, or the tag no longer exists.",
             "The registry requires a login.",
             "There is no network connection, or no disk space.",
         ],
         steps: &["Try `docker pull IMAGE`. farrier uses the credentials of `docker login`."],
+    },
+    Explanation {
+        code: Code::ImageInvalid,
+        meaning: "The file that a definition names holds no image that can be used. Nothing of it was started.",
+        causes: &[
+            "The file is not an image: `oci:` wants a folder with `index.json`, `docker-archive:` a tar file with `manifest.json`.",
+            "The file was not written to its end, or changed afterwards: a digest in it is not that of its content.",
+            "It holds several images, and the definition does not say which.",
+        ],
+        steps: &[
+            "Write it again, for example with `docker save IMAGE > FILE` or `skopeo copy docker-daemon:IMAGE oci:FOLDER`.",
+            "Name one of several images behind the path: `oci:./layout:NAME`.",
+        ],
     },
     Explanation {
         code: Code::ImageDenied,

@@ -73,10 +73,19 @@ impl Programs {
 
     /// The process that looks after a sidecar.
     pub fn supervisor(&self, sidecar: &Value) -> Pid {
+        self.process(sidecar, "supervisor")
+    }
+
+    /// A sidecar's first process.
+    pub fn program(&self, sidecar: &Value) -> Pid {
+        self.process(sidecar, "program")
+    }
+
+    fn process(&self, sidecar: &Value, which: &str) -> Pid {
         let id = sidecar["id"].as_str().expect("an id");
         let state = self.scene.state_home().join("farrier/native/instances").join(id).join("state.json");
         let state: Value = serde_json::from_slice(&std::fs::read(state).expect("a state")).expect("JSON");
-        let process = state["supervisor"]["id"].as_i64().and_then(|id| i32::try_from(id).ok());
+        let process = state[which]["id"].as_i64().and_then(|id| i32::try_from(id).ok());
         process.and_then(Pid::from_raw).expect("a process")
     }
 }

@@ -134,15 +134,30 @@ impl Ground for InMemory {
 
 /// Programs of this host.
 pub fn on_this_host() -> Option<Box<dyn Ground>> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let farrier = PathBuf::from(env!("CARGO_BIN_EXE_farrier"));
-    let engine = Native::at(folder.path().join("native")).supervised_by(farrier);
-    Some(Box::new(ThisHost { engine, folder }))
+    Some(Box::new(ThisHost::new(format!("program = [\"{}\", \"wait\"]", fixture_program().display()))))
+}
+
+/// Containers that this host runs without Docker.
+pub fn in_containers_of_this_host() -> Option<Box<dyn Ground>> {
+    let ground = ThisHost::new("image = \"oci:./image\"\ncommand = [\"wait\"]".to_owned());
+    let layout = ground.folder().join("definitions/image");
+    Image::new().layout(&fixture_program(), &layout).unwrap_or_else(|trouble| panic!("{trouble}"));
+    Some(Box::new(ground))
 }
 
 struct ThisHost {
+    runs: String,
     engine: Native,
     folder: TempDir,
+}
+
+impl ThisHost {
+    fn new(runs: String) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let farrier = PathBuf::from(env!("CARGO_BIN_EXE_farrier"));
+        let engine = Native::at(folder.path().join("native")).supervised_by(farrier);
+        Self { runs, engine, folder }
+    }
 }
 
 impl Ground for ThisHost {
@@ -159,11 +174,11 @@ impl Ground for ThisHost {
     }
 
     fn image(&self) -> String {
-        unreachable!("it runs programs")
+        unreachable!("it names no image by a reference")
     }
 
     fn runs(&self) -> String {
-        format!("program = [\"{}\", \"wait\"]", fixture_program().display())
+        self.runs.clone()
     }
 
     fn end(&self, instance: &Instance, exit_code: i64) {

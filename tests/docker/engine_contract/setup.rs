@@ -51,6 +51,7 @@ macro_rules! contract {
         contract!(@ on_the_double, $($case,)*);
         contract!(@ in_memory, $($case,)*);
         contract!(@ on_this_host, $($case,)*);
+        contract!(@ in_containers_of_this_host, $($case,)*);
     };
 }
 pub(super) use contract;

@@ -98,6 +98,7 @@ impl Container {
     pub fn instance(&self) -> Instance {
         let (health_command, volumes) = (self.process.health_command(), self.anonymous_volumes());
         Instance {
+            lacks_isolation: false,
             id: self.id.clone(),
             name: self.name.clone(),
             labels: self.labels.clone(),

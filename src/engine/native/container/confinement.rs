@@ -1,0 +1,63 @@
+//! What a container's processes may do: the capabilities that Docker leaves them by default, as far as this process has
+//! them, no new ones by execution, and Docker's default filter of system calls.
+
+use std::io;
+
+use rustix::process::{Gid, Uid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs, set_thread_groups,
+    set_thread_res_gid, set_thread_res_uid,
+};
+
+use super::seccomp;
+use super::user::User;
+use crate::engine::native::roles::Failure;
+
+/// Docker's default capabilities.
+const KEPT: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::MKNOD)
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::AUDIT_WRITE);
+/// One more than the highest number of a capability.
+const CAPABILITIES: u32 = 64;
+
+/// Becomes the user, for good. Every step that fails ends this: nothing runs with more than it should have.
+pub fn become_user(user: &User) -> io::Result<()> {
+    let step = |what: &'static str| move |error: rustix::io::Errno| Failure::doing(what)(error.into());
+    let filters = seccomp::filters()?;
+    clear_ambient_capability_set().map_err(step("clear ambient capabilities"))?;
+    for number in 0..CAPABILITIES {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        // The kernel does not know all numbers.
+        let Ok(is_there) = capability_is_in_bounding_set(one) else { break };
+        if is_there && !KEPT.contains(one) {
+            remove_capability_from_bounding_set(one).map_err(step("drop capabilities"))?;
+        }
+    }
+    let groups: Vec<Gid> = user.groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    match set_thread_groups(&groups) {
+        // Where there is one user only, groups can be neither set nor dropped.
+        Err(rustix::io::Errno::PERM) if user.id == 0 => {}
+        done => done.map_err(step("set groups"))?,
+    }
+    let (id, group) = (Uid::from_raw(user.id), Gid::from_raw(user.group));
+    set_thread_res_gid(group, group, group).map_err(step("become the group"))?;
+    set_thread_res_uid(id, id, id).map_err(step("become the user"))?;
+    let now = capabilities(None).map_err(step("read capabilities"))?;
+    let kept = if user.id == 0 { KEPT & now.permitted } else { CapabilitySet::empty() };
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).map_err(step("drop capabilities"))?;
+    set_no_new_privs(true).map_err(step("forbid new privileges"))?;
+    seccomp::apply(&filters)
+}

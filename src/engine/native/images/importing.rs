@@ -1,0 +1,67 @@
+//! Takes an image from its file into the store, as far as it is not there.
+
+use std::io::{self, Read};
+
+use super::ImageStore;
+use crate::definition::Definition;
+use crate::engine::image_file::{FileImage, ImageConfig, LayerSink};
+use crate::engine::native::isolation::Isolation;
+use crate::report::error::{Code, Problem};
+
+/// An image of the store.
+pub struct Imported {
+    /// Its id.
+    pub id: String,
+    /// What its configuration says.
+    pub config: ImageConfig,
+}
+
+/// Makes sure that the image of a definition's file is in the store; `None` if the definition names no file. Blocks.
+///
+/// # Errors
+/// If the image is not there or damaged, or the store cannot take it.
+pub fn import(
+    store: &ImageStore,
+    definition: &Definition,
+    isolation: Isolation,
+) -> Option<Result<Imported, Problem>> {
+    Some(FileImage::find(definition)?.and_then(|image| {
+        if let Some(config) = store.config(&image.id) {
+            return Ok(Imported { id: image.id, config });
+        }
+        let config = image.config()?;
+        let unusable = |error: io::Error| unusable(definition, &error);
+        store.make().map_err(unusable)?;
+        let adding = store.lock_adding().map_err(unusable)?;
+        image.read_layers(&config, &|id| !store.has_layer(id), &mut Adding { store, isolation })?;
+        store.write_config(&image.id, &config).map_err(unusable)?;
+        drop(adding);
+        Ok(Imported { id: image.id, config })
+    }))
+}
+
+fn unusable(definition: &Definition, error: &io::Error) -> Problem {
+    let message = format!("the store of images cannot be used: {error}");
+    let code = if error.kind() == io::ErrorKind::StorageFull { Code::DiskFull } else { Code::StateUnusable };
+    Problem::error(code, message)
+        .of(&definition.name)
+        .at(definition.place("image"))
+        .hint("Check who owns the folder of farrier's state, and that its disk is not full.")
+        .hint("Remove images that nothing uses with `farrier engine prune`.")
+}
+
+/// Adds layers to the store.
+struct Adding<'a> {
+    store: &'a ImageStore,
+    isolation: Isolation,
+}
+
+impl LayerSink for Adding<'_> {
+    fn take(&mut self, id: &str, content: &mut dyn Read) -> io::Result<()> {
+        self.store.unpack(id, content, self.isolation)
+    }
+
+    fn keep(&mut self, id: &str) -> io::Result<()> {
+        self.store.complete(id)
+    }
+}

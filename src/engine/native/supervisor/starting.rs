@@ -1,0 +1,147 @@
+//! Starts what an instance runs: a program of this host as a child, or process 1 of a container in namespaces that the
+//! supervisor enters itself.
+
+use std::io::{self, PipeReader, PipeWriter, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+
+use crate::engine::native::container::specification::ContainerSpecification;
+use crate::engine::native::forwarding::{Reserved, reserve};
+use crate::engine::native::memory_group::MemoryGroup;
+use crate::engine::native::roles::{Failure, OWN_PROGRAM, PROCESS_ONE, PROGRAM};
+use crate::engine::native::specification::{MARK, ProgramSpecification, Runs, Specification};
+use crate::engine::native::store::InstanceFolder;
+use crate::engine::native::{limits, namespaces};
+
+/// The longest word about a failure.
+const MOST_BYTES: u64 = 64 << 10;
+
+/// What was started.
+pub struct Started {
+    /// The process that leads its group.
+    pub program: u32,
+    /// What it writes to.
+    pub streams: [Stream; 2],
+    /// The ports that are forwarded to it.
+    pub ports: Vec<Reserved>,
+    /// What limits its memory.
+    pub memory: Option<MemoryGroup>,
+}
+
+/// What a program writes to; `None` once nobody can write to it any more.
+pub struct Stream(Option<pipe::Receiver>);
+
+impl Stream {
+    fn of(reader: PipeReader) -> io::Result<Self> {
+        pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map(|found| Self(Some(found)))
+    }
+
+    /// What is written next; empty, and for ever nothing more, at its end.
+    pub async fn read(&mut self, chunk: &mut [u8]) -> usize {
+        let Some(receiver) = &mut self.0 else { return std::future::pending().await };
+        let read = receiver.read(chunk).await.unwrap_or(0);
+        if read == 0 {
+            self.0 = None;
+        }
+        read
+    }
+
+    /// What is there already. The kernel is asked: the runtime may not have heard of it yet.
+    pub fn rest(&self, chunk: &mut [u8]) -> usize {
+        let read = |receiver| rustix::io::retry_on_intr(|| rustix::io::read(receiver, &mut *chunk)).ok();
+        self.0.as_ref().and_then(read).unwrap_or(0)
+    }
+}
+
+/// Starts it.
+pub fn start(folder: &InstanceFolder, specification: &Specification) -> io::Result<Started> {
+    let (output, its_output) = io::pipe()?;
+    let (error, its_error) = io::pipe()?;
+    let streams = [Stream::of(output)?, Stream::of(error)?];
+    match &specification.runs {
+        Runs::Program(program) => {
+            let program = start_program(folder, program, specification, [its_output, its_error])?;
+            Ok(Started { program, streams, ports: Vec::new(), memory: None })
+        }
+        Runs::Container(container) => {
+            let id = folder.0.file_name().unwrap_or_default().to_string_lossy();
+            let memory = container.memory.map(|bytes| MemoryGroup::make(&id, bytes)).transpose()?;
+            let started = start_container(folder, container, memory.as_ref(), [its_output, its_error]);
+            let (program, ports) = started.inspect_err(|_| memory.iter().for_each(MemoryGroup::remove))?;
+            Ok(Started { program, streams, ports, memory })
+        }
+    }
+}
+
+fn start_program(
+    folder: &InstanceFolder,
+    program: &ProgramSpecification,
+    specification: &Specification,
+    [output, error]: [PipeWriter; 2],
+) -> io::Result<u32> {
+    let own = folder.file("work");
+    let directory = program.directory.as_deref().unwrap_or(&own);
+    // The system's own word would be taken for one about the program.
+    if !directory.is_dir() {
+        return Err(io::Error::other(format!("there is no folder {}", directory.display())));
+    }
+    let (name, arguments) =
+        program.arguments.split_first().map_or(("", &[][..]), |(name, rest)| (name, rest));
+    let child = Command::new(&program.file)
+        .arg0(name)
+        .args(arguments)
+        .env_clear()
+        .envs(&specification.env)
+        .current_dir(directory)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(error)
+        .spawn()?;
+    Ok(child.id())
+}
+
+/// In this order: the ports are this host's, and what is dialled afterwards is inside; a namespace of processes takes no
+/// thread of this process any more.
+fn start_container(
+    folder: &InstanceFolder,
+    container: &ContainerSpecification,
+    memory: Option<&MemoryGroup>,
+    [output, error]: [PipeWriter; 2],
+) -> io::Result<(u32, Vec<Reserved>)> {
+    let is_isolated = container.isolation.is_isolated();
+    let mut ports = Vec::new();
+    limits::raise_open_files();
+    if is_isolated {
+        ports = reserve(container.address, &container.ports).map_err(Failure::doing(format!(
+            "listen at {}, ports {:?}",
+            container.address, container.ports
+        )))?;
+        namespaces::separate(container.isolation)?;
+    }
+    // Its end comes when the program is executed, or with a word why it is not.
+    let (mut said, report) = io::pipe()?;
+    let child = Command::new(OWN_PROGRAM)
+        .arg0("farrier")
+        .arg(if is_isolated { PROCESS_ONE } else { PROGRAM })
+        .arg(&folder.0)
+        .args(memory.map(MemoryGroup::folder))
+        .env_clear()
+        .env(MARK, folder.0.file_name().unwrap_or_default())
+        .stdin(report)
+        .stdout(output)
+        .stderr(error)
+        .spawn()
+        .map_err(Failure::doing("start process 1"))?;
+    let mut word = Vec::new();
+    Read::by_ref(&mut said).take(MOST_BYTES).read_to_end(&mut word)?;
+    if word.is_empty() {
+        return Ok((child.id(), ports));
+    }
+    let failure = serde_json::from_slice::<Failure>(&word);
+    Err(failure.unwrap_or_else(|error| Failure::said(error.to_string())).into())
+}
