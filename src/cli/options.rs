@@ -124,8 +124,15 @@ impl ValueEnum for Dialling {
 
 impl ValueEnum for Selection {
     fn value_variants<'a>() -> &'a [Self] {
-        const VARIANTS: [Selection; 3] =
-            [Selection::Auto, Selection::All(EngineKind::ALL[0]), Selection::All(EngineKind::ALL[1])];
+        const VARIANTS: [Selection; EngineKind::ALL.len() + 1] = {
+            let mut variants = [Selection::Auto; EngineKind::ALL.len() + 1];
+            let mut index = 0;
+            while index < EngineKind::ALL.len() {
+                variants[index + 1] = Selection::All(EngineKind::ALL[index]);
+                index += 1;
+            }
+            variants
+        };
         &VARIANTS
     }
 
@@ -134,8 +141,7 @@ impl ValueEnum for Selection {
             Self::Auto => {
                 ("auto", "A `program` and an image in a file run on this host, any other `image` on Docker")
             }
-            Self::All(kind) if kind.capabilities().images => (kind.name(), "All sidecars in containers"),
-            Self::All(kind) => (kind.name(), "All sidecars on this host, without Docker"),
+            Self::All(kind) => (kind.name(), kind.meaning()),
         };
         Some(PossibleValue::new(name).help(help))
     }

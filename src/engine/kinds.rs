@@ -54,6 +54,8 @@ pub enum EngineKind {
 /// What is known of a kind.
 struct Kind {
     capabilities: Capabilities,
+    /// What somebody wants who names it, for the help of the command line.
+    meaning: &'static str,
     open: fn(&Choice, &Environment, &Folders) -> Result<Opened, Problem>,
     /// The only network that it has.
     network: Option<&'static str>,
@@ -61,11 +63,17 @@ struct Kind {
     may_be_in_use: fn(&Folders) -> bool,
 }
 
-static DOCKER: Kind =
-    Kind { capabilities: docker::CAPABILITIES, open: open_docker, network: None, may_be_in_use: |_| true };
+static DOCKER: Kind = Kind {
+    capabilities: docker::CAPABILITIES,
+    meaning: "All sidecars in containers",
+    open: open_docker,
+    network: None,
+    may_be_in_use: |_| true,
+};
 
 static NATIVE: Kind = Kind {
     capabilities: native::CAPABILITIES,
+    meaning: "All sidecars on this host, without Docker",
     open: open_native,
     network: Some(native::NETWORK),
     may_be_in_use: |folders| native_folder(folders).is_some_and(native::is_in_use),
@@ -98,6 +106,12 @@ impl EngineKind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.capabilities().kind
+    }
+
+    /// What somebody wants who names it.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        self.row().meaning
     }
 
     /// The only network that it has; `None` if it has those that a harness names.

@@ -4,6 +4,13 @@
 //! Each is described by a [`Capability`] in a file of its own, and listed in the table of its contract's version
 //! (`since_0_1_0`). Everything else follows from the tables: which imports a definition has to grant, what the hint says,
 //! what the linker holds, and how `farrier probe inspect` puts it.
+//!
+//! To add a capability: the interface in `wit/probe.wit`, imported by the world `complete`, and in the copy
+//! `probes/sdk/wit`; a file in `since_0_1_0` and its line in that table; for a grant that is `true` or absent, a line of
+//! `definition/grants.rs`; for `probe check`, an arm in `readiness/dry_run/grant.rs`. Functions return a `result`, because one
+//! without can only trap where the host cannot answer. For authors in Rust: a module of `probes/sdk` and its double in
+//! `testing/`. Each word of the contract is part of the stamp of every built component: rebuild them with
+//! `cargo run --package farrier-probe-builder`, and `docs/wit.md` with its `wit-reference`.
 
 use std::collections::BTreeSet;
 

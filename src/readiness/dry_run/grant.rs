@@ -279,6 +279,17 @@ mod tests {
     }
 
     #[test]
+    fn every_switch_can_be_granted() {
+        let options = ["logs=x", "health=none"].map(str::to_owned);
+        let granted = DryGrants::parse(&options, &stand()).expect("they are understood");
+        let mut all: Vec<_> = crate::definition::grants::SWITCHES.iter().map(|switch| switch.name).collect();
+        all.sort_unstable();
+        let mut on: Vec<_> = granted.switches().collect();
+        on.sort_unstable();
+        assert_eq!(on, all, "a new one needs an arm here, too");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (option, expected) in [
             ("dial=db", "`--grant dial=db`: `db` names no port"),
