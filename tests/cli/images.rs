@@ -8,9 +8,11 @@ use std::os::unix::fs::PermissionsExt;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
-use self::setup::{Images, with_shell};
+use self::setup::Images;
 use crate::programs::setup::processes_with;
-use crate::support::{Image, Layer, PATIENT, fixture_program, wait_until};
+use crate::support::host_programs::with_shell;
+use crate::support::skipping::say_skipped;
+use crate::support::{Image, Layer, Outcome, PATIENT, Run, fixture_program, wait_until};
 
 #[test]
 fn images_are_started_once_and_the_harness_reaches_each_at_its_own_port() {
@@ -428,4 +430,51 @@ fn the_store_is_this_users_and_keeps_each_layer_once() {
         let mode = std::fs::metadata(&folder).expect("a folder").permissions().mode();
         assert_eq!(mode & 0o077, 0, "{}", folder.display());
     }
+}
+
+/// Another user than root. It has no subordinate ones, unless this machine gives all users some.
+const SOMEBODY: u32 = 54_321;
+
+fn give(path: &std::path::Path, user: u32) {
+    if path.is_dir() && !path.is_symlink() {
+        for entry in std::fs::read_dir(path).expect("a folder").flatten() {
+            give(&entry.path(), user);
+        }
+    }
+    std::os::unix::fs::lchown(path, Some(user), Some(user)).expect("it is given away");
+}
+
+#[test]
+fn another_user_than_root_runs_images_too() {
+    if !rustix::process::geteuid().is_root() {
+        return say_skipped("all other tests run as another user already");
+    }
+    let images = Images::new();
+    let scene = &images.programs.scene;
+    images.layout("box", &with_shell());
+    let script = "id; cat /proc/net/dev; ls /proc; echo whole; exec sleep 1000";
+    images.plain("box", &format!("entrypoint = ['/bin/sh', '-c', '''{script}''']"));
+    give(&scene.path(""), SOMEBODY);
+    let farrier = |arguments: &[&str]| -> Outcome {
+        let id = SOMEBODY.to_string();
+        let run = Run::program(scene, "setpriv").args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
+        let run = run.arg(env!("CARGO_BIN_EXE_farrier")).args(arguments);
+        run.env("DOCKER_HOST", "unix:///nowhere.sock").output()
+    };
+    let listed = farrier(&["engine", "list"]).stdout();
+    if listed.contains("run without Docker: namespaces") {
+        farrier(&["up"]).assert_code(0);
+        let name = scene.name("box");
+        let log = || farrier(&["logs", &name]).stdout();
+        wait_until("it wrote everything", PATIENT, || log().contains("whole\n"));
+        let log = log();
+        assert!(log.contains("uid=0(root)") && log.contains(" lo:") && !log.contains("eth"), "{log}");
+        assert_eq!(std::fs::metadata(images.store()).expect("a folder").permissions().mode() & 0o077, 0);
+        farrier(&["down", "--yes"]).assert_code(0);
+        let left = std::fs::read_dir(images.store().join("instances")).expect("a folder").count();
+        assert_eq!(left, 0, "what the container wrote is gone");
+    } else {
+        assert!(listed.contains("cannot be run without Docker"), "{listed}");
+    }
+    give(&scene.path(""), 0);
 }

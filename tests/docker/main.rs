@@ -9,6 +9,7 @@ mod engine_contract;
 mod failure_causes;
 mod failure_report;
 mod faults;
+mod images_inside;
 mod launch_calls;
 mod launch_concurrent;
 mod launch_engines;

@@ -87,7 +87,7 @@ async fn every_difference_is_seen_and_told() {
             });
         }),
         ("memory", "recreate db: it no longer matches its labels: memory", |world| {
-            found(world).memory = 1 << 20
+            found(world).memory = 1 << 20;
         }),
         ("stop signal", "recreate db: it no longer matches its labels: stop signal", |world| {
             found(world).process.stop_signal = "SIGINT".to_owned();

@@ -17,6 +17,7 @@ pub mod engine;
 pub mod events;
 pub mod fixture;
 pub mod guest;
+pub mod host_programs;
 pub mod launching;
 pub mod proxy;
 pub mod pypi;

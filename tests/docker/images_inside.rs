@@ -1,0 +1,49 @@
+//! Images in files where farrier runs in an ordinary container itself, as in CI and for agents.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::host_programs::with_programs;
+use crate::support::{Image, Scene, fixture_program};
+
+/// The image with all files of a folder.
+fn with_folder(mut image: Image, folder: &Path, at: &str) -> Image {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = format!("{at}/{}", entry.file_name().display());
+        image = if entry.path().is_dir() {
+            with_folder(image, &entry.path(), &path)
+        } else {
+            image.file(&path, std::fs::read(entry.path()).expect("a file"), 0o644)
+        };
+    }
+    image
+}
+
+#[test]
+fn in_a_container_images_run_and_it_is_told_that_nothing_keeps_them_apart() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let layout = scene.path("layout");
+    let sidecar = Image::new().change("CMD [\"serve\", \"--port\", \"7000\", \"--reply\", \"from inside\"]");
+    sidecar.layout(&fixture_program(), &layout).unwrap_or_else(|trouble| panic!("{trouble}"));
+    let definition = "lifecycle = \"shared\"\nimage = \"oci:./layout\"\n[interface]\nkind = \"port\"\nport = 7000\n\
+                      [readiness]\nprobe = \"tcp\"\n";
+    let farrier = env!("CARGO_BIN_EXE_farrier");
+    let image = with_programs(Image::new(), &[farrier]).file("/sidecars/box.toml", definition, 0o644);
+    let image = scene.image(&with_folder(image, &layout, "/sidecars/layout"));
+    let run = |options: &[&str]| {
+        let output = Command::new("docker")
+            .args(["run", "--rm", "--label", &scene.label(), "--env", "HOME=/tmp"])
+            .args(options)
+            .args(["--env", "DOCKER_HOST=unix:///nowhere.sock", "--entrypoint", farrier, &image, "launch"])
+            .args(["--no-workspace", "--user-dir", "/sidecars", "--", "/fixture", "ask-env", "BOX"])
+            .output()
+            .expect("docker runs");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "from inside\n", "{told}");
+        told
+    };
+    let told = run(&[]);
+    assert_eq!(told.matches("[no-isolation]").count(), 1, "{told}");
+    let told = run(&["--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"]);
+    assert!(!told.contains("[no-isolation]"), "{told}");
+}
