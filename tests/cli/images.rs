@@ -295,7 +295,10 @@ fn what_a_file_does_not_hold_is_refused_by_name_before_anything_runs() {
     let up = images.farrier(["up"]).output().assert_code(125);
     assert!(up.stderr().contains("[image-invalid]") && up.stderr().contains("is damaged"), "{up}");
     assert!(images.programs.all().is_empty());
-    assert_eq!(std::fs::read_dir(images.store().join("images/layers")).expect("a folder").count(), 0);
+    for folder in ["layers", "unfinished"] {
+        let left = std::fs::read_dir(images.store().join("images").join(folder)).expect("a folder").count();
+        assert_eq!(left, 0, "{folder}");
+    }
 }
 
 #[test]

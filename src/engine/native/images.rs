@@ -118,10 +118,14 @@ impl ImageStore {
     fn lock_adding(&self) -> io::Result<File> {
         let file = self.lock_file("lock")?;
         file.lock()?;
-        for left in entries(&self.root.join("unfinished")) {
-            self.helper.remove_tree(&self.unfinished(&left))?;
-        }
+        self.remove_unfinished()?;
         Ok(file)
+    }
+
+    /// Removes layers that are not complete. Nobody else may be adding one.
+    fn remove_unfinished(&self) -> io::Result<()> {
+        let left = entries(&self.root.join("unfinished"));
+        left.iter().try_for_each(|left| self.helper.remove_tree(&self.unfinished(left)))
     }
 
     fn lock_file(&self, name: &str) -> io::Result<File> {

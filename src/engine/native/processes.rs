@@ -111,8 +111,12 @@ impl Process {
     /// A hold on it, readable once it has ended; `None` if it has ended, or is out of sight.
     pub fn hold(self) -> Option<OwnedFd> {
         let hold = held(self.id)?;
-        let is_same = facts(self.id).is_some_and(|found| found.start == self.start && !found.has_ended);
-        is_same.then_some(hold)
+        self.is_listed().then_some(hold)
+    }
+
+    /// Whether `/proc` lists it as one that has not ended.
+    pub fn is_listed(self) -> bool {
+        facts(self.id).is_some_and(|found| found.start == self.start && !found.has_ended)
     }
 
     /// Sends it a signal. False if it has ended.

@@ -19,6 +19,7 @@ use super::filesystem;
 use super::specification::ContainerSpecification;
 use crate::engine::native::memory_group::MemoryGroup;
 use crate::engine::native::namespaces;
+use crate::engine::native::processes::Process;
 use crate::engine::native::roles::{Failure, OWN_PROGRAM, PROGRAM};
 use crate::engine::native::specification::{MARK, Specification};
 use crate::engine::native::store::InstanceFolder;
@@ -92,6 +93,11 @@ pub fn container_of(folder: &InstanceFolder) -> io::Result<(ContainerSpecificati
 
 fn begin(folder: &InstanceFolder, report: &Report, signals: &SigSet) -> io::Result<Child> {
     set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    // It may have died before that. Its number is one of this host's, whose `/proc` is still the one here.
+    let supervisor = folder.state().map(|state| state.supervisor);
+    if !supervisor.is_some_and(Process::is_listed) {
+        return Err(io::Error::other("its supervisor has ended"));
+    }
     // Nothing in the container reads or writes this process's memory, or its program's file by it.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let _ = rustix::process::setsid();

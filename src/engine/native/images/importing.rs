@@ -33,7 +33,12 @@ pub fn import(
         let unusable = |error: io::Error| unusable(definition, &error);
         store.make().map_err(unusable)?;
         let adding = store.lock_adding().map_err(unusable)?;
-        image.read_layers(&config, &|id| !store.has_layer(id), &mut Adding { store, isolation })?;
+        let read = image.read_layers(&config, &|id| !store.has_layer(id), &mut Adding { store, isolation });
+        if let Err(problem) = read {
+            // What cannot be used must not fill the disk. The next one who adds removes it otherwise.
+            let _ = store.remove_unfinished();
+            return Err(problem);
+        }
         store.write_config(&image.id, &config).map_err(unusable)?;
         drop(adding);
         Ok(Imported { id: image.id, config })
