@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::engine::inspect;
 use crate::support::launching::assert_answered;
-use crate::support::{Layer, Run, Scene, fixture_image};
+use crate::support::{Layer, Run, Scene, fixture_image, fixture_image_name};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/python");
 
@@ -31,7 +31,7 @@ fn makefile(scene: &Scene, user: &Path, harness: &[String]) -> Run {
         "--harness",
         "claude",
         "--anvil-image",
-        &fixture_image(),
+        &fixture_image_name(),
         "--no-prompt",
         "--events",
         &events,

@@ -34,9 +34,9 @@ fn cause(outcome: &Outcome, events: &Events) -> Value {
     cause
 }
 
-fn fails(image: &str, arguments: &str, rest: &str, expected: &str, words: &str) {
+fn fails(image: impl FnOnce() -> String, arguments: &str, rest: &str, expected: &str, words: &str) {
     let Some(scene) = Scene::with_docker() else { return };
-    define(&scene, image, arguments, rest);
+    define(&scene, &image(), arguments, rest);
     let (outcome, events) = up(&scene, &[]);
     let cause = cause(&outcome, &events);
     assert_eq!(cause["name"], expected, "{outcome}");
@@ -46,29 +46,29 @@ fn fails(image: &str, arguments: &str, rest: &str, expected: &str, words: &str) 
 #[test]
 fn a_program_that_ends() {
     let rest = format!("{PORT}[readiness]\ntimeout = \"60s\"\n");
-    fails(&fixture_image(), "crash boom 3", &rest, "exited", "exit code 3");
-    fails(&fixture_image(), "exit 0", &rest, "exited", "must keep running");
-    fails(&fixture_image(), "exit 127", &rest, "program-missing", "not in the image");
+    fails(fixture_image, "crash boom 3", &rest, "exited", "exit code 3");
+    fails(fixture_image, "exit 0", &rest, "exited", "must keep running");
+    fails(fixture_image, "exit 127", &rest, "program-missing", "not in the image");
 }
 
 #[test]
 fn a_program_that_needs_more_memory_than_it_may_have() {
     let rest = format!("resources.memory = \"16m\"\n{PORT}[readiness]\ntimeout = \"60s\"\n");
-    fails(&fixture_image(), "eat-memory 64", &rest, "killed-for-memory", "16 MiB");
+    fails(fixture_image, "eat-memory 64", &rest, "killed-for-memory", "16 MiB");
 }
 
 #[test]
 fn a_server_that_listens_somewhere_else() {
     let rest = format!("{PORT}[readiness]\ntimeout = \"2s\"\n");
     fails(
-        &fixture_image(),
+        fixture_image,
         "serve --port 7000 --bind 127.0.0.1",
         &rest,
         "listens-on-loopback",
         "127.0.0.1 only",
     );
-    fails(&fixture_image(), "serve --port 7001 --port 7002", &rest, "listens-elsewhere", "7001, 7002");
-    fails(&fixture_image(), "wait", &rest, "listens-nowhere", "port 7000");
+    fails(fixture_image, "serve --port 7001 --port 7002", &rest, "listens-elsewhere", "7001, 7002");
+    fails(fixture_image, "wait", &rest, "listens-nowhere", "port 7000");
 }
 
 #[test]
@@ -87,25 +87,25 @@ fn a_health_test_that_fails() {
     let failing = "CMD [\"/fixture\", \"healthy-when-file\", \"/never\"]";
     let image = scene.image(&Image::new().change(format!("HEALTHCHECK --interval=1h {failing}")));
     let rest = format!("{NO_PORT}[readiness]\nprobe = \"healthcheck\"\ntimeout = \"1s\"\n");
-    fails(&image, "wait", &rest, "health-test-fails", "exit code 1: ");
+    fails(|| image.clone(), "wait", &rest, "health-test-fails", "exit code 1: ");
     let slow =
         scene.image(&Image::new().change(format!("HEALTHCHECK --interval=1h --start-period=60s {failing}")));
-    fails(&slow, "wait", &rest, "timeout-below-start-period", "1m");
+    fails(|| slow.clone(), "wait", &rest, "timeout-below-start-period", "1m");
     let quick = scene.image(&Image::new().change(format!("HEALTHCHECK --interval=1s --retries=1 {failing}")));
-    fails(&quick, "wait", &rest.replace("1s", "60s"), "health-test-fails", "exit code 1: ");
+    fails(|| quick.clone(), "wait", &rest.replace("1s", "60s"), "health-test-fails", "exit code 1: ");
 }
 
 #[test]
 fn an_image_without_a_health_test() {
     let rest = format!("{NO_PORT}[readiness]\nprobe = \"healthcheck\"\ntimeout = \"60s\"\n");
-    fails(&fixture_image(), "wait", &rest, "no-health-test", "no HEALTHCHECK");
+    fails(fixture_image, "wait", &rest, "no-health-test", "no HEALTHCHECK");
 }
 
 #[test]
 fn a_command_that_is_not_in_the_image() {
     let rest =
         format!("{NO_PORT}[readiness]\nprobe = \"exec\"\ncommand = [\"/pg_isready\"]\ntimeout = \"60s\"\n");
-    fails(&fixture_image(), "wait", &rest, "command-missing", "not in the image");
+    fails(fixture_image, "wait", &rest, "command-missing", "not in the image");
 }
 
 #[test]

@@ -37,10 +37,15 @@ pub fn fixture_program() -> PathBuf {
     PROGRAM.clone().unwrap_or_else(|trouble| panic!("{trouble}"))
 }
 
-/// The plain image of the fixture program, made once and shared by all tests; its tag names its content.
+/// What the plain image of the fixture program is called, whether or not there is an engine; its tag names its content.
+pub fn fixture_image_name() -> String {
+    format!("farrier-fixture:{}", fixture::digest())
+}
+
+/// The plain image of the fixture program, made once and shared by all tests.
 pub fn fixture_image() -> String {
     static IMAGE: LazyLock<Result<String, Trouble>> = LazyLock::new(|| {
-        let tag = format!("farrier-fixture:{}", fixture::digest());
+        let tag = fixture_image_name();
         fixture::ensure(build_directory(), &tag, &Image::new()).map(|()| tag)
     });
     IMAGE.clone().unwrap_or_else(|trouble| panic!("{trouble}"))
