@@ -30,10 +30,12 @@ mod data;
 mod doctor;
 mod down;
 mod engine;
+mod env;
 mod explain;
 mod first_steps;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod import;
 mod launch;
 mod logs;
 mod man;
@@ -43,6 +45,7 @@ pub mod options;
 mod plan;
 mod probe;
 mod ps;
+mod reset;
 pub(crate) mod runtime;
 mod schema;
 pub mod settings;
@@ -75,6 +78,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let starting = match &cli.command {
         Command::Launch(options) => Some(&options.launch),
         Command::Up(options) => Some(&options.launch),
+        Command::Reset(options) => Some(&options.launch),
         _ => None,
     };
     let (reporter, result) = match reporter(&cli.output, starting) {
@@ -100,6 +104,7 @@ fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u
     match command {
         Command::Launch(options) => launch::launch(&options, reporter),
         Command::Up(options) => launch::up(&options, reporter),
+        Command::Env(options) => env::env(&options, reporter),
         Command::Plan(options) => plan::plan(&options, reporter),
         Command::Validate(options) => validate::validate(&options, color),
         Command::Approve(options) => approve::approve(&options, reporter),
@@ -108,9 +113,11 @@ fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u
         Command::Logs(options) => logs::logs(&options, reporter),
         Command::Down(options) => down::down(&options, reporter),
         Command::Engine(options) => engine::engine(&options),
+        Command::Reset(options) => reset::reset(&options, reporter),
         Command::Doctor(options) => doctor::doctor(&options),
         Command::Explain(options) => explain::explain(&options),
         Command::New(options) => new::new(&options),
+        Command::Import(options) => import::import(&options),
         Command::Schema(options) => Ok(schema::schema(&options)),
         Command::Completions(options) => completions::completions(&options),
         Command::Man(options) => man::man(&options),

@@ -77,6 +77,15 @@ pub struct CreatedContainer {
     pub networks: Vec<String>,
 }
 
+/// A volume that farrier made because a definition names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnVolume {
+    /// The engine's name for it.
+    pub name: String,
+    /// Its labels, which say whose it is.
+    pub labels: BTreeMap<String, String>,
+}
+
 /// What happened to an instance. A change only wakes those who wait for the instance, who then look for themselves: one
 /// that is repeated, late or lost costs a look, never a wrong answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -265,6 +274,10 @@ pub trait Engine: Send + Sync {
         instance: &Instance,
         tell: &(dyn for<'a> Fn(Progress<'a>) + Sync),
     ) -> EngineResult<bool>;
+    /// The volumes that farrier made because definitions name them.
+    async fn volumes(&self) -> EngineResult<Vec<OwnVolume>> {
+        Ok(Vec::new())
+    }
     /// Removes a volume that no instance has; [`EngineErrorKind::Conflict`] if one has it.
     async fn remove_volume(&self, name: &str) -> EngineResult<()>;
     /// The names of the networks that farrier made.

@@ -12,5 +12,6 @@ pub mod network_mode;
 pub mod reachability;
 pub mod run;
 pub mod signals;
+pub mod variables;
 pub mod watch;
 mod wrappers;

@@ -1,6 +1,7 @@
 //! Everything that is checked before an engine is touched: definitions, probes, settings, grants, and the
 //! harness's command. All problems are found, not only the first.
 
+pub mod choice;
 pub mod settings;
 
 use std::ffi::OsString;
@@ -84,7 +85,11 @@ pub struct Preparation {
 /// Reads and checks all definitions and their probes.
 #[must_use]
 pub fn prepare(settings: &Settings) -> Preparation {
-    let loaded = definition::load(&settings.directories);
+    let mut loaded = definition::load(&settings.directories);
+    if let Err(problems) = settings.choice.keep(&mut loaded.definitions) {
+        loaded.problems.extend(problems);
+    }
+    loaded.problems.extend(definition::taken_variables(&loaded.definitions, &settings.env_prefix));
     let folders = ProbeFolders::of(&settings.directories);
     let mut preparation = Preparation {
         layers: loaded.layers,

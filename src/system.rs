@@ -8,6 +8,7 @@ pub mod folders;
 pub mod ignored_signals;
 pub mod job_control;
 pub mod leases;
+pub mod listeners;
 pub mod lock;
 pub mod private_files;
 pub mod process_limits;

@@ -12,7 +12,7 @@ const FORM: &str = "farrier-approval-1";
 /// Something beside the definition file that takes part: a component, or the content of a granted folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// What it is: `program`, `image`, `component`, `directory`.
+    /// What it is: `program`, `image`, `component`, `directory`, `file`.
     pub kind: &'static str,
     /// The field that names it.
     pub field: String,
@@ -51,6 +51,13 @@ pub fn fingerprint_of(prepared: &ResolvedSidecar) -> String {
     }
     if let Some(digest) = &prepared.image_id {
         attachments.push(Attachment { kind: "image", field: "image".to_owned(), digest: digest.clone() });
+    }
+    for file in &definition.files {
+        attachments.push(Attachment {
+            kind: "file",
+            field: file.field.clone(),
+            digest: file.digest.clone().unwrap_or_default(),
+        });
     }
     for (readiness, found) in definition.readiness.iter().zip(&prepared.probes) {
         let mut attach = |kind, field, digest: &str| {

@@ -120,17 +120,17 @@ impl Question {
         whole
     }
 
-    /// Whether an answer is yes. What gets the engine's socket wants its name.
+    /// Whether an answer is yes. What could control the machine wants its name.
     #[must_use]
     pub fn is_yes(&self, answer: &str) -> bool {
-        if self.statement.has_socket {
+        if self.statement.controls_machine {
             answer == self.confirmation()
         } else {
             answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes")
         }
     }
 
-    /// What has to be typed for the engine's socket: nothing that anybody types without reading.
+    /// What has to be typed for what could control the machine: nothing that anybody types without reading.
     fn confirmation(&self) -> String {
         if REFLEXES.iter().any(|reflex| self.name.eq_ignore_ascii_case(reflex)) {
             format!("approve {}", self.name)
@@ -142,7 +142,7 @@ impl Question {
     /// The line at whose end the answer is typed.
     #[must_use]
     pub fn prompt(&self) -> String {
-        if !self.statement.has_socket {
+        if !self.statement.controls_machine {
             let name = shortened(&self.name, LONGEST_PATH);
             return format!("Approve `{name}` until any of this changes? [y/N] ");
         }
@@ -228,7 +228,7 @@ mod tests {
     use crate::approval::statement::{Kept, Line};
     use crate::definition::Rank;
 
-    fn question(value: &str, has_socket: bool) -> Question {
+    fn question(value: &str, controls_machine: bool) -> Question {
         let line = |label: &str, text: &str| Line {
             label: label.into(),
             text: text.into(),
@@ -242,7 +242,7 @@ mod tests {
             file: "/w/db.toml".into(),
             hash: "a".repeat(64),
             command: "farrier approve".into(),
-            statement: Statement { lines: vec![line("image", "x"), line("env A", value)], has_socket },
+            statement: Statement { lines: vec![line("image", "x"), line("env A", value)], controls_machine },
             earlier: None,
         }
     }

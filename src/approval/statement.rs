@@ -47,8 +47,8 @@ pub struct Held {
 pub struct Statement {
     /// The lines.
     pub lines: Vec<Line>,
-    /// Whether the sidecar gets the engine's socket.
-    pub has_socket: bool,
+    /// Whether the sidecar could control the machine: it gets the engine's socket, or what is as good.
+    pub controls_machine: bool,
 }
 
 impl Statement {
@@ -57,8 +57,14 @@ impl Statement {
     pub fn of(prepared: &ResolvedSidecar, held: &Held) -> Self {
         let definition = &prepared.sidecar.definition;
         let is_socket = |mount: &Mount| matches!(mount, Mount::DockerSocket { .. });
-        let has_socket = definition.container.mounts.iter().any(is_socket);
-        let mut statement = Self { lines: Vec::new(), has_socket };
+        let container = &definition.container;
+        let is_power =
+            |name: &String| ["ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO"].contains(&name.as_str());
+        let controls_machine = container.mounts.iter().any(is_socket)
+            || container.privileged
+            || !container.devices.is_empty()
+            || container.cap_add.iter().any(is_power);
+        let mut statement = Self { lines: Vec::new(), controls_machine };
         if let Some(description) = &definition.description {
             statement.add("description", quoted(description));
         }
@@ -75,6 +81,14 @@ impl Statement {
             statement.line("image id", image.clone(), Kept::Nothing);
         }
         statement.container(definition);
+        for (name, template) in &definition.harness_env {
+            let label = format!("harness env {}", word(name));
+            statement.ranked(label, quoted(&template.to_string()), Kept::Words, Rank::Grant);
+        }
+        if !definition.variables.is_empty() {
+            let names: Vec<String> = definition.variables.iter().map(|name| word(name)).collect();
+            statement.ranked("reads variables", names.join(", "), Kept::Words, Rank::Grant);
+        }
         for (index, (readiness, found)) in definition.readiness.iter().zip(&prepared.probes).enumerate() {
             let number =
                 if definition.readiness.len() == 1 { String::new() } else { format!(" {}", index + 1) };
@@ -92,7 +106,7 @@ impl Statement {
     #[must_use]
     pub fn of_disabled(disablement: &Disablement) -> Self {
         let Disablement { name, layer, file, .. } = disablement;
-        let mut statement = Self { lines: Vec::new(), has_socket: false };
+        let mut statement = Self { lines: Vec::new(), controls_machine: false };
         let file = quoted(&file.to_string_lossy());
         statement.add("disables", format!("{} of the {layer} layer, declared in {file}", word(name)));
         statement
@@ -131,7 +145,11 @@ impl Statement {
         self.add(
             "reached",
             match &definition.interface {
-                Interface::Port { port, .. } => format!("at port {port}, as {}", names()),
+                Interface::Port { port, ports, .. } => {
+                    let more: Vec<String> =
+                        ports.iter().map(|(name, port)| format!(", at {port} for {}", word(name))).collect();
+                    format!("at port {port}{}, as {}", more.concat(), names())
+                }
                 Interface::None => "not at all".to_owned(),
                 Interface::Mcp { name, port, .. } => format!("at port {port}, as {}", word(name)),
                 Interface::Volume { volume, .. } => format!("through the volume {}", word(volume)),

@@ -2,13 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::data::print;
 use super::managing::EngineSessions;
 use super::runtime::CommandRuntime;
 use crate::cli::options;
 use crate::event::Reporter;
-use crate::manage::managed::{Inventory, Managed};
+use crate::manage::managed::{Inventory, Managed, ManagedVolume};
 use crate::manage::removal::{Removed, Remover, Scope};
 use crate::plan::instance::Status;
 use crate::plan::short;
@@ -18,36 +19,79 @@ use crate::report::escape::escape;
 use crate::report::exit;
 use crate::system::blocking::blocking;
 
+/// What is to be removed.
+pub(super) struct Removal<'a> {
+    /// The layers, which say what is declared.
+    pub layers: &'a options::LayerOptions,
+    /// Which sidecars.
+    pub scope: Scope,
+    /// Only those that are in their state for longer.
+    pub older_than: Option<Duration>,
+    /// Volumes, too.
+    pub volumes: bool,
+    /// Nobody is asked.
+    pub yes: bool,
+    /// Also those that a launch uses.
+    pub force: bool,
+}
+
 /// Removes what was asked for, after asking.
 pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    CommandRuntime::start()?.run_alone(async {
-        let sessions = EngineSessions::open(&options.layers, reporter).await?;
-        let inventory = sessions.inventory().await?;
-        let chosen = scope(options).select(&inventory, options.older_than)?;
-        let mut volumes = options.volumes;
-        if !chosen.is_empty() && !options.yes {
-            if !confirmed(&describe(&chosen, &inventory, volumes), &chosen).await? {
-                print("nothing was removed\n");
-                return Ok(exit::SUCCESS);
-            }
-            volumes = volumes || wants_volumes_removed(&chosen).await;
+    let removal = Removal {
+        layers: &options.layers,
+        scope: scope(options),
+        older_than: options.older_than,
+        volumes: options.volumes,
+        yes: options.yes,
+        force: options.force,
+    };
+    CommandRuntime::start()?.run_alone(remove(&removal, reporter)).map(|_| exit::SUCCESS)
+}
+
+/// Removes it. False if somebody said no.
+pub(super) async fn remove(removal: &Removal<'_>, reporter: &Arc<Reporter>) -> Result<bool, Failure> {
+    let sessions = EngineSessions::open(removal.layers, reporter).await?;
+    let mut inventory = sessions.inventory().await?;
+    let mut named_volumes = Vec::new();
+    if removal.volumes {
+        inventory.volumes = sessions.volumes().await?;
+        named_volumes = removal.scope.select_volumes(&inventory);
+    }
+    let chosen = removal.scope.select(&inventory, removal.older_than)?;
+    if removal.older_than.is_some() {
+        named_volumes
+            .retain(|volume| chosen.iter().any(|managed| managed.container.name == volume.container));
+    }
+    let mut volumes = removal.volumes;
+    let is_something = !chosen.is_empty() || !named_volumes.is_empty();
+    if is_something && !removal.yes {
+        let mut description = describe(&chosen, &inventory, volumes);
+        for volume in &named_volumes {
+            description.push_str(&format!("the volume {} is removed with its data\n", escape(&volume.name)));
         }
-        let mut done = Removed::default();
-        for (session, chosen) in sessions.split(&chosen) {
-            let remover = Remover {
-                engine: session.engine,
-                locks: session.locks,
-                leases: session.leases,
-                reporter: Arc::clone(reporter),
-                force: options.force,
-                volumes,
-            };
-            done.add(remover.remove(&chosen).await?);
+        if !confirmed(&description, &chosen, &named_volumes).await? {
+            print("nothing was removed\n");
+            return Ok(false);
         }
-        let text = report(&done);
-        print(if text.is_empty() && done.problems.is_empty() { "nothing to remove\n" } else { &text });
-        if done.problems.is_empty() { Ok(exit::SUCCESS) } else { Err(Failure::of(done.problems)) }
-    })
+        volumes = volumes || wants_volumes_removed(&chosen).await;
+    }
+    let mut done = Removed::default();
+    for (session, chosen) in sessions.split(&chosen) {
+        let kind = session.engine.capabilities().kind;
+        let remover = Remover {
+            engine: session.engine,
+            locks: session.locks,
+            leases: session.leases,
+            reporter: Arc::clone(reporter),
+            force: removal.force,
+            volumes,
+            named_volumes: named_volumes.iter().filter(|volume| volume.engine == kind).cloned().collect(),
+        };
+        done.add(remover.remove(&chosen).await?);
+    }
+    let text = report(&done);
+    print(if text.is_empty() && done.problems.is_empty() { "nothing to remove\n" } else { &text });
+    if done.problems.is_empty() { Ok(true) } else { Err(Failure::of(done.problems)) }
 }
 
 fn scope(options: &options::Down) -> Scope {
@@ -94,11 +138,23 @@ fn describe(chosen: &[Managed], inventory: &Inventory, volumes: bool) -> String 
 ///
 /// # Errors
 /// When nobody can be asked.
-async fn confirmed(description: &str, chosen: &[Managed]) -> Result<bool, Failure> {
-    let count = chosen.len();
-    let sidecars = if count == 1 { "1 sidecar".to_owned() } else { format!("{count} sidecars") };
+async fn confirmed(
+    description: &str,
+    chosen: &[Managed],
+    volumes: &[ManagedVolume],
+) -> Result<bool, Failure> {
+    let counted = |count: usize, one: &str, several: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {several}")),
+    };
+    let sidecars = counted(chosen.len(), "sidecar", "sidecars");
+    let counted_volumes = counted(volumes.len(), "volume with its data", "volumes with their data");
+    let sidecars = [sidecars, counted_volumes].into_iter().flatten().collect::<Vec<_>>().join(" and ");
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        let names: Vec<String> = chosen.iter().map(|managed| escape(&managed.container.name)).collect();
+        let names = chosen.iter().map(|managed| &managed.container.name);
+        let names: Vec<String> =
+            names.chain(volumes.iter().map(|volume| &volume.name)).map(|name| escape(name)).collect();
         let names = names.join(", ");
         let message = format!("removing {sidecars} ({names}) needs confirmation, and there is no terminal");
         return Err(Problem::error(Code::ConfirmationRequired, message)
@@ -141,6 +197,7 @@ fn report(removed: &Removed) -> String {
         |volumes: &[String]| volumes.iter().map(|name| short(name).to_owned()).collect::<Vec<_>>();
     note("removed", &removed.containers);
     note("kept, because it has since been recreated:", &removed.changed);
+    note("removed the volume", &removed.named_volumes);
     note("removed the anonymous volume", &short_names(&removed.volumes));
     note("kept the anonymous volume", &short_names(&removed.kept_volumes));
     note("removed the network", &removed.networks);

@@ -215,7 +215,7 @@ fn question(texts: &mut Texts) {
         file: texts.next(),
         hash: "a".repeat(64),
         command: "farrier approve".to_owned(),
-        statement: Statement { lines, has_socket: texts.given.is_multiple_of(2) },
+        statement: Statement { lines, controls_machine: texts.given.is_multiple_of(2) },
         earlier: Some(Earlier { approved_at: texts.next(), changes: vec![texts.next(), texts.next()] }),
     };
     assert_question(&question);
@@ -283,6 +283,7 @@ fn inventory(texts: &mut Texts) {
     let inventory = Inventory {
         sidecars: vec![managed],
         absent: vec![texts.next(), texts.next()],
+        volumes: Vec::new(),
         now: jiff::Timestamp::UNIX_EPOCH,
     };
     let widths = [None, Some(40), Some(100), Some(200)];

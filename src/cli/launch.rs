@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::approval;
+use crate::cli::data::print;
 use crate::cli::options;
 use crate::cli::runtime::CommandRuntime;
 use crate::cli::unused_workspace;
@@ -16,8 +17,9 @@ use crate::engine::Engine;
 use crate::event::{Event, Reporter};
 use crate::harness::argv::Harness;
 use crate::harness::nested::Advice;
-use crate::harness::reachability::{HarnessTarget, describe, foreground};
+use crate::harness::reachability::{HarnessTarget, describe, foreground, on_this_host};
 use crate::harness::run::{become_command, in_foreground};
+use crate::harness::variables::Form;
 use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
 use crate::launch::{Launch, Running};
 use crate::preparation::settings::Settings;
@@ -77,9 +79,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let mut launch = assemble(settings, preparation, target, described, reporter);
     let mut runtime = CommandRuntime::start()?;
     let running = runtime.run(prepared_up(&mut launch, &mut disabled))?;
-    let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-    let addressed = definitions.map(|definition| (definition, running.address(&definition.name)));
-    let sidecars: Vec<(&Definition, Option<IpAddr>)> = addressed.collect();
+    let sidecars = addressed(&launch, &running);
     let network = &launch.target.network.name;
     let prefix = &launch.settings.env_prefix;
     let harness = foreground(&options.command, &harness, &sidecars, running.direct, network, prefix)?;
@@ -177,13 +177,28 @@ fn warn_of_detached(harness: &Harness, reporter: &Reporter) {
 
 /// Starts what is needed and waits.
 pub fn up(options: &options::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let settings = Settings::new(&options.layers, &options.launch);
+    let mut settings = Settings::new(&options.layers, &options.launch);
+    if !options.names.is_empty() {
+        settings.choice.only.clone_from(&options.names);
+    }
+    start(settings, &options.layers, options.print, reporter)
+}
+
+/// Starts the sidecars of these settings and waits. With a form, prints the variables of a harness on this host.
+pub(super) fn start(
+    settings: Settings,
+    layers: &options::LayerOptions,
+    form: Option<Form>,
+    reporter: &Arc<Reporter>,
+) -> Result<u8, Failure> {
+    let nothing = || form.iter().for_each(|form| print(&form.print(&[])));
     let mut preparation = preparation::prepare(&settings);
-    preparation.problems.extend(unused_workspace::warnings(&options.layers));
+    preparation.problems.extend(unused_workspace::warnings(layers));
     preparation.accept(Vec::new())?;
     let mut disabled = std::mem::take(&mut preparation.disabled);
     if preparation.definitions == 0 && !disabled.is_empty() {
         none_but_disabled(&settings, &preparation, &mut disabled, reporter)?;
+        nothing();
         return Ok(exit::SUCCESS);
     }
     if preparation.definitions == 0 {
@@ -193,12 +208,24 @@ pub fn up(options: &options::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure
         let problem = Problem::warning(Code::LayerUnusable, "no layer defines a sidecar")
             .hint("List the layers with `farrier validate`.");
         reporter.tell(&Event::Problem(&problem));
+        nothing();
         return Ok(exit::SUCCESS);
     }
     let described = describe(&[], None);
     let target = HarnessTarget::of(None, preparation.workspace(&settings));
     let mut launch = assemble(settings, preparation, target, described, reporter);
-    CommandRuntime::start()?.run(prepared_up(&mut launch, &mut disabled)).map(|_| exit::SUCCESS)
+    let running = CommandRuntime::start()?.run(prepared_up(&mut launch, &mut disabled))?;
+    if let Some(form) = form {
+        let (network, prefix) = (&launch.target.network.name, &launch.settings.env_prefix);
+        print(&form.print(&on_this_host(&addressed(&launch, &running), running.direct, network, prefix)?));
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// The definitions of a launch, each with the address of what runs.
+fn addressed<'a>(launch: &'a Launch, running: &Running) -> Vec<(&'a Definition, Option<IpAddr>)> {
+    let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+    definitions.map(|definition| (definition, running.address(&definition.name))).collect()
 }
 
 /// Puts the parts of a launch together; warnings are said here.

@@ -12,6 +12,7 @@ use crate::cli::runtime::CommandRuntime;
 use crate::engine::problem::engine_problem;
 use crate::engine::{EngineError, EngineErrorKind, OutputRequest, Written};
 use crate::event::Reporter;
+use crate::manage::managed::Managed;
 use crate::report::error::Failure;
 use crate::report::escape::escape;
 use crate::report::exit;
@@ -30,22 +31,82 @@ pub fn logs(options: &options::Logs, reporter: &Arc<Reporter>) -> Result<u8, Fai
 async fn copy(options: &options::Logs, reporter: &Reporter) -> Result<(), Failure> {
     let sessions = EngineSessions::open(&options.layers, reporter).await?;
     let inventory = sessions.inventory().await?;
-    let managed = inventory.find(&options.name)?;
-    let since = if options.all_runs { String::new() } else { managed.container.log_start() };
-    let request = OutputRequest { since, lines: options.tail, follow: options.follow };
-    let doing = format!("read the output of `{}`", managed.container.name);
-    let failed = |error| Failure::from(engine_problem(&doing, &error).of(managed.name.clone()));
-    let session = sessions.of(managed);
-    let logs = session.and_then(|session| session.engine.logs()).ok_or_else(|| failed(keeps_none()))?;
-    let mut stream = logs.output(&managed.container.id, &request).await.map_err(failed)?;
+    let mut chosen: Vec<&Managed> = Vec::new();
+    if options.names.is_empty() {
+        chosen.extend(inventory.sidecars.iter().filter(|managed| managed.sync_status.is_declared()));
+        if let (true, Some(name)) = (chosen.is_empty(), inventory.absent.first()) {
+            inventory.find(name)?;
+        }
+    }
+    for name in &options.names {
+        let found = inventory.find(name)?;
+        if chosen.iter().all(|other| other.container.id != found.container.id) {
+            chosen.push(found);
+        }
+    }
+    let longest =
+        chosen.iter().map(|managed| escape(&managed.name).chars().count()).max().unwrap_or_default();
+    let mut streams = Vec::new();
+    for managed in &chosen {
+        let since = match options.since {
+            Some(age) => inventory.now.checked_sub(age).map(|moment| moment.to_string()).unwrap_or_default(),
+            None if options.all_runs => String::new(),
+            None => managed.container.log_start(),
+        };
+        let request = OutputRequest { since, lines: options.tail, follow: options.follow };
+        let failed = |error| cannot_read(managed, &error);
+        let session = sessions.of(managed);
+        let logs = session.and_then(|session| session.engine.logs()).ok_or_else(|| failed(keeps_none()))?;
+        let stream = logs.output(&managed.container.id, &request).await.map_err(failed)?;
+        let mut prefix =
+            Prefix::new((chosen.len() > 1).then(|| format!("{:longest$} | ", escape(&managed.name))));
+        let told = stream.map(move |written| match written {
+            Ok(written) => Ok(prefix.apply(written)),
+            Err(error) => Err(cannot_read(managed, &error)),
+        });
+        streams.push(told);
+    }
+    let mut all = futures_util::stream::select_all(streams);
     let escaped = (io::stdout().is_terminal(), io::stderr().is_terminal());
-    while let Some(written) = stream.next().await {
+    while let Some(written) = all.next().await {
         // A reader that went away is no failure.
-        if forward(&written.map_err(failed)?, escaped).is_err() {
+        if forward(&written?, escaped).is_err() {
             break;
         }
     }
     Ok(())
+}
+
+fn cannot_read(managed: &Managed, error: &EngineError) -> Failure {
+    let doing = format!("read the output of `{}`", managed.container.name);
+    engine_problem(&doing, error).of(managed.name.clone()).into()
+}
+
+/// Names whose lines they are, where several sidecars write.
+struct Prefix {
+    text: Option<String>,
+    /// Whether the last line on standard output, and on standard error, goes on.
+    open: [bool; 2],
+}
+
+impl Prefix {
+    const fn new(text: Option<String>) -> Self {
+        Self { text, open: [false; 2] }
+    }
+
+    fn apply(&mut self, written: Written) -> Written {
+        let Some(text) = &self.text else { return written };
+        let mut bytes = Vec::with_capacity(written.bytes.len() + text.len());
+        let open = &mut self.open[usize::from(written.is_error)];
+        for line in written.bytes.split_inclusive(|byte| *byte == b'\n') {
+            if !*open {
+                bytes.extend_from_slice(text.as_bytes());
+            }
+            bytes.extend_from_slice(line);
+            *open = !line.ends_with(b"\n");
+        }
+        Written { bytes, ..written }
+    }
 }
 
 fn keeps_none() -> EngineError {
@@ -74,6 +135,17 @@ pub(super) fn for_terminal(bytes: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_line_says_whose_it_is() {
+        let mut prefix = Prefix::new(Some("db | ".to_owned()));
+        let mut told = |bytes: &[u8], is_error| {
+            String::from_utf8(prefix.apply(Written { bytes: bytes.to_vec(), is_error }).bytes).expect("text")
+        };
+        assert_eq!(told(b"one\ntw", false), "db | one\ndb | tw");
+        assert_eq!(told(b"error\n", true), "db | error\n");
+        assert_eq!(told(b"o\n", false), "o\n");
+    }
 
     #[test]
     fn a_terminal_gets_no_control_characters() {

@@ -12,7 +12,7 @@ use crate::engine::problem::engine_problem;
 use crate::engine::{Engine, EngineInfo};
 use crate::event::{Event, Reporter};
 use crate::launch::connection;
-use crate::manage::managed::{Inventory, Managed, inventory};
+use crate::manage::managed::{Inventory, Managed, ManagedVolume, inventory, volumes};
 use crate::plan::sidecar::Sidecar;
 use crate::preparation::settings::Settings;
 use crate::report::error::{Code, Failure, Problem};
@@ -71,7 +71,12 @@ impl EngineSessions {
 
     /// The sidecars that exist now, on all engines.
     pub(super) async fn inventory(&self) -> Result<Inventory, Failure> {
-        let mut all = Inventory { sidecars: Vec::new(), absent: Vec::new(), now: Timestamp::now() };
+        let mut all = Inventory {
+            sidecars: Vec::new(),
+            absent: Vec::new(),
+            volumes: Vec::new(),
+            now: Timestamp::now(),
+        };
         for session in &self.0 {
             let found = session.inventory().await?;
             all.sidecars.extend(found.sidecars);
@@ -80,6 +85,16 @@ impl EngineSessions {
         }
         all.sidecars.sort_by_key(|managed| (managed.name.clone(), managed.container.name.clone()));
         all.absent.sort_unstable();
+        Ok(all)
+    }
+
+    /// The volumes that definitions name, on all engines.
+    pub(super) async fn volumes(&self) -> Result<Vec<ManagedVolume>, Failure> {
+        let mut all = Vec::new();
+        for session in &self.0 {
+            let found = volumes(session.engine.as_ref(), &session.info, &session.declared).await;
+            all.extend(found.map_err(|error| Failure::from(engine_problem("list the volumes", &error)))?);
+        }
         Ok(all)
     }
 

@@ -46,7 +46,7 @@ pub fn new(options: &New) -> Result<u8, Failure> {
         draft.probe.clone_from(probe);
     }
     let directories = layer_directories(&options.layers);
-    let (layer, folder) = folder(options, &directories)?;
+    let (layer, folder) = folder(options.layer, &directories)?;
     let before = errors(&directories);
     let target = Target::open(&folder, &directories.working_trees)?;
     let file = target.write(name, &draft.to_toml())?;
@@ -87,12 +87,12 @@ fn facts(options: &New) -> Result<ImageFacts, Failure> {
 }
 
 /// The layer and its folder.
-fn folder(options: &New, directories: &LayerDirectories) -> Result<(NewLayer, PathBuf), Problem> {
-    let layer = options.layer.unwrap_or(if directories.workspace.is_some() {
-        NewLayer::Workspace
-    } else {
-        NewLayer::User
-    });
+pub(super) fn folder(
+    wanted: Option<NewLayer>,
+    directories: &LayerDirectories,
+) -> Result<(NewLayer, PathBuf), Problem> {
+    let layer =
+        wanted.unwrap_or(if directories.workspace.is_some() { NewLayer::Workspace } else { NewLayer::User });
     let (folder, hint) = match layer {
         NewLayer::User => (&directories.user, "Set HOME, or name a folder with `--user-dir`."),
         NewLayer::Org => (&directories.org, "Name its folder with `--org-dir`."),
@@ -112,13 +112,13 @@ fn errors(directories: &LayerDirectories) -> Vec<Problem> {
 
 /// The folder that is written to. One in a checkout is reached beneath the checkout's root: no symlink of the checkout
 /// leads to where definitions are trusted.
-struct Target {
+pub(super) struct Target {
     path: PathBuf,
     folder: Dir,
 }
 
 impl Target {
-    fn open(path: &Path, trees: &WorkingTrees) -> Result<Self, Problem> {
+    pub(super) fn open(path: &Path, trees: &WorkingTrees) -> Result<Self, Problem> {
         let opened = match trees.as_written(path) {
             Some(Inside { root, relative }) => {
                 Dir::open_ambient_dir(root, ambient_authority()).and_then(|root| {
@@ -144,6 +144,26 @@ impl Target {
 
     /// Writes the definition, and gives its file's name.
     fn write(&self, name: &str, text: &str) -> Result<String, Problem> {
+        self.refuse_existing(name)?;
+        let file = format!("{name}.toml");
+        self.create(&file, text).map_err(|error| failed(&self.path.join(&file), &error))?;
+        Ok(file)
+    }
+
+    /// Writes the definition, also in the place of one that is there.
+    pub(super) fn replace(&self, name: &str, text: &str) -> Result<(), Problem> {
+        let file = format!("{name}.toml");
+        match self.folder.remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed(&self.path.join(&file), &error));
+            }
+            _ => {}
+        }
+        self.create(&file, text).map_err(|error| failed(&self.path.join(&file), &error))
+    }
+
+    /// Refuses a name that has a definition here.
+    pub(super) fn refuse_existing(&self, name: &str) -> Result<(), Problem> {
         for ending in ["toml", "yaml", "yml"] {
             let file = format!("{name}.{ending}");
             if self.folder.symlink_metadata(&file).is_ok() {
@@ -152,9 +172,7 @@ impl Target {
                     .hint("Nothing was changed. Edit that file, or choose another name."));
             }
         }
-        let file = format!("{name}.toml");
-        self.create(&file, text).map_err(|error| failed(&self.path.join(&file), &error))?;
-        Ok(file)
+        Ok(())
     }
 
     /// Takes the file back where it brought errors that were not there before: what options put together may
@@ -172,7 +190,7 @@ impl Target {
     }
 
     /// Writes the schema beside it, for editors, where there is none yet.
-    fn write_schema(&self) -> Result<(), Problem> {
+    pub(super) fn write_schema(&self) -> Result<(), Problem> {
         match self.create(SCHEMA_FILE, &indented(&json_schema())) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(failed(&self.path.join(SCHEMA_FILE), &error))

@@ -14,10 +14,11 @@ use clap_complete::ArgValueCandidates;
 use super::sidecar_names;
 use crate::engine::kinds::{EngineKind, Selection};
 use crate::harness::reachability::wrong_prefix;
+use crate::harness::variables::Form;
 use crate::readiness::route::Dialling;
 
 pub use engine::{Engine, EngineCommand, EngineList, EnginePrune};
-pub use managing::{Completions, Doctor, Down, Explain, Logs, Man, New, NewLayer, Ps, Schema, Shell};
+pub use managing::{Completions, Doctor, Down, Explain, Import, Logs, Man, New, NewLayer, Ps, Schema, Shell};
 pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
 
 /// Start the sidecars that a command needs, wait until each one is ready, and run the command.
@@ -49,8 +50,12 @@ pub enum Command {
     Launch(Launch),
     /// Start the sidecars and wait until all are ready.
     Up(Up),
+    /// Print the variables of sidecars that run; start nothing.
+    Env(Env),
     /// Create a commented definition.
     New(New),
+    /// Create definitions from a compose file.
+    Import(Import),
     /// Show what a launch would do and why; change nothing.
     Plan(Plan),
     /// Check definitions, probes and settings, without an engine.
@@ -67,6 +72,8 @@ pub enum Command {
     Down(Down),
     /// List the engines that run sidecars, and remove images that nothing uses.
     Engine(Engine),
+    /// Remove sidecars with all of their data, and start them again.
+    Reset(Reset),
     /// Check that farrier works on this machine, and say how to fix problems.
     Doctor(Doctor),
     /// Explain an error code, or list all codes.
@@ -142,6 +149,23 @@ impl ValueEnum for Selection {
                 ("auto", "A `program` and an image in a file run on this host, any other `image` on Docker")
             }
             Self::All(kind) => (kind.name(), kind.meaning()),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for Form {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Sh, Self::Fish, Self::Dotenv, Self::Json, Self::Github]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Sh => ("sh", "For `eval` in a POSIX shell"),
+            Self::Fish => ("fish", "For `source` in fish"),
+            Self::Dotenv => ("dotenv", "A file of variables"),
+            Self::Json => ("json", "An object"),
+            Self::Github => ("github", "Lines for the file that `GITHUB_ENV` names"),
         };
         Some(PossibleValue::new(name).help(help))
     }
@@ -231,6 +255,18 @@ pub struct ApprovalOptions {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Launching")]
 pub struct LaunchOptions {
+    /// Take only these sidecars.
+    #[arg(
+        long,
+        value_name = "NAME,…",
+        value_delimiter = ',',
+        env = "FARRIER_ONLY",
+        add = ArgValueCandidates::new(sidecar_names)
+    )]
+    pub only: Vec<String>,
+    /// Also take the sidecars of this profile.
+    #[arg(long, value_name = "PROFILE,…", value_delimiter = ',', env = "FARRIER_PROFILE")]
+    pub profile: Vec<String>,
     /// Recreate every sidecar.
     #[arg(long, env = "FARRIER_RECREATE", value_parser = FalseyValueParser::new())]
     pub recreate: bool,
@@ -287,8 +323,53 @@ pub struct Launch {
 
 /// Options of `up`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  farrier up -v")]
+#[command(after_help = "Examples:\n  farrier up -v\n  eval \"$(farrier up --print sh)\"")]
 pub struct Up {
+    /// The sidecars to start [default: all].
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names), conflicts_with = "only")]
+    pub names: Vec<String>,
+    /// Print the variables that a harness on this host would get.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub print: Option<Form>,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// Launching.
+    #[command(flatten)]
+    pub launch: LaunchOptions,
+}
+
+/// Options of `env`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  eval \"$(farrier env)\"\n  farrier env db --print dotenv > .env")]
+pub struct Env {
+    /// The sidecars [default: all].
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
+    pub names: Vec<String>,
+    /// The form of the variables.
+    #[arg(long, value_enum, default_value = "sh", value_name = "FORM")]
+    pub print: Form,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// The profiles and the prefix of a launch.
+    #[command(flatten)]
+    pub launch: LaunchOptions,
+}
+
+/// Options of `reset`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  farrier reset db")]
+pub struct Reset {
+    /// The sidecars to begin again with.
+    #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(sidecar_names))]
+    pub names: Vec<String>,
+    /// Do not ask for confirmation.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Also reset sidecars that a launch is using.
+    #[arg(long)]
+    pub force: bool,
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,

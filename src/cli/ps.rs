@@ -1,6 +1,6 @@
 //! `ps`: the sidecars that farrier manages.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -11,6 +11,8 @@ use super::data::{print, print_json, terminal_width};
 use super::managing::EngineSessions;
 use crate::cli::options::{self, Format};
 use crate::cli::runtime::CommandRuntime;
+use crate::cli::settings::layer_directories;
+use crate::definition::LayerDirectories;
 use crate::event::Reporter;
 use crate::manage::managed::{Inventory, Managed, SyncStatus};
 use crate::plan::Cause;
@@ -30,22 +32,52 @@ const HEADINGS: [&str; 7] = ["SIDECAR", "STATE", "AGE", "MATCH", "NETWORKS", "US
 
 /// Lists them.
 pub fn ps(options: &options::Ps, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let inventory = CommandRuntime::start()?
+    let mut inventory = CommandRuntime::start()?
         .run_alone(async { EngineSessions::open(&options.layers, reporter).await?.inventory().await })?;
+    let hidden =
+        if options.all { 0 } else { hide_others(&mut inventory, &layer_directories(&options.layers)) };
     match options.format {
-        Format::Human => print(&human(&inventory, terminal_width())),
+        Format::Human => {
+            let others =
+                if hidden == 0 { String::new() } else { format!("{hidden} more: farrier ps --all\n") };
+            print(&(running(&inventory, terminal_width()) + &others + &absent(&inventory)));
+        }
         Format::Json => print_json(&as_json(&inventory)),
     }
     Ok(exit::SUCCESS)
 }
 
+/// Leaves out what neither the current layers declare nor a file in one of their folders did. Gives how many.
+fn hide_others(inventory: &mut Inventory, directories: &LayerDirectories) -> usize {
+    let LayerDirectories { user, org, repo, workspace, .. } = directories;
+    let folders: Vec<PathBuf> = [user, org, repo, workspace]
+        .into_iter()
+        .flatten()
+        .filter_map(|folder| std::path::absolute(folder).ok())
+        .collect();
+    let before = inventory.sidecars.len();
+    inventory.sidecars.retain(|managed| {
+        let folder = managed.definition.parent();
+        managed.sync_status.is_declared()
+            || folder.is_some_and(|folder| folders.iter().any(|own| own == folder))
+    });
+    before - inventory.sidecars.len()
+}
+
+#[cfg(any(test, fuzzing))]
 pub(super) fn human(inventory: &Inventory, width: Option<u16>) -> String {
-    let mut text =
-        if inventory.sidecars.is_empty() { "no sidecars\n".to_owned() } else { table(inventory, width) };
-    if !inventory.absent.is_empty() {
-        text.push_str(&format!("declared, without a container: {}\n", escape(&inventory.absent.join(", "))));
+    running(inventory, width) + &absent(inventory)
+}
+
+fn running(inventory: &Inventory, width: Option<u16>) -> String {
+    if inventory.sidecars.is_empty() { "no sidecars\n".to_owned() } else { table(inventory, width) }
+}
+
+fn absent(inventory: &Inventory) -> String {
+    if inventory.absent.is_empty() {
+        return String::new();
     }
-    text
+    format!("declared, without a container: {}\n", escape(&inventory.absent.join(", ")))
 }
 
 fn table(inventory: &Inventory, width: Option<u16>) -> String {
@@ -255,6 +287,7 @@ mod tests {
                 managed("search\u{1b}[2J", Status::Created, SyncStatus::Orphan, Vec::new()),
             ],
             absent: vec!["cache".to_owned()],
+            volumes: Vec::new(),
             now: "2026-03-01T12:00:00Z".parse().expect("a moment"),
         }
     }

@@ -12,6 +12,7 @@ use crate::definition::working_trees::WorkingTrees;
 use crate::engine::kinds::Environment;
 use crate::harness::reachability::ENV_PREFIX;
 use crate::plan::sidecar::Scopes;
+use crate::preparation::choice::SidecarChoice;
 use crate::preparation::settings::{Settings, checkout_of, home, resolved};
 use crate::system::folders::own_folders;
 
@@ -41,6 +42,7 @@ impl Settings {
             recreate: launch.recreate,
             env_prefix: launch.env_prefix.clone().unwrap_or_else(|| ENV_PREFIX.to_owned()),
             engine: layers.engine,
+            choice: SidecarChoice { only: launch.only.clone(), profiles: launch.profile.clone() },
             environment: engine_environment(folders.as_ref().map(|folders| folders.home_dir().to_owned())),
         }
     }

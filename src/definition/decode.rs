@@ -2,7 +2,9 @@
 
 mod container;
 mod grants;
+mod harness;
 mod interface;
+mod profiles;
 mod readiness;
 mod settings;
 mod successes;
@@ -10,8 +12,10 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub(super) use self::grants::unset;
 pub use self::readiness::BUILT_IN;
 use self::survey::Survey;
 use super::declared::Declared;
@@ -101,10 +105,13 @@ fn sidecar(
     let description = table.get("description").and_then(|node| description(node, reader));
     let lifecycle = lifecycle(table, reader);
     let runs = runs(table, reader);
-    let container = container::decode(table, reader);
+    let mut container = container::decode(table, reader);
+    container::together(&mut container, table, reader);
     survey.places.extend(reader.take_places());
     let interface = interface::decode(table, reader);
-    let readiness = readiness::decode(table, &interface, &container.env, layer, reader);
+    let harness_env = harness::decode(table, &interface, &container, layer, reader);
+    let profiles = profiles::decode(table, reader);
+    let readiness = readiness::decode(table, &interface, &container, layer, reader);
     let required = table.get("required").and_then(|node| reader.boolean(node, "required")).unwrap_or(false);
     Some(Definition {
         name: name.to_owned(),
@@ -124,6 +131,10 @@ fn sidecar(
         readiness: readiness?,
         required,
         secrets: survey.secrets,
+        variables: BTreeSet::new(),
+        harness_env,
+        profiles,
+        files: Vec::new(),
     })
 }
 
@@ -155,7 +166,7 @@ fn lifecycle(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Lifecycle> {
     }
 }
 
-/// The keys that are about a container, and say nothing of a program.
+/// The keys that are about a container, say nothing of a program, and are no settings that an engine may lack.
 const OF_CONTAINERS: &[&str] = &["entrypoint", "command", "mounts", "networks"];
 
 /// What a definition runs.
@@ -168,14 +179,7 @@ enum Runs {
 
 fn runs(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Runs> {
     match (table.get("image"), table.get("program")) {
-        (Some(node), None) => {
-            if table.get("working_dir").is_some() {
-                let problem = Problem::error(Code::InvalidValue, "`working_dir` is only for a `program`");
-                let hint = "Remove it: an image sets its own working directory.";
-                reader.report(problem.hint(hint), table.key_span("working_dir"));
-            }
-            image(node, reader).map(Runs::Image)
-        }
+        (Some(node), None) => image(node, reader).map(Runs::Image),
         (None, Some(_)) => {
             for key in OF_CONTAINERS.iter().filter(|key| table.get(key).is_some()) {
                 let message = format!("`{key}` is only for an `image`, and this definition has a `program`");

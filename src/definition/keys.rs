@@ -7,30 +7,53 @@
 
 mod amounts;
 mod arguments;
+mod devices;
 mod environment;
+mod hosts;
 mod kind;
+mod labels;
 mod mounts;
 mod networks;
 #[cfg(test)]
 mod page;
+mod paths;
+mod privileges;
 mod program;
+mod publish;
+mod restart;
 mod stopping;
+mod switches;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod ulimits;
+mod variable_files;
 
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
-use self::amounts::Memory;
+use self::amounts::{Memory, Processes, Processors, SharedMemory};
 use self::arguments::{Command, Entrypoint};
+use self::devices::{Devices, Gpus};
 use self::environment::Environment;
 pub use self::environment::salted;
+use self::hosts::ExtraHosts;
 pub use self::kind::{Kind, ValueText};
+use self::labels::Labels;
 use self::mounts::Mounts;
 use self::networks::Networks;
+pub(super) use self::paths::normalised;
+use self::privileges::{LinuxCapabilities, SecurityOptions, Sysctls};
 use self::program::{Program, WorkingDirectory};
+use self::publish::Publish;
+pub use self::publish::{Protocol, PublishedPort};
+use self::restart::Restart;
 pub use self::stopping::whole_seconds;
 use self::stopping::{GracePeriod, Signal};
+use self::switches::{Init, Privileged, ReadOnly};
+use self::texts::{Hostname, Platform, User};
+use self::ulimits::Ulimits;
+use self::variable_files::VariableFiles;
 use super::node::Node;
 use super::reader::Reader;
 
@@ -66,6 +89,7 @@ macro_rules! keys {
                 differences: $kind::differences,
                 texts: |label, keys| $kind::texts(label, &keys.$name, keys),
                 engine_value: |keys| $kind::engine_value(&keys.$name),
+                holds: $kind::holds,
             }
         },)*];
     };
@@ -81,8 +105,9 @@ keys! {
     /// The container's environment variables. farrier passes values as written.
     env: Environment { rank: Rank::Many }
 
-    /// Mounts: `docker-socket[:ro|:rw]`.
-    mounts: Mounts { rank: Rank::Machine }
+    /// Mounts: `volume:NAME:/path[:ro]`, data that stays; `bind:SOURCE:/path[:ro]`, a file or folder of this host;
+    /// `tmpfs:/path[:SIZE]`, memory; `docker-socket[:ro]`.
+    mounts: Mounts { rank: Rank::Machine, setting: Some(mounts::TMPFS) }
 
     /// Networks to join in addition to the harness's.
     networks: Networks { rank: Rank::Network }
@@ -100,14 +125,91 @@ keys! {
     /// is relative to this file. The program runs as you, unconfined, and listens on a port of this host.
     program: Program { rank: Rank::Machine }
 
-    /// For a `program`: its working directory, relative to this file. Default: an empty folder of its own, which farrier removes
-    /// with the sidecar.
-    working_dir: WorkingDirectory { rank: Rank::Machine }
+    /// The working directory. For an image: an absolute path in the container. For a `program`: relative to this file; default:
+    /// an empty folder of its own, which farrier removes with the sidecar.
+    working_dir: WorkingDirectory {
+        rank: Rank::Machine,
+        setting: Some("WorkingDir"),
+        engine_value: |keys| keys.working_dir.clone().filter(|_| keys.program.is_none()).map(Json::from),
+    }
+
+    /// The user, and the group if you like, that its processes run as: `postgres`, `1000`, `1000:1000`. Default: the image's.
+    user: User { setting: Some("User") }
+
+    /// The name that the container has for itself. The harness reaches it by `interface.aliases`.
+    hostname: Hostname { setting: Some("Hostname") }
+
+    /// Whether the engine adds a first process that passes signals on and reaps others. Default: the engine's.
+    init: Init { setting: Some("HostConfig.Init") }
+
+    /// Whether the container can write only to its mounts. Default: false.
+    read_only: ReadOnly { setting: Some("HostConfig.ReadonlyRootfs") }
+
+    /// Whether its processes may do what root of the engine's host may. Default: false.
+    privileged: Privileged { setting: Some("HostConfig.Privileged"), rank: Rank::Machine }
+
+    /// Capabilities of Linux to add, with or without `CAP_`: `NET_ADMIN`, `ALL`.
+    cap_add: LinuxCapabilities { setting: Some("HostConfig.CapAdd"), rank: Rank::Machine }
+
+    /// Capabilities of Linux to take away.
+    cap_drop: LinuxCapabilities { setting: Some("HostConfig.CapDrop") }
+
+    /// Options of the engine's confinement: `no-new-privileges`, `apparmor=PROFILE`, `seccomp=unconfined`, `label=…`.
+    security_opt: SecurityOptions { setting: Some("HostConfig.SecurityOpt"), rank: Rank::Machine }
+
+    /// The size of `/dev/shm`, which processes share: bytes, or a number with a unit. Default: the engine's, 64 MiB.
+    shm_size: SharedMemory { setting: Some("HostConfig.ShmSize") }
+
+    /// The kernel's limits for each process, by name: one number, or `{ soft = 1024, hard = 2048 }`; -1 is no limit.
+    ulimits: Ulimits { setting: Some("HostConfig.Ulimits") }
+
+    /// Devices of the engine's host: `HOST[:CONTAINER][:rwm]`.
+    devices: Devices { setting: Some("HostConfig.Devices"), rank: Rank::Machine }
+
+    /// Settings of the kernel that each container has for itself, such as `net.core.somaxconn`.
+    sysctls: Sysctls { setting: Some("HostConfig.Sysctls"), rank: Rank::Machine }
+
+    /// Names of hosts with their addresses; `host-gateway` is the engine's host.
+    extra_hosts: ExtraHosts { setting: Some("HostConfig.ExtraHosts"), rank: Rank::Network }
+
+    /// Labels for other tools; none that begins with `farrier.`.
+    labels: Labels { setting: Some("Labels") }
+
+    /// The platform of the image, such as `linux/arm64`. Default: the engine's.
+    platform: Platform { setting: Some("Platform") }
+
+    /// Files with variables, `NAME=value` on each line, relative to this file; later ones win, and `env` wins over all.
+    env_file: VariableFiles {}
+
+    /// Whether the engine starts the container again when it ends: `no` (the default), `on-failure[:N]`, `always`,
+    /// `unless-stopped`.
+    restart: Restart { setting: Some("HostConfig.RestartPolicy") }
+
+    /// Ports of the container on the engine's host, as compose's `ports`, but on 127.0.0.1 unless an address is given:
+    /// `15432:5432`, `5432` for a free port, `0.0.0.0:8000-8009:8000-8009`, `53:53/udp`.
+    publish: Publish {
+        path: "interface.publish",
+        setting: Some("HostConfig.PortBindings"),
+        rank: Rank::Network,
+    }
+
+    /// How much of the processors it may use: `2`, `0.5`.
+    cpus: Processors { path: "resources.cpus", setting: Some("HostConfig.NanoCpus") }
+
+    /// How many processes and threads it may have.
+    pids: Processes { path: "resources.pids", setting: Some("HostConfig.PidsLimit") }
+
+    /// Graphics processors: `all`, a number, or `device=ID,ID`.
+    gpus: Gpus { path: "resources.gpus", setting: Some("HostConfig.DeviceRequests"), rank: Rank::Machine }
 }
 
 /// What version 0.1.0 wrote into the canonical form of each configuration, whether a definition has it or not. Later keys
 /// are left out where they are absent, so that hashes of containers that run stay as they are.
 const ALWAYS_WRITTEN: &[&str] = &["entrypoint", "command", "env", "mounts", "networks", "memory"];
+
+/// Keys of which even an empty value has always been read. An empty value of a later one, which earlier versions passed over
+/// with a warning, is still passed over.
+const NEVER_IGNORED: &[&str] = &["stop_signal", "stop_timeout", "program", "working_dir"];
 
 /// How much a yes to a line of a question may cost, the most first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,6 +250,7 @@ pub struct Key {
     differences: fn(&str, Option<&Json>, Option<&Json>) -> Vec<String>,
     texts: fn(&str, &ContainerKeys) -> Vec<ValueText>,
     engine_value: fn(&ContainerKeys) -> Option<Json>,
+    holds: fn(&Json, Option<&Json>) -> bool,
 }
 
 impl Key {
@@ -161,6 +264,11 @@ impl Key {
     #[must_use]
     pub fn label(&self) -> String {
         self.name.replace('_', " ")
+    }
+
+    /// Whether even an empty value is read.
+    pub(super) fn ignores_nothing(&self) -> bool {
+        ALWAYS_WRITTEN.contains(&self.name) || NEVER_IGNORED.contains(&self.name)
     }
 
     /// Reads its value from a file's tree.
@@ -199,6 +307,12 @@ impl Key {
     #[must_use]
     pub fn differences(&self, before: Option<&Json>, now: Option<&Json>) -> Vec<String> {
         (self.differences)(self.path, before, now)
+    }
+
+    /// Whether what an engine shows of its setting is what it was told.
+    #[must_use]
+    pub fn holds(&self, told: &Json, shown: Option<&Json>) -> bool {
+        (self.holds)(told, shown)
     }
 
     /// What a question for an approval says of its value.

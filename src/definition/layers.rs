@@ -5,7 +5,7 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +13,9 @@ use self::folder::{Candidate, Folder};
 use self::merge::merge;
 use super::decode::{Declaration, decode};
 use super::dialect::in_the_files_language;
+use super::interpolation::interpolate;
 use super::model::{Definition, Disablement, Layer};
+use super::variables::Variables;
 use super::{ReadingBudget, budget, read, rules};
 use crate::definition::working_trees::WorkingTrees;
 use crate::report::error::{Code, Place, Problem, Source};
@@ -117,6 +119,9 @@ pub fn load(directories: &LayerDirectories) -> Loaded {
         candidates.sort_by_key(|candidate| candidate.layer);
         let merged = merge(&candidates, &directories.budget, &mut loaded.problems);
         (loaded.definitions, loaded.disabled) = (merged.definitions, merged.disabled);
+        for definition in &mut loaded.definitions {
+            loaded.problems.extend(definition.read_files(&directories.budget));
+        }
         rules::check(&loaded.definitions, &mut loaded.problems);
     }
     budget::tell_once(&mut loaded.problems);
@@ -131,7 +136,10 @@ pub fn of_source(source: &Arc<Source>, layer: Layer) -> Loaded {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let candidate = Candidate { path, stem, layer, access };
     let mut loaded = Loaded::default();
-    if let Some(Declaration::Sidecar(definition)) = declared(&candidate, source, &mut loaded.problems) {
+    let budget = ReadingBudget::default();
+    if let Some(Declaration::Sidecar(definition)) =
+        declared(&candidate, source, &budget, &mut loaded.problems)
+    {
         loaded.definitions = vec![*definition];
     }
     rules::check(&loaded.definitions, &mut loaded.problems);
@@ -225,21 +233,44 @@ fn declaration(
             return None;
         }
     };
-    declared(candidate, &source, problems)
+    declared(candidate, &source, budget, problems)
 }
 
 /// Parses and decodes what was read of a file.
-fn declared(candidate: &Candidate, source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<Declaration> {
+fn declared(
+    candidate: &Candidate,
+    source: &Arc<Source>,
+    budget: &ReadingBudget,
+    problems: &mut Vec<Problem>,
+) -> Option<Declaration> {
     let parsed = if candidate.is_toml() {
         super::toml::parse(&source.text)
     } else {
         super::yaml::parse(&source.text).map_err(|error| vec![error])
     };
     match parsed {
-        Ok(root) => {
+        Ok(mut root) => {
+            let mut read = BTreeSet::new();
+            let mut unset = Vec::new();
+            if candidate.is_toml() {
+                let variables = Variables::of(&candidate.path, &candidate.access, budget);
+                unset = interpolate(&mut root, &mut |name| {
+                    read.insert(name.to_owned());
+                    variables.get(name)
+                });
+            }
             let (mut declaration, found) = decode(&root, source, &candidate.stem, candidate.layer);
             if let Declaration::Sidecar(definition) = &mut declaration {
                 definition.access = candidate.access.clone();
+                definition.variables = read;
+            }
+            // What does not take part may be unfinished.
+            if !unset.is_empty() && !matches!(declaration, Declaration::Disabled { .. }) {
+                declaration = Declaration::Broken;
+                problems.extend(unset.into_iter().map(|(problem, span)| {
+                    let place = problem.place.clone().unwrap_or(Place { source: Arc::clone(source), span });
+                    problem.at(place).of(&candidate.stem)
+                }));
             }
             problems.extend(found);
             Some(declaration)

@@ -1,15 +1,17 @@
 //! A definition after parsing and validation: plain data on which the rest of farrier decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::declared::Declared;
+use super::files::ReadFile;
 use super::grants::Grants;
 use super::keys::ContainerKeys;
 use super::read::Access;
+use super::template::{Part, Template};
 use crate::report::error::{Place, Source};
 
 /// Where a definition comes from; later ones win.
@@ -84,6 +86,14 @@ pub struct Definition {
     pub required: bool,
     /// The secret references in all of its values.
     pub secrets: Vec<SecretReference>,
+    /// The variables of the launcher's environment, or of its file, that its text names.
+    pub variables: BTreeSet<String>,
+    /// What the harness gets beside host and port, by the variable's name.
+    pub harness_env: BTreeMap<String, Template>,
+    /// The profiles in which it takes part; empty for all launches.
+    pub profiles: Vec<String>,
+    /// The files that its keys name, which were read.
+    pub files: Vec<ReadFile>,
 }
 
 impl Definition {
@@ -104,6 +114,28 @@ impl Definition {
         }
     }
 
+    /// What the harness gets beside host and port, if it reaches the sidecar at this host.
+    #[must_use]
+    pub fn harness_variables(&self, host: &str) -> Vec<(String, String)> {
+        let port = |port: Option<u16>| port.map(|port| port.to_string()).unwrap_or_default();
+        let named = |name: &str| {
+            port(self.more_ports().into_iter().find(|(other, _)| *other == name).map(|(_, port)| port))
+        };
+        let fill = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            // An address of IPv6 stands in brackets where a port follows; nobody writes one otherwise.
+            Part::Host if host.contains(':') => format!("[{host}]"),
+            Part::Host => host.to_owned(),
+            Part::Port => port(self.port()),
+            Part::NamedPort(name) => named(name),
+            Part::Variable(name) => self.container.env.get(name).cloned().unwrap_or_default(),
+        };
+        let filled = |(name, template): (&String, &Template)| {
+            (name.clone(), template.parts().iter().map(fill).collect::<String>())
+        };
+        self.harness_env.iter().map(filled).collect()
+    }
+
     /// The file that declares it.
     #[must_use]
     pub fn file(&self) -> &PathBuf {
@@ -122,6 +154,17 @@ impl Definition {
                     }
                 }
                 names
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The ports beside the declared one, by their names.
+    #[must_use]
+    pub fn more_ports(&self) -> Vec<(&str, u16)> {
+        match &self.interface {
+            Interface::Port { ports, .. } => {
+                ports.iter().map(|(name, port)| (name.as_str(), *port)).collect()
             }
             _ => Vec::new(),
         }
@@ -168,6 +211,8 @@ pub enum Interface {
     Port {
         /// 1 to 65535.
         port: u16,
+        /// More ports, by their names.
+        ports: BTreeMap<String, u16>,
         /// Names beside the sidecar's own.
         aliases: Vec<String>,
     },
@@ -221,6 +266,58 @@ pub enum Mount {
         /// Whether it is writable.
         writable: bool,
     },
+    /// Data that outlives the container.
+    Volume {
+        /// Its name among the sidecar's volumes.
+        name: String,
+        /// The path in the container.
+        target: String,
+        /// Whether it is writable.
+        writable: bool,
+    },
+    /// A file or folder of the engine's host.
+    Bind {
+        /// Its path as written, in its shortest form.
+        source: String,
+        /// The path in the container.
+        target: String,
+        /// Whether it is writable.
+        writable: bool,
+        /// What is there; `None` until it was read.
+        bound: Option<Arc<Bound>>,
+    },
+    /// Memory, which the container loses at its end.
+    Tmpfs {
+        /// The path in the container.
+        target: String,
+        /// The most bytes; `None` if there is no limit.
+        size: Option<u64>,
+    },
+}
+
+impl Mount {
+    /// The path in the container; `None` for the engine's socket, which has its own.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        match self {
+            Self::DockerSocket { .. } => None,
+            Self::Workspace { target, .. }
+            | Self::Volume { target, .. }
+            | Self::Bind { target, .. }
+            | Self::Tmpfs { target, .. } => Some(target),
+        }
+    }
+}
+
+/// What is mounted from the engine's host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The path that the engine mounts.
+    pub path: PathBuf,
+    /// The digest of a file's content, if it is mounted read-only and is not too large.
+    pub digest: Option<String>,
+    /// What the path has to contain before it is mounted: of a file of the workspace, the container gets a copy.
+    pub copy: Option<Vec<u8>>,
 }
 
 /// A `${secret:provider:reference}` in a definition.

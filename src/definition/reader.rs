@@ -1,12 +1,14 @@
 //! What every part of the decoder uses: typed access to a tree that reports what is wrong and goes on.
 
 mod foreign;
+mod pairs;
 mod quantity;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use self::pairs::Pair;
 use super::node::{Entry, Node, Scalar, ScalarKind, Value};
 use crate::report::error::{Code, Place, Problem, Source};
 
@@ -27,6 +29,14 @@ pub struct Table<'n> {
 }
 
 impl<'n> Table<'n> {
+    /// A table as it stands, whatever is wrong with it; `None` if it is none.
+    pub fn of(node: &'n Node) -> Option<Self> {
+        match &node.value {
+            Value::Table(entries) => Some(Self { entries, span: &node.span }),
+            _ => None,
+        }
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&'n Node> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
@@ -52,6 +62,11 @@ impl<'a> Reader<'a> {
     /// Nothing found yet.
     pub const fn new(source: &'a Arc<Source>, sidecar: &'a str) -> Self {
         Self { source, sidecar, problems: Vec::new(), places: BTreeMap::new() }
+    }
+
+    /// Whether the file is TOML, in which variables are replaced.
+    pub fn is_toml(&self) -> bool {
+        self.source.path.extension().is_some_and(|extension| extension == "toml")
     }
 
     /// A stretch of this file.
@@ -187,6 +202,23 @@ impl<'a> Reader<'a> {
             }
         }
         (texts.len() == items.len()).then_some(texts)
+    }
+
+    /// Words: a list of strings, or one string that is split as a shell splits words.
+    pub fn words(&mut self, node: &Node, field: &str) -> Option<Vec<String>> {
+        // A shell takes what follows a `#` for a comment: nobody means a command to lose its end.
+        const NUMBER_SIGN: &str = "\u{fdd0}";
+        let Some(Scalar { text, kind: ScalarKind::String }) = node.scalar() else {
+            return self.strings(node, field);
+        };
+        let words = shlex::split(&text.replace('#', NUMBER_SIGN)).filter(|words| !words.is_empty());
+        if words.is_none() {
+            let reason = if text.trim().is_empty() { "is empty" } else { "has a quote that is not closed" };
+            let message = format!("`{field}` {reason}");
+            let hint = "Write words as a shell has them, or a list: `[\"sh\", \"-c\", \"exec server\"]`.";
+            self.report(Problem::error(Code::InvalidValue, message).hint(hint), &node.span);
+        }
+        words.map(|words| words.iter().map(|word| word.replace(NUMBER_SIGN, "#")).collect())
     }
 
     /// A command: a list of strings that names a program.

@@ -15,7 +15,6 @@ pub fn refusals(definitions: &[Definition]) -> Vec<Problem> {
         lifecycle(definition, &mut refuse);
         interface(definition, &mut refuse);
         mounts(definition, &mut refuse);
-        resources(definition, &mut refuse);
         secrets(definition, &mut refuse);
     }
     problems
@@ -69,31 +68,30 @@ fn mounts(definition: &Definition, refuse: &mut Refuse<'_>) {
                 "`{}` is shared and mounts the workspace, which every later launch that reuses it would see",
                 definition.name
             ),
-            "Remove the mount, or copy what the sidecar needs into its image.",
+            "Remove the mount, bind the files that the sidecar needs read-only, or copy them into its image.",
         );
     }
     let socket = definition.container.mounts.iter().any(|mount| matches!(mount, Mount::DockerSocket { .. }));
     let is_pinned = definition.image.as_ref().is_some_and(|image| image.contains("@sha256:"));
-    if socket && !definition.layer.is_trusted() && !is_pinned {
+    let power = if socket { "mounts the engine's socket" } else { "is privileged" };
+    if (socket || definition.container.privileged) && !definition.layer.is_trusted() && !is_pinned {
         refuse(
             "image",
             Code::UnsupportedMount,
             format!(
-                "`{}` comes from the workspace and mounts the engine's socket, and its image is not pinned by a digest",
+                "`{}` comes from the workspace and {power}, and its image is not pinned by a digest",
                 definition.name
             ),
             "Write the image as `name@sha256:…`, so that an approval is for one image only.",
         );
     }
-    for (word, what) in [("volume", "a volume"), ("tmux-socket", "the tmux socket")] {
-        if let Some(field) = declared_mount(definition, word) {
-            refuse(
-                &field,
-                Code::UnsupportedMount,
-                format!("`{}` mounts {what}, which farrier does not support", definition.name),
-                "Remove the mount, or disable the definition.",
-            );
-        }
+    if let Some(field) = declared_mount(definition, "tmux-socket") {
+        refuse(
+            &field,
+            Code::UnsupportedMount,
+            format!("`{}` mounts the tmux socket, which farrier does not support", definition.name),
+            "Remove the mount, or disable the definition.",
+        );
     }
 }
 
@@ -108,17 +106,6 @@ fn declared_mount(definition: &Definition, word: &str) -> Option<String> {
         index += 1;
     }
     None
-}
-
-fn resources(definition: &Definition, refuse: &mut Refuse<'_>) {
-    if definition.places.contains_key("resources.gpus") {
-        refuse(
-            "resources.gpus",
-            Code::UnsupportedResource,
-            format!("`{}` requests GPUs, which farrier does not support", definition.name),
-            "Remove `resources.gpus`, or disable the definition.",
-        );
-    }
 }
 
 fn secrets(definition: &Definition, refuse: &mut Refuse<'_>) {

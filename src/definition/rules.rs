@@ -19,7 +19,111 @@ pub fn check(definitions: &[Definition], problems: &mut Vec<Problem>) {
     collisions(definitions, problems, "variable name", |definition| {
         definition.port().map(|_| variable_token(&definition.name))
     });
+    variables(definitions, problems);
+    published(definitions, problems);
+    harness_variables(definitions, problems);
     aliases(definitions, problems);
+}
+
+/// The ends of the names of all variables that tell the harness of a sidecar, with the fields that they come from.
+fn variable_names(definition: &Definition) -> Vec<(String, String)> {
+    if definition.port().is_none() {
+        return Vec::new();
+    }
+    let name = variable_token(&definition.name);
+    let more = definition.more_ports().into_iter().map(|(port, _)| {
+        (format!("{name}_PORT_{}", variable_token(port)), format!("interface.ports.{port}"))
+    });
+    let own = ["HOST", "PORT"].map(|end| (format!("{name}_{end}"), String::new()));
+    own.into_iter().chain(more).collect()
+}
+
+/// A port's name may make a variable of a sidecar that is called like it: `db` with a port `port`, and `db-port`.
+fn variables(definitions: &[Definition], problems: &mut Vec<Problem>) {
+    let mut taken: BTreeMap<String, &Definition> = BTreeMap::new();
+    for definition in definitions {
+        for (variable, field) in variable_names(definition) {
+            let holder = *taken.entry(variable.clone()).or_insert(definition);
+            let is_of_the_name = variable_token(&holder.name) == variable_token(&definition.name);
+            if holder.name != definition.name && !is_of_the_name {
+                let message = format!(
+                    "`{}` and `{}` would both set the variable `…{variable}`",
+                    definition.name, holder.name
+                );
+                let hint = "Rename the port, or one of the two files.";
+                report(problems, definition, &field, Problem::error(Code::NameCollision, message).hint(hint));
+            }
+        }
+    }
+}
+
+/// Variables that definitions set for the harness, and by which farrier tells it of sidecars, as this prefix makes them.
+#[must_use]
+pub fn taken_variables(definitions: &[Definition], prefix: &str) -> Vec<Problem> {
+    let own: Vec<String> = definitions
+        .iter()
+        .flat_map(variable_names)
+        .map(|(variable, _)| format!("{prefix}{variable}"))
+        .collect();
+    let mut problems = Vec::new();
+    for definition in definitions {
+        for name in definition.harness_env.keys().filter(|name| own.contains(name)) {
+            let message = format!("`{name}` is one of the variables by which farrier tells of sidecars");
+            let problem = Problem::error(Code::NameCollision, message);
+            report(
+                &mut problems,
+                definition,
+                &format!("harness.env.{name}"),
+                problem.hint("Choose another name."),
+            );
+        }
+    }
+    problems
+}
+
+/// One variable of the harness that two sidecars set to different values.
+fn harness_variables(definitions: &[Definition], problems: &mut Vec<Problem>) {
+    let mut taken: BTreeMap<String, (&Definition, String)> = BTreeMap::new();
+    for definition in definitions {
+        for (name, value) in definition.harness_variables(&definition.name) {
+            let (holder, other) = taken.entry(name.clone()).or_insert_with(|| (definition, value.clone()));
+            if *other != value {
+                let message = format!(
+                    "`{}` and `{}` ({}) set the harness's variable `{name}` to different values",
+                    definition.name,
+                    holder.name,
+                    holder.file().display()
+                );
+                let problem = Problem::error(Code::ConflictingFields, message);
+                let field = format!("harness.env.{name}");
+                report(problems, definition, &field, problem.hint("Rename the variable in one of them."));
+            }
+        }
+    }
+}
+
+/// One port of the engine's host for two sidecars.
+fn published(definitions: &[Definition], problems: &mut Vec<Problem>) {
+    for (index, definition) in definitions.iter().enumerate() {
+        for port in &definition.container.publish {
+            let holder = definitions
+                .iter()
+                .take(index)
+                .find(|other| other.container.publish.iter().any(|published| published.collides(port)));
+            if let Some(holder) = holder {
+                let message = format!(
+                    "`{}` and `{}` ({}) would both have port {} of this host",
+                    definition.name,
+                    holder.name,
+                    holder.file().display(),
+                    port.host
+                );
+                let problem = Problem::error(Code::ConflictingFields, message);
+                let hint = "Choose another port for one of them, or none: \"5432\" publishes at a free port.";
+                report(problems, definition, "interface.publish", problem.hint(hint));
+            }
+        }
+    }
 }
 
 /// The names under which a network-facing sidecar answers, each with its field.

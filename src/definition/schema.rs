@@ -22,6 +22,10 @@ pub fn json_schema() -> serde_json::Value {
     let mut generator = settings.into_generator();
     let keys: Vec<(&Key, Schema)> = KEYS.iter().map(|key| (key, key.schema(&mut generator))).collect();
     let mut root = generator.into_root_schema_for::<DefinitionFile>().to_value();
+    // All of its keys come from the table of keys.
+    if let Some(resources) = root["definitions"]["Resources"].as_object_mut() {
+        resources.entry("properties").or_insert_with(|| json!({}));
+    }
     // Each of their keys may be absent, which `schema_with` hides from the generator.
     for table in ["Resources", "Readiness", "Limits"] {
         if let Some(table) = root["definitions"][table].as_object_mut() {
@@ -49,6 +53,7 @@ pub fn properties_of(table: &str) -> String {
         "" => return "/properties".to_owned(),
         "resources" => "Resources",
         "interface" => "Interface",
+        "harness" => "Harness",
         "readiness" => "Readiness",
         "readiness.grants" => "Grants",
         "readiness.grants.dirs" => "Directory",
@@ -57,11 +62,16 @@ pub fn properties_of(table: &str) -> String {
     format!("/definitions/{name}/properties")
 }
 
-/// All keys of the top table (no name) or of `resources`, which the decoder checks against.
+/// All keys of the top table (no name), of `resources` or of `interface`, which the decoder checks against.
 pub fn known_keys(table: &str) -> Vec<&'static str> {
-    let mut keys = if table == "resources" { Resources::KEYS } else { DefinitionFile::KEYS }.to_vec();
-    // Behind the image, as people write them.
-    let at = keys.iter().position(|key| *key == "image").map_or(0, |image| image + 1);
+    let (own, before) = match table {
+        "resources" => (Resources::KEYS, ""),
+        "interface" => (Interface::KEYS, "ports"),
+        _ => (DefinitionFile::KEYS, "image"),
+    };
+    let mut keys = own.to_vec();
+    // Behind what people write before them.
+    let at = keys.iter().position(|key| *key == before).map_or(0, |at| at + 1);
     keys.splice(at..at, in_table(table));
     keys
 }
@@ -132,8 +142,12 @@ table! {
         resources: Option<Resources>,
         /// How the harness reaches the sidecar.
         interface: Option<Interface>,
+        /// What the harness gets beside the sidecar's host and port.
+        harness: Option<Harness>,
         /// How farrier decides that the sidecar is ready: one table, or several, whose probes must all report ready.
         readiness: Option<OneOrMany>,
+        /// The profiles in which the sidecar takes part: `--profile debug` includes it. Default: every launch.
+        profiles: Option<Vec<String>>,
         /// In a trusted layer: the workspace cannot disable this sidecar.
         required: Option<bool>,
         /// Removes an earlier layer's definition of this name.
@@ -141,13 +155,14 @@ table! {
     }
 }
 
-table! {
-    /// The container's resource limits.
-    Resources {
-        /// GPUs. Not supported yet.
-        #[schemars(schema_with = "anything")]
-        gpus: Option<String>,
-    }
+/// The container's resource limits: all of its keys come from their table.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Resources {}
+
+impl Resources {
+    /// The keys of this table that are not of the other one.
+    pub const KEYS: &'static [&'static str] = &[];
 }
 
 table! {
@@ -166,6 +181,8 @@ table! {
         /// The TCP port on which the server listens.
         #[schemars(range(min = 1, max = 65535))]
         port: Option<u16>,
+        /// More ports, by names: the harness gets `…_PORT_ADMIN` for `admin`.
+        ports: Option<BTreeMap<String, u16>>,
         /// Additional names on the network.
         aliases: Option<Vec<String>>,
         /// For `mcp`: the alias, and the name in the harness's configuration.
@@ -181,6 +198,15 @@ table! {
         volume: Option<String>,
         /// For `volume`: the path in the harness.
         mountpoint: Option<String>,
+    }
+}
+
+table! {
+    /// What the harness gets beside the sidecar's host and port.
+    Harness {
+        /// Variables. In their values `{host}`, `{port}`, `{port.NAME}` of `interface.ports` and `{env.NAME}` of `env` stand
+        /// for what they name; `{{` is a brace. The harness's own `-e` wins.
+        env: Option<BTreeMap<String, String>>,
     }
 }
 
@@ -292,7 +318,8 @@ mod tests {
         for (table, keys) in [
             ("", known_keys("")),
             ("resources", known_keys("resources")),
-            ("interface", Interface::KEYS.to_vec()),
+            ("interface", known_keys("interface")),
+            ("harness", Harness::KEYS.to_vec()),
             ("readiness", Readiness::KEYS.to_vec()),
             ("readiness.grants", grant_keys()),
             ("readiness.grants.dirs", Directory::KEYS.to_vec()),
@@ -319,6 +346,10 @@ mod tests {
             let demanded = match name.as_str() {
                 "Interface" => serde_json::json!(["kind"]),
                 "Directory" => serde_json::json!(["host", "guest"]),
+                // One of several forms of a value.
+                "UlimitPair" => serde_json::json!(["soft", "hard"]),
+                "PublishTable" => serde_json::json!(["target"]),
+                "VariableFileTable" => serde_json::json!(["path"]),
                 _ => serde_json::Value::Null,
             };
             assert_eq!(table["required"], demanded, "{name}");

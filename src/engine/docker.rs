@@ -12,11 +12,13 @@ pub mod caches;
 mod classification;
 pub mod client;
 mod comparison;
+mod copies;
 pub mod double;
 mod drift;
 mod examine;
 mod look;
 mod networks;
+mod ports;
 mod proxies;
 mod registry;
 pub mod relay;
@@ -35,7 +37,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::OnceCell;
 
 use self::address::EngineAddress;
-use self::api::{Api, Container, Image, Status};
+use self::api::{Api, Container, Image, Status, Volume};
 use self::apply::Carrying;
 use self::bounded::{Bounded, Timeouts};
 use self::caches::Caches;
@@ -46,12 +48,14 @@ use self::stopping::stop_and_remove;
 use super::dialler::Dialler;
 use super::{
     ByHand, Capabilities, Carrier, Change, ChangeKind, CreatedContainer, Engine, EngineInfo, EngineResult,
-    Exec, ExecOutput, ExecRequest, Finding, Freshness, Images, Logs, OutputRequest, PresentImage, Progress,
-    Written,
+    Exec, ExecOutput, ExecRequest, Finding, Freshness, Images, Logs, OutputRequest, OwnVolume, PresentImage,
+    Progress, Written,
 };
 use crate::definition::container_token;
 use crate::plan::instance::Instance;
-use crate::plan::sidecar::{LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_HASH, LABEL_SIDECAR, Sidecar};
+use crate::plan::sidecar::{
+    LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_HASH, LABEL_SIDECAR, LABEL_VOLUME, Sidecar,
+};
 use crate::plan::snapshot::{Found, Snapshot};
 use crate::plan::{HarnessNetwork, NetworkPlan, SidecarPlan};
 use crate::report::error::Problem;
@@ -155,8 +159,8 @@ impl Engine for Docker {
             Freshness::Cached => Caches::open(cache, &self.address),
             Freshness::Current => Caches::asking_anew(cache, &self.address),
         };
-        let seen = look::look(self.api.as_ref(), wanted, &network.name, &caches).await?;
-        Ok(comparison::snapshot(&seen, wanted, network))
+        let seen = look::look(self.api.as_ref(), wanted, &network.name, &caches, self.local).await?;
+        Ok(comparison::snapshot(&seen, wanted, network, self.local))
     }
 
     /// Networks go by their names in everything that the engine says of containers.
@@ -310,6 +314,19 @@ impl Engine for Docker {
             self.api.remove(&beside.id, true).await?;
         }
         Ok(true)
+    }
+
+    async fn volumes(&self) -> EngineResult<Vec<OwnVolume>> {
+        let found = self.api.volumes(LABEL_VOLUME).await?;
+        // A volume that somebody gave our label has another name.
+        let is_own = |volume: &Volume| {
+            let of = volume.labels.get(LABEL_VOLUME).zip(volume.labels.get(LABEL_SIDECAR));
+            of.is_some_and(|(container, sidecar)| {
+                is_name_of(sidecar, container) && volume.name.starts_with(&format!("{container}_"))
+            })
+        };
+        let own = found.into_iter().filter(is_own);
+        Ok(own.map(|volume| OwnVolume { name: volume.name, labels: volume.labels }).collect())
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {

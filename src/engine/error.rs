@@ -38,6 +38,8 @@ pub enum Meaning {
     NoAddressRange,
     /// The network has no address left for another instance.
     NoAddress,
+    /// Somebody else has a port of the host at which the container is published.
+    PortTaken,
     /// The program does not exist, or is not executable.
     ProgramMissing,
     /// The program was built for another architecture, or is not a program.

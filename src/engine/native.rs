@@ -17,7 +17,6 @@ mod log;
 mod memory_group;
 mod namespaces;
 mod observing;
-mod ports;
 mod processes;
 mod roles;
 mod specification;
@@ -67,8 +66,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     health: true,
     own_network: false,
     keys: Some(KnownKeys {
-        of_programs: &["env", "program", "stop_signal", "stop_timeout", "working_dir"],
-        of_images: &["command", "entrypoint", "env", "memory", "stop_signal", "stop_timeout"],
+        of_programs: &["env", "env_file", "program", "stop_signal", "stop_timeout", "working_dir"],
+        of_images: &["command", "entrypoint", "env", "env_file", "memory", "stop_signal", "stop_timeout"],
     }),
 };
 

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::definition::{Definition, variable_token};
+use crate::definition::Definition;
 use crate::engine::kinds::Choice;
 use crate::harness::argv::{Additions, Harness};
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::run::Foreground;
+use crate::harness::variables;
 use crate::plan::sidecar::scope_of;
 use crate::plan::{HarnessNetwork, OWN_NETWORK};
 use crate::report::error::{Code, Problem};
@@ -104,18 +105,23 @@ pub fn foreground(
     prefix: &str,
 ) -> Result<Foreground, Problem> {
     let by_name = matches!(harness, Harness::Docker(run) if !matches!(run.network(), NetworkMode::Host));
-    let mut variables = Vec::new();
+    let (mut variables, mut more) = (Vec::new(), Vec::new());
     for &(definition, address) in sidecars {
-        let Some(port) = definition.port() else { continue };
+        if definition.port().is_none() {
+            more.extend(definition.harness_variables(&definition.name));
+            continue;
+        }
         let reached = || address.map(|address| address.to_string());
         let host = if by_name { Some(definition.name.clone()) } else { reached() };
         let host = host.ok_or_else(|| no_route(network).of(definition.name.clone()))?;
-        let name = format!("{prefix}{}", variable_token(&definition.name));
-        variables.push((format!("{name}_HOST"), host));
-        variables.push((format!("{name}_PORT"), port.to_string()));
+        more.extend(definition.harness_variables(&host));
+        variables.extend(variables::of(definition, &host, prefix));
     }
     match harness {
         Harness::Docker(run) => {
+            // What the harness sets itself, or passes through from its own environment, stays as it is.
+            more.retain(|(name, _)| !run.env_names().any(|own| own == name.as_str()));
+            variables.extend(unique(more));
             let network = matches!(run.network(), NetworkMode::Unset).then(|| network.to_owned());
             // `-e NAME` without a value, which comes later and wins, takes the value from docker's own environment.
             let set = variables.clone();
@@ -126,10 +132,43 @@ pub fn foreground(
             if !variables.is_empty() && !direct {
                 return Err(no_route(network));
             }
+            variables.extend(unique(more));
             let command = command.to_vec();
             Ok(Foreground { command, set: variables, remove: REMOVED_VARIABLES.to_vec() })
         }
     }
+}
+
+/// The variables that a harness on this host gets.
+///
+/// # Errors
+/// If the host has no route to a sidecar.
+pub fn on_this_host(
+    sidecars: &[(&Definition, Option<IpAddr>)],
+    direct: bool,
+    network: &str,
+    prefix: &str,
+) -> Result<Vec<(String, String)>, Problem> {
+    let (mut variables, mut more) = (Vec::new(), Vec::new());
+    for &(definition, address) in sidecars {
+        let host = if definition.port().is_some() {
+            let address = address.filter(|_| direct);
+            address.ok_or_else(|| no_route(network).of(definition.name.clone()))?.to_string()
+        } else {
+            definition.name.clone()
+        };
+        more.extend(definition.harness_variables(&host));
+        variables.extend(variables::of(definition, &host, prefix));
+    }
+    variables.extend(unique(more));
+    Ok(variables)
+}
+
+/// Several sidecars may set a variable to one value.
+fn unique(mut variables: Vec<(String, String)>) -> Vec<(String, String)> {
+    variables.sort_unstable();
+    variables.dedup();
+    variables
 }
 
 fn no_route(network: &str) -> Problem {

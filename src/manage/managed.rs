@@ -10,7 +10,9 @@ use crate::engine::{Engine, EngineInfo, EngineResult};
 use crate::plan::Cause;
 use crate::plan::instance::{Instance, Mounted};
 use crate::plan::reconcile::staleness;
-use crate::plan::sidecar::{LABEL_DEFINITION, LABEL_FOLDER, LABEL_SIDECAR, Sidecar, folder_identity};
+use crate::plan::sidecar::{
+    LABEL_DEFINITION, LABEL_FOLDER, LABEL_SIDECAR, LABEL_VOLUME, Sidecar, folder_identity,
+};
 use crate::plan::snapshot::{Found, holders};
 use crate::report::error::{Code, Problem};
 use crate::system::leases::Leases;
@@ -72,6 +74,23 @@ impl Managed {
     }
 }
 
+/// A volume that farrier made because a definition names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedVolume {
+    /// The engine's name for it.
+    pub name: String,
+    /// The sidecar whose it is.
+    pub sidecar: String,
+    /// The name of that sidecar's container, whether there is one or not.
+    pub container: String,
+    /// The kind of the engine that it is on.
+    pub engine: &'static str,
+    /// Whether the current layers declare the sidecar.
+    pub is_declared: bool,
+    /// Whether the file that it was made from is provably gone.
+    pub is_orphan: bool,
+}
+
 /// Everything that farrier manages on one engine, at one moment.
 #[derive(Clone, Debug)]
 pub struct Inventory {
@@ -79,6 +98,8 @@ pub struct Inventory {
     pub sidecars: Vec<Managed>,
     /// Names that the current layers declare and that have no container.
     pub absent: Vec<String>,
+    /// The volumes that definitions name; empty if they were not asked for.
+    pub volumes: Vec<ManagedVolume>,
     /// The engine's own time.
     pub now: Timestamp,
 }
@@ -115,7 +136,37 @@ pub async fn inventory(
         .collect();
     let key = |managed: &Managed| (managed.name.clone(), managed.container.name.clone());
     sidecars.sort_by_key(key);
-    Ok(Inventory { sidecars, absent, now: info.moment().unwrap_or_else(Timestamp::now) })
+    let now = info.moment().unwrap_or_else(Timestamp::now);
+    Ok(Inventory { sidecars, absent, volumes: Vec::new(), now })
+}
+
+/// The volumes that farrier made because definitions name them; nothing is changed.
+///
+/// # Errors
+/// If the engine does not answer.
+pub async fn volumes(
+    engine: &dyn Engine,
+    info: &EngineInfo,
+    declared: &[Arc<Sidecar>],
+) -> EngineResult<Vec<ManagedVolume>> {
+    let found = engine.volumes().await?;
+    let managed = found.into_iter().map(|volume| {
+        let label = |label: &str| volume.labels.get(label).cloned().unwrap_or_default();
+        let definition = PathBuf::from(label(LABEL_DEFINITION));
+        let is_declared = declared.iter().any(|sidecar| sidecar.owns(&volume.labels));
+        let folder = volume.labels.get(LABEL_FOLDER);
+        ManagedVolume {
+            sidecar: label(LABEL_SIDECAR),
+            engine: engine.capabilities().kind,
+            container: label(LABEL_VOLUME),
+            is_declared,
+            is_orphan: !is_declared && info.local && is_proven_gone(&definition, folder),
+            name: volume.name,
+        }
+    });
+    let mut managed: Vec<ManagedVolume> = managed.collect();
+    managed.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(managed)
 }
 
 fn sync_status(found: &Found, sidecar: Option<&Sidecar>, definition: &Path, local: bool) -> SyncStatus {

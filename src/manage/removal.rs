@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use crate::engine::problem::engine_problem;
 use crate::engine::{Engine, EngineErrorKind, Progress};
 use crate::event::{Event, Reporter};
-use crate::manage::managed::{Inventory, Managed, SyncStatus};
+use crate::manage::managed::{Inventory, Managed, ManagedVolume, SyncStatus};
 use crate::plan::snapshot::holders;
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::exit;
@@ -67,6 +67,28 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// The named volumes that are meant.
+    #[must_use]
+    pub fn select_volumes(&self, inventory: &Inventory) -> Vec<ManagedVolume> {
+        let is_meant = |volume: &&ManagedVolume| match self {
+            Self::Declared => volume.is_declared,
+            Self::Orphans => volume.is_orphan,
+            Self::All => true,
+            Self::Named(names) => {
+                let is_named = names.contains(&volume.sidecar) || names.contains(&volume.container);
+                // Of several sidecars of one name it is the one that the current layers declare.
+                let of_the_name = || inventory.volumes.iter().filter(|other| other.sidecar == volume.sidecar);
+                is_named
+                    && (volume.is_declared
+                        || names.contains(&volume.container)
+                        || of_the_name().all(|other| other.container == volume.container))
+            }
+        };
+        inventory.volumes.iter().filter(is_meant).cloned().collect()
+    }
+}
+
 /// One that is declared and has no container is removed already.
 fn named(names: &[String], inventory: &Inventory) -> Result<Vec<Managed>, Failure> {
     let mut chosen: Vec<Managed> = Vec::new();
@@ -76,6 +98,11 @@ fn named(names: &[String], inventory: &Inventory) -> Result<Vec<Managed>, Failur
             Ok(found) if chosen.iter().any(|other| other.container.id == found.container.id) => {}
             Ok(found) => chosen.push(found.clone()),
             Err(_) if inventory.absent.contains(name) => {}
+            Err(_)
+                if inventory
+                    .volumes
+                    .iter()
+                    .any(|volume| [&volume.sidecar, &volume.container].contains(&name)) => {}
             Err(problem) => problems.push(problem),
         }
     }
@@ -96,6 +123,8 @@ pub struct Remover {
     pub force: bool,
     /// Whether anonymous volumes go too.
     pub volumes: bool,
+    /// The named volumes that go.
+    pub named_volumes: Vec<ManagedVolume>,
 }
 
 /// What was done, and what failed.
@@ -105,6 +134,8 @@ pub struct Removed {
     pub containers: Vec<String>,
     /// Containers that were recreated meanwhile, and are left.
     pub changed: Vec<String>,
+    /// Named volumes that are gone.
+    pub named_volumes: Vec<String>,
     /// Anonymous volumes that are gone.
     pub volumes: Vec<String>,
     /// Anonymous volumes that stay.
@@ -122,6 +153,7 @@ impl Removed {
     pub fn add(&mut self, other: Self) {
         self.containers.extend(other.containers);
         self.changed.extend(other.changed);
+        self.named_volumes.extend(other.named_volumes);
         self.volumes.extend(other.volumes);
         self.kept_volumes.extend(other.kept_volumes);
         self.unused_volumes.extend(other.unused_volumes);
@@ -140,6 +172,18 @@ impl Remover {
         let mut chosen: Vec<&Managed> = chosen.iter().collect();
         chosen.sort_by(|left, right| left.container.name.cmp(&right.container.name));
         let mut held = Vec::new();
+        let without_container = self
+            .named_volumes
+            .iter()
+            .filter(|volume| chosen.iter().all(|managed| managed.container.name != volume.container));
+        let names: BTreeSet<(&str, &str)> =
+            without_container.map(|volume| (volume.container.as_str(), volume.sidecar.as_str())).collect();
+        for (name, sidecar) in names {
+            let waiting = |holder: Option<&Holder>| {
+                self.reporter.tell(&Event::WaitingForLaunch { sidecar, holder });
+            };
+            held.push(self.locks.lock(name, waiting).await?);
+        }
         for managed in &chosen {
             let name = &managed.container.name;
             let waiting = |holder: Option<&Holder>| {
@@ -173,8 +217,21 @@ impl Remover {
                 ),
             }
         }
+        self.remove_named_volumes(&mut removed).await;
         self.networks(&mut removed).await;
         Ok(removed)
+    }
+
+    async fn remove_named_volumes(&self, removed: &mut Removed) {
+        for volume in &self.named_volumes {
+            match self.engine.remove_volume(&volume.name).await {
+                Ok(()) => removed.named_volumes.push(volume.name.clone()),
+                Err(error) => removed.problems.push(
+                    engine_problem(&format!("remove the volume `{}`", volume.name), &error)
+                        .of(volume.sidecar.clone()),
+                ),
+            }
+        }
     }
 
     /// Those of farrier's that nothing is on; also of launches that were killed before they made a sidecar.

@@ -29,6 +29,8 @@ pub const LABEL_FOLDER: &str = "farrier.definition-folder";
 /// The label with the ids of the containers in whose place a container was put while launches used them. Their harnesses
 /// go on with the new one.
 pub const LABEL_REPLACED: &str = "farrier.replaced-in-use";
+/// The label on volumes that definitions name: the container that they were made for.
+pub const LABEL_VOLUME: &str = "farrier.volume";
 /// The label on networks that farrier made.
 pub const LABEL_NETWORK: &str = "farrier.network";
 
@@ -170,19 +172,27 @@ impl Sidecar {
     /// the environment that changed since the carried data was first written.
     #[must_use]
     pub fn labels(&self, changed_since: &FirstValues, salt: &str) -> BTreeMap<String, String> {
+        let mut labels = self.owner_labels();
+        labels.insert(LABEL_HASH.to_owned(), self.hash.clone());
+        labels.insert(LABEL_CONFIGURATION.to_owned(), self.configuration().record(salt));
+        if !changed_since.is_empty() {
+            labels.insert(LABEL_OLDER_DATA.to_owned(), serde_json::json!(changed_since).to_string());
+        }
+        labels
+    }
+
+    /// The labels that say whose something is.
+    #[must_use]
+    pub fn owner_labels(&self) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::from([
             (LABEL_SIDECAR.to_owned(), self.definition.name.clone()),
-            (LABEL_HASH.to_owned(), self.hash.clone()),
             (LABEL_DEFINITION.to_owned(), self.definition_label()),
-            (LABEL_CONFIGURATION.to_owned(), self.configuration().record(salt)),
         ]);
         let mut label = |name: &str, value: Option<String>| {
             labels.extend(value.map(|value| (name.to_owned(), value)));
         };
         label(LABEL_SCOPE, self.scope.clone());
         label(LABEL_FOLDER, folder_identity(self.definition.folder()));
-        let older = (!changed_since.is_empty()).then(|| serde_json::json!(changed_since).to_string());
-        label(LABEL_OLDER_DATA, older);
         labels
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::definition::LayerDirectories;
 use crate::engine::kinds::{Environment, Folders, Selection};
 use crate::plan::sidecar::Scopes;
+use crate::preparation::choice::SidecarChoice;
 use crate::readiness::route::Dialling;
 
 /// Resolved options.
@@ -37,6 +38,8 @@ pub struct Settings {
     pub environment: Environment,
     /// The engine that was asked for.
     pub engine: Selection,
+    /// Which of the declared sidecars take part.
+    pub choice: SidecarChoice,
 }
 
 impl Settings {

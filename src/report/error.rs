@@ -45,8 +45,10 @@ codes! {
     NameCollision = "name-collision",
     /// Two files of one directory define the same name.
     DuplicateDefinition = "duplicate-definition",
-    /// A value contains `${VAR}`, which is not interpolated (a warning).
+    /// A value in YAML contains `${VAR}`, which is not interpolated (a warning).
     NotInterpolated = "not-interpolated",
+    /// A variable that a definition names is not set, and has no default.
+    VariableUnset = "variable-unset",
     /// The workspace tries to redefine a trusted sidecar (a warning), or to disable a required one.
     WorkspaceOverride = "workspace-override",
     /// A layer directory cannot be used.
@@ -55,6 +57,8 @@ codes! {
     ReadingLimit = "reading-limit",
     /// A workspace file is reached through a path that leaves the workspace.
     OutsideWorkspace = "outside-workspace",
+    /// A file that a key of a definition names cannot be used.
+    FileUnusable = "file-unusable",
     /// farrier ignores definitions near the working directory (a warning).
     WorkspaceUnused = "workspace-unused",
 
@@ -65,8 +69,6 @@ codes! {
     UnsupportedInterface = "unsupported-interface",
     /// A mount that farrier does not support for this sidecar.
     UnsupportedMount = "unsupported-mount",
-    /// A resource that farrier does not support.
-    UnsupportedResource = "unsupported-resource",
     /// A `${secret:…}` reference.
     UnsupportedSecret = "unsupported-secret",
     /// A workspace definition that nobody approved.
@@ -131,7 +133,7 @@ codes! {
     SidecarNotFound = "sidecar-not-found",
     /// Removing something needs confirmation, and there is no terminal.
     ConfirmationRequired = "confirmation-required",
-    /// Something else listens on the port of this host that a program is to have.
+    /// Something else has a port of this host that a sidecar is to have.
     PortTaken = "port-taken",
     /// Another container holds the alias on the network.
     AliasTaken = "alias-taken",

@@ -27,9 +27,11 @@ pub fn code_of(problems: &[Problem]) -> u8 {
                 | Code::ConflictingFields
                 | Code::NameCollision
                 | Code::DuplicateDefinition
+                | Code::VariableUnset
                 | Code::WorkspaceOverride
                 | Code::LayerUnusable
                 | Code::OutsideWorkspace
+                | Code::FileUnusable
                 | Code::ReadingLimit
                 | Code::ProbeNotFound
                 | Code::ProbeInvalid

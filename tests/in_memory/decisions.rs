@@ -72,7 +72,7 @@ async fn every_difference_is_seen_and_told() {
         ("user", "recreate db: it no longer matches its labels: user", |world| {
             found(world).process.user = "x".to_owned();
         }),
-        ("directory", "recreate db: it no longer matches its labels: working directory", |world| {
+        ("directory", "recreate db: it no longer matches its labels: working dir", |world| {
             found(world).process.directory = "/x".to_owned();
         }),
         ("health", "recreate db: it no longer matches its labels: health test", |world| {

@@ -53,6 +53,7 @@ impl Fixture {
             reporter: Arc::new(Reporter::new(Vec::new())),
             force: false,
             volumes: false,
+            named_volumes: Vec::new(),
         }
     }
 

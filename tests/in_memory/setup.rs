@@ -158,6 +158,7 @@ impl Fixture {
             given: Vec::new(),
             environment: farrier::engine::docker::address::Environment::default(),
             engine: Selection::Auto,
+            choice: farrier::preparation::choice::SidecarChoice::default(),
         }
     }
 

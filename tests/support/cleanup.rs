@@ -30,7 +30,8 @@ pub fn clean(token: &str, label: &str, root: &Path, networks: &BTreeSet<String>,
             &ancestor,
         ]));
     }
-    let (volumes, mut removed) = used_by(&containers);
+    let (mut volumes, mut removed) = used_by(&containers);
+    volumes.extend(list(&["volume", "ls", "--quiet", "--filter", &format!("name={token}")]));
     removed.extend(networks_of(token));
     remove(&["container", "rm", "--force", "--volumes"], containers);
     remove(&["volume", "rm", "--force"], volumes);

@@ -39,6 +39,36 @@ pub struct New {
     pub layers: LayerOptions,
 }
 
+/// Options of `import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+farrier says of every key what became of it: translated, not needed, or not
+translated, with what to do.
+
+Examples:
+  farrier import compose.yaml --dry-run
+  farrier import compose.yaml db cache")]
+pub struct Import {
+    /// The compose file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The services to import [default: all].
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Print the definitions; write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Replace definitions that are there.
+    #[arg(long)]
+    pub force: bool,
+    /// The layer of the definitions [default: the workspace's; outside a checkout, the user's].
+    #[arg(long, value_enum, value_name = "LAYER")]
+    pub layer: Option<NewLayer>,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+}
+
 /// The layer of a new definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NewLayer {
@@ -72,8 +102,12 @@ MATCH compares each sidecar with its definition in the current layers:
 
 Examples:
   farrier ps
-  farrier ps --format json | jq -r '.sidecars[].container'")]
+  farrier ps --format json | jq -r '.sidecars[].container'
+  farrier ps --all")]
 pub struct Ps {
+    /// Also list the sidecars of definitions in other folders.
+    #[arg(long)]
+    pub all: bool,
     /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
@@ -90,17 +124,21 @@ to standard error. On a terminal, farrier escapes control characters.
 
 Examples:
   farrier logs db
-  farrier logs -f --tail 20 db")]
+  farrier logs -f --tail 20 db
+  farrier logs --since 10m db cache")]
 pub struct Logs {
-    /// The name of a sidecar, or of its container.
+    /// The names of sidecars, or of their containers [default: all declared sidecars].
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
-    pub name: String,
+    pub names: Vec<String>,
     /// Follow the output until the container exits.
     #[arg(short, long)]
     pub follow: bool,
     /// Start with at most this many of the newest lines.
     #[arg(short = 'n', long, value_name = "LINES")]
     pub tail: Option<usize>,
+    /// Start with what was written in this time (30s, 10m, 2h), also by earlier runs.
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration, conflicts_with = "all_runs")]
+    pub since: Option<Duration>,
     /// Include the output of earlier runs.
     #[arg(long)]
     pub all_runs: bool,
@@ -113,8 +151,8 @@ pub struct Logs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without NAME, --all or --orphans, farrier removes the sidecars that the current
-layers declare. farrier always keeps named volumes, and keeps anonymous volumes
-unless you give --volumes.
+layers declare. farrier keeps volumes with their data unless you give
+--volumes, and then names each one and asks.
 
 Examples:
   farrier down db
@@ -134,7 +172,7 @@ pub struct Down {
     /// Remove only sidecars that have been running, or stopped, for longer than this (30m, 12h, 7d).
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     pub older_than: Option<Duration>,
-    /// Also remove anonymous volumes, with their data.
+    /// Also remove volumes, with their data.
     #[arg(long)]
     pub volumes: bool,
     /// Do not ask for confirmation.

@@ -12,12 +12,13 @@ use crate::report::error::{Code, Problem};
 
 const DIAL_HINT: &str = "Write \"self\", \"self:PORT\", or \"NAME:PORT\" with the name of another sidecar.";
 
-/// Reads the `grants` table of a readiness table; empty where there is none.
+/// Reads the `grants` table of a readiness table; empty where there is none. Without `env`, it is not known yet which
+/// variables are set.
 pub fn decode(
     readiness: Table<'_>,
     field: &str,
     has_port: Option<bool>,
-    env: &BTreeMap<String, String>,
+    env: Option<&BTreeMap<String, String>>,
     reader: &mut Reader<'_>,
 ) -> Grants {
     let path = format!("{field}.grants");
@@ -181,21 +182,25 @@ fn dir(item: &Node, field: &str, reader: &mut Reader<'_>) -> Option<DirGrant> {
     Some(DirGrant { host: PathBuf::from(host?.0), guest: guest?.0 })
 }
 
+/// A grant of a variable that the definition does not set.
+pub fn unset(field: &str, name: &str) -> Problem {
+    let message = format!("`{field}` is \"{name}\", which this definition's `env` does not set");
+    let hint = "Add it to `env`, or remove the grant: a probe cannot read farrier's own environment.";
+    Problem::error(Code::InvalidValue, message).hint(hint)
+}
+
 fn env_names(
     grants: Table<'_>,
     path: &str,
-    env: &BTreeMap<String, String>,
+    env: Option<&BTreeMap<String, String>>,
     reader: &mut Reader<'_>,
 ) -> Vec<String> {
     let Some((names, items)) = strings_with_nodes(grants, "env", path, reader) else {
         return Vec::new();
     };
     for (index, (name, item)) in names.iter().zip(items).enumerate() {
-        if !env.contains_key(name) {
-            let message =
-                format!("`{path}.env[{index}]` is \"{name}\", which this definition's `env` does not set");
-            let hint = "Add it to `env`, or remove the grant: a probe cannot read farrier's own environment.";
-            reader.report(Problem::error(Code::InvalidValue, message).hint(hint), &item.span);
+        if env.is_some_and(|env| !env.contains_key(name)) {
+            reader.report(unset(&format!("{path}.env[{index}]"), name), &item.span);
         }
     }
     names

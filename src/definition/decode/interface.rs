@@ -1,7 +1,9 @@
 //! How the harness reaches the sidecar.
 
+use std::collections::BTreeMap;
+
 use crate::definition::model::Interface;
-use crate::definition::names::is_dns_name;
+use crate::definition::names::{is_dns_name, variable_token};
 use crate::definition::node::{ScalarKind, Value};
 use crate::definition::reader::{Reader, Table};
 use crate::definition::schema;
@@ -30,7 +32,7 @@ pub fn decode(table: Table<'_>, reader: &mut Reader<'_>) -> Decoded {
         return Decoded::default();
     };
     let span = table.key_span("interface");
-    let Some(interface) = reader.table(node, "interface", schema::Interface::KEYS, span) else {
+    let Some(interface) = reader.table(node, "interface", &schema::known_keys("interface"), span) else {
         return Decoded::default();
     };
     let Some(kind_node) = interface.get("kind") else {
@@ -40,8 +42,8 @@ pub fn decode(table: Table<'_>, reader: &mut Reader<'_>) -> Decoded {
     let kind = kind_node.scalar().filter(|scalar| scalar.kind == ScalarKind::String);
     let kind = kind.map_or("", |scalar| scalar.text.as_str());
     let (value, keys): (_, &[&str]) = match kind {
-        "port" => (port(interface, reader), &["port", "aliases"]),
-        "none" => (Some(Interface::None), &[]),
+        "port" => (port(interface, reader), &["port", "ports", "publish", "aliases"]),
+        "none" => (Some(Interface::None), &["publish"]),
         "mcp" => (mcp(interface, reader), &["port", "aliases", "name", "transport", "path"]),
         "volume" => (volume(interface, reader), &["volume", "mountpoint"]),
         _ => {
@@ -55,8 +57,9 @@ pub fn decode(table: Table<'_>, reader: &mut Reader<'_>) -> Decoded {
 
 fn port(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Interface> {
     let port = declared_port(interface, reader);
+    let ports = ports(interface, reader);
     let aliases = aliases(interface, reader);
-    Some(Interface::Port { port: port?, aliases: aliases? })
+    Some(Interface::Port { port: port?, ports: ports?, aliases: aliases? })
 }
 
 fn mcp(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Interface> {
@@ -105,6 +108,40 @@ fn required_string(interface: Table<'_>, key: &str, hint: &str, reader: &mut Rea
     reader.string(node, &field)
 }
 
+/// More ports by their names, whose forms in variables differ.
+fn ports(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<BTreeMap<String, u16>> {
+    let Some(node) = interface.get("ports") else {
+        return Some(BTreeMap::new());
+    };
+    let hint = "Write names with their ports: `ports = { admin = 9001 }`.";
+    let Some(table) = Table::of(node) else {
+        reader.wrong("interface.ports", "a table", node, hint);
+        return None;
+    };
+    let (mut found, mut all_right) = (BTreeMap::new(), true);
+    for entry in table.entries() {
+        let field = format!("interface.ports.{}", entry.key);
+        let is_name = !variable_token(&entry.key).is_empty()
+            && entry.key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if !is_name {
+            let message = format!("`{}` cannot be a port's name", entry.key);
+            let problem = Problem::error(Code::InvalidValue, message);
+            reader.report(problem.hint("Use letters, digits, `_` and `-`."), &entry.key_span);
+            all_right = false;
+        } else if found.keys().any(|other: &String| variable_token(other) == variable_token(&entry.key)) {
+            let message = format!("`{field}` has the variable of another port");
+            let problem = Problem::error(Code::ConflictingFields, message);
+            reader.report(problem.hint("Rename one of the two."), &entry.key_span);
+            all_right = false;
+        } else if let Some(port) = reader.port(&entry.value, &field) {
+            found.insert(entry.key.clone(), port);
+        } else {
+            all_right = false;
+        }
+    }
+    all_right.then_some(found)
+}
+
 fn aliases(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Vec<String>> {
     let Some(node) = interface.get("aliases") else {
         return Some(Vec::new());
@@ -128,12 +165,13 @@ fn aliases(interface: Table<'_>, reader: &mut Reader<'_>) -> Option<Vec<String>>
 fn without_effect(interface: Table<'_>, kind: &str, keys: &[&str], reader: &mut Reader<'_>) {
     for entry in interface.entries() {
         let key = entry.key.as_str();
-        let of_another = schema::Interface::KEYS.contains(&key) && !matches!(key, "kind" | "protocol");
+        let of_another =
+            schema::known_keys("interface").contains(&key) && !matches!(key, "kind" | "protocol");
         if !of_another || keys.contains(&key) {
             continue;
         }
         let message = format!("`interface.{key}` has no meaning if `kind` is \"{kind}\"");
-        let problem = if key == "aliases" {
+        let problem = if ["aliases", "ports", "publish"].contains(&key) {
             Problem::error(Code::ConflictingFields, message)
         } else {
             Problem::warning(Code::ConflictingFields, message)
@@ -145,7 +183,7 @@ fn without_effect(interface: Table<'_>, kind: &str, keys: &[&str], reader: &mut 
 
 fn other_kind(key: &str) -> &'static str {
     match key {
-        "port" | "aliases" => "Remove it, or write `interface.kind = \"port\"`.",
+        "port" | "ports" | "publish" | "aliases" => "Remove it, or write `interface.kind = \"port\"`.",
         _ => "Remove it: farrier starts only sidecars of the kinds \"port\" and \"none\".",
     }
 }

@@ -8,6 +8,7 @@ use super::grants;
 use super::interface;
 use super::successes;
 use crate::definition::grants::Grants;
+use crate::definition::keys::ContainerKeys;
 use crate::definition::model::{Layer, Limits, ProbeReference, Readiness};
 use crate::definition::node::{Node, Value};
 use crate::definition::reader::{Reader, Table, nearest};
@@ -28,7 +29,8 @@ const MEBIBYTE: u64 = 1024 * 1024;
 /// What the rest of the definition says that readiness depends on.
 struct Surroundings<'a> {
     has_port: Option<bool>,
-    env: &'a BTreeMap<String, String>,
+    /// The variables; `None` if files add to them.
+    env: Option<&'a BTreeMap<String, String>>,
     layer: Layer,
 }
 
@@ -36,10 +38,12 @@ struct Surroundings<'a> {
 pub fn decode(
     table: Table<'_>,
     interface: &interface::Decoded,
-    env: &BTreeMap<String, String>,
+    container: &ContainerKeys,
     layer: Layer,
     reader: &mut Reader<'_>,
 ) -> Option<Vec<Readiness>> {
+    // What files set is known only once they are read.
+    let env = container.env_file.is_empty().then_some(&container.env);
     let around = Surroundings { has_port: interface.has_port, env, layer };
     let Some(node) = table.get("readiness") else {
         if around.has_port == Some(false) {

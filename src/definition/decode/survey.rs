@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::definition::declared::Declared;
-use crate::definition::interpolation::references;
+use crate::definition::interpolation::{is_script_flag, references};
 use crate::definition::model::SecretReference;
 use crate::definition::node::{Node, ScalarKind, Value};
 use crate::definition::reader::{Reader, join};
@@ -91,6 +91,10 @@ impl Survey {
             return;
         }
         for reference in references(text).iter().filter(|reference| !reference.is_secret) {
+            // What is left of variables in TOML was meant as text.
+            if reader.is_toml() && !reference.text.starts_with("${secret") {
+                continue;
+            }
             let message = format!(
                 "`{}` in `{path}` is not interpolated: farrier passes the text on unchanged",
                 reference.text
@@ -98,7 +102,7 @@ impl Survey {
             let hint = if reference.text.starts_with("${secret") {
                 "Write a secret as `${secret:provider:reference}`, or write the value itself."
             } else {
-                "Write the value itself; definitions do not read farrier's environment."
+                "Write the value itself, or write the definition in TOML, which reads farrier's environment."
             };
             reader.report(Problem::warning(Code::NotInterpolated, message).hint(hint), span);
         }
@@ -126,13 +130,6 @@ impl Survey {
             reader.report(Problem::error(Code::InvalidValue, message).hint(hint), span);
         }
     }
-}
-
-/// `-c`, alone or at the end of a cluster such as `-ec`.
-fn is_script_flag(word: &str) -> bool {
-    word.strip_prefix('-')
-        .and_then(|flags| flags.strip_suffix('c'))
-        .is_some_and(|flags| flags.len() <= 4 && flags.bytes().all(|flag| flag.is_ascii_lowercase()))
 }
 
 fn bounded(path: String, parent: &str) -> String {

@@ -188,8 +188,13 @@ fn a_file_with_every_property_is_understood() {
     let text = format!(
         "{TOML}description = 'd'\nentrypoint = ['a']\ncommand = ['sh', '-c', 'echo ${{HOME}}']\nnetworks = ['n']\n\
          mounts = ['docker-socket', 'workspace:/w:ro', 'volume:v:/v']\nrequired = true\ndisable = false\n\
-         env = {{ A = 1, B = true, C = 2020-01-01, D = 0x1f }}\nresources = {{ memory = '64MiB', gpus = 'all' }}\n\
-         stop_signal = 'int'\nstop_timeout = '1m'\n\
+         env = {{ A = 1, B = true, C = 2020-01-01, D = 0x1f }}\nresources = {{ memory = '64MiB', gpus = 'all', cpus = 1.5, pids = 9 }}\n\
+         stop_signal = 'int'\nstop_timeout = '1m'\nworking_dir = '/w'\nuser = 1000\nhostname = 'h'\ninit = true\n\
+         read_only = true\nprivileged = true\ncap_add = ['cap_net_admin']\ncap_drop = ['ALL']\n\
+         security_opt = ['no-new-privileges:true']\nshm_size = '64m'\nulimits = {{ nofile = {{ soft = 1, hard = 2 }} }}\n\
+         devices = ['/dev/null']\nsysctls = {{ 'net.core.somaxconn' = 1 }}\nextra_hosts = ['a:::1']\n\
+         harness = {{ env = {{ URL = 'http://{{host}}:{{port}}/{{env.A}}' }} }}\n\
+         restart = 'on-failure:3'\nprofiles = ['debug']\nlabels = {{ a = 'b' }}\nplatform = 'amd64'\nenv_file = 'a.env'\n\
          [interface]\nkind = 'mcp'\nport = 80\nname = 'm'\ntransport = 'http'\npath = 'x'\nprotocol = 'p'\naliases = ['a']\n\
          [[readiness]]\nprobe = 'mine'\ntimeout = '1m 30s'\nmax_timeout = '2m'\nsuccesses = 3\ninterval = '5s'\nsha256 = '{}'\n\
          settings = {{ a = [1, 2.5, {{ b = true }}], 'd' = 'x' }}\nlimits = {{ memory = '1MiB', poll = '60s' }}\n\
@@ -208,6 +213,7 @@ fn a_file_with_every_property_is_understood() {
         ("/properties", &[""][..]),
         ("/definitions/Resources/properties", &["resources."]),
         ("/definitions/Interface/properties", &["interface."]),
+        ("/definitions/Harness/properties", &["harness."]),
         ("/definitions/Readiness/properties", &["readiness[0].", "readiness[1]."]),
         ("/definitions/Grants/properties", &["readiness[0].grants."]),
         ("/definitions/Directory/properties", &["readiness[0].grants.dirs[0]."]),
@@ -215,12 +221,20 @@ fn a_file_with_every_property_is_understood() {
     ];
     for (pointer, prefixes) in tables {
         // Of another kind of interface, and in place of an image.
-        let others = ["volume", "mountpoint", "program", "working_dir"];
+        let others = ["volume", "mountpoint", "program", "ports", "publish"];
         for key in keys(pointer).keys().filter(|key| !others.contains(&key.as_str())) {
             let set = prefixes.iter().any(|prefix| places.contains_key(&format!("{prefix}{key}")));
             assert!(set, "{pointer}/{key} is in the schema but not in this test's file");
         }
     }
+    let port = whole(
+        "db.toml",
+        "lifecycle = 'shared'\nimage = 'x'\n[interface]\nkind = 'port'\nport = 80\nports = { admin = 81 }\n\
+         publish = ['8080:80', '81']\n",
+    );
+    assert_eq!(port.more_ports(), [("admin", 81)]);
+    let published: Vec<_> = port.container.publish.iter().map(ToString::to_string).collect();
+    assert_eq!(published, ["127.0.0.1:0:81/tcp", "127.0.0.1:8080:80/tcp"]);
     let program = whole(
         "db.toml",
         "lifecycle = 'shared'\nprogram = ['a', 'b']\nworking_dir = 'w'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\n",
@@ -250,7 +264,7 @@ fn a_file_with_every_property_is_understood() {
             DialGrant::Sidecar { name: "other".to_owned(), port: 82 },
         ]
     );
-    assert_eq!(definition.place("readiness[0].settings.a[2].b").line_column().map(|at| at.0), Some(29));
+    assert_eq!(definition.place("readiness[0].settings.a[2].b").line_column().map(|at| at.0), Some(49));
 }
 
 #[test]
@@ -268,25 +282,24 @@ fn words_of_compose_and_docker_are_errors_wherever_they_stand() {
         format!("{TOML}{top}\n[interface]\nkind = 'port'\nport = 80\n{interface}\n{rest}\n")
     };
     for (text, key, hint) in [
-        (toml("user = '1000'", "", ""), "user", "USER"),
-        (toml("read_only = true", "", ""), "read_only", "writable"),
-        (toml("cap_drop = ['ALL']", "", ""), "cap_drop", "docker run"),
-        (toml("run_as_non_root = true", "", ""), "run_as_non_root", "USER"),
-        (toml("allowPrivilegeEscalation = false", "", ""), "allowPrivilegeEscalation", "docker run"),
+        (toml("readOnly = true", "", ""), "readOnly", "read_only = "),
+        (toml("cap-drop = ['ALL']", "", ""), "cap-drop", "cap_drop = "),
+        (toml("run_as_non_root = true", "", ""), "run_as_non_root", "user = "),
+        (toml("allowPrivilegeEscalation = false", "", ""), "allowPrivilegeEscalation", "no-new-privileges"),
         (toml("network = false", "", ""), "network", "networks"),
-        (toml("privileged = true", "", ""), "privileged", "docker run"),
+        (toml("", "privileged = true", ""), "interface.privileged", "top of the file"),
+        (toml("", "", "[readiness]\ncap_drop = ['ALL']"), "readiness.cap_drop", "top of the file"),
         (toml("name = 'other'", "", ""), "name", "Rename"),
         (toml("volumes = ['/a:/b']", "", ""), "volumes", "mounts"),
         (toml("ports = ['1:1']", "", ""), "ports", "interface.port"),
         (toml("environment = { A = '1' }", "", ""), "environment", "env = "),
         (toml("depends_on = ['a']", "", ""), "depends_on", "together"),
-        (toml("env_file = ['a']", "", ""), "env_file", "env"),
-        (toml("restart = 'always'", "", ""), "restart", "next launch"),
+        (toml("env_files = ['a']", "", ""), "env_files", "env_file = "),
+        (toml("restart_policy = 'always'", "", ""), "restart_policy", "restart = "),
         (toml("after = ['a']", "", ""), "after", "together"),
-        (toml("", "ports = { admin = 9001 }", ""), "interface.ports", "interface.port"),
-        (toml("", "publish = ['1:1']", ""), "interface.publish", "needs no published port"),
-        (toml("", "", "[resources]\ncpus = 1"), "resources.cpus", "only limit"),
-        (toml("", "", "[harness.env]\nA = '1'"), "harness", "HOST"),
+        (toml("", "published = 9001", ""), "interface.published", "interface.publish"),
+        (toml("", "", "[resources]\ncpu = 1"), "resources.cpu", "cpus = "),
+        (toml("", "", "[resources]\nulimits = 1"), "resources.ulimits", "top of the file"),
         (toml("", "", "[readiness]\nretries = 3"), "readiness.retries", "timeout"),
         (toml("", "", "[[readiness]]\nhttpGet = {}"), "readiness[0].httpGet", "http"),
     ] {
@@ -305,7 +318,6 @@ fn words_of_compose_and_docker_are_errors_wherever_they_stand() {
 fn quiet_passes_over_no_key_that_may_limit_the_container() {
     for (key, is_told_always) in [
         ("x-note", false),
-        ("labels", false),
         ("annotations", false),
         ("usr", true),
         ("capdrop", true),
@@ -332,23 +344,28 @@ fn a_foreign_word_with_the_value_of_what_runs_anyway_is_ignored() {
         "name: db",
         "tty: false",
         "tty: no",
-        "privileged: false",
-        "privileged:",
         "readOnly: false",
         "allowPrivilegeEscalation: true",
         "volumes: []",
         "environment: {}",
-        "user: ''",
-        "restart: no",
+        "restart_policy: no",
         "replicas: 1",
-        "harness:",
-        "labels: {a: b}",
         "readiness: {disable: false}",
     ] {
         let (declaration, problems) = read("db.yaml", &format!("{YAML}{line}\n"), Layer::User);
         assert!(matches!(declaration, Declaration::Sidecar(_)), "{line}: {problems:#?}");
         let codes: Vec<_> = problems.iter().map(|problem| (problem.code, problem.is_told_always)).collect();
         assert_eq!(codes, [(Code::UnknownKey, false)], "{line}");
+    }
+    for line in ["privileged:", "user: ''", "labels:", "gpus:"] {
+        let line = line.replace("gpus:", "resources: {gpus: }");
+        let (declaration, problems) = read("db.yaml", &format!("{YAML}{line}\n"), Layer::User);
+        assert!(matches!(declaration, Declaration::Sidecar(_)), "{line}: {problems:#?}");
+        assert_eq!(
+            problems.iter().map(|problem| problem.code).collect::<Vec<_>>(),
+            [Code::InvalidValue],
+            "{line}"
+        );
     }
     for line in
         ["args: []", "capabilities: []", "network:", "readiness: {httpGet: {}}", "name: Db", "replicas: 2"]

@@ -1,6 +1,6 @@
 //! What the container runs.
 
-use schemars::{Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::ContainerKeys;
 use super::kind::{Kind, ValueText, json};
@@ -10,6 +10,14 @@ use crate::report::quoted::quoted;
 
 /// What holds if nothing is declared.
 const OF_THE_IMAGE: &str = "the image's own";
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "declares types; the decoder reads the tree itself")]
+enum Words {
+    Line(#[schemars(length(min = 1))] String),
+    List(Vec<String>),
+}
 
 /// Words that replace the image's entrypoint; an empty list is as good as none.
 pub struct Entrypoint;
@@ -21,11 +29,11 @@ impl Kind for Entrypoint {
     type Value = Option<Vec<String>>;
 
     fn decode(node: &Node, path: &str, reader: &mut Reader<'_>) -> Self::Value {
-        reader.strings(node, path)
+        reader.words(node, path)
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Vec<String>>()
+        generator.subschema_for::<Words>()
     }
 
     fn canonical(value: &Self::Value) -> String {

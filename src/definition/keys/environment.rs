@@ -16,10 +16,11 @@ use crate::system::digest::sha256_hex;
 /// Names with their values, each as its text stands in the file. Any of them may be a secret.
 pub struct Environment;
 
+/// What editors accept as a variable's value.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "declares types; the decoder reads the tree itself")]
-enum Scalar {
+pub(super) enum Scalar {
     Text(String),
     Number(f64),
     Boolean(bool),

@@ -39,6 +39,11 @@ pub trait Kind {
         None
     }
 
+    /// Whether what an engine shows is what it was told. Engines may write the same in another way.
+    fn holds(told: &Json, shown: Option<&Json>) -> bool {
+        shown == Some(told)
+    }
+
     /// What a question for an approval says: what holds, not only what is written.
     fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText>;
 }

@@ -1,21 +1,28 @@
-//! Mounts: `<word>[:/target][:ro|:rw]`.
+//! Mounts: `<word>[:what][:/target][:ro|:rw]`.
 
 use schemars::{Schema, SchemaGenerator};
 
+use serde_json::Value as Json;
+
 use super::ContainerKeys;
+use super::environment::salted;
 use super::kind::{Kind, ValueText, json};
+use super::paths::normalised;
 use crate::definition::model::Mount;
 use crate::definition::node::{Node, Value};
 use crate::definition::reader::Reader;
+use crate::definition::size;
 use crate::report::error::{Code, Problem};
-use crate::report::quoted::{listed, quoted};
+use crate::report::quoted::{bytes, listed, quoted, word};
 
 /// Where the engine's socket is mounted.
 const SOCKET: &str = "/var/run/docker.sock";
 /// Where a tmux socket's folder would be mounted.
 const TMUX: &str = "/run/swarmforge-tmux";
-const GRAMMAR: &str = "Write `docker-socket[:ro|:rw]`, the only supported mount; copy files that the sidecar needs into \
-                       an image of your own.";
+const GRAMMAR: &str =
+    "Write `volume:NAME:/path[:ro]`, `bind:SOURCE:/path[:ro]`, `tmpfs:/path[:SIZE]` or `docker-socket[:ro]`.";
+/// The setting that takes memory; everything else is mounted by itself.
+pub(super) const TMPFS: &str = "HostConfig.Tmpfs";
 
 /// One mount with its normalised target.
 struct Parsed {
@@ -48,9 +55,17 @@ impl Kind for Mounts {
             return Vec::new();
         };
         let mut taken: Vec<String> = Vec::new();
-        let mut mounts = Vec::new();
+        let mut mounts: Vec<Mount> = Vec::new();
         for (index, (text, item)) in texts.iter().zip(items).enumerate() {
             let parsed = parse(text).and_then(|parsed| {
+                let volume = |mount: &Mount| match mount {
+                    Mount::Volume { name, .. } => Some(name.clone()),
+                    _ => None,
+                };
+                let name = parsed.mount.as_ref().and_then(volume);
+                if name.is_some() && mounts.iter().any(|mount| volume(mount) == name) {
+                    return Err("the volume is mounted already".to_owned());
+                }
                 match taken.iter().find(|other| overlap(other, &parsed.target)) {
                     Some(other) => {
                         Err(format!("its target {} overlaps another mount's, {other}", parsed.target))
@@ -78,12 +93,78 @@ impl Kind for Mounts {
     }
 
     fn canonical(value: &Self::Value) -> String {
-        json(&value.iter().map(|mount| format!("{mount:?}")).collect::<Vec<_>>())
+        json(&value.iter().map(|mount| canonical(mount, str::to_owned)).collect::<Vec<_>>())
+    }
+
+    /// A file's content may be a secret.
+    fn recorded(value: &Self::Value, salt: &str) -> String {
+        let of = |mount| canonical(mount, |digest| salted(salt, "bind", digest));
+        json(&value.iter().map(of).collect::<Vec<_>>())
+    }
+
+    /// The names of files whose content is another one; the key itself if anything else differs.
+    fn differences(path: &str, before: Option<&Json>, now: Option<&Json>) -> Vec<String> {
+        let texts = |mounts: Option<&Json>| {
+            let items = mounts.and_then(Json::as_array).cloned().unwrap_or_default();
+            items.iter().map(|item| item.as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        let (before, now) = (texts(before), texts(now));
+        let without_content = |texts: &[String]| {
+            texts.iter().map(|text| text.split(CONTENT).next().unwrap_or(text).to_owned()).collect::<Vec<_>>()
+        };
+        if without_content(&before) != without_content(&now) {
+            return vec![path.to_owned()];
+        }
+        let changed = before.iter().zip(&now).filter(|(before, now)| before != now);
+        changed.map(|(_, now)| bound_file(now).unwrap_or(path).to_owned()).collect()
+    }
+
+    /// Memory, which docker's API takes beside other mounts.
+    fn engine_value(value: &Self::Value) -> Option<Json> {
+        let of = |mount: &Mount| match mount {
+            Mount::Tmpfs { target, size } => {
+                let options = size.map(|most| format!("size={most}")).unwrap_or_default();
+                Some((target.clone(), Json::from(options)))
+            }
+            _ => None,
+        };
+        let memory: serde_json::Map<String, Json> = value.iter().filter_map(of).collect();
+        (!memory.is_empty()).then(|| memory.into())
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
         ValueText::line(label, listed(&value.iter().map(in_words).collect::<Vec<_>>()))
     }
+}
+
+/// What stands before the digest of a file's content.
+const CONTENT: &str = " content ";
+
+/// A mount as it is hashed. The first two forms are those of version 0.1.0.
+fn canonical(mount: &Mount, digest: impl Fn(&str) -> String) -> String {
+    let mode = |writable: &bool| if *writable { "rw" } else { "ro" };
+    match mount {
+        Mount::DockerSocket { writable } => format!("DockerSocket {{ writable: {writable:?} }}"),
+        Mount::Workspace { target, writable } => {
+            format!("Workspace {{ target: {target:?}, writable: {writable:?} }}")
+        }
+        Mount::Volume { name, target, writable } => format!("volume {name} {target} {}", mode(writable)),
+        Mount::Tmpfs { target, size } => match size {
+            Some(size) => format!("tmpfs {target} {size}"),
+            None => format!("tmpfs {target}"),
+        },
+        Mount::Bind { source, target, writable, bound } => {
+            let content = bound.as_ref().and_then(|bound| bound.digest.as_deref());
+            let content = content.map(|content| format!("{CONTENT}{}", digest(content))).unwrap_or_default();
+            format!("bind {target} {} {source}{content}", mode(writable))
+        }
+    }
+}
+
+/// The name of the file that a recorded mount binds.
+fn bound_file(recorded: &str) -> Option<&str> {
+    let source = recorded.strip_prefix("bind ")?.split(CONTENT).next()?.splitn(3, ' ').nth(2)?;
+    source.rsplit('/').next()
 }
 
 fn in_words(mount: &Mount) -> String {
@@ -97,6 +178,18 @@ fn in_words(mount: &Mount) -> String {
         Mount::Workspace { target, writable } => {
             format!("the workspace at {}, {}", quoted(target), mode(*writable))
         }
+        Mount::Volume { name, target, writable } => {
+            format!("its volume {} at {}, {}, which stays", word(name), quoted(target), mode(*writable))
+        }
+        Mount::Bind { source, target, writable, bound } => {
+            let content = bound.as_ref().and_then(|bound| bound.digest.as_ref());
+            let content = content.map(|digest| format!(", sha256 {digest}")).unwrap_or_default();
+            format!("{} of this machine at {}, {}{content}", quoted(source), quoted(target), mode(*writable))
+        }
+        Mount::Tmpfs { target, size } => {
+            let most = size.map(|size| format!(", at most {}", bytes(size))).unwrap_or_default();
+            format!("memory at {}{most}", quoted(target))
+        }
     }
 }
 
@@ -104,10 +197,16 @@ fn parse(text: &str) -> Result<Parsed, String> {
     let mut fields = text.split(':');
     let word = fields.next().unwrap_or(text);
     let mut fields: Vec<&str> = fields.collect();
-    let volume = match word {
+    if word == "tmpfs" {
+        return tmpfs(&fields);
+    }
+    let source = match word {
         "workspace" | "docker-socket" | "tmux-socket" => None,
         "volume" if fields.is_empty() => return Err("a volume needs a name".to_owned()),
-        "volume" => Some(fields.remove(0)),
+        "bind" if fields.first().is_none_or(|source| source.is_empty()) => {
+            return Err("it names no file or folder".to_owned());
+        }
+        "volume" | "bind" => Some(fields.remove(0)),
         _ => return Err(format!("`{word}` cannot be mounted")),
     };
     let mode = fields.pop_if(|last| matches!(*last, "ro" | "rw"));
@@ -123,49 +222,68 @@ fn parse(text: &str) -> Result<Parsed, String> {
     let target = fields.first().map(|target| normalised(target)).transpose()?;
     let writable = mode != Some("ro");
     let of = |mount, target| Ok(Parsed { word: word.to_owned(), mount, target });
-    match (word, target) {
-        ("docker-socket" | "tmux-socket", Some(_)) => Err(format!("`{word}` takes no target")),
-        ("docker-socket", None) => of(Some(Mount::DockerSocket { writable }), SOCKET.to_owned()),
-        ("tmux-socket", None) if mode == Some("rw") => Err("a tmux socket is always read-only".to_owned()),
-        ("tmux-socket", None) => of(None, TMUX.to_owned()),
-        ("volume", None) => Err("a volume needs a target".to_owned()),
-        ("volume", Some(_)) if !is_volume_name(volume.unwrap_or_default()) => {
+    match (word, target, source) {
+        ("docker-socket" | "tmux-socket", Some(_), _) => Err(format!("`{word}` takes no target")),
+        ("docker-socket", None, _) => of(Some(Mount::DockerSocket { writable }), SOCKET.to_owned()),
+        ("tmux-socket", None, _) if mode == Some("rw") => Err("a tmux socket is always read-only".to_owned()),
+        ("tmux-socket", None, _) => of(None, TMUX.to_owned()),
+        ("volume" | "bind", None, _) => Err(format!("a {word} needs a target")),
+        ("volume", Some(_), Some(name)) if !is_volume_name(name) => {
             Err("a volume's name is 1 to 64 letters, digits, `.` and `-`, and begins with a letter or digit"
                 .to_owned())
         }
-        ("volume", Some(target)) => of(None, target),
-        (_, target) => {
+        ("volume", Some(target), Some(name)) => {
+            of(Some(Mount::Volume { name: name.to_owned(), target: target.clone(), writable }), target)
+        }
+        ("bind", Some(target), Some(source)) => {
+            let source = shortest(source)?;
+            of(Some(Mount::Bind { source, target: target.clone(), writable, bound: None }), target)
+        }
+        (_, target, _) => {
             let target = target.unwrap_or_else(|| "/workspace".to_owned());
             of(Some(Mount::Workspace { target: target.clone(), writable }), target)
         }
     }
 }
 
+/// `tmpfs:/path[:SIZE]`.
+fn tmpfs(fields: &[&str]) -> Result<Parsed, String> {
+    let (target, size) = match fields {
+        [target] => (target, None),
+        [target, size] => {
+            let size = size.strip_prefix("size=").unwrap_or(size);
+            let most = size::parse(size).map_err(|reason| format!("its size is `{size}`: {reason}"))?;
+            (target, Some(most))
+        }
+        [] => return Err("memory needs a target".to_owned()),
+        _ => return Err("it has too many parts".to_owned()),
+    };
+    if !target.starts_with('/') {
+        return Err(format!("`{target}` is not an absolute path"));
+    }
+    if size == Some(0) {
+        return Err("its size is 0".to_owned());
+    }
+    let target = normalised(target)?;
+    let mount = Some(Mount::Tmpfs { target: target.clone(), size });
+    Ok(Parsed { word: "tmpfs".to_owned(), mount, target })
+}
+
+/// A path without parts that lead nowhere. `..` stays: behind a link it leads elsewhere than to the parent.
+fn shortest(source: &str) -> Result<String, String> {
+    if source.chars().any(char::is_control) {
+        return Err("its source contains a control character".to_owned());
+    }
+    let parts: Vec<&str> = source.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let root = if source.starts_with('/') { "/" } else { "" };
+    let path = format!("{root}{}", parts.join("/"));
+    Ok(if path.is_empty() { ".".to_owned() } else { path })
+}
+
 fn is_volume_name(name: &str) -> bool {
     name.len() <= 64
         && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-')
-}
-
-/// The target as docker would clean it.
-fn normalised(target: &str) -> Result<String, String> {
-    if target.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("its target contains a space or a control character".to_owned());
-    }
-    let mut parts: Vec<&str> = Vec::new();
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            _ => parts.push(part),
-        }
-    }
-    if parts.is_empty() {
-        return Err("its target is the root of the container".to_owned());
-    }
-    Ok(format!("/{}", parts.join("/")))
 }
 
 fn overlap(one: &str, other: &str) -> bool {
@@ -180,6 +298,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn volume(name: &str, target: &str, writable: bool) -> Mount {
+        Mount::Volume { name: name.to_owned(), target: target.to_owned(), writable }
+    }
+
+    fn bind(source: &str, target: &str, writable: bool) -> Mount {
+        let (source, target) = (source.to_owned(), target.to_owned());
+        Mount::Bind { source, target, writable, bound: None }
+    }
+
     #[test]
     fn reads_the_grammar() {
         for (text, mount) in [
@@ -191,8 +318,16 @@ mod tests {
                 "workspace:/a//b/./c/../:ro",
                 Some(Mount::Workspace { target: "/a/b".to_owned(), writable: false }),
             ),
-            ("volume:cache:/cache", None),
-            ("volume:ro:/cache:ro", None),
+            ("volume:cache:/cache", Some(volume("cache", "/cache", true))),
+            ("volume:ro:/cache:ro", Some(volume("ro", "/cache", false))),
+            ("bind:./a//b:/b:ro", Some(bind("a/b", "/b", false))),
+            ("bind:/a/./b/:/b", Some(bind("/a/b", "/b", true))),
+            ("bind:~/a:/b", Some(bind("~/a", "/b", true))),
+            ("bind:../a:/b", Some(bind("../a", "/b", true))),
+            ("bind:.:/b", Some(bind(".", "/b", true))),
+            ("tmpfs:/run", Some(Mount::Tmpfs { target: "/run".to_owned(), size: None })),
+            ("tmpfs:/run:64Mi", Some(Mount::Tmpfs { target: "/run".to_owned(), size: Some(64 << 20) })),
+            ("tmpfs:/run:size=64m", Some(Mount::Tmpfs { target: "/run".to_owned(), size: Some(64 << 20) })),
             ("tmux-socket:ro", None),
         ] {
             assert_eq!(parse(text).map(|parsed| parsed.mount), Ok(mount), "{text}");
@@ -217,6 +352,17 @@ mod tests {
             ("volume:cache", "target"),
             ("volume:_x:/cache", "name is"),
             ("tmux-socket:rw", "read-only"),
+            ("bind", "names no file"),
+            ("bind::/x", "names no file"),
+            ("bind:./x", "target"),
+            ("bind:./x:y", "neither"),
+            ("bind:./x:/y:/z", "two targets"),
+            ("tmpfs", "target"),
+            ("tmpfs:run", "absolute"),
+            ("tmpfs:/run:big", "its size"),
+            ("tmpfs:/run:0", "size is 0"),
+            ("tmpfs:/run:1m:ro", "too many"),
+            ("tmpfs:/", "root"),
         ] {
             let found = parse(text).map(|parsed| parsed.target).expect_err(text);
             assert!(found.contains(reason), "{text}: {found}");
@@ -234,7 +380,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(text in "(workspace|volume|docker-socket)?[:/a-z. ]{0,30}") {
+        fn never_panics(text in "(workspace|volume|bind|tmpfs|docker-socket)?[:/a-z. ]{0,30}") {
             let _ = parse(&text);
         }
     }

@@ -28,7 +28,8 @@ pub fn page() -> String {
     for (path, title, keys) in [
         ("", "The file", schema::known_keys("")),
         ("resources", "`resources`", schema::known_keys("resources")),
-        ("interface", "`interface`", schema::Interface::KEYS.to_vec()),
+        ("interface", "`interface`", schema::known_keys("interface")),
+        ("harness", "`harness`", schema::Harness::KEYS.to_vec()),
         ("readiness", "`readiness`", schema::Readiness::KEYS.to_vec()),
         ("readiness.grants", "`readiness.grants`", schema::grant_keys()),
         ("readiness.grants.dirs", "`readiness.grants.dirs`", schema::Directory::KEYS.to_vec()),

@@ -33,17 +33,57 @@ const ROWS: &[Row] = &[
     row("entrypoint", "entrypoint", ["entrypoint = ['a', 'b']", "entrypoint = ['a b']"]),
     row("command", "command", ["command = ['a']", "command = ['b']"]),
     row("env", "env A", ["env = { A = '1' }", "env = { A = '2' }"]),
-    row("mounts", "mounts", ["mounts = ['docker-socket']", "mounts = ['docker-socket:ro']"]),
+    row("mounts", "mounts", ["mounts = ['tmpfs:/a']", "mounts = ['tmpfs:/a', 'volume:v:/b']"]),
     row("networks", "networks", ["networks = ['one']", "networks = ['one', 'two']"]),
     row("resources.memory", "memory", ["resources.memory = '64m'", "resources.memory = '1g'"]),
     row("stop_signal", "stop signal", ["stop_signal = 'INT'", "stop_signal = 'KILL'"]),
     row("stop_timeout", "stop timeout", ["stop_timeout = '1s'", "stop_timeout = '1500ms'"]),
     row("program", "program", ["program = ['a']", "program = ['a', 'b']"]),
+    row("working_dir", "working dir", ["working_dir = '/one'", "working_dir = '/two'"]),
+    row("user", "user", ["user = 1000", "user = '1000:1000'"]),
+    row("hostname", "hostname", ["hostname = 'one'", "hostname = 'two'"]),
+    row("init", "init", ["init = true", "init = false"]),
+    row("read_only", "read only", ["read_only = true", "read_only = false"]),
+    row("privileged", "privileged", ["privileged = true", "privileged = false"]),
+    row("cap_add", "cap add", ["cap_add = ['NET_ADMIN']", "cap_add = ['ALL']"]),
+    row("cap_drop", "cap drop", ["cap_drop = ['CAP_CHOWN']", "cap_drop = ['ALL']"]),
     row(
-        "working_dir",
-        "working dir",
-        ["program = ['a']\nworking_dir = 'one'", "program = ['a']\nworking_dir = 'two'"],
+        "security_opt",
+        "security opt",
+        ["security_opt = ['no-new-privileges']", "security_opt = ['seccomp=unconfined']"],
     ),
+    row("shm_size", "shm size", ["shm_size = '64m'", "shm_size = '1g'"]),
+    row(
+        "ulimits",
+        "ulimits",
+        ["ulimits = { nofile = 1024 }", "ulimits = { nofile = { soft = 1024, hard = 2048 } }"],
+    ),
+    row("devices", "devices", ["devices = ['/dev/null']", "devices = ['/dev/null:/dev/zero:r']"]),
+    row(
+        "sysctls",
+        "sysctls",
+        ["sysctls = { 'net.core.somaxconn' = 1 }", "sysctls = { 'net.core.somaxconn' = 2 }"],
+    ),
+    row(
+        "extra_hosts",
+        "extra hosts",
+        ["extra_hosts = { a = '::1' }", "extra_hosts = { a = 'host-gateway' }"],
+    ),
+    row("labels", "labels", ["labels = { a = 'b' }", "labels = { a = 'c' }"]),
+    row("platform", "platform", ["platform = 'linux/amd64'", "platform = 'linux/arm64'"]),
+    row("env_file", "env file", ["env_file = 'one.env'", "env_file = ['one.env', 'two.env']"]),
+    row("restart", "restart", ["restart = 'always'", "restart = 'on-failure:3'"]),
+    row(
+        "interface.publish",
+        "publish",
+        [
+            "interface = { kind = 'port', port = 80, publish = ['8080:80'] }",
+            "interface = { kind = 'port', port = 80, publish = ['80', '0.0.0.0:53:53/udp'] }",
+        ],
+    ),
+    row("resources.cpus", "cpus", ["resources.cpus = 1.5", "resources.cpus = 2"]),
+    row("resources.pids", "pids", ["resources.pids = 10", "resources.pids = 20"]),
+    row("resources.gpus", "gpus", ["resources.gpus = 'all'", "resources.gpus = 'device=0,1'"]),
     // These two are parts of every definition, and not of the table.
     row("image", "image", ["image = 'one'", "image = 'two'"]),
     row(
@@ -68,6 +108,9 @@ fn declared(line: &str) -> (Sidecar, Statement) {
     text = format!("{text}{line}\n");
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("db.toml"), &text).expect("a definition");
+    for file in ["one.env", "two.env"] {
+        std::fs::write(folder.path().join(file), "# nothing\n").expect("a file of variables");
+    }
     let user = Some(folder.path().to_owned());
     let mut loaded = load(&LayerDirectories { user, ..LayerDirectories::default() });
     assert_eq!(loaded.problems, [], "{text}");
@@ -108,9 +151,8 @@ fn a_changed_value_changes_the_hash_and_is_a_named_cause() {
         let (absent, _) = declared("");
         assert!(absent.hash != before.hash && before.hash != after.hash, "{path} is not hashed");
         let to_compare = [(&before, &after), (&absent, &after), (&before, &absent)];
-        // Without `program` it is an image, which is another change.
-        let to_compare = if *path == "working_dir" { &to_compare[..1] } else { &to_compare };
-        for (before, after) in to_compare {
+        // The second value of a switch is what holds without it.
+        for (before, after) in to_compare.into_iter().filter(|(before, after)| before.hash != after.hash) {
             let named = after.configuration().differences(&label(before)).expect("a readable label");
             let is_own = |name: &String| name == path || name.starts_with(&format!("{path}."));
             assert!(named.len() == 1 && named.iter().all(is_own), "{path}: {named:?}");
@@ -122,13 +164,14 @@ fn a_changed_value_changes_the_hash_and_is_a_named_cause() {
 #[test]
 fn a_question_for_an_approval_tells_every_value() {
     for Row { path, line, values } in ROWS {
-        let texts = ["", values[0], values[1]].map(|value| {
-            let (_, statement) = declared(value);
+        let [absent, one, two] = ["", values[0], values[1]].map(|value| {
+            let (sidecar, statement) = declared(value);
             let found = statement.lines.into_iter().filter(|found| found.label == *line);
-            found.map(|found| found.text).collect::<Vec<_>>()
+            (sidecar.hash, found.map(|found| found.text).collect::<Vec<_>>())
         });
-        assert!(texts[1].len() == 1 && texts[2].len() == 1, "{path}: {texts:?}");
-        assert!(texts[0] != texts[1] && texts[1] != texts[2], "{path}: {texts:?}");
+        assert!(absent.1 != one.1 && one.1 != two.1 && one.1.len() == 1, "{path}: {one:?} {two:?}");
+        let says_nothing = absent.0 == two.0;
+        assert!(if says_nothing { absent.1 == two.1 } else { two.1.len() == 1 }, "{path}: {two:?}");
     }
 }
 
@@ -201,4 +244,69 @@ fn the_page_of_keys() {
     let committed = std::fs::read_to_string(PAGE).unwrap_or_default();
     let how = "make it anew with `UPDATE_DOCS=1 cargo test --lib the_page_of_keys`";
     assert!(committed == now, "docs/definitions.md is out of date: {how}");
+}
+
+#[test]
+fn values_that_mean_the_same_are_the_same() {
+    for (one, other) in [
+        ("command = ['a', 'b c']", "command = 'a \"b c\"'"),
+        ("command = 'a # b'", "command = ['a', '#', 'b']"),
+        ("entrypoint = 'a'", "entrypoint = ['a']"),
+        ("user = 1000", "user = '1000'"),
+        ("working_dir = '/a/b'", "working_dir = '/a//c/../b/'"),
+        ("cap_add = ['NET_ADMIN', 'CAP_CHOWN']", "cap_add = ['chown', 'cap_net_admin', 'CHOWN']"),
+        ("security_opt = ['no-new-privileges']", "security_opt = ['no-new-privileges:true']"),
+        ("shm_size = '64MiB'", "shm_size = 67108864"),
+        ("ulimits = { nofile = 5 }", "ulimits = ['nofile=5:5']"),
+        ("ulimits = { nofile = 5 }", "ulimits = { nofile = { hard = 5, soft = 5 } }"),
+        ("devices = ['/dev/a', '/dev/b']", "devices = ['/dev/b:/dev/b:mwr', '/dev/a:/dev/a']"),
+        ("sysctls = { 'net.core.somaxconn' = 1 }", "sysctls = ['net.core.somaxconn=1']"),
+        ("extra_hosts = { a = '::1' }", "extra_hosts = ['a=[::1]']"),
+        ("extra_hosts = { a = ['::1', '10.0.0.1'] }", "extra_hosts = ['a:::1', 'a:10.0.0.1']"),
+        ("labels = { a = 'b', c = '' }", "labels = ['c', 'a=b']"),
+        ("platform = 'linux/arm64/v8'", "platform = 'aarch64'"),
+        ("env_file = 'one.env'", "env_file = [{ path = 'one.env' }]"),
+        ("resources.cpus = 1.5", "resources.cpus = '1.50'"),
+        ("resources.gpus = 2", "resources.gpus = '2'"),
+        (
+            "mounts = ['tmpfs:/a:1k', 'bind:./one.env:/b:ro']",
+            "mounts = ['tmpfs:/a/:size=1024', 'bind:one.env:/b:ro']",
+        ),
+        (
+            "interface = { kind = 'port', port = 80, publish = ['1-2:1-2', 5] }",
+            "interface = { kind = 'port', port = 80, publish = ['0:5', '127.0.0.1:2:2', { target = 1, published = 1 }] }",
+        ),
+        ("restart = 'no'", ""),
+        ("privileged = false\nread_only = false", ""),
+        ("cap_add = []\nlabels = {}", ""),
+    ] {
+        assert_eq!(declared(one).0.hash, declared(other).0.hash, "{one} {other}");
+    }
+}
+
+#[test]
+fn what_weakens_isolation_is_shown_before_everything_else() {
+    for path in
+        ["privileged", "devices", "cap_add", "security_opt", "sysctls", "mounts", "resources.gpus", "program"]
+    {
+        let key = KEYS.iter().find(|key| key.path == path).expect("a key");
+        assert_eq!(key.rank, crate::definition::Rank::Machine, "{path}");
+    }
+}
+
+#[test]
+fn programs_have_no_key_that_their_engine_does_not_carry_out() {
+    let engine = crate::engine::kinds::EngineKind::Native.capabilities();
+    let known = engine.keys.map(|known| known.of_programs).unwrap_or_default();
+    // The decoder refuses these beside a program, or reads them otherwise.
+    let others = ["entrypoint", "command", "mounts", "networks", "working_dir", "program"];
+    for key in KEYS.iter().filter(|key| !others.contains(&key.path)) {
+        let row = ROWS.iter().find(|row| row.path == key.path).expect("a row");
+        let (sidecar, _) = declared(&format!("{}\nprogram = ['a']", row.values[0]));
+        let refused = engine.refusals(&sidecar.definition, &[]);
+        let told: Vec<_> =
+            refused.iter().map(|problem| problem.message.contains(&format!("`{}`", key.path))).collect();
+        let expected = if known.contains(&key.name) { vec![] } else { vec![true] };
+        assert_eq!(told, expected, "{}: {refused:?}", key.path);
+    }
 }

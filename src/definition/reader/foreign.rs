@@ -4,7 +4,8 @@
 mod words;
 
 use self::words::{INTERFACE, LIMITS, READINESS, RESOURCES, TOP, Words};
-use super::plain;
+use super::{join, plain};
+use crate::definition::keys::in_table;
 use crate::definition::node::{ScalarKind, Value};
 
 /// Words for which an empty value asks for something.
@@ -72,16 +73,24 @@ fn table(path: &str) -> &'static [Words] {
 }
 
 /// What to do about a key of the table at a path, where it is such a word. A key behind a table's header belongs to that
-/// table in TOML, however it was meant, so words of the definition itself count in its tables too.
-pub fn advice(path: &str, key: &str) -> Option<&'static str> {
+/// table in TOML, however it was meant, so words of the definition itself count in its tables too. So do its own keys: in
+/// another spelling, or in a table where they have no meaning.
+pub fn advice(path: &str, key: &str) -> Option<String> {
     let key = plain(key);
     let of = |words: &'static [Words]| {
-        words.iter().find(|group| group.spellings.contains(&key.as_str())).map(|group| group.hint)
+        words.iter().find(|group| group.spellings.contains(&key.as_str())).map(|group| group.hint.to_owned())
     };
+    let own = |table: &str| in_table(table).find(|own| *own == key);
     let is_table =
         ["interface", "resources"].contains(&path) || (path.starts_with("readiness") && !path.contains('.'));
+    let misspelled = || Some(format!("Write `{} = …`.", join(path, own(path)?)));
+    let misplaced =
+        || Some(format!("Write it at the top of the file, before any `[table]`: `{} = …`.", own("")?));
     // Conditions and limits may be named as a note.
-    of(table(path)).or_else(|| of(TOP).filter(|_| is_table && key != "name"))
+    of(table(path))
+        .or_else(misspelled)
+        .or_else(|| of(TOP).filter(|_| is_table && key != "name"))
+        .or_else(|| misplaced().filter(|_| is_table))
 }
 
 /// Whether the value of such a word asks for what farrier does anyway.
@@ -111,28 +120,27 @@ mod tests {
     fn every_spelling_of_a_word_is_known() {
         for (path, key, hint) in [
             ("", "environment", "env = "),
-            ("", "read_only", "writable"),
-            ("", "readOnly", "writable"),
-            ("", "read-only", "writable"),
-            ("", "--cap-drop", "docker run"),
-            ("", "CAP_DROP", "docker run"),
-            ("", "capDrop", "docker run"),
-            ("", "capabilities_drop", "docker run"),
-            ("", "drop_capabilities", "docker run"),
-            ("", "no_new_privs", "docker run"),
-            ("", "runAsNonRoot", "USER"),
-            ("", "run_as_non_root", "USER"),
-            ("", "run_as", "USER"),
-            ("", "readOnlyRootFS", "writable"),
-            ("", "read_only_rootfs", "writable"),
+            ("", "capabilities_drop", "cap_drop"),
+            ("", "drop_capabilities", "cap_drop"),
+            ("", "no_new_privs", "no-new-privileges"),
+            ("", "runAsNonRoot", "user = "),
+            ("", "run_as_non_root", "user = "),
+            ("", "run_as", "user = "),
+            ("", "readOnlyRootFS", "read_only = "),
+            ("", "read_only_rootfs", "read_only = "),
+            ("", "readOnly", "read_only = "),
+            ("", "--cap-drop", "cap_drop = "),
+            ("", "capDrop", "cap_drop = "),
+            ("", "CAP_DROP", "cap_drop = "),
+            ("", "shmSize", "shm_size = "),
             ("", "network_disabled", "networks"),
             ("", "ports", "interface.port"),
             ("interface", "containerPort", "interface.port"),
-            ("interface", "user", "USER"),
-            ("interface", "readOnly", "writable"),
-            ("resources", "cap_drop", "docker run"),
-            ("readiness[1]", "privileged", "docker run"),
-            ("resources", "cpus", "only limit"),
+            ("interface", "user", "top of the file"),
+            ("interface", "readOnly", "top of the file"),
+            ("resources", "cap_drop", "top of the file"),
+            ("readiness[1]", "privileged", "top of the file"),
+            ("resources", "cpu", "resources.cpus"),
             ("readiness", "httpGet", "http"),
             ("readiness[1]", "retries", "timeout"),
             ("readiness.limits", "timeout", "poll"),
@@ -156,7 +164,7 @@ mod tests {
         for (path, keys) in [
             ("", schema::known_keys("")),
             ("resources", schema::known_keys("resources")),
-            ("interface", schema::Interface::KEYS.to_vec()),
+            ("interface", schema::known_keys("interface")),
             ("readiness", schema::Readiness::KEYS.to_vec()),
             ("readiness.limits", schema::Limits::KEYS.to_vec()),
         ] {
@@ -182,6 +190,7 @@ mod tests {
             .flat_map(|group| group.spellings)
             .copied()
             .collect();
+        let all: Vec<&str> = all.into_iter().chain(in_table("")).collect();
         let with_default = DEFAULTS.iter().flat_map(|(words, _)| *words);
         for word in with_default.chain(&CHOSEN_BY_PRESENCE) {
             assert!(all.contains(word), "{word}");

@@ -16,10 +16,14 @@ use crate::engine::{
 mod container;
 mod image;
 mod network;
+mod port;
+mod volume;
 
 pub use container::{Container, ContainerSpec, DEFAULT_GRACE, Listed};
 pub use image::{Credentials, HealthTest, Image, Process};
 pub use network::{Member, Network, is_whole_id};
+pub use port::ContainerPort;
+pub use volume::Volume;
 
 pub use crate::definition::{Settings, whole_seconds};
 pub use crate::engine::CreatedContainer;
@@ -62,10 +66,11 @@ pub trait Api: Send + Sync {
     async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)>;
     /// An image by reference or id; `None` if it is absent.
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>>;
-    /// Pulls an image. `progress` is called whenever the engine says something, also where nothing changed.
+    /// Pulls an image, for this platform or the engine's own. `progress` is called whenever the engine says something, also where nothing changed.
     async fn pull(
         &self,
         reference: &str,
+        platform: Option<&str>,
         credentials: Option<Credentials>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> EngineResult<()>;
@@ -107,6 +112,12 @@ pub trait Api: Send + Sync {
         container: &str,
         request: &OutputRequest,
     ) -> EngineResult<BoxStream<'static, EngineResult<Written>>>;
+    /// The ports of the engine's host that containers have which run.
+    async fn published(&self) -> EngineResult<Vec<ContainerPort>>;
+    /// A volume by its name; `None` if it is absent.
+    async fn volume(&self, name: &str) -> EngineResult<Option<Volume>>;
+    /// The volumes that carry this label.
+    async fn volumes(&self, label: &str) -> EngineResult<Vec<Volume>>;
     /// Removes a volume that no container has; one that is gone already is no failure.
     async fn remove_volume(&self, name: &str) -> EngineResult<()>;
     /// Unpacks a tar archive into a container's root.

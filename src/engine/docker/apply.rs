@@ -7,7 +7,7 @@ use super::api::{Api, Container, ContainerSpec, Image, Status};
 use super::classification::MAKE_ROOM;
 use super::spec::{container_spec, temporary_name};
 use super::stopping::stop_and_remove;
-use super::{Docker, registry};
+use super::{Docker, copies, registry};
 use crate::engine::problem::{RUN_AGAIN, engine_problem};
 use crate::engine::{Carrier, EngineError, EngineErrorKind, Meaning, Progress, PullProgress};
 use crate::plan::instance::Instance;
@@ -26,6 +26,9 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 /// What to do where a container's program does not start.
 const CHECK_PROGRAM: &str =
     "Check that the image has the program that `entrypoint` and `command` name, for this architecture.";
+
+/// What to do where somebody took a port between the plan and the start.
+const FREE_PORT: &str = "End what has the port, or choose another one in `interface.publish`.";
 
 /// One sidecar's part of a plan, being carried out.
 pub(super) struct Carrying<'a> {
@@ -142,6 +145,7 @@ impl Carrying<'_> {
         for (name, value) in self.docker.proxies.variables() {
             spec.env.entry(name).or_insert(value);
         }
+        copies::write(sidecar)?;
         let created = self.create(&spec).await;
         let id = created.map_err(|error| cannot_create(sidecar, &error))?;
         if let Some(existing) = existing {
@@ -213,6 +217,7 @@ impl Carrying<'_> {
         }
         let image = sidecar.definition.image.as_deref().unwrap_or_default();
         let name = sidecar.name();
+        let platform = sidecar.definition.container.platform.as_deref();
         self.carrier.tell(Progress::Pulling { sidecar: name, image });
         let credentials = registry::credentials(&self.docker.config, image).await;
         let told = Mutex::new(PullProgress::default());
@@ -223,7 +228,7 @@ impl Carrying<'_> {
                 *told = progress;
             }
         };
-        let pulled = self.api().pull(image, credentials, &progress).await;
+        let pulled = self.api().pull(image, platform, credentials, &progress).await;
         let found: Result<Option<Image>, EngineError> = match pulled {
             Ok(()) => self.api().image(image).await,
             Err(error) => Err(error),
@@ -312,6 +317,7 @@ fn cannot_start(sidecar: &Sidecar, error: &EngineError) -> Problem {
         _ => {
             let (code, hint) = match error.meaning {
                 Some(Meaning::DiskFull) => (Code::DiskFull, MAKE_ROOM),
+                Some(Meaning::PortTaken) => (Code::PortTaken, FREE_PORT),
                 Some(Meaning::ProgramMissing) => (Code::ProgramMissing, CHECK_PROGRAM),
                 Some(Meaning::WrongArchitecture) => (Code::WrongArchitecture, CHECK_PROGRAM),
                 // A network that the container is to be on, or the container itself.

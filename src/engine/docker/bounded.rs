@@ -12,7 +12,8 @@ use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
 use super::api::{
-    Api, Container, ContainerSpec, CreatedContainer, Credentials, EngineEvent, Image, Listed, Member, Network,
+    Api, Container, ContainerPort, ContainerSpec, CreatedContainer, Credentials, EngineEvent, Image, Listed,
+    Member, Network, Volume,
 };
 use super::classification::explained;
 use crate::engine::limited::within;
@@ -105,6 +106,7 @@ impl<E: Api> Api for Bounded<E> {
     async fn pull(
         &self,
         reference: &str,
+        platform: Option<&str>,
         credentials: Option<Credentials>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> EngineResult<()> {
@@ -124,7 +126,7 @@ impl<E: Api> Api for Bounded<E> {
             }
         };
         tokio::select! {
-            result = self.engine.pull(reference, credentials, &hear) => result.map_err(explained),
+            result = self.engine.pull(reference, platform, credentials, &hear) => result.map_err(explained),
             () = silent => {
                 let message = format!("the engine reported no progress of the pull for {}", limit(silence));
                 Err(EngineError::new(EngineErrorKind::TimedOut, message))
@@ -203,6 +205,18 @@ impl<E: Api> Api for Bounded<E> {
         request: &OutputRequest,
     ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
         Ok(each_explained(self.answer(self.engine.output(container, request)).await?))
+    }
+
+    async fn published(&self) -> EngineResult<Vec<ContainerPort>> {
+        self.answer(self.engine.published()).await
+    }
+
+    async fn volume(&self, name: &str) -> EngineResult<Option<Volume>> {
+        self.answer(self.engine.volume(name)).await
+    }
+
+    async fn volumes(&self, label: &str) -> EngineResult<Vec<Volume>> {
+        self.answer(self.engine.volumes(label)).await
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {

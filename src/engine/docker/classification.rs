@@ -33,7 +33,7 @@ pub(super) fn explained(error: EngineError) -> EngineError {
 
 /// Parts of messages of Docker 20.10 to 29, containerd, runc and the reference registry, in lower case; earlier rows
 /// come first where several fit.
-const WORDS: [(&str, Meaning); 21] = [
+const WORDS: [(&str, Meaning); 24] = [
     ("no space left on device", Meaning::DiskFull),
     ("disk quota exceeded", Meaning::DiskFull),
     // Docker before and from 28, Docker Swarm, and Podman.
@@ -42,6 +42,9 @@ const WORDS: [(&str, Meaning); 21] = [
     ("failed to find free address pool", Meaning::NoAddressRange),
     ("could not find free subnet from subnet pools", Meaning::NoAddressRange),
     ("no available ipv4 addresses on this network", Meaning::NoAddress),
+    ("port is already allocated", Meaning::PortTaken),
+    ("ports are not available", Meaning::PortTaken),
+    ("bind: address already in use", Meaning::PortTaken),
     ("exec format error", Meaning::WrongArchitecture),
     ("no matching manifest for", Meaning::WrongArchitecture),
     ("does not match the detected host platform", Meaning::WrongArchitecture),
@@ -96,6 +99,12 @@ mod tests {
                 "no available IPv4 addresses on this network's address pools: net (3f2b)",
                 Some(Meaning::NoAddress),
             ),
+            (
+                "driver failed programming external connectivity on endpoint x: Bind for 127.0.0.1:80 failed: port is \
+                 already allocated",
+                Some(Meaning::PortTaken),
+            ),
+            ("listen tcp4 127.0.0.1:80: bind: address already in use", Some(Meaning::PortTaken)),
             ("exec /server: exec format error", Some(Meaning::WrongArchitecture)),
             (
                 "no matching manifest for linux/arm64/v8 in the manifest list entries",

@@ -19,8 +19,8 @@ use tokio_util::io::StreamReader;
 
 use super::address::EngineAddress;
 use crate::engine::docker::api::{
-    Api, Container, ContainerSpec, CreatedContainer, Credentials, EngineEvent, Image, Listed, Member,
-    Network, whole_seconds,
+    Api, Container, ContainerPort, ContainerSpec, CreatedContainer, Credentials, EngineEvent, Image, Listed,
+    Member, Network, Volume, whole_seconds,
 };
 use crate::engine::{
     Attached, EngineError, EngineErrorKind, EngineInfo, EngineResult, ExecOutput, ExecRequest, OutputRequest,
@@ -28,9 +28,9 @@ use crate::engine::{
 };
 use convert::{
     Layers, convert_container, convert_created, convert_event, convert_image, convert_info, convert_listed,
-    convert_listed_network, convert_network,
+    convert_listed_network, convert_network, convert_ports, convert_volume,
 };
-use create::create_body;
+use create::{PLATFORM, create_body};
 use errors::{absent, convert_error, metered};
 use transport::{Meter, Target};
 
@@ -184,10 +184,12 @@ impl Api for Client {
     async fn pull(
         &self,
         reference: &str,
+        platform: Option<&str>,
         credentials: Option<Credentials>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> EngineResult<()> {
-        let options = query::CreateImageOptionsBuilder::default().from_image(&with_tag(reference)).build();
+        let options = query::CreateImageOptionsBuilder::default().from_image(&with_tag(reference));
+        let options = options.platform(platform.unwrap_or_default()).build();
         let credentials = credentials.map(|credentials| DockerCredentials {
             username: Some(credentials.username),
             password: Some(credentials.password),
@@ -227,7 +229,9 @@ impl Api for Client {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
-        let options = query::CreateContainerOptionsBuilder::default().name(&spec.name).build();
+        let options = query::CreateContainerOptionsBuilder::default().name(&spec.name);
+        let platform = spec.settings.get(PLATFORM).and_then(serde_json::Value::as_str);
+        let options = options.platform(platform.unwrap_or_default()).build();
         let created = self.connection.create_container(Some(options), create_body(spec)?).await;
         Ok(created.map_err(convert_error)?.id)
     }
@@ -330,6 +334,23 @@ impl Api for Client {
     ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
         let (client, meter) = self.stream_client()?;
         Ok(output::stream(&client, meter, container, request))
+    }
+
+    async fn published(&self) -> EngineResult<Vec<ContainerPort>> {
+        let options = query::ListContainersOptionsBuilder::default().build();
+        let listed = self.connection.list_containers(Some(options)).await.map_err(convert_error)?;
+        Ok(listed.into_iter().flat_map(convert_ports).collect())
+    }
+
+    async fn volume(&self, name: &str) -> EngineResult<Option<Volume>> {
+        Ok(absent(self.connection.inspect_volume(name).await)?.map(convert_volume))
+    }
+
+    async fn volumes(&self, label: &str) -> EngineResult<Vec<Volume>> {
+        let options =
+            query::ListVolumesOptionsBuilder::default().filters(&filters(&[("label", &[label])])).build();
+        let listed = self.connection.list_volumes(Some(options)).await.map_err(convert_error)?;
+        Ok(listed.volumes.unwrap_or_default().into_iter().map(convert_volume).collect())
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::api::{Container, Image, Mounted, Network};
 use super::drift::drift;
 use super::look::{Neighbour, Seen};
-use super::spec::temporary_name;
+use super::ports;
+use super::spec::{temporary_name, volume_names};
+use crate::definition::model::Mount;
 use crate::plan::instance::{Instance, Status};
 use crate::plan::sidecar::{LABEL_DEFINITION, LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
 use crate::plan::snapshot::{Found, Observed, Snapshot};
@@ -16,17 +18,45 @@ use crate::report::shell::command_line;
 
 /// The engine's view of the sidecars, compared with what is declared. Pure.
 #[must_use]
-pub(super) fn snapshot(seen: &Seen, sidecars: &[Arc<Sidecar>], network: &HarnessNetwork) -> Snapshot {
+pub(super) fn snapshot(
+    seen: &Seen,
+    sidecars: &[Arc<Sidecar>],
+    network: &HarnessNetwork,
+    local: bool,
+) -> Snapshot {
+    let observed = |sidecar: &Arc<Sidecar>| {
+        let mut observed = observed(seen, sidecar, network);
+        observed.refusals.extend(out_of_reach(sidecar).filter(|_| !local));
+        observed
+    };
     Snapshot {
         warnings: Vec::new(),
         network: network_plan(seen, network),
-        sidecars: sidecars.iter().map(|sidecar| observed(seen, sidecar, network)).collect(),
+        sidecars: sidecars.iter().map(observed).collect(),
     }
+}
+
+/// A problem if the sidecar binds something of this host, which an engine elsewhere does not have.
+fn out_of_reach(sidecar: &Sidecar) -> impl Iterator<Item = Problem> {
+    let mounts = sidecar.definition.container.mounts.iter();
+    let source = mounts.filter_map(|mount| match mount {
+        Mount::Bind { source, .. } => Some(source),
+        _ => None,
+    });
+    source.take(1).map(|source| {
+        let message =
+            format!("the engine is on another host, and does not have `{source}`, which the sidecar binds");
+        Problem::error(Code::EngineLacks, message)
+            .of(sidecar.name())
+            .at(sidecar.definition.place("mounts"))
+            .hint("Put the file into the image, or use an engine on this host.")
+    })
 }
 
 fn observed(seen: &Seen, sidecar: &Sidecar, network: &HarnessNetwork) -> Observed {
     let mut refusals: Vec<Problem> = additional_networks(sidecar, seen).collect();
-    let create = if seen.images.contains_key(sidecar.image.as_str()) { Vec::new() } else { vec![Step::Pull] };
+    let present = seen.images.get(sidecar.image.as_str()).filter(|image| is_for_its_platform(image, sidecar));
+    let create = if present.is_some() { Vec::new() } else { vec![Step::Pull] };
     let temporary = seen.containers.get(&temporary_name(&sidecar.container));
     let temporary = temporary.filter(|container| sidecar.owns(&container.labels));
     // A launch that was killed after it removed the old container left the new one under its temporary name. So did
@@ -37,6 +67,8 @@ fn observed(seen: &Seen, sidecar: &Sidecar, network: &HarnessNetwork) -> Observe
         return Observed { refusals, found: None, create };
     }
     refusals.extend(aliases_taken(sidecar, container, seen, network));
+    refusals.extend(volumes_taken(sidecar, seen));
+    refusals.extend(ports::problems(sidecar, &seen.taken_ports));
     let found = container.map(|container| {
         let leftover = temporary
             .filter(|other| other.status == Status::Created && other.id != container.id)
@@ -51,6 +83,14 @@ fn observed(seen: &Seen, sidecar: &Sidecar, network: &HarnessNetwork) -> Observe
         found
     });
     Observed { refusals, found, create }
+}
+
+/// Whether an image is for the platform that a definition names, as far as the engine tells: an image without a processor
+/// is for all.
+fn is_for_its_platform(image: &Image, sidecar: &Sidecar) -> bool {
+    let platform = sidecar.definition.container.platform.as_deref();
+    let architecture = platform.and_then(|platform| platform.split('/').nth(1));
+    architecture.is_none_or(|wanted| image.architecture.is_empty() || image.architecture == wanted)
 }
 
 /// A container beside what its sidecar declares now. `images` are by reference and id.
@@ -74,7 +114,7 @@ fn volume_steps(
     image: Option<&Image>,
     instance: &Instance,
 ) -> Vec<Step> {
-    let (volumes, unused) = anonymous_volumes(container, image);
+    let (volumes, unused) = anonymous_volumes(sidecar, container, image);
     let mut steps = Vec::new();
     if !volumes.is_empty() {
         steps.push(Step::Carry {
@@ -145,6 +185,27 @@ fn docker(command: &[&str], operands: &[&str]) -> String {
     command_line(&[&["docker"], command].concat(), operands, &[])
 }
 
+/// A problem for each volume that has the name of one of the sidecar's and is not its own.
+fn volumes_taken<'a>(sidecar: &'a Sidecar, seen: &'a Seen) -> impl Iterator<Item = Problem> + 'a {
+    volume_names(sidecar).filter_map(|name| {
+        let labels = seen.volumes.get(&name).filter(|labels| !sidecar.owns(labels))?;
+        let message = match labels.get(LABEL_DEFINITION) {
+            Some(file) => format!("the volume `{name}` belongs to another sidecar, of {file}"),
+            None => format!("farrier did not create the volume `{name}`"),
+        };
+        let problem = Problem::error(Code::NameTaken, message).of(sidecar.name());
+        Some(
+            problem
+                .at(sidecar.definition.place("mounts"))
+                .hint(format!(
+                    "Remove it with `{}` if nobody needs its data.",
+                    docker(&["volume", "rm"], &[&name])
+                ))
+                .hint("Or choose another name in `mounts`."),
+        )
+    })
+}
+
 fn name_taken(sidecar: &Sidecar, container: &Container) -> Problem {
     let name = &container.name;
     let label = |label: &str| container.labels.get(label);
@@ -166,12 +227,19 @@ fn name_taken(sidecar: &Sidecar, container: &Container) -> Problem {
 }
 
 /// Which of the old container's anonymous volumes the new one takes over, and which nothing will use.
-fn anonymous_volumes(container: &Container, image: Option<&Image>) -> (Vec<Mounted>, Vec<Mounted>) {
+fn anonymous_volumes(
+    sidecar: &Sidecar,
+    container: &Container,
+    image: Option<&Image>,
+) -> (Vec<Mounted>, Vec<Mounted>) {
+    let declared = &sidecar.definition.container.mounts;
+    let is_declared = |target: &str| declared.iter().any(|mount| mount.target() == Some(target));
     // An image that is pulled first is not known yet: whatever it declares, data is not dropped.
     container.mounts.iter().filter(|mount| mount.is_anonymous_volume()).cloned().partition(|mount| {
-        image.is_none_or(|image| {
+        let is_of_the_image = image.is_none_or(|image| {
             image.volumes.iter().any(|target| target.trim_end_matches('/') == mount.target)
-        })
+        });
+        is_of_the_image && !is_declared(&mount.target)
     })
 }
 

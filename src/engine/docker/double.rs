@@ -19,7 +19,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::docker::api::{
-    Api, Container, ContainerSpec, CreatedContainer, Credentials, EngineEvent, Image, Listed, Member, Network,
+    Api, Container, ContainerPort, ContainerSpec, CreatedContainer, Credentials, EngineEvent, Image, Listed,
+    Member, Network, Volume,
 };
 use crate::engine::{
     Attached, EngineError, EngineErrorKind, EngineInfo, EngineResult, ExecOutput, ExecRequest, OutputRequest,
@@ -334,6 +335,7 @@ impl Api for Double {
     async fn pull(
         &self,
         reference: &str,
+        _: Option<&str>,
         _: Option<Credentials>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> EngineResult<()> {
@@ -431,6 +433,18 @@ impl Api for Double {
     ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
         let reader = self.call(Call::Output, container, |world| world.reader(container, request)).await?;
         Ok(output::stream(self.clone(), reader).boxed())
+    }
+
+    async fn published(&self) -> EngineResult<Vec<ContainerPort>> {
+        self.call(Call::Published, "", |world| Ok(world.published())).await
+    }
+
+    async fn volume(&self, name: &str) -> EngineResult<Option<Volume>> {
+        self.call(Call::Volume, name, |world| Ok(world.volume(name))).await
+    }
+
+    async fn volumes(&self, label: &str) -> EngineResult<Vec<Volume>> {
+        self.call(Call::Volumes, label, |world| Ok(world.labelled_volumes(label))).await
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {

@@ -29,7 +29,7 @@ pub(super) fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> 
     };
     note("env", without_proxies(&expected.env) != without_proxies(&actual.env));
     note("user", expected.user != actual.user);
-    note("working directory", expected.directory != actual.directory);
+    note("working dir", expected.directory != actual.directory);
     note("health test", expected.health != actual.health);
     note("stop signal", stop_signal(&expected) != stop_signal(actual));
     note("stop timeout", container.grace() != grace(sidecar.definition.container.stop_timeout));
@@ -42,8 +42,9 @@ pub(super) fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> 
     );
     let wanted = sidecar.definition.container.settings();
     for (name, value) in &wanted {
-        if container.settings.get(name) != Some(value) {
-            let key = KEYS.iter().find(|key| key.setting == Some(name.as_str()));
+        let key = KEYS.iter().find(|key| key.setting == Some(name.as_str()));
+        let shown = container.settings.get(name);
+        if !key.map_or(shown == Some(value), |key| key.holds(value, shown)) {
             let label = key.map_or_else(|| name.clone(), Key::label);
             if !found.contains(&label) {
                 found.push(label);

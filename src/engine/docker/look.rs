@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::future::{try_join, try_join_all, try_join3};
+use futures_util::future::{try_join, try_join_all, try_join3, try_join4};
 
 use super::api::{Api, Container, Image, Member, Network, is_whole_id};
 use super::caches::Caches;
 use super::caches::endpoints::{Aliases, EndpointCache};
 use super::caches::images::ImageCache;
-use super::spec::temporary_name;
+use super::ports::{self, Taken};
+use super::spec::{temporary_name, volume_names};
 use crate::engine::EngineResult;
 use crate::plan::sidecar::{LABEL_SIDECAR, Sidecar};
 
@@ -39,6 +40,10 @@ pub(super) struct Seen {
     pub images: BTreeMap<String, Image>,
     /// The other containers on the networks that sidecars join.
     pub neighbours: Vec<Neighbour>,
+    /// Who has ports of the engine's host that sidecars are to be published at.
+    pub taken_ports: Taken,
+    /// By name: the labels of volumes that sidecars are about to mount for the first time.
+    pub volumes: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Reads it. What images run, and who is found on the network by which aliases, is taken from the caches where the
@@ -51,6 +56,7 @@ pub(super) async fn look(
     sidecars: &[Arc<Sidecar>],
     network: &str,
     caches: &Caches,
+    local: bool,
 ) -> EngineResult<Seen> {
     let others = sidecars.iter().flat_map(|sidecar| &sidecar.definition.container.networks);
     let others: BTreeSet<&str> = others.map(String::as_str).filter(|name| *name != network).collect();
@@ -85,7 +91,16 @@ pub(super) async fn look(
         }
         Ok(found)
     }));
-    let (untagged, neighbours) = try_join(untagged, neighbours).await?;
+    let volumes = try_join_all(
+        sidecars
+            .iter()
+            .flat_map(|sidecar| new_volumes(sidecar, &seen))
+            .map(async |name| Ok(api.volume(&name).await?.map(|volume| (volume.name, volume.labels)))),
+    );
+    let taken = ports::taken(api, sidecars, &seen.containers, local);
+    let (untagged, neighbours, volumes, taken) = try_join4(untagged, neighbours, volumes, taken).await?;
+    seen.taken_ports = taken;
+    seen.volumes = volumes.into_iter().flatten().collect();
     seen.images.extend(untagged.into_iter().flatten());
     seen.neighbours = neighbours.into_iter().flatten().collect();
     for neighbour in &mut seen.neighbours {
@@ -93,6 +108,13 @@ pub(super) async fn look(
     }
     seen.networks = networks.into_iter().map(|(name, (found, _))| (name.to_owned(), found)).collect();
     Ok(seen)
+}
+
+/// The volumes that the sidecar's container does not have yet: others are its own, or it would not have them.
+fn new_volumes(sidecar: &Sidecar, seen: &Seen) -> Vec<String> {
+    let container = seen.containers.get(&sidecar.container);
+    let mounted = container.map(|container| container.mounts.as_slice()).unwrap_or_default();
+    volume_names(sidecar).filter(|name| mounted.iter().all(|mount| mount.source != *name)).collect()
 }
 
 type Images = BTreeMap<String, Image>;

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use super::Native;
 use super::container::specification::{ContainerSpecification, address_of, environment};
 use super::fingerprint::Fingerprint;
 use super::images::importing::{Imported, import};
@@ -17,7 +18,6 @@ use super::specification::{ProgramSpecification, Runs, Specification, environmen
 use super::state::Beginning;
 use super::stopping::{Ended, stop};
 use super::store::{Store, Stored, new_id, refused};
-use super::{Native, ports};
 use crate::definition::{ReadingBudget, canonical_signal};
 use crate::engine::problem::engine_problem;
 use crate::engine::{Carrier, EngineError, EngineResult, Progress};
@@ -26,6 +26,7 @@ use crate::plan::{Action, SidecarPlan};
 use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
 use crate::system::blocking::blocking;
+use crate::system::listeners;
 
 /// How long a supervisor may take to say how the start went.
 const BEGINNING: Duration = Duration::from_secs(30);
@@ -209,7 +210,7 @@ impl Carrying<'_> {
         let container = made.as_ref().and_then(|made| made.specification.container());
         // A container with an address of its own finds out when it takes its ports.
         let is_at_own_address = container.is_some_and(|container| container.isolation.is_isolated());
-        if !is_at_own_address && let Some(problem) = port_taken(sidecar, &ports::taken(), None) {
+        if !is_at_own_address && let Some(problem) = port_taken(sidecar, &listeners::taken(), None) {
             return Err(problem);
         }
         let begun = self.supervise(id).await;

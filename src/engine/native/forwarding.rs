@@ -8,14 +8,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::system::listeners;
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_socket_linger, set_socket_reuseaddr};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, bind, listen, shutdown, socket_with};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-use super::ports;
 
 /// Connections that wait to be taken up.
 const BACKLOG: i32 = 512;
@@ -76,7 +75,7 @@ fn begin(socket: OwnedFd) -> io::Result<TcpListener> {
 
 async fn until_listening(port: u16) {
     let begun = Instant::now();
-    while !ports::taken().contains_key(&port) {
+    while !listeners::taken().contains_key(&port) {
         let waited = begun.elapsed();
         let pause =
             if waited > LONG { LATE_PAUSE } else { (waited / 100).clamp(SHORTEST_PAUSE, LONGEST_PAUSE) };

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::fingerprint::Fingerprint;
 use super::isolation::Isolation;
-use super::ports;
 use super::processes::has_mark;
 use super::specification::{MARK, Runs, signal_named};
 use super::store::{Store, Stored};
@@ -18,6 +17,7 @@ use crate::plan::snapshot::{Found, Observed, Snapshot};
 use crate::plan::{HarnessNetwork, NetworkAction, NetworkPlan};
 use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
+use crate::system::listeners;
 
 /// What the exit code is said to be of a run whose end nobody saw.
 const KILLED: i64 = 137;
@@ -102,7 +102,7 @@ pub fn snapshot(
     network: &HarnessNetwork,
     isolation: Option<Isolation>,
 ) -> Snapshot {
-    let taken = std::cell::LazyCell::new(ports::taken);
+    let taken = std::cell::LazyCell::new(listeners::taken);
     let sidecars = wanted.iter().map(|sidecar| {
         let stored = store.find(&sidecar.container);
         let mut observed = observed(sidecar, stored.as_ref(), network);
@@ -242,7 +242,7 @@ fn changed(sidecar: &Sidecar) -> Option<Problem> {
 /// supervisor was killed is nobody else.
 pub fn port_taken(sidecar: &Sidecar, taken: &BTreeMap<u16, u64>, before: Option<&Stored>) -> Option<Problem> {
     let port = sidecar.definition.port()?;
-    let owner = ports::owner(*taken.get(&port)?);
+    let owner = listeners::owner(*taken.get(&port)?);
     if let (Some((process, _)), Some(before)) = (&owner, before)
         && has_mark(*process, MARK, &before.id)
     {

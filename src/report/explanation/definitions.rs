@@ -88,9 +88,21 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::NotInterpolated,
-        meaning: "A value contains `${VAR}`, which farrier passes on unchanged. This is a warning.",
+        meaning: "A value in YAML contains `${VAR}`, which farrier passes on unchanged. This is a warning.",
         causes: &["The definition was written for a tool that substitutes variables."],
-        steps: &["Write the value instead of the variable."],
+        steps: &["Write the value instead of the variable, or write the definition in TOML."],
+    },
+    Explanation {
+        code: Code::VariableUnset,
+        meaning: "A definition names a variable, such as `${PG}`, that is not set and has no default.",
+        causes: &[
+            "The variable is set neither in the environment nor in `.env`, beside the layer's folder or in the workspace's root.",
+            "A dollar sign before a brace is meant as text.",
+        ],
+        steps: &[
+            "Set the variable, or write a default: `${PG:-16}`.",
+            "Write `$$` for a dollar sign that is meant as text.",
+        ],
     },
     Explanation {
         code: Code::WorkspaceOverride,
@@ -139,6 +151,16 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         steps: &["Move the file into the workspace, or the definition into the user's layer."],
     },
     Explanation {
+        code: Code::FileUnusable,
+        meaning: "farrier cannot use a file that a key of a definition names, such as `env_file`.",
+        causes: &[
+            "There is no such file: paths start at the folder of the definition.",
+            "You do not have permission to read it, or it is larger than 1 MiB.",
+            "A line of a file of variables is not `NAME=value`.",
+        ],
+        steps: &["Correct the path or the file that the error names."],
+    },
+    Explanation {
         code: Code::WorkspaceUnused,
         meaning: "farrier ignores a `.farrier` folder near the working directory, and the sidecars in it. This is a warning.",
         causes: &[
@@ -172,15 +194,13 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "A mount is valid, but farrier does not support it for this sidecar.",
         causes: &[
             "A shared sidecar mounts the workspace, which every later launch would then see.",
-            "The definition mounts a volume or the tmux socket.",
+            "The definition mounts the tmux socket.",
+            "A workspace definition binds a folder, or a file that the container could write to.",
         ],
-        steps: &["Remove the mount, or copy the files that the sidecar needs into its image."],
-    },
-    Explanation {
-        code: Code::UnsupportedResource,
-        meaning: "A resource is valid, but farrier does not support it.",
-        causes: &["The definition has `resources.gpus`."],
-        steps: &["Remove it, or disable the definition."],
+        steps: &[
+            "Remove the mount, or copy the files that the sidecar needs into its image.",
+            "Use a named volume for data: `mounts = [\"volume:data:/data\"]`.",
+        ],
     },
     Explanation {
         code: Code::UnsupportedSecret,

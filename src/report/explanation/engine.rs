@@ -210,7 +210,8 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::PortTaken,
-        meaning: "Something else already listens on the port of a `program` on this host. A probe would mistake it for the sidecar.",
+        meaning: "Something else already has a port of this host that a sidecar is to have: a `program` listens there, or a container is \
+                  published there. A probe would mistake it for a program.",
         causes: &[
             "The same server already runs as a system service, or was started by hand.",
             "A container publishes the port.",
@@ -219,6 +220,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         steps: &[
             "Find the process that listens with `ss -ltnp`, and end it.",
             "Or let the program listen on another port, and name it in `interface.port`.",
+            "Or publish the container at another port: `interface.publish = [\"15433:5432\"]`.",
         ],
     },
     Explanation {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use farrier::definition::KEYS;
 use farrier::engine::EngineErrorKind::{Conflict, NotFound};
 use farrier::engine::docker::api::{Listed, Mounted, Process, Status};
 
@@ -15,6 +16,7 @@ contract! {
     a_name_that_is_taken_is_a_conflict,
     a_container_is_found_by_its_name_its_id_and_its_short_id,
     settings_are_taken_and_shown_as_they_stand,
+    settings_that_a_host_may_refuse_to_start_are_taken_too,
     an_absent_container_is_none_to_look_at_and_an_error_to_use,
     containers_are_listed_by_a_label_or_its_value_whatever_their_state,
     a_listing_tells_what_the_image_was_called_as_long_as_that_names_it,
@@ -86,6 +88,29 @@ async fn settings_are_taken_and_shown_as_they_stand(test_engine: &dyn TestEngine
     let Process { user, directory, stop_signal, .. } = &made.process;
     assert_eq!([user, directory, stop_signal], ["7:7", "/tmp", "SIGINT"]);
     assert_eq!(made.privileges.keys().collect::<Vec<_>>(), ["CapDrop", "ReadonlyRootfs"]);
+}
+
+/// Whether a host lets a container do everything, or has graphics processors, is seen when it starts.
+async fn settings_that_a_host_may_refuse_to_start_are_taken_too(test_engine: &dyn TestEngine) {
+    test_engine.network("net").await;
+    let mut spec = test_engine.spec("db", &["wait"]);
+    let gpus = serde_json::json!([{
+        "Driver": "", "Count": -1, "DeviceIDs": null, "Capabilities": [["gpu"]], "Options": {},
+    }]);
+    let settings = [
+        ("HostConfig.Privileged", true.into()),
+        ("HostConfig.SecurityOpt", serde_json::json!(["no-new-privileges"])),
+        ("HostConfig.DeviceRequests", gpus),
+    ];
+    spec.settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+    let id = test_engine.engine().create(&spec).await.expect("a container");
+    let made = test_engine.inspect(&id).await;
+    for (name, value) in &spec.settings {
+        let key = KEYS.iter().find(|key| key.setting == Some(name.as_str())).expect("a key");
+        let shown = made.settings.get(name);
+        assert!(key.holds(value, shown), "{name}: {shown:?}");
+    }
+    assert_eq!(made.privileges.keys().collect::<Vec<_>>(), ["DeviceRequests", "Privileged", "SecurityOpt"]);
 }
 
 async fn what_is_made_is_what_was_asked_for(test_engine: &dyn TestEngine) {

@@ -96,7 +96,7 @@ async fn an_answer_that_is_read_whole() {
 #[tokio::test]
 async fn a_line_or_frame_of_a_stream_that_has_no_end() {
     let endless = Endless::open(b"{\"status\":\"", b"a");
-    endless.assert_cut("pull", endless.engine().pull("x:1", None, &|_| {}).await);
+    endless.assert_cut("pull", endless.engine().pull("x:1", None, None, &|_| {}).await);
     let mut events = endless.engine().events("farrier.sidecar", "0").await.expect("a stream");
     endless.assert_cut("events", events.next().await.expect("an item"));
     // A frame of standard output that claims four gibibytes.

@@ -123,9 +123,7 @@ fn refusals_of_what_is_valid() {
         found,
         [
             ("mounts", Code::UnsupportedMount, Some((3, 25))),
-            ("mounts", Code::UnsupportedMount, Some((3, 39))),
             ("mounts", Code::UnsupportedMount, Some((3, 54))),
-            ("mounts", Code::UnsupportedResource, Some((4, 19))),
             ("secret", Code::UnsupportedSecret, Some((2, 8))),
             ("secret", Code::UnsupportedSecret, Some((4, 9))),
             ("session", Code::UnsupportedLifecycle, Some((1, 12))),

@@ -25,6 +25,8 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// Binds and volumes.
     pub mounts: Vec<Mounted>,
+    /// The labels of volumes that are named and not there yet.
+    pub volume_labels: BTreeMap<String, String>,
     /// What the engine takes as it stands.
     pub settings: Settings,
     /// The network it starts on, by name, and its names there.

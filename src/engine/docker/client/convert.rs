@@ -6,14 +6,16 @@ use std::time::Duration;
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum,
     CreateImageInfo, EndpointSettings, EventMessage, EventMessageTypeEnum, HealthConfig, HealthStatusEnum,
-    HostConfig, ImageConfig, ImageInspect, MountPoint, Network as ListedNetwork, NetworkInspect, SystemInfo,
+    HostConfig, ImageConfig, ImageInspect, MountPoint, Network as ListedNetwork, NetworkInspect, PortSummary,
+    PortSummaryTypeEnum, SystemInfo, Volume as ListedVolume,
 };
 use serde::Serialize;
 
 use super::HOST_PART;
+use crate::definition::{Protocol, PublishedPort};
 use crate::engine::docker::api::{
-    Container, CreatedContainer, Endpoint, EngineEvent, Health, HealthStatus, HealthTest, Image, Listed,
-    Member, Mounted, Network, Process, Status,
+    Container, ContainerPort, CreatedContainer, Endpoint, EngineEvent, Health, HealthStatus, HealthTest,
+    Image, Listed, Member, Mounted, Network, Process, Status, Volume,
 };
 use crate::engine::{EngineInfo, PullProgress};
 
@@ -208,9 +210,9 @@ fn convert_health_test(config: HealthConfig) -> HealthTest {
 
 pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Container {
     let mut config = inspected.config.unwrap_or_default();
-    let labels = config.labels.take().unwrap_or_default().into_iter().collect();
+    let labels: BTreeMap<String, String> = config.labels.take().unwrap_or_default().into_iter().collect();
     let state = inspected.state.unwrap_or_default();
-    let host = inspected.host_config.unwrap_or_default();
+    let host = declared_part(inspected.host_config.unwrap_or_default());
     let networks = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let health = state.health.and_then(|health| {
         let status = match health.status? {
@@ -225,7 +227,8 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
         Some(Health { status, runs: runs.collect() })
     });
     let host_part = with_values(&host).map(|(name, value)| (format!("{HOST_PART}{name}"), value));
-    let settings = with_values(&config).chain(host_part).collect();
+    let shown_labels = ("Labels".to_owned(), serde_json::json!(labels));
+    let settings = with_values(&config).chain(host_part).chain([shown_labels]).collect();
     Container {
         id: inspected.id.unwrap_or_default(),
         name: inspected.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -272,6 +275,17 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
     }
 }
 
+/// Without what Docker adds by itself to a container that may do everything.
+fn declared_part(mut host: HostConfig) -> HostConfig {
+    if host.privileged == Some(true) {
+        host.security_opt = host.security_opt.map(|mut options| {
+            options.retain(|option| option != "label=disable");
+            options
+        });
+    }
+    host
+}
+
 fn convert_endpoint(endpoint: EndpointSettings) -> Endpoint {
     let network_id = endpoint.network_id.unwrap_or_default();
     Endpoint {
@@ -283,6 +297,28 @@ fn convert_endpoint(endpoint: EndpointSettings) -> Endpoint {
         gateway: endpoint.gateway.and_then(|text| text.parse().ok()),
         aliases: endpoint.aliases.unwrap_or_default(),
     }
+}
+
+/// The ports of the engine's host that a container has.
+pub(super) fn convert_ports(container: ContainerSummary) -> Vec<ContainerPort> {
+    let id = container.id.unwrap_or_default();
+    let name = container.names.and_then(|names| names.into_iter().next()).unwrap_or_default();
+    let name = name.trim_start_matches('/').to_owned();
+    let port = |port: PortSummary| {
+        let protocol = match port.typ? {
+            PortSummaryTypeEnum::TCP => Protocol::Tcp,
+            PortSummaryTypeEnum::UDP => Protocol::Udp,
+            _ => return None,
+        };
+        let (address, host) = (port.ip?.parse().ok()?, port.public_port?);
+        let port = PublishedPort { address, host, container: port.private_port, protocol };
+        Some(ContainerPort { container: id.clone(), name: name.clone(), port })
+    };
+    container.ports.unwrap_or_default().into_iter().filter_map(port).collect()
+}
+
+pub(super) fn convert_volume(volume: ListedVolume) -> Volume {
+    Volume { name: volume.name, labels: volume.labels.into_iter().collect() }
 }
 
 fn convert_mount(mount: MountPoint) -> Mounted {

@@ -1,9 +1,9 @@
 //! Our own descriptions as the engine's API takes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, NetworkingConfig,
+    ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig,
 };
 
 use super::HOST_PART;
@@ -21,7 +21,7 @@ fn some_unless_empty(list: &[String]) -> Option<Vec<String>> {
 
 pub(super) fn create_body(spec: &ContainerSpec) -> EngineResult<ContainerCreateBody> {
     let mut host = HostConfig {
-        mounts: Some(spec.mounts.iter().map(create_mount).collect()),
+        mounts: Some(spec.mounts.iter().map(|mount| create_mount(mount, &spec.volume_labels)).collect()),
         network_mode: Some(spec.network.clone()),
         ..Default::default()
     };
@@ -57,24 +57,44 @@ pub(super) fn create_body(spec: &ContainerSpec) -> EngineResult<ContainerCreateB
     })
 }
 
-/// Puts each setting where its name says.
+/// The setting that is no part of a container's description: the API takes it beside.
+pub(super) const PLATFORM: &str = "Platform";
+
+/// Puts each setting where its name says; labels beside those that are there.
 fn with_settings(body: &ContainerCreateBody, settings: &Settings) -> serde_json::Result<ContainerCreateBody> {
     let mut json = serde_json::to_value(body)?;
     for (name, value) in settings {
         match name.strip_prefix(HOST_PART) {
             Some(name) => json["HostConfig"][name] = value.clone(),
+            None if name == PLATFORM => {}
+            None if name == "Labels" => {
+                for (label, text) in value.as_object().into_iter().flatten() {
+                    if json["Labels"].get(label).is_none() {
+                        json["Labels"][label] = text.clone();
+                    }
+                }
+            }
             None => json[name] = value.clone(),
+        }
+        if name == "HostConfig.PortBindings" {
+            for port in value.as_object().into_iter().flat_map(serde_json::Map::keys) {
+                json["ExposedPorts"][port] = serde_json::json!({});
+            }
         }
     }
     serde_json::from_value(json)
 }
 
-fn create_mount(mount: &Mounted) -> Mount {
+fn create_mount(mount: &Mounted, labels: &BTreeMap<String, String>) -> Mount {
+    let is_named = mount.kind == "volume" && !mount.is_anonymous_volume();
+    let labels =
+        || MountVolumeOptions { labels: Some(labels.clone().into_iter().collect()), ..Default::default() };
     Mount {
         target: Some(mount.target.clone()),
         source: Some(mount.source.clone()),
         typ: Some(if mount.kind == "volume" { MountType::VOLUME } else { MountType::BIND }),
         read_only: Some(!mount.writable),
+        volume_options: is_named.then(labels),
         ..Default::default()
     }
 }

@@ -11,8 +11,9 @@ use super::image::{DoubleImage, End, Run};
 use super::networks::joined;
 use super::output::Line;
 use super::world::{World, carries, not_found};
+use crate::definition::{Protocol, PublishedPort};
 use crate::engine::docker::api::{
-    Container, ContainerSpec, Endpoint, Health, HealthStatus, Listed, Mounted, Process, Status,
+    Container, ContainerPort, ContainerSpec, Endpoint, Health, HealthStatus, Listed, Mounted, Process, Status,
 };
 use crate::engine::{Attached, EngineError, EngineErrorKind, EngineResult};
 
@@ -94,7 +95,8 @@ fn privileges(spec: &ContainerSpec) -> BTreeMap<String, String> {
     }
     let host =
         spec.settings.iter().filter_map(|(name, value)| Some((name.strip_prefix("HostConfig.")?, value)));
-    let host = host.filter(|(name, value)| *name != "Memory" && **value != serde_json::Value::Bool(false));
+    let told = |value: &serde_json::Value| *value != serde_json::Value::Bool(false);
+    let host = host.filter(|(name, value)| !["Memory", "ShmSize"].contains(name) && told(value));
     host.map(|(name, value)| (name.to_owned(), value.to_string())).collect()
 }
 
@@ -172,6 +174,30 @@ impl World {
         self.containers.values().filter(labelled).map(listed).collect()
     }
 
+    /// The ports of the host that containers have which run, as far as they were told one.
+    pub(super) fn published(&self) -> Vec<ContainerPort> {
+        let mut all = Vec::new();
+        for kept in self.containers.values().filter(|kept| kept.is_up()) {
+            let Container { id, name, settings, .. } = &kept.container;
+            let bindings = settings.get("HostConfig.PortBindings").and_then(serde_json::Value::as_object);
+            for (inside, bindings) in bindings.into_iter().flatten() {
+                let (container, protocol) = inside.split_once('/').unwrap_or((inside, "tcp"));
+                let protocol = if protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
+                for binding in bindings.as_array().into_iter().flatten() {
+                    let text = |name: &str| binding[name].as_str().unwrap_or_default();
+                    let (Ok(address), Ok(host), Ok(container)) =
+                        (text("HostIp").parse(), text("HostPort").parse(), container.parse())
+                    else {
+                        continue;
+                    };
+                    let port = PublishedPort { address, host, container, protocol };
+                    all.push(ContainerPort { container: id.clone(), name: name.clone(), port });
+                }
+            }
+        }
+        all
+    }
+
     /// Whether a container's process exists.
     pub(super) fn runs(&self, name: &str) -> bool {
         self.id_of(name).and_then(|id| self.containers.get(&id)).is_some_and(Kept::is_up)
@@ -201,9 +227,14 @@ impl World {
                 });
             }
         }
-        let volumes = mounts.iter().filter(|mount| mount.kind == "volume");
-        self.volumes.extend(volumes.map(|mount| mount.source.clone()));
+        for mount in mounts.iter().filter(|mount| mount.kind == "volume") {
+            let labels =
+                if mount.is_anonymous_volume() { BTreeMap::new() } else { spec.volume_labels.clone() };
+            self.volumes.entry(mount.source.clone()).or_insert(labels);
+        }
         let mut labels = image.labels.clone();
+        let told = spec.settings.get("Labels").and_then(serde_json::Value::as_object).into_iter().flatten();
+        labels.extend(told.map(|(name, text)| (name.clone(), text.as_str().unwrap_or_default().to_owned())));
         labels.extend(spec.labels.clone());
         let endpoint = Endpoint { aliases: spec.aliases.clone(), ..Endpoint::default() };
         let number = |name: &str| spec.settings.get(name).and_then(serde_json::Value::as_u64);
@@ -437,7 +468,7 @@ impl World {
         if let Some(kept) = self.containers.remove(&id)
             && volumes
         {
-            self.volumes.retain(|volume| !kept.anonymous.contains(volume));
+            self.volumes.retain(|volume, _| !kept.anonymous.contains(volume));
         }
     }
 

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::image::Run;
+use crate::definition::{Protocol, PublishedPort};
 use crate::engine::docker::api::{
-    Container, CreatedContainer, Endpoint, EngineEvent, Health, HealthStatus, HealthTest, Image, Listed,
-    Member, Network, Process,
+    Container, ContainerPort, CreatedContainer, Endpoint, EngineEvent, Health, HealthStatus, HealthTest,
+    Image, Listed, Member, Network, Process, Volume,
 };
 use crate::engine::{EngineInfo, EngineResult};
 
@@ -140,6 +141,35 @@ impl Garbled for Vec<Listed> {
         if nonsense == Nonsense::Unreadable {
             self.push(Listed::default());
         }
+    }
+}
+
+impl Garbled for Vec<Volume> {
+    fn garble(&mut self, nonsense: Nonsense) {
+        let text = nonsense.text();
+        let labels = [(text.clone(), text.clone())].into();
+        *self = nonsense.list(Volume { name: text, labels });
+    }
+}
+
+impl Garbled for Option<Volume> {
+    fn garble(&mut self, nonsense: Nonsense) {
+        let mut all = Vec::new();
+        all.garble(nonsense);
+        *self = all.pop();
+    }
+}
+
+impl Garbled for Vec<ContainerPort> {
+    fn garble(&mut self, nonsense: Nonsense) {
+        let address = if nonsense == Nonsense::Foreign { Ipv6Addr::LOCALHOST } else { Ipv6Addr::UNSPECIFIED };
+        let port = PublishedPort {
+            address: address.into(),
+            host: u16::MAX,
+            container: u16::MAX,
+            protocol: Protocol::Udp,
+        };
+        *self = nonsense.list(ContainerPort { container: nonsense.text(), name: nonsense.text(), port });
     }
 }
 

@@ -1,12 +1,12 @@
 //! What the engine holds. Everything happens at once and under one lock; time is the host's unless
 //! it is set, never twice the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::containers::Kept;
 use super::events::Events;
 use super::image::DoubleImage;
-use crate::engine::docker::api::{Image, Network};
+use crate::engine::docker::api::{Image, Network, Volume};
 use crate::engine::{EngineError, EngineErrorKind, EngineInfo, EngineResult, PullProgress};
 use crate::system::digest::sha256_hex;
 
@@ -19,7 +19,7 @@ pub struct World {
     pub(super) events: Events,
     pub(super) networks: Vec<Network>,
     pub(super) containers: BTreeMap<String, Kept>,
-    pub(super) volumes: BTreeSet<String>,
+    pub(super) volumes: BTreeMap<String, BTreeMap<String, String>>,
     images: BTreeMap<String, DoubleImage>,
     tags: BTreeMap<String, String>,
     registry: BTreeMap<String, Remote>,
@@ -58,7 +58,7 @@ impl World {
             events: Events::default(),
             networks: Vec::new(),
             containers: BTreeMap::new(),
-            volumes: BTreeSet::new(),
+            volumes: BTreeMap::new(),
             images: BTreeMap::new(),
             tags: BTreeMap::new(),
             registry: BTreeMap::new(),
@@ -171,6 +171,21 @@ impl World {
     /// The names of all volumes.
     #[must_use]
     pub fn volumes(&self) -> Vec<String> {
-        self.volumes.iter().cloned().collect()
+        self.volumes.keys().cloned().collect()
+    }
+
+    pub(super) fn volume(&self, name: &str) -> Option<Volume> {
+        let labels = self.volumes.get(name)?.clone();
+        Some(Volume { name: name.to_owned(), labels })
+    }
+
+    pub(super) fn labelled_volumes(&self, label: &str) -> Vec<Volume> {
+        let labelled = self.volumes.iter().filter(|(_, labels)| carries(labels, label));
+        labelled.map(|(name, labels)| Volume { name: name.clone(), labels: labels.clone() }).collect()
+    }
+
+    /// Makes a volume as another tool would.
+    pub fn add_volume(&mut self, name: &str) {
+        self.volumes.insert(name.to_owned(), BTreeMap::new());
     }
 }

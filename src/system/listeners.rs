@@ -12,6 +12,7 @@ use procfs_core::{ExplicitSystemInfo, FromBufReadSI};
 const TABLES: [&str; 2] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 
 /// The ports that something listens on where a dial of the loopback address reaches it, each with the inode of its socket.
+#[must_use]
 pub fn taken() -> BTreeMap<u16, u64> {
     let system = ExplicitSystemInfo {
         boot_time_secs: 0,
@@ -39,6 +40,7 @@ fn is_reached(address: IpAddr) -> bool {
 }
 
 /// The process that has a socket open, with its program's name, as far as this user may see it.
+#[must_use]
 pub fn owner(inode: u64) -> Option<(i32, String)> {
     let socket = format!("socket:[{inode}]");
     let has_it = |id: &i32| {
@@ -47,7 +49,9 @@ pub fn owner(inode: u64) -> Option<(i32, String)> {
             .into_iter()
             .any(|file| std::fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == &*socket))
     };
-    let id = super::processes::all().into_iter().find(has_it)?;
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let id = ids.find(has_it)?;
     let name = std::fs::read_to_string(format!("/proc/{id}/comm")).ok()?;
     Some((id, name.trim().to_owned()))
 }

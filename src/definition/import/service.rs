@@ -1,0 +1,433 @@
+//! One service of a compose file as a definition.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Map, Value as Json};
+
+use super::writing::{key, pairs, string, strings, table, text, texts};
+use super::{ImportedService, Outcome, health, mounts, object, ports};
+use crate::definition::known_images;
+use crate::definition::names::is_dns_name;
+
+/// What a service's keys refer to.
+pub struct Surroundings<'a> {
+    /// From the definitions' folder to the compose file's.
+    pub folder: &'a Path,
+    /// The volumes that the file declares.
+    pub named_volumes: &'a BTreeSet<&'a str>,
+    /// Those that several services mount.
+    pub shared_volumes: &'a BTreeSet<String>,
+}
+
+/// A definition that is being written.
+struct Writing<'a> {
+    service: &'a Map<String, Json>,
+    around: &'a Surroundings<'a>,
+    top: String,
+    mounts: Vec<String>,
+    aliases: Vec<String>,
+    resources: Vec<(String, String)>,
+    keys: Vec<(String, Outcome)>,
+}
+
+/// Keys that definitions have under the same name: texts, switches, lists of texts, and names with values.
+const TEXTS: &[&str] = &["user", "working_dir", "hostname", "shm_size", "platform", "stop_signal", "restart"];
+const SWITCHES: &[&str] = &["init", "read_only", "privileged"];
+const LISTS: &[&str] = &["cap_add", "cap_drop", "security_opt", "devices", "profiles"];
+const PAIRS: &[&str] = &["sysctls", "labels"];
+
+/// Keys that farrier does without.
+const NOT_NEEDED: &[(&str, &str)] = &[
+    ("networks", "sidecars meet on the harness's network"),
+    ("links", "sidecars find each other by their names"),
+    ("external_links", "sidecars find each other by their names"),
+    ("logging", "the engine's own log is used"),
+    ("stdin_open", "nobody writes to a sidecar"),
+    ("tty", "nobody looks at a sidecar"),
+    ("attach", "`farrier logs` shows what a sidecar writes"),
+    ("pull_policy", "farrier pulls an image that is absent"),
+    ("extends", "what it names was merged in"),
+    ("scale", "a sidecar is one container"),
+    ("develop", "a sidecar is not what is being worked on"),
+    ("annotations", "no engine acts on them"),
+];
+
+/// Translates a service.
+pub fn translated(name: &str, service: &Map<String, Json>, around: &Surroundings<'_>) -> ImportedService {
+    let mut writing = Writing {
+        service,
+        around,
+        top: "lifecycle = \"shared\"\n".to_owned(),
+        mounts: Vec::new(),
+        aliases: Vec::new(),
+        resources: Vec::new(),
+        keys: Vec::new(),
+    };
+    let image = writing.image(name);
+    for key in service.keys() {
+        writing.key(key);
+    }
+    let toml = writing.finished(name, &image);
+    let mut keys = writing.keys;
+    keys.sort_by(|left, right| left.0.cmp(&right.0));
+    ImportedService { name: name.to_owned(), toml, keys }
+}
+
+impl Writing<'_> {
+    fn note(&mut self, key: &str, outcome: Outcome) {
+        self.keys.push((key.to_owned(), outcome));
+    }
+
+    fn translated(&mut self, key: &str, to: &str) {
+        self.note(key, Outcome::Translated(to.to_owned()));
+    }
+
+    fn line(&mut self, key: &str, value: &str) {
+        self.top.push_str(&format!("{key} = {value}\n"));
+    }
+
+    fn image(&mut self, name: &str) -> String {
+        let image = self.service.get("image").and_then(text);
+        let built = image.clone().unwrap_or_else(|| format!("{name}:local"));
+        if let Some(build) = self.service.get("build") {
+            let context =
+                build.get("context").or(Some(build)).and_then(text).unwrap_or_else(|| ".".to_owned());
+            let file =
+                build.get("dockerfile").and_then(text).map(|file| format!(" -f {file}")).unwrap_or_default();
+            let command = format!("build it first: docker build -t {built}{file} {context}");
+            self.note("build", Outcome::Lost(command));
+        }
+        if image.is_some() {
+            self.translated("image", "image");
+        }
+        self.line("image", &string(&built));
+        built
+    }
+
+    /// One key, unless `finished` sees to it.
+    fn key(&mut self, name: &str) {
+        let Some(value) = self.service.get(name) else { return };
+        if value.is_null() {
+            self.note(name, Outcome::NotNeeded("it is empty"));
+            return;
+        }
+        let not_needed = NOT_NEEDED.iter().find(|(key, _)| *key == name);
+        match name {
+            "image" | "build" | "ports" | "expose" | "healthcheck" => {}
+            "environment" => self.environment(value),
+            "env_file" => self.variable_files(value),
+            "command" | "entrypoint" => self.words(name, value),
+            "volumes" => self.volumes(value),
+            "tmpfs" => match mounts::of_memory(value) {
+                Some(made) => {
+                    self.mounts.extend(made);
+                    self.translated(name, "mounts");
+                }
+                None => self.unreadable(name),
+            },
+            "container_name" => self.alias(name, value),
+            "stop_grace_period" => self.renamed(name, "stop_timeout", value),
+            "mem_limit" => self.resource(name, "memory", value),
+            "cpus" => self.resource(name, "cpus", value),
+            "pids_limit" => self.resource(name, "pids", value),
+            "deploy" => self.deploy(value),
+            "ulimits" => self.ulimits(value),
+            "extra_hosts" => self.extra_hosts(value),
+            "depends_on" => self.note(
+                name,
+                Outcome::Lost(
+                    "sidecars start together, and the harness waits for all: let the server retry".to_owned(),
+                ),
+            ),
+            "secrets" | "configs" => self.note(
+                name,
+                Outcome::Lost("bind its file: mounts = [\"bind:./file:/run/secrets/name:ro\"]".to_owned()),
+            ),
+            "extends" if value.is_object() => self.note(
+                name,
+                Outcome::Lost(
+                    "what it names is in another file: import that, and put both together".to_owned(),
+                ),
+            ),
+            "network_mode" => {
+                self.note(
+                    name,
+                    Outcome::Lost("sidecars have a network of their own; `networks` joins more".to_owned()),
+                );
+            }
+            key if TEXTS.contains(&key) => match text(value) {
+                Some(text) => {
+                    self.line(key, &string(&text));
+                    self.translated(key, key);
+                }
+                None => self.unreadable(key),
+            },
+            key if SWITCHES.contains(&key) => {
+                self.line(key, if *value == Json::Bool(true) { "true" } else { "false" });
+                self.translated(key, key);
+            }
+            key if LISTS.contains(&key) => match texts(value) {
+                Some(texts) => {
+                    self.line(key, &strings(&texts));
+                    self.translated(key, key);
+                }
+                None => self.unreadable(key),
+            },
+            key if PAIRS.contains(&key) => match pairs(value) {
+                Some(found) => {
+                    let found: Vec<(String, String)> =
+                        found.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect();
+                    self.line(key, &table(&found));
+                    self.translated(key, key);
+                }
+                None => self.unreadable(key),
+            },
+            _ if not_needed.is_some() => {
+                let reason = not_needed.map_or("", |(_, reason)| *reason);
+                self.network_aliases(name, value);
+                self.note(name, Outcome::NotNeeded(reason));
+            }
+            key if key.starts_with("x-") => self.note(name, Outcome::NotNeeded("it is a note")),
+            _ => self.note(name, Outcome::Lost("definitions have no such key".to_owned())),
+        }
+    }
+
+    fn unreadable(&mut self, key: &str) {
+        self.note(key, Outcome::Lost("its value has a form that is not known; write it by hand".to_owned()));
+    }
+
+    fn renamed(&mut self, key: &str, to: &str, value: &Json) {
+        match text(value) {
+            Some(text) => {
+                self.line(to, &string(&text));
+                self.translated(key, to);
+            }
+            None => self.unreadable(key),
+        }
+    }
+
+    fn resource(&mut self, key: &str, to: &str, value: &Json) {
+        match (text(value), to) {
+            (Some(text), "pids") if text.parse::<u32>().is_ok_and(|count| count > 0) => {
+                self.resources.push((to.to_owned(), text));
+                self.translated(key, "resources.pids");
+            }
+            (Some(text), "pids") if text == "-1" || text == "0" => {
+                self.note(key, Outcome::NotNeeded("there is no limit by itself"));
+            }
+            (Some(text), "memory" | "cpus") => {
+                self.resources.push((to.to_owned(), string(&text)));
+                self.translated(key, &format!("resources.{to}"));
+            }
+            _ => self.unreadable(key),
+        }
+    }
+
+    fn deploy(&mut self, value: &Json) {
+        for (key, value) in object(Some(value)) {
+            let path = format!("deploy.{key}");
+            match key.as_str() {
+                "resources" => {
+                    for (name, value) in object(value.get("limits")) {
+                        let path = format!("deploy.resources.limits.{name}");
+                        self.resource(&path, name, value);
+                    }
+                    if value.get("reservations").is_some() {
+                        let hint = "for graphics processors write resources.gpus = \"all\"";
+                        self.note("deploy.resources.reservations", Outcome::Lost(hint.to_owned()));
+                    }
+                }
+                "replicas" if value.as_i64() != Some(1) => {
+                    self.note(&path, Outcome::Lost("a sidecar is one container".to_owned()));
+                }
+                _ => self.note(&path, Outcome::NotNeeded("it is for a swarm")),
+            }
+        }
+    }
+
+    fn environment(&mut self, value: &Json) {
+        let Some(found) = pairs(value) else { return self.unreadable("environment") };
+        // A name alone takes the launcher's own value, if there is one.
+        let found: Vec<(String, String)> = found
+            .into_iter()
+            .map(|(name, value)| {
+                let otherwise = format!("${{{name}:-}}");
+                (name, value.unwrap_or(otherwise))
+            })
+            .collect();
+        self.top.push_str("env = {");
+        let lines: Vec<String> =
+            found.iter().map(|(name, value)| format!(" {} = {}", key(name), string(value))).collect();
+        self.top.push_str(&lines.join(","));
+        self.top.push_str(" }\n");
+        self.translated("environment", "env");
+    }
+
+    fn variable_files(&mut self, value: &Json) {
+        let single = std::slice::from_ref(value);
+        let items = value.as_array().map_or(single, Vec::as_slice);
+        let mut files = Vec::new();
+        for item in items {
+            let path = item.get("path").or(Some(item)).and_then(text);
+            let Some(path) = path else { return self.unreadable("env_file") };
+            let path = string(&mounts::from_definitions(&path, self.around.folder));
+            let is_optional = item.get("required") == Some(&false.into());
+            files.push(if is_optional { format!("{{ path = {path}, required = false }}") } else { path });
+        }
+        self.line("env_file", &format!("[{}]", files.join(", ")));
+        self.translated("env_file", "env_file");
+    }
+
+    fn words(&mut self, key: &str, value: &Json) {
+        let Json::Array(items) = value else { return self.renamed(key, key, value) };
+        let mut words: Vec<String> = items.iter().filter_map(text).collect();
+        // farrier leaves what follows a shell's `-c` to the shell.
+        let flags: Vec<usize> = (1..words.len()).filter(|index| words[index - 1] == "-c").collect();
+        let mut loses = false;
+        for index in flags {
+            let plain = words[index].replace("$$", "\u{fdd0}");
+            loses |= plain.contains("${");
+            words[index] = plain.replace('\u{fdd0}', "$");
+        }
+        self.line(key, &strings(&words));
+        if loses {
+            let hint = "translated; farrier leaves the variables of a script to its shell: put them into env";
+            self.note(key, Outcome::Lost(hint.to_owned()));
+        } else {
+            self.translated(key, key);
+        }
+    }
+
+    fn volumes(&mut self, value: &Json) {
+        let mut lost = Vec::new();
+        for made in mounts::of_volumes(value, self.around) {
+            match made {
+                Ok(mount) => self.mounts.push(mount),
+                Err(reason) => lost.push(reason),
+            }
+        }
+        if lost.is_empty() {
+            self.translated("volumes", "mounts");
+        } else {
+            self.note("volumes", Outcome::Lost(lost.join("; ")));
+        }
+    }
+
+    fn alias(&mut self, key: &str, value: &Json) {
+        match text(value).filter(|text| is_dns_name(text)) {
+            Some(name) => {
+                self.aliases.push(name);
+                self.translated(key, "interface.aliases");
+            }
+            None => self.note(key, Outcome::NotNeeded("farrier names containers itself")),
+        }
+    }
+
+    fn network_aliases(&mut self, key: &str, value: &Json) {
+        if key != "networks" {
+            return;
+        }
+        for (_, network) in object(Some(value)) {
+            let aliases = network.get("aliases").and_then(texts).unwrap_or_default();
+            self.aliases.extend(aliases.into_iter().filter(|alias| is_dns_name(alias)));
+        }
+    }
+
+    fn ulimits(&mut self, value: &Json) {
+        let mut limits = Vec::new();
+        for (name, limit) in object(Some(value)) {
+            let of = |key: &str| limit.get(key).and_then(Json::as_i64);
+            match (limit.as_i64(), of("soft"), of("hard")) {
+                (Some(both), ..) => limits.push(format!("{} = {both}", key(name))),
+                (None, Some(soft), Some(hard)) => {
+                    limits.push(format!("{} = {{ soft = {soft}, hard = {hard} }}", key(name)));
+                }
+                _ => return self.unreadable("ulimits"),
+            }
+        }
+        self.line("ulimits", &format!("{{ {} }}", limits.join(", ")));
+        self.translated("ulimits", "ulimits");
+    }
+
+    fn extra_hosts(&mut self, value: &Json) {
+        let lines: Option<Vec<String>> = match value {
+            Json::Object(table) => {
+                table.iter().map(|(name, address)| Some(format!("{name}={}", text(address)?))).collect()
+            }
+            other => texts(other),
+        };
+        match lines {
+            Some(lines) => {
+                self.line("extra_hosts", &strings(&lines));
+                self.translated("extra_hosts", "extra_hosts");
+            }
+            None => self.unreadable("extra_hosts"),
+        }
+    }
+
+    /// Everything that several keys say together.
+    fn finished(&mut self, name: &str, image: &str) -> String {
+        let known = known_images::find(image.split('$').next().unwrap_or(image).trim_end_matches([':', '@']));
+        let (mut publish, mut container) = (Vec::new(), Vec::new());
+        if let Some(value) = self.service.get("ports") {
+            for item in value.as_array().into_iter().flatten() {
+                let Some((text, port)) = ports::published(item) else { continue };
+                publish.push(text);
+                container.extend(port);
+            }
+            self.translated("ports", "interface.publish");
+        }
+        if let Some(value) = self.service.get("expose") {
+            container.extend(value.as_array().into_iter().flatten().filter_map(ports::exposed));
+            self.translated("expose", "interface.port");
+        }
+        let known_port = known.map(|known| known.port);
+        let port = known_port.filter(|port| container.is_empty() || container.contains(port));
+        let port = port.or(container.first().copied());
+        let (readiness, told) =
+            health::readiness(self.service, known.filter(|known| Some(known.port) == port), port.is_some());
+        if self.service.contains_key("healthcheck") {
+            self.translated("healthcheck", &told);
+        }
+        let mut toml = std::mem::take(&mut self.top);
+        if !self.mounts.is_empty() {
+            let lines: Vec<String> =
+                self.mounts.iter().map(|mount| format!("    {},\n", string(mount))).collect();
+            toml.push_str(&format!("mounts = [\n{}]\n", lines.concat()));
+        }
+        if !self.resources.is_empty() {
+            let lines: Vec<String> =
+                self.resources.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+            toml.push_str(&format!("\n[resources]\n{}", lines.concat()));
+        }
+        toml.push_str("\n[interface]\n");
+        match port {
+            Some(port) => {
+                toml.push_str(&format!("kind = \"port\"\nport = {port}\n"));
+                container.sort_unstable();
+                container.dedup();
+                let more: Vec<String> = container
+                    .iter()
+                    .filter(|other| **other != port)
+                    .map(|other| format!("p{other} = {other}"))
+                    .collect();
+                if !more.is_empty() {
+                    toml.push_str(&format!("ports = {{ {} }}\n", more.join(", ")));
+                }
+                self.aliases.retain(|alias| alias != name);
+                self.aliases.sort();
+                self.aliases.dedup();
+                if !self.aliases.is_empty() {
+                    toml.push_str(&format!("aliases = {}\n", strings(&self.aliases)));
+                }
+            }
+            None => toml.push_str("kind = \"none\"\n"),
+        }
+        if !publish.is_empty() {
+            toml.push_str(&format!("publish = {}\n", strings(&publish)));
+        }
+        toml.push_str(&format!("\n[readiness]\n{readiness}"));
+        toml
+    }
+}

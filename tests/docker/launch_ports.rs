@@ -1,0 +1,92 @@
+//! Published ports, and more ports than one.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+
+use crate::support::{Scene, docker, fixture_image};
+
+fn published(publish: &str, more: &str) -> String {
+    format!(
+        "lifecycle = \"shared\"\nimage = \"{}\"\ncommand = [\"serve\", \"--port\", \"7000\", \"--port\", \"7001\", \"--reply\", \"pong\"]\n\
+         [interface]\nkind = \"port\"\nport = 7000\nports = {{ admin = 7001 }}\npublish = [{publish}]\n{more}\n",
+        fixture_image()
+    )
+}
+
+/// A port that nobody has at this moment.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn answer(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it is published");
+    stream.write_all(b"ping\n").expect("written");
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).expect("an answer");
+    line.trim().to_owned()
+}
+
+#[test]
+fn a_port_is_published_for_this_host_alone_and_survives_a_second_launch() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let port = free_port();
+    scene.define("db", &published(&format!("\"{port}:7000\", \"7001\""), ""));
+    scene.up().output().assert_code(0);
+    assert_eq!(answer(port), "pong");
+    let bindings = docker(["port", &scene.container("db")]);
+    assert!(bindings.contains(&format!("7000/tcp -> 127.0.0.1:{port}")), "{bindings}");
+    let free =
+        bindings.lines().find_map(|line| line.strip_prefix("7001/tcp -> 127.0.0.1:")).expect("a free port");
+    assert_eq!(answer(free.parse().expect("a port")), "pong");
+    scene.take_decisions();
+    scene.up().output().assert_code(0);
+    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    scene.define("db", &published(&format!("\"{port}:7001\""), ""));
+    scene.up().output().assert_code(0);
+    assert_eq!(scene.take_decisions(), ["recreate: interface.publish changed"]);
+    assert_eq!(answer(port), "pong");
+}
+
+#[test]
+fn a_taken_port_says_by_whom_before_anything_is_made() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    scene.define("db", &published(&format!("\"{port}:7000\""), ""));
+    let refused = scene.up().output().assert_code(125);
+    assert!(refused.stderr().contains("[port-taken]"), "{refused}");
+    assert!(refused.stderr().contains(&format!("process {}", std::process::id())), "{refused}");
+    drop(listener);
+    let other = scene.name("other");
+    scene.docker_run(["--name", &other, "-p", &format!("127.0.0.1:{port}:7000"), &fixture_image(), "wait"]);
+    let refused = scene.up().output().assert_code(125);
+    assert!(refused.stderr().contains("[port-taken]") && refused.stderr().contains(&other), "{refused}");
+    assert!(!docker(["ps", "--all", "--format", "{{.Names}}"]).contains(&scene.container("db")));
+    docker(["rm", "--force", &other]);
+    scene.up().output().assert_code(0);
+}
+
+#[test]
+fn two_sidecars_cannot_have_one_port() {
+    let scene = Scene::new();
+    scene.define("one", &published("\"15432:7000\"", ""));
+    scene.define("two", &published("\"0.0.0.0:15432:7000\"", ""));
+    let refused = scene.farrier(["validate"]).output().assert_code(2);
+    assert!(refused.to_string().contains("[conflicting-fields]"), "{refused}");
+}
+
+#[test]
+fn each_port_has_a_variable() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let network = scene.network("net");
+    scene.define("db", &published("", ""));
+    let outcome = scene.launch(scene.in_container(&network, &["env"])).output().assert_code(0);
+    let variable = scene.variable("db");
+    for line in [
+        format!("SWARMFORGE_TONG_{variable}_PORT=7000"),
+        format!("SWARMFORGE_TONG_{variable}_PORT_ADMIN=7001"),
+    ] {
+        assert!(outcome.stdout().lines().any(|found| found == line), "{line}: {outcome}");
+    }
+}
