@@ -7,6 +7,7 @@ mod approval;
 mod command_line;
 mod guide;
 mod images;
+mod import;
 mod new;
 mod passthrough;
 mod probe_commands;
