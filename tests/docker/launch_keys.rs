@@ -149,3 +149,37 @@ fn a_program_of_this_host_has_none_of_it() {
         );
     }
 }
+
+#[test]
+fn only_what_is_chosen_is_started() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let idle = |more: &str| idler(&fixture_image(), &format!("command = \"wait\"\n{more}"));
+    scene.define("db", &idle(""));
+    scene.define("cache", &idle("profiles = [\"debug\"]"));
+    let running = || {
+        let filter = format!("name={}", scene.token());
+        let names = docker(["ps", "--format", "{{.Names}}", "--filter", &filter]);
+        let mut names: Vec<String> = names.lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    scene.up().output().assert_code(0);
+    assert_eq!(running(), [scene.container("db")]);
+    scene.up().args(["--profile", "debug"]).output().assert_code(0);
+    assert_eq!(running(), [scene.container("cache"), scene.container("db")]);
+    scene.farrier(["down", "--yes"]).output().assert_code(0);
+    scene.up().arg(scene.name("cache")).output().assert_code(0);
+    assert_eq!(running(), [scene.container("cache")]);
+    let network = scene.network("net");
+    let only = scene.name("db");
+    scene
+        .launch_with(["--only", &only], scene.in_container(&network, &["exit", "0"]))
+        .output()
+        .assert_code(0);
+    assert_eq!(running(), [scene.container("cache"), scene.container("db")]);
+    let unknown = scene.up().arg(format!("{only}x")).output().assert_code(125);
+    assert!(
+        unknown.stderr().contains("[sidecar-not-found]") && unknown.stderr().contains(&only),
+        "{unknown}"
+    );
+}

@@ -294,3 +294,56 @@ async fn what_the_engine_refuses_to_start_leaves_nothing_half_made() {
     assert!(fixture.names().is_empty());
     let _ = (Endpoint::default(), Fault::Hang);
 }
+
+#[tokio::test]
+async fn an_engine_elsewhere_binds_nothing_of_this_host_and_says_so_before_anything_is_made() {
+    let fixture = Fixture::new();
+    fixture.define("db", &plain("mounts = [\"bind:/etc:/host:ro\"]"));
+    fixture.engine.change(|world| world.local = false);
+    let refused = fixture.launch().await;
+    assert_eq!(refused.codes(), ["engine-lacks"]);
+    assert!(refused.message().contains("`/etc`"), "{}", refused.message());
+    assert_eq!(fixture.engine.changes(), []);
+    fixture.engine.change(|world| world.local = true);
+    assert_eq!(fixture.up().await, ["create db: it does not exist"]);
+}
+
+#[tokio::test]
+async fn a_volume_or_a_port_of_somebody_else_is_told_before_anything_is_made() {
+    let fixture = Fixture::new();
+    fixture.define("db", &plain("mounts = [\"volume:data:/data\"]"));
+    fixture.engine.change(|world| world.add_volume("farrier-db_data"));
+    let refused = fixture.launch().await;
+    assert_eq!(refused.codes(), ["name-taken"]);
+    assert_eq!(fixture.engine.changes(), []);
+    fixture.engine.change(|world| world.remove_volume("farrier-db_data")).expect("it goes");
+    assert_eq!(fixture.up().await, ["create db: it does not exist"]);
+    assert_eq!(fixture.up().await, ["reuse db: it runs and matches"]);
+
+    let published = plain("").replace("kind = \"none\"", "kind = \"none\"\npublish = [\"61234:80\"]");
+    fixture.define("one", &published);
+    fixture.engine.change(|world| world.local = false);
+    assert_eq!(fixture.up().await, ["reuse db: it runs and matches", "create one: it does not exist"]);
+    fixture.define("one", "disable = true").define("two", &published);
+    let refused = fixture.launch().await;
+    assert_eq!(refused.codes(), ["port-taken"]);
+    assert!(refused.message().contains("the container `farrier-one`"), "{}", refused.message());
+}
+
+#[tokio::test]
+async fn an_anonymous_volume_gives_way_to_a_named_one_at_its_place() {
+    let fixture = Fixture::new();
+    fixture.engine.change(|world| {
+        let mut image = DoubleImage::default();
+        image.image.volumes = vec!["/data".to_owned()];
+        world.add_image("data:1", image);
+    });
+    let definition = |more: &str| plain(more).replace(IMAGE, "data:1");
+    fixture.define("db", &definition(""));
+    fixture.up().await;
+    fixture.define("db", &definition("mounts = [\"volume:data:/data\"]"));
+    assert_eq!(fixture.up().await, ["recreate db: mounts changed"]);
+    let mounts = fixture.engine.change(|world| world.container("farrier-db").expect("it runs").mounts);
+    let sources: Vec<&str> = mounts.iter().map(|mount| mount.source.as_str()).collect();
+    assert_eq!(sources, ["farrier-db_data"]);
+}
