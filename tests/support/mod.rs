@@ -30,7 +30,8 @@ pub mod skipping;
 pub mod snapshot;
 
 pub use engine::{
-    PATIENT, containers_named, docker, docker_available, fixture_image, fixture_image_name, fixture_program, wait_until,
+    PATIENT, containers_named, docker, docker_available, fixture_image, fixture_image_name, fixture_program,
+    wait_until,
 };
 pub use events::Events;
 pub use fixture::Image;
