@@ -21,6 +21,8 @@ const RUNNERS: &[&str] = &["make", "gmake", "just", "task", "watch", "xargs", "p
 const KEYWORDS: &[&str] = &["if", "then", "else", "elif", "while", "until", "do", "!", "{"];
 /// How deep a script may stand in a script.
 const DEPTH: usize = 4;
+/// So many containers are named that may be the harness's, and the last one.
+const MOST_NAMED: usize = 4;
 /// The exit codes after SIGINT and SIGTERM.
 const INTERRUPTED: u8 = 128 + 2;
 const TERMINATED: u8 = 128 + 15;
@@ -73,17 +75,37 @@ impl Advice {
         if matches!(exit_code, 0 | INTERRUPTED | TERMINATED) {
             return None;
         }
-        let found = created.iter().find(|container| {
+        let lacks_them = |container: &&CreatedContainer| {
             let is_of_farrier = container.labels.keys().any(|label| label.starts_with("farrier."));
             let reaches = |network: &String| *network == self.network || network == "host";
             !is_of_farrier && !container.networks.is_empty() && !container.networks.iter().any(reaches)
-        })?;
+        };
+        let told = |container: &CreatedContainer| {
+            let networks = container.networks.join("`, `");
+            format!(
+                "the container `{}` of the image `{}` on the network `{networks}`",
+                container.name, container.image
+            )
+        };
+        // Others on this host start containers, too: the harness's own may be any of them.
+        let found: Vec<String> = created.iter().filter(lacks_them).map(told).collect();
+        let (were, it, them) = if found.len() > 1 { ("were", "they", "them") } else { ("was", "it", "it") };
+        let message = match found.as_slice() {
+            [] => return None,
+            [only] => only.clone(),
+            [first @ .., last] => {
+                let more = first.len().saturating_sub(MOST_NAMED);
+                let named = first.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+                if more > 0 {
+                    format!("{named}, {more} others and {last}")
+                } else {
+                    format!("{named} and {last}")
+                }
+            }
+        };
         let message = format!(
-            "the harness ended with exit code {exit_code}; meanwhile, the container `{}` of the image `{}` was started \
-             on the network `{}`, where it cannot reach the sidecars; did the harness start it?",
-            found.name,
-            found.image,
-            found.networks.join("`, `")
+            "the harness ended with exit code {exit_code}; meanwhile, {message} {were} started, where {it} cannot reach \
+             the sidecars; did the harness start {them}?"
         );
         Some(self.problem(message, "run"))
     }
@@ -405,5 +427,15 @@ mod tests {
             message.contains("`quick_crow` of the image `alpine`") && message.contains("`bridge`"),
             "{message}"
         );
+        let many = |count: usize| vec![on(&["bridge"], ""); count];
+        for (count, words) in [
+            (2, "on the network `bridge` and the container `quick_crow`"),
+            (5, "on the network `bridge` and the container `quick_crow`"),
+            (7, ", 2 others and the container `quick_crow`"),
+        ] {
+            let message = advice().after(2, &many(count)).expect("a warning").message;
+            assert!(message.contains(words) && message.contains("were started"), "{message}");
+            assert_eq!(message.matches("quick_crow").count(), count.min(MOST_NAMED + 1), "{message}");
+        }
     }
 }

@@ -69,7 +69,7 @@ fn a_taken_port_says_by_whom_before_anything_is_made() {
 
 #[test]
 fn two_sidecars_cannot_have_one_port() {
-    let scene = Scene::new();
+    let Some(scene) = Scene::with_docker() else { return };
     scene.define("one", &published("\"15432:7000\"", ""));
     scene.define("two", &published("\"0.0.0.0:15432:7000\"", ""));
     let refused = scene.farrier(["validate"]).output().assert_code(2);
