@@ -84,7 +84,7 @@ fn declaration(
             None => return Declaration::Broken,
         }
     }
-    let Some(table) = reader.table(root, "", &schema::known_keys(""), &start) else {
+    let Some(table) = reader.table(root, "", schema::known_keys(""), &start) else {
         return Declaration::Broken;
     };
     let survey = Survey::of(root, reader);

@@ -4,6 +4,8 @@
 //! never filled: the decoder reads the tree itself, because it reports every problem of a file with its place. They
 //! declare names, types and descriptions.
 
+use std::sync::LazyLock;
+
 use std::collections::BTreeMap;
 
 use schemars::generate::SchemaSettings;
@@ -63,12 +65,21 @@ pub fn properties_of(table: &str) -> String {
 }
 
 /// All keys of the top table (no name), of `resources` or of `interface`, which the decoder checks against.
-pub fn known_keys(table: &str) -> Vec<&'static str> {
-    let (own, before) = match table {
-        "resources" => (Resources::KEYS, ""),
-        "interface" => (Interface::KEYS, "ports"),
-        _ => (DefinitionFile::KEYS, "image"),
-    };
+pub fn known_keys(table: &str) -> &'static [&'static str] {
+    // Put together once, and not for each definition.
+    static OF_RESOURCES: LazyLock<Vec<&str>> = LazyLock::new(|| with_table("resources", Resources::KEYS, ""));
+    static OF_INTERFACE: LazyLock<Vec<&str>> =
+        LazyLock::new(|| with_table("interface", Interface::KEYS, "ports"));
+    static OF_THE_TOP: LazyLock<Vec<&str>> = LazyLock::new(|| with_table("", DefinitionFile::KEYS, "image"));
+    match table {
+        "resources" => &OF_RESOURCES,
+        "interface" => &OF_INTERFACE,
+        _ => &OF_THE_TOP,
+    }
+}
+
+/// A table's own keys, and those of the table of keys.
+fn with_table(table: &str, own: &[&'static str], before: &str) -> Vec<&'static str> {
     let mut keys = own.to_vec();
     // Behind what people write before them.
     let at = keys.iter().position(|key| *key == before).map_or(0, |at| at + 1);
@@ -316,9 +327,9 @@ mod tests {
     fn the_schema_and_the_known_keys_are_one_list() {
         let schema = json_schema();
         for (table, keys) in [
-            ("", known_keys("")),
-            ("resources", known_keys("resources")),
-            ("interface", known_keys("interface")),
+            ("", known_keys("").to_vec()),
+            ("resources", known_keys("resources").to_vec()),
+            ("interface", known_keys("interface").to_vec()),
             ("harness", Harness::KEYS.to_vec()),
             ("readiness", Readiness::KEYS.to_vec()),
             ("readiness.grants", grant_keys()),

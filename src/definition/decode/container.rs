@@ -22,7 +22,7 @@ pub fn decode(table: Table<'_>, reader: &mut Reader<'_>) -> ContainerKeys {
                         return Table::of(table.get(parent)?);
                     }
                     let known = schema::known_keys(parent);
-                    reader.table(table.get(parent)?, parent, &known, table.key_span(parent))
+                    reader.table(table.get(parent)?, parent, known, table.key_span(parent))
                 });
                 opened.and_then(|opened| opened.get(name))
             }

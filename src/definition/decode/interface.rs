@@ -32,7 +32,7 @@ pub fn decode(table: Table<'_>, reader: &mut Reader<'_>) -> Decoded {
         return Decoded::default();
     };
     let span = table.key_span("interface");
-    let Some(interface) = reader.table(node, "interface", &schema::known_keys("interface"), span) else {
+    let Some(interface) = reader.table(node, "interface", schema::known_keys("interface"), span) else {
         return Decoded::default();
     };
     let Some(kind_node) = interface.get("kind") else {

@@ -26,9 +26,9 @@ pub fn page() -> String {
     let root = json_schema();
     let mut page = HEAD.to_owned();
     for (path, title, keys) in [
-        ("", "The file", schema::known_keys("")),
-        ("resources", "`resources`", schema::known_keys("resources")),
-        ("interface", "`interface`", schema::known_keys("interface")),
+        ("", "The file", schema::known_keys("").to_vec()),
+        ("resources", "`resources`", schema::known_keys("resources").to_vec()),
+        ("interface", "`interface`", schema::known_keys("interface").to_vec()),
         ("harness", "`harness`", schema::Harness::KEYS.to_vec()),
         ("readiness", "`readiness`", schema::Readiness::KEYS.to_vec()),
         ("readiness.grants", "`readiness.grants`", schema::grant_keys()),

@@ -162,9 +162,9 @@ mod tests {
     #[test]
     fn no_key_of_a_definition_is_foreign() {
         for (path, keys) in [
-            ("", schema::known_keys("")),
-            ("resources", schema::known_keys("resources")),
-            ("interface", schema::known_keys("interface")),
+            ("", schema::known_keys("").to_vec()),
+            ("resources", schema::known_keys("resources").to_vec()),
+            ("interface", schema::known_keys("interface").to_vec()),
             ("readiness", schema::Readiness::KEYS.to_vec()),
             ("readiness.limits", schema::Limits::KEYS.to_vec()),
         ] {
