@@ -60,7 +60,7 @@ impl Default for Stretch {
 }
 
 impl Stretch {
-    /// Runs a guest, whose stretch begins anew each time it gets the thread.
+    /// Runs a guest; each time it gets the thread, a new stretch begins.
     pub async fn of<T>(&self, guest: impl Future<Output = T>) -> T {
         let mut guest = pin!(guest);
         std::future::poll_fn(|context| self.resume(guest.as_mut(), context)).await
@@ -105,6 +105,6 @@ mod tests {
             stretch.0.lock().expect("no panic").to_owned()
         };
         let before = long();
-        assert!(stretch.of(guest).await > before + TICK / 2, "it waited, and its stretch began anew");
+        assert!(stretch.of(guest).await > before + TICK / 2, "it waited, and a new stretch began");
     }
 }

@@ -73,7 +73,7 @@ impl Failure {
         Self { errno: None, is_of_step: true, message: message.into() }
     }
 
-    /// The same error, with what was being done.
+    /// Adds what was being done to an error.
     pub fn doing(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> io::Error {
         move |error| {
             let Self { errno, message, .. } = Self::of(&error);

@@ -101,7 +101,7 @@ impl Unpacking {
                 rustix::fs::mknodat(&folder, name.as_slice(), FileType::Fifo, Mode::from_raw_mode(mode), 0)?;
                 own(&folder, name, &header)?;
             }
-            // `/dev` is made anew for each container, and no other device is ever needed.
+            // Each container gets a `/dev` of its own, and no other device is ever needed.
             EntryType::Char | EntryType::Block | EntryType::XGlobalHeader => {}
             other => return Err(invalid(format!("the layer has an entry of the unknown kind {other:?}"))),
         }
