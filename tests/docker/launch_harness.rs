@@ -193,7 +193,9 @@ fn an_interrupt_while_the_harness_runs_is_the_harness_s_business() {
     launch.type_text("\u{3}");
     launch.wait().assert_code(130);
 
-    let trap = "trap 'echo caught' INT; echo up; read line; echo \"got $line\"; exit 5";
+    // A shell looks for signals between its commands, and one that is about to block in `read` has looked already.
+    let trap = "trap 'caught=yes; echo caught' INT; echo up; until [ \"$caught\" ]; do sleep 0.05; done; \
+                read line; echo \"got $line\"; exit 5";
     let mut launch = scene.launch(["sh", "-c", trap]).spawn_on_terminal(80, 24);
     launch.wait_for_stdout("up");
     launch.type_text("\u{3}");
