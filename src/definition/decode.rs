@@ -20,6 +20,7 @@ pub use self::readiness::BUILT_IN;
 use self::survey::Survey;
 use super::declared::Declared;
 use super::interpolation::has_secret;
+use super::keys::KEYS;
 use super::model::{Definition, Layer, Lifecycle};
 use super::node::{Entry, Node, ScalarKind, Value};
 use super::read::Access;
@@ -166,9 +167,6 @@ fn lifecycle(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Lifecycle> {
     }
 }
 
-/// The keys that are about a container, say nothing of a program, and are no settings that an engine may lack.
-const OF_CONTAINERS: &[&str] = &["entrypoint", "command", "mounts", "networks"];
-
 /// What a definition runs.
 enum Runs {
     /// An image.
@@ -181,7 +179,8 @@ fn runs(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Runs> {
     match (table.get("image"), table.get("program")) {
         (Some(node), None) => image(node, reader).map(Runs::Image),
         (None, Some(_)) => {
-            for key in OF_CONTAINERS.iter().filter(|key| table.get(key).is_some()) {
+            let only_for_images = KEYS.iter().filter(|key| key.is_only_for_images).map(|key| key.path);
+            for key in only_for_images.filter(|key| table.get(key).is_some()) {
                 let message = format!("`{key}` is only for an `image`, and this definition has a `program`");
                 let hint = "Remove it; list the arguments in `program`, after the program's name.";
                 reader.report(Problem::error(Code::InvalidValue, message).hint(hint), table.key_span(key));

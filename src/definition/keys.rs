@@ -79,6 +79,7 @@ macro_rules! keys {
                 name: stringify!($name),
                 path: stringify!($name),
                 setting: None,
+                is_only_for_images: false,
                 rank: Rank::Usual,
                 documentation: concat!($($line, "\n"),+),
                 decode: |node, path, reader, keys| keys.$name = $kind::decode(node, path, reader),
@@ -97,20 +98,20 @@ macro_rules! keys {
 
 keys! {
     /// Replaces the image's entrypoint.
-    entrypoint: Entrypoint {}
+    entrypoint: Entrypoint { is_only_for_images: true }
 
     /// Replaces the image's command.
-    command: Command {}
+    command: Command { is_only_for_images: true }
 
     /// The container's environment variables. farrier passes values as written.
     env: Environment { rank: Rank::Many }
 
     /// Mounts: `volume:NAME:/path[:ro]`, data that stays; `bind:SOURCE:/path[:ro]`, a file or folder of this host;
     /// `tmpfs:/path[:SIZE]`, memory; `docker-socket[:ro]`.
-    mounts: Mounts { rank: Rank::Machine, setting: Some(mounts::TMPFS) }
+    mounts: Mounts { is_only_for_images: true, rank: Rank::Machine, setting: Some(mounts::TMPFS) }
 
     /// Networks to join in addition to the harness's.
-    networks: Networks { rank: Rank::Network }
+    networks: Networks { is_only_for_images: true, rank: Rank::Network }
 
     /// The memory limit: bytes, or a number with a unit (`512m`, `1.5g`, `64MiB`, `512Mi`); at least 6 MiB.
     memory: Memory { path: "resources.memory", setting: Some("HostConfig.Memory") }
@@ -238,6 +239,8 @@ pub struct Key {
     /// The engine's setting that takes its value as it stands, if there is one: then creating containers and drift need
     /// nothing more.
     pub setting: Option<&'static str>,
+    /// Whether it says nothing of a `program`. Of the other keys, an engine refuses by their settings what it lacks.
+    pub is_only_for_images: bool,
     /// Where a question for an approval shows it. [`Rank::Usual`] if an entry says nothing else.
     pub rank: Rank,
     /// The entry's comment, for schema and documentation.

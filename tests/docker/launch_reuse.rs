@@ -269,6 +269,8 @@ fn a_running_container_that_drifted_is_recreated() {
         (&[] as &[&str], &["serve", "--port", "7000", "--reply", "forged"] as &[&str], "command"),
         (&["--env", "EXTRA=1"], SERVE, "env"),
         (&["--volume", "/tmp:/host"], SERVE, "mounts"),
+        (&["--hostname", "other"], SERVE, "hostname"),
+        (&["--tty", "--domainname", "other.test"], SERVE, "Domainname, Tty"),
         (&["--network", "host"], &["wait"], "command, network mode"),
     ] {
         let forged = forge(&scene, &network, &labels, options, words);

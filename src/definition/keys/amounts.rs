@@ -1,10 +1,9 @@
 //! Amounts that limit the container.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
-use serde_json::Value as Json;
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::node::{Node, ScalarKind};
 use crate::definition::reader::Reader;
 use crate::definition::size;
@@ -48,14 +47,6 @@ impl Kind for Memory {
         size::schema(generator)
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        value.map(Json::from)
-    }
-
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
         let text = value.map_or_else(|| "no limit".to_owned(), |most| format!("at most {}", bytes(most)));
         ValueText::line(label, text)
@@ -76,14 +67,6 @@ impl Kind for SharedMemory {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         size::schema(generator)
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        value.map(Json::from)
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
@@ -118,14 +101,6 @@ impl Kind for Processors {
                 { "type": "string", "pattern": "^([0-9]+\\.?[0-9]*|\\.[0-9]+)$" },
             ]
         })
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        value.map(Json::from)
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
@@ -179,14 +154,6 @@ impl Kind for Processes {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "integer", "minimum": 1, "maximum": 4_194_304 })
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        value.map(Json::from)
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {

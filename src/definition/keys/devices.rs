@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json as value};
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use super::paths::normalised;
 use crate::definition::node::{Node, ScalarKind, Value};
 use crate::definition::reader::Reader;
@@ -100,14 +100,6 @@ impl Kind for Devices {
         generator.subschema_for::<Vec<String>>()
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        (!value.is_empty()).then(|| value!(value))
-    }
-
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
         let words = |device: &Device| {
             let Device { path_in_container, path_on_host, cgroup_permissions } = device;
@@ -159,10 +151,6 @@ impl Kind for Gpus {
                 { "type": "string", "pattern": "^(all|[0-9]+|\"?device=[^\"]+\"?)$" },
             ]
         })
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
     }
 
     /// As docker's own client asks for them.

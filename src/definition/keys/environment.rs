@@ -67,10 +67,6 @@ impl Kind for Environment {
         generator.subschema_for::<BTreeMap<String, Scalar>>()
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
     fn recorded(value: &Self::Value, salt: &str) -> String {
         let digests = value.iter().map(|(name, value)| (name, salted(salt, name, value)));
         json(&digests.collect::<BTreeMap<_, _>>())

@@ -3,11 +3,10 @@
 use std::net::IpAddr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::names::is_sidecar_host;
 use crate::definition::node::{Node, Value};
 use crate::definition::reader::Reader;
@@ -82,14 +81,6 @@ impl Kind for ExtraHosts {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<ExtraHostList>()
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        (!value.is_empty()).then(|| Json::from(value.as_slice()))
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {

@@ -13,7 +13,7 @@ use crate::definition::reader::Reader;
 /// A kind of values; several keys may have the same.
 pub trait Kind {
     /// What the model holds. The default stands for an absent key.
-    type Value: Clone + fmt::Debug + Default + Eq;
+    type Value: Clone + fmt::Debug + Default + Eq + Serialize;
 
     /// Reads a value, reports what is wrong with it, and leaves out what cannot be used.
     fn decode(node: &Node, path: &str, reader: &mut Reader<'_>) -> Self::Value;
@@ -22,7 +22,9 @@ pub trait Kind {
     fn schema(generator: &mut SchemaGenerator) -> Schema;
 
     /// The value as JSON, for hash and label. A value's form stays for ever: containers that run were hashed with it.
-    fn canonical(value: &Self::Value) -> String;
+    fn canonical(value: &Self::Value) -> String {
+        json(value)
+    }
 
     /// The canonical form for a label, which everybody can read: secrets are salted digests.
     fn recorded(value: &Self::Value, _salt: &str) -> String {
@@ -35,8 +37,9 @@ pub trait Kind {
     }
 
     /// The value as the engine takes it, for keys whose entry names a setting; `None` if the engine is told nothing.
-    fn engine_value(_value: &Self::Value) -> Option<Json> {
-        None
+    fn engine_value(value: &Self::Value) -> Option<Json> {
+        let is_absent = *value == Self::Value::default();
+        if is_absent { None } else { serde_json::to_value(value).ok() }
     }
 
     /// Whether what an engine shows is what it was told. Engines may write the same in another way.

@@ -6,7 +6,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use super::privileges::pairs_schema;
 use crate::definition::node::Node;
 use crate::definition::reader::Reader;
@@ -47,14 +47,6 @@ impl Kind for Labels {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         pairs_schema(generator)
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        (!value.is_empty()).then(|| serde_json::json!(value))
     }
 
     /// Beside them, a container has farrier's own and its image's.

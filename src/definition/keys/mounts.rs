@@ -1,7 +1,7 @@
 //! Mounts: `<word>[:what][:/target][:ro|:rw]`.
 
 use schemars::{Schema, SchemaGenerator};
-
+use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use super::ContainerKeys;
@@ -92,10 +92,6 @@ impl Kind for Mounts {
         generator.subschema_for::<Vec<String>>()
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(&value.iter().map(|mount| canonical(mount, str::to_owned)).collect::<Vec<_>>())
-    }
-
     /// A file's content may be a secret.
     fn recorded(value: &Self::Value, salt: &str) -> String {
         let of = |mount| canonical(mount, |digest| salted(salt, "bind", digest));
@@ -134,6 +130,13 @@ impl Kind for Mounts {
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
         ValueText::line(label, listed(&value.iter().map(in_words).collect::<Vec<_>>()))
+    }
+}
+
+impl Serialize for Mount {
+    /// The text that is hashed.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&canonical(self, str::to_owned))
     }
 }
 

@@ -3,7 +3,7 @@
 use schemars::{Schema, SchemaGenerator};
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::node::{Node, Value};
 use crate::definition::reader::Reader;
 use crate::report::error::{Code, Problem};
@@ -36,10 +36,6 @@ impl Kind for Networks {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<Vec<String>>()
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
     }
 
     fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText> {

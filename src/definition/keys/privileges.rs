@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::ContainerKeys;
 use super::environment::Scalar;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::node::{Node, Value};
 use crate::definition::reader::Reader;
 use crate::report::error::{Code, Problem};
@@ -122,14 +122,6 @@ impl Kind for LinuxCapabilities {
         generator.subschema_for::<Vec<String>>()
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        (!value.is_empty()).then(|| Json::from(value.as_slice()))
-    }
-
     /// With and without `CAP_`, as the engine's version has them.
     fn holds(told: &Json, shown: Option<&Json>) -> bool {
         texts_of(Some(told), capability) == texts_of(shown, capability)
@@ -199,14 +191,6 @@ impl Kind for SecurityOptions {
         generator.subschema_for::<Vec<String>>()
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        LinuxCapabilities::engine_value(value)
-    }
-
     fn holds(told: &Json, shown: Option<&Json>) -> bool {
         texts_of(Some(told), security_option) == texts_of(shown, security_option)
     }
@@ -261,14 +245,6 @@ impl Kind for Sysctls {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         pairs_schema(generator)
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        (!value.is_empty()).then(|| serde_json::json!(value))
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {

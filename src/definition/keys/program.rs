@@ -3,7 +3,7 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::node::Node;
 use crate::definition::reader::Reader;
 use crate::report::quoted::quoted;
@@ -23,10 +23,6 @@ impl Kind for Program {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
@@ -50,10 +46,6 @@ impl Kind for WorkingDirectory {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "minLength": 1 })
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {

@@ -6,10 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json as value};
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::node::{Node, ScalarKind, Value};
 use crate::definition::reader::Reader;
 use crate::report::error::{Code, Problem};
@@ -59,6 +60,13 @@ impl fmt::Display for PublishedPort {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, host, container, protocol } = self;
         write!(formatter, "{}:{container}/{protocol}", std::net::SocketAddr::new(*address, *host))
+    }
+}
+
+impl Serialize for PublishedPort {
+    /// The text that is hashed.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -184,10 +192,6 @@ impl Kind for Publish {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<Vec<PublishEntry>>()
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(&value.iter().map(ToString::to_string).collect::<Vec<_>>())
     }
 
     fn engine_value(value: &Self::Value) -> Option<Json> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json as value};
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::node::{Node, ScalarKind};
 use crate::definition::reader::Reader;
 
@@ -58,10 +58,6 @@ impl Kind for Restart {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^(no|always|unless-stopped|on-failure(:[1-9][0-9]*)?)$" })
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
     }
 
     fn engine_value(value: &Self::Value) -> Option<Json> {

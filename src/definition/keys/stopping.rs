@@ -6,7 +6,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::node::{Node, ScalarKind};
 use crate::definition::reader::Reader;
 use crate::definition::{duration, signal};
@@ -43,14 +43,6 @@ impl Kind for Signal {
         signal::schema(generator)
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        value.clone().map(Json::from)
-    }
-
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
         value.iter().flat_map(|signal| ValueText::line(label, signal)).collect()
     }
@@ -65,10 +57,6 @@ impl Kind for GracePeriod {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         duration::schema(generator)
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
     }
 
     fn engine_value(value: &Self::Value) -> Option<Json> {

@@ -1,10 +1,9 @@
 //! What is on or off.
 
 use schemars::{Schema, SchemaGenerator};
-use serde_json::Value as Json;
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::node::Node;
 use crate::definition::reader::Reader;
 
@@ -28,14 +27,6 @@ impl Kind for Privileged {
         generator.subschema_for::<bool>()
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        value.then(|| true.into())
-    }
-
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
         let yes = || ValueText::line(label, "it may do what root of this machine may, and so controls it");
         if *value { yes() } else { Vec::new() }
@@ -53,14 +44,6 @@ impl Kind for ReadOnly {
         Privileged::schema(generator)
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        Privileged::engine_value(value)
-    }
-
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
         if *value { ValueText::line(label, "it can write only to its mounts") } else { Vec::new() }
     }
@@ -75,14 +58,6 @@ impl Kind for Init {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         Privileged::schema(generator)
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        value.map(Json::from)
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {

@@ -4,7 +4,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::names::is_sidecar_host;
 use crate::definition::node::{Node, ScalarKind};
 use crate::definition::reader::Reader;
@@ -50,14 +50,6 @@ impl Kind for User {
         })
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        value.clone().map(Json::from)
-    }
-
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
         value.iter().flat_map(|user| ValueText::line(label, word(user))).collect()
     }
@@ -80,14 +72,6 @@ impl Kind for Hostname {
         json_schema!({ "type": "string", "minLength": 1, "maxLength": LONGEST_HOSTNAME })
     }
 
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        User::engine_value(value)
-    }
-
     fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText> {
         User::texts(label, value, keys)
     }
@@ -108,14 +92,6 @@ impl Kind for Platform {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "minLength": 1 })
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
-    }
-
-    fn engine_value(value: &Self::Value) -> Option<Json> {
-        User::engine_value(value)
     }
 
     /// Docker does not show it; what an image is for cannot change.

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value as Json, json as value};
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::node::{Node, ScalarKind, Value};
 use crate::definition::reader::{Pair, Reader};
 use crate::report::error::{Code, Problem};
@@ -91,10 +91,6 @@ impl Kind for Ulimits {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<UlimitTable>()
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
     }
 
     fn engine_value(value: &Self::Value) -> Option<Json> {

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 use super::ContainerKeys;
-use super::kind::{Kind, ValueText, json};
+use super::kind::{Kind, ValueText};
 use crate::definition::node::{Node, Value};
 use crate::definition::reader::Reader;
 use crate::report::quoted::{listed, quoted};
@@ -70,10 +70,6 @@ impl Kind for VariableFiles {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<VariableFileList>()
-    }
-
-    fn canonical(value: &Self::Value) -> String {
-        json(value)
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::api::{Container, DEFAULT_GRACE, Image, Mounted, Process, whole_seconds};
 use super::proxies;
 use super::spec::declared_mounts;
 use crate::definition::{KEYS, Key, canonical_signal};
 use crate::plan::sidecar::Sidecar;
+
+/// Settings outside of the host part that farrier never makes, and that no image brings.
+const NEVER_SET: &[&str] = &["Domainname", "MacAddress", "NetworkDisabled", "OpenStdin", "Tty"];
 
 /// In what the container is not what farrier would have made, whatever its labels say.
 pub(super) fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> Vec<String> {
@@ -54,7 +59,22 @@ pub(super) fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> 
     let unwanted =
         container.privileges.keys().filter(|name| !wanted.contains_key(&format!("HostConfig.{name}")));
     found.extend(unwanted.cloned());
+    if !wanted.contains_key("Hostname") && !has_its_own_hostname(container) {
+        found.push("hostname".to_owned());
+    }
+    let is_set = |name: &&str| container.settings.get(*name).is_some_and(|value| !is_empty(value));
+    found.extend(NEVER_SET.iter().filter(|name| is_set(name)).map(|name| (*name).to_owned()));
     found
+}
+
+/// Whether its name for itself is the one that Docker gives: the beginning of its id.
+fn has_its_own_hostname(container: &Container) -> bool {
+    let shown = container.settings.get("Hostname").and_then(Json::as_str).unwrap_or_default();
+    shown.is_empty() || container.id.starts_with(shown)
+}
+
+fn is_empty(value: &Json) -> bool {
+    matches!(value, Json::Null | Json::Bool(false)) || value.as_str() == Some("")
 }
 
 /// What Docker makes of image and definition: a declared entrypoint drops the image's command.
