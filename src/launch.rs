@@ -202,7 +202,7 @@ impl Launch {
         let (mut departures, mut members) = (Vec::new(), Vec::new());
         for (((placement, plan), waits), loadings) in placements.iter().zip(&plans).zip(&waits).zip(loadings)
         {
-            let departure = placement.departure(leases);
+            let departure = placement.departure(leases, plan);
             for ((part, prepared), loadings) in plan.sidecars.iter().zip(&placement.sidecars).zip(loadings) {
                 let Some(existing) = part.existing.clone() else { return Ok(None) };
                 if !departure.share(&part.sidecar, &existing.id)? {
@@ -263,7 +263,7 @@ impl Launch {
                 network: plan.network.clone(),
                 locks: folder,
                 network_made: OnceCell::new(),
-                departure: placement.departure(leases),
+                departure: placement.departure(leases, &plan),
             };
             engines.push(Changing { applier, plan, held: Some((names, claims)), _network: network });
         }

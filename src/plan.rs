@@ -246,6 +246,8 @@ pub struct HarnessNetwork {
 pub struct NetworkPlan {
     /// Its name.
     pub name: String,
+    /// Whether it is farrier's: sidecars stay on it when the launch has ended.
+    pub is_own: bool,
     /// What is done.
     pub action: NetworkAction,
 }
@@ -388,7 +390,7 @@ mod tests {
                 Step::LeaveVolume { volume: volume(), removal: None },
             ],
         };
-        let network = NetworkPlan { name: forged(), action: NetworkAction::Create };
+        let network = NetworkPlan { name: forged(), is_own: true, action: NetworkAction::Create };
         let plan = Plan { network, sidecars: vec![sidecar], warnings: Vec::new() };
         let text = plan.to_string();
         assert_eq!(text.lines().count(), 7, "{text}");

@@ -257,7 +257,7 @@ fn plan(texts: &mut Texts) {
     assert_event(&Event::Planned(&sidecar));
     let action = NetworkAction::Use { id: texts.next(), surplus: vec![texts.next()] };
     let plan = Plan {
-        network: NetworkPlan { name: texts.next(), action },
+        network: NetworkPlan { name: texts.next(), is_own: true, action },
         sidecars: vec![sidecar],
         warnings: Vec::new(),
     };

@@ -195,7 +195,8 @@ impl Engine for Docker {
 
     /// The listing tells of each container its connections, which are others after each start.
     async fn still_running(&self, runs: &[&Instance], network: &str) -> EngineResult<Vec<bool>> {
-        let listed = self.api.labelled(LABEL_SIDECAR).await?;
+        let ids: Vec<&str> = runs.iter().map(|run| run.id.as_str()).collect();
+        let listed = self.api.listed(&ids).await?;
         let goes_on = |run: &&Instance| {
             let listed = listed.iter().find(|listed| listed.id == run.id)?;
             let seen = run.networks.get(network).filter(|endpoint| !endpoint.id.is_empty())?;

@@ -187,7 +187,7 @@ impl Engine for Memory {
         };
         Ok(Snapshot {
             warnings: Vec::new(),
-            network: action.map(|action| NetworkPlan { name, action }),
+            network: action.map(|action| NetworkPlan { name, is_own: network.is_own, action }),
             sidecars: wanted.iter().map(|sidecar| world.observed(sidecar, &network.name)).collect(),
         })
     }

@@ -2,13 +2,14 @@
 //! only launches needed: they joined the harness's network for it, and would keep that from being removed, as by
 //! `docker compose down` of the project that it belongs to.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::connection::Connection;
-use crate::plan::HarnessNetwork;
 use crate::plan::instance::Instance;
 use crate::plan::sidecar::Sidecar;
+use crate::plan::{HarnessNetwork, Plan, SidecarPlan};
 use crate::report::error::Problem;
 use crate::system::leases::{InUse, Leases};
 
@@ -21,6 +22,10 @@ pub struct Departure {
     connection: Arc<Connection>,
     leases: Leases,
     network: HarnessNetwork,
+    /// Whether instances that join the network stay on it.
+    is_own: bool,
+    /// Ids of the instances that were on a network that is not theirs before this launch did anything.
+    guests: BTreeSet<String>,
     used: Mutex<Vec<Used>>,
 }
 
@@ -31,11 +36,25 @@ struct Used {
     mark: InUse,
 }
 
+/// The instances that are on a network for a launch alone: neither farrier's own one nor one that is declared.
+fn guests(plan: &Plan, home: &str) -> BTreeSet<String> {
+    let is_guest = |part: &SidecarPlan, instance: &Instance| {
+        let declared = &part.sidecar.definition.container.networks;
+        let stays = |name: &String| {
+            name == home || declared.contains(name) || (plan.network.is_own && *name == plan.network.name)
+        };
+        !instance.networks.keys().all(stays)
+    };
+    let parts = plan.sidecars.iter().filter_map(|part| Some((part, part.existing.as_ref()?)));
+    parts.filter(|(part, instance)| is_guest(part, instance)).map(|(_, instance)| instance.id.clone()).collect()
+}
+
 impl Departure {
-    /// Of a launch whose harness meets its sidecars on this network.
+    /// Of a launch that carries out this plan, and whose harness meets its sidecars on this network.
     #[must_use]
-    pub const fn new(connection: Arc<Connection>, leases: Leases, network: HarnessNetwork) -> Self {
-        Self { connection, leases, network, used: Mutex::new(Vec::new()) }
+    pub fn new(connection: Arc<Connection>, leases: Leases, network: HarnessNetwork, plan: &Plan) -> Self {
+        let guests = guests(plan, &network.home);
+        Self { connection, leases, is_own: plan.network.is_own, network, guests, used: Mutex::new(Vec::new()) }
     }
 
     /// Marks the instance of a sidecar as used, on the network too. It must be this launch's own alone: just created, or
@@ -74,10 +93,15 @@ impl Departure {
     /// also those of launches that were killed, or whose harness was detached. What goes wrong is left to the next launch.
     pub async fn leave(self) {
         let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
-        let (marks, sidecars): (Vec<InUse>, Vec<(Sidecar, String)>) =
+        let (marks, mut sidecars): (Vec<InUse>, Vec<(Sidecar, String)>) =
             used.into_iter().map(|used| (used.mark, (used.sidecar, used.instance))).unzip();
         // Of launches that end at once, the last one must see that nobody is left.
         drop(marks);
+        // Whoever takes an instance to another network meanwhile, takes it off there as well.
+        sidecars.retain(|(_, instance)| !self.is_own || self.guests.contains(instance));
+        if sidecars.is_empty() {
+            return;
+        }
         let left = self.connection.engine.leave(&sidecars, &self.network.home, &self.leases);
         match tokio::time::timeout(PATIENCE, left).await {
             Ok(Ok(())) => {}

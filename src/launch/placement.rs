@@ -78,8 +78,8 @@ impl Placement<'_> {
         self.sidecars.iter().map(|prepared| Arc::new(prepared.sidecar.clone())).collect()
     }
 
-    pub(super) fn departure(&self, leases: &Leases) -> Departure {
-        Departure::new(Arc::clone(&self.connection), leases.clone(), self.network.clone())
+    pub(super) fn departure(&self, leases: &Leases, plan: &Plan) -> Departure {
+        Departure::new(Arc::clone(&self.connection), leases.clone(), self.network.clone(), plan)
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::digest::sha256_hex;
 use super::lock::{Held, Holder, LockFolder, cannot_lock, make, open_existing, read_holder, write_holder};
@@ -23,13 +24,33 @@ const ON: char = '+';
 
 /// The marks and claims of all containers.
 #[derive(Clone, Debug)]
-pub struct Leases(LockFolder);
+pub struct Leases {
+    folder: LockFolder,
+    /// The newest mark of this launch. All its marks are names of one file, whose lock says that the launch is alive: a
+    /// further name takes one call of the system, a further file six.
+    newest: Arc<Mutex<Option<Newest>>>,
+}
+
+#[derive(Debug)]
+struct Newest {
+    path: PathBuf,
+    file: Weak<File>,
+}
 
 /// The mark that this launch uses a container; taken away when dropped.
 #[derive(Debug)]
 pub struct InUse {
     path: PathBuf,
-    _file: File,
+    _file: Arc<File>,
+}
+
+impl Newest {
+    /// Its file under one more name; `None` if it has no name any more, or the file system gives a file no second one.
+    fn named(&self, path: &Path) -> Option<Arc<File>> {
+        let file = self.file.upgrade()?;
+        std::fs::hard_link(&self.path, path).ok()?;
+        Some(file)
+    }
 }
 
 impl Drop for InUse {
@@ -50,7 +71,11 @@ impl Leases {
     /// # Errors
     /// If others could remove this user's files from the folder.
     pub fn open(command: &str) -> Result<Self, Problem> {
-        Ok(Self(LockFolder::named(PREFIX)?.held_by(command)))
+        Ok(Self::of(LockFolder::named(PREFIX)?.held_by(command)))
+    }
+
+    fn of(folder: LockFolder) -> Self {
+        Self { folder, newest: Arc::default() }
     }
 
     /// Marks a container as used by this process on a network. The container must be this launch's own alone: just made,
@@ -62,15 +87,22 @@ impl Leases {
         let mut random = [0_u8; 4];
         let _ = getrandom::fill(&mut random);
         let (place, process) = (on_network(container, network), std::process::id());
-        let path = self.0.file(&format!("{place}{USE}{process}.{:08x}", u32::from_ne_bytes(random)));
-        let file = make(&path, |file| {
+        let path = self.folder.file(&format!("{place}{USE}{process}.{:08x}", u32::from_ne_bytes(random)));
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match newest.as_ref().and_then(|newest| newest.named(&path)) {
+            Some(file) => file,
+            None => Arc::new(self.create(&path).map_err(|error| cannot_lock(&path, &error))?),
+        };
+        *newest = Some(Newest { path: path.clone(), file: Arc::downgrade(&file) });
+        drop(newest);
+        Ok(InUse { path, _file: file })
+    }
+
+    fn create(&self, path: &Path) -> io::Result<File> {
+        make(path, |file| {
             file.try_lock()?;
-            write_holder(file, self.0.command())
-        });
-        match file {
-            Ok(file) => Ok(InUse { path, _file: file }),
-            Err(error) => Err(cannot_lock(&path, &error)),
-        }
+            write_holder(file, self.folder.command())
+        })
     }
 
     /// Marks a container as used by this process on a network; `None` if another command is about to change it.
@@ -92,13 +124,13 @@ impl Leases {
         container: &str,
         waiting: impl FnOnce(Option<&Holder>),
     ) -> Result<Held, Problem> {
-        self.0.lock(container, waiting).await
+        self.folder.lock(container, waiting).await
     }
 
     /// Whether another command holds the claim on a container. What cannot be looked at counts as held.
     #[must_use]
     pub fn is_claimed(&self, container: &str) -> bool {
-        match open_existing(&self.0.lock_file(container)) {
+        match open_existing(&self.folder.lock_file(container)) {
             Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
@@ -133,7 +165,7 @@ impl Leases {
             return all;
         }
         let begin = format!("{PREFIX}.");
-        for entry in std::fs::read_dir(self.0.path()).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let Some(rest) = name.strip_prefix(&begin) else { continue };

@@ -38,10 +38,24 @@ async fn what_runs_already_costs_three_calls_and_one_for_each() {
             fixture.define(&format!("s{number}"), &more);
         }
         fixture.up().await;
-        let mut expected = vec![Call::Inhabited, Call::Labelled, Call::Labelled];
+        let mut expected = vec![Call::Inhabited, Call::Labelled, Call::Listed];
         expected.extend(vec![Call::Container; count]);
         expected.sort_unstable();
         assert_eq!(cheapest(&fixture).await, expected, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn leaving_farriers_own_network_costs_no_call() {
+    let fixture = Fixture::with_own_network();
+    let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    fixture.define("db", &dialled(port, "probe = \"tcp\""));
+    // The first one creates the sidecar, the second finds it.
+    for _ in 0..2 {
+        let running = fixture.launch().await.ready().result.expect("ready");
+        fixture.engine.calm();
+        running.leave().await;
+        assert_eq!(fixture.engine.calls(), []);
     }
 }
 
@@ -62,7 +76,7 @@ async fn a_restart_between_the_answer_and_the_last_look_is_waited_for_anew() {
         fixture.dialled("db", port, "probe = \"tcp\"").plain("cache");
         fixture.up().await;
         fixture.engine.calm();
-        fixture.engine.before(At::Nth(Call::Labelled, 2), change);
+        fixture.engine.before(At::Nth(Call::Listed, 1), change);
         let ended = fixture.launch().await.ready();
         let attempts = |name: &str| {
             let ready = ended.events("ready").into_iter().rfind(|event| event["sidecar"] == name);
@@ -84,11 +98,11 @@ async fn where_the_last_listing_fails_each_is_inspected() {
     }
     fixture.up().await;
     fixture.engine.calm();
-    fixture.engine.fault(At::Nth(Call::Labelled, 2), Fault::Fail(EngineErrorKind::Unreachable));
+    fixture.engine.fault(At::Nth(Call::Listed, 1), Fault::Fail(EngineErrorKind::Unreachable));
     fixture.up().await;
     assert_eq!(fixture.container("a").map(|found| found.status), Some(Status::Running));
     fixture.engine.calm();
-    fixture.engine.before(At::Nth(Call::Labelled, 2), |world| world.remove("farrier-b", false));
+    fixture.engine.before(At::Nth(Call::Listed, 1), |world| world.remove("farrier-b", false));
     let planned = fixture.up().await;
     assert!(planned.contains(&"create b: it does not exist".to_owned()), "{planned:?}");
 }

@@ -108,8 +108,8 @@ async fn one_whose_own_time_is_up_is_not_waited_for_again() {
     let fixture = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
     fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"300ms\"");
-    fixture.engine.fault(At::Nth(Call::Labelled, 3), Fault::Late(Duration::from_millis(400)));
-    fixture.engine.before(At::Nth(Call::Labelled, 3), |world| world.restart("farrier-db"));
+    fixture.engine.fault(At::Nth(Call::Listed, 1), Fault::Late(Duration::from_millis(400)));
+    fixture.engine.before(At::Nth(Call::Listed, 1), |world| world.restart("farrier-db"));
     let ended = fixture.launch().await;
     assert_eq!(ended.codes(), ["not-ready"]);
     assert!(ended.message().contains("it was ready, but its container restarted"), "{}", ended.message());
@@ -135,7 +135,7 @@ async fn what_the_last_listing_says_against_one_that_runs_already_counts() {
         fixture.plain("cache");
         fixture.up().await;
         fixture.engine.calm();
-        fixture.engine.before(At::Nth(Call::Labelled, 2), change);
+        fixture.engine.before(At::Nth(Call::Listed, 1), change);
         assert_eq!(fixture.launch().await.codes(), [code]);
     }
 }
@@ -194,7 +194,7 @@ async fn an_engine_that_does_not_answer_the_last_look_is_asked_again() {
     fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"30s\"");
     fixture.up().await;
     fixture.engine.calm();
-    fixture.engine.fault(At::Nth(Call::Labelled, 2), Fault::Fail(EngineErrorKind::Unreachable));
+    fixture.engine.fault(At::Nth(Call::Listed, 1), Fault::Fail(EngineErrorKind::Unreachable));
     fixture.engine.fault(At::Nth(Call::Container, 2), Fault::Fail(EngineErrorKind::Unreachable));
     fixture.up().await;
     assert_eq!(fixture.engine.count(Call::Container), 3);

@@ -26,7 +26,7 @@ async fn a_container_that_changed_before_its_mark_was_seen_is_looked_at_again() 
         fixture.plain("db").up().await;
         fixture.engine.calm();
         // The first look finds it as it should be; the last one does not.
-        fixture.engine.before(At::Nth(Call::Labelled, 2), change);
+        fixture.engine.before(At::Nth(Call::Listed, 1), change);
         let ended = fixture.launch().await.ready();
         assert_eq!(ended.planned(), ["reuse db: it runs and matches", expected], "{what}");
         let db = fixture.container("db").expect("it runs");

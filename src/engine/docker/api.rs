@@ -78,6 +78,8 @@ pub trait Api: Send + Sync {
     async fn container(&self, name: &str) -> EngineResult<Option<Container>>;
     /// The containers that carry this label, whatever their state.
     async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>>;
+    /// The containers with these ids, as far as they exist. An engine that has many others does not go through them.
+    async fn listed(&self, ids: &[&str]) -> EngineResult<Vec<Listed>>;
     /// Makes a container and returns its id.
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String>;
     /// Gives a container another name.

@@ -146,6 +146,10 @@ impl<E: Api> Api for Bounded<E> {
         self.answer(self.engine.labelled(label)).await
     }
 
+    async fn listed(&self, ids: &[&str]) -> EngineResult<Vec<Listed>> {
+        self.answer(self.engine.listed(ids)).await
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
         self.answer(self.engine.create(spec)).await
     }

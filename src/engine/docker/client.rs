@@ -72,6 +72,13 @@ impl Client {
         let client = transport::client(target.clone()).map_err(convert_error)?;
         Ok(Self { connection: client, target, local: address.is_local() })
     }
+
+    /// The containers that these filters let through, whatever their state.
+    async fn containers(&self, filters: &HashMap<String, Vec<String>>) -> EngineResult<Vec<Listed>> {
+        let options = query::ListContainersOptionsBuilder::default().all(true).filters(filters).build();
+        let listed = self.connection.list_containers(Some(options)).await.map_err(convert_error)?;
+        Ok(listed.into_iter().filter_map(convert_listed).collect())
+    }
 }
 
 /// Docker went from 1.13 by years and months to 20.10. Other engines count otherwise, and are let try.
@@ -220,12 +227,15 @@ impl Api for Client {
     }
 
     async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>> {
-        let options = query::ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters(&[("label", &[label])]))
-            .build();
-        let listed = self.connection.list_containers(Some(options)).await.map_err(convert_error)?;
-        Ok(listed.into_iter().filter_map(convert_listed).collect())
+        self.containers(&filters(&[("label", &[label])])).await
+    }
+
+    async fn listed(&self, ids: &[&str]) -> EngineResult<Vec<Listed>> {
+        // Without a filter, the engine lists all.
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.containers(&filters(&[("id", ids)])).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {

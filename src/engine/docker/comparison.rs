@@ -132,15 +132,17 @@ fn volume_steps(
 
 fn network_plan(seen: &Seen, network: &HarnessNetwork) -> Result<NetworkPlan, Problem> {
     let name = &network.name;
-    let plan = |action| NetworkPlan { name: name.clone(), action };
     let found = seen.networks.get(name).map(Vec::as_slice).unwrap_or_default();
     let is_ours = |network: &Network| network.labels.contains_key(LABEL_NETWORK);
+    // One that is absent is created.
+    let is_own = found.iter().all(is_ours);
+    let plan = |action| NetworkPlan { name: name.clone(), is_own, action };
     match found {
         [] if network.is_own => Ok(plan(NetworkAction::Create)),
         [] => Err(Problem::error(Code::NetworkUnusable, format!("there is no network `{name}`"))
             .hint(format!("Create it with `{}`.", docker(&["network", "create"], &[name])))
             .hint("Or remove `--network` from the harness's command: farrier then creates a network.")),
-        [first, others @ ..] if network.is_own && found.iter().all(is_ours) => {
+        [first, others @ ..] if network.is_own && is_own => {
             let surplus = others.iter().map(|other| other.id.clone()).collect();
             Ok(plan(NetworkAction::Use { id: first.id.clone(), surplus }))
         }

@@ -353,6 +353,10 @@ impl Api for Double {
         self.call(Call::Labelled, label, |world| Ok(world.labelled(label))).await
     }
 
+    async fn listed(&self, ids: &[&str]) -> EngineResult<Vec<Listed>> {
+        self.call(Call::Listed, &ids.join(" "), |world| Ok(world.listed(ids))).await
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
         self.call(Call::Create, &spec.name, |world| world.create(spec)).await
     }

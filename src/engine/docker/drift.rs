@@ -41,10 +41,8 @@ pub(super) fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> 
     note("mounts", !mounts_match(sidecar, container, image));
     note("memory", container.memory != sidecar.definition.container.memory.unwrap_or(0));
     let mode = container.network_mode.as_str();
-    note(
-        "network mode",
-        matches!(mode, "host" | "none" | "bridge" | "default") || mode.starts_with("container:"),
-    );
+    let is_shared = mode == "host" || mode.starts_with("container:");
+    note("network mode", is_shared || matches!(mode, "none" | "bridge" | "default"));
     let wanted = sidecar.definition.container.settings();
     for (name, value) in &wanted {
         let key = KEYS.iter().find(|key| key.setting == Some(name.as_str()));
@@ -59,7 +57,8 @@ pub(super) fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> 
     let unwanted =
         container.privileges.keys().filter(|name| !wanted.contains_key(&format!("HostConfig.{name}")));
     found.extend(unwanted.cloned());
-    if !wanted.contains_key("Hostname") && !has_its_own_hostname(container) {
+    // Whoever shares a network has its name, too.
+    if !wanted.contains_key("Hostname") && !is_shared && !has_its_own_hostname(container) {
         found.push("hostname".to_owned());
     }
     let is_set = |name: &&str| container.settings.get(*name).is_some_and(|value| !is_empty(value));

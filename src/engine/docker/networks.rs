@@ -66,7 +66,8 @@ pub(super) async fn leave(
     leases: &Leases,
 ) -> EngineResult<()> {
     let api = docker.api.as_ref();
-    let listed = api.labelled(LABEL_SIDECAR).await?;
+    let ids: Vec<&str> = used.iter().map(|(_, container)| container.as_str()).collect();
+    let listed = api.listed(&ids).await?;
     let mut places = Vec::new();
     for (sidecar, container) in used {
         let Some(found) = listed.iter().find(|listed| listed.id == *container) else { continue };

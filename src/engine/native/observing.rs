@@ -160,11 +160,12 @@ fn network_plan(store: &Store, network: &HarnessNetwork) -> Result<NetworkPlan, 
     if store.has_network(&name) {
         return Ok(NetworkPlan {
             action: NetworkAction::Use { id: name.clone(), surplus: Vec::new() },
+            is_own: true,
             name,
         });
     }
     if network.is_own {
-        return Ok(NetworkPlan { name, action: NetworkAction::Create });
+        return Ok(NetworkPlan { name, is_own: true, action: NetworkAction::Create });
     }
     let message = format!("sidecars on this host cannot join the network `{name}`");
     Err(Problem::error(Code::NetworkUnusable, message)

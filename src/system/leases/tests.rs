@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::*;
 
 fn leases(folder: &Path, command: &str) -> Leases {
-    Leases(LockFolder::open_at(folder, PREFIX).expect("a folder").held_by(command))
+    Leases::of(LockFolder::open_at(folder, PREFIX).expect("a folder").held_by(command))
 }
 
 const fn nobody(_: Option<&Holder>) {}
@@ -18,13 +18,13 @@ fn files(folder: &Path) -> usize {
 fn marks_of_dead_processes_are_cleared() {
     let folder = tempfile::tempdir().expect("folder");
     let leases = leases(folder.path(), "docker run y");
-    let stale = leases.0.file("id@use.4194304.00000000");
+    let stale = leases.folder.file("id@use.4194304.00000000");
     std::fs::write(&stale, "4194304\ndocker run x").expect("mark");
     assert_eq!(leases.holders("id"), Vec::new());
     assert!(!stale.exists());
-    let of_another = leases.0.file("other@use.4194304.00000000");
+    let of_another = leases.folder.file("other@use.4194304.00000000");
     std::fs::write(&of_another, "4194304\ndocker run x").expect("mark");
-    std::fs::write(leases.0.file("other@lock"), "4194304\nfarrier down").expect("claim");
+    std::fs::write(leases.folder.file("other@lock"), "4194304\nfarrier down").expect("claim");
     assert_eq!(leases.holders("id"), Vec::new());
     assert_eq!(files(folder.path()), 0, "nobody may ever ask about the other one");
     let own = leases.mark("id", "net").expect("mark");
@@ -53,7 +53,7 @@ fn a_mark_holds_a_container_and_its_place_on_one_network() {
     let folder = tempfile::tempdir().expect("folder");
     let mark = |process: &str| {
         let path =
-            leases(folder.path(), "").0.file(&format!("{}{USE}{process}.00000000", on_network("id", "net")));
+            leases(folder.path(), "").folder.file(&format!("{}{USE}{process}.00000000", on_network("id", "net")));
         std::fs::write(&path, format!("{process}\ndocker run x")).expect("mark");
         let file = File::open(&path).expect("mark");
         file.lock().expect("a lock");
@@ -103,5 +103,27 @@ fn of_a_mark_and_a_claim_at_once_one_sees_the_other() {
         });
     }
     assert!(used.load(Ordering::SeqCst) > 0);
+    assert_eq!(files(folder.path()), 0);
+}
+
+/// Each mark stands for itself, though the marks of one launch are names of one file.
+#[test]
+fn marks_of_one_launch_share_a_file_and_go_one_by_one() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().expect("folder");
+    let leases = leases(folder.path(), "docker run x");
+    let mark = |id: &str| leases.mark(id, "net").expect("a mark");
+    let (first, second) = (mark("first"), mark("second"));
+    let file = |mark: &InUse| std::fs::metadata(&mark.path).expect("its file").ino();
+    let is_held = |mark: &InUse| open_existing(&mark.path).expect("its file").try_lock_shared().is_err();
+    assert_eq!(file(&first), file(&second));
+    drop(second);
+    assert!(is_held(&first));
+    // The newest mark is gone, and no name leads to its file by it.
+    let third = mark("third");
+    drop(first);
+    let fourth = mark("fourth");
+    assert_eq!((file(&third), is_held(&third), is_held(&fourth)), (file(&fourth), true, true));
+    drop((third, fourth));
     assert_eq!(files(folder.path()), 0);
 }

@@ -247,6 +247,11 @@ async fn containers_are_listed_by_a_label_or_its_value_whatever_their_state(test
     assert_eq!(sorted(engine.labelled(&format!("{name}={value}")).await.expect("names")), all);
     assert_eq!(sorted(engine.labelled(&own).await.expect("names")), all[..1]);
     assert_eq!(engine.labelled(&format!("{name}={value}0")).await.expect("names"), []);
+    assert_eq!(sorted(engine.listed(&[&running, &exited]).await.expect("names")), all[1..]);
+    let absent = "0".repeat(64);
+    assert_eq!(sorted(engine.listed(&[&absent, &exited]).await.expect("names")), all[1..2]);
+    assert_eq!(engine.listed(&[]).await.expect("names"), []);
+    assert_eq!(engine.listed(&[&absent]).await.expect("names"), []);
     engine.remove(&running, true).await.expect("it goes");
     assert_eq!(sorted(engine.labelled(&format!("{name}={value}")).await.expect("names")), all[..2]);
 }

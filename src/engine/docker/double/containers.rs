@@ -151,7 +151,14 @@ impl World {
     }
 
     pub(super) fn labelled(&self, label: &str) -> Vec<Listed> {
-        let labelled = |kept: &&Kept| carries(&kept.container.labels, label);
+        self.summaries(|container| carries(&container.labels, label))
+    }
+
+    pub(super) fn listed(&self, ids: &[&str]) -> Vec<Listed> {
+        self.summaries(|container| ids.contains(&container.id.as_str()))
+    }
+
+    fn summaries(&self, is_asked_for: impl Fn(&Container) -> bool) -> Vec<Listed> {
         let listed = |kept: &Kept| {
             let Container { name, image_id, .. } = &kept.container;
             let still = self.known_image(&kept.reference).is_some_and(|known| known.image.id == *image_id);
@@ -171,7 +178,7 @@ impl World {
                 image_id: image_id.clone(),
             }
         };
-        self.containers.values().filter(labelled).map(listed).collect()
+        self.containers.values().filter(|kept| is_asked_for(&kept.container)).map(listed).collect()
     }
 
     /// The ports of the host that containers have which run, as far as they were told one.

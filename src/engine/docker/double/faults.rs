@@ -23,6 +23,7 @@ pub enum Call {
     Pull,
     Container,
     Labelled,
+    Listed,
     Create,
     Rename,
     Start,
