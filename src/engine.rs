@@ -35,6 +35,7 @@ pub mod native;
 pub mod native;
 mod output;
 pub mod problem;
+pub mod registry;
 
 pub use capabilities::Capabilities;
 pub use error::{EngineError, EngineErrorKind, EngineResult, Meaning, meaning_of_log};

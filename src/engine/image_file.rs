@@ -6,21 +6,22 @@ mod config;
 mod decompression;
 mod digest;
 mod layout;
+pub mod manifest;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use self::archive::Archive;
-pub use self::config::{ImageConfig, ProcessConfig};
-pub use self::digest::Digesting;
+pub use self::config::{ImageConfig, ProcessConfig, own_architecture};
+pub use self::digest::{Digesting, hex_digits, of_bytes as digest_of};
 use self::layout::Layout;
 use crate::definition::{Definition, ImageFile, ImageFormat};
 use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
 
 /// The largest manifest, index or configuration that is read.
-const MOST_BYTES: u64 = 4 << 20;
+pub const MOST_BYTES: u64 = 4 << 20;
 /// The most layers that an image may have: as many as an overlay takes, with room.
 const MOST_LAYERS: usize = 400;
 
@@ -90,22 +91,14 @@ impl<'a> FileImage<'a> {
             Source::Layout(layout) => layout.config(&|part| self.open(part)),
             Source::Archive(archive) => Ok(archive.config().to_vec()),
         };
-        let config = bytes.and_then(|bytes| ImageConfig::parse(&bytes));
-        let config = config.and_then(|config| {
-            let (told, layers) = (config.rootfs.diff_ids.len(), self.layer_count());
-            if told == layers {
-                Ok(config)
-            } else {
-                Err(damaged(format!("its manifest names {layers} layers, and its configuration {told}")))
-            }
-        });
+        let config = bytes.and_then(|bytes| ImageConfig::of_image(&bytes, self.layer_count()));
         let config = config.map_err(|error| problem(self.definition, &error))?;
         if let Some(other) = config.other_architecture() {
             let message = format!("image `{}` is built for {other}", self.name());
             return Err(Problem::error(Code::WrongArchitecture, message)
                 .of(&self.definition.name)
                 .at(self.definition.place("image"))
-                .hint(format!("Build it for {}.", config::own_architecture())));
+                .hint(format!("Build it for {}.", own_architecture())));
         }
         Ok(config)
     }
@@ -160,7 +153,10 @@ fn read_small(file: impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// Lets a layer be taken in, decompressed, and checks that it is the one with this digest.
-fn take_layer(id: &str, packed: impl Read, sink: &mut dyn LayerSink) -> io::Result<()> {
+///
+/// # Errors
+/// If it is damaged, or cannot be taken in.
+pub fn take_layer(id: &str, packed: impl Read, sink: &mut dyn LayerSink) -> io::Result<()> {
     let mut content = Digesting::of(decompression::decompressed(packed)?);
     sink.take(id, &mut content)?;
     // What stands behind the archive's end belongs to the digest, too.

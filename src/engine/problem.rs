@@ -6,6 +6,14 @@ use crate::system::process_limits;
 
 /// What to do if something that was there a moment ago is gone.
 pub const RUN_AGAIN: &str = "Run the command again; farrier checks the state each time.";
+/// What to do if a registry has an image only for other machines.
+pub const NAME_ANOTHER_IMAGE: &str = "Name an image that is also built for this machine's architecture.";
+
+/// What to do if a registry does not have an image.
+#[must_use]
+pub fn check_name(image: &str) -> String {
+    format!("Check the name and the tag of `{image}`, and that it was pushed.")
+}
 
 impl EngineError {
     /// Whether the engine or a network has no address left.

@@ -20,9 +20,18 @@ pub struct EngineAddress {
     pub origin: String,
     /// The folder of docker's client configuration.
     pub config: PathBuf,
+    /// Whether nobody named it.
+    pub is_default: bool,
 }
 
 impl EngineAddress {
+    /// Whether somebody accepts connections there now, if it is a socket of this host; true if it is none.
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        let socket = self.host.strip_prefix("unix://");
+        socket.is_none_or(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok())
+    }
+
     /// Whether it is a socket of this host.
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -82,14 +91,9 @@ struct ContextEndpoint {
 /// # Errors
 /// When the context does not exist or its address is of a kind that is not supported.
 pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddress, Problem> {
-    let config = choice
-        .config
-        .as_ref()
-        .map(PathBuf::from)
-        .or_else(|| environment.config.clone())
-        .or_else(|| environment.home.as_ref().map(|home| home.join(".docker")))
-        .unwrap_or_default();
+    let config = client_folder(choice, environment);
     let text = |value: &OsString| value.to_string_lossy().into_owned();
+    let mut is_default = false;
     let (host, origin) = if let Some(host) = &choice.host {
         // To docker, `-H ""` is the default socket.
         let host = if host.is_empty() { DEFAULT_HOST.to_owned() } else { text(host) };
@@ -103,9 +107,21 @@ pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddre
     } else if let Some(context) = current_context(&config) {
         from_context(&config, &context, "docker's current context")?
     } else {
+        is_default = true;
         (DEFAULT_HOST.to_owned(), "docker's default".to_owned())
     };
-    supported(EngineAddress { host: with_scheme(&host), origin, config }, environment.tls || choice.tls)
+    supported(
+        EngineAddress { host: with_scheme(&host), origin, config, is_default },
+        environment.tls || choice.tls,
+    )
+}
+
+/// The folder of docker's client configuration.
+#[must_use]
+pub fn client_folder(choice: &Choice, environment: &Environment) -> PathBuf {
+    let named = choice.config.as_ref().map(PathBuf::from).or_else(|| environment.config.clone());
+    let default = || environment.home.as_ref().map(|home| home.join(".docker"));
+    named.or_else(default).unwrap_or_default()
 }
 
 fn current_context(config: &Path) -> Option<String> {

@@ -19,8 +19,9 @@ mod network;
 mod port;
 mod volume;
 
+pub use crate::engine::registry::Credentials;
 pub use container::{Container, ContainerSpec, DEFAULT_GRACE, Listed};
-pub use image::{Credentials, HealthTest, Image, Process};
+pub use image::{HealthTest, Image, Process};
 pub use network::{Member, Network, is_whole_id};
 pub use port::ContainerPort;
 pub use volume::Volume;

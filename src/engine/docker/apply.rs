@@ -7,8 +7,9 @@ use super::api::{Api, Container, ContainerSpec, Image, Status};
 use super::classification::MAKE_ROOM;
 use super::spec::{container_spec, temporary_name};
 use super::stopping::stop_and_remove;
-use super::{Docker, copies, registry};
-use crate::engine::problem::{RUN_AGAIN, engine_problem};
+use super::{Docker, copies};
+use crate::engine::problem::{NAME_ANOTHER_IMAGE, RUN_AGAIN, check_name, engine_problem};
+use crate::engine::registry::credentials;
 use crate::engine::{Carrier, EngineError, EngineErrorKind, Meaning, Progress, PullProgress};
 use crate::plan::instance::Instance;
 use crate::plan::sidecar::{ImageReference, LABEL_REPLACED, LABEL_SCOPE, LABEL_SIDECAR, Sidecar};
@@ -219,7 +220,7 @@ impl Carrying<'_> {
         let name = sidecar.name();
         let platform = sidecar.definition.container.platform.as_deref();
         self.carrier.tell(Progress::Pulling { sidecar: name, image });
-        let credentials = registry::credentials(&self.docker.config, image).await;
+        let credentials = credentials(&self.docker.config, image).await;
         let told = Mutex::new(PullProgress::default());
         let progress = |progress: PullProgress| {
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -260,15 +261,9 @@ fn unavailable(sidecar: &Sidecar, error: &EngineError) -> Problem {
     let build_it = "If you build the image yourself, build it first: `docker build -t NAME .`.".to_owned();
     let (code, hints) = match error.meaning {
         Some(Meaning::Denied) => (Code::ImageDenied, vec![try_it, build_it]),
-        Some(Meaning::NotFound) => {
-            let check = format!("Check the name and the tag of `{image}`, and that it was pushed.");
-            (Code::ImageNotFound, vec![check, build_it])
-        }
+        Some(Meaning::NotFound) => (Code::ImageNotFound, vec![check_name(image), build_it]),
         Some(Meaning::DiskFull) => (Code::DiskFull, vec![MAKE_ROOM.to_owned()]),
-        Some(Meaning::WrongArchitecture) => {
-            let other = "Name an image that is also built for this machine's architecture.".to_owned();
-            (Code::WrongArchitecture, vec![other])
-        }
+        Some(Meaning::WrongArchitecture) => (Code::WrongArchitecture, vec![NAME_ANOTHER_IMAGE.to_owned()]),
         _ => (Code::ImageUnavailable, vec![try_it, build_it]),
     };
     let message = format!("image `{image}` is unavailable: {error}");

@@ -89,6 +89,19 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D)
 }
 
 impl ImageConfig {
+    /// Reads the configuration of an image with this many layers.
+    ///
+    /// # Errors
+    /// If it is damaged, or names another number of layers.
+    pub fn of_image(bytes: &[u8], layers: usize) -> io::Result<Self> {
+        let config = Self::parse(bytes)?;
+        let told = config.rootfs.diff_ids.len();
+        if told == layers {
+            return Ok(config);
+        }
+        Err(damaged(format!("its manifest names {layers} layers, and its configuration {told}")))
+    }
+
     /// Reads a configuration.
     pub(super) fn parse(bytes: &[u8]) -> io::Result<Self> {
         let config: Self = serde_json::from_slice(bytes)
@@ -114,6 +127,7 @@ impl ImageConfig {
 }
 
 /// The architecture of this machine, in Go's words.
+#[must_use]
 pub fn own_architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -124,6 +138,15 @@ pub fn own_architecture() -> &'static str {
 }
 
 impl ProcessConfig {
+    /// The TCP ports that it exposes, in ascending order.
+    #[must_use]
+    pub fn ports(&self) -> Vec<u16> {
+        let tcp = |port: &String| port.strip_suffix("/tcp").unwrap_or(port).parse().ok();
+        let mut ports: Vec<u16> = self.exposed_ports.keys().filter_map(tcp).collect();
+        ports.sort_unstable();
+        ports
+    }
+
     /// The health test, as it is executed; `None` if there is none.
     #[must_use]
     pub fn health_command(&self) -> Option<HealthCommand> {

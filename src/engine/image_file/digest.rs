@@ -33,11 +33,15 @@ impl<R: Read> Read for Digesting<R> {
 }
 
 /// The digest of these bytes.
+#[must_use]
 pub fn of_bytes(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
 /// The hex digits of a digest that can name a file.
+///
+/// # Errors
+/// If it is none of the form that farrier checks.
 pub fn hex_digits(digest: &str) -> io::Result<&str> {
     let is_hex = |hex: &&str| {
         hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))

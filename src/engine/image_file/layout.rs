@@ -3,17 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-
 use super::config::own_architecture;
 use super::digest::{Digesting, hex_digits, of_bytes};
-use super::{LayerSink, MOST_LAYERS, Open, damaged, read_small, take_layer};
-
-/// How deep indices may lie in one another.
-const DEEPEST: usize = 4;
-/// The annotations by which tools name an image in an index.
-const NAMES: [&str; 2] = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
+use super::manifest::{DEEPEST, Descriptor, Index, Manifest, parse};
+use super::{LayerSink, Open, damaged, read_small, take_layer};
 
 /// An image in a layout.
 pub struct Layout {
@@ -21,66 +14,18 @@ pub struct Layout {
     layers: Vec<Descriptor>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor {
-    digest: String,
-    #[serde(default)]
-    media_type: String,
-    #[serde(default)]
-    platform: Option<Platform>,
-    #[serde(default)]
-    annotations: Option<std::collections::BTreeMap<String, String>>,
+/// The path of a blob in the layout.
+fn blob(descriptor: &Descriptor) -> io::Result<PathBuf> {
+    Ok(Path::new("blobs/sha256").join(hex_digits(&descriptor.digest)?))
 }
 
-#[derive(Clone, Debug, Deserialize)]
-struct Platform {
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Index {
-    manifests: Vec<Descriptor>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Manifest {
-    config: Descriptor,
-    layers: Vec<Descriptor>,
-}
-
-impl Descriptor {
-    fn blob(&self) -> io::Result<PathBuf> {
-        Ok(Path::new("blobs/sha256").join(hex_digits(&self.digest)?))
+fn read_blob(open: &Open<'_>, descriptor: &Descriptor) -> io::Result<Vec<u8>> {
+    let bytes = read_small(open(&blob(descriptor)?)?)?;
+    let found = of_bytes(&bytes);
+    if found == descriptor.digest {
+        return Ok(bytes);
     }
-
-    fn is_index(&self) -> bool {
-        self.media_type.ends_with("image.index.v1+json") || self.media_type.ends_with("manifest.list.v2+json")
-    }
-
-    fn names(&self) -> impl Iterator<Item = &str> {
-        let annotations = self.annotations.iter();
-        annotations.flat_map(|found| NAMES.iter().filter_map(|name| found.get(*name)).map(String::as_str))
-    }
-
-    /// Whether it may be meant on this machine. What has no platform may be; what is no image has an unknown one.
-    fn is_for_this_machine(&self) -> bool {
-        self.platform
-            .as_ref()
-            .is_none_or(|platform| platform.os == "linux" && platform.architecture == own_architecture())
-    }
-
-    fn read(&self, open: &Open<'_>) -> io::Result<Vec<u8>> {
-        let bytes = read_small(open(&self.blob()?)?)?;
-        let found = of_bytes(&bytes);
-        if found == self.digest {
-            return Ok(bytes);
-        }
-        Err(damaged(format!("the digest of the blob {} is {found}", self.digest)))
-    }
+    Err(damaged(format!("the digest of the blob {} is {found}", descriptor.digest)))
 }
 
 impl Layout {
@@ -92,14 +37,7 @@ impl Layout {
             .into_iter()
             .filter(|manifest| name.is_none_or(|name| manifest.names().any(|found| found == name)));
         let manifest = choose(open, named.collect(), name, 0)?;
-        let Manifest { config, layers } = parse("a manifest", &manifest.read(open)?)?;
-        hex_digits(&config.digest)?;
-        if layers.len() > MOST_LAYERS {
-            return Err(damaged(format!(
-                "it has {} layers, and at most {MOST_LAYERS} can be used",
-                layers.len()
-            )));
-        }
+        let Manifest { config, layers } = Manifest::parse(&read_blob(open, &manifest)?)?;
         Ok(Self { config, layers })
     }
 
@@ -114,7 +52,7 @@ impl Layout {
 
     /// Its configuration.
     pub fn config(&self, open: &Open<'_>) -> io::Result<Vec<u8>> {
-        self.config.read(open)
+        read_blob(open, &self.config)
     }
 
     /// Lets the layers be taken in that are wanted.
@@ -126,10 +64,10 @@ impl Layout {
         sink: &mut dyn LayerSink,
     ) -> io::Result<()> {
         for (layer, id) in self.layers.iter().zip(ids).filter(|(_, id)| wanted(id)) {
-            let mut blob = Digesting::of(open(&layer.blob()?)?);
-            take_layer(id, &mut blob, sink)?;
-            io::copy(&mut blob, &mut io::sink())?;
-            let found = blob.digest();
+            let mut content = Digesting::of(open(&blob(layer)?)?);
+            take_layer(id, &mut content, sink)?;
+            io::copy(&mut content, &mut io::sink())?;
+            let found = content.digest();
             if found != layer.digest {
                 return Err(damaged(format!("the digest of the blob {} is {found}", layer.digest)));
             }
@@ -155,7 +93,7 @@ fn choose(
             if depth == DEEPEST {
                 return Err(damaged("its indices name one another"));
             }
-            let index: Index = parse("an index", &only.read(open)?)?;
+            let index: Index = parse("an index", &read_blob(open, &only)?)?;
             choose(open, index.manifests, name, depth + 1)
         }
         (Some(only), None) => Ok(only),
@@ -173,10 +111,6 @@ fn choose(
             )))
         }
     }
-}
-
-fn parse<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> io::Result<T> {
-    serde_json::from_slice(bytes).map_err(|error| damaged(format!("{what} cannot be read: {error}")))
 }
 
 #[cfg(test)]

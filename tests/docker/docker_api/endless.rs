@@ -37,7 +37,8 @@ impl Endless {
             }
         });
         let host = format!("unix://{}", socket.display());
-        let address = EngineAddress { host, origin: String::new(), config: PathBuf::new() };
+        let address =
+            EngineAddress { host, origin: String::new(), config: PathBuf::new(), is_default: false };
         Self { _folder: folder, address, written }
     }
 

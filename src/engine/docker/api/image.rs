@@ -93,14 +93,3 @@ pub struct HealthTest {
     /// How long after the start failures do not count.
     pub start_period: Duration,
 }
-
-/// Credentials for one registry.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// The user, empty with an identity token.
-    pub username: String,
-    /// The password.
-    pub password: String,
-    /// An identity token in place of both.
-    pub token: Option<String>,
-}

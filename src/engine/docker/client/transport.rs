@@ -223,8 +223,12 @@ mod tests {
             ("http://[::1]:80/path", "[::1]:80"),
             ("tcp://[::1]", "[::1]:2375"),
         ] {
-            let address =
-                EngineAddress { host: host.to_owned(), origin: String::new(), config: PathBuf::new() };
+            let address = EngineAddress {
+                host: host.to_owned(),
+                origin: String::new(),
+                config: PathBuf::new(),
+                is_default: false,
+            };
             assert_eq!(Target::of(&address).name(), expected, "{host}");
         }
     }

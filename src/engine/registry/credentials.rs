@@ -4,8 +4,18 @@ use std::path::Path;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
-use super::api::Credentials;
 use crate::system::blocking::blocking;
+
+/// Credentials for one registry.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The user, empty with an identity token.
+    pub username: String,
+    /// The password.
+    pub password: String,
+    /// An identity token in place of both.
+    pub token: Option<String>,
+}
 
 /// Docker's own registry under the name that its configuration uses.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -23,13 +33,20 @@ pub fn registry_of(image: &str) -> &str {
     }
 }
 
-/// Credentials from docker's configuration folder or the helper that it names; none where there are none.
+/// The credentials for the registry that an image comes from, from docker's configuration folder or the helper that it
+/// names; `None` if there are none.
 pub async fn credentials(config: &Path, image: &str) -> Option<Credentials> {
-    let registry = registry_of(image).to_owned();
+    credentials_for(config, registry_of(image)).await
+}
+
+/// The credentials for a registry, as docker's configuration names it; `None` if there are none.
+pub async fn credentials_for(config: &Path, registry: &str) -> Option<Credentials> {
+    let registry = registry.to_owned();
     let path = config.join("config.json");
+    let named = registry.clone();
     let lookup = move || {
         let file = std::fs::File::open(&path).map_err(|_| CredentialRetrievalError::ConfigNotFound)?;
-        docker_credential::get_credential_from_reader(file, &registry)
+        docker_credential::get_credential_from_reader(file, &named)
     };
     // A credential helper is another process, which may ask its user something.
     match blocking("credentials", lookup).await {
@@ -40,11 +57,11 @@ pub async fn credentials(config: &Path, image: &str) -> Option<Credentials> {
             Some(Credentials { username: String::new(), password: String::new(), token: Some(token) })
         }
         Ok(Err(error)) => {
-            tracing::debug!("no credentials for {image}: {error}");
+            tracing::debug!("no credentials for {registry}: {error}");
             None
         }
         Err(error) => {
-            tracing::debug!("no credentials for {image}: {error}");
+            tracing::debug!("no credentials for {registry}: {error}");
             None
         }
     }

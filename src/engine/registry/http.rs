@@ -1,0 +1,246 @@
+//! Requests over HTTP and HTTPS, through the proxies that the environment names. Redirections are followed, without
+//! credentials if they lead to another host.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{io, vec};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap, LOCATION, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::TokioExecutor;
+use tower_service::Service;
+
+use super::configuration::{RegistryConfiguration, without_port};
+use super::error::{RegistryError, RegistryErrorKind};
+use super::roots;
+use crate::system::blocking::blocking;
+
+/// How long a host may take to accept a connection.
+const CONNECTING: Duration = Duration::from_secs(20);
+/// How long it may take to begin its answer.
+const ANSWERING: Duration = Duration::from_secs(60);
+/// How many redirections are followed.
+const MOST_REDIRECTIONS: usize = 5;
+
+/// Connects to a host, by whatever addresses it has.
+type Connector = HttpConnector<Resolver>;
+
+/// A client for one host, straight or through a proxy.
+#[derive(Clone)]
+enum Client {
+    Direct(legacy::Client<HttpsConnector<Connector>, Full<Bytes>>),
+    Tunnelled(legacy::Client<HttpsConnector<Tunnel<Connector>>, Full<Bytes>>),
+}
+
+/// Makes requests.
+pub struct Http {
+    configuration: RegistryConfiguration,
+    proxies: Matcher,
+    /// By scheme and host: each host has certificates of its own.
+    clients: Mutex<BTreeMap<String, Client>>,
+}
+
+impl Http {
+    /// With these certificates.
+    #[must_use]
+    pub fn new(configuration: RegistryConfiguration) -> Self {
+        Self { configuration, proxies: Matcher::from_env(), clients: Mutex::default() }
+    }
+
+    /// Gets what is at an address.
+    ///
+    /// # Errors
+    /// If the host does not answer.
+    pub async fn get(&self, address: &str, headers: &HeaderMap) -> Result<Response<Incoming>, RegistryError> {
+        self.send(&Method::GET, address, headers, Bytes::new()).await
+    }
+
+    /// Sends a request. Only those without a body are redirected.
+    ///
+    /// # Errors
+    /// If the host does not answer.
+    pub async fn send(
+        &self,
+        method: &Method,
+        address: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let mut headers = headers.clone();
+        let mut address = parsed(address)?;
+        for _ in 0..=MOST_REDIRECTIONS {
+            let answer = self.once(method, &address, &headers, body.clone()).await?;
+            let status = answer.status();
+            let location = answer.headers().get(LOCATION).filter(|_| is_redirection(status));
+            let Some(location) = location.filter(|_| method == Method::GET) else { return Ok(answer) };
+            let location = location.to_str().ok();
+            let next = location.and_then(|location| redirected(&address, location)).ok_or_else(|| {
+                let message = format!("{} redirects to where farrier does not go", host_of(&address));
+                RegistryError::invalid(message)
+            })?;
+            if (next.scheme(), next.authority()) != (address.scheme(), address.authority()) {
+                headers.remove(AUTHORIZATION);
+            }
+            address = next;
+        }
+        Err(RegistryError::invalid(format!("{} redirects again and again", host_of(&address))))
+    }
+
+    async fn once(
+        &self,
+        method: &Method,
+        address: &Uri,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let host = host_of(address);
+        let client = self.client(address).await?;
+        let mut request = Request::builder().method(method).uri(address);
+        if let Some(all) = request.headers_mut() {
+            all.clone_from(headers);
+            let agent = concat!("farrier/", env!("CARGO_PKG_VERSION"));
+            all.insert(USER_AGENT, hyper::header::HeaderValue::from_static(agent));
+        }
+        let request = request
+            .body(Full::new(body))
+            .map_err(|error| RegistryError::invalid(format!("{address} cannot be asked for: {error}")))?;
+        let answer = match client {
+            Client::Direct(client) => client.request(request),
+            Client::Tunnelled(client) => client.request(request),
+        };
+        let Ok(answer) = tokio::time::timeout(ANSWERING, answer).await else {
+            let message = format!("the registry at {host} does not answer within {} s", ANSWERING.as_secs());
+            return Err(RegistryError::new(RegistryErrorKind::Unreachable, message));
+        };
+        answer.map_err(|error| RegistryError::of_connection(&host, &error))
+    }
+
+    async fn client(&self, address: &Uri) -> Result<Client, RegistryError> {
+        let (scheme, host) = (address.scheme_str().unwrap_or_default(), host_of(address));
+        let origin = format!("{scheme}://{host}");
+        let known = |clients: &BTreeMap<String, Client>| clients.get(&origin).cloned();
+        if let Some(client) = known(&self.clients.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(client);
+        }
+        let config = if scheme == "https" {
+            let certificates = self.configuration.certificates(&host);
+            let read = blocking("certificates", move || roots::tls(&certificates)).await;
+            Some(read.map_err(|error| RegistryError::of_connection(&host, &error))??)
+        } else {
+            None
+        };
+        let mut connector = HttpConnector::new_with_resolver(Resolver);
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECTING));
+        let builder = HttpsConnectorBuilder::new();
+        let builder = match config {
+            Some(config) => builder.with_tls_config(config).https_only(),
+            // Never used for TLS: it trusts nobody.
+            None => builder.with_tls_config(roots::nobody()?).https_or_http(),
+        };
+        let builder = builder.enable_http1();
+        // A registry of this host is never asked through another one.
+        let name = without_port(&host).trim_matches(['[', ']']);
+        let is_own = name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        let pool = legacy::Client::builder(TokioExecutor::new());
+        let client = match self.proxies.intercept(address).filter(|_| !is_own) {
+            Some(proxy) => {
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), connector);
+                if let Some(authorization) = proxy.basic_auth() {
+                    tunnel = tunnel.with_auth(authorization.clone());
+                }
+                Client::Tunnelled(pool.build(builder.wrap_connector(tunnel)))
+            }
+            None => Client::Direct(pool.build(builder.wrap_connector(connector))),
+        };
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, client.clone());
+        Ok(client)
+    }
+}
+
+fn parsed(address: &str) -> Result<Uri, RegistryError> {
+    let unusable = |error| RegistryError::invalid(format!("{address:?} is no address: {error}"));
+    address.parse().map_err(unusable)
+}
+
+/// The host of an address, with its port if it names one, and without a user's name.
+fn host_of(address: &Uri) -> String {
+    let host = address.host().unwrap_or_default();
+    address.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+const fn is_redirection(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Where a redirection leads; `None` if nobody should follow it there, as from TLS to none.
+fn redirected(from: &Uri, location: &str) -> Option<Uri> {
+    let (scheme, authority) = (from.scheme_str()?, from.authority()?);
+    let next: Uri = if location.starts_with("//") {
+        format!("{scheme}:{location}").parse().ok()?
+    } else if location.starts_with('/') {
+        format!("{scheme}://{authority}{location}").parse().ok()?
+    } else {
+        location.parse().ok()?
+    };
+    match (scheme, next.scheme_str()?) {
+        (_, "https") | ("http", "http") => Some(next),
+        _ => None,
+    }
+}
+
+/// Looks names up on a thread that may be refused: those of tokio panic then.
+#[derive(Clone)]
+struct Resolver;
+
+impl Service<Name> for Resolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let look_up = blocking("names", move || (name.as_str(), 0).to_socket_addrs());
+        Box::pin(async move { look_up.await? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirections_never_lead_from_tls_to_none() {
+        for (from, location, to) in [
+            ("https://a.test/v2/x", "https://b.test/y?z=1", Some("https://b.test/y?z=1")),
+            ("https://a.test/v2/x", "/y", Some("https://a.test/y")),
+            ("https://a.test/v2/x", "//b.test/y", Some("https://b.test/y")),
+            ("https://a.test/v2/x", "http://a.test/y", None),
+            ("http://a.test/v2/x", "http://b.test/y", Some("http://b.test/y")),
+            ("http://a.test/v2/x", "https://b.test/y", Some("https://b.test/y")),
+            ("https://a.test/v2/x", "file:///etc/passwd", None),
+            ("https://a.test/v2/x", "y", None),
+        ] {
+            let found = redirected(&from.parse().expect("an address"), location);
+            assert_eq!(found.map(|uri| uri.to_string()).as_deref(), to, "{from} {location}");
+        }
+    }
+}
