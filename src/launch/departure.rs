@@ -46,7 +46,10 @@ fn guests(plan: &Plan, home: &str) -> BTreeSet<String> {
         !instance.networks.keys().all(stays)
     };
     let parts = plan.sidecars.iter().filter_map(|part| Some((part, part.existing.as_ref()?)));
-    parts.filter(|(part, instance)| is_guest(part, instance)).map(|(_, instance)| instance.id.clone()).collect()
+    parts
+        .filter(|(part, instance)| is_guest(part, instance))
+        .map(|(_, instance)| instance.id.clone())
+        .collect()
 }
 
 impl Departure {
@@ -54,7 +57,14 @@ impl Departure {
     #[must_use]
     pub fn new(connection: Arc<Connection>, leases: Leases, network: HarnessNetwork, plan: &Plan) -> Self {
         let guests = guests(plan, &network.home);
-        Self { connection, leases, is_own: plan.network.is_own, network, guests, used: Mutex::new(Vec::new()) }
+        Self {
+            connection,
+            leases,
+            is_own: plan.network.is_own,
+            network,
+            guests,
+            used: Mutex::new(Vec::new()),
+        }
     }
 
     /// Marks the instance of a sidecar as used, on the network too. It must be this launch's own alone: just created, or

@@ -52,8 +52,9 @@ async fn nobody_begins_to_use_what_is_claimed() {
 fn a_mark_holds_a_container_and_its_place_on_one_network() {
     let folder = tempfile::tempdir().expect("folder");
     let mark = |process: &str| {
-        let path =
-            leases(folder.path(), "").folder.file(&format!("{}{USE}{process}.00000000", on_network("id", "net")));
+        let path = leases(folder.path(), "")
+            .folder
+            .file(&format!("{}{USE}{process}.00000000", on_network("id", "net")));
         std::fs::write(&path, format!("{process}\ndocker run x")).expect("mark");
         let file = File::open(&path).expect("mark");
         file.lock().expect("a lock");
