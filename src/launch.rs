@@ -110,7 +110,7 @@ impl Launch {
             }
             all.insert(kind, Arc::new(connection));
         }
-        Ok(Destinations { all, selection: self.settings.engine })
+        Ok(Destinations { all, engines: self.settings.engine.clone() })
     }
 
     /// The sidecars on each engine.

@@ -12,6 +12,7 @@ use crate::definition::model::Readiness;
 use crate::definition::{self, Definition, Disablement, FoundProgram, Layer, LayerReport, budget};
 use crate::engine::Capabilities;
 use crate::engine::image_file::FileImage;
+use crate::engine::kinds::Engines;
 use crate::harness::argv::{self, Harness};
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::{names, run};
@@ -80,6 +81,8 @@ pub struct Preparation {
     pub definitions: usize,
     /// Errors and warnings.
     pub problems: Vec<Problem>,
+    /// On which engine each sidecar lives.
+    pub engines: Engines,
 }
 
 /// Reads and checks all definitions and their probes.
@@ -100,6 +103,7 @@ pub fn prepare(settings: &Settings) -> Preparation {
             .collect(),
         definitions: loaded.definitions.len(),
         problems: loaded.problems,
+        engines: settings.engine.clone(),
         ..Preparation::default()
     };
     let refusals = definition::refusals(&loaded.definitions).into_iter();
@@ -161,6 +165,12 @@ impl Preparation {
         Ok(harness)
     }
 
+    /// Whether a sidecar has no network of an engine's: the harness reaches it at an address of this host.
+    #[must_use]
+    pub fn is_on_this_host(&self, definition: &Definition) -> bool {
+        self.engines.of(definition).network().is_some()
+    }
+
     /// Refuses what this host runs itself for a harness in a container that does not have this host's network.
     fn out_of_reach(&self, mode: &NetworkMode) -> Vec<Problem> {
         if matches!(mode, NetworkMode::Host) {
@@ -168,7 +178,7 @@ impl Preparation {
         }
         let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
         let unreached =
-            definitions.filter(|definition| definition.is_on_this_host() && definition.port().is_some());
+            definitions.filter(|definition| self.is_on_this_host(definition) && definition.port().is_some());
         let refused = unreached.map(|definition| {
             let name = &definition.name;
             let message = format!(
@@ -176,8 +186,10 @@ impl Preparation {
             );
             let (field, way_out) = if definition.container.program.is_some() {
                 ("program", "Or name an `image` in place of the `program`.")
-            } else {
+            } else if definition.image_file().is_some() {
                 ("image", "Or load the image into the harness's engine, and name it by its reference.")
+            } else {
+                ("image", "Or leave the engine open (`--engine auto`), so that the harness's engine runs the image.")
             };
             Problem::error(Code::HarnessNoRoute, message)
                 .of(name.clone())
@@ -194,7 +206,16 @@ impl Preparation {
             let needed = prepared.probes.iter().map(|found| (found.name.clone(), found.interfaces.clone()));
             let definition = &prepared.sidecar.definition;
             let refusals = capabilities(definition).refusals(definition, &needed.collect::<Vec<_>>());
-            self.problems.extend(refusals.into_iter().map(definition::in_the_files_language));
+            let reason = if definition.needs_this_host() || refusals.is_empty() {
+                None
+            } else {
+                self.engines.reason()
+            };
+            let explained = refusals.into_iter().map(|problem| match reason {
+                Some(reason) => problem.hint(format!("{reason}; if it did, it would run the image.")),
+                None => problem,
+            });
+            self.problems.extend(explained.map(definition::in_the_files_language));
         }
     }
 

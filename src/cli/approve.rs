@@ -172,7 +172,7 @@ async fn asked_soon<T>(
 async fn left(sidecar: &str, settings: &Settings) -> Left {
     let scope = settings.scopes.workspace.as_deref().map(scope_of);
     let name = container_name(sidecar, scope.as_deref());
-    let is_asked = |kind: &EngineKind| match settings.engine {
+    let is_asked = |kind: &EngineKind| match settings.engine.asked() {
         Selection::All(asked) => *kind == asked,
         Selection::Auto => kind.may_be_in_use(&settings.folders()),
     };

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::data::{print, print_json};
 use crate::cli::options::{Engine, EngineCommand, EngineList, EnginePrune, Format, LaunchOptions};
 use crate::cli::runtime::CommandRuntime;
-use crate::engine::kinds::{Choice, EngineKind, Opened, Selection};
+use crate::engine::kinds::{Choice, EngineKind, Engines, Opened, Selection};
 use crate::engine::problem::engine_problem;
 use crate::engine::{Capabilities, Finding};
 use crate::preparation::settings::Settings;
@@ -60,7 +60,7 @@ async fn all(settings: &Settings) -> Vec<Listed> {
             },
             Err(problem) => Err(problem),
         };
-        listed.push(Listed { kind, state, findings, chosen_for: chosen_for(kind, settings.engine) });
+        listed.push(Listed { kind, state, findings, chosen_for: chosen_for(kind, &settings.engine) });
     }
     listed
 }
@@ -75,20 +75,13 @@ fn runs(capabilities: &Capabilities) -> Vec<&'static str> {
     all.into_iter().filter(|(can, _)| *can).map(|(_, what)| what).collect()
 }
 
-fn chosen_for(kind: EngineKind, selection: Selection) -> Vec<&'static str> {
-    match selection {
+fn chosen_for(kind: EngineKind, engines: &Engines) -> Vec<&'static str> {
+    match engines.asked() {
         Selection::All(asked) if asked == kind => {
             vec!["all sidecars, because `--engine` or FARRIER_ENGINE says so"]
         }
         Selection::All(_) => Vec::new(),
-        Selection::Auto if kind == EngineKind::of_images() => vec!["images by reference"],
-        Selection::Auto => {
-            let Capabilities { images, image_files, programs, .. } = kind.capabilities();
-            runs(&Capabilities { images: false, image_files, programs, ..kind.capabilities() })
-                .into_iter()
-                .filter(|_| !images)
-                .collect()
-        }
+        Selection::Auto => runs(&Capabilities { images: kind == engines.of_images(), ..kind.capabilities() }),
     }
 }
 

@@ -31,7 +31,7 @@ use crate::system::process_limits;
 
 /// Starts what is needed, waits, runs the harness.
 pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let settings = Settings::new(&options.layers, &options.launch);
+    let settings = Settings::new(&options.layers, &options.launch).of_harness(&options.command);
     let mut preparation = preparation::prepare(&settings);
     let unused = unused_workspace::warnings(&options.layers);
     let mut disabled = std::mem::take(&mut preparation.disabled);
@@ -67,7 +67,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let target = HarnessTarget::of(Some(&harness), preparation.workspace(&settings));
     // What the harness starts in containers of its own does not reach what this host runs itself on any network.
     let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-    let definitions = definitions.filter(|definition| !definition.is_on_this_host());
+    let definitions = definitions.filter(|definition| !preparation.is_on_this_host(definition));
     let is_host = matches!(&harness, Harness::Host(_));
     let mut advice = Advice::of(&target.network.name, &settings.env_prefix, definitions).filter(|_| is_host);
     if let Some(problem) = advice.as_ref().and_then(|advice| advice.before(&options.command)) {

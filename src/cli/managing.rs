@@ -53,14 +53,15 @@ impl EngineSessions {
             declared.entry(kind).or_default().push(sidecar);
         }
         let mut sessions = Vec::new();
-        let is_asked = |kind: &EngineKind| match settings.engine {
+        let is_asked = |kind: &EngineKind| match settings.engine.asked() {
             Selection::All(asked) => *kind == asked,
             Selection::Auto => declared.contains_key(kind) || kind.may_be_in_use(&settings.folders()),
         };
         for kind in EngineKind::ALL.into_iter().filter(is_asked) {
             let own = declared.get(&kind).cloned().unwrap_or_default();
             let is_alone = || EngineKind::ALL.iter().all(|other| *other == kind || !is_asked(other));
-            let is_needed = !own.is_empty() || (declared.is_empty() && is_alone());
+            let is_expected = || kind == settings.engine.of_images();
+            let is_needed = !own.is_empty() || (declared.is_empty() && is_alone() && is_expected());
             match EngineSession::open(kind, own, &settings).await {
                 Err(problem) if !is_needed && is_absent(&problem) => {}
                 session => sessions.push(session?),

@@ -14,7 +14,7 @@ use crate::cli::settings::layer_directories;
 use crate::definition::draft::{Draft, ImageFacts, SCHEMA_FILE, check_name};
 use crate::definition::working_trees::{Inside, WorkingTrees};
 use crate::definition::{LayerDirectories, check_image, is_escape, json_schema, load, outside_workspace};
-use crate::engine::kinds::{Choice, EngineKind};
+use crate::engine::kinds::Choice;
 use crate::launch::connection;
 use crate::preparation::settings::Settings;
 use crate::report::error::{Code, Failure, Problem};
@@ -77,7 +77,8 @@ fn facts(options: &New) -> Result<ImageFacts, Failure> {
     let settings = Settings::new(&options.layers, &LaunchOptions::default());
     let found = CommandRuntime::start()?.run_alone(async {
         let asked = async {
-            let connection = connection::open(EngineKind::of_images(), &Choice::default(), &settings).ok()?;
+            let connection =
+                connection::open(settings.engine.of_images(), &Choice::default(), &settings).ok()?;
             connection.engine.images()?.present(&options.image).await.ok()?
         };
         Ok(tokio::time::timeout(ENGINE_ANSWERS, asked).await.ok().flatten())

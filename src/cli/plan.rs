@@ -33,7 +33,7 @@ pub fn plan(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Fai
 }
 
 fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let settings = Settings::new(&options.layers, &options.launch);
+    let settings = Settings::new(&options.layers, &options.launch).of_harness(&options.command);
     let mut preparation = preparation::prepare(&settings);
     preparation.problems.extend(unused_workspace::warnings(&options.layers));
     let harness = match options.command.as_slice() {
@@ -88,7 +88,10 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
     let text = match options.format {
         Format::Human => {
             // Names in it come from labels, which anyone may have written.
-            let lines: String = plan_lines(&planned).lines().map(|line| escape(line) + "\n").collect();
+            let lines: String = plan_lines(&planned, launch.settings.engine.reason())
+                .lines()
+                .map(|line| escape(line) + "\n")
+                .collect();
             let missing = launch.sidecars.iter().filter(|prepared| prepared.approval == Approval::Missing);
             let names = missing.map(|prepared| escape(prepared.sidecar.name()));
             let missing: String = names
@@ -120,11 +123,18 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
     Ok(exit::SUCCESS)
 }
 
-/// The plan on each engine. An engine is named unless it is the one that everybody expects.
-fn plan_lines(planned: &[(EngineKind, Plan)]) -> String {
+/// The plan on each engine. An engine is named unless it is the one that everybody expects; the reason says why images by
+/// reference are on another one.
+fn plan_lines(planned: &[(EngineKind, Plan)], reason: Option<&str>) -> String {
+    let is_by_reference = |plan: &Plan| {
+        let definitions = plan.sidecars.iter().map(|part| &part.sidecar.definition);
+        definitions.into_iter().any(|definition| !definition.needs_this_host())
+    };
     let is_expected = |kind: EngineKind| planned.len() == 1 && kind == EngineKind::of_images();
     let each = planned.iter().map(|(kind, plan)| {
-        let head = if is_expected(*kind) { String::new() } else { format!("engine {}\n", kind.name()) };
+        let because = reason.filter(|_| is_by_reference(plan)).map(|reason| format!(", because {reason}"));
+        let head = || format!("engine {}{}\n", kind.name(), because.unwrap_or_default());
+        let head = if is_expected(*kind) { String::new() } else { head() };
         format!("{head}{plan}")
     });
     each.collect()

@@ -9,7 +9,8 @@ use etcetera::BaseStrategy;
 use super::options::{ApprovalOptions, LaunchOptions, LayerOptions};
 use crate::definition::LayerDirectories;
 use crate::definition::working_trees::WorkingTrees;
-use crate::engine::kinds::Environment;
+use crate::engine::kinds::{Engines, Environment};
+use crate::harness::argv::{self, Harness};
 use crate::harness::reachability::ENV_PREFIX;
 use crate::plan::sidecar::Scopes;
 use crate::preparation::choice::SidecarChoice;
@@ -28,6 +29,7 @@ impl Settings {
         let given = |option: &Option<OsString>| {
             option.as_ref().map(|value| (!value.is_empty()).then(|| PathBuf::from(value)))
         };
+        let environment = engine_environment(folders.as_ref().map(|folders| folders.home_dir().to_owned()));
         let approvals_default = || state.as_ref().map(|folder| folder.join("approvals.json"));
         Self {
             approvals: given(&launch.approval.approvals).flatten().or_else(approvals_default),
@@ -41,10 +43,19 @@ impl Settings {
             dialling: launch.dial,
             recreate: launch.recreate,
             env_prefix: launch.env_prefix.clone().unwrap_or_else(|| ENV_PREFIX.to_owned()),
-            engine: layers.engine,
+            engine: Engines::new(layers.engine, environment.clone()),
             choice: SidecarChoice { only: launch.only.clone(), profiles: launch.profile.clone() },
-            environment: engine_environment(folders.as_ref().map(|folders| folders.home_dir().to_owned())),
+            environment,
         }
+    }
+}
+
+impl Settings {
+    /// For a command with this harness, whose own engine is meant if it is docker's.
+    #[must_use]
+    pub fn of_harness(self, command: &[OsString]) -> Self {
+        let is_of_docker = matches!(argv::parse(command), Ok(Harness::Docker(_)));
+        Self { engine: self.engine.of_harness(is_of_docker), ..self }
     }
 }
 

@@ -24,6 +24,7 @@ const WIDTH: usize = 110;
 /// Prints every problem, and each layer with its count.
 pub fn validate(options: &options::Validate, color: bool) -> Result<u8, Failure> {
     let settings = Settings::new(&options.layers, &options.launch);
+    let settings = Settings { engine: settings.engine.clone().as_expected(), ..settings };
     let mut preparation = preparation::prepare(&settings);
     preparation.problems.extend(unused_workspace::warnings(&options.layers));
     preparation.problems.extend(approval::not_run(&settings, &mut preparation.sidecars));

@@ -83,9 +83,9 @@ impl Definition {
         ImageFile::parse(self.image.as_deref()?)
     }
 
-    /// Whether its sidecar has no network of an engine's: the harness reaches it at an address of this host.
+    /// Whether only this host has what it runs: a program, or an image in a file.
     #[must_use]
-    pub fn is_on_this_host(&self) -> bool {
+    pub fn needs_this_host(&self) -> bool {
         self.container.program.is_some() || self.image_file().is_some()
     }
 

@@ -20,7 +20,6 @@ mod look;
 mod networks;
 mod ports;
 mod proxies;
-mod registry;
 pub mod relay;
 mod spec;
 mod stopping;

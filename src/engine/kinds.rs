@@ -3,11 +3,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::docker::{self, Docker, address};
 use super::native;
 use super::problem::engine_problem;
+use super::registry::configuration::RegistryConfiguration;
 use super::{Capabilities, Engine};
 use crate::definition::Definition;
 use crate::plan::HarnessNetwork;
@@ -47,7 +48,7 @@ pub enum Selection {
 pub enum EngineKind {
     /// Docker, and what has its API.
     Docker,
-    /// Programs of this host, and images that lie in its files.
+    /// Programs of this host, and images, without a daemon.
     Native,
 }
 
@@ -141,24 +142,95 @@ impl EngineKind {
     }
 }
 
-impl Selection {
+/// On which engine each sidecar of a command lives.
+#[derive(Clone, Debug, Default)]
+pub struct Engines {
+    asked: Selection,
+    environment: Environment,
+    /// Whether the harness's own command is docker's, so that Docker is meant whether it answers or not.
+    is_of_docker_harness: bool,
+    /// What runs images that are named by a reference. It is found out once, and only if there is one.
+    of_images: Arc<OnceLock<ForImages>>,
+}
+
+/// What runs images that are named by a reference.
+#[derive(Clone, Debug)]
+struct ForImages {
+    kind: EngineKind,
+    /// Why it is not the one that everybody expects.
+    reason: Option<String>,
+}
+
+impl Engines {
+    /// What was asked for, in an environment that may name an engine.
+    #[must_use]
+    pub fn new(asked: Selection, environment: Environment) -> Self {
+        Self { asked, environment, ..Self::default() }
+    }
+
+    /// For a command whose harness is docker's, or is not.
+    #[must_use]
+    pub fn of_harness(self, is_of_docker_harness: bool) -> Self {
+        Self { is_of_docker_harness, of_images: Arc::default(), ..self }
+    }
+
+    /// For a command that asks no engine anything, not even whether it is there.
+    #[must_use]
+    pub fn as_expected(self) -> Self {
+        let expected = ForImages { kind: EngineKind::of_images(), reason: None };
+        Self { of_images: Arc::new(OnceLock::from(expected)), ..self }
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub const fn asked(&self) -> Selection {
+        self.asked
+    }
+
     /// The engine on which a definition's sidecar lives.
     #[must_use]
-    pub fn of(self, definition: &Definition) -> EngineKind {
-        match self {
-            Self::All(kind) => kind,
-            Self::Auto if definition.is_on_this_host() => EngineKind::Native,
-            Self::Auto => EngineKind::of_images(),
+    pub fn of(&self, definition: &Definition) -> EngineKind {
+        match self.asked {
+            Selection::All(kind) => kind,
+            Selection::Auto if definition.needs_this_host() => EngineKind::Native,
+            Selection::Auto => self.of_images(),
         }
     }
 
-    /// The one for images, or the one that was asked for.
+    /// The one for images by reference, or the one that was asked for.
     #[must_use]
-    pub const fn of_images(self) -> EngineKind {
-        match self {
-            Self::All(kind) => kind,
-            Self::Auto => EngineKind::of_images(),
+    pub fn of_images(&self) -> EngineKind {
+        match self.asked {
+            Selection::All(kind) => kind,
+            Selection::Auto => self.for_images().kind,
         }
+    }
+
+    /// Why images by reference run on another engine than everybody expects; `None` if they do not.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self.asked {
+            Selection::All(_) => None,
+            Selection::Auto => self.for_images().reason.as_deref(),
+        }
+    }
+
+    fn for_images(&self) -> &ForImages {
+        self.of_images.get_or_init(|| {
+            let expected = ForImages { kind: EngineKind::of_images(), reason: None };
+            if self.is_of_docker_harness || !EngineKind::Native.capabilities().images {
+                return expected;
+            }
+            // An address that somebody named is meant, and so is one that is wrong.
+            match address::resolve(&Choice::default(), &self.environment) {
+                Ok(address) if address.is_default && !address.accepts() => {
+                    let reason = format!("Docker does not answer at {}", address.host);
+                    tracing::info!("{reason}: images run on the engine `native`");
+                    ForImages { kind: EngineKind::Native, reason: Some(reason) }
+                }
+                _ => expected,
+            }
+        })
     }
 }
 
@@ -180,11 +252,13 @@ fn native_folder(folders: &Folders) -> Option<PathBuf> {
     folders.state.as_ref().map(|state| state.join(native::FOLDER))
 }
 
-fn open_native(_: &Choice, _: &Environment, folders: &Folders) -> Result<Opened, Problem> {
+fn open_native(choice: &Choice, environment: &Environment, folders: &Folders) -> Result<Opened, Problem> {
+    let client = address::client_folder(choice, environment);
+    let registries = RegistryConfiguration::new(client, environment.home.as_deref());
     let folder = native_folder(folders).ok_or_else(|| {
         let message = "the engine `native` needs a folder for its state, and there is no home directory";
         Problem::error(Code::StateUnusable, message).hint("Set HOME, or XDG_STATE_HOME.")
     })?;
     let place = folder.display().to_string();
-    Ok(Opened { engine: native::open(folder)?, place })
+    Ok(Opened { engine: native::open(folder, registries)?, place })
 }

@@ -17,6 +17,7 @@ mod log;
 mod memory_group;
 mod namespaces;
 mod observing;
+mod obtaining;
 mod processes;
 mod roles;
 mod specification;
@@ -42,10 +43,13 @@ use self::roles::Helper;
 use self::store::{Store, Stored};
 use super::capabilities::KnownKeys;
 use super::dialler::Dialler;
+use super::registry::configuration::RegistryConfiguration;
 use super::{
     Capabilities, Carrier, Change, Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult, Exec,
-    ExecOutput, ExecRequest, Finding, Freshness, Logs, OutputRequest, Progress, Written,
+    ExecOutput, ExecRequest, Finding, Freshness, Images, Logs, OutputRequest, PresentImage, Progress,
+    Written,
 };
+use crate::definition::ImageFile;
 use crate::plan::instance::Instance;
 use crate::plan::sidecar::Sidecar;
 use crate::plan::snapshot::{Found, Snapshot};
@@ -58,7 +62,7 @@ use crate::system::digest::sha256_hex;
 pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "native",
     product: "the built-in engine",
-    images: false,
+    images: true,
     image_files: true,
     programs: true,
     exec: true,
@@ -86,6 +90,8 @@ const ALL_LINES: usize = usize::MAX;
 #[derive(Clone, Debug)]
 pub struct Native {
     store: Store,
+    /// Where images come from.
+    registries: RegistryConfiguration,
     /// How far containers can be kept apart here.
     findings: Arc<OnceCell<Findings>>,
 }
@@ -96,12 +102,12 @@ pub fn help(arguments: &[OsString]) -> Option<u8> {
     roles::run(arguments)
 }
 
-/// The engine with this folder for all that it knows.
+/// The engine with this folder for all that it knows, which pulls images as this says.
 ///
 /// # Errors
 /// None here: other systems have no such engine.
-pub fn open(root: PathBuf) -> Result<Arc<dyn Engine>, Problem> {
-    Ok(Arc::new(Native::at(root)))
+pub fn open(root: PathBuf, registries: RegistryConfiguration) -> Result<Arc<dyn Engine>, Problem> {
+    Ok(Arc::new(Native { registries, ..Native::at(root) }))
 }
 
 /// Whether the engine with this folder runs anything, or has anything left.
@@ -114,7 +120,11 @@ impl Native {
     /// With this folder for all that it knows, which need not be there yet.
     #[must_use]
     pub fn at(root: PathBuf) -> Self {
-        Self { store: Store::at(root, Helper::own()), findings: Arc::default() }
+        Self {
+            store: Store::at(root, Helper::own()),
+            registries: RegistryConfiguration::default(),
+            findings: Arc::default(),
+        }
     }
 
     /// Whose supervisors are made of this program, in place of the one that runs.
@@ -235,7 +245,7 @@ impl Engine for Native {
     async fn find(&self, sidecar: &Sidecar) -> EngineResult<Option<Found>> {
         self.store.check()?;
         let stored = observing::found(&self.store, sidecar);
-        Ok(stored.map(|stored| observing::compare(sidecar, &stored)))
+        Ok(stored.map(|stored| observing::compare(&self.store, sidecar, &stored)))
     }
 
     async fn inventory(&self, declared: &[Arc<Sidecar>]) -> EngineResult<Vec<(Found, Option<Arc<Sidecar>>)>> {
@@ -246,7 +256,9 @@ impl Engine for Native {
                 sidecar.container == stored.specification.name && sidecar.owns(&stored.specification.labels)
             };
             match declared.iter().find(is_its) {
-                Some(sidecar) => (observing::compare(sidecar, &stored), Some(Arc::clone(sidecar))),
+                Some(sidecar) => {
+                    (observing::compare(&self.store, sidecar, &stored), Some(Arc::clone(sidecar)))
+                }
                 None => (Found { instance: stored.instance(), ..Found::default() }, None),
             }
         });
@@ -304,12 +316,33 @@ impl Engine for Native {
         Ok(!is_used && self.store.remove_network(name))
     }
 
+    fn images(&self) -> Option<&dyn Images> {
+        Some(self)
+    }
+
     fn exec(&self) -> Option<&dyn Exec> {
         Some(self)
     }
 
     fn logs(&self) -> Option<&dyn Logs> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Images for Native {
+    async fn present(&self, reference: &str) -> EngineResult<Option<PresentImage>> {
+        // An image in a file is what the file says, whatever the store has.
+        if ImageFile::parse(reference).is_some() {
+            return Ok(None);
+        }
+        let images = self.store.images();
+        let found = images.named(reference).and_then(|id| Some((images.config(&id)?, id)));
+        Ok(found.map(|(config, id)| PresentImage {
+            id,
+            ports: config.config.ports(),
+            has_health_test: config.config.health_command().is_some(),
+        }))
     }
 }
 

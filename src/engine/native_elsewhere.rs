@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::capabilities::KnownKeys;
+use super::registry::configuration::RegistryConfiguration;
 use super::{Capabilities, Engine};
 use crate::report::error::{Code, Problem};
 
@@ -39,7 +40,7 @@ pub const fn help(_: &[OsString]) -> Option<u8> {
 ///
 /// # Errors
 /// Always.
-pub fn open(_: PathBuf) -> Result<Arc<dyn Engine>, Problem> {
+pub fn open(_: PathBuf, _: RegistryConfiguration) -> Result<Arc<dyn Engine>, Problem> {
     Err(Problem::error(Code::EngineLacks, "farrier runs sidecars on this host only on Linux")
         .hint("Name an `image` by its reference, and use `--engine auto`."))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::connection::Connection;
 use super::departure::Departure;
 use crate::definition::Definition;
-use crate::engine::kinds::{EngineKind, Selection};
+use crate::engine::kinds::{EngineKind, Engines};
 use crate::engine::{EngineError, EngineErrorKind, Freshness};
 use crate::event::{Event, Reporter};
 use crate::plan::reconcile::reconcile;
@@ -21,14 +21,14 @@ use crate::system::lock::{Held, Holder, LockFolder};
 /// The engines on which the sidecars of a launch live.
 pub struct Destinations {
     pub(super) all: BTreeMap<EngineKind, Arc<Connection>>,
-    pub(super) selection: Selection,
+    pub(super) engines: Engines,
 }
 
 impl Destinations {
     /// The way to the engine on which a definition's sidecar lives; `None` if no sidecar of the launch lives there.
     #[must_use]
     pub fn of(&self, definition: &Definition) -> Option<&Arc<Connection>> {
-        self.all.get(&self.selection.of(definition))
+        self.all.get(&self.engines.of(definition))
     }
 
     /// The kinds, in the order of the placements.

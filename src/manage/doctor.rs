@@ -52,6 +52,9 @@ pub async fn examine(settings: &Settings) -> Vec<Check> {
     let mut checks = vec![versions()];
     let (engine, of_engine) = engine::examine(settings).await;
     checks.extend(of_engine);
+    if let Some(reason) = settings.engine.reason() {
+        checks.push(Check::well("docker", format!("{reason}: farrier itself runs images")));
+    }
     checks.extend(engine::examine_others(settings).await);
     checks.push(folders::cache(settings.cache.as_deref()));
     checks.push(folders::state(settings.state.as_deref()));

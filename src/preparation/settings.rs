@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::definition::LayerDirectories;
-use crate::engine::kinds::{Environment, Folders, Selection};
+use crate::engine::kinds::{Engines, Environment, Folders};
 use crate::plan::sidecar::Scopes;
 use crate::preparation::choice::SidecarChoice;
 use crate::readiness::route::Dialling;
@@ -36,8 +36,8 @@ pub struct Settings {
     pub given: Vec<String>,
     /// What decides about the engine's address.
     pub environment: Environment,
-    /// The engine that was asked for.
-    pub engine: Selection,
+    /// On which engine each sidecar lives.
+    pub engine: Engines,
     /// Which of the declared sidecars take part.
     pub choice: SidecarChoice,
 }

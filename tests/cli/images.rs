@@ -1,6 +1,7 @@
 //! Images in files of this host as sidecars: containers of the engine that is built in, without Docker.
 
-mod setup;
+mod registries;
+pub mod setup;
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -406,8 +407,7 @@ fn the_engines_are_listed_with_what_they_are_chosen_for() {
         "{listed}"
     );
     assert!(
-        listed.contains("chosen for images in files")
-            && listed.contains("images in files run without Docker"),
+        listed.contains("chosen for images in files") && listed.contains("images run without Docker"),
         "{listed}"
     );
     let listed = images.farrier(["engine", "list", "--format", "json"]).output().assert_code(0).stdout();

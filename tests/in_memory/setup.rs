@@ -11,7 +11,7 @@ use farrier::engine::docker::Docker;
 use farrier::engine::docker::api::Container;
 use farrier::engine::docker::bounded::{Bounded, Timeouts};
 use farrier::engine::docker::double::{Double, DoubleImage};
-use farrier::engine::kinds::Selection;
+use farrier::engine::kinds::Engines;
 use farrier::event::record::Record;
 use farrier::event::{Event, Reporter, Sink};
 use farrier::harness::reachability::HarnessTarget;
@@ -157,7 +157,7 @@ impl Fixture {
             no_prompt: true,
             given: Vec::new(),
             environment: farrier::engine::docker::address::Environment::default(),
-            engine: Selection::Auto,
+            engine: Engines::default(),
             choice: farrier::preparation::choice::SidecarChoice::default(),
         }
     }

@@ -18,6 +18,7 @@ pub mod events;
 pub mod fixture;
 pub mod guest;
 pub mod host_programs;
+pub mod http;
 pub mod launching;
 pub mod proxy;
 pub mod pypi;

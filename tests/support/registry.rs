@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::docker::{self, Trouble};
-use super::engine::{build_directory, skip, wait_until};
+use super::engine::{PATIENT, build_directory, skip, wait_until};
 use super::fixture;
+use super::http::request;
 use super::scene::Scene;
 
 /// The user that the registry knows.
@@ -67,14 +70,7 @@ impl Registry {
         );
         let file = folder.join("config.yml");
         std::fs::write(&file, configuration).expect("configuration");
-        let process = Command::new(program)
-            .arg("serve")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the registry starts");
+        let process = serving(program, &file);
         let address = format!("127.0.0.1:{port}");
         wait_until("the registry accepts", Duration::from_secs(30), || TcpStream::connect(&address).is_ok());
         let client = client_configuration(&address, true);
@@ -87,6 +83,48 @@ impl Registry {
         drop(self.process.kill());
         drop(self.process.wait());
         [self.program.clone(), "serve".into(), self.folder.join("config.yml")]
+    }
+
+    /// Serves the same over TLS from now on, with this certificate and key, at the same address.
+    pub fn with_tls(mut self, certificate: &Path, key: &Path) -> Self {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        let file = self.folder.join("config.yml");
+        let text = std::fs::read_to_string(&file).expect("the configuration");
+        let tls =
+            format!("  tls:\n    certificate: {}\n    key: {}\nauth:", certificate.display(), key.display());
+        std::fs::write(&file, text.replace("auth:", &tls)).expect("the configuration");
+        self.process = serving(&self.program, &file);
+        let address = self.address.clone();
+        wait_until("the registry accepts", PATIENT, || TcpStream::connect(&address).is_ok());
+        self
+    }
+
+    /// Puts the image of a layout under this name into the registry; gives its reference, and the one by its digest.
+    pub fn push(&self, layout: &Path, name: &str, tag: &str) -> (String, String) {
+        let authorization = "authorization: Basic ZmFycmllcjpVKlU=\r\n";
+        let blobs = layout.join("blobs/sha256");
+        let index: Value = read_json(&layout.join("index.json"));
+        let digest = index["manifests"][0]["digest"].as_str().expect("a digest");
+        let manifest = std::fs::read(blobs.join(digest.trim_start_matches("sha256:"))).expect("a manifest");
+        let parts: Value = serde_json::from_slice(&manifest).expect("a manifest");
+        let layers = parts["layers"].as_array().expect("layers").iter();
+        for part in layers.chain([&parts["config"]]) {
+            let digest = part["digest"].as_str().expect("a digest");
+            let blob = std::fs::read(blobs.join(digest.trim_start_matches("sha256:"))).expect("a blob");
+            let begun =
+                request(&self.address, &format!("POST /v2/{name}/blobs/uploads/"), authorization, b"");
+            let location = begun.header("location");
+            let path = location.split_once(&self.address).expect("a place here").1;
+            let headers = format!("{authorization}content-type: application/octet-stream\r\n");
+            let put = request(&self.address, &format!("PUT {path}&digest={digest}"), &headers, &blob);
+            assert_eq!(put.status(), 201, "{put:?}");
+        }
+        let headers = format!("{authorization}content-type: application/vnd.oci.image.manifest.v1+json\r\n");
+        let put = request(&self.address, &format!("PUT /v2/{name}/manifests/{tag}"), &headers, &manifest);
+        assert_eq!(put.status(), 201, "{put:?}");
+        let repository = format!("{}/{name}", self.address);
+        (format!("{repository}:{tag}"), format!("{repository}@{digest}"))
     }
 
     /// Puts a copy of a local image under this name into the registry, and leaves none on the engine.
@@ -102,6 +140,21 @@ impl Registry {
         }
         reference
     }
+}
+
+fn serving(program: &Path, configuration: &Path) -> Child {
+    Command::new(program)
+        .arg("serve")
+        .arg(configuration)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the registry starts")
+}
+
+fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON")
 }
 
 /// Debian's `docker-registry`, downloaded and unpacked once, not installed.

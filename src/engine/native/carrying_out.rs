@@ -11,8 +11,10 @@ use tokio::process::Command;
 use super::Native;
 use super::container::specification::{ContainerSpecification, address_of, environment};
 use super::fingerprint::Fingerprint;
-use super::images::importing::{Imported, import};
+use super::images::importing::Imported;
+use super::isolation::Isolation;
 use super::observing::port_taken;
+use super::obtaining::{Obtained, Obtaining};
 use super::roles::{Failure, SUPERVISE};
 use super::specification::{ProgramSpecification, Runs, Specification, environment_of_program};
 use super::state::Beginning;
@@ -25,7 +27,6 @@ use crate::plan::sidecar::{ImageReference, Sidecar};
 use crate::plan::{Action, SidecarPlan};
 use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
-use crate::system::blocking::blocking;
 use crate::system::listeners;
 
 /// How long a supervisor may take to say how the start went.
@@ -135,16 +136,15 @@ impl Carrying<'_> {
         let existing = self.part.existing.as_ref();
         let replaced = existing.map(|existing| self.carrier.used_by_others(existing)).unwrap_or_default();
         let store = self.store();
-        let images = store.images();
-        let unusable = |error: std::io::Error| failed(&refused(format!("the store of images: {error}")));
         // Until an instance names its image, nothing else keeps it.
         let mut kept = None;
         let (runs, stop_signal) = if let Some(program) = self.program()? {
             ((Runs::Program(program), environment_of_program(sidecar)), None)
         } else {
-            images.make().map_err(unusable)?;
-            kept = Some(images.keep().map_err(unusable)?);
-            let (container, env, stop_signal) = self.container(&id).await?;
+            let obtaining = Obtaining { native: self.native, carrier: self.carrier, sidecar };
+            let Obtained { image, isolation, kept: held } = obtaining.obtain().await?;
+            kept = Some(held);
+            let (container, env, stop_signal) = self.container(&id, image, isolation);
             ((Runs::Container(container), env), stop_signal)
         };
         let specification =
@@ -154,35 +154,15 @@ impl Carrying<'_> {
         Ok(id)
     }
 
-    /// Takes the image into the store, and says what its container is.
-    async fn container(
+    /// What the container of an image is.
+    fn container(
         &self,
         id: &str,
-    ) -> Result<(ContainerSpecification, BTreeMap<String, String>, Option<String>), Problem> {
+        Imported { id: image, config }: Imported,
+        isolation: Isolation,
+    ) -> (ContainerSpecification, BTreeMap<String, String>, Option<String>) {
         let sidecar = self.sidecar();
         let definition = &sidecar.definition;
-        let isolation = self.native.isolation().await?;
-        let (images, its) = (self.store().images(), definition.clone());
-        let imported = blocking("image", move || import(&images, &its, isolation)).await;
-        let imported = imported.map_err(|error| {
-            engine_problem(&format!("create `{}`", sidecar.container), &refused(error.to_string()))
-        })?;
-        let Some(imported) = imported else {
-            let message = "the engine runs no images by reference";
-            return Err(Problem::error(Code::EngineLacks, message).at(definition.place("image")));
-        };
-        let Imported { id: image, config } = imported?;
-        if let ImageReference::Approved(approved) = &sidecar.image
-            && *approved != image
-        {
-            let message = format!(
-                "the image `{}` changed a moment ago",
-                definition.image.as_deref().unwrap_or_default()
-            );
-            return Err(Problem::error(Code::StartFailed, message)
-                .at(definition.place("image"))
-                .hint("Run the command again."));
-        }
         let address = address_of(self.store().root(), &sidecar.container);
         let container = ContainerSpecification::new(
             (&image, &config),
@@ -192,7 +172,7 @@ impl Carrying<'_> {
         );
         let env = environment(&config.config, &definition.container, &container.hostname);
         let stop_signal = Some(config.config.stop_signal).filter(|signal| !signal.is_empty());
-        Ok((container, env, stop_signal.and_then(|signal| canonical_signal(&signal))))
+        (container, env, stop_signal.and_then(|signal| canonical_signal(&signal)))
     }
 
     async fn end(&self, old: &Stored) -> EngineResult<Ended> {

@@ -4,12 +4,17 @@
 //! ```text
 //! images/layers/DIGEST/fs a layer's content, complete; renamed when it is on the disk
 //! images/configs/DIGEST   an image's configuration
+//! images/references/      which image each reference names (`references`)
+//! images/downloads/       layers as registries send them, each locked by whoever downloads it (`downloads`)
 //! images/unfinished/      layers that are being unpacked by whoever holds `images/lock`
 //! images/use              locked (shared) by whoever makes an instance, and (alone) by whoever removes images
 //! ```
 
+mod downloads;
 pub mod importing;
 pub mod merging;
+pub mod pulling;
+mod references;
 pub mod unpacking;
 
 use std::collections::BTreeSet;
@@ -52,13 +57,23 @@ impl ImageStore {
 
     /// Makes the store, or checks that nobody else can have written to it.
     pub fn make(&self) -> io::Result<()> {
-        ["", "layers", "configs", "unfinished"]
+        ["", "layers", "configs", "references", "downloads", "unfinished"]
             .iter()
-            .try_for_each(|folder| private_folder(&self.root.join(folder)))
+            .try_for_each(|folder| private_folder(&self.folder(folder)))
+    }
+
+    /// One of its folders.
+    fn folder(&self, name: &str) -> PathBuf {
+        self.root.join(name)
     }
 
     fn layer(&self, id: &str) -> PathBuf {
-        self.root.join("layers").join(name_of(id))
+        self.folder("layers").join(name_of(id))
+    }
+
+    /// The file of an image's configuration.
+    fn configuration(&self, image: &str) -> PathBuf {
+        self.folder("configs").join(name_of(image))
     }
 
     /// The folder of a layer's content.
@@ -73,12 +88,12 @@ impl ImageStore {
 
     /// A folder for a layer that is being unpacked.
     fn unfinished(&self, id: &str) -> PathBuf {
-        self.root.join("unfinished").join(name_of(id))
+        self.folder("unfinished").join(name_of(id))
     }
 
     /// What the image's configuration says; `None` if the image is not in the store with all of its layers.
     pub fn config(&self, image: &str) -> Option<ImageConfig> {
-        let bytes = read_private(&self.root.join("configs").join(name_of(image)), MOST_BYTES)?;
+        let bytes = read_private(&self.configuration(image), MOST_BYTES)?;
         let config: ImageConfig = serde_json::from_slice(&bytes).ok()?;
         config.rootfs.diff_ids.iter().all(|id| self.has_layer(id)).then_some(config)
     }
@@ -99,12 +114,12 @@ impl ImageStore {
     }
 
     fn write_config(&self, image: &str, config: &ImageConfig) -> io::Result<()> {
-        write_atomically(&self.root.join("configs").join(name_of(image)), &[&serde_json::to_vec(config)?])
+        write_atomically(&self.configuration(image), &[&serde_json::to_vec(config)?])
     }
 
     /// The ids of all images.
     pub fn images(&self) -> Vec<String> {
-        entries(&self.root.join("configs"))
+        entries(&self.folder("configs"))
     }
 
     /// Keeps images from being removed for as long as the file is held.
@@ -124,7 +139,7 @@ impl ImageStore {
 
     /// Removes layers that are not complete. Nobody else may be adding one.
     fn remove_unfinished(&self) -> io::Result<()> {
-        let left = entries(&self.root.join("unfinished"));
+        let left = entries(&self.folder("unfinished"));
         left.iter().try_for_each(|left| self.helper.remove_tree(&self.unfinished(left)))
     }
 
@@ -151,17 +166,19 @@ impl ImageStore {
                 layers.extend(config.into_iter().flat_map(|config| config.rootfs.diff_ids));
             } else {
                 // First: without its configuration an image is not there, whatever becomes of its layers.
-                std::fs::remove_file(self.root.join("configs").join(name_of(&image)))?;
+                std::fs::remove_file(self.configuration(&image))?;
                 pruned.images += 1;
             }
         }
-        for layer in entries(&self.root.join("layers")).into_iter().filter(|layer| !layers.contains(layer)) {
+        for layer in entries(&self.folder("layers")).into_iter().filter(|layer| !layers.contains(layer)) {
             // Renamed first: what is removed in part is no layer.
             let gone = self.unfinished(&layer);
             std::fs::rename(self.layer(&layer), &gone)?;
             self.helper.remove_tree(&gone)?;
             pruned.layers += 1;
         }
+        self.forget_lost_references()?;
+        downloads::remove_abandoned(&self.folder("downloads"))?;
         drop((adding, held));
         Ok(pruned)
     }

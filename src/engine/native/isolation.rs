@@ -107,7 +107,7 @@ pub struct Findings {
 impl fmt::Display for Findings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.best {
-            Some(best) => write!(formatter, "images in files run without Docker: {best}")?,
+            Some(best) => write!(formatter, "images run without Docker: {best}")?,
             None => formatter.write_str("images in files cannot be run without Docker")?,
         }
         for (isolation, failure) in &self.failed {

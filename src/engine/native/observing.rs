@@ -14,7 +14,7 @@ use crate::engine::image_file::FileImage;
 use crate::plan::instance::{Endpoint, Instance, Status};
 use crate::plan::sidecar::{ImageReference, LABEL_DEFINITION, LABEL_SIDECAR, Sidecar};
 use crate::plan::snapshot::{Found, Observed, Snapshot};
-use crate::plan::{HarnessNetwork, NetworkAction, NetworkPlan};
+use crate::plan::{HarnessNetwork, NetworkAction, NetworkPlan, Step};
 use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
 use crate::system::listeners;
@@ -72,8 +72,24 @@ impl Stored {
     }
 }
 
+/// The id of the image that a sidecar would be made from now; `None` if its file is gone, or it would be pulled first.
+fn image_now(store: &Store, sidecar: &Sidecar) -> Option<String> {
+    match FileImage::find(&sidecar.definition) {
+        Some(found) => found.ok().map(|image| image.id),
+        None => store.images().named(sidecar.image.as_str()),
+    }
+}
+
+/// What has to be done before an instance is made.
+fn steps(store: &Store, sidecar: &Sidecar) -> Vec<Step> {
+    let definition = &sidecar.definition;
+    let is_by_reference = definition.image.is_some() && definition.image_file().is_none();
+    let is_missing = is_by_reference && image_now(store, sidecar).is_none();
+    if is_missing { vec![Step::Pull] } else { Vec::new() }
+}
+
 /// A sidecar's instance beside what is declared now.
-pub fn compare(sidecar: &Sidecar, stored: &Stored) -> Found {
+pub fn compare(store: &Store, sidecar: &Sidecar, stored: &Stored) -> Found {
     let image = match &stored.specification.runs {
         Runs::Program(program) => {
             let file = sidecar.definition.find_program(&ReadingBudget::default()).and_then(Result::ok);
@@ -84,8 +100,7 @@ pub fn compare(sidecar: &Sidecar, stored: &Stored) -> Found {
                 Fingerprint::of(&file.path).map(|found| found.digest).ok()
             })
         }
-        // Without its file, the instance is what it is.
-        Runs::Container(_) => FileImage::find(&sidecar.definition).and_then(Result::ok).map(|image| image.id),
+        Runs::Container(_) => image_now(store, sidecar),
     };
     Found { instance: stored.instance(), image, ..Found::default() }
 }
@@ -105,7 +120,7 @@ pub fn snapshot(
     let taken = std::cell::LazyCell::new(listeners::taken);
     let sidecars = wanted.iter().map(|sidecar| {
         let stored = store.find(&sidecar.container);
-        let mut observed = observed(sidecar, stored.as_ref(), network);
+        let mut observed = observed(store, sidecar, stored.as_ref(), network);
         let is_supervised = stored.as_ref().is_some_and(|stored| stored.is_supervised);
         // A container has an address of its own.
         if sidecar.definition.container.program.is_some() {
@@ -129,16 +144,13 @@ fn isolation_of(store: &Store, sidecar: &Sidecar) -> Option<Isolation> {
 
 /// Whether a container would be made, so that it matters how far one can be kept apart.
 pub fn makes_container(store: &Store, wanted: &[Arc<Sidecar>]) -> bool {
-    wanted
-        .iter()
-        .any(|sidecar| sidecar.definition.image_file().is_some() && isolation_of(store, sidecar).is_none())
+    wanted.iter().any(|sidecar| sidecar.definition.image.is_some() && isolation_of(store, sidecar).is_none())
 }
 
 /// Says which containers are not kept apart from this host.
 fn no_isolation(store: &Store, wanted: &[Arc<Sidecar>], new: Option<Isolation>) -> Option<Problem> {
     let is_open = |sidecar: &&Arc<Sidecar>| {
-        sidecar.definition.image_file().is_some()
-            && isolation_of(store, sidecar).or(new) == Some(Isolation::None)
+        sidecar.definition.image.is_some() && isolation_of(store, sidecar).or(new) == Some(Isolation::None)
     };
     let names: Vec<String> =
         wanted.iter().filter(is_open).map(|sidecar| format!("`{}`", sidecar.name())).collect();
@@ -172,20 +184,22 @@ fn network_plan(store: &Store, network: &HarnessNetwork) -> Result<NetworkPlan, 
         .hint("Leave `--network` out of the harness's command."))
 }
 
-fn observed(sidecar: &Sidecar, stored: Option<&Stored>, network: &HarnessNetwork) -> Observed {
+fn observed(store: &Store, sidecar: &Sidecar, stored: Option<&Stored>, network: &HarnessNetwork) -> Observed {
     let mut refusals: Vec<Problem> = unknown_signal(sidecar).into_iter().chain(changed(sidecar)).collect();
+    let create = steps(store, sidecar);
     let Some(stored) = stored else {
-        return Observed { refusals, ..Observed::default() };
+        return Observed { refusals, found: None, create };
     };
     if !sidecar.owns(&stored.specification.labels) {
         refusals.push(name_taken(sidecar, stored));
         return Observed { refusals, ..Observed::default() };
     }
-    let mut found = compare(sidecar, stored);
+    let mut found = compare(store, sidecar, stored);
+    found.replace.clone_from(&create);
     if !found.instance.is_on(&network.name) {
         found.drift.push("network".to_owned());
     }
-    Observed { refusals, found: Some(found), ..Observed::default() }
+    Observed { refusals, found: Some(found), create }
 }
 
 fn name_taken(sidecar: &Sidecar, stored: &Stored) -> Problem {

@@ -70,20 +70,23 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The reference contains a typo, or the tag no longer exists.",
             "The registry requires a login.",
             "There is no network connection, or no disk space.",
+            "The registry does not answer, answers too many requests already, or has a certificate of an unknown authority.",
         ],
         steps: &["Try `docker pull IMAGE`. farrier uses the credentials of `docker login`."],
     },
     Explanation {
         code: Code::ImageInvalid,
-        meaning: "The file that a definition names holds no image that can be used. Nothing of it was started.",
+        meaning: "The file or registry that a definition names has no image that can be used. Nothing of it was started.",
         causes: &[
             "The file is not an image: `oci:` wants a folder with `index.json`, `docker-archive:` a tar file with `manifest.json`.",
             "The file was not written to its end, or changed afterwards: a digest in it is not that of its content.",
             "It holds several images, and the definition does not say which.",
+            "What the registry sends is not what its manifest says: another size or digest, too much, or indices that lead nowhere.",
         ],
         steps: &[
             "Write it again, for example with `docker save IMAGE > FILE` or `skopeo copy docker-daemon:IMAGE oci:FOLDER`.",
             "Name one of several images behind the path: `oci:./layout:NAME`.",
+            "Push the image to the registry again.",
         ],
     },
     Explanation {
@@ -113,7 +116,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &["Unused images, containers, volumes or build caches fill the disk."],
         steps: &[
             "See what uses the space with `docker system df`.",
-            "Remove unused data with `docker system prune`.",
+            "Remove unused data with `docker system prune`; for images of the engine `native`, with `farrier engine prune`.",
         ],
     },
     Explanation {

@@ -45,9 +45,11 @@ pub fn import(
     }))
 }
 
-fn unusable(definition: &Definition, error: &io::Error) -> Problem {
+/// What to tell if the store cannot take an image.
+pub fn unusable(definition: &Definition, error: &io::Error) -> Problem {
     let message = format!("the store of images cannot be used: {error}");
-    let code = if error.kind() == io::ErrorKind::StorageFull { Code::DiskFull } else { Code::StateUnusable };
+    let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let code = if is_full { Code::DiskFull } else { Code::StateUnusable };
     Problem::error(code, message)
         .of(&definition.name)
         .at(definition.place("image"))
@@ -56,9 +58,9 @@ fn unusable(definition: &Definition, error: &io::Error) -> Problem {
 }
 
 /// Adds layers to the store.
-struct Adding<'a> {
-    store: &'a ImageStore,
-    isolation: Isolation,
+pub(super) struct Adding<'a> {
+    pub store: &'a ImageStore,
+    pub isolation: Isolation,
 }
 
 impl LayerSink for Adding<'_> {
