@@ -12,6 +12,7 @@ mod fingerprint;
 mod forwarding;
 mod images;
 mod isolation;
+mod limited;
 mod limits;
 mod log;
 mod memory_group;
@@ -70,7 +71,16 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     health: true,
     own_network: false,
     keys: Some(KnownKeys {
-        of_programs: &["env", "env_file", "program", "stop_signal", "stop_timeout", "working_dir"],
+        of_programs: &[
+            "env",
+            "env_file",
+            "program",
+            "stop_signal",
+            "stop_timeout",
+            "ulimits",
+            "user",
+            "working_dir",
+        ],
         of_images: &["command", "entrypoint", "env", "env_file", "memory", "stop_signal", "stop_timeout"],
     }),
 };

@@ -299,3 +299,58 @@ fn signals_that_come_while_the_harness_ends_keep_no_launch_from_ending() {
         launch.wait().assert_code(0);
     }
 }
+
+#[test]
+fn a_program_runs_within_the_kernels_limits_and_so_do_commands_beside_it() {
+    let programs = Programs::new();
+    let text = "program = ['sh', '-c', 'cat /proc/self/limits; echo whole; exec sleep 1000']\n\
+                ulimits = { nofile = { soft = 100, hard = 200 }, core = 0 }\n[interface]\nkind = 'none'\n\
+                [readiness]\nprobe = 'exec'\ncommand = ['sh', '-c', 'test $(ulimit -n) = 100']\n";
+    programs.define("box", text);
+    programs.farrier(["up"]).output().assert_code(0);
+    programs.wait_for_log("box", "whole\n");
+    let log = programs.log("box");
+    for (limit, soft, hard) in [("Max open files", "100", "200"), ("Max core file size", "0", "0")] {
+        let line = log.lines().find_map(|line| line.strip_prefix(limit)).unwrap_or_else(|| panic!("{log}"));
+        let numbers: Vec<&str> = line.split_whitespace().take(2).collect();
+        assert_eq!(numbers, [soft, hard], "{limit}");
+    }
+    // Beyond what the kernel allows anybody.
+    programs.plain("box", "program = ['sleep', '1000']\nulimits = { nofile = 1099511627776 }");
+    let up = programs.farrier(["up"]).output().assert_code(125);
+    assert!(up.stderr().contains("nofile"), "{up}");
+    assert!(up.stderr().contains("[engine-lacks]") || up.stderr().contains("[start-failed]"), "{up}");
+}
+
+#[test]
+fn a_program_runs_as_the_user_that_it_names_and_only_root_may_name_another() {
+    let programs = Programs::new();
+    programs.plain("box", "program = ['sleep', '1000']");
+    programs.farrier(["up"]).output().assert_code(0);
+    let before = programs.only();
+    programs.plain("box", "program = ['sleep', '1000']\nuser = 'nobody-of-that-name'");
+    let up = programs.farrier(["up"]).output().assert_code(125);
+    assert_eq!((&programs.only()["id"], &programs.only()["state"]), (&before["id"], &"running".into()));
+    assert!(up.stderr().contains("this host has no user or group `nobody-of-that-name`"), "{up}");
+    if !rustix::process::geteuid().is_root() {
+        programs.plain("box", "program = ['sleep', '1000']\nuser = 'root'");
+        let up = programs.farrier(["up"]).output().assert_code(125);
+        assert!(
+            up.stderr().contains("[engine-lacks]: only root can start a program as another user"),
+            "{up}"
+        );
+        return;
+    }
+    let script = "id -u; id -g; cat /proc/self/status; touch mine && ls; echo to stdout > /dev/stdout; \
+                  echo home $HOME; echo whole; exec sleep 1000";
+    programs.plain("box", &format!("program = ['sh', '-c', '''{script}''']\nuser = '65534:65534'"));
+    programs.farrier(["up"]).output().assert_code(0);
+    programs.wait_for_log("box", "whole\n");
+    let log = programs.log("box");
+    assert!(log.starts_with("65534\n65534\n"), "{log}");
+    for line in ["Uid:\t65534\t65534\t65534\t65534", "CapEff:\t0000000000000000", "mine", "to stdout"] {
+        assert!(log.lines().any(|found| found == line), "{line}: {log}");
+    }
+    programs.farrier(["down", "--yes"]).output().assert_code(0);
+    assert_eq!(programs.all(), Vec::<Value>::new());
+}

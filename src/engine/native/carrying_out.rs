@@ -124,6 +124,8 @@ impl Carrying<'_> {
             fingerprint,
             arguments: definition.container.program.clone().unwrap_or_default(),
             directory: definition.working_directory(),
+            user: definition.container.user.clone(),
+            ulimits: definition.container.ulimits.clone(),
         }))
     }
 

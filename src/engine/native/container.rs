@@ -8,4 +8,4 @@ pub mod process_one;
 pub mod program;
 mod seccomp;
 pub mod specification;
-mod user;
+pub mod user;

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
-use super::roles::{ENTER, Helper};
+use super::roles::{ENTER, Helper, LIMITED_COMMAND};
 use super::specification::Runs;
 use super::store::{InstanceFolder, Stored, refused};
 use crate::engine::{EngineResult, ExecOutput, ExecRequest};
@@ -44,6 +44,17 @@ pub async fn execute(
         return Err(refused("there is no command"));
     };
     let (mut command, signal) = match &specification.runs {
+        Runs::Program(own) if own.is_limited() => {
+            let mut command = Command::new(&helper.0);
+            command
+                .env_clear()
+                .arg0("farrier")
+                .arg(LIMITED_COMMAND)
+                .arg(&folder.0)
+                .arg(program)
+                .args(arguments);
+            (command, Signal::KILL)
+        }
         Runs::Program(own) => {
             let mut command = Command::new(program);
             command.args(arguments).env_clear().envs(&specification.env);

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::fingerprint::Fingerprint;
 use super::isolation::Isolation;
+use super::limited;
 use super::processes::has_mark;
 use super::specification::{MARK, Runs, signal_named};
 use super::store::{Store, Stored};
 use crate::definition::ReadingBudget;
 use crate::engine::image_file::FileImage;
 use crate::plan::instance::{Endpoint, Instance, Status};
-use crate::plan::sidecar::{ImageReference, LABEL_DEFINITION, LABEL_SIDECAR, Sidecar};
+use crate::plan::sidecar::{ImageReference, LABEL_DEFINITION, LABEL_HASH, LABEL_SIDECAR, Sidecar};
 use crate::plan::snapshot::{Found, Observed, Snapshot};
 use crate::plan::{HarnessNetwork, NetworkAction, NetworkPlan, Step};
 use crate::report::error::{Code, Problem};
@@ -126,6 +127,11 @@ pub fn snapshot(
         if sidecar.definition.container.program.is_some() {
             if observed.refusals.is_empty() && !is_supervised {
                 observed.refusals.extend(port_taken(sidecar, &taken, stored.as_ref()));
+            }
+            // What runs as it is declared has its limits.
+            let hash = stored.as_ref().and_then(|stored| stored.specification.labels.get(LABEL_HASH));
+            if !is_supervised || hash != Some(&sidecar.hash) {
+                observed.refusals.extend(limited::refusals(sidecar));
             }
             observed.refusals.extend(port_shared(sidecar, wanted));
         }

@@ -13,13 +13,17 @@ use super::container::{entering, process_one, program};
 use super::images::unpacking;
 use super::isolation::{self, Isolation};
 use super::memory_group::MemoryGroup;
-use super::{namespaces, supervisor};
+use super::{limited, namespaces, supervisor};
 
 /// farrier itself, also after its file was replaced or removed.
 pub const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Looks after an instance.
 pub const SUPERVISE: &str = "--supervise-program";
+/// Becomes a program of this host that is limited.
+pub const LIMITED: &str = "--limited-program";
+/// Becomes a command beside it.
+pub const LIMITED_COMMAND: &str = "--limited-command";
 /// Is process 1 of a container.
 pub const PROCESS_ONE: &str = "--container-process-one";
 /// Becomes the program of a container.
@@ -98,6 +102,8 @@ pub fn run(arguments: &[OsString]) -> Option<u8> {
     let isolation = |index: usize| rest.get(index).and_then(|word| Isolation::parse(word));
     let done = match role.to_str()? {
         SUPERVISE => supervisor::supervise(&path(0)),
+        LIMITED => return Some(limited::run(&path(0))),
+        LIMITED_COMMAND => return Some(limited::run_command(&path(0), rest.get(1..).unwrap_or_default())),
         PROCESS_ONE => return Some(process_one::run(&path(0), memory())),
         PROGRAM => return Some(program::run(&path(0), memory())),
         ENTER => return Some(entering::enter(&path(0), rest.get(1..).unwrap_or_default())),

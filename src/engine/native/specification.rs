@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::container::specification::ContainerSpecification;
 use super::fingerprint::Fingerprint;
+use super::limited::user_of_this_host;
 use crate::plan::sidecar::{FirstValues, LABEL_REPLACED, Sidecar};
 
 /// The signal that asks a program to end if nothing names one.
@@ -62,6 +63,19 @@ pub struct ProgramSpecification {
     pub arguments: Vec<String>,
     /// Where it starts; the instance's own folder if `None`.
     pub directory: Option<PathBuf>,
+    /// Who it runs as, by name or number; whoever started it if `None`.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The kernel's limits for each of its processes, soft and hard.
+    #[serde(default)]
+    pub ulimits: BTreeMap<String, (i64, i64)>,
+}
+
+impl ProgramSpecification {
+    /// Whether something is to be set before it is executed.
+    pub fn is_limited(&self) -> bool {
+        self.user.is_some() || !self.ulimits.is_empty()
+    }
 }
 
 impl Specification {
@@ -123,6 +137,10 @@ impl Specification {
 pub fn environment_of_program(sidecar: &Sidecar) -> BTreeMap<String, String> {
     let inherited = INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     let mut env: BTreeMap<String, String> = inherited.collect();
+    let user = sidecar.definition.container.user.as_deref();
+    if let Some(home) = user.and_then(|user| user_of_this_host(user).ok()?.home) {
+        env.insert("HOME".to_owned(), home);
+    }
     env.extend(sidecar.definition.container.env.clone());
     env
 }

@@ -12,7 +12,7 @@ use tokio::net::unix::pipe;
 use crate::engine::native::container::specification::ContainerSpecification;
 use crate::engine::native::forwarding::{Reserved, reserve};
 use crate::engine::native::memory_group::MemoryGroup;
-use crate::engine::native::roles::{Failure, OWN_PROGRAM, PROCESS_ONE, PROGRAM};
+use crate::engine::native::roles::{Failure, LIMITED, OWN_PROGRAM, PROCESS_ONE, PROGRAM};
 use crate::engine::native::specification::{MARK, ProgramSpecification, Runs, Specification};
 use crate::engine::native::store::InstanceFolder;
 use crate::engine::native::{limits, namespaces};
@@ -89,6 +89,11 @@ fn start_program(
     if !directory.is_dir() {
         return Err(io::Error::other(format!("there is no folder {}", directory.display())));
     }
+    if program.is_limited() {
+        let mut command = itself(LIMITED, folder);
+        command.process_group(0);
+        return started(command, [output, error]);
+    }
     let (name, arguments) =
         program.arguments.split_first().map_or(("", &[][..]), |(name, rest)| (name, rest));
     let child = Command::new(&program.file)
@@ -123,24 +128,35 @@ fn start_container(
         )))?;
         namespaces::separate(container.isolation)?;
     }
+    let mut command = itself(if is_isolated { PROCESS_ONE } else { PROGRAM }, folder);
+    command.args(memory.map(MemoryGroup::folder));
+    Ok((started(command, [output, error])?, ports))
+}
+
+/// farrier itself, in a role for this instance.
+fn itself(role: &str, folder: &InstanceFolder) -> Command {
+    let mut command = Command::new(OWN_PROGRAM);
+    command.arg0("farrier").arg(role).arg(&folder.0).env_clear();
+    command.env(MARK, folder.0.file_name().unwrap_or_default());
+    command
+}
+
+/// Starts farrier in a role in which it becomes something else, or says why it cannot.
+fn started(mut command: Command, [output, error]: [PipeWriter; 2]) -> io::Result<u32> {
     // Its end comes when the program is executed, or with a word why it is not.
     let (mut said, report) = io::pipe()?;
-    let child = Command::new(OWN_PROGRAM)
-        .arg0("farrier")
-        .arg(if is_isolated { PROCESS_ONE } else { PROGRAM })
-        .arg(&folder.0)
-        .args(memory.map(MemoryGroup::folder))
-        .env_clear()
-        .env(MARK, folder.0.file_name().unwrap_or_default())
+    let child = command
         .stdin(report)
         .stdout(output)
         .stderr(error)
         .spawn()
-        .map_err(Failure::doing("start process 1"))?;
+        .map_err(Failure::doing("start a process"))?;
+    // The command holds the other ends, too.
+    drop(command);
     let mut word = Vec::new();
     Read::by_ref(&mut said).take(MOST_BYTES).read_to_end(&mut word)?;
     if word.is_empty() {
-        return Ok((child.id(), ports));
+        return Ok(child.id());
     }
     let failure = serde_json::from_slice::<Failure>(&word);
     Err(failure.unwrap_or_else(|error| Failure::said(error.to_string())).into())
