@@ -212,7 +212,7 @@ impl Preparation {
                 self.engines.reason()
             };
             let explained = refusals.into_iter().map(|problem| match reason {
-                Some(reason) => problem.hint(format!("{reason}; if it did, it would run the image.")),
+                Some(reason) => problem.hint(format!("{reason}, which would otherwise run the image.")),
                 None => problem,
             });
             self.problems.extend(explained.map(definition::in_the_files_language));

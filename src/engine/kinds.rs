@@ -2,6 +2,7 @@
 //! an engine adds a folder beside this file, a row of the table and a word for the command line.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -222,14 +223,19 @@ impl Engines {
                 return expected;
             }
             // An address that somebody named is meant, and so is one that is wrong.
-            match address::resolve(&Choice::default(), &self.environment) {
-                Ok(address) if address.is_default && !address.accepts() => {
-                    let reason = format!("Docker does not answer at {}", address.host);
-                    tracing::info!("{reason}: images run on the engine `native`");
-                    ForImages { kind: EngineKind::Native, reason: Some(reason) }
+            let Ok(address) = address::resolve(&Choice::default(), &self.environment) else {
+                return expected;
+            };
+            let tried = if address.is_default { address.try_socket() } else { Ok(()) };
+            let Err(error) = tried else { return expected };
+            let reason = match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    format!("Docker refuses this user at {}", address.host)
                 }
-                _ => expected,
-            }
+                _ => format!("Docker does not answer at {}", address.host),
+            };
+            tracing::info!("{reason}: images run on the engine `native`");
+            ForImages { kind: EngineKind::Native, reason: Some(reason) }
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Which engine: the one that the harness's own `docker` would talk to.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -25,11 +26,13 @@ pub struct EngineAddress {
 }
 
 impl EngineAddress {
-    /// Whether somebody accepts connections there now, if it is a socket of this host; true if it is none.
-    #[must_use]
-    pub fn accepts(&self) -> bool {
-        let socket = self.host.strip_prefix("unix://");
-        socket.is_none_or(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok())
+    /// Tries whether somebody accepts connections there now, if it is a socket of this host.
+    ///
+    /// # Errors
+    /// If nobody does, or not from this user.
+    pub fn try_socket(&self) -> io::Result<()> {
+        let Some(socket) = self.host.strip_prefix("unix://") else { return Ok(()) };
+        std::os::unix::net::UnixStream::connect(socket).map(drop)
     }
 
     /// Whether it is a socket of this host.
