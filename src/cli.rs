@@ -24,6 +24,7 @@ use crate::report::error::{Code, Failure, Problem};
 use crate::system::folders::own_folders;
 use crate::system::process_limits;
 
+mod addresses;
 mod approve;
 mod completions;
 mod data;

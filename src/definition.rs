@@ -26,6 +26,7 @@ mod layers;
 pub mod model;
 mod names;
 mod node;
+pub mod order;
 mod program;
 mod read;
 mod reader;
@@ -50,7 +51,8 @@ pub use files::ReadFile;
 pub use image::{check as check_image, familiar as familiar_image, qualified as qualified_image};
 pub use image_file::{ImageFile, ImageFormat};
 pub use keys::{
-    ContainerKeys, KEYS, Key, Protocol, PublishedPort, Rank, Settings, ValueText, salted, whole_seconds,
+    ContainerKeys, JobRuns, KEYS, Key, Protocol, PublishedPort, Rank, Settings, ValueText, salted,
+    whole_seconds,
 };
 pub use layers::{LayerDirectories, LayerReport, Loaded, load};
 pub use model::*;

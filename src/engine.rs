@@ -235,7 +235,11 @@ pub trait Engine: Send + Sync {
     async fn network_name(&self, named: &str) -> EngineResult<String>;
     /// Makes the launch's network as planned. The caller holds the network's lock.
     async fn make_network(&self, plan: &NetworkPlan, carrier: &dyn Carrier) -> Result<(), Problem>;
-    /// Carries out one sidecar's part of a plan, after which its instance runs. A replacement is one transaction: after a
+    /// Fetches what a sidecar's part of a plan needs, while others are waited for that it comes after; nothing is made.
+    async fn fetch(&self, _part: &SidecarPlan, _carrier: &dyn Carrier) -> Result<(), Problem> {
+        Ok(())
+    }
+    /// Carries out one sidecar's part of a plan, after which its instance runs; a job's may have ended. A replacement is one transaction: after a
     /// failure, nothing half-made is left behind if that can be avoided.
     async fn carry_out(
         &self,

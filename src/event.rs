@@ -144,6 +144,26 @@ pub enum Event<'a> {
         /// If the sidecar has several probes, the last one to become ready.
         last: Option<&'a str>,
     },
+    /// A job succeeded.
+    Succeeded {
+        /// The job.
+        sidecar: &'a str,
+        /// The time since its start, or since the wait began if it was already running; `None` if it had succeeded before this
+        /// launch.
+        after: Option<Duration>,
+    },
+    /// A sidecar is not started yet, because it comes after others.
+    Held {
+        /// The sidecar.
+        sidecar: &'a str,
+        /// The names of those that it waits for.
+        after: &'a [String],
+    },
+    /// All that a sidecar comes after is as far as it has to be.
+    Released {
+        /// The sidecar.
+        sidecar: &'a str,
+    },
     /// farrier waits again for a sidecar that was ready, because its container restarted before all others were ready.
     NoLongerReady {
         /// The sidecar.
@@ -153,13 +173,20 @@ pub enum Event<'a> {
     NotReady(&'a FailureReport),
     /// Every sidecar is ready.
     AllReady,
+    /// Where a sidecar is reached, once all are ready and no harness starts.
+    Reachable {
+        /// The sidecar.
+        sidecar: &'a str,
+        /// Its address with each of its ports, and its ports on the engine's host; empty if it has none.
+        addresses: &'a [String],
+    },
     /// The harness starts.
     HarnessStarting,
     /// A sidecar ended while the harness was running; reported again if it is running again when the harness has ended.
     SidecarEnded(&'a SidecarEnd),
     /// The harness has ended.
     HarnessEnded {
-        /// Its exit code, which is farrier's too.
+        /// Its exit code, which is farrier's too, unless a sidecar's end ended it.
         exit_code: u8,
     },
 }

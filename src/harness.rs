@@ -1,5 +1,5 @@
 //! The harness: the command after `--`. `argv` reads and rewrites it, `run` runs it, `signals` says what becomes of
-//! signals meanwhile, and `watch` what becomes of sidecars.
+//! signals meanwhile, and `watch` what becomes of sidecars, about whose ends `on_exit` does something.
 
 pub mod argv;
 mod docker_flags;
@@ -9,6 +9,7 @@ pub(crate) mod fuzzing;
 pub mod names;
 pub mod nested;
 pub mod network_mode;
+pub mod on_exit;
 pub mod reachability;
 pub mod run;
 pub mod signals;

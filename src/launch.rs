@@ -1,11 +1,15 @@
-//! The launch, told from top to bottom: the way to its engines (`connection`), the sidecars on each (`placement`), carrying
-//! the plans out (`apply`), waiting for all sidecars at once (`together`), and leaving what is others' (`departure`). What
+//! The launch, told from top to bottom: the way to its engines (`connection`), the sidecars on each (`placement`), each start
+//! in its order (`starting`, `milestones`) as the plans say (`apply`), waiting for all sidecars at once (`together`), starting
+//! one again that ended under the harness (`restarting`), and leaving what is others' (`departure`). What
 //! only decides is in `plan`, what waits in `readiness`.
 
 mod apply;
 pub mod connection;
 pub mod departure;
+mod milestones;
 pub mod placement;
+pub mod restarting;
+mod starting;
 mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,17 +22,23 @@ use tokio::sync::OnceCell;
 use self::apply::Applier;
 use self::connection::Connection;
 use self::departure::Departure;
+use self::milestones::Milestones;
 use self::placement::{Destinations, Locked, Placement, claim, lock};
-use self::together::{Guard, Loadings, Member, Start, Stopped};
+use self::restarting::Restarter;
+use self::starting::{Start, Starting};
+use self::together::{Guard, Loadings, Member, Stopped};
 use crate::approval;
+use crate::definition::order::OnExit;
 use crate::engine::kinds::EngineKind;
 use crate::engine::{Carrier, Engine, Freshness};
 use crate::event::{Event, Reporter};
 use crate::harness::reachability::HarnessTarget;
 use crate::manage::removal::networks::remove_unused;
 use crate::plan::instance::Instance;
+use crate::plan::reconcile::reconcile_all;
+use crate::plan::sidecar::Sidecar;
 use crate::plan::snapshot::Snapshot;
-use crate::plan::{NetworkAction, Plan};
+use crate::plan::{NetworkAction, Plan, SidecarPlan};
 use crate::preparation::ResolvedSidecar;
 use crate::preparation::settings::Settings;
 use crate::probe::host::ProbeHost;
@@ -76,8 +86,19 @@ pub struct RunningOn {
     pub network: String,
     /// Each sidecar's name, with its instance.
     pub instances: Vec<(String, Instance)>,
+    /// What is done about the end of each sidecar that keeps running.
+    pub on_exit: BTreeMap<String, OnExit>,
+    /// Starts them again.
+    pub restarter: Arc<Restarter>,
     /// Marks them as used, and says how they leave networks that no launch uses them on.
-    pub departure: Departure,
+    pub departure: Arc<Departure>,
+}
+
+impl RunningOn {
+    /// The sidecars that keep running, with their instances.
+    pub fn services(&self) -> impl Iterator<Item = (String, Instance)> {
+        self.instances.iter().filter(|(name, _)| self.on_exit.contains_key(name)).cloned()
+    }
 }
 
 /// What is changed on one engine.
@@ -199,6 +220,8 @@ impl Launch {
             return Ok(None);
         }
         let waits = self.waits(placements);
+        let names = plans.iter().flat_map(|plan| &plan.sidecars).map(|part| part.name().to_owned());
+        let milestones = Milestones::without_order(names);
         let (mut departures, mut members) = (Vec::new(), Vec::new());
         for (((placement, plan), waits), loadings) in placements.iter().zip(&plans).zip(&waits).zip(loadings)
         {
@@ -208,13 +231,15 @@ impl Launch {
                 if !departure.share(&part.sidecar, &existing.id)? {
                     return Ok(None);
                 }
-                let start = async move { Ok(Start { known: Some(existing) }) };
-                members.push(Member { prepared, waits, loadings, start });
+                let instance = existing.id.clone();
+                let start = async move { Ok(Some(Start { known: Some(existing), instance })) };
+                let place = members.len();
+                members.push(Member { place, prepared, waits, loadings, start });
             }
             departures.push(departure);
         }
         self.tell(&plans);
-        match self.together(placements, &waits, Guard::Marks, members).await {
+        match self.together(placements, &waits, Guard::Marks, &milestones, members).await {
             Ok(instances) => Ok(Some(self.running(placements, leases, departures, &waits, instances))),
             Err(Stopped::Changed) => Ok(None),
             Err(Stopped::Failed(problems)) => {
@@ -272,21 +297,27 @@ impl Launch {
             engine.applier.network().await?;
         }
         let unlinks = Mutex::new(Vec::new());
+        let held: Vec<_> = engines.iter_mut().map(|engine| engine.held.take().unwrap_or_default()).collect();
+        let parts: Vec<&SidecarPlan> = engines.iter().flat_map(|engine| &engine.plan.sidecars).collect();
+        let milestones = Milestones::of(&parts);
         let mut members = Vec::new();
-        for (((placement, engine), waits), loadings) in
-            placements.iter().zip(&mut engines).zip(&waits).zip(loadings)
+        for ((((placement, engine), held), waits), loadings) in
+            placements.iter().zip(&engines).zip(held).zip(&waits).zip(loadings)
         {
-            let held = engine.held.take().unwrap_or_default();
-            let starts = together::starts(&engine.applier, &engine.plan, held, &unlinks);
-            let each = placement.sidecars.iter().zip(loadings).zip(starts);
-            members.extend(each.map(|((prepared, loadings), start)| Member {
+            let first = members.len();
+            let Changing { applier, plan, .. } = engine;
+            let starting = Starting { applier, waits, milestones: &milestones, unlinks: &unlinks };
+            let each =
+                placement.sidecars.iter().zip(loadings).zip(starting.starts(&plan.sidecars, first, held));
+            members.extend(each.enumerate().map(|(index, ((prepared, loadings), start))| Member {
+                place: first + index,
                 prepared,
                 waits,
                 loadings,
                 start,
             }));
         }
-        let result = self.together(placements, &waits, Guard::Locks, members).await;
+        let result = self.together(placements, &waits, Guard::Locks, &milestones, members).await;
         // The locks of the networks go with the rest: each network that is needed has an instance on it by now.
         let appliers: Vec<Applier> = engines.into_iter().map(|engine| engine.applier).collect();
         match result {
@@ -323,14 +354,8 @@ impl Launch {
 
     /// Decides on every engine, and gives all problems of all of them.
     fn decide(&self, placements: &[Placement<'_>], snapshots: Vec<Snapshot>) -> Result<Vec<Plan>, Failure> {
-        let (mut plans, mut problems) = (Vec::new(), Vec::new());
-        for (placement, snapshot) in placements.iter().zip(snapshots) {
-            match placement.decide(snapshot, self.settings.recreate) {
-                Ok(plan) => plans.push(plan),
-                Err(found) => problems.extend(found),
-            }
-        }
-        if problems.is_empty() { Ok(plans) } else { Err(refused(problems)) }
+        let wanted = placements.iter().map(Placement::wanted).zip(snapshots).collect();
+        reconcile_all(wanted, self.settings.recreate).map_err(refused)
     }
 
     fn tell(&self, plans: &[Plan]) {
@@ -345,7 +370,7 @@ impl Launch {
         &self,
         placements: &[Placement<'_>],
         leases: &Leases,
-        departures: Vec<Departure>,
+        departures: Vec<Arc<Departure>>,
         waits: &[Waits],
         instances: Vec<Instance>,
     ) -> Running {
@@ -361,7 +386,23 @@ impl Launch {
                 .all(|((_, instance), has_port)| !has_port || waits.route.is_direct(instance));
             let (engine, network) =
                 (Arc::clone(&placement.connection.engine), placement.network.name.clone());
-            engines.push(RunningOn { engine, network, instances, departure });
+            let services = || {
+                let sidecars = placement.sidecars.iter().map(|prepared| &prepared.sidecar);
+                sidecars.filter(|sidecar| sidecar.definition.job().is_none())
+            };
+            let is_restarted = |sidecar: &&Sidecar| sidecar.definition.on_exit == OnExit::Restart;
+            let named = |sidecar: &Sidecar| (sidecar.name().to_owned(), sidecar.clone());
+            let restarter = Arc::new(Restarter {
+                connection: Arc::clone(&placement.connection),
+                network: placement.network.clone(),
+                harness: self.harness.clone(),
+                leases: leases.clone(),
+                departure: Arc::clone(&departure),
+                sidecars: services().filter(is_restarted).map(named).collect(),
+            });
+            let on_exit = services().map(|sidecar| (sidecar.name().to_owned(), sidecar.definition.on_exit));
+            let on_exit = on_exit.collect();
+            engines.push(RunningOn { engine, network, instances, on_exit, restarter, departure });
         }
         let all = || engines.iter().flat_map(|on| &on.instances);
         let of = |prepared: &ResolvedSidecar| all().find(|(name, _)| name == prepared.sidecar.name());
@@ -386,8 +427,8 @@ impl Running {
     }
 }
 
-async fn leave(departures: Vec<Departure>) {
-    futures_util::future::join_all(departures.into_iter().map(Departure::leave)).await;
+async fn leave(departures: Vec<Arc<Departure>>) {
+    futures_util::future::join_all(departures.iter().map(|departure| departure.leave())).await;
 }
 
 const fn refused(problems: Vec<Problem>) -> Failure {

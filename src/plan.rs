@@ -11,6 +11,7 @@ mod step;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::definition::JobRuns;
 use crate::plan::instance::{Instance, Mounted, Status};
 use crate::plan::sidecar::{FirstValues, Sidecar};
 use crate::report::error::Problem;
@@ -23,12 +24,20 @@ pub use step::Step;
 pub enum Cause {
     /// It runs, and configuration and image match.
     Matches,
+    /// A job succeeded, and matches.
+    Succeeded,
     /// It matches, but is paused.
     Paused,
     /// There is no such container.
     Absent,
     /// It is not running.
     Stopped(Status, i64),
+    /// A job ended with this exit code.
+    Failed(i64),
+    /// A job runs in every launch.
+    EveryLaunch,
+    /// A job comes after these, which are other instances than when it ran.
+    After(Vec<String>),
     /// These fields of the definition changed; none where the old ones are not known.
     Configuration(Vec<String>),
     /// The tag names another image now.
@@ -68,6 +77,10 @@ impl Cause {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Matches => "matches",
+            Self::Succeeded => "succeeded",
+            Self::Failed(_) => "failed",
+            Self::EveryLaunch => "every-launch",
+            Self::After(_) => "after",
             Self::Paused => "paused",
             Self::Absent => "absent",
             Self::Stopped(..) => "stopped",
@@ -99,7 +112,16 @@ impl Cause {
                 value["state"] = serde_json::json!(status.to_string());
                 value["exit_code"] = serde_json::json!(exit_code);
             }
-            Self::Matches | Self::Paused | Self::Absent | Self::HalfMade | Self::Misnamed | Self::Asked => {}
+            Self::Failed(exit_code) => value["exit_code"] = serde_json::json!(exit_code),
+            Self::After(names) => value["sidecars"] = serde_json::json!(names),
+            Self::Matches
+            | Self::Succeeded
+            | Self::EveryLaunch
+            | Self::Paused
+            | Self::Absent
+            | Self::HalfMade
+            | Self::Misnamed
+            | Self::Asked => {}
         }
         value
     }
@@ -109,6 +131,13 @@ impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Matches => write!(formatter, "it runs and matches"),
+            Self::Succeeded => write!(formatter, "it succeeded and matches"),
+            Self::Failed(code) => write!(formatter, "it failed (exit code {code})"),
+            Self::EveryLaunch => write!(formatter, "it runs in every launch"),
+            Self::After(names) => {
+                let verb = if names.len() == 1 { "was" } else { "were" };
+                write!(formatter, "{} {verb} recreated since it ran", names.join(", "))
+            }
             Self::Paused => write!(formatter, "it matches but is paused"),
             Self::Absent => write!(formatter, "it does not exist"),
             Self::Stopped(status, code) => {
@@ -182,6 +211,36 @@ impl SidecarPlan {
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.action == Action::Reuse && self.connections().next().is_none()
+    }
+
+    /// Whether it is a job that succeeded, so that nothing is left to wait for.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        let has_succeeded =
+            |instance: &Instance| instance.status == Status::Exited && instance.exit_code == 0;
+        self.action == Action::Reuse
+            && self.sidecar.definition.job().is_some()
+            && self.existing.as_ref().is_some_and(has_succeeded)
+    }
+
+    /// The same once its image is there.
+    #[must_use]
+    pub fn without_pull(mut self) -> Self {
+        self.steps.retain(|step| !matches!(step, Step::Pull));
+        self
+    }
+
+    /// Whether nothing is started for it, nor left to wait for that others would have to wait for, too: what runs goes on, and
+    /// what succeeded is done.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.is_untouched() && (self.sidecar.definition.job().is_none() || self.is_done())
+    }
+
+    /// The instance that stays.
+    #[must_use]
+    pub fn kept(&self) -> Option<&Instance> {
+        self.existing.as_ref().filter(|_| matches!(self.action, Action::Reuse | Action::Resume))
     }
 
     /// Whether its image is pulled first.
@@ -317,11 +376,19 @@ fn sidecar_json(plan: &SidecarPlan) -> serde_json::Value {
             .collect()
     };
     let (carried, changed_since) = plan.carried();
+    let definition = &plan.sidecar.definition;
+    let after: Vec<serde_json::Value> = definition
+        .after
+        .iter()
+        .map(|after| serde_json::json!({ "sidecar": after.sidecar, "until": after.until.as_str() }))
+        .collect();
     serde_json::json!({
         "name": plan.name(),
         "container": plan.sidecar.container,
         "action": plan.action.to_string(),
         "causes": causes,
+        "job": definition.job().map(JobRuns::as_str),
+        "after": after,
         "pull": plan.pulls(),
         "connect": networks(false),
         "reconnect": networks(true),
@@ -356,6 +423,11 @@ impl fmt::Display for SidecarPlan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let causes: Vec<String> = self.causes.iter().map(|cause| escape(&cause.to_string())).collect();
         write!(formatter, "{}: {}, because {}", escape(self.name()), self.action, causes.join("; "))?;
+        let after: Vec<String> =
+            self.sidecar.definition.after.iter().map(|after| escape(&after.to_string())).collect();
+        if !after.is_empty() {
+            write!(formatter, "\n  after {}", after.join(", "))?;
+        }
         self.steps.iter().try_for_each(|step| write!(formatter, "{step}"))
     }
 }

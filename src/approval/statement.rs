@@ -2,6 +2,7 @@
 
 use crate::definition::grants::{DialGrant, SWITCHES, Switch};
 use crate::definition::model::{Definition, Disablement, Interface, Mount, Readiness};
+use crate::definition::order::OnExit;
 use crate::definition::{FoundProgram, KEYS, Rank, ValueText, qualified_image};
 use crate::preparation::ResolvedSidecar;
 use crate::probe::catalogue::FoundProbe;
@@ -84,6 +85,22 @@ impl Statement {
         for (name, template) in &definition.harness_env {
             let label = format!("harness env {}", word(name));
             statement.ranked(label, quoted(&template.to_string()), Kept::Words, Rank::Grant);
+        }
+        if !definition.after.is_empty() {
+            let after: Vec<String> = definition
+                .after
+                .iter()
+                .map(|after| format!("{} ({})", word(&after.sidecar), after.until.as_str()))
+                .collect();
+            statement.add("after", after.join(", "));
+        }
+        match definition.on_exit {
+            OnExit::Warn => {}
+            OnExit::Stop => statement.add("on exit", "its end ends the harness"),
+            OnExit::Restart => statement.add("on exit", "it is started again"),
+        }
+        if definition.job().is_some() {
+            statement.add("time", format!("it may run for {}", limit(definition.job_timeout)));
         }
         if !definition.variables.is_empty() {
             let names: Vec<String> = definition.variables.iter().map(|name| word(name)).collect();

@@ -59,7 +59,9 @@ fn variables(launch: &Launch, found: &[(String, Option<IpAddr>)]) -> Result<Vec<
 async fn running(placement: &Placement<'_>) -> Result<Vec<(String, Option<IpAddr>)>, Failure> {
     let engine = placement.connection.engine.as_ref();
     let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for prepared in &placement.sidecars {
+    // A job that ended is reached by nobody.
+    let services = placement.sidecars.iter().filter(|prepared| prepared.sidecar.definition.job().is_none());
+    for prepared in services {
         let sidecar = &prepared.sidecar;
         let name = sidecar.name().to_owned();
         let instance = engine.find(sidecar).await;

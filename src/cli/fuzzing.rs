@@ -180,6 +180,7 @@ fn report(texts: &mut Texts) {
         listeners: None,
         cause: Some(cause::Cause::HealthTestFails { code, output }),
         others: vec![(texts.next(), Phase::Ready)],
+        held_back: vec![texts.next(), texts.next()],
         log: vec![texts.next(), texts.next()],
         hints: vec![format!("See it with `farrier logs {}`.", texts.next())],
     };
@@ -276,6 +277,8 @@ fn inventory(texts: &mut Texts) {
         name,
         engine: "docker",
         container,
+        is_job: false,
+        ports: vec![80],
         definition: PathBuf::from(texts.next()),
         sync_status,
         holders,

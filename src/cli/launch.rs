@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::approval;
+use crate::cli::addresses::addresses;
 use crate::cli::data::print;
 use crate::cli::options;
 use crate::cli::runtime::CommandRuntime;
@@ -17,11 +18,13 @@ use crate::engine::Engine;
 use crate::event::{Event, Reporter};
 use crate::harness::argv::Harness;
 use crate::harness::nested::Advice;
+use crate::harness::on_exit::{ExitActions, HarnessStop, Restarts};
 use crate::harness::reachability::{HarnessTarget, describe, foreground, on_this_host};
 use crate::harness::run::{become_command, in_foreground};
 use crate::harness::variables::Form;
 use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
 use crate::launch::{Launch, Running};
+use crate::plan::instance::Instance;
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, Preparation, ValidationPhase, validate_settings};
 use crate::probe::host::ProbeHost;
@@ -85,12 +88,18 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let harness = foreground(&options.command, &harness, &sidecars, running.direct, network, prefix)?;
     // Compiled probes are not kept while the harness runs.
     drop(launch);
+    let stop = Arc::new(HarnessStop::default());
     let watches: Vec<SidecarWatch> = running
         .engines
         .iter()
         .map(|on| {
             let (engine, leases) = (Arc::clone(&on.engine), running.leases.clone());
-            SidecarWatch::new(engine, Arc::clone(reporter), leases, on.instances.iter().cloned())
+            let actions = ExitActions {
+                of: on.on_exit.clone(),
+                stop: Arc::clone(&stop),
+                restarts: Arc::clone(&on.restarter) as Arc<dyn Restarts>,
+            };
+            SidecarWatch::new(engine, Arc::clone(reporter), leases, on.services()).acting(actions)
         })
         .collect();
     let mut signals = runtime.catch_signals()?;
@@ -98,7 +107,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let begun = Timestamp::now();
     let code = runtime.block_on(async |_| {
         let code = tokio::select! {
-            code = in_foreground(&harness, &mut signals) => code,
+            code = in_foreground(&harness, &mut signals, &stop) => code,
             never = watch_all(&watches) => match never {},
         };
         join_all(watches.iter().map(SidecarWatch::finish)).await;
@@ -120,7 +129,10 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
             Ok(())
         })?;
     }
-    code
+    match (code, stop.failure()) {
+        (Ok(_), Some(failure)) => Err(failure),
+        (code, _) => code,
+    }
 }
 
 /// Watches the sidecars of every engine, for as long as it is polled.
@@ -215,11 +227,31 @@ pub(super) fn start(
     let target = HarnessTarget::of(None, preparation.workspace(&settings));
     let mut launch = assemble(settings, preparation, target, described, reporter);
     let running = CommandRuntime::start()?.run(prepared_up(&mut launch, &mut disabled))?;
+    for (definition, instance, network) in running_sidecars(&launch, &running) {
+        let addresses = addresses(instance, Some(network), &definition.ports());
+        if !addresses.is_empty() {
+            launch.reporter.tell(&Event::Reachable { sidecar: &definition.name, addresses: &addresses });
+        }
+    }
     if let Some(form) = form {
         let (network, prefix) = (&launch.target.network.name, &launch.settings.env_prefix);
         print(&form.print(&on_this_host(&addressed(&launch, &running), running.direct, network, prefix)?));
     }
     Ok(exit::SUCCESS)
+}
+
+/// The definitions of a launch, each with its instance and the network on which a harness would meet it.
+fn running_sidecars<'a>(
+    launch: &'a Launch,
+    running: &'a Running,
+) -> impl Iterator<Item = (&'a Definition, &'a Instance, &'a str)> {
+    launch.sidecars.iter().filter_map(|prepared| {
+        let definition = &prepared.sidecar.definition;
+        running.engines.iter().find_map(|on| {
+            let (_, instance) = on.instances.iter().find(|(name, _)| *name == definition.name)?;
+            Some((definition, instance, on.network.as_str()))
+        })
+    })
 }
 
 /// The definitions of a launch, each with the address of what runs.

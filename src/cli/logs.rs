@@ -58,8 +58,8 @@ async fn copy(options: &options::Logs, reporter: &Reporter) -> Result<(), Failur
         let session = sessions.of(managed);
         let logs = session.and_then(|session| session.engine.logs()).ok_or_else(|| failed(keeps_none()))?;
         let stream = logs.output(&managed.container.id, &request).await.map_err(failed)?;
-        let mut prefix =
-            Prefix::new((chosen.len() > 1).then(|| format!("{:longest$} | ", escape(&managed.name))));
+        let name = (chosen.len() > 1).then(|| format!("{:longest$} | ", escape(&managed.name)));
+        let mut prefix = Prefix::new(name.unwrap_or_default(), options.timestamps);
         let told = stream.map(move |written| match written {
             Ok(written) => Ok(prefix.apply(written)),
             Err(error) => Err(cannot_read(managed, &error)),
@@ -82,25 +82,30 @@ fn cannot_read(managed: &Managed, error: &EngineError) -> Failure {
     engine_problem(&doing, error).of(managed.name.clone()).into()
 }
 
-/// Names whose lines they are, where several sidecars write.
+/// What stands before each line: whose it is, if several sidecars write, and when it was written.
 struct Prefix {
-    text: Option<String>,
+    name: String,
+    has_time: bool,
     /// Whether the last line on standard output, and on standard error, goes on.
     open: [bool; 2],
 }
 
 impl Prefix {
-    const fn new(text: Option<String>) -> Self {
-        Self { text, open: [false; 2] }
+    const fn new(name: String, has_time: bool) -> Self {
+        Self { name, has_time, open: [false; 2] }
     }
 
     fn apply(&mut self, written: Written) -> Written {
-        let Some(text) = &self.text else { return written };
-        let mut bytes = Vec::with_capacity(written.bytes.len() + text.len());
+        if self.name.is_empty() && !self.has_time {
+            return written;
+        }
+        let time = if self.has_time { format!("{:.9} ", written.at) } else { String::new() };
+        let mut bytes = Vec::with_capacity(written.bytes.len() + self.name.len() + time.len());
         let open = &mut self.open[usize::from(written.is_error)];
         for line in written.bytes.split_inclusive(|byte| *byte == b'\n') {
             if !*open {
-                bytes.extend_from_slice(text.as_bytes());
+                bytes.extend_from_slice(self.name.as_bytes());
+                bytes.extend_from_slice(time.as_bytes());
             }
             bytes.extend_from_slice(line);
             *open = !line.ends_with(b"\n");
@@ -137,14 +142,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_line_says_whose_it_is() {
-        let mut prefix = Prefix::new(Some("db | ".to_owned()));
-        let mut told = |bytes: &[u8], is_error| {
-            String::from_utf8(prefix.apply(Written { bytes: bytes.to_vec(), is_error }).bytes).expect("text")
-        };
-        assert_eq!(told(b"one\ntw", false), "db | one\ndb | tw");
-        assert_eq!(told(b"error\n", true), "db | error\n");
-        assert_eq!(told(b"o\n", false), "o\n");
+    fn each_line_says_whose_it_is_and_when_it_was_written() {
+        for (name, has_time, begin) in [
+            ("db | ", false, "db | "),
+            ("", true, "2026-03-01T10:00:00.120000000Z "),
+            ("db | ", true, "db | 2026-03-01T10:00:00.120000000Z "),
+            ("", false, ""),
+        ] {
+            let mut prefix = Prefix::new(name.to_owned(), has_time);
+            let at = "2026-03-01T10:00:00.12Z".parse().expect("a moment");
+            let mut told = |bytes: &[u8], is_error| {
+                let written = Written { bytes: bytes.to_vec(), is_error, at };
+                String::from_utf8(prefix.apply(written).bytes).expect("text")
+            };
+            assert_eq!(told(b"one\ntw", false), format!("{begin}one\n{begin}tw"));
+            assert_eq!(told(b"error\n", true), format!("{begin}error\n"));
+            assert_eq!(told(b"o\n", false), "o\n");
+        }
     }
 
     #[test]

@@ -7,12 +7,13 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::addresses::{addresses, home};
 use super::data::{print, print_json, terminal_width};
 use super::managing::EngineSessions;
 use crate::cli::options::{self, Format};
 use crate::cli::runtime::CommandRuntime;
 use crate::cli::settings::layer_directories;
-use crate::definition::LayerDirectories;
+use crate::definition::{LayerDirectories, PublishedPort};
 use crate::event::Reporter;
 use crate::manage::managed::{Inventory, Managed, SyncStatus};
 use crate::plan::Cause;
@@ -26,9 +27,10 @@ use crate::report::exit;
 const NARROW: u16 = 72;
 /// Longer names may be broken.
 const LONGEST_NAME: usize = 24;
-/// Below this many, the files of the definitions stand in a table of their own.
+/// Below this many, addresses and the files of the definitions stand in a table of their own.
 const WIDE: u16 = 120;
-const HEADINGS: [&str; 7] = ["SIDECAR", "STATE", "AGE", "MATCH", "NETWORKS", "USED BY", "DEFINITION"];
+const HEADINGS: [&str; 8] =
+    ["SIDECAR", "STATE", "AGE", "MATCH", "ADDRESSES", "NETWORKS", "USED BY", "DEFINITION"];
 
 /// Lists them.
 pub fn ps(options: &options::Ps, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
@@ -81,22 +83,22 @@ fn absent(inventory: &Inventory) -> String {
 }
 
 fn table(inventory: &Inventory, width: Option<u16>) -> String {
-    let rows: Vec<[String; 7]> = inventory.sidecars.iter().map(|managed| row(managed, inventory)).collect();
+    let rows: Vec<[String; 8]> = inventory.sidecars.iter().map(|managed| row(managed, inventory)).collect();
     match width {
         Some(..NARROW) => rows.iter().map(|row| block(row, width)).collect(),
         Some(..WIDE) => {
-            let [headings @ .., definition] = HEADINGS;
+            let [name, state, age, matching, addresses, networks, users, definition] = HEADINGS;
             let mut table = new_table(width);
-            table.set_header(headings);
-            let mut definitions = new_table(width);
-            definitions.set_header([headings[0], definition]);
-            for [cells @ .., file] in rows {
-                definitions.add_row([cells[0].clone(), file]);
-                table.add_row(cells);
+            table.set_header([name, state, age, matching, networks, users]);
+            let mut places = new_table(width);
+            places.set_header([name, addresses, definition]);
+            for [name, state, age, matching, addresses, networks, users, definition] in rows {
+                places.add_row([name.clone(), addresses, definition]);
+                table.add_row([name, state, age, matching, networks, users]);
             }
             let names = inventory.sidecars.iter().map(|managed| escape(&managed.name).chars().count());
             keep_names_whole(&mut table, names);
-            format!("{}\n{}\n", lines(&table), lines(&definitions))
+            format!("{}\n{}\n", lines(&table), lines(&places))
         }
         _ => {
             let mut table = new_table(width);
@@ -107,7 +109,7 @@ fn table(inventory: &Inventory, width: Option<u16>) -> String {
 }
 
 /// A line for each cell that holds something.
-fn block(row: &[String; 7], width: Option<u16>) -> String {
+fn block(row: &[String; 8], width: Option<u16>) -> String {
     let mut table = new_table(width);
     let filled = HEADINGS.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
     table.add_rows(filled.map(|(heading, cell)| [(*heading).to_owned(), cell.clone()]));
@@ -143,30 +145,34 @@ fn lines(table: &Table) -> String {
         .collect()
 }
 
-fn row(managed: &Managed, inventory: &Inventory) -> [String; 7] {
+fn row(managed: &Managed, inventory: &Inventory) -> [String; 8] {
+    let container = &managed.container;
     let several = inventory.sidecars.iter().filter(|other| other.name == managed.name).count() > 1;
-    let name = if several { &managed.container.name } else { &managed.name };
-    let networks: Vec<&str> = managed.container.networks.keys().map(String::as_str).collect();
+    let name = if several { &container.name } else { &managed.name };
+    let networks: Vec<&str> = container.networks.keys().map(String::as_str).collect();
     let holders = managed.holders.iter().map(|holder| format!("{} ({})", holder.command, holder.process));
-    let since = managed.container.since().map(|since| age(inventory.now.duration_since(since)));
+    let since = container.since().map(|since| age(inventory.now.duration_since(since)));
     [
         escape(name),
-        state(&managed.container),
+        state(container, managed.is_job),
         since.unwrap_or_default(),
         escape(&matching(&managed.sync_status)),
+        addresses(container, home(container), &managed.ports).join(", "),
         escape(&networks.join(", ")),
         escape(&holders.collect::<Vec<_>>().join(", ")),
         escape(&short_path(&managed.definition)),
     ]
 }
 
-fn state(container: &Instance) -> String {
+fn state(container: &Instance, is_job: bool) -> String {
     let health = container.health.as_ref().map(|health| format!(", {}", health_word(health.status)));
     match container.status {
         Status::Running => {
             let isolation = if container.lacks_isolation { ", no isolation" } else { "" };
             format!("running{}{isolation}", health.unwrap_or_default())
         }
+        Status::Exited if is_job && container.exit_code == 0 => "succeeded".to_owned(),
+        Status::Exited if is_job => format!("failed ({})", container.exit_code),
         Status::Exited | Status::Dead => format!("{} ({})", container.status, container.exit_code),
         status => status.to_string(),
     }
@@ -222,6 +228,7 @@ fn sidecar_json(managed: &Managed, now: Timestamp) -> Value {
         "container": container.name,
         "id": container.id,
         "image_id": container.image_id,
+        "is_job": managed.is_job,
         "lacks_isolation": container.lacks_isolation,
         "state": container.status.to_string(),
         "exit_code": (container.status == Status::Exited).then_some(container.exit_code),
@@ -230,9 +237,21 @@ fn sidecar_json(managed: &Managed, now: Timestamp) -> Value {
         "age_seconds": since.map(|since| now.duration_since(since).as_secs().max(0)),
         "match": managed.sync_status.kind(),
         "causes": causes,
+        "address": home(container).and_then(|network| container.address(network)),
+        "ports": managed.ports,
+        "published": container.published.iter().map(published_json).collect::<Vec<_>>(),
         "networks": container.networks.keys().collect::<Vec<_>>(),
         "definition": managed.definition.display().to_string(),
         "used_by": used_by.collect::<Vec<_>>(),
+    })
+}
+
+fn published_json(port: &PublishedPort) -> Value {
+    json!({
+        "address": port.address,
+        "port": port.host,
+        "container_port": port.container,
+        "protocol": port.protocol.to_string(),
     })
 }
 
@@ -272,6 +291,8 @@ mod tests {
                 finished_at: moment("2026-03-01T11:30:00Z"),
                 ..container(name)
             },
+            is_job: false,
+            ports: vec![5432, 8008],
             definition: PathBuf::from(format!("/home/ada/.config/farrier/sidecars/{name}.toml")),
             sync_status,
             holders,
@@ -279,6 +300,9 @@ mod tests {
         let holder = Holder { process: 4711, command: "docker run harness".to_owned() };
         let changed = Cause::Configuration(vec!["env.LEVEL".to_owned(), "command".to_owned()]);
         let mut db = managed("db", Status::Running, SyncStatus::Fresh, vec![holder]);
+        let endpoint = db.container.networks.entry("farrier".to_owned()).or_default();
+        endpoint.address = "172.18.0.2".parse().ok();
+        db.container.published.extend(PublishedPort::of_engine("5432/tcp", "127.0.0.1", "15432"));
         db.container.health = Some(Health { status: HealthStatus::Healthy, runs: Vec::new() });
         Inventory {
             sidecars: vec![

@@ -4,6 +4,7 @@ mod container;
 mod grants;
 mod harness;
 mod interface;
+mod order;
 mod profiles;
 mod readiness;
 mod settings;
@@ -23,6 +24,7 @@ use super::interpolation::has_secret;
 use super::keys::KEYS;
 use super::model::{Definition, Layer, Lifecycle};
 use super::node::{Entry, Node, ScalarKind, Value};
+use super::order::JOB_TIMEOUT;
 use super::read::Access;
 use super::reader::{Reader, Table};
 use super::schema;
@@ -112,7 +114,16 @@ fn sidecar(
     let interface = interface::decode(table, reader);
     let harness_env = harness::decode(table, &interface, &container, layer, reader);
     let profiles = profiles::decode(table, reader);
-    let readiness = readiness::decode(table, &interface, &container, layer, reader);
+    let is_job = container.job.is_some();
+    let readiness = if is_job {
+        Some(Vec::new())
+    } else {
+        readiness::decode(table, &interface, &container, layer, reader)
+    };
+    let job_timeout =
+        if is_job { order::job_timeout(table, &interface, &container, reader) } else { Some(JOB_TIMEOUT) };
+    let after = order::after(table, reader);
+    let on_exit = order::on_exit(table, &container, reader);
     let required = table.get("required").and_then(|node| reader.boolean(node, "required")).unwrap_or(false);
     Some(Definition {
         name: name.to_owned(),
@@ -135,6 +146,9 @@ fn sidecar(
         variables: BTreeSet::new(),
         harness_env,
         profiles,
+        after,
+        on_exit,
+        job_timeout: job_timeout?,
         files: Vec::new(),
     })
 }

@@ -92,7 +92,8 @@ fn assert_usable(definition: &Definition) {
     }
     assert!(definition.container.env.keys().all(|name| !name.is_empty() && !name.contains(['=', '\0'])));
     assert!(definition.container.env.values().all(|value| !value.contains('\0')));
-    assert!(!definition.readiness.is_empty());
+    assert_eq!(definition.readiness.is_empty(), definition.job().is_some());
+    assert!(!definition.job_timeout.is_zero());
     for readiness in &definition.readiness {
         assert!(!readiness.timeout.is_zero() && readiness.timeout <= readiness.max_timeout);
         assert!(!readiness.limits.poll.is_zero() && readiness.limits.memory > 0);

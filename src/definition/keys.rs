@@ -10,6 +10,7 @@ mod arguments;
 mod devices;
 mod environment;
 mod hosts;
+mod job;
 mod kind;
 mod labels;
 mod mounts;
@@ -38,6 +39,8 @@ use self::devices::{Devices, Gpus};
 use self::environment::Environment;
 pub use self::environment::salted;
 use self::hosts::ExtraHosts;
+use self::job::Job;
+pub use self::job::JobRuns;
 pub use self::kind::{Kind, ValueText};
 use self::labels::Labels;
 use self::mounts::Mounts;
@@ -48,6 +51,7 @@ use self::program::{Program, WorkingDirectory};
 use self::publish::Publish;
 pub use self::publish::{Protocol, PublishedPort};
 use self::restart::Restart;
+pub use self::restart::RestartPolicy;
 pub use self::stopping::whole_seconds;
 use self::stopping::{GracePeriod, Signal};
 use self::switches::{Init, Privileged, ReadOnly};
@@ -185,6 +189,10 @@ keys! {
     /// Whether the engine starts the container again when it ends: `no` (the default), `on-failure[:N]`, `always`,
     /// `unless-stopped`.
     restart: Restart { setting: Some("HostConfig.RestartPolicy") }
+
+    /// That the sidecar ends by itself and is ready when it ended with exit code 0: `once`, until it succeeded, and again when
+    /// something that it comes `after` was recreated; or `every-launch`.
+    job: Job {}
 
     /// Ports of the container on the engine's host, as compose's `ports`, but on 127.0.0.1 unless an address is given:
     /// `15432:5432`, `5432` for a free port, `0.0.0.0:8000-8009:8000-8009`, `53:53/udp`.

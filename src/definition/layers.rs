@@ -122,7 +122,7 @@ pub fn load(directories: &LayerDirectories) -> Loaded {
         for definition in &mut loaded.definitions {
             loaded.problems.extend(definition.read_files(&directories.budget));
         }
-        rules::check(&loaded.definitions, &mut loaded.problems);
+        rules::check(&loaded.definitions, &merged.broken, &mut loaded.problems);
     }
     budget::tell_once(&mut loaded.problems);
     loaded.problems = told(loaded.problems);
@@ -142,7 +142,7 @@ pub fn of_source(source: &Arc<Source>, layer: Layer) -> Loaded {
     {
         loaded.definitions = vec![*definition];
     }
-    rules::check(&loaded.definitions, &mut loaded.problems);
+    rules::check(&loaded.definitions, &[], &mut loaded.problems);
     loaded.problems = told(loaded.problems);
     loaded
 }

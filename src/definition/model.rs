@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::declared::Declared;
 use super::files::ReadFile;
 use super::grants::Grants;
-use super::keys::ContainerKeys;
+use super::keys::{ContainerKeys, JobRuns};
+use super::order::{After, OnExit};
 use super::read::Access;
 use super::template::{Part, Template};
 use crate::report::error::{Place, Source};
@@ -80,7 +81,7 @@ pub struct Definition {
     pub container: ContainerKeys,
     /// How the harness reaches it.
     pub interface: Interface,
-    /// The conditions of its readiness, all of which must hold; never empty.
+    /// The conditions of its readiness, all of which must hold; empty only for a job.
     pub readiness: Vec<Readiness>,
     /// Whether the workspace is forbidden to disable it.
     pub required: bool,
@@ -92,6 +93,12 @@ pub struct Definition {
     pub harness_env: BTreeMap<String, Template>,
     /// The profiles in which it takes part; empty for all launches.
     pub profiles: Vec<String>,
+    /// The sidecars that it comes after.
+    pub after: Vec<After>,
+    /// What its end means while the harness runs.
+    pub on_exit: OnExit,
+    /// How long it may run if it is a job, from its start, or from the beginning of the wait if it runs already.
+    pub job_timeout: Duration,
     /// The files that its keys name, which were read.
     pub files: Vec<ReadFile>,
 }
@@ -112,6 +119,12 @@ impl Definition {
                 }
             }
         }
+    }
+
+    /// When it runs, if it ends by itself; `None` if it keeps running.
+    #[must_use]
+    pub const fn job(&self) -> Option<JobRuns> {
+        self.container.job
     }
 
     /// What the harness gets beside host and port, if it reaches the sidecar at this host.
@@ -168,6 +181,12 @@ impl Definition {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// All of its ports, the one that `{port}` stands for first.
+    #[must_use]
+    pub fn ports(&self) -> Vec<u16> {
+        self.port().into_iter().chain(self.more_ports().into_iter().map(|(_, port)| port)).collect()
     }
 
     /// The declared port.

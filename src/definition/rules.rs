@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::grants::DialGrant;
 use super::model::{Definition, Interface, Layer};
 use super::names::{container_token, is_sidecar_host, variable_token};
+use super::order;
 use super::wellknown::is_asked_for;
 use crate::report::error::{Code, Problem};
 
-/// Checks the merged definitions, sorted by name.
-pub fn check(definitions: &[Definition], problems: &mut Vec<Problem>) {
+/// Checks the merged definitions, sorted by name. `broken` are the names of those whose errors were reported.
+pub fn check(definitions: &[Definition], broken: &[String], problems: &mut Vec<Problem>) {
     for definition in definitions {
         name(definition, problems);
         workspace_aliases(definition, problems);
@@ -23,6 +24,7 @@ pub fn check(definitions: &[Definition], problems: &mut Vec<Problem>) {
     published(definitions, problems);
     harness_variables(definitions, problems);
     aliases(definitions, problems);
+    order::check(definitions, broken, problems);
 }
 
 /// The ends of the names of all variables that tell the harness of a sidecar, with the fields that they come from.

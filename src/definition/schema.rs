@@ -56,6 +56,7 @@ pub fn properties_of(table: &str) -> String {
         "resources" => "Resources",
         "interface" => "Interface",
         "harness" => "Harness",
+        "after" => "After",
         "readiness" => "Readiness",
         "readiness.grants" => "Grants",
         "readiness.grants.dirs" => "Directory",
@@ -157,6 +158,12 @@ table! {
         harness: Option<Harness>,
         /// How farrier decides that the sidecar is ready: one table, or several, whose probes must all report ready.
         readiness: Option<OneOrMany>,
+        /// The sidecars after which this one starts: names, or `{ sidecar = "migrate", until = "succeeded" }`. Until they are
+        /// `ready`, unless `until` says otherwise.
+        after: Option<Vec<AfterEntry>>,
+        /// What the sidecar's end means while the harness runs. `warn`, the default: farrier tells it afterwards. `stop`: the
+        /// harness gets SIGTERM, and farrier's exit code is 125. `restart`: farrier starts the sidecar again.
+        on_exit: Option<OnExit>,
         /// The profiles in which the sidecar takes part: `--profile debug` includes it. Default: every launch.
         profiles: Option<Vec<String>>,
         /// In a trusted layer: the workspace cannot disable this sidecar.
@@ -174,6 +181,24 @@ pub struct Resources {}
 impl Resources {
     /// The keys of this table that are not of the other one.
     pub const KEYS: &'static [&'static str] = &[];
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "declares types; the decoder reads the tree itself")]
+enum AfterEntry {
+    Name(#[schemars(length(min = 1))] String),
+    Table(After),
+}
+
+table! {
+    /// A sidecar that another one comes after.
+    After {
+        /// Its name.
+        sidecar: String,
+        /// How far it has to be. Default: `ready`, which for a job means that it succeeded.
+        until: Option<Until>,
+    }
 }
 
 table! {
@@ -304,6 +329,8 @@ macro_rules! choice {
 }
 
 choice! { Lifecycle { Shared Session } }
+choice! { OnExit { Warn Stop Restart } }
+choice! { Until { Started Ready Succeeded } }
 choice! { InterfaceKind { Port None Mcp Volume } }
 choice! { Transport { Http } }
 
@@ -331,6 +358,7 @@ mod tests {
             ("resources", known_keys("resources").to_vec()),
             ("interface", known_keys("interface").to_vec()),
             ("harness", Harness::KEYS.to_vec()),
+            ("after", After::KEYS.to_vec()),
             ("readiness", Readiness::KEYS.to_vec()),
             ("readiness.grants", grant_keys()),
             ("readiness.grants.dirs", Directory::KEYS.to_vec()),
@@ -358,6 +386,7 @@ mod tests {
                 "Interface" => serde_json::json!(["kind"]),
                 "Directory" => serde_json::json!(["host", "guest"]),
                 // One of several forms of a value.
+                "After" => serde_json::json!(["sidecar"]),
                 "UlimitPair" => serde_json::json!(["soft", "hard"]),
                 "PublishTable" => serde_json::json!(["target"]),
                 "VariableFileTable" => serde_json::json!(["path"]),

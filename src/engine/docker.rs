@@ -175,6 +175,10 @@ impl Engine for Docker {
         networks::make(self.api.as_ref(), plan, carrier).await
     }
 
+    async fn fetch(&self, part: &SidecarPlan, carrier: &dyn Carrier) -> Result<(), Problem> {
+        Carrying { docker: self, carrier, part, network: "" }.fetch().await
+    }
+
     async fn carry_out(
         &self,
         part: &SidecarPlan,

@@ -74,6 +74,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
         of_programs: &[
             "env",
             "env_file",
+            "job",
             "program",
             "stop_signal",
             "stop_timeout",
@@ -81,7 +82,16 @@ pub const CAPABILITIES: Capabilities = Capabilities {
             "user",
             "working_dir",
         ],
-        of_images: &["command", "entrypoint", "env", "env_file", "memory", "stop_signal", "stop_timeout"],
+        of_images: &[
+            "command",
+            "entrypoint",
+            "env",
+            "env_file",
+            "job",
+            "memory",
+            "stop_signal",
+            "stop_timeout",
+        ],
     }),
 };
 
@@ -419,5 +429,5 @@ fn written(line: log::Line) -> Written {
     if line.is_whole {
         bytes.push(b'\n');
     }
-    Written { is_error: line.is_error, bytes }
+    Written { is_error: line.is_error, at: line.time.parse().unwrap_or_default(), bytes }
 }

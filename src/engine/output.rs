@@ -1,6 +1,8 @@
 //! What containers and executed commands write.
 
 use std::pin::Pin;
+
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Which of the lines that a container wrote are wanted.
@@ -19,6 +21,8 @@ pub struct OutputRequest {
 pub struct Written {
     /// Whether it went to standard error.
     pub is_error: bool,
+    /// When, by the engine's clock.
+    pub at: Timestamp,
     /// As it was written.
     pub bytes: Vec<u8>,
 }

@@ -151,6 +151,26 @@ pub enum Record {
         /// If the sidecar has several probes, the last one to become ready.
         last_probe: Option<String>,
     },
+    /// A job ended with exit code 0.
+    Succeeded {
+        /// The job.
+        sidecar: String,
+        /// How long it took, counted from its start, or from the beginning of the wait if it was already running; `null` if it
+        /// had succeeded before this launch.
+        after_ms: Option<f64>,
+    },
+    /// A sidecar is not started yet, because it comes after others.
+    Held {
+        /// The sidecar.
+        sidecar: String,
+        /// The sidecars that it waits for.
+        after: Vec<String>,
+    },
+    /// All that a sidecar comes after is as far as it has to be.
+    Released {
+        /// The sidecar.
+        sidecar: String,
+    },
     /// farrier waits again for a sidecar that was ready, because its container restarted before all others were ready.
     NoLongerReady {
         /// The sidecar.
@@ -160,14 +180,24 @@ pub enum Record {
     NotReady(FailureRecord),
     /// Every sidecar is ready.
     AllReady,
+    /// Where a sidecar is reached. Only `farrier up` writes it, for each sidecar that has an address.
+    Reachable {
+        /// The sidecar.
+        sidecar: String,
+        /// The sidecar's address with each of its ports (`172.18.0.2:5432`), and its ports on the engine's host
+        /// (`127.0.0.1:15432->5432`).
+        addresses: Vec<String>,
+    },
     /// The harness starts.
     HarnessStarting,
     /// A sidecar ended while the harness was running. farrier writes the event at once, and writes it again, with
     /// `runs_again`, if the sidecar is running again when the harness has ended.
     SidecarEnded(SidecarEndRecord),
-    /// The harness has ended. This is the last event.
+    /// The harness has ended. This is the last event, unless a sidecar's `on_exit = "stop"` ended the harness: then the problem
+    /// follows.
     HarnessEnded {
-        /// Its exit code, which is farrier's too; 128 + N if signal N ended it.
+        /// Its exit code; 128 + N if signal N ended it. It is farrier's, too, unless a sidecar's `on_exit = "stop"` ended the
+        /// harness: then farrier's is 125.
         exit_code: u8,
     },
 }
@@ -257,6 +287,9 @@ pub struct FailureRecord {
     pub state_is_known: bool,
     /// The state of the launch's other sidecars at that time.
     pub others: Vec<OtherRecord>,
+    /// The sidecars that were never started, because they come after this one.
+    #[serde(default)]
+    pub held_back: Vec<String>,
     /// The newest log lines since the container's current start, oldest first.
     pub log: Vec<String>,
     /// What to do about it.
@@ -333,6 +366,6 @@ pub struct HealthRunRecord {
 pub struct OtherRecord {
     /// The sidecar.
     pub sidecar: String,
-    /// `starting`, `waiting`, `ready` or `failed`.
+    /// `not started` (it waits for the sidecars that it comes after), `starting`, `waiting`, `ready` or `failed`.
     pub state: String,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::definition::order::{After, Reached};
 use crate::event::Event;
 
 pub mod history;
@@ -31,6 +32,10 @@ pub struct SidecarTimings {
     /// What was done with it.
     pub action: String,
     planned: Duration,
+    /// What it comes after.
+    after: Vec<After>,
+    held: Option<Duration>,
+    released: Option<Duration>,
     pull_began: Option<Duration>,
     pulled: Option<Duration>,
     created: Option<Duration>,
@@ -41,6 +46,8 @@ pub struct SidecarTimings {
 /// How long each part took; none where there was no such part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
+    /// Waiting for others that it comes after.
+    pub held: Option<Duration>,
     /// Pulling the image.
     pub pull: Option<Duration>,
     /// Making the container, the removal of an old one included.
@@ -49,7 +56,7 @@ pub struct Parts {
     pub start: Option<Duration>,
     /// From then on until every probe said ready.
     pub ready: Option<Duration>,
-    /// All of it.
+    /// All of it, without the wait for others.
     pub total: Option<Duration>,
 }
 
@@ -66,14 +73,19 @@ impl Timings {
                     container: plan.sidecar.container.clone(),
                     action: plan.action.to_string(),
                     planned: at,
+                    after: plan.sidecar.definition.after.clone(),
                     ..SidecarTimings::default()
                 });
             }
+            Event::Held { sidecar, .. } => self.mark(sidecar, |found| &mut found.held, at),
+            Event::Released { sidecar } => self.mark(sidecar, |found| &mut found.released, at),
             Event::Pulling { sidecar, .. } => self.mark(sidecar, |found| &mut found.pull_began, at),
             Event::Pulled { sidecar, .. } => self.mark(sidecar, |found| &mut found.pulled, at),
             Event::Created { sidecar, .. } => self.mark(sidecar, |found| &mut found.created, at),
             Event::Started { sidecar, .. } => self.mark(sidecar, |found| &mut found.started, at),
-            Event::Ready { sidecar, .. } => self.mark(sidecar, |found| &mut found.ready, at),
+            Event::Ready { sidecar, .. } | Event::Succeeded { sidecar, .. } => {
+                self.mark(sidecar, |found| &mut found.ready, at)
+            }
             Event::AllReady => self.all_ready = Some(at),
             _ => {}
         }
@@ -97,19 +109,49 @@ impl Timings {
     }
 }
 
+impl Timings {
+    /// The sidecars that decided how long the launch took, in the order of their starts: the one that was ready last, before
+    /// it the one that released it last, and so on.
+    #[must_use]
+    pub fn critical_path(&self) -> Vec<&SidecarTimings> {
+        let mut path = Vec::new();
+        let mut next = self.critical();
+        while let Some(found) = next {
+            path.push(found);
+            let before = found.after.iter().filter(|_| found.released.is_some());
+            let before = before.filter_map(|after| {
+                let other = self.sidecars.iter().find(|other| other.name == after.sidecar)?;
+                Some((other.reached(after.until)?, other))
+            });
+            next = before.max_by_key(|(reached, _)| *reached).map(|(_, other)| other);
+        }
+        path.reverse();
+        path
+    }
+}
+
 impl SidecarTimings {
+    fn reached(&self, until: Reached) -> Option<Duration> {
+        match until {
+            Reached::Started => self.started,
+            Reached::Ready | Reached::Succeeded => self.ready,
+        }
+    }
+
     /// How long each part took.
     #[must_use]
     pub fn parts(&self) -> Parts {
         let between = |from: Option<Duration>, to: Option<Duration>| Some(to?.saturating_sub(from?));
-        let made_from = self.pulled.or(Some(self.planned));
-        let waited_from = self.started.or(Some(self.planned));
+        let begun = self.released.unwrap_or(self.planned);
+        let made_from = self.pulled.max(Some(begun));
+        let waited_from = self.started.or(Some(begun));
         Parts {
+            held: between(self.held, self.released),
             pull: between(self.pull_began, self.pulled),
             create: between(made_from, self.created),
-            start: between(self.created.or(Some(self.planned)), self.started),
+            start: between(self.created.or(Some(begun)), self.started),
             ready: between(waited_from, self.ready),
-            total: between(Some(self.planned), self.ready),
+            total: between(Some(begun), self.ready),
         }
     }
 }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use rustix::fs::Access;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 
+use super::on_exit::HarnessStop;
 use super::signals::{CaughtSignals, Job};
 use crate::report::error::{Code, Failure, Problem};
 
@@ -85,16 +86,25 @@ pub struct Foreground {
 /// Runs the command in the foreground and returns its exit code, 128 + N if signal N ended it.
 ///
 /// The command is in farrier's process group, so the terminal signals both. A child gets the default for every signal
-/// that is caught here, and ignores the signals that farrier was started to ignore.
+/// that is caught here, and ignores the signals that farrier was started to ignore. When `stop` asks for it, the command
+/// gets SIGTERM.
 ///
 /// # Errors
 /// If the command cannot be run.
-pub async fn in_foreground(harness: &Foreground, signals: &mut CaughtSignals) -> Result<u8, Failure> {
+pub async fn in_foreground(
+    harness: &Foreground,
+    signals: &mut CaughtSignals,
+    stop: &HarnessStop,
+) -> Result<u8, Failure> {
     let program = harness.command.first().cloned().unwrap_or_default();
-    run(harness, signals).await.map(exit_code).map_err(|error| cannot_run(&program, &error))
+    run(harness, signals, stop).await.map(exit_code).map_err(|error| cannot_run(&program, &error))
 }
 
-async fn run(harness: &Foreground, signals: &mut CaughtSignals) -> io::Result<ExitStatus> {
+async fn run(
+    harness: &Foreground,
+    signals: &mut CaughtSignals,
+    stop: &HarnessStop,
+) -> io::Result<ExitStatus> {
     let Some((program, arguments)) = harness.command.split_first() else {
         return Err(io::Error::from(io::ErrorKind::NotFound));
     };
@@ -109,9 +119,15 @@ async fn run(harness: &Foreground, signals: &mut CaughtSignals) -> io::Result<Ex
     let mut child = tokio::process::Command::from(command).spawn()?;
     let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let mut job = process.map(Job::new);
+    let mut was_asked = false;
     loop {
         tokio::select! {
             status = child.wait() => return status,
+            () = stop.asked(), if !was_asked => {
+                was_asked = true;
+                // It may have ended just now; its status tells.
+                let _ = process.map(|process| kill_process(process, Signal::TERM));
+            }
             origin = signals.next() => if let Some(job) = &mut job { job.take(&origin) },
         }
     }

@@ -2,6 +2,7 @@
 //! read of it afterwards.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, future};
 use jiff::Timestamp;
 
+use super::on_exit::ExitActions;
+use crate::definition::order::OnExit;
 use crate::engine::limited::within;
 use crate::engine::{Change, ChangeKind, Engine};
 use crate::event::failure::cause::Cause;
@@ -45,6 +48,9 @@ pub struct SidecarWatch {
     reporter: Arc<Reporter>,
     leases: Leases,
     sidecars: Mutex<Vec<Watched>>,
+    actions: Option<ExitActions>,
+    /// Whether the harness has ended, so that nothing is done about ends any more.
+    is_over: AtomicBool,
 }
 
 struct Watched {
@@ -63,6 +69,8 @@ struct Watched {
     stage: Stage,
     /// Its end as it was told.
     end: Option<SidecarEnd>,
+    /// How often it was started again.
+    restarts: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +99,16 @@ impl SidecarWatch {
             out_of_memory: false,
             stage: Stage::Running,
             end: None,
+            restarts: 0,
         });
-        Self { engine, reporter, leases, sidecars: Mutex::new(watched.collect()) }
+        let sidecars = Mutex::new(watched.collect());
+        Self { engine, reporter, leases, sidecars, actions: None, is_over: AtomicBool::new(false) }
+    }
+
+    /// The same, doing something about ends.
+    #[must_use]
+    pub fn acting(self, actions: ExitActions) -> Self {
+        Self { actions: Some(actions), ..self }
     }
 
     /// Tells of every end, for as long as it is polled. Without an engine that answers there is nothing to tell.
@@ -108,7 +124,7 @@ impl SidecarWatch {
                 if !std::mem::take(&mut is_first) {
                     // An engine that was started again has forgotten its events.
                     let all = self.with(|sidecars| sidecars.len());
-                    looks.extend((0..all).map(|index| self.tell(index).boxed()));
+                    looks.extend((0..all).map(|index| self.tell(index).map(|_| ()).boxed()));
                 }
                 loop {
                     tokio::select! {
@@ -128,6 +144,7 @@ impl SidecarWatch {
 
     /// Tells of what ended in the last moments: the harness may have ended because of it.
     pub async fn finish(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
         let ended: Vec<usize> = self.with(|sidecars| {
             let has_ended = |watched: &Watched| match watched.stage {
                 Stage::Running => watched.process.is_some_and(job_control::has_ended),
@@ -197,26 +214,30 @@ impl SidecarWatch {
     async fn tell_surely(&self, index: usize) {
         let mut pause = PAUSE;
         loop {
-            self.tell(index).await;
-            if self.with(|sidecars| sidecars[index].stage == Stage::Told) {
-                return;
+            let is_told = || self.with(|sidecars| sidecars[index].stage == Stage::Told);
+            if self.tell(index).await {
+                // One that runs again may have ended before it was watched again.
+                if is_told() || !self.tell(index).await {
+                    return;
+                }
+                continue;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Looks at a sidecar, and tells of it if it has ended and that was not told.
-    async fn tell(&self, index: usize) {
+    /// Looks at a sidecar, and tells of it if it has ended and that was not told. Whether it is told now.
+    async fn tell(&self, index: usize) -> bool {
         let known = self.with(|sidecars| {
             let watched = &sidecars[index];
             (watched.stage != Stage::Told).then(|| watched.container.clone())
         });
-        let Some(known) = known else { return };
+        let Some(known) = known else { return true };
         let look = || within(ANSWER, self.engine.inspect(&known.id));
-        let Ok(mut found) = look().await else { return };
+        let Ok(mut found) = look().await else { return false };
         if still_runs(&known, found.as_ref()) {
-            return;
+            return false;
         }
         if self.with(|sidecars| sidecars[index].is_in_doubt(found.as_ref())) {
             tokio::time::sleep(LATE).await;
@@ -234,6 +255,27 @@ impl SidecarWatch {
         });
         if let Some(end) = end {
             self.reporter.tell(&Event::SidecarEnded(&end));
+            self.act(index, end).await;
+        }
+        true
+    }
+
+    /// Does what the definition says about this end.
+    async fn act(&self, index: usize, end: SidecarEnd) {
+        let Some(actions) = &self.actions else { return };
+        if end.runs_again || self.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        match actions.about(&end.sidecar) {
+            OnExit::Warn => {}
+            OnExit::Stop => actions.stop.ask(&end),
+            OnExit::Restart => {
+                let before = self.with(|sidecars| sidecars[index].restarts);
+                let container = actions.restart(&end.sidecar, before).await;
+                let end = SidecarEnd { runs_again: true, ..end };
+                self.reporter.tell(&Event::SidecarEnded(&end));
+                self.with(|sidecars| sidecars[index].runs_again(container, end));
+            }
         }
     }
 }
@@ -248,6 +290,16 @@ fn same_run<'a>(known: &Instance, found: Option<&'a Instance>) -> Option<&'a Ins
 }
 
 impl Watched {
+    /// From now on this run is watched.
+    fn runs_again(&mut self, container: Instance, end: SidecarEnd) {
+        self.started = nanoseconds(&container.started_at);
+        self.process = container.visible_process();
+        self.container = container;
+        (self.signalled, self.by_farrier, self.out_of_memory) = (None, false, false);
+        (self.stage, self.end) = (Stage::Running, Some(end));
+        self.restarts = self.restarts.saturating_add(1);
+    }
+
     /// Whether the engine may still come to say that it ran out of memory.
     fn is_in_doubt(&self, found: Option<&Instance>) -> bool {
         let is_killed = |found: &Instance| found.exit_code == KILLED && !found.oom_killed;

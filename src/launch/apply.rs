@@ -26,10 +26,15 @@ pub(super) struct Applier {
     /// Set once the network is as planned.
     pub network_made: OnceCell<()>,
     /// Where the instances are marked as used.
-    pub departure: Departure,
+    pub departure: Arc<Departure>,
 }
 
 impl Applier {
+    /// Fetches what one sidecar's part of the plan needs; nothing is made.
+    pub(super) async fn fetch(&self, part: &SidecarPlan) -> Result<(), Problem> {
+        self.connection.engine.fetch(part, self).await
+    }
+
     /// Carries out one sidecar's part of the plan.
     pub(super) async fn sidecar(&self, part: &SidecarPlan) -> Result<(), Problem> {
         self.connection.engine.carry_out(part, &self.network.name, self).await

@@ -94,6 +94,14 @@ impl Departure {
         used.filter(|(_, holders)| !holders.is_empty()).map(|(id, _)| id).collect()
     }
 
+    /// The instance of a sidecar that was marked last.
+    #[must_use]
+    pub fn instance_of(&self, sidecar: &Sidecar) -> Option<String> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = used.iter().rev().find(|used| used.sidecar.container == sidecar.container);
+        found.map(|used| used.instance.clone())
+    }
+
     fn keep(&self, sidecar: &Sidecar, instance: &str, mark: InUse) {
         let used = Used { sidecar: sidecar.clone(), instance: instance.to_owned(), mark };
         self.used.lock().unwrap_or_else(PoisonError::into_inner).push(used);
@@ -101,7 +109,7 @@ impl Departure {
 
     /// Takes the sidecars off the networks that only launches like this one needed, and that no launch needs any more:
     /// also those of launches that were killed, or whose harness was detached. What goes wrong is left to the next launch.
-    pub async fn leave(self) {
+    pub async fn leave(&self) {
         let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
         let (marks, mut sidecars): (Vec<InUse>, Vec<(Sidecar, String)>) =
             used.into_iter().map(|used| (used.mark, (used.sidecar, used.instance))).unzip();

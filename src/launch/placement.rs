@@ -9,7 +9,6 @@ use crate::definition::Definition;
 use crate::engine::kinds::{EngineKind, Engines};
 use crate::engine::{EngineError, EngineErrorKind, Freshness};
 use crate::event::{Event, Reporter};
-use crate::plan::reconcile::reconcile;
 use crate::plan::sidecar::Sidecar;
 use crate::plan::snapshot::Snapshot;
 use crate::plan::{HarnessNetwork, Plan};
@@ -70,16 +69,12 @@ impl Placement<'_> {
         Ok(snapshot)
     }
 
-    pub(super) fn decide(&self, snapshot: Snapshot, recreate: bool) -> Result<Plan, Vec<Problem>> {
-        reconcile(&self.wanted(), snapshot, recreate)
-    }
-
     pub(super) fn wanted(&self) -> Vec<Arc<Sidecar>> {
         self.sidecars.iter().map(|prepared| Arc::new(prepared.sidecar.clone())).collect()
     }
 
-    pub(super) fn departure(&self, leases: &Leases, plan: &Plan) -> Departure {
-        Departure::new(Arc::clone(&self.connection), leases.clone(), self.network.clone(), plan)
+    pub(super) fn departure(&self, leases: &Leases, plan: &Plan) -> Arc<Departure> {
+        Arc::new(Departure::new(Arc::clone(&self.connection), leases.clone(), self.network.clone(), plan))
     }
 }
 

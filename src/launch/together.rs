@@ -1,21 +1,21 @@
 //! All sidecars of a launch at once: each is started, and waited for, until all are ready at the same time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
-use tokio_util::sync::CancellationToken;
 
 use super::Launch;
-use super::apply::Applier;
+use super::milestones::Milestones;
 use super::placement::Placement;
+use super::starting::Start;
+use crate::definition::order;
 use crate::event::Event;
 use crate::event::failure::evidence::FailureReport;
 use crate::event::failure::phase::Phase;
-use crate::plan::Plan;
 use crate::plan::instance::Instance;
 use crate::preparation::ResolvedSidecar;
 use crate::readiness::barrier::{self, Ready, Together};
@@ -26,24 +26,27 @@ use crate::readiness::route::Route;
 use crate::readiness::wait::{Condition, Loading, Waits};
 use crate::readiness::watch::Watch;
 use crate::report::error::Problem;
-use crate::system::lock::{DeferredUnlink, Held};
 
 /// The components of each placement's sidecars, being compiled.
 pub(super) type Loadings = Vec<Vec<Vec<Loading>>>;
 
-/// A sidecar whose instance runs.
-pub(super) struct Start {
-    /// The instance, if it was inspected a moment ago and nothing was changed since.
-    pub known: Option<Instance>,
-}
-
 /// One sidecar of the launch, to be started and waited for.
 pub(super) struct Member<'a, Starting> {
+    /// Its place among the launch's sidecars.
+    pub place: usize,
     pub prepared: &'a ResolvedSidecar,
     /// What it shares with the other sidecars on its engine.
     pub waits: &'a Waits,
     pub loadings: &'a [Loading],
     pub start: Starting,
+}
+
+/// How far one came.
+enum Reached<'a> {
+    /// It runs, and is ready.
+    Running(Ready<'a>),
+    /// It is a job, and succeeded.
+    Done(Instance),
 }
 
 /// Why not all sidecars are ready.
@@ -77,8 +80,7 @@ pub(super) enum Guard {
 #[derive(Clone, Copy)]
 struct Common<'a> {
     guard: Guard,
-    /// That one of them failed, which ends the waits of all.
-    failed: &'a CancellationToken,
+    milestones: &'a Milestones,
     /// How many of them are not ready yet.
     together: &'a Together,
 }
@@ -146,14 +148,15 @@ impl Launch {
         placements: &[Placement<'_>],
         waits: &[Waits],
         guard: Guard,
-        members: Vec<Member<'_, impl Future<Output = Result<Start, Problem>>>>,
+        milestones: &Milestones,
+        members: Vec<Member<'_, impl Future<Output = Result<Option<Start>, Problem>>>>,
     ) -> Result<Vec<Instance>, Stopped> {
-        let (failed, together) = (CancellationToken::new(), Together::of(members.len()));
-        let common = Common { guard, failed: &failed, together: &together };
+        let together = Together::of(members.len());
+        let common = Common { guard, milestones, together: &together };
         let each = members.into_iter().map(|member| async move {
             let result = self.one(member, common).await;
             if result.is_err() {
-                common.failed.cancel();
+                common.milestones.failed.cancel();
             }
             result
         });
@@ -168,9 +171,21 @@ impl Launch {
             if let Some(stopped) = stopped {
                 return Err(stopped);
             }
-            let passed = barrier::pass(waits, &mut all).await;
-            passed.map_err(|(network, report)| self.stopped(&report, &network, common))?;
-            Ok(all.into_iter().map(|ready| ready.instance).collect())
+            let mut running: Vec<Ready<'_>> = Vec::new();
+            let mut done: Vec<Option<Instance>> = Vec::new();
+            for one in all {
+                match one {
+                    Reached::Running(ready) => {
+                        running.push(ready);
+                        done.push(None);
+                    }
+                    Reached::Done(instance) => done.push(Some(instance)),
+                }
+            }
+            let passed = barrier::pass(waits, &mut running).await;
+            passed.map_err(|(network, report)| self.stopped(*report, &network, common, None))?;
+            let mut running = running.into_iter().map(|ready| ready.instance);
+            Ok(done.into_iter().filter_map(|done| done.or_else(|| running.next())).collect())
         };
         let watched = async {
             let each = placements.iter().zip(waits).map(|(placement, waits)| {
@@ -188,15 +203,18 @@ impl Launch {
     /// One sidecar: its start, then the wait.
     async fn one<'a>(
         &'a self,
-        member: Member<'a, impl Future<Output = Result<Start, Problem>>>,
+        member: Member<'a, impl Future<Output = Result<Option<Start>, Problem>>>,
         common: Common<'a>,
-    ) -> Result<Ready<'a>, Stopped> {
-        let Member { prepared, waits, loadings, start } = member;
-        let sidecar = &prepared.sidecar;
+    ) -> Result<Reached<'a>, Stopped> {
+        let Member { place, prepared, waits, loadings, start } = member;
+        let (sidecar, milestones) = (&prepared.sidecar, common.milestones);
         let started = start.await.map_err(|problem| {
             waits.phases.note(sidecar.name(), Phase::Failed);
-            Stopped::Failed(vec![problem])
+            Stopped::Failed(vec![with_held_back(problem, sidecar.name(), &milestones.held_back_by(place))])
         })?;
+        // Another one failed that it comes after; that is told.
+        let Some(started) = started else { return Err(Stopped::Failed(Vec::new())) };
+        milestones.note(place, order::Reached::Started, &started.instance);
         let begun = Instant::now();
         let readiness = sidecar.definition.readiness.iter().zip(&prepared.probes).zip(loadings);
         let conditions = readiness.map(|((readiness, found), loading)| Condition {
@@ -205,44 +223,52 @@ impl Launch {
             loading: loading.clone(),
         });
         let wait = waits.begin(sidecar, conditions.collect(), begun);
+        let is_job = sidecar.definition.job().is_some();
+        let reached = |instance: &Instance| milestones.note(place, order::Reached::Ready, &instance.id);
+        let result = async {
+            if !is_job {
+                return common.together.ready(&wait, None, started.known, reached).await;
+            }
+            let instance = wait.until_succeeded(started.known).await?;
+            common.together.succeeded();
+            milestones.note(place, order::Reached::Succeeded, &instance.id);
+            Ok(instance)
+        };
         let result = tokio::select! {
-            result = common.together.ready(&wait, None, started.known) => result,
-            () = common.failed.cancelled() => return Err(Stopped::Failed(Vec::new())),
+            result = result => result,
+            () = milestones.failed.cancelled() => return Err(Stopped::Failed(Vec::new())),
         };
         match result {
-            Ok(instance) => Ok(Ready { wait, instance }),
-            Err(report) => Err(self.stopped(&report, &waits.network, common)),
+            Ok(instance) if is_job => Ok(Reached::Done(instance)),
+            Ok(instance) => Ok(Reached::Running(Ready { wait, instance })),
+            Err(report) => Err(self.stopped(*report, &waits.network, common, Some(place))),
         }
     }
 
     /// Tells why a sidecar is not ready, unless the launch is to look again.
-    fn stopped(&self, report: &FailureReport, network: &str, common: Common<'_>) -> Stopped {
+    fn stopped(
+        &self,
+        mut report: FailureReport,
+        network: &str,
+        common: Common<'_>,
+        place: Option<usize>,
+    ) -> Stopped {
         if common.guard == Guard::Marks && report.is_elsewhere(network) {
             return Stopped::Changed;
         }
-        self.reporter.tell(&Event::NotReady(report));
+        report.held_back = place.map(|place| common.milestones.held_back_by(place)).unwrap_or_default();
+        self.reporter.tell(&Event::NotReady(&report));
         Stopped::Failed(Vec::new())
     }
 }
 
-/// Carries out each sidecar's part of the plan. Its lock and claim end with it; their files go with `unlinks`.
-pub(super) fn starts<'a>(
-    applier: &'a Applier,
-    plan: &'a Plan,
-    (mut names, mut claims): (BTreeMap<String, Held>, BTreeMap<String, Held>),
-    unlinks: &'a Mutex<Vec<DeferredUnlink>>,
-) -> Vec<impl Future<Output = Result<Start, Problem>> + 'a> {
-    let starts = plan.sidecars.iter().map(move |part| {
-        let name = &part.sidecar.container;
-        let held = [names.remove(name), claims.remove(name)];
-        async move {
-            applier.sidecar(part).await?;
-            let held = held.into_iter().flatten().map(Held::release);
-            unlinks.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
-            Ok(Start { known: part.existing.clone().filter(|_| part.is_untouched()) })
-        }
-    });
-    starts.collect()
+/// Says which sidecars were not started because of a problem with one that they come after.
+fn with_held_back(problem: Problem, failed: &str, held_back: &[String]) -> Problem {
+    if held_back.is_empty() {
+        return problem;
+    }
+    let names: Vec<String> = held_back.iter().map(|name| format!("`{name}`")).collect();
+    problem.hint(format!("Never started, because they come after `{failed}`: {}.", names.join(", ")))
 }
 
 impl Stopped {

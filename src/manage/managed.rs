@@ -59,6 +59,10 @@ pub struct Managed {
     pub engine: &'static str,
     /// Its container.
     pub container: Instance,
+    /// Whether it is a job, as far as the current layers tell.
+    pub is_job: bool,
+    /// The ports that its definition declares, if the current layers have it.
+    pub ports: Vec<u16>,
     /// The definition file that it was made from.
     pub definition: PathBuf,
     /// How it stands to what is declared now.
@@ -127,6 +131,8 @@ pub async fn inventory(
             Managed {
                 name: label(LABEL_SIDECAR),
                 engine: engine.capabilities().kind,
+                is_job: sidecar.as_ref().is_some_and(|sidecar| sidecar.definition.job().is_some()),
+                ports: sidecar.as_ref().map(|sidecar| sidecar.definition.ports()).unwrap_or_default(),
                 sync_status: sync_status(&found, sidecar.as_deref(), &definition, info.local),
                 holders: holders(leases, &found.instance),
                 definition,
@@ -181,7 +187,7 @@ fn sync_status(found: &Found, sidecar: Option<&Sidecar>, definition: &Path, loca
     };
     let mut causes = staleness(sidecar, found, false);
     // These are about its state, not about its configuration.
-    causes.retain(|cause| !matches!(cause, Cause::Stopped(..) | Cause::HalfMade));
+    causes.retain(|cause| !matches!(cause, Cause::Stopped(..) | Cause::Failed(_) | Cause::HalfMade));
     if causes.is_empty() { SyncStatus::Fresh } else { SyncStatus::Stale(causes) }
 }
 

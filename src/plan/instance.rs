@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::Pid;
 
 use super::sidecar::{LABEL_HASH, LABEL_REPLACED, LABEL_SIDECAR, Sidecar};
+use crate::definition::PublishedPort;
 
 /// An instance's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,6 +159,8 @@ pub struct Instance {
     pub memory: u64,
     /// Its networks by name.
     pub networks: BTreeMap<String, Endpoint>,
+    /// Its ports on the engine's host, as they are while it runs.
+    pub published: Vec<PublishedPort>,
 }
 
 /// How much earlier than the noted start a process may have written, on a busy machine. Only a run that ended

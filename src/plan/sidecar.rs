@@ -29,6 +29,8 @@ pub const LABEL_FOLDER: &str = "farrier.definition-folder";
 /// The label with the ids of the containers in whose place a container was put while launches used them. Their harnesses
 /// go on with the new one.
 pub const LABEL_REPLACED: &str = "farrier.replaced-in-use";
+/// The label with the instances that a job came after when it ran: their ids by the sidecars' names, as JSON.
+pub const LABEL_AFTER: &str = "farrier.after";
 /// The label on volumes that definitions name: the container that they were made for.
 pub const LABEL_VOLUME: &str = "farrier.volume";
 /// The label on networks that farrier made.
@@ -117,6 +119,8 @@ pub struct Sidecar {
     pub container: String,
     /// SHA-256 over the configuration's canonical JSON.
     pub hash: String,
+    /// The ids of the instances that it comes after, by their sidecars' names, once they are known; for a job alone.
+    pub predecessors: BTreeMap<String, String>,
 }
 
 impl Sidecar {
@@ -127,7 +131,7 @@ impl Sidecar {
         let container = container_name(&definition.name, scope.as_deref());
         let hash = Configuration::of(&definition).hash();
         let image = definition.image.clone().map_or(ImageReference::Program, ImageReference::Declared);
-        Self { definition, image, scope, container, hash }
+        Self { definition, image, scope, container, hash, predecessors: BTreeMap::new() }
     }
 
     /// The sidecar's name.
@@ -175,6 +179,9 @@ impl Sidecar {
         let mut labels = self.owner_labels();
         labels.insert(LABEL_HASH.to_owned(), self.hash.clone());
         labels.insert(LABEL_CONFIGURATION.to_owned(), self.configuration().record(salt));
+        if !self.predecessors.is_empty() {
+            labels.insert(LABEL_AFTER.to_owned(), serde_json::json!(self.predecessors).to_string());
+        }
         if !changed_since.is_empty() {
             labels.insert(LABEL_OLDER_DATA.to_owned(), serde_json::json!(changed_since).to_string());
         }

@@ -1,12 +1,14 @@
 //! Which of the declared sidecars take part: those that were named, or those whose profile is in use.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::definition::Definition;
 use crate::report::error::{Code, Problem};
 
 /// What was chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SidecarChoice {
-    /// Only these, whatever their profiles; empty for no choice.
+    /// Only these and what they come after, whatever their profiles; empty for no choice.
     pub only: Vec<String>,
     /// Profiles that are in use. A definition without profiles always takes part.
     pub profiles: Vec<String>,
@@ -29,15 +31,34 @@ impl SidecarChoice {
         if !problems.is_empty() {
             return Err(problems);
         }
-        definitions.retain(|definition| {
-            if self.only.is_empty() {
-                definition.profiles.is_empty()
-                    || definition.profiles.iter().any(|profile| self.profiles.contains(profile))
-            } else {
-                self.only.contains(&definition.name)
-            }
-        });
+        let chosen = self.with_what_they_come_after(definitions);
+        definitions.retain(|definition| chosen.contains(&definition.name));
         Ok(())
+    }
+
+    fn is_chosen(&self, definition: &Definition) -> bool {
+        if self.only.is_empty() {
+            definition.profiles.is_empty()
+                || definition.profiles.iter().any(|profile| self.profiles.contains(profile))
+        } else {
+            self.only.contains(&definition.name)
+        }
+    }
+
+    /// The names of the chosen ones, and of all that they come after, whatever their profiles.
+    fn with_what_they_come_after(&self, definitions: &[Definition]) -> HashSet<String> {
+        let named: HashMap<&str, &Definition> =
+            definitions.iter().map(|definition| (definition.name.as_str(), definition)).collect();
+        let mut open: Vec<&Definition> =
+            definitions.iter().filter(|definition| self.is_chosen(definition)).collect();
+        let mut chosen: HashSet<String> = HashSet::new();
+        while let Some(definition) = open.pop() {
+            if chosen.insert(definition.name.clone()) {
+                let before = definition.after.iter().filter_map(|after| named.get(after.sidecar.as_str()));
+                open.extend(before);
+            }
+        }
+        chosen
     }
 }
 
@@ -59,23 +80,29 @@ mod tests {
     use crate::definition::fuzzing::definition;
 
     fn all() -> Vec<Definition> {
-        let of = |name: &str, profiles: &str| {
+        let of = |name: &str, more: &str| {
             let text = format!(
-                "image = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\nlifecycle = 'shared'\nprofiles = {profiles}"
+                "image = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\nlifecycle = 'shared'\n{more}"
             );
             definition(name, &text).expect("a definition")
         };
-        vec![of("db", "[]"), of("admin", "['debug', 'tools']"), of("trace", "['debug']")]
+        vec![
+            of("db", "profiles = []"),
+            of("admin", "profiles = ['debug', 'tools']\nafter = ['pool']"),
+            of("trace", "profiles = ['debug']"),
+            of("pool", "profiles = ['pooled']\nafter = ['db']"),
+        ]
     }
 
     #[test]
-    fn names_win_over_profiles_and_unknown_ones_are_told() {
+    fn names_win_over_profiles_bring_what_they_come_after_and_unknown_ones_are_told() {
         for (only, profiles, expected) in [
             (&[][..], &[][..], &["db"][..]),
-            (&[], &["tools"], &["db", "admin"]),
-            (&[], &["debug"], &["db", "admin", "trace"]),
+            (&[], &["tools"], &["db", "admin", "pool"]),
+            (&[], &["debug"], &["db", "admin", "trace", "pool"]),
             (&["trace"], &[], &["trace"]),
-            (&["db", "admin"], &["debug"], &["db", "admin"]),
+            (&["pool"], &["debug"], &["db", "pool"]),
+            (&["admin"], &[], &["db", "admin", "pool"]),
         ] {
             let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
             let choice = SidecarChoice { only: owned(only), profiles: owned(profiles) };

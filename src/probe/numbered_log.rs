@@ -156,6 +156,8 @@ impl Window {
 #[cfg(test)]
 #[allow(clippy::expect_used, reason = "a test")]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn window() -> Window {
@@ -164,7 +166,7 @@ mod tests {
 
     fn write(window: &mut Window, is_error: bool, text: &str) -> Vec<String> {
         let before = window.lines.len();
-        window.take(&Written { is_error, bytes: text.as_bytes().to_vec() });
+        window.take(&Written { is_error, at: Timestamp::UNIX_EPOCH, bytes: text.as_bytes().to_vec() });
         window.lines.iter().skip(before).cloned().collect()
     }
 
@@ -205,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_is_kept_up_to_a_page_and_read_for_a_while() {
         let flood = |text: String| {
-            let written = Written { is_error: false, bytes: text.into_bytes() };
+            let written = Written { is_error: false, at: Timestamp::UNIX_EPOCH, bytes: text.into_bytes() };
             Window::of(futures_util::stream::repeat_with(move || Ok(written.clone())).boxed())
         };
         let far = || Instant::now() + Duration::from_secs(60);

@@ -31,8 +31,13 @@ impl Together {
         Self(watch::Sender::new(count))
     }
 
+    /// That a job has succeeded, which it does once.
+    pub fn succeeded(&self) {
+        self.0.send_modify(|missing| *missing -= 1);
+    }
+
     /// Waits until this sidecar and all others are ready, and returns its instance. `held` is its instance if it is
-    /// ready already, `known` if the launch has just inspected it.
+    /// ready already, `known` if the launch has just inspected it. Each time that it is ready, `reached` is told.
     ///
     /// # Errors
     /// The evidence, if the sidecar does not become ready, or ends while others are waited for.
@@ -41,12 +46,14 @@ impl Together {
         wait: &Wait<'_>,
         mut held: Option<Instance>,
         mut known: Option<Instance>,
+        reached: impl Fn(&Instance),
     ) -> Result<Instance, Box<FailureReport>> {
         loop {
             let instance = match held.take() {
                 Some(instance) => instance,
                 None => wait.until_ready(known.take()).await?,
             };
+            reached(&instance);
             self.0.send_modify(|missing| *missing -= 1);
             let mut missing = self.0.subscribe();
             tokio::select! {
@@ -80,7 +87,7 @@ pub async fn pass(waits: &[Waits], all: &mut [Ready<'_>]) -> Result<(), (String,
         let passed = held.iter().all(Option::is_some);
         let together = Together::of(all.len());
         let again = all.iter().zip(held).map(async |(one, held)| {
-            let ready = together.ready(&one.wait, held, None).await;
+            let ready = together.ready(&one.wait, held, None, |_| ()).await;
             ready.map_err(|report| one.lost(report))
         });
         let instances = try_join_all(again).await?;

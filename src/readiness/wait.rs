@@ -27,6 +27,7 @@ use crate::readiness::matches::MatchCache;
 use crate::readiness::route::Route;
 use crate::report::error::Code;
 
+mod job;
 mod polling;
 
 use polling::poll_limits;
@@ -253,7 +254,7 @@ impl Wait<'_> {
             code: ended.code,
             reason: ended.reason,
             waited: self.begun.elapsed(),
-            timeout: timeouts.max().unwrap_or_default(),
+            timeout: timeouts.max().unwrap_or(self.sidecar.definition.job_timeout),
             answers: self.collected(),
             container: None,
             is_told: ended.is_gone,
@@ -263,6 +264,7 @@ impl Wait<'_> {
             listeners: None,
             cause: None,
             others: self.shared.phases.others(self.sidecar.name()),
+            held_back: Vec::new(),
             log: Vec::new(),
             hints: Vec::new(),
         }

@@ -43,6 +43,8 @@ codes! {
     ConflictingFields = "conflicting-fields",
     /// Two definitions that would get the same container name, variable or alias.
     NameCollision = "name-collision",
+    /// Definitions whose `after` is a circle.
+    AfterCircle = "after-circle",
     /// Two files of one directory define the same name.
     DuplicateDefinition = "duplicate-definition",
     /// A value in YAML contains `${VAR}`, which is not interpolated (a warning).
@@ -151,6 +153,8 @@ codes! {
     NotReady = "not-ready",
     /// The container exited before it became ready.
     SidecarExited = "sidecar-exited",
+    /// A job ended with another exit code than 0.
+    JobFailed = "job-failed",
     /// The engine reports the container as unhealthy.
     SidecarUnhealthy = "sidecar-unhealthy",
     /// The probe reported that the sidecar will never be ready.
@@ -167,6 +171,8 @@ codes! {
     HarnessShape = "harness-shape",
     /// The host has no route to a sidecar.
     HarnessNoRoute = "harness-no-route",
+    /// A sidecar whose `on_exit` is `stop` ended while the harness ran.
+    SidecarEnded = "sidecar-ended",
     /// The harness command is not found.
     HarnessNotFound = "harness-not-found",
     /// The harness command cannot be run.

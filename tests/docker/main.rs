@@ -16,6 +16,7 @@ mod launch_engines;
 mod launch_harness;
 mod launch_keys;
 mod launch_network;
+mod launch_order;
 mod launch_ports;
 mod launch_pull;
 mod launch_reuse;

@@ -10,6 +10,7 @@ mod last_look;
 mod leases;
 mod left_behind;
 mod managing;
+mod order;
 mod other_tools;
 mod outages;
 mod scenario;

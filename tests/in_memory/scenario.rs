@@ -28,10 +28,12 @@ pub enum Kind {
     Reusing,
     /// Dial through a relay, and remove a second network of its own.
     Relaying,
+    /// Run a job after what is dialled, pulling meanwhile what comes after it.
+    Ordered,
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Making, Self::Reusing, Self::Relaying];
+    pub const ALL: [Self; 4] = [Self::Making, Self::Reusing, Self::Relaying, Self::Ordered];
 
     /// The containers of its sidecars.
     pub fn containers(self) -> Vec<&'static str> {
@@ -39,6 +41,7 @@ impl Kind {
             Self::Making => vec!["farrier-pulled", "farrier-served", "farrier-stale"],
             Self::Reusing => vec!["farrier-apart", "farrier-half", "farrier-paused", "farrier-tested"],
             Self::Relaying => vec!["farrier-served"],
+            Self::Ordered => vec!["farrier-job", "farrier-pulled", "farrier-served"],
         }
     }
 }
@@ -112,6 +115,7 @@ impl Scenario {
                 fixture.define("pulled", &plain("").replace(IMAGE, "pulled:1"));
             }
             Kind::Reusing => reusing(&fixture, port).await,
+            Kind::Ordered => ordered(&fixture),
             Kind::Relaying => {
                 fixture.dialling = Dialling::Relay;
                 fixture.engine.change(|world| {
@@ -132,7 +136,7 @@ impl Scenario {
         let text = |probe: &str| dialled(self.port, &format!("probe = \"{probe}\"\ntimeout = \"{timeout}\""));
         let scripted = |probe: &str| text(probe).replace(IMAGE, "scripted:1");
         match self.kind {
-            Kind::Making => self.fixture.define("served", &text("tcp")),
+            Kind::Making | Kind::Ordered => self.fixture.define("served", &text("tcp")),
             Kind::Reusing => self.fixture.define("tested", &scripted("healthcheck")),
             Kind::Relaying => self.fixture.define("served", &scripted("tcp")),
         };
@@ -175,7 +179,13 @@ impl Scenario {
             let containers = expected.iter().filter_map(|name| world.container(name));
             let containers: Vec<Container> = containers.collect();
             for container in &containers {
-                assert_eq!(container.status, Status::Running, "{what}: {}", container.name);
+                let status = if container.name == "farrier-job" { Status::Exited } else { Status::Running };
+                assert_eq!(
+                    (container.status, container.exit_code),
+                    (status, 0),
+                    "{what}: {}",
+                    container.name
+                );
             }
             assert_eq!(world.networks("farrier").len(), 1, "{what}");
             let used: BTreeSet<String> = containers
@@ -207,6 +217,20 @@ impl Scenario {
     pub fn data(&self) -> Option<String> {
         self.fixture.container("stale").map(|stale| stale.volumes[0].source.clone())
     }
+}
+
+/// Everything is cold: a database, its migration, and what comes after that.
+fn ordered(fixture: &Fixture) {
+    fixture.engine.change(|world| {
+        let image = DoubleImage::new(|arguments| match arguments {
+            [program] if program == "/farrier-relay" => Run::ending(End::Copies),
+            _ => Run::exit(0),
+        });
+        world.add_image("job:1", image);
+    });
+    let job = "image = \"job:1\"\njob = \"once\"\nafter = [\"served\"]\n[interface]\nkind = \"none\"\n";
+    fixture.define("job", &format!("{job}[readiness]\ntimeout = \"30s\"\n"));
+    fixture.define("pulled", &plain("after = [\"job\"]").replace(IMAGE, "pulled:1"));
 }
 
 async fn reusing(fixture: &Fixture, port: u16) {

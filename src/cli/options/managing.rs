@@ -125,7 +125,7 @@ to standard error. On a terminal, farrier escapes control characters.
 Examples:
   farrier logs db
   farrier logs -f --tail 20 db
-  farrier logs --since 10m db cache")]
+  farrier logs --since 10m --timestamps db cache")]
 pub struct Logs {
     /// The names of sidecars, or of their containers [default: all declared sidecars].
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
@@ -142,6 +142,9 @@ pub struct Logs {
     /// Include the output of earlier runs.
     #[arg(long)]
     pub all_runs: bool,
+    /// Begin each line with the time at which it was written.
+    #[arg(short, long)]
+    pub timestamps: bool,
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,

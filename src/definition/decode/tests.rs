@@ -194,7 +194,7 @@ fn a_file_with_every_property_is_understood() {
          security_opt = ['no-new-privileges:true']\nshm_size = '64m'\nulimits = {{ nofile = {{ soft = 1, hard = 2 }} }}\n\
          devices = ['/dev/null']\nsysctls = {{ 'net.core.somaxconn' = 1 }}\nextra_hosts = ['a:::1']\n\
          harness = {{ env = {{ URL = 'http://{{host}}:{{port}}/{{env.A}}' }} }}\n\
-         restart = 'on-failure:3'\nprofiles = ['debug']\nlabels = {{ a = 'b' }}\nplatform = 'amd64'\nenv_file = 'a.env'\n\
+         on_exit = 'warn'\nafter = ['a', {{ sidecar = 'b', until = 'started' }}]\nrestart = 'on-failure:3'\nprofiles = ['debug']\nlabels = {{ a = 'b' }}\nplatform = 'amd64'\nenv_file = 'a.env'\n\
          [interface]\nkind = 'mcp'\nport = 80\nname = 'm'\ntransport = 'http'\npath = 'x'\nprotocol = 'p'\naliases = ['a']\n\
          [[readiness]]\nprobe = 'mine'\ntimeout = '1m 30s'\nmax_timeout = '2m'\nsuccesses = 3\ninterval = '5s'\nsha256 = '{}'\n\
          settings = {{ a = [1, 2.5, {{ b = true }}], 'd' = 'x' }}\nlimits = {{ memory = '1MiB', poll = '60s' }}\n\
@@ -214,6 +214,7 @@ fn a_file_with_every_property_is_understood() {
         ("/definitions/Resources/properties", &["resources."]),
         ("/definitions/Interface/properties", &["interface."]),
         ("/definitions/Harness/properties", &["harness."]),
+        ("/definitions/After/properties", &["after[1]."]),
         ("/definitions/Readiness/properties", &["readiness[0].", "readiness[1]."]),
         ("/definitions/Grants/properties", &["readiness[0].grants."]),
         ("/definitions/Directory/properties", &["readiness[0].grants.dirs[0]."]),
@@ -221,7 +222,7 @@ fn a_file_with_every_property_is_understood() {
     ];
     for (pointer, prefixes) in tables {
         // Of another kind of interface, and in place of an image.
-        let others = ["volume", "mountpoint", "program", "ports", "publish"];
+        let others = ["volume", "mountpoint", "program", "ports", "publish", "job"];
         for key in keys(pointer).keys().filter(|key| !others.contains(&key.as_str())) {
             let set = prefixes.iter().any(|prefix| places.contains_key(&format!("{prefix}{key}")));
             assert!(set, "{pointer}/{key} is in the schema but not in this test's file");
@@ -264,7 +265,7 @@ fn a_file_with_every_property_is_understood() {
             DialGrant::Sidecar { name: "other".to_owned(), port: 82 },
         ]
     );
-    assert_eq!(definition.place("readiness[0].settings.a[2].b").line_column().map(|at| at.0), Some(49));
+    assert_eq!(definition.place("readiness[0].settings.a[2].b").line_column().map(|at| at.0), Some(51));
 }
 
 #[test]
@@ -293,10 +294,10 @@ fn words_of_compose_and_docker_are_errors_wherever_they_stand() {
         (toml("volumes = ['/a:/b']", "", ""), "volumes", "mounts"),
         (toml("ports = ['1:1']", "", ""), "ports", "interface.port"),
         (toml("environment = { A = '1' }", "", ""), "environment", "env = "),
-        (toml("depends_on = ['a']", "", ""), "depends_on", "together"),
+        (toml("depends_on = ['a']", "", ""), "depends_on", "after = "),
         (toml("env_files = ['a']", "", ""), "env_files", "env_file = "),
         (toml("restart_policy = 'always'", "", ""), "restart_policy", "restart = "),
-        (toml("after = ['a']", "", ""), "after", "together"),
+        (toml("initContainers = ['a']", "", ""), "initContainers", "job = "),
         (toml("", "published = 9001", ""), "interface.published", "interface.publish"),
         (toml("", "", "[resources]\ncpu = 1"), "resources.cpu", "cpus = "),
         (toml("", "", "[resources]\nulimits = 1"), "resources.ulimits", "top of the file"),

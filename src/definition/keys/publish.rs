@@ -71,6 +71,20 @@ impl Serialize for PublishedPort {
 }
 
 impl PublishedPort {
+    /// From an engine's words: the port inside with its protocol (`53/udp`), the address and the port of the host; `None` if
+    /// they are no such port.
+    #[must_use]
+    pub fn of_engine(inside: &str, address: &str, host: &str) -> Option<Self> {
+        let (container, protocol) = inside.split_once('/').unwrap_or((inside, "tcp"));
+        let protocol = match protocol {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return None,
+        };
+        let (address, host) = (address.parse().ok()?, host.parse().ok()?);
+        Some(Self { address, host, container: container.parse().ok()?, protocol })
+    }
+
     /// Whether both cannot be had at once.
     #[must_use]
     pub fn collides(&self, other: &Self) -> bool {

@@ -81,6 +81,7 @@ const ROWS: &[Row] = &[
             "interface = { kind = 'port', port = 80, publish = ['80', '0.0.0.0:53:53/udp'] }",
         ],
     ),
+    row("job", "job", ["job = 'once'", "job = 'every-launch'"]),
     row("resources.cpus", "cpus", ["resources.cpus = 1.5", "resources.cpus = 2"]),
     row("resources.pids", "pids", ["resources.pids = 10", "resources.pids = 20"]),
     row("resources.gpus", "gpus", ["resources.gpus = 'all'", "resources.gpus = 'device=0,1'"]),
@@ -96,11 +97,23 @@ const ROWS: &[Row] = &[
     ),
 ];
 
+/// The line of a definition that is like one with this key, but for the key: jobs have neither port nor probe.
+fn without(path: &str) -> &'static str {
+    if path == "job" { "# job = " } else { "" }
+}
+
 /// The sidecar of a definition with this line, and what a question about it says.
 fn declared(line: &str) -> (Sidecar, Statement) {
-    let mut text = "lifecycle = 'shared'\nreadiness.probe = 'skip'\n".to_owned();
+    let (readiness, interface) = if line.starts_with("job = ") {
+        ("", "interface = { kind = 'none' }")
+    } else if line.contains("job = ") {
+        ("readiness.probe = 'skip'\n", "interface = { kind = 'none' }")
+    } else {
+        ("readiness.probe = 'skip'\n", "interface = { kind = 'port', port = 80 }")
+    };
+    let mut text = format!("lifecycle = 'shared'\n{readiness}");
     let runs = if line.contains("program = ") { "program" } else { "image = 'x'" };
-    for required in [runs, "interface = { kind = 'port', port = 80 }"] {
+    for required in [runs, interface] {
         if required != "program" && required.split(' ').next() != line.split(' ').next() {
             text = format!("{text}{required}\n");
         }
@@ -148,7 +161,7 @@ fn every_key_has_a_row() {
 fn a_changed_value_changes_the_hash_and_is_a_named_cause() {
     for Row { path, values, .. } in ROWS {
         let [before, after] = values.map(|value| declared(value).0);
-        let (absent, _) = declared("");
+        let (absent, _) = declared(without(path));
         assert!(absent.hash != before.hash && before.hash != after.hash, "{path} is not hashed");
         let to_compare = [(&before, &after), (&absent, &after), (&before, &absent)];
         // The second value of a switch is what holds without it.
@@ -164,7 +177,7 @@ fn a_changed_value_changes_the_hash_and_is_a_named_cause() {
 #[test]
 fn a_question_for_an_approval_tells_every_value() {
     for Row { path, line, values } in ROWS {
-        let [absent, one, two] = ["", values[0], values[1]].map(|value| {
+        let [absent, one, two] = [without(path), values[0], values[1]].map(|value| {
             let (sidecar, statement) = declared(value);
             let found = statement.lines.into_iter().filter(|found| found.label == *line);
             (sidecar.hash, found.map(|found| found.text).collect::<Vec<_>>())

@@ -19,6 +19,8 @@ use crate::report::error::{Code, Place, Problem};
 pub struct Merged {
     /// The definitions in force that are whole, by name.
     pub definitions: Vec<Definition>,
+    /// The names of those that are not, whose errors were reported.
+    pub broken: Vec<String>,
     /// The trusted sidecars that the workspace disables, by name.
     pub disabled: Vec<Disablement>,
 }
@@ -48,7 +50,10 @@ pub fn merge(candidates: &[Candidate], budget: &ReadingBudget, problems: &mut Ve
         }
     }
     problems.extend(merge.refuse_other_spellings());
+    let is_broken = |(_, holder): &(&String, &Holder)| holder.definition.is_none();
+    let broken = merge.holders.iter().filter(is_broken).map(|(name, _)| name.clone()).collect();
     Merged {
+        broken,
         definitions: merge.holders.into_values().filter_map(|holder| holder.definition).collect(),
         disabled: merge.disabled.into_values().map(|(_, disablement)| disablement).collect(),
     }

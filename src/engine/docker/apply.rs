@@ -64,6 +64,17 @@ impl Carrying<'_> {
         result.map_err(|problem| problem.of(sidecar.name()))
     }
 
+    /// Pulls the image, if the plan says so.
+    ///
+    /// # Errors
+    /// If it cannot be pulled.
+    pub(super) async fn fetch(&self) -> Result<(), Problem> {
+        if self.part.pulls() {
+            self.pull().await.map_err(|problem| problem.of(self.sidecar().name()))?;
+        }
+        Ok(())
+    }
+
     fn api(&self) -> &dyn Api {
         self.docker.api.as_ref()
     }

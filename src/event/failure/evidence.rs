@@ -128,6 +128,8 @@ pub struct FailureReport {
     pub cause: Option<Cause>,
     /// How far the launch's other sidecars were.
     pub others: Vec<(String, Phase)>,
+    /// The sidecars that were never started, because they come after this one.
+    pub held_back: Vec<String>,
     /// The newest log lines since the current start.
     pub log: Vec<String>,
     /// Next steps.
@@ -227,16 +229,22 @@ impl FailureReport {
                 say("Launch again: farrier then recreates the container.");
                 return steps;
             }
-            (Code::SidecarExited, Some(container)) if container.oom_killed => {
+            (Code::SidecarExited | Code::JobFailed, Some(container)) if container.oom_killed => {
                 say(
                     "Raise `memory` under [resources] in the definition, or reduce the sidecar's memory use.",
                 );
             }
-            (Code::SidecarExited, Some(Instance { exit_code: 126 | 127, .. })) => {
+            (Code::SidecarExited | Code::JobFailed, Some(Instance { exit_code: 126 | 127, .. })) => {
                 say(
                     "Its command is probably not in the image: check `entrypoint` and `command` in its definition.",
                 );
             }
+            (Code::JobFailed, _) => {
+                say("Correct the cause, and launch again: farrier then runs the job again.")
+            }
+            (Code::SidecarExited, Some(Instance { status: Status::Exited, exit_code: 0, .. })) => say(
+                "If it is to end by itself, write `job = \"once\"` in its definition, without a port or a probe.",
+            ),
             (Code::SidecarExited, Some(container)) if container.status == Status::Paused => {
                 let how = engine.by_hand(ByHand::Resume(name)).map(|command| format!(" with `{command}`"));
                 say(&format!("Resume it{}, and launch again.", how.unwrap_or_default()));

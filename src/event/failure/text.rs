@@ -3,6 +3,7 @@
 use super::evidence::{Answers, FailureReport};
 use crate::plan::instance::{Instance, Status};
 use crate::report::elapsed::{human, limit};
+use crate::report::error::Code;
 
 /// Runs of the health test that are quoted.
 const HEALTH_RUNS: usize = 5;
@@ -13,7 +14,10 @@ impl FailureReport {
     /// The first line of the report.
     #[must_use]
     pub fn headline(&self) -> String {
-        format!("sidecar `{}` is not ready: {}", self.sidecar, self.reason)
+        match self.code {
+            Code::JobFailed => format!("the job `{}` failed: {}", self.sidecar, self.reason),
+            _ => format!("sidecar `{}` is not ready: {}", self.sidecar, self.reason),
+        }
     }
 
     /// The evidence, a line each.
@@ -33,6 +37,9 @@ impl FailureReport {
         if !self.others.is_empty() {
             let others = self.others.iter().map(|(name, phase)| format!("{name} {}", phase.as_str()));
             lines.push(format!("other sidecars: {}", others.collect::<Vec<_>>().join(", ")));
+        }
+        if !self.held_back.is_empty() {
+            lines.push(format!("never started, because they come after it: {}", self.held_back.join(", ")));
         }
         if !self.log.is_empty() {
             lines.push("last log lines:".to_owned());

@@ -99,9 +99,17 @@ impl From<&Event<'_>> for Record {
                 attempts: *attempts,
                 last_probe: last.map(text),
             },
+            Event::Succeeded { sidecar, after } => {
+                Self::Succeeded { sidecar: text(sidecar), after_ms: after.map(milliseconds) }
+            }
+            Event::Held { sidecar, after } => Self::Held { sidecar: text(sidecar), after: after.to_vec() },
+            Event::Released { sidecar } => Self::Released { sidecar: text(sidecar) },
             Event::NoLongerReady { sidecar } => Self::NoLongerReady { sidecar: text(sidecar) },
             Event::NotReady(report) => Self::NotReady(FailureRecord::from(*report)),
             Event::AllReady => Self::AllReady,
+            Event::Reachable { sidecar, addresses } => {
+                Self::Reachable { sidecar: text(sidecar), addresses: addresses.to_vec() }
+            }
             Event::HarnessStarting => Self::HarnessStarting,
             Event::SidecarEnded(end) => Self::SidecarEnded(SidecarEndRecord::from(*end)),
             Event::HarnessEnded { exit_code } => Self::HarnessEnded { exit_code: *exit_code },
@@ -180,6 +188,7 @@ impl From<&FailureReport> for FailureRecord {
             state,
             state_is_known: report.is_told,
             others: others.collect(),
+            held_back: report.held_back.clone(),
             log: report.log.clone(),
             hints: report.hints.clone(),
         }

@@ -112,7 +112,10 @@ impl Sink for LiveSink {
                 }
                 self.keep(event);
             }
-            Event::SidecarEnded(_) | Event::HarnessEnded { .. } | Event::WaitingForNetwork { .. } => {
+            Event::SidecarEnded(_)
+            | Event::HarnessEnded { .. }
+            | Event::WaitingForNetwork { .. }
+            | Event::Reachable { .. } => {
                 self.keep(event);
             }
             Event::Answered { .. } | Event::Traced { .. } if self.verbosity > Verbosity::Normal => {

@@ -79,6 +79,11 @@ impl PlainSink {
                 let last = last.map(|probe| format!(", last {probe}")).unwrap_or_default();
                 Some(line(&format!("{sidecar}: ready after {} ({polls}{last})", human(*after))))
             }
+            Event::Succeeded { sidecar, after: Some(after) } => {
+                Some(line(&format!("{sidecar}: succeeded after {}", human(*after))))
+            }
+            Event::Held { sidecar, after } => shown(Verbosity::Answers)
+                .then(|| line(&format!("{sidecar}: waiting for {}", after.join(", ")))),
             Event::NoLongerReady { sidecar } => {
                 Some(line(&format!("{sidecar}: no longer ready, its container restarted; waiting again")))
             }
@@ -95,6 +100,9 @@ impl PlainSink {
             Event::Stopping { sidecar, grace, .. } => shown(Verbosity::Answers).then(|| {
                 line(&format!("{sidecar}: stopping the old container, for at most {}", limit(*grace)))
             }),
+            Event::Reachable { sidecar, addresses } => {
+                Some(line(&format!("{sidecar}: at {}", addresses.join(", "))))
+            }
             Event::PullProgress { sidecar, progress } => self.progress(sidecar, progress),
             Event::SidecarEnded(end) => {
                 // An end is told again if the sidecar runs again.
@@ -113,6 +121,8 @@ impl PlainSink {
             | Event::Asked { .. }
             | Event::Pulled { .. }
             | Event::Created { .. }
+            | Event::Succeeded { after: None, .. }
+            | Event::Released { .. }
             | Event::Waiting { .. }
             | Event::AllReady => None,
         }

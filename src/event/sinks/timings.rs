@@ -46,19 +46,12 @@ impl Sink for TimingsSink {
 /// The table and what stands around it.
 fn report(timings: &Timings, past: &Past) -> String {
     let all = timings.all_ready.unwrap_or_default();
-    let critical = timings.critical();
+    let critical = timings.critical_path();
     let mut is_compared = false;
+    let waits = timings.sidecars.iter().any(|sidecar| sidecar.parts().held.is_some());
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header([
-        "  sidecar",
-        "action",
-        "pull",
-        "create",
-        "start",
-        "to ready",
-        "total",
-        "before",
-    ]);
+    let headings = ["  sidecar", "action", "held", "pull", "create", "start", "to ready", "total", "before"];
+    table.load_style(presets::NOTHING).set_header(with_held(headings.map(str::to_owned), waits));
     for sidecar in &timings.sidecars {
         let parts = sidecar.parts();
         let shown = |part: Option<Duration>| part.map_or_else(|| "-".to_owned(), human);
@@ -68,23 +61,30 @@ fn report(timings: &Timings, past: &Past) -> String {
             || "-".to_owned(),
             |(median, launches)| format!("{} (of {launches})", human(median)),
         );
-        let mark = if critical == Some(sidecar) { "*" } else { " " };
-        table.add_row([
+        let mark = if critical.contains(&sidecar) { "*" } else { " " };
+        let row = [
             format!("{mark} {}", escape(&sidecar.name)),
             sidecar.action.clone(),
+            shown(parts.held),
             shown(parts.pull),
             shown(parts.create),
             shown(parts.start),
             shown(parts.ready),
             shown(parts.total),
             before,
-        ]);
+        ];
+        table.add_row(with_held(row, waits));
     }
     let mut text = format!("farrier: where {} went\n", human(all));
     text.extend(table.lines().map(|line| format!("{}\n", line.trim_end())));
     text.push_str(&format!("  {}\n", around(timings)));
-    if let Some(critical) = critical {
-        text.push_str(&format!("  * the last to be ready: {}\n", path(critical)));
+    match critical.as_slice() {
+        [] => {}
+        [only] => text.push_str(&format!("  * the last to be ready: {}\n", path(only))),
+        several => {
+            text.push_str("  * the critical path, one after the other:\n");
+            text.extend(several.iter().map(|sidecar| format!("    {}\n", path(sidecar))));
+        }
     }
     if is_compared {
         text.push_str(
@@ -92,6 +92,11 @@ fn report(timings: &Timings, past: &Past) -> String {
         );
     }
     text
+}
+
+/// A row; without the time that sidecars waited for others where none did.
+fn with_held(row: [String; 9], waits: bool) -> impl Iterator<Item = String> {
+    row.into_iter().enumerate().filter(move |(column, _)| waits || *column != 2).map(|(_, cell)| cell)
 }
 
 /// What comes before the first sidecar.

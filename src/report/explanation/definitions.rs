@@ -81,6 +81,18 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
     },
     Explanation {
+        code: Code::AfterCircle,
+        meaning: "Sidecars come after each other in a circle, so that none of them can start.",
+        causes: &[
+            "Two definitions name each other in `after`.",
+            "A job that prepares a sidecar is to run before it, but the job's `after` names that sidecar.",
+        ],
+        steps: &[
+            "Remove one of the names that the error lists from its `after`.",
+            "If a sidecar only needs the other one to run, not to be ready, let it retry in place of waiting.",
+        ],
+    },
+    Explanation {
         code: Code::DuplicateDefinition,
         meaning: "A folder contains two definitions of the same name.",
         causes: &["The folder contains `db.toml` and `db.yaml`, for example after a conversion."],

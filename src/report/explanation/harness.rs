@@ -29,6 +29,19 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         steps: &["Run the harness in a container: `farrier launch -- docker run IMAGE`."],
     },
     Explanation {
+        code: Code::SidecarEnded,
+        meaning: "A sidecar ended while the harness ran, and its definition has `on_exit = \"stop\"`: farrier sent the harness \
+                  SIGTERM, and waited for its end.",
+        causes: &[
+            "The sidecar's program crashed, or was killed because it ran out of memory.",
+            "Somebody stopped or removed the sidecar.",
+        ],
+        steps: &[
+            "Read the last words of the sidecar with `farrier logs NAME`.",
+            "If the harness can go on without the sidecar, write `on_exit = \"warn\"` or `on_exit = \"restart\"`.",
+        ],
+    },
+    Explanation {
         code: Code::HarnessNotFound,
         meaning: "The harness's program does not exist. The exit code is 127.",
         causes: &["The name contains a typo, or the program is not in a folder of `PATH`."],

@@ -33,6 +33,20 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
     },
     Explanation {
+        code: Code::JobFailed,
+        meaning: "A job ended with another exit code than 0. What comes after it was not started.",
+        causes: &[
+            "The job's program found something wrong; the report quotes its output.",
+            "What the job needs is not ready yet, and the job's `after` does not name it.",
+            "The job's program is not in the image (exit codes 126 and 127).",
+        ],
+        steps: &[
+            "Read the output in the report, or all of it with `farrier logs NAME`.",
+            "Correct the cause, and launch again: farrier then runs the job again.",
+            "If the job may fail for a moment, write `restart = \"on-failure:3\"` in its definition.",
+        ],
+    },
+    Explanation {
         code: Code::SidecarUnhealthy,
         meaning: "The engine reports the container as unhealthy.",
         causes: &[

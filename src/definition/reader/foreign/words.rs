@@ -190,12 +190,12 @@ pub(super) const TOP: &[Words] = &[
     words(&["stop_grace_period", "termination_grace_period_seconds"], "Write `stop_timeout = \"10s\"`."),
     words(&["restart_policy"], "Write `restart = \"on-failure:3\"`."),
     words(
-        &["depends_on", "after", "requires"],
-        "Not supported yet: all sidecars start together, and the harness waits for all. Let the server retry.",
+        &["depends_on", "requires"],
+        "Write `after = [\"db\"]`; `{ sidecar = \"migrate\", until = \"succeeded\" }` waits for a job.",
     ),
     words(
-        &["job", "on_exit", "post_start", "pre_stop", "lifecycle_hooks", "init_containers"],
-        "Not supported yet: a sidecar is one container that keeps running.",
+        &["post_start", "pre_stop", "lifecycle_hooks", "init_containers"],
+        "Not supported: declare a sidecar of its own with `job = \"once\"`, and name it in `after`.",
     ),
     words(
         &["secrets", "configs", "secret", "config"],

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::image::Process;
-use crate::definition::Settings;
+use crate::definition::{PublishedPort, Settings};
 use crate::plan::instance::{Endpoint, Health, Instance, Mounted, Status};
 
 /// A container to be made.
@@ -83,6 +83,8 @@ pub struct Container {
     pub network_mode: String,
     /// Its networks by name.
     pub networks: BTreeMap<String, Endpoint>,
+    /// Its ports on the engine's host, as they are while it runs.
+    pub published: Vec<PublishedPort>,
 }
 
 /// How long a container may take to end after its stop signal, where nothing else was declared: docker's default.
@@ -119,6 +121,7 @@ impl Container {
             grace: self.grace(),
             memory: self.memory,
             networks: self.networks.clone(),
+            published: self.published.clone(),
         }
     }
 

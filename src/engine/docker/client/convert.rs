@@ -6,8 +6,8 @@ use std::time::Duration;
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum,
     CreateImageInfo, EndpointSettings, EventMessage, EventMessageTypeEnum, HealthConfig, HealthStatusEnum,
-    HostConfig, ImageConfig, ImageInspect, MountPoint, Network as ListedNetwork, NetworkInspect, PortSummary,
-    PortSummaryTypeEnum, SystemInfo, Volume as ListedVolume,
+    HostConfig, ImageConfig, ImageInspect, MountPoint, Network as ListedNetwork, NetworkInspect, PortMap,
+    PortSummary, PortSummaryTypeEnum, SystemInfo, Volume as ListedVolume,
 };
 use serde::Serialize;
 
@@ -213,7 +213,9 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
     let labels: BTreeMap<String, String> = config.labels.take().unwrap_or_default().into_iter().collect();
     let state = inspected.state.unwrap_or_default();
     let host = declared_part(inspected.host_config.unwrap_or_default());
-    let networks = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let network_settings = inspected.network_settings.unwrap_or_default();
+    let networks = network_settings.networks.unwrap_or_default();
+    let published = convert_port_map(network_settings.ports.unwrap_or_default());
     let health = state.health.and_then(|health| {
         let status = match health.status? {
             HealthStatusEnum::STARTING => HealthStatus::Starting,
@@ -272,6 +274,7 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
         network_mode: host.network_mode.clone().unwrap_or_default(),
         privileges: privileges(host),
         networks: networks.into_iter().map(|(name, endpoint)| (name, convert_endpoint(endpoint))).collect(),
+        published,
     }
 }
 
@@ -297,6 +300,21 @@ fn convert_endpoint(endpoint: EndpointSettings) -> Endpoint {
         gateway: endpoint.gateway.and_then(|text| text.parse().ok()),
         aliases: endpoint.aliases.unwrap_or_default(),
     }
+}
+
+/// The ports of the engine's host that an inspected container has, in order.
+fn convert_port_map(ports: PortMap) -> Vec<PublishedPort> {
+    let mut all: Vec<PublishedPort> = ports
+        .into_iter()
+        .flat_map(|(inside, bindings)| {
+            let bindings = bindings.unwrap_or_default().into_iter();
+            bindings.filter_map(move |binding| {
+                PublishedPort::of_engine(&inside, &binding.host_ip?, &binding.host_port?)
+            })
+        })
+        .collect();
+    all.sort_unstable();
+    all
 }
 
 /// The ports of the engine's host that a container has.

@@ -87,5 +87,5 @@ pub(super) fn take_stamp(part: LogOutput) -> Option<(Timestamp, Written)> {
     let bytes = part.into_bytes();
     let end = bytes.iter().position(|byte| *byte == b' ')?;
     let stamp = std::str::from_utf8(&bytes[..end]).ok()?.parse().ok()?;
-    Some((stamp, Written { is_error, bytes: bytes[end + 1..].to_vec() }))
+    Some((stamp, Written { is_error, at: stamp, bytes: bytes[end + 1..].to_vec() }))
 }

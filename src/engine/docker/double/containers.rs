@@ -11,7 +11,7 @@ use super::image::{DoubleImage, End, Run};
 use super::networks::joined;
 use super::output::Line;
 use super::world::{World, carries, not_found};
-use crate::definition::{Protocol, PublishedPort};
+use crate::definition::PublishedPort;
 use crate::engine::docker::api::{
     Container, ContainerPort, ContainerSpec, Endpoint, Health, HealthStatus, Listed, Mounted, Process, Status,
 };
@@ -133,7 +133,9 @@ impl World {
     #[must_use]
     pub fn container(&self, name: &str) -> Option<Container> {
         let kept = self.containers.get(&self.id_of(name)?)?;
-        Some(kept.container.clone())
+        let own = |port: &ContainerPort| port.container == kept.container.id;
+        let published = self.published().into_iter().filter(own).map(|port| port.port).collect();
+        Some(Container { published, ..kept.container.clone() })
     }
 
     /// What inspecting a container shows, to be changed at will.
@@ -188,17 +190,11 @@ impl World {
             let Container { id, name, settings, .. } = &kept.container;
             let bindings = settings.get("HostConfig.PortBindings").and_then(serde_json::Value::as_object);
             for (inside, bindings) in bindings.into_iter().flatten() {
-                let (container, protocol) = inside.split_once('/').unwrap_or((inside, "tcp"));
-                let protocol = if protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
                 for binding in bindings.as_array().into_iter().flatten() {
                     let text = |name: &str| binding[name].as_str().unwrap_or_default();
-                    let (Ok(address), Ok(host), Ok(container)) =
-                        (text("HostIp").parse(), text("HostPort").parse(), container.parse())
-                    else {
-                        continue;
-                    };
-                    let port = PublishedPort { address, host, container, protocol };
-                    all.push(ContainerPort { container: id.clone(), name: name.clone(), port });
+                    if let Some(port) = PublishedPort::of_engine(inside, text("HostIp"), text("HostPort")) {
+                        all.push(ContainerPort { container: id.clone(), name: name.clone(), port });
+                    }
                 }
             }
         }
@@ -267,6 +263,7 @@ impl World {
             settings: spec.settings.clone(),
             network_mode: spec.network.clone(),
             networks: BTreeMap::from([(spec.network.clone(), endpoint)]),
+            published: Vec::new(),
         };
         let kept = Kept {
             container,

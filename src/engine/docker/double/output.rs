@@ -56,7 +56,8 @@ impl World {
     fn write_line(&mut self, name: &str, line: &str, is_error: bool) {
         let time = self.now();
         if let Ok(kept) = self.find_mut(name) {
-            let written = Written { is_error, bytes: format!("{line}\n").into_bytes() };
+            let at = jiff::Timestamp::from_nanosecond(time.into()).unwrap_or_default();
+            let written = Written { is_error, at, bytes: format!("{line}\n").into_bytes() };
             kept.log.push(Line { time, written });
         }
     }

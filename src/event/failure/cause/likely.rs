@@ -43,7 +43,7 @@ pub struct Evidence<'a> {
 #[must_use]
 pub fn likely(evidence: &Evidence<'_>) -> Option<Cause> {
     match evidence.code {
-        Code::SidecarExited => exited(evidence),
+        Code::SidecarExited | Code::JobFailed => exited(evidence),
         Code::SidecarUnhealthy => Some(health_test(evidence)?),
         Code::NotReady => not_ready(evidence),
         Code::ProbeFailed => said_failed(evidence),

@@ -27,6 +27,8 @@ struct Sidecar {
     begun: Duration,
     action: Option<Action>,
     causes: String,
+    /// What it waits for before it starts.
+    held: Vec<String>,
     stage: Stage,
     probes: Vec<Probe>,
 }
@@ -36,6 +38,8 @@ enum Stage {
     /// By another launch, if that is known.
     Locked(Option<Holder>),
     Planned,
+    /// Until these are as far as they have to be.
+    Held(Vec<String>),
     Stopping {
         grace: Duration,
     },
@@ -50,6 +54,10 @@ enum Stage {
     },
     Ready {
         after: Duration,
+    },
+    /// A job; it had before if there is no time.
+    Succeeded {
+        after: Option<Duration>,
     },
 }
 
@@ -79,7 +87,24 @@ impl Progress {
                     (*current, *total) = (progress.current, progress.total);
                 }
             }
-            Event::Pulled { sidecar, .. } => self.sidecar(sidecar, at).stage = Stage::Planned,
+            Event::Pulled { sidecar, .. } => {
+                let found = self.sidecar(sidecar, at);
+                found.stage =
+                    if found.held.is_empty() { Stage::Planned } else { Stage::Held(found.held.clone()) };
+            }
+            Event::Held { sidecar, after } => {
+                let found = self.sidecar(sidecar, at);
+                found.held = after.to_vec();
+                found.stage = Stage::Held(after.to_vec());
+            }
+            Event::Released { sidecar } => {
+                let found = self.sidecar(sidecar, at);
+                found.held.clear();
+                found.stage = Stage::Planned;
+            }
+            Event::Succeeded { sidecar, after } => {
+                self.sidecar(sidecar, at).stage = Stage::Succeeded { after: *after };
+            }
             Event::Stopping { sidecar, grace, .. } => {
                 self.sidecar(sidecar, at).stage = Stage::Stopping { grace: *grace };
             }
@@ -116,7 +141,7 @@ impl Progress {
         let names = names.max().unwrap_or_default().min(columns / 4);
         let mut shown: Vec<&Sidecar> = self.sidecars.iter().collect();
         if shown.len() > rows {
-            shown.sort_by_key(|sidecar| matches!(sidecar.stage, Stage::Ready { .. }));
+            shown.sort_by_key(|sidecar| sidecar.stage.is_last());
             shown.truncate(rows.saturating_sub(1));
         }
         let mut lines: Vec<String> = shown.iter().map(|sidecar| sidecar.line(now, names, columns)).collect();
@@ -177,6 +202,7 @@ impl Progress {
                 begun: at,
                 action: None,
                 causes: String::new(),
+                held: Vec::new(),
                 stage: Stage::Planned,
                 probes: Vec::new(),
             });
@@ -186,12 +212,19 @@ impl Progress {
     }
 }
 
+impl Stage {
+    /// Whether nothing more is to come.
+    const fn is_last(&self) -> bool {
+        matches!(self, Self::Ready { .. } | Self::Succeeded { .. })
+    }
+}
+
 impl Sidecar {
     fn line(&self, now: Duration, names: usize, columns: usize) -> String {
         let name = truncate_str(&escape(&self.name), names, "~").into_owned();
         let pad = " ".repeat(names.saturating_sub(measure_text_width(&name)));
         let took = match self.stage {
-            Stage::Ready { .. } => String::new(),
+            _ if self.stage.is_last() => String::new(),
             _ => human_seconds(now.saturating_sub(self.begun)),
         };
         let head = format!("{name}{pad} {took:>7}  ");
@@ -219,6 +252,16 @@ impl Sidecar {
                 ]
             }
             Stage::Planned => because(self.action.map_or("planning", doing)),
+            Stage::Held(after) => {
+                vec![format!("waiting for {}", escape(&after.join(", "))), "waiting for others".to_owned()]
+            }
+            Stage::Succeeded { after: Some(after) } => {
+                let after = human(*after);
+                let done = because(self.action.map_or("made", past));
+                let forms = done.iter().map(|done| format!("{done}, succeeded after {after}"));
+                forms.chain([format!("succeeded after {after}")]).collect()
+            }
+            Stage::Succeeded { after: None } => vec!["succeeded before".to_owned()],
             Stage::Stopping { grace } => {
                 let stopping = "stopping the old container".to_owned();
                 vec![format!("{stopping}, for at most {}", limit(*grace)), stopping, "stopping".to_owned()]

@@ -1,0 +1,78 @@
+//! Order and jobs of programs, without any engine beside farrier itself.
+
+use super::setup::{Programs, free_port};
+use crate::support::fixture_program;
+
+/// A server that needs a job that needs another server.
+fn application(programs: &Programs, level: &str, code: u8) {
+    let (port, api) = (free_port(), free_port());
+    let program = fixture_program().display().to_string();
+    programs.serving_with(
+        "db",
+        port,
+        &format!("'--port', '{port}', '--reply', 'data'"),
+        &format!("env = {{ LEVEL = '{level}' }}"),
+    );
+    let script = format!("{program} ask 127.0.0.1 {port}; exit {code}");
+    programs.define(
+        "migrate",
+        &format!(
+            "program = ['/bin/sh', '-c', '{script}']\njob = 'once'\nafter = ['{}']\n[interface]\nkind = 'none'\n",
+            programs.scene.name("db")
+        ),
+    );
+    let after =
+        format!("after = [{{ sidecar = '{}', until = 'succeeded' }}]", programs.scene.name("migrate"));
+    programs.serving_with("web", api, &format!("'--port', '{api}', '--reply', 'pong'"), &after);
+}
+
+fn plan(programs: &Programs) -> Vec<String> {
+    let plan = programs.farrier(["plan"]).output().assert_code(0).stdout();
+    let token = format!("-{}", programs.scene.token());
+    let lines = plan.lines().filter(|line| !line.starts_with(' ') && line.contains(", because "));
+    lines.map(|line| line.replace(&token, "")).collect()
+}
+
+#[test]
+fn a_program_starts_after_a_job_after_a_program() {
+    let programs = Programs::new();
+    application(&programs, "1", 0);
+    programs.farrier(["up"]).output().assert_code(0);
+    assert_eq!(programs.log("migrate"), "data\n");
+    let untouched = [
+        "db: reuse, because it runs and matches",
+        "migrate: reuse, because it succeeded and matches",
+        "web: reuse, because it runs and matches",
+    ];
+    assert_eq!(plan(&programs), untouched);
+    let ids = || programs.all().iter().map(|sidecar| sidecar["id"].clone()).collect::<Vec<_>>();
+    let before = ids();
+    programs.farrier(["up"]).output().assert_code(0);
+    assert_eq!(ids(), before, "nothing runs again");
+
+    let db = format!("{}.toml", programs.scene.name("db"));
+    let file = programs.scene.layer(crate::support::Layer::User).join(db);
+    let text = std::fs::read_to_string(&file).expect("a definition");
+    std::fs::write(&file, text.replace("LEVEL = '1'", "LEVEL = '2'")).expect("a definition");
+    assert_eq!(
+        plan(&programs)[..2],
+        [
+            "db: recreate, because env.LEVEL changed",
+            "migrate: recreate, because db was recreated since it ran",
+        ]
+    );
+    programs.farrier(["up"]).output().assert_code(0);
+    assert_eq!(plan(&programs), untouched);
+}
+
+#[test]
+fn a_job_that_fails_ends_the_launch_with_its_output() {
+    let programs = Programs::new();
+    application(&programs, "1", 4);
+    let failed = programs.farrier(["up"]).output().assert_code(125);
+    let told = failed.stderr();
+    let never = format!("never started, because they come after it: {}", programs.scene.name("web"));
+    assert!(told.contains("error[job-failed]") && told.contains("it exited with code 4"), "{failed}");
+    assert!(told.contains("\n    data\n") && told.contains(&never), "{failed}");
+    assert_eq!(programs.all().len(), 2, "what comes after it was never made");
+}
