@@ -391,14 +391,14 @@ impl Launch {
                 sidecars.filter(|sidecar| sidecar.definition.job().is_none())
             };
             let is_restarted = |sidecar: &&Sidecar| sidecar.definition.on_exit == OnExit::Restart;
-            let named = |sidecar: &Sidecar| (sidecar.name().to_owned(), sidecar.clone());
+            let by_name = |sidecar: &Sidecar| (sidecar.name().to_owned(), sidecar.clone());
             let restarter = Arc::new(Restarter {
                 connection: Arc::clone(&placement.connection),
                 network: placement.network.clone(),
                 harness: self.harness.clone(),
                 leases: leases.clone(),
                 departure: Arc::clone(&departure),
-                sidecars: services().filter(is_restarted).map(named).collect(),
+                sidecars: services().filter(is_restarted).map(by_name).collect(),
             });
             let on_exit = services().map(|sidecar| (sidecar.name().to_owned(), sidecar.definition.on_exit));
             let on_exit = on_exit.collect();

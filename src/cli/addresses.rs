@@ -38,12 +38,12 @@ mod tests {
     use crate::plan::instance::Endpoint;
 
     fn instance(networks: &[(&str, Option<&str>)], published: &[(&str, &str, &str)]) -> Instance {
-        let endpoint = |address: &Option<&str>| Endpoint {
+        let endpoint = |address: Option<&str>| Endpoint {
             address: address.and_then(|address| address.parse().ok()),
             ..Endpoint::default()
         };
         Instance {
-            networks: networks.iter().map(|(name, at)| ((*name).to_owned(), endpoint(at))).collect(),
+            networks: networks.iter().map(|(name, at)| ((*name).to_owned(), endpoint(*at))).collect(),
             published: published
                 .iter()
                 .filter_map(|(inside, at, host)| PublishedPort::of_engine(inside, at, host))

@@ -27,7 +27,8 @@ pub fn env(options: &options::Env, reporter: &Arc<Reporter>) -> Result<u8, Failu
     }
     let preparation = preparation::prepare(&settings);
     preparation.accept(Vec::new())?;
-    let target = HarnessTarget::of(None, preparation.workspace(&settings));
+    let target =
+        HarnessTarget::of(None, preparation.workspace(&settings), settings.scopes.instance.as_deref());
     let mut launch = assemble(settings, preparation, target, describe(&[], None), reporter);
     // Somebody evaluates it: nothing of a workspace sets variables unasked.
     approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, reporter)?;

@@ -166,6 +166,7 @@ fn report(texts: &mut Texts) {
     let (code, output) = (1, texts.next());
     let report = FailureReport {
         sidecar: texts.next(),
+        reference: texts.next(),
         container_name: container.name.clone(),
         code: Code::NotReady,
         reason: texts.next(),
@@ -277,6 +278,7 @@ fn inventory(texts: &mut Texts) {
         name,
         engine: "docker",
         container,
+        instance: None,
         is_job: false,
         ports: vec![80],
         definition: PathBuf::from(texts.next()),

@@ -67,7 +67,11 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     };
     let is_detached = matches!(&harness, Harness::Docker(run) if run.is_detached());
     warn_of_detached(&harness, reporter);
-    let target = HarnessTarget::of(Some(&harness), preparation.workspace(&settings));
+    let target = HarnessTarget::of(
+        Some(&harness),
+        preparation.workspace(&settings),
+        settings.scopes.instance.as_deref(),
+    );
     // What the harness starts in containers of its own does not reach what this host runs itself on any network.
     let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
     let definitions = definitions.filter(|definition| !preparation.is_on_this_host(definition));
@@ -224,7 +228,8 @@ pub(super) fn start(
         return Ok(exit::SUCCESS);
     }
     let described = describe(&[], None);
-    let target = HarnessTarget::of(None, preparation.workspace(&settings));
+    let target =
+        HarnessTarget::of(None, preparation.workspace(&settings), settings.scopes.instance.as_deref());
     let mut launch = assemble(settings, preparation, target, described, reporter);
     let running = CommandRuntime::start()?.run(prepared_up(&mut launch, &mut disabled))?;
     for (definition, instance, network) in running_sidecars(&launch, &running) {

@@ -227,6 +227,9 @@ pub struct LayerOptions {
     /// Ignore the workspace's definitions; treat no folder as the workspace.
     #[arg(long, env = "FARRIER_NO_WORKSPACE", value_parser = FalseyValueParser::new())]
     pub no_workspace: bool,
+    /// Use a set of sidecars of its own beside the others, with other containers, networks and volumes.
+    #[arg(long, value_name = "NAME", value_parser = instance)]
+    pub instance: Option<String>,
     /// Where the sidecars run.
     #[arg(
         long,
@@ -300,6 +303,19 @@ pub struct LaunchOptions {
     /// Accepted for compatibility with the Python launcher, where it named the file of secret providers.
     #[arg(long, value_name = "FILE", hide = true, allow_hyphen_values = true, env = "FARRIER_PROVIDERS")]
     pub providers: Option<OsString>,
+}
+
+/// The longest name of a set of sidecars: a network is named after it.
+const LONGEST_INSTANCE: usize = 30;
+
+fn instance(text: &str) -> Result<String, &'static str> {
+    let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    if begins && is_name && text.len() <= LONGEST_INSTANCE {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has at most 30 letters, digits, `_`, `.` and `-`, and begins with a letter or digit")
+    }
 }
 
 fn env_prefix(text: &str) -> Result<String, &'static str> {
@@ -451,6 +467,26 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_set_of_sidecars_has_a_name_that_engines_accept() {
+        for (name, is_accepted) in [
+            ("ci-7", true),
+            ("a.b_C", true),
+            ("9", true),
+            ("", false),
+            ("-a", false),
+            (".a", false),
+            ("a b", false),
+            ("a/b", false),
+            ("ä", false),
+            (&"a".repeat(30), true),
+            (&"a".repeat(31), false),
+        ] {
+            let parsed = Cli::try_parse_from(["farrier", "ps", &format!("--instance={name}")]);
+            assert_eq!(parsed.is_ok(), is_accepted, "{name}");
+        }
     }
 
     #[test]

@@ -70,7 +70,11 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
         print(&text);
         return Ok(exit::SUCCESS);
     }
-    let target = HarnessTarget::of(harness.as_ref(), preparation.workspace(&settings));
+    let target = HarnessTarget::of(
+        harness.as_ref(),
+        preparation.workspace(&settings),
+        settings.scopes.instance.as_deref(),
+    );
     let described = describe(&options.command, harness.as_ref());
     let mut launch = assemble(settings, preparation, target, described, reporter);
     let planned = CommandRuntime::start()?.run(async {

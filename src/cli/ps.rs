@@ -147,16 +147,21 @@ fn lines(table: &Table) -> String {
 
 fn row(managed: &Managed, inventory: &Inventory) -> [String; 8] {
     let container = &managed.container;
-    let several = inventory.sidecars.iter().filter(|other| other.name == managed.name).count() > 1;
-    let name = if several { &container.name } else { &managed.name };
+    let is_same = |other: &&Managed| other.name == managed.name && other.instance == managed.instance;
+    let several = inventory.sidecars.iter().filter(is_same).count() > 1;
+    let name = match &managed.instance {
+        _ if several => container.name.clone(),
+        Some(instance) => format!("{} ({instance})", managed.name),
+        None => managed.name.clone(),
+    };
     let networks: Vec<&str> = container.networks.keys().map(String::as_str).collect();
     let holders = managed.holders.iter().map(|holder| format!("{} ({})", holder.command, holder.process));
     let since = container.since().map(|since| age(inventory.now.duration_since(since)));
     [
-        escape(name),
+        escape(&name),
         state(container, managed.is_job),
         since.unwrap_or_default(),
-        escape(&matching(&managed.sync_status)),
+        escape(&matching(managed)),
         addresses(container, home(container), &managed.ports).join(", "),
         escape(&networks.join(", ")),
         escape(&holders.collect::<Vec<_>>().join(", ")),
@@ -186,14 +191,15 @@ const fn health_word(status: HealthStatus) -> &'static str {
     }
 }
 
-fn matching(sync_status: &SyncStatus) -> String {
-    match sync_status {
+fn matching(managed: &Managed) -> String {
+    match &managed.sync_status {
         SyncStatus::Fresh => "fresh".to_owned(),
         SyncStatus::Stale(causes) => {
             let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
             format!("stale: {}", causes.join("; "))
         }
         SyncStatus::Orphan => "orphan".to_owned(),
+        SyncStatus::Undeclared if managed.instance.is_some() => "another instance".to_owned(),
         SyncStatus::Undeclared => "not declared".to_owned(),
     }
 }
@@ -228,6 +234,7 @@ fn sidecar_json(managed: &Managed, now: Timestamp) -> Value {
         "container": container.name,
         "id": container.id,
         "image_id": container.image_id,
+        "instance": managed.instance,
         "is_job": managed.is_job,
         "lacks_isolation": container.lacks_isolation,
         "state": container.status.to_string(),
@@ -291,6 +298,7 @@ mod tests {
                 finished_at: moment("2026-03-01T11:30:00Z"),
                 ..container(name)
             },
+            instance: None,
             is_job: false,
             ports: vec![5432, 8008],
             definition: PathBuf::from(format!("/home/ada/.config/farrier/sidecars/{name}.toml")),

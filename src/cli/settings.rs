@@ -23,8 +23,11 @@ impl Settings {
     pub fn new(layers: &LayerOptions, launch: &LaunchOptions) -> Self {
         let folders = etcetera::base_strategy::Xdg::new().ok();
         let directories = layer_directories(layers);
-        let scopes =
-            Scopes { org: directories.org.as_deref().map(resolved), workspace: workspace_of(&directories) };
+        let scopes = Scopes {
+            org: directories.org.as_deref().map(resolved),
+            workspace: workspace_of(&directories),
+            instance: layers.instance.clone(),
+        };
         let (cache, state) = own_folders();
         let given = |option: &Option<OsString>| {
             option.as_ref().map(|value| (!value.is_empty()).then(|| PathBuf::from(value)))

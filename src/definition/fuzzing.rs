@@ -98,7 +98,7 @@ fn assert_usable(definition: &Definition) {
         assert!(!readiness.timeout.is_zero() && readiness.timeout <= readiness.max_timeout);
         assert!(!readiness.limits.poll.is_zero() && readiness.limits.memory > 0);
     }
-    let scopes = Scopes { org: None, workspace: Some("/w".into()) };
+    let scopes = Scopes { org: None, workspace: Some("/w".into()), ..Scopes::default() };
     let sidecar = Sidecar::new(definition.clone(), &scopes);
     assert_eq!(sidecar.hash, Sidecar::new(definition.clone(), &scopes).hash);
     assert!(is_container_name(&sidecar.container), "{}", sidecar.container);

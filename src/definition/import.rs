@@ -1,5 +1,6 @@
 //! Definitions from a compose file, with an account of every key: translated, not needed, or not translatable.
 
+mod dependencies;
 mod health;
 mod mounts;
 mod ports;
@@ -67,13 +68,20 @@ pub fn from_compose(text: &str, wanted: &[String], folder: &Path) -> Result<Impo
     }
     let named_volumes: BTreeSet<&str> = object(root.get("volumes")).map(|(name, _)| name.as_str()).collect();
     let shared = shared_volumes(services);
+    let (jobs, names) = (dependencies::jobs(services), dependencies::names(services, wanted));
     let mut imported = Imported { keys: beside(&root), ..Imported::default() };
     for (name, service) in services {
         if !wanted.is_empty() && !wanted.contains(name) {
             continue;
         }
         let merged = extended(services, service, 0)?;
-        let around = service::Surroundings { folder, named_volumes: &named_volumes, shared_volumes: &shared };
+        let around = service::Surroundings {
+            folder,
+            named_volumes: &named_volumes,
+            shared_volumes: &shared,
+            jobs: &jobs,
+            imported: &names,
+        };
         imported.services.push(service::translated(name, &merged, &around));
     }
     Ok(imported)

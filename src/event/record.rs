@@ -177,7 +177,7 @@ pub enum Record {
         sidecar: String,
     },
     /// A sidecar did not become ready. The event contains everything that farrier knows about it.
-    NotReady(FailureRecord),
+    NotReady(Box<FailureRecord>),
     /// Every sidecar is ready.
     AllReady,
     /// Where a sidecar is reached. Only `farrier up` writes it, for each sidecar that has an address.

@@ -84,7 +84,7 @@ impl Timings {
             Event::Created { sidecar, .. } => self.mark(sidecar, |found| &mut found.created, at),
             Event::Started { sidecar, .. } => self.mark(sidecar, |found| &mut found.started, at),
             Event::Ready { sidecar, .. } | Event::Succeeded { sidecar, .. } => {
-                self.mark(sidecar, |found| &mut found.ready, at)
+                self.mark(sidecar, |found| &mut found.ready, at);
             }
             Event::AllReady => self.all_ready = Some(at),
             _ => {}

@@ -48,13 +48,15 @@ pub struct HarnessTarget {
 
 impl HarnessTarget {
     /// Reads it off the harness; without one, farrier's own network. Where sidecars of a workspace take part, that is
-    /// one of this workspace's, so that what it starts meets nobody else's sidecars there.
+    /// one of this workspace's, so that what it starts meets nobody else's sidecars there. Each set of sidecars that has a
+    /// name has one of its own, too.
     #[must_use]
-    pub fn of(harness: Option<&Harness>, workspace: Option<&Path>) -> Self {
+    pub fn of(harness: Option<&Harness>, workspace: Option<&Path>, instance: Option<&str>) -> Self {
         let own = match workspace {
             Some(path) => format!("{OWN_NETWORK}-{}", scope_of(path)),
             None => OWN_NETWORK.to_owned(),
         };
+        let own = instance.map_or(own.clone(), |instance| format!("{own}-{instance}"));
         let network = HarnessNetwork { name: own.clone(), is_own: true, home: own.clone() };
         let mut target = Self { network, ..Self::default() };
         let Some(harness) = harness else { return target };

@@ -87,7 +87,9 @@ impl Milestones {
     pub fn held_back_by(&self, failed: usize) -> Vec<String> {
         let mut followers: Vec<Vec<usize>> = vec![Vec::new(); self.names.len()];
         for (place, before) in self.before.iter().enumerate() {
-            before.iter().for_each(|(other, _)| followers[*other].push(place));
+            for (other, _) in before {
+                followers[*other].push(place);
+            }
         }
         let mut is_held = vec![false; self.names.len()];
         let mut open = vec![failed];

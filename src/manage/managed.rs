@@ -11,7 +11,7 @@ use crate::plan::Cause;
 use crate::plan::instance::{Instance, Mounted};
 use crate::plan::reconcile::staleness;
 use crate::plan::sidecar::{
-    LABEL_DEFINITION, LABEL_FOLDER, LABEL_SIDECAR, LABEL_VOLUME, Sidecar, folder_identity,
+    LABEL_DEFINITION, LABEL_FOLDER, LABEL_INSTANCE, LABEL_SIDECAR, LABEL_VOLUME, Sidecar, folder_identity,
 };
 use crate::plan::snapshot::{Found, holders};
 use crate::report::error::{Code, Problem};
@@ -59,6 +59,8 @@ pub struct Managed {
     pub engine: &'static str,
     /// Its container.
     pub container: Instance,
+    /// The name of the set of sidecars that it is of; `None` for the first one.
+    pub instance: Option<String>,
     /// Whether it is a job, as far as the current layers tell.
     pub is_job: bool,
     /// The ports that its definition declares, if the current layers have it.
@@ -131,6 +133,7 @@ pub async fn inventory(
             Managed {
                 name: label(LABEL_SIDECAR),
                 engine: engine.capabilities().kind,
+                instance: found.instance.labels.get(LABEL_INSTANCE).cloned(),
                 is_job: sidecar.as_ref().is_some_and(|sidecar| sidecar.definition.job().is_some()),
                 ports: sidecar.as_ref().map(|sidecar| sidecar.definition.ports()).unwrap_or_default(),
                 sync_status: sync_status(&found, sidecar.as_deref(), &definition, info.local),

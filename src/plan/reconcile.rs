@@ -175,7 +175,7 @@ pub fn staleness(sidecar: &Sidecar, found: &Found, recreate: bool) -> Vec<Cause>
         _ if has_succeeded(sidecar, instance) => {}
         Status::Restarting if sidecar.definition.job().is_some() => {}
         Status::Exited if sidecar.definition.job().is_some() => {
-            causes.push(Cause::Failed(instance.exit_code))
+            causes.push(Cause::Failed(instance.exit_code));
         }
         status => causes.push(Cause::Stopped(status, instance.exit_code)),
     }

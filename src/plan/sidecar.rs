@@ -15,6 +15,8 @@ use crate::system::digest::sha256_hex;
 pub const LABEL_SIDECAR: &str = "farrier.sidecar";
 /// The label with the scope: of two containers of one name it tells whose each is.
 pub const LABEL_SCOPE: &str = "farrier.scope";
+/// The label with the name of the set of sidecars that it is of, if that is not the first one.
+pub const LABEL_INSTANCE: &str = "farrier.instance";
 /// The label with the configuration's hash.
 pub const LABEL_HASH: &str = "farrier.config-hash";
 /// The label with the definition file's path.
@@ -62,12 +64,22 @@ pub struct Scopes {
     pub org: Option<PathBuf>,
     /// The workspace.
     pub workspace: Option<PathBuf>,
+    /// The name of the set of sidecars; `None` for the first one.
+    pub instance: Option<String>,
 }
 
 impl Scopes {
-    /// The scope of a definition; `None` for the user's and the repository's layers. A definition that is not trusted
-    /// always has one.
+    /// The scope of a definition; `None` for the user's and the repository's layers in the first set. A definition that is
+    /// not trusted always has one, and in each further set all have others.
     fn of(&self, definition: &Definition) -> Option<String> {
+        let first = self.in_first_set(definition);
+        let Some(instance) = &self.instance else { return first };
+        // No folder has a NUL in its path.
+        let within = format!("{}\0{instance}", first.unwrap_or_default());
+        Some(sha256_hex(within.as_bytes())[..32].to_owned())
+    }
+
+    fn in_first_set(&self, definition: &Definition) -> Option<String> {
         match definition.layer {
             Layer::User | Layer::Repo => None,
             Layer::Org => self.org.as_deref().map(scope_of),
@@ -115,6 +127,8 @@ pub struct Sidecar {
     pub image: ImageReference,
     /// The scope of its definition's layer.
     pub scope: Option<String>,
+    /// The name of the set of sidecars that it is of; `None` for the first one.
+    pub instance: Option<String>,
     /// Its container's name.
     pub container: String,
     /// SHA-256 over the configuration's canonical JSON.
@@ -131,7 +145,8 @@ impl Sidecar {
         let container = container_name(&definition.name, scope.as_deref());
         let hash = Configuration::of(&definition).hash();
         let image = definition.image.clone().map_or(ImageReference::Program, ImageReference::Declared);
-        Self { definition, image, scope, container, hash, predecessors: BTreeMap::new() }
+        let instance = scopes.instance.clone();
+        Self { definition, image, scope, instance, container, hash, predecessors: BTreeMap::new() }
     }
 
     /// The sidecar's name.
@@ -144,6 +159,12 @@ impl Sidecar {
     #[must_use]
     pub fn configuration(&self) -> Configuration<'_> {
         Configuration::of(&self.definition)
+    }
+
+    /// The name by which commands find it: its own, or its container's in another set than the first.
+    #[must_use]
+    pub fn reference(&self) -> &str {
+        if self.instance.is_some() { &self.container } else { self.name() }
     }
 
     /// The environment that its definition gives its container.
@@ -161,7 +182,7 @@ impl Sidecar {
         let is_of_scope = match (label(LABEL_SCOPE), &self.scope) {
             // A trusted layer's container has no scope; its definition's folder may have moved.
             (None, None) if label(LABEL_FOLDER).is_some() => true,
-            (None, _) => label(LABEL_DEFINITION) == Some(&self.definition_label()),
+            (None, _) if self.instance.is_none() => label(LABEL_DEFINITION) == Some(&self.definition_label()),
             (found, own) => found == own.as_ref(),
         };
         label(LABEL_SIDECAR) == Some(&self.definition.name) && is_of_scope
@@ -199,6 +220,7 @@ impl Sidecar {
             labels.extend(value.map(|value| (name.to_owned(), value)));
         };
         label(LABEL_SCOPE, self.scope.clone());
+        label(LABEL_INSTANCE, self.instance.clone());
         label(LABEL_FOLDER, folder_identity(self.definition.folder()));
         labels
     }

@@ -250,6 +250,7 @@ impl Wait<'_> {
         let settings = self.conditions.iter().flat_map(|condition| condition.readiness.settings.values());
         FailureReport {
             sidecar: self.sidecar.name().to_owned(),
+            reference: self.sidecar.reference().to_owned(),
             container_name: self.sidecar.container.clone(),
             code: ended.code,
             reason: ended.reason,

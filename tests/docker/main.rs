@@ -14,6 +14,7 @@ mod launch_calls;
 mod launch_concurrent;
 mod launch_engines;
 mod launch_harness;
+mod launch_instances;
 mod launch_keys;
 mod launch_network;
 mod launch_order;

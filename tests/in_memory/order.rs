@@ -99,7 +99,9 @@ async fn a_job_that_succeeded_runs_again_only_if_what_it_comes_after_is_another_
     // Another launch, without the job, recreated it meanwhile.
     let others = ["migrate", "web"].map(|name| fixture.file(name));
     let kept = others.clone().map(|file| std::fs::read_to_string(file).expect("a definition"));
-    others.iter().for_each(|file| std::fs::remove_file(file).expect("removed"));
+    for file in &others {
+        std::fs::remove_file(file).expect("removed");
+    }
     fixture.define("db", &plain("env = { LEVEL = \"3\" }")).up().await;
     others.iter().zip(kept).for_each(|(file, text)| std::fs::write(file, text).expect("a definition"));
     let planned = fixture.up().await;

@@ -99,6 +99,7 @@ MATCH compares each sidecar with its definition in the current layers:
   stale         the next launch recreates the container, for the given reason
   orphan        the definition's file no longer exists
   not declared  the current layers do not declare the sidecar; others may
+  another instance  `farrier ps --instance NAME` compares the sidecar
 
 Examples:
   farrier ps

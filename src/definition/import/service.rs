@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 
 use super::writing::{key, pairs, string, strings, table, text, texts};
-use super::{ImportedService, Outcome, health, mounts, object, ports};
+use super::{ImportedService, Outcome, dependencies, health, mounts, object, ports};
 use crate::definition::known_images;
 use crate::definition::names::is_dns_name;
 
@@ -18,6 +18,10 @@ pub struct Surroundings<'a> {
     pub named_volumes: &'a BTreeSet<&'a str>,
     /// Those that several services mount.
     pub shared_volumes: &'a BTreeSet<String>,
+    /// The services that end by themselves.
+    pub jobs: &'a BTreeSet<String>,
+    /// The services that get a definition.
+    pub imported: &'a BTreeSet<&'a str>,
 }
 
 /// A definition that is being written.
@@ -27,6 +31,7 @@ struct Writing<'a> {
     top: String,
     mounts: Vec<String>,
     aliases: Vec<String>,
+    is_job: bool,
     resources: Vec<(String, String)>,
     keys: Vec<(String, Outcome)>,
 }
@@ -61,10 +66,14 @@ pub fn translated(name: &str, service: &Map<String, Json>, around: &Surroundings
         top: "lifecycle = \"shared\"\n".to_owned(),
         mounts: Vec::new(),
         aliases: Vec::new(),
+        is_job: around.jobs.contains(name),
         resources: Vec::new(),
         keys: Vec::new(),
     };
     let image = writing.image(name);
+    if writing.is_job {
+        writing.line("job", "\"once\"");
+    }
     for key in service.keys() {
         writing.key(key);
     }
@@ -134,12 +143,10 @@ impl Writing<'_> {
             "deploy" => self.deploy(value),
             "ulimits" => self.ulimits(value),
             "extra_hosts" => self.extra_hosts(value),
-            "depends_on" => self.note(
-                name,
-                Outcome::Lost(
-                    "sidecars start together, and the harness waits for all: let the server retry".to_owned(),
-                ),
-            ),
+            "depends_on" => self.dependencies(value),
+            "restart" if self.is_job && text(value).is_some_and(|text| !text.starts_with("on-failure")) => {
+                self.note(name, Outcome::NotNeeded("others wait for its end"));
+            }
             "secrets" | "configs" => self.note(
                 name,
                 Outcome::Lost("bind its file: mounts = [\"bind:./file:/run/secrets/name:ro\"]".to_owned()),
@@ -299,6 +306,21 @@ impl Writing<'_> {
         }
     }
 
+    fn dependencies(&mut self, value: &Json) {
+        let Some((after, lost)) = dependencies::after(value, self.around.imported) else {
+            return self.unreadable("depends_on");
+        };
+        if let Some(after) = after {
+            self.line("after", &after);
+        }
+        if lost.is_empty() {
+            self.translated("depends_on", "after");
+        } else {
+            let what = format!("import what it names, too, and write it into after: {}", lost.join(", "));
+            self.note("depends_on", Outcome::Lost(what));
+        }
+    }
+
     fn volumes(&mut self, value: &Json) {
         let mut lost = Vec::new();
         for made in mounts::of_volumes(value, self.around) {
@@ -366,8 +388,42 @@ impl Writing<'_> {
         }
     }
 
+    /// What stands at the end of a job's definition: it has neither a port nor a probe.
+    fn finished_job(&mut self) -> String {
+        for key in ["ports", "expose"] {
+            if self.service.contains_key(key) {
+                self.note(key, Outcome::NotNeeded("a job has ended before anybody could reach it"));
+            }
+        }
+        if self.service.contains_key("healthcheck") {
+            self.note("healthcheck", Outcome::NotNeeded("a job is ready when it has succeeded"));
+        }
+        let mut toml = self.head();
+        toml.push_str("\n[interface]\nkind = \"none\"\n");
+        toml
+    }
+
+    /// The definition without its interface and readiness.
+    fn head(&mut self) -> String {
+        let mut toml = std::mem::take(&mut self.top);
+        if !self.mounts.is_empty() {
+            let lines: Vec<String> =
+                self.mounts.iter().map(|mount| format!("    {},\n", string(mount))).collect();
+            toml.push_str(&format!("mounts = [\n{}]\n", lines.concat()));
+        }
+        if !self.resources.is_empty() {
+            let lines: Vec<String> =
+                self.resources.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+            toml.push_str(&format!("\n[resources]\n{}", lines.concat()));
+        }
+        toml
+    }
+
     /// Everything that several keys say together.
     fn finished(&mut self, name: &str, image: &str) -> String {
+        if self.is_job {
+            return self.finished_job();
+        }
         let known = known_images::find(image.split('$').next().unwrap_or(image).trim_end_matches([':', '@']));
         let (mut publish, mut container) = (Vec::new(), Vec::new());
         if let Some(value) = self.service.get("ports") {
@@ -384,23 +440,15 @@ impl Writing<'_> {
         }
         let known_port = known.map(|known| known.port);
         let port = known_port.filter(|port| container.is_empty() || container.contains(port));
-        let port = port.or(container.first().copied());
-        let (readiness, told) =
-            health::readiness(self.service, known.filter(|known| Some(known.port) == port), port.is_some());
+        // A test that asks at a port tells that there is one.
+        let asked = health::well_known(self.service);
+        let port = port.or(container.first().copied()).or(asked.as_ref().map(|asked| asked.port));
+        let known = known.filter(|known| Some(known.port) == port);
+        let (readiness, told) = health::readiness(self.service, known, asked.as_ref(), port);
         if self.service.contains_key("healthcheck") {
             self.translated("healthcheck", &told);
         }
-        let mut toml = std::mem::take(&mut self.top);
-        if !self.mounts.is_empty() {
-            let lines: Vec<String> =
-                self.mounts.iter().map(|mount| format!("    {},\n", string(mount))).collect();
-            toml.push_str(&format!("mounts = [\n{}]\n", lines.concat()));
-        }
-        if !self.resources.is_empty() {
-            let lines: Vec<String> =
-                self.resources.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
-            toml.push_str(&format!("\n[resources]\n{}", lines.concat()));
-        }
+        let mut toml = self.head();
         toml.push_str("\n[interface]\n");
         match port {
             Some(port) => {

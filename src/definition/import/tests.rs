@@ -1,5 +1,7 @@
 //! Miniatures of real compose files: every definition that comes out is valid, and no key is passed over.
 
+mod stacks;
+
 use super::*;
 use crate::definition::fuzzing::definition;
 
@@ -122,7 +124,9 @@ fn each_key_becomes_what_it_means() {
                 "extra_hosts = [\"host.docker.internal:host-gateway\"]",
                 "port = 8080",
                 "aliases = [\"api.test\"]",
-                "command = [\"/bin/sh\", \"-c\", \"curl -f http://localhost:8080/health\"]",
+                "after = [\"db\"]",
+                "probe = \"http\"",
+                "settings = { path = \"/health\" }",
             ],
         ),
         (
@@ -150,7 +154,7 @@ fn each_key_becomes_what_it_means() {
         }
     };
     assert!(lost("api", "build").contains("docker build -t api:local -f Dockerfile.dev ./api"));
-    assert!(lost("api", "depends_on").contains("retry") && lost("api", "secrets").contains("bind"));
+    assert!(lost("api", "secrets").contains("bind"));
     assert!(lost("minio", "volumes").contains("shared") && lost("api", "frobnicate").contains("no such key"));
 }
 
@@ -159,6 +163,12 @@ fn only_what_was_asked_for_is_translated() {
     let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let imported = from_compose(FILE, &named(&["db"]), Path::new("")).expect("a service");
     assert_eq!(imported.services.len(), 1);
+    let imported = from_compose(FILE, &named(&["api"]), Path::new("")).expect("a service");
+    let told = &of(&imported, "api").keys;
+    let is_lost = |(key, outcome): &(String, Outcome)| {
+        key == "depends_on" && matches!(outcome, Outcome::Lost(what) if what.contains("db"))
+    };
+    assert!(told.iter().any(is_lost) && !of(&imported, "api").toml.contains("after"), "{told:?}");
     let problem = from_compose(FILE, &named(&["dbs"]), Path::new("")).expect_err("no such service");
     assert!(problem.message.contains("no service `dbs`"), "{problem}");
 }

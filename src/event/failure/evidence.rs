@@ -100,6 +100,8 @@ impl Answers {
 pub struct FailureReport {
     /// Whose.
     pub sidecar: String,
+    /// The name by which commands find it.
+    pub reference: String,
     /// Its container's name.
     pub container_name: String,
     /// What ended the wait.
@@ -208,7 +210,7 @@ impl FailureReport {
     fn next_steps(&self, engine: &dyn Engine) -> Vec<String> {
         let name = &self.container_name;
         let farrier =
-            |command: &[&str]| command_line(&[&["farrier"], command].concat(), &[&self.sidecar], &[]);
+            |command: &[&str]| command_line(&[&["farrier"], command].concat(), &[&self.reference], &[]);
         let logs = format!("Read the whole log with `{}`.", farrier(&["logs"]));
         let mut steps = Vec::new();
         let mut say = |step: &str| steps.push(step.to_owned());
@@ -240,7 +242,7 @@ impl FailureReport {
                 );
             }
             (Code::JobFailed, _) => {
-                say("Correct the cause, and launch again: farrier then runs the job again.")
+                say("Correct the cause, and launch again: farrier then runs the job again.");
             }
             (Code::SidecarExited, Some(Instance { status: Status::Exited, exit_code: 0, .. })) => say(
                 "If it is to end by itself, write `job = \"once\"` in its definition, without a port or a probe.",

@@ -105,7 +105,7 @@ impl From<&Event<'_>> for Record {
             Event::Held { sidecar, after } => Self::Held { sidecar: text(sidecar), after: after.to_vec() },
             Event::Released { sidecar } => Self::Released { sidecar: text(sidecar) },
             Event::NoLongerReady { sidecar } => Self::NoLongerReady { sidecar: text(sidecar) },
-            Event::NotReady(report) => Self::NotReady(FailureRecord::from(*report)),
+            Event::NotReady(report) => Self::NotReady(Box::new(FailureRecord::from(*report))),
             Event::AllReady => Self::AllReady,
             Event::Reachable { sidecar, addresses } => {
                 Self::Reachable { sidecar: text(sidecar), addresses: addresses.to_vec() }

@@ -18,7 +18,7 @@ fn sidecar(layer: Layer, scopes: &Scopes) -> (tempfile::TempDir, Sidecar) {
 
 #[test]
 fn what_is_not_trusted_always_has_a_scope() {
-    let scopes = Scopes { org: Some("/org".into()), workspace: Some("/work".into()) };
+    let scopes = Scopes { org: Some("/org".into()), workspace: Some("/work".into()), ..Scopes::default() };
     for (layer, scopes, scope) in [
         (Layer::User, &scopes, None),
         (Layer::Repo, &scopes, None),
@@ -37,7 +37,7 @@ fn what_is_not_trusted_always_has_a_scope() {
 
 #[test]
 fn a_label_decides_whose_a_container_is() {
-    let scopes = Scopes { org: None, workspace: Some("/work".into()) };
+    let scopes = Scopes { org: None, workspace: Some("/work".into()), ..Scopes::default() };
     let (_first, owned) = sidecar(Layer::Workspace, &scopes);
     let (_second, trusted) = sidecar(Layer::User, &scopes);
     let own = |sidecar: &Sidecar| sidecar.labels(&FirstValues::new(), "salt");
@@ -142,4 +142,33 @@ fn hashes_and_labels_of_containers_that_run_stay_as_they_are() {
     ];
     assert_eq!(now.configuration().differences(before), Some(names.map(str::to_owned).to_vec()));
     assert_eq!(now.configuration().differences("{"), None);
+}
+
+#[test]
+fn each_set_of_sidecars_has_scopes_and_names_of_its_own() {
+    let scopes =
+        |instance: Option<&str>| Scopes { instance: instance.map(str::to_owned), ..Scopes::default() };
+    let text = "image = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\nlifecycle = 'shared'";
+    let definition = crate::definition::fuzzing::definition("db", text).expect("a definition");
+    let of = |instance: Option<&str>| Sidecar::new(definition.clone(), &scopes(instance));
+    let [first, one, other] = [None, Some("one"), Some("other")].map(of);
+    assert_eq!(
+        (first.scope.as_ref(), first.container.as_str(), first.reference()),
+        (None, "farrier-db", "db")
+    );
+    assert!(
+        one.container != other.container && one.container.starts_with("farrier-db-"),
+        "{}",
+        one.container
+    );
+    assert_eq!((one.hash.as_str(), one.reference()), (first.hash.as_str(), one.container.as_str()));
+    assert_eq!(one.labels(&FirstValues::new(), "")[LABEL_INSTANCE], "one");
+    for (index, sidecar) in [&first, &one, &other].into_iter().enumerate() {
+        let owned = [&first, &one, &other].map(|other| sidecar.owns(&other.labels(&FirstValues::new(), "")));
+        assert_eq!(owned, [index == 0, index == 1, index == 2]);
+    }
+    // As earlier versions made them.
+    let mut before = first.labels(&FirstValues::new(), "");
+    before.remove(LABEL_FOLDER);
+    assert!(first.owns(&before) && !one.owns(&before));
 }
