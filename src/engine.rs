@@ -236,6 +236,7 @@ pub trait Engine: Send + Sync {
     /// Makes the launch's network as planned. The caller holds the network's lock.
     async fn make_network(&self, plan: &NetworkPlan, carrier: &dyn Carrier) -> Result<(), Problem>;
     /// Fetches what a sidecar's part of a plan needs, while others are waited for that it comes after; nothing is made.
+    /// Afterwards the part is carried out without its pull.
     async fn fetch(&self, _part: &SidecarPlan, _carrier: &dyn Carrier) -> Result<(), Problem> {
         Ok(())
     }

@@ -228,6 +228,18 @@ impl Engine for Native {
         Ok(())
     }
 
+    async fn fetch(&self, part: &SidecarPlan, carrier: &dyn Carrier) -> Result<(), Problem> {
+        if !part.pulls() {
+            return Ok(());
+        }
+        let sidecar = part.sidecar.as_ref();
+        let made = self.store.make();
+        made.map_err(|error| super::problem::engine_problem("make the store", &error))?;
+        let obtained = obtaining::Obtaining { native: self, carrier, sidecar }.obtain().await;
+        // It stays in the store, which only a person clears up.
+        obtained.map(drop).map_err(|problem| problem.of(sidecar.name()))
+    }
+
     async fn carry_out(
         &self,
         part: &SidecarPlan,
