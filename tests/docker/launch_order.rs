@@ -12,7 +12,7 @@ const DATABASE: &str = "cd /tmp; d=/tmp/data; initdb --pgdata=$d --username=post
                         --no-sync >/dev/null && echo 'host all all all trust' >>$d/pg_hba.conf && \
                         exec postgres -D $d -c listen_addresses='*'";
 
-/// A web application that needs a migration that needs a database, all of PostgreSQL's image.
+/// A web application that needs a migration that needs a database, all of `PostgreSQL`'s image.
 struct Application {
     scene: Scene,
     image: String,
