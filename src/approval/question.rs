@@ -80,7 +80,7 @@ impl Question {
         let declared = format!("The workspace {workspace} {} the sidecar `{name}` in {file}.", self.verb);
         let mut text = format!("{}\n", wrapped(&declared, columns));
         match &self.earlier {
-            None => text.push_str("Nobody has approved it. It is:\n"),
+            None => text.push_str("You have not approved it yet. Its definition:\n"),
             Some(earlier) => {
                 let (approved_at, changes) = (path(&earlier.approved_at), earlier.in_words());
                 let told =

@@ -50,7 +50,7 @@ pub enum Command {
     Launch(Launch),
     /// Start the sidecars and wait until all are ready.
     Up(Up),
-    /// Print the variables of sidecars that run; start nothing.
+    /// Print the variables of running sidecars; start nothing.
     Env(Env),
     /// Create a commented definition.
     New(New),
@@ -64,7 +64,7 @@ pub enum Command {
     Approve(Approve),
     /// Create, build, inspect and try probes, without an engine.
     Probe(Probe),
-    /// List the sidecars on the engine.
+    /// List sidecars, with their state and whether they match their definitions.
     Ps(Ps),
     /// Print a sidecar's output.
     Logs(Logs),
@@ -258,7 +258,7 @@ pub struct ApprovalOptions {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Launching")]
 pub struct LaunchOptions {
-    /// Take only these sidecars.
+    /// Use only these sidecars.
     #[arg(
         long,
         value_name = "NAME,…",
@@ -267,7 +267,7 @@ pub struct LaunchOptions {
         add = ArgValueCandidates::new(sidecar_names)
     )]
     pub only: Vec<String>,
-    /// Also take the sidecars of this profile.
+    /// Also use the sidecars of this profile.
     #[arg(long, value_name = "PROFILE,…", value_delimiter = ',', env = "FARRIER_PROFILE")]
     pub profile: Vec<String>,
     /// Recreate every sidecar.
@@ -377,7 +377,7 @@ pub struct Env {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  farrier reset db")]
 pub struct Reset {
-    /// The sidecars to begin again with.
+    /// The sidecars to reset.
     #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(sidecar_names))]
     pub names: Vec<String>,
     /// Do not ask for confirmation.

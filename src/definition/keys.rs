@@ -107,11 +107,11 @@ keys! {
     /// Replaces the image's command.
     command: Command { is_only_for_images: true }
 
-    /// The container's environment variables. farrier passes values as written.
+    /// The container's environment variables. In TOML, farrier first replaces `${NAME}` in the values.
     env: Environment { rank: Rank::Many }
 
-    /// Mounts: `volume:NAME:/path[:ro]`, data that stays; `bind:SOURCE:/path[:ro]`, a file or folder of this host;
-    /// `tmpfs:/path[:SIZE]`, memory; `docker-socket[:ro]`.
+    /// Mounts: `volume:NAME:/path[:ro]`, persistent data; `bind:SOURCE:/path[:ro]`, a file or folder on this host;
+    /// `tmpfs:/path[:SIZE]`, an in-memory file system; `docker-socket[:ro]`, the engine's socket.
     mounts: Mounts { is_only_for_images: true, rank: Rank::Machine, setting: Some(mounts::TMPFS) }
 
     /// Networks to join in addition to the harness's.
@@ -138,31 +138,31 @@ keys! {
         engine_value: |keys| keys.working_dir.clone().filter(|_| keys.program.is_none()).map(Json::from),
     }
 
-    /// The user, and the group if you like, that its processes run as: `postgres`, `1000`, `1000:1000`. Default: the image's.
+    /// The user, and optionally the group, that the container's processes run as: `postgres`, `1000`, `1000:1000`. Default: the image's.
     user: User { setting: Some("User") }
 
-    /// The name that the container has for itself. The harness reaches it by `interface.aliases`.
+    /// The container's own host name. The harness reaches the container by the sidecar's name or `interface.aliases` instead.
     hostname: Hostname { setting: Some("Hostname") }
 
-    /// Whether the engine adds a first process that passes signals on and reaps others. Default: the engine's.
+    /// Whether the engine runs an init process that forwards signals and reaps processes. Default: the engine's.
     init: Init { setting: Some("HostConfig.Init") }
 
     /// Whether the container can write only to its mounts. Default: false.
     read_only: ReadOnly { setting: Some("HostConfig.ReadonlyRootfs") }
 
-    /// Whether its processes may do what root of the engine's host may. Default: false.
+    /// Whether the container's processes have the privileges of root on the engine's host. Default: false.
     privileged: Privileged { setting: Some("HostConfig.Privileged"), rank: Rank::Machine }
 
-    /// Capabilities of Linux to add, with or without `CAP_`: `NET_ADMIN`, `ALL`.
+    /// Linux capabilities to add, with or without `CAP_`: `NET_ADMIN`, `ALL`.
     cap_add: LinuxCapabilities { setting: Some("HostConfig.CapAdd"), rank: Rank::Machine }
 
-    /// Capabilities of Linux to take away.
+    /// Linux capabilities to drop.
     cap_drop: LinuxCapabilities { setting: Some("HostConfig.CapDrop") }
 
-    /// Options of the engine's confinement: `no-new-privileges`, `apparmor=PROFILE`, `seccomp=unconfined`, `label=…`.
+    /// Security options for the container: `no-new-privileges`, `apparmor=PROFILE`, `seccomp=unconfined`, `label=…`.
     security_opt: SecurityOptions { setting: Some("HostConfig.SecurityOpt"), rank: Rank::Machine }
 
-    /// The size of `/dev/shm`, which processes share: bytes, or a number with a unit. Default: the engine's, 64 MiB.
+    /// The size of `/dev/shm` (shared memory): bytes, or a number with a unit. Default: the engine's, 64 MiB.
     shm_size: SharedMemory { setting: Some("HostConfig.ShmSize") }
 
     /// The kernel's limits for each process, by name: one number, or `{ soft = 1024, hard = 2048 }`; -1 is no limit.
@@ -171,19 +171,19 @@ keys! {
     /// Devices of the engine's host: `HOST[:CONTAINER][:rwm]`.
     devices: Devices { setting: Some("HostConfig.Devices"), rank: Rank::Machine }
 
-    /// Settings of the kernel that each container has for itself, such as `net.core.somaxconn`.
+    /// Kernel parameters to set in the container, such as `net.core.somaxconn`.
     sysctls: Sysctls { setting: Some("HostConfig.Sysctls"), rank: Rank::Machine }
 
-    /// Names of hosts with their addresses; `host-gateway` is the engine's host.
+    /// Additional host names with their addresses; `host-gateway` is the engine's host.
     extra_hosts: ExtraHosts { setting: Some("HostConfig.ExtraHosts"), rank: Rank::Network }
 
-    /// Labels for other tools; none that begins with `farrier.`.
+    /// Labels for other tools. Names that begin with `farrier.` are reserved.
     labels: Labels { setting: Some("Labels") }
 
     /// The platform of the image, such as `linux/arm64`. Default: the engine's.
     platform: Platform { setting: Some("Platform") }
 
-    /// Files with variables, `NAME=value` on each line, relative to this file; later ones win, and `env` wins over all.
+    /// Files with variables, `NAME=value` on each line, relative to this file; later files override earlier files, and `env` overrides all of them.
     env_file: VariableFiles {}
 
     /// Whether the engine starts the container again when it ends: `no` (the default), `on-failure[:N]`, `always`,
@@ -194,7 +194,7 @@ keys! {
     /// something that it comes `after` was recreated; or `every-launch`.
     job: Job {}
 
-    /// Ports of the container on the engine's host, as compose's `ports`, but on 127.0.0.1 unless an address is given:
+    /// Container ports to publish on the engine's host, as in compose's `ports`, but on 127.0.0.1 unless you give an address:
     /// `15432:5432`, `5432` for a free port, `0.0.0.0:8000-8009:8000-8009`, `53:53/udp`.
     publish: Publish {
         path: "interface.publish",
@@ -202,13 +202,13 @@ keys! {
         rank: Rank::Network,
     }
 
-    /// How much of the processors it may use: `2`, `0.5`.
+    /// How many CPUs the container may use: `2`, `0.5`.
     cpus: Processors { path: "resources.cpus", setting: Some("HostConfig.NanoCpus") }
 
-    /// How many processes and threads it may have.
+    /// How many processes and threads the container may have.
     pids: Processes { path: "resources.pids", setting: Some("HostConfig.PidsLimit") }
 
-    /// Graphics processors: `all`, a number, or `device=ID,ID`.
+    /// GPUs: `all`, a number, or `device=ID,ID`.
     gpus: Gpus { path: "resources.gpus", setting: Some("HostConfig.DeviceRequests"), rank: Rank::Machine }
 }
 

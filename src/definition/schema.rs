@@ -146,7 +146,7 @@ table! {
         description: Option<String>,
         /// `shared`: one container for all launches, left running. `session` is not supported yet.
         lifecycle: Option<Lifecycle>,
-        /// The image: a reference, for example `postgres:16`, or the path of an image's file: `oci:./layout`,
+        /// The image: a reference, for example `postgres:16`, or the path of an image file: `oci:./layout`,
         /// `docker-archive:./image.tar`.
         #[schemars(length(min = 1))]
         image: Option<String>,
@@ -154,7 +154,7 @@ table! {
         resources: Option<Resources>,
         /// How the harness reaches the sidecar.
         interface: Option<Interface>,
-        /// What the harness gets beside the sidecar's host and port.
+        /// What the harness gets besides the sidecar's host and port.
         harness: Option<Harness>,
         /// How farrier decides that the sidecar is ready: one table, or several, whose probes must all report ready.
         readiness: Option<OneOrMany>,
@@ -173,7 +173,7 @@ table! {
     }
 }
 
-/// The container's resource limits: all of its keys come from their table.
+/// The container's resource limits.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Resources {}
@@ -217,7 +217,7 @@ table! {
         /// The TCP port on which the server listens.
         #[schemars(range(min = 1, max = 65535))]
         port: Option<u16>,
-        /// More ports, by names: the harness gets `…_PORT_ADMIN` for `admin`.
+        /// More ports, by name: the harness gets `…_PORT_ADMIN` for `admin`.
         ports: Option<BTreeMap<String, u16>>,
         /// Additional names on the network.
         aliases: Option<Vec<String>>,
@@ -238,10 +238,10 @@ table! {
 }
 
 table! {
-    /// What the harness gets beside the sidecar's host and port.
+    /// What the harness gets besides the sidecar's host and port.
     Harness {
-        /// Variables. In their values `{host}`, `{port}`, `{port.NAME}` of `interface.ports` and `{env.NAME}` of `env` stand
-        /// for what they name; `{{` is a brace. The harness's own `-e` wins.
+        /// Variables. In their values, farrier replaces `{host}`, `{port}`, `{port.NAME}` (from `interface.ports`) and
+        /// `{env.NAME}` (from `env`); `{{` is a brace. The harness's own `-e` wins.
         env: Option<BTreeMap<String, String>>,
     }
 }

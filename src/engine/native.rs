@@ -62,7 +62,7 @@ use crate::system::digest::sha256_hex;
 /// What it can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "native",
-    product: "the built-in engine",
+    product: "the engine `native`",
     images: true,
     image_files: true,
     programs: true,

@@ -13,7 +13,7 @@ use crate::report::error::{Code, Problem};
 /// What it can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "native",
-    product: "the built-in engine",
+    product: "the engine `native`",
     images: false,
     image_files: false,
     programs: false,

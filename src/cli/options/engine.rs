@@ -16,9 +16,9 @@ pub struct Engine {
 /// The subcommands of `engine`.
 #[derive(Debug, Subcommand)]
 pub enum EngineCommand {
-    /// List the engines, what each can do here, and what it is chosen for.
+    /// List the engines, what each can do here, and which sidecars farrier runs on it.
     List(EngineList),
-    /// Remove images of the built-in engine that no sidecar is made of.
+    /// Remove the images of the engine `native` that no sidecar uses.
     Prune(EnginePrune),
 }
 
@@ -40,7 +40,7 @@ pub struct EngineList {
 /// Options of `engine prune`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An image is kept as long as a sidecar is made of it. A launch takes an image that was removed from its file again.
+farrier keeps an image as long as a sidecar uses it. If a launch needs a removed image, farrier reads it from its file again.
 
 Example:
   farrier engine prune")]

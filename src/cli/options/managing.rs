@@ -42,8 +42,8 @@ pub struct New {
 /// Options of `import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-farrier says of every key what became of it: translated, not needed, or not
-translated, with what to do.
+For every key, farrier reports whether it was translated, was not needed, or could
+not be translated; in the last case, the report also says what to do.
 
 Examples:
   farrier import compose.yaml --dry-run
@@ -58,7 +58,7 @@ pub struct Import {
     /// Print the definitions; write nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Replace definitions that are there.
+    /// Replace existing definitions.
     #[arg(long)]
     pub force: bool,
     /// The layer of the definitions [default: the workspace's; outside a checkout, the user's].
@@ -137,7 +137,7 @@ pub struct Logs {
     /// Start with at most this many of the newest lines.
     #[arg(short = 'n', long, value_name = "LINES")]
     pub tail: Option<usize>,
-    /// Start with what was written in this time (30s, 10m, 2h), also by earlier runs.
+    /// Show only output newer than this (30s, 10m, 2h), including that of earlier runs.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration, conflicts_with = "all_runs")]
     pub since: Option<Duration>,
     /// Include the output of earlier runs.
@@ -155,8 +155,8 @@ pub struct Logs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without NAME, --all or --orphans, farrier removes the sidecars that the current
-layers declare. farrier keeps volumes with their data unless you give
---volumes, and then names each one and asks.
+layers declare. farrier keeps volumes and their data unless you give
+--volumes; farrier then names each volume and asks.
 
 Examples:
   farrier down db
