@@ -21,6 +21,7 @@ use crate::report::error::Problem;
 use crate::system::leases::Leases;
 
 pub mod capabilities;
+mod copies;
 pub mod dialler;
 pub mod docker;
 mod error;
@@ -36,6 +37,7 @@ pub mod native;
 mod output;
 pub mod problem;
 pub mod registry;
+mod replaced_volumes;
 
 pub use capabilities::Capabilities;
 pub use error::{EngineError, EngineErrorKind, EngineResult, Meaning, meaning_of_log};
@@ -302,8 +304,9 @@ pub trait Engine: Send + Sync {
     async fn examine(&self) -> Vec<(&'static str, EngineResult<Finding>)> {
         Vec::new()
     }
-    /// Removes what is kept for sidecars and none uses, such as images of the engine's own; says how much of what.
-    async fn prune(&self) -> EngineResult<Vec<String>> {
+    /// Removes what is kept for sidecars and none uses, such as images of the engine's own, and if asked also volumes
+    /// that no definition names; says how much of what.
+    async fn prune(&self, _volumes: bool) -> EngineResult<Vec<String>> {
         Ok(Vec::new())
     }
     /// The command by which a person does this on the engine; `None` if there is none.

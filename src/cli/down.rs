@@ -201,10 +201,10 @@ fn report(removed: &Removed) -> String {
     note("removed the anonymous volume", &short_names(&removed.volumes));
     note("kept the anonymous volume", &short_names(&removed.kept_volumes));
     note("removed the network", &removed.networks);
-    if !removed.unused_volumes.is_empty() {
-        let names = removed.unused_volumes.join(" ");
+    for command in &removed.volume_removals {
         text.push_str(&format!(
-            "nothing will use the kept volumes again; remove them with `docker volume rm {names}`\n"
+            "nothing will use the kept volumes again; remove them with `{}`\n",
+            escape(command)
         ));
     }
     text

@@ -126,8 +126,8 @@ fn prune(options: &EnginePrune) -> Result<u8, Failure> {
         for kind in EngineKind::ALL.into_iter().filter(|kind| kind.capabilities().image_files) {
             let Opened { engine, .. } =
                 kind.open(&Choice::default(), &settings.environment, &settings.folders())?;
-            let of_engine = engine.prune().await;
-            removed.extend(of_engine.map_err(|error| engine_problem("remove images", &error))?);
+            let of_engine = engine.prune(options.volumes).await;
+            removed.extend(of_engine.map_err(|error| engine_problem("remove what nothing uses", &error))?);
         }
         Ok(removed)
     })?;

@@ -1,6 +1,7 @@
 //! What an engine can do, known before anything is asked of it, so that a definition that needs more is refused before any
 //! call.
 
+use crate::definition::model::Mount;
 use crate::definition::{Definition, Interface, KEYS};
 use crate::report::error::{Code, Problem};
 
@@ -26,6 +27,8 @@ pub struct Capabilities {
     pub health: bool,
     /// What it runs has network interfaces of its own, on which nobody else listens.
     pub own_network: bool,
+    /// It has a socket by which what it runs can use it.
+    pub has_socket: bool,
     /// The keys of a definition that it carries out; `None` if it says so only when it is asked.
     pub keys: Option<KnownKeys>,
 }
@@ -90,6 +93,15 @@ impl Capabilities {
                     "Remove the setting if the sidecar can run without it.".to_owned(),
                 );
             }
+        }
+        let mounts = &definition.container.mounts;
+        if !self.has_socket && mounts.iter().any(|mount| matches!(mount, Mount::DockerSocket { .. })) {
+            refuse(
+                "mounts",
+                "has no socket that a sidecar could use".to_owned(),
+                "Remove `docker-socket` from `mounts`, or run the sidecar on an engine such as `docker`."
+                    .to_owned(),
+            );
         }
         let has_aliases =
             matches!(&definition.interface, Interface::Port { aliases, .. } if !aliases.is_empty());

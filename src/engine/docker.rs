@@ -12,7 +12,6 @@ pub mod caches;
 mod classification;
 pub mod client;
 mod comparison;
-mod copies;
 pub mod double;
 mod drift;
 mod examine;
@@ -72,6 +71,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     logs: true,
     health: true,
     own_network: true,
+    has_socket: true,
     keys: None,
 };
 

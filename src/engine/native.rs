@@ -7,25 +7,28 @@ mod beneath;
 mod carrying_out;
 mod changes;
 mod container;
+mod control_group;
 mod executing;
 mod fingerprint;
 mod forwarding;
+mod health;
 mod images;
 mod isolation;
 mod limited;
 mod limits;
 mod log;
-mod memory_group;
 mod namespaces;
 mod observing;
 mod obtaining;
 mod processes;
+mod refusals;
 mod roles;
 mod specification;
 mod state;
 mod stopping;
 mod store;
 mod supervisor;
+mod volumes;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -46,9 +49,9 @@ use super::capabilities::KnownKeys;
 use super::dialler::Dialler;
 use super::registry::configuration::RegistryConfiguration;
 use super::{
-    Capabilities, Carrier, Change, Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult, Exec,
-    ExecOutput, ExecRequest, Finding, Freshness, Images, Logs, OutputRequest, PresentImage, Progress,
-    Written,
+    ByHand, Capabilities, Carrier, Change, Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult,
+    Exec, ExecOutput, ExecRequest, Finding, Freshness, Images, Logs, OutputRequest, OwnVolume, PresentImage,
+    Progress, Written,
 };
 use crate::definition::ImageFile;
 use crate::plan::instance::Instance;
@@ -70,6 +73,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     logs: true,
     health: true,
     own_network: false,
+    has_socket: false,
     keys: Some(KnownKeys {
         of_programs: &[
             "env",
@@ -83,14 +87,29 @@ pub const CAPABILITIES: Capabilities = Capabilities {
             "working_dir",
         ],
         of_images: &[
+            "cap_add",
+            "cap_drop",
             "command",
+            "cpus",
             "entrypoint",
             "env",
             "env_file",
+            "extra_hosts",
+            "hostname",
+            "init",
             "job",
+            "labels",
             "memory",
+            "mounts",
+            "pids",
+            "read_only",
+            "shm_size",
             "stop_signal",
             "stop_timeout",
+            "sysctls",
+            "ulimits",
+            "user",
+            "working_dir",
         ],
     }),
 };
@@ -316,8 +335,23 @@ impl Engine for Native {
         Ok(true)
     }
 
+    async fn volumes(&self) -> EngineResult<Vec<OwnVolume>> {
+        self.store.check()?;
+        let volumes = self.store.volumes();
+        let names = volumes.names().into_iter();
+        let own = names.filter_map(|name| Some(OwnVolume { labels: volumes.labels(&name)?, name }));
+        Ok(own.collect())
+    }
+
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {
-        Err(store::refused(format!("there is no volume {name}")))
+        self.store.check()?;
+        if self.store.has_volume(name) {
+            let message = format!("a sidecar has the volume {name}");
+            return Err(EngineError::new(EngineErrorKind::Conflict, message));
+        }
+        let (volumes, name) = (self.store.volumes(), name.to_owned());
+        let removed = blocking("volume", move || volumes.remove(&name)).await.and_then(|removed| removed);
+        removed.map_err(|error| store::refused(error.to_string()))
     }
 
     async fn examine(&self) -> Vec<(&'static str, EngineResult<Finding>)> {
@@ -326,8 +360,18 @@ impl Engine for Native {
         vec![("containers", found)]
     }
 
-    async fn prune(&self) -> EngineResult<Vec<String>> {
+    async fn prune(&self, volumes: bool) -> EngineResult<Vec<String>> {
         self.store.check()?;
+        let mut pruned_volumes = Vec::new();
+        if volumes {
+            // In this order: a volume that is there belongs to an instance that was there before.
+            let all = self.store.volumes().names();
+            let used = self.store.volumes_in_use();
+            for name in all.into_iter().filter(|name| volumes::is_anonymous(name) && !used.contains(name)) {
+                self.remove_volume(&name).await?;
+                pruned_volumes.push(name);
+            }
+        }
         let store = self.store.clone();
         let pruned = blocking("images", move || store.images().prune(|| store.images_in_use())).await;
         let pruned = pruned.and_then(|pruned| pruned);
@@ -335,7 +379,9 @@ impl Engine for Native {
             pruned.map_err(|error| store::refused(format!("the store of images: {error}")))?;
         let counted =
             |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        Ok(vec![counted(images, "image"), counted(layers, "layer")])
+        let mut told = vec![counted(images, "image"), counted(layers, "layer")];
+        told.extend(volumes.then(|| counted(pruned_volumes.len(), "volume")));
+        Ok(told)
     }
 
     async fn own_networks(&self) -> EngineResult<Vec<String>> {
@@ -346,6 +392,13 @@ impl Engine for Native {
         let all = self.store.names().into_iter().filter_map(|instance| self.store.find(&instance));
         let is_used = all.into_iter().any(|stored| stored.specification.network == name);
         Ok(!is_used && self.store.remove_network(name))
+    }
+
+    fn by_hand(&self, what: ByHand<'_>) -> Option<String> {
+        match what {
+            ByHand::RemoveVolumes(_) => Some(observing::REMOVE_VOLUMES.to_owned()),
+            ByHand::SeeEngine | ByHand::Inspect(_) | ByHand::Resume(_) => None,
+        }
     }
 
     fn images(&self) -> Option<&dyn Images> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::engine::problem::engine_problem;
-use crate::engine::{Engine, EngineErrorKind, Progress};
+use crate::engine::{ByHand, Engine, EngineErrorKind, Progress};
 use crate::event::{Event, Reporter};
 use crate::manage::managed::{Inventory, Managed, ManagedVolume, SyncStatus};
 use crate::plan::snapshot::holders;
@@ -142,6 +142,8 @@ pub struct Removed {
     pub kept_volumes: Vec<String>,
     /// Those of them that no container of farrier's has any more.
     pub unused_volumes: Vec<String>,
+    /// The commands that remove them.
+    pub volume_removals: Vec<String>,
     /// Networks that are gone.
     pub networks: Vec<String>,
     /// What failed; the rest was done.
@@ -157,6 +159,7 @@ impl Removed {
         self.volumes.extend(other.volumes);
         self.kept_volumes.extend(other.kept_volumes);
         self.unused_volumes.extend(other.unused_volumes);
+        self.volume_removals.extend(other.volume_removals);
         self.networks.extend(other.networks);
         self.problems.extend(other.problems);
     }
@@ -216,6 +219,10 @@ impl Remover {
                         .of(managed.name.clone()),
                 ),
             }
+        }
+        if !removed.unused_volumes.is_empty() {
+            let removal = self.engine.by_hand(ByHand::RemoveVolumes(&removed.unused_volumes));
+            removed.volume_removals.extend(removal);
         }
         self.remove_named_volumes(&mut removed).await;
         self.networks(&mut removed).await;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::configuration::{Configuration, FirstValue, FirstValues, older_data};
 use crate::definition::container_token;
-use crate::definition::model::{Definition, Layer};
+use crate::definition::model::{Definition, Layer, Mount};
 use crate::system::digest::sha256_hex;
 
 /// The label that names the sidecar; also what events are filtered by.
@@ -206,6 +206,28 @@ impl Sidecar {
         if !changed_since.is_empty() {
             labels.insert(LABEL_OLDER_DATA.to_owned(), serde_json::json!(changed_since).to_string());
         }
+        labels
+    }
+
+    /// An engine's name for one of its volumes. No two of them have the same: names of volumes have no `_`.
+    #[must_use]
+    pub fn volume(&self, name: &str) -> String {
+        format!("{}_{name}", self.container)
+    }
+
+    /// An engine's names for the volumes that its definition mounts.
+    pub fn volumes(&self) -> impl Iterator<Item = String> {
+        self.definition.container.mounts.iter().filter_map(|mount| match mount {
+            Mount::Volume { name, .. } => Some(self.volume(name)),
+            _ => None,
+        })
+    }
+
+    /// By what farrier knows its volumes again.
+    #[must_use]
+    pub fn volume_labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.owner_labels();
+        labels.insert(LABEL_VOLUME.to_owned(), self.container.clone());
         labels
     }
 

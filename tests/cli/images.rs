@@ -1,5 +1,9 @@
 //! Images in files of this host as sidecars: containers of the engine that is built in, without Docker.
 
+mod faults;
+mod health;
+mod keys;
+mod mounts;
 mod registries;
 pub mod setup;
 
@@ -308,8 +312,8 @@ fn what_cannot_be_carried_out_is_refused_by_name() {
     images.layout("box", &Image::new());
     images.plain("box", "command = ['wait']\nmounts = ['docker-socket:ro']\nnetworks = ['other']");
     let up = images.farrier(["up"]).output().assert_code(125);
-    for field in ["mounts", "networks"] {
-        assert!(up.stderr().contains(&format!("the engine `native` does not support `{field}`")), "{up}");
+    for message in ["has no socket that a sidecar could use", "does not support `networks`"] {
+        assert!(up.stderr().contains(&format!("the engine `native` {message}")), "{up}");
     }
     images.plain("box", "");
     let up = images.farrier(["up", "--engine", "docker"]).output().assert_code(125);
@@ -454,9 +458,17 @@ fn another_user_than_root_runs_images_too() {
     }
     let images = Images::new();
     let scene = &images.programs.scene;
-    images.layout("box", &with_shell());
-    let script = "id; cat /proc/net/dev; ls /proc; echo whole; exec sleep 1000";
-    images.plain("box", &format!("entrypoint = ['/bin/sh', '-c', '''{script}''']"));
+    images.layout("box", &with_shell().file("/data/of-image", "of the image\n", 0o644));
+    std::fs::write(scene.layer(Layer::User).join("bound"), "bound\n").expect("written");
+    let script = "id; cat /proc/net/dev; ls /proc; cat /data/of-image /bound; echo x >>/data/runs; cat /data/runs\n\
+                  (echo x >/bound) 2>&1 || echo refused; echo whole; exec sleep 1000";
+    images.plain(
+        "box",
+        &format!(
+            "mounts = ['volume:data:/data', 'bind:./bound:/bound:ro', 'tmpfs:/made:64KiB']\n\
+             entrypoint = ['/bin/sh', '-c', '''{script}''']"
+        ),
+    );
     give(&scene.path(""), SOMEBODY);
     let farrier = |arguments: &[&str]| -> Outcome {
         let id = SOMEBODY.to_string();
@@ -466,16 +478,28 @@ fn another_user_than_root_runs_images_too() {
     };
     let listed = farrier(&["engine", "list"]).stdout();
     if listed.contains("run without Docker: namespaces") {
-        farrier(&["up"]).assert_code(0);
+        let up = farrier(&["up"]).assert_code(0);
+        assert!(!up.stderr().contains("network"), "this host's network is always there: {up}");
         let name = scene.name("box");
-        let log = || farrier(&["logs", &name]).stdout();
-        wait_until("it wrote everything", PATIENT, || log().contains("whole\n"));
-        let log = log();
+        let told = || farrier(&["logs", &name]).stdout();
+        wait_until("it wrote everything", PATIENT, || told().contains("whole\n"));
+        let log = told();
         assert!(log.contains("uid=0(root)") && log.contains(" lo:") && !log.contains("eth"), "{log}");
+        assert!(log.contains("of the image\nbound\nx\n") && log.contains("refused\n"), "{log}");
         assert_eq!(std::fs::metadata(images.store()).expect("a folder").permissions().mode() & 0o077, 0);
-        farrier(&["down", "--yes"]).assert_code(0);
+        farrier(&["up", "--recreate"]).assert_code(0);
+        wait_until("it counted again", PATIENT, || told().contains("bound\nx\nx\n"));
+        farrier(&["down", "--yes", "--volumes"]).assert_code(0);
+        assert_eq!(std::fs::read_dir(images.store().join("volumes")).expect("a folder").count(), 0);
         let left = std::fs::read_dir(images.store().join("instances")).expect("a folder").count();
         assert_eq!(left, 0, "what the container wrote is gone");
+        let lowest =
+            std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
+        if lowest.trim().parse().is_ok_and(|lowest: u16| lowest > 80) {
+            images.serving("box", "box", 80, "'--reply', 'x'", "");
+            let up = farrier(&["up"]).assert_code(125);
+            assert!(up.stderr().contains("ip_unprivileged_port_start"), "{up}");
+        }
     } else {
         assert!(listed.contains("cannot be run without Docker"), "{listed}");
     }

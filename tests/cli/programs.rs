@@ -217,7 +217,7 @@ fn an_engine_that_was_asked_for_says_what_it_cannot_do() {
     let programs = Programs::new();
     programs.plain("box", "image = 'postgres:16'\nmounts = ['docker-socket:ro']");
     let up = programs.farrier(["up", "--engine", "native"]).output().assert_code(125);
-    assert!(up.stderr().contains("does not support `mounts`"), "{up}");
+    assert!(up.stderr().contains("has no socket that a sidecar could use"), "{up}");
     programs.plain("box", "program = ['sleep', '1000']\nresources.memory = '64m'");
     let up = programs.farrier(["up"]).output().assert_code(125);
     assert!(up.stderr().contains("does not support `resources.memory`"), "{up}");

@@ -21,16 +21,25 @@ fn asked(scene: &Scene, query: &str) -> String {
     docker(["exec", &container, "psql", "-h", "127.0.0.1", "-U", "postgres", "-Atc", query])
 }
 
-#[test]
-fn data_of_postgresql_outlives_edits_and_down_and_its_script_runs_once() {
-    let Some(scene) = Scene::with_docker() else { return };
-    let Some(image) = postgres_image() else { return };
+/// What a harness on this host is answered, which has its client from the image.
+fn asked_by_a_harness(scene: &Scene, image: &str, query: &str) -> String {
+    let variable = format!("SWARMFORGE_TONG_{}", scene.variable("db"));
+    let ask = format!(
+        "docker run --rm --network host --label {} --entrypoint psql {image} \
+         -h ${{{variable}_HOST}} -p ${{{variable}_PORT}} -U postgres -Atc \"{query}\"",
+        scene.label()
+    );
+    scene.launch(["sh", "-c", &ask]).output().assert_code(0).stdout().trim_end().to_owned()
+}
+
+/// The life of a database at this port, whose image a definition names like this, on any engine.
+fn live(scene: &Scene, image: &str, port: u16, ask: &dyn Fn(&str) -> String) {
     let definition = |env: &str| {
         format!(
-            "lifecycle = \"shared\"\nimage = \"{image}\"\nentrypoint = [\"/bin/sh\", \"-c\", \"\"\"{START}\"\"\"]\n\
+            "lifecycle = \"shared\"\nimage = \"{image}\"\nentrypoint = [\"/bin/sh\", \"-c\", \"\"\"{START} -c port={port}\"\"\"]\n\
              env = {{ LEVEL = \"{env}\" }}\n\
              mounts = [\"volume:data:/var/lib/postgresql\", \"bind:./init.sql:/docker-entrypoint-initdb.d/init.sql:ro\"]\n\
-             [interface]\nkind = \"port\"\nport = 5432\n[readiness]\nprobe = \"postgres\"\ntimeout = \"120s\"\n"
+             [interface]\nkind = \"port\"\nport = {port}\n[readiness]\nprobe = \"postgres\"\ntimeout = \"120s\"\n"
         )
     };
     let file = scene.define("db", &definition("1"));
@@ -42,14 +51,16 @@ fn data_of_postgresql_outlives_edits_and_down_and_its_script_runs_once() {
     .expect("a script");
     scene.up().output().assert_code(0);
     scene.take_decisions();
-    asked(&scene, "create table kept (what text)");
-    asked(&scene, "insert into kept values ('data')");
+    ask("create table kept (what text)");
+    ask("insert into kept values ('data')");
 
+    scene.take_decisions();
     scene.define("db", &definition("2"));
     scene.up().output().assert_code(0);
     assert_eq!(scene.take_decisions(), ["recreate: env.LEVEL changed"]);
-    assert_eq!(asked(&scene, "select what from kept"), "data");
+    assert_eq!(ask("select what from kept"), "data");
 
+    scene.take_decisions();
     std::fs::write(&script, "select 1;\n").expect("a script");
     scene.up().output().assert_code(0);
     assert_eq!(scene.take_decisions(), ["recreate: init.sql changed"]);
@@ -58,12 +69,36 @@ fn data_of_postgresql_outlives_edits_and_down_and_its_script_runs_once() {
     assert!(!down.stdout().contains("volume"), "{down}");
     scene.up().output().assert_code(0);
     assert_eq!(scene.take_decisions(), ["create: it does not exist"]);
-    assert_eq!(asked(&scene, "select what from kept"), "data");
-    assert_eq!(asked(&scene, "select count(*) from runs"), "1", "the script ran once");
+    assert_eq!(ask("select what from kept"), "data");
+    assert_eq!(ask("select count(*) from runs"), "1", "the script ran once");
+}
 
+#[test]
+fn data_of_postgresql_outlives_edits_and_down_and_its_script_runs_once() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let Some(image) = postgres_image() else { return };
+    live(&scene, &image, 5432, &|query| asked(&scene, query));
     let volume = format!("{}_data", scene.container("db"));
     let label = docker(["volume", "inspect", "--format", "{{index .Labels \"farrier.sidecar\"}}", &volume]);
     assert_eq!(label, scene.name("db"));
+}
+
+#[test]
+fn the_same_definition_runs_without_docker_and_its_data_stays_too() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let Some(image) = postgres_image() else { return };
+    let scene = scene.isolated();
+    let archive = scene.layer(Layer::User).join("postgres.tar");
+    docker(["save", "--output", &archive.display().to_string(), &image]);
+    // One that nobody on this host has at all of its addresses.
+    let port = std::net::TcpListener::bind("0.0.0.0:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port")
+        .port();
+    live(&scene, "docker-archive:./postgres.tar", port, &|query| asked_by_a_harness(&scene, &image, query));
+    let name = scene.name("db");
+    let down = scene.farrier(["down", "--yes", "--volumes", &name]).output().assert_code(0);
+    assert!(down.stdout().contains(&format!("removed the volume {}_data", scene.container("db"))), "{down}");
 }
 
 fn volumes(scene: &Scene) -> Vec<String> {

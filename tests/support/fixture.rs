@@ -185,11 +185,16 @@ impl Image {
                 "ENV" => ("Env", format!("[{rest:?}]")),
                 "EXPOSE" => ("ExposedPorts", format!(r#"{{"{rest}/tcp":{{}}}}"#)),
                 "HEALTHCHECK" => {
-                    let words = rest.trim_start_matches("CMD ").trim_start_matches('[');
-                    ("Healthcheck", format!(r#"{{"Test":["CMD",{words}}}"#))
+                    let (options, words) = rest.split_once("CMD [").unwrap_or(("", rest));
+                    let options: String = options.split_whitespace().map(health_option).collect();
+                    ("Healthcheck", format!(r#"{{{options}"Test":["CMD",{words}}}"#))
                 }
                 "STOPSIGNAL" => ("StopSignal", format!("{rest:?}")),
                 "USER" => ("User", format!("{rest:?}")),
+                "VOLUME" => {
+                    let path = rest.trim_start_matches("[\"").trim_end_matches("\"]");
+                    ("Volumes", format!(r#"{{"{path}":{{}}}}"#))
+                }
                 "WORKDIR" => ("WorkingDir", format!("{rest:?}")),
                 other => panic!("no test needs {other} in a layout"),
             };
@@ -223,6 +228,20 @@ impl Image {
         }
         archive.into_inner()
     }
+}
+
+/// An option of HEALTHCHECK as a field of a configuration: a number, or a length of time in milliseconds.
+fn health_option(option: &str) -> String {
+    let (name, value) = option.trim_start_matches("--").split_once('=').expect("an option has a value");
+    let name = match name {
+        "interval" => "Interval",
+        "timeout" => "Timeout",
+        "start-period" => "StartPeriod",
+        "retries" => "Retries",
+        other => panic!("no test needs {other} in a layout"),
+    };
+    let value = value.strip_suffix("ms").map_or_else(|| value.to_owned(), |value| format!("{value}000000"));
+    format!(r#""{name}":{value},"#)
 }
 
 /// The same bytes from the same content: everything belongs to root and is as old as time.

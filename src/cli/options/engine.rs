@@ -42,9 +42,13 @@ pub struct EngineList {
 #[command(after_help = "\
 farrier keeps an image as long as a sidecar uses it. If a launch needs a removed image, farrier reads it from its file again.
 
-Example:
-  farrier engine prune")]
+Examples:
+  farrier engine prune
+  farrier engine prune --volumes")]
 pub struct EnginePrune {
+    /// Also remove anonymous volumes, with their data, that no sidecar has any more.
+    #[arg(long)]
+    pub volumes: bool,
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,

@@ -3,11 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Docker;
 use super::api::{Api, Container, ContainerSpec, Image, Status};
 use super::classification::MAKE_ROOM;
 use super::spec::{container_spec, temporary_name};
 use super::stopping::stop_and_remove;
-use super::{Docker, copies};
+use crate::engine::copies;
 use crate::engine::problem::{NAME_ANOTHER_IMAGE, RUN_AGAIN, check_name, engine_problem};
 use crate::engine::registry::credentials;
 use crate::engine::{Carrier, EngineError, EngineErrorKind, Meaning, Progress, PullProgress};

@@ -7,9 +7,10 @@ use super::api::{Container, Image, Mounted, Network};
 use super::drift::drift;
 use super::look::{Neighbour, Seen};
 use super::ports;
-use super::spec::{temporary_name, volume_names};
+use super::spec::temporary_name;
 use crate::definition::model::Mount;
-use crate::plan::instance::{Instance, Status};
+use crate::engine::replaced_volumes;
+use crate::plan::instance::Status;
 use crate::plan::sidecar::{LABEL_DEFINITION, LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
 use crate::plan::snapshot::{Found, Observed, Snapshot};
 use crate::plan::{HarnessNetwork, NetworkAction, NetworkPlan, Step};
@@ -79,7 +80,9 @@ fn observed(seen: &Seen, sidecar: &Sidecar, network: &HarnessNetwork) -> Observe
         found.replace.clone_from(&create);
         found.replace.extend(leftover);
         let image = seen.images.get(sidecar.image.as_str());
-        found.replace.extend(volume_steps(sidecar, container, image, &found.instance));
+        let removal = |volume: &Mounted| Some(docker(&["volume", "rm"], &[&volume.source]));
+        let paths = image.map(|image| image.volumes.as_slice());
+        found.replace.extend(replaced_volumes::steps(sidecar, &found.instance, paths, removal));
         found
     });
     Observed { refusals, found, create }
@@ -105,29 +108,6 @@ pub(crate) fn compare(sidecar: &Sidecar, container: &Container, images: &BTreeMa
         is_misnamed: container.name == temporary_name(&sidecar.container),
         ..Found::default()
     }
-}
-
-/// What becomes of the old container's anonymous volumes.
-fn volume_steps(
-    sidecar: &Sidecar,
-    container: &Container,
-    image: Option<&Image>,
-    instance: &Instance,
-) -> Vec<Step> {
-    let (volumes, unused) = anonymous_volumes(sidecar, container, image);
-    let mut steps = Vec::new();
-    if !volumes.is_empty() {
-        steps.push(Step::Carry {
-            volumes,
-            changed_since: sidecar.configuration().changed_since_data(instance),
-            sidecar: sidecar.name().to_owned(),
-        });
-    }
-    steps.extend(unused.into_iter().map(|volume| {
-        let removal = docker(&["volume", "rm"], &[&volume.source]);
-        Step::LeaveVolume { volume, removal: Some(removal) }
-    }));
-    steps
 }
 
 fn network_plan(seen: &Seen, network: &HarnessNetwork) -> Result<NetworkPlan, Problem> {
@@ -189,7 +169,7 @@ fn docker(command: &[&str], operands: &[&str]) -> String {
 
 /// A problem for each volume that has the name of one of the sidecar's and is not its own.
 fn volumes_taken<'a>(sidecar: &'a Sidecar, seen: &'a Seen) -> impl Iterator<Item = Problem> + 'a {
-    volume_names(sidecar).filter_map(|name| {
+    sidecar.volumes().filter_map(|name| {
         let labels = seen.volumes.get(&name).filter(|labels| !sidecar.owns(labels))?;
         let message = match labels.get(LABEL_DEFINITION) {
             Some(file) => format!("the volume `{name}` belongs to another sidecar, of {file}"),
@@ -226,23 +206,6 @@ fn name_taken(sidecar: &Sidecar, container: &Container) -> Problem {
         .of(sidecar.name())
         .hint(format!("Remove it with `{}` if it is not needed.", docker(&["rm", "-f"], &[name])))
         .hint("Or rename the definition's file: farrier derives the container's name from the file name.")
-}
-
-/// Which of the old container's anonymous volumes the new one takes over, and which nothing will use.
-fn anonymous_volumes(
-    sidecar: &Sidecar,
-    container: &Container,
-    image: Option<&Image>,
-) -> (Vec<Mounted>, Vec<Mounted>) {
-    let declared = &sidecar.definition.container.mounts;
-    let is_declared = |target: &str| declared.iter().any(|mount| mount.target() == Some(target));
-    // An image that is pulled first is not known yet: whatever it declares, data is not dropped.
-    container.mounts.iter().filter(|mount| mount.is_anonymous_volume()).cloned().partition(|mount| {
-        let is_of_the_image = image.is_none_or(|image| {
-            image.volumes.iter().any(|target| target.trim_end_matches('/') == mount.target)
-        });
-        is_of_the_image && !is_declared(&mount.target)
-    })
 }
 
 /// The networks that a running container is to be connected to.

@@ -10,7 +10,7 @@ use super::caches::Caches;
 use super::caches::endpoints::{Aliases, EndpointCache};
 use super::caches::images::ImageCache;
 use super::ports::{self, Taken};
-use super::spec::{temporary_name, volume_names};
+use super::spec::temporary_name;
 use crate::engine::EngineResult;
 use crate::plan::sidecar::{LABEL_SIDECAR, Sidecar};
 
@@ -114,7 +114,7 @@ pub(super) async fn look(
 fn new_volumes(sidecar: &Sidecar, seen: &Seen) -> Vec<String> {
     let container = seen.containers.get(&sidecar.container);
     let mounted = container.map(|container| container.mounts.as_slice()).unwrap_or_default();
-    volume_names(sidecar).filter(|name| mounted.iter().all(|mount| mount.source != *name)).collect()
+    sidecar.volumes().filter(|name| mounted.iter().all(|mount| mount.source != *name)).collect()
 }
 
 type Images = BTreeMap<String, Image>;

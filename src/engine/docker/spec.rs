@@ -1,10 +1,8 @@
 //! The container that a sidecar means: names, mounts, and what Docker makes of image and definition.
 
-use std::collections::BTreeMap;
-
 use crate::definition::model::Mount;
 use crate::engine::docker::api::{ContainerSpec, Mounted};
-use crate::plan::sidecar::{FirstValues, LABEL_VOLUME, Sidecar};
+use crate::plan::sidecar::{FirstValues, Sidecar};
 
 /// Where Docker's own socket lies, on the engine's host and in a container.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
@@ -34,7 +32,7 @@ pub(super) fn declared_mounts(sidecar: &Sidecar) -> Vec<Mounted> {
     let of = |mount: &Mount| match mount {
         Mount::DockerSocket { writable } => Some(socket(*writable)),
         Mount::Volume { name, target, writable } => {
-            Some(mounted("volume", volume_name(sidecar, name), target, *writable))
+            Some(mounted("volume", sidecar.volume(name), target, *writable))
         }
         Mount::Bind { target, writable, bound, .. } => {
             let path = bound.as_ref()?.path.to_string_lossy().into_owned();
@@ -44,28 +42,6 @@ pub(super) fn declared_mounts(sidecar: &Sidecar) -> Vec<Mounted> {
         Mount::Workspace { .. } | Mount::Tmpfs { .. } => None,
     };
     sidecar.definition.container.mounts.iter().filter_map(of).collect()
-}
-
-/// The engine's name for a sidecar's volume. No two of them have the same: names of volumes have no `_`.
-#[must_use]
-pub(super) fn volume_name(sidecar: &Sidecar, volume: &str) -> String {
-    format!("{}_{volume}", sidecar.container)
-}
-
-/// The engine's names of the volumes that a definition mounts, with the place of each mount.
-pub(super) fn volume_names(sidecar: &Sidecar) -> impl Iterator<Item = String> {
-    sidecar.definition.container.mounts.iter().filter_map(|mount| match mount {
-        Mount::Volume { name, .. } => Some(volume_name(sidecar, name)),
-        _ => None,
-    })
-}
-
-/// By what farrier knows a sidecar's volumes again.
-#[must_use]
-pub(super) fn volume_labels(sidecar: &Sidecar) -> BTreeMap<String, String> {
-    let mut labels = sidecar.owner_labels();
-    labels.insert(LABEL_VOLUME.to_owned(), sidecar.container.clone());
-    labels
 }
 
 /// The container to create under this name on this network, with these volumes carried over from when these fields had
@@ -89,7 +65,7 @@ pub fn container_spec(
         env: keys.env.clone(),
         labels: sidecar.labels(changed_since, salt),
         mounts,
-        volume_labels: volume_labels(sidecar),
+        volume_labels: sidecar.volume_labels(),
         settings: keys.settings(),
         network: network.to_owned(),
         aliases: sidecar.definition.aliases(),

@@ -12,6 +12,8 @@ use crate::plan::instance::HealthCommand;
 
 /// Docker's values where an image says nothing.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
+const HEALTH_INTERVAL: Duration = Duration::from_secs(30);
+const HEALTH_RETRIES: u32 = 3;
 
 /// The configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,10 +79,14 @@ pub struct HealthCheck {
     /// `CMD` and words, `CMD-SHELL` and a text, or `NONE`.
     #[serde(deserialize_with = "or_default")]
     pub test: Vec<String>,
+    /// The pause before each run.
+    pub interval: i64,
     /// How long one run may take.
     pub timeout: i64,
     /// How long after the start failures do not count.
     pub start_period: i64,
+    /// How many failures in a row make it unhealthy.
+    pub retries: i64,
 }
 
 /// Writers leave fields out, or write `null`.
@@ -159,13 +165,27 @@ impl ProcessConfig {
             }
             _ => return None,
         };
-        let duration = |nanoseconds: i64| u64::try_from(nanoseconds).ok().filter(|length| *length > 0);
         Some(HealthCommand {
             arguments,
-            timeout: duration(check.timeout).map_or(HEALTH_TIMEOUT, Duration::from_nanos),
-            start_period: duration(check.start_period).map_or(Duration::ZERO, Duration::from_nanos),
+            timeout: duration(check.timeout).unwrap_or(HEALTH_TIMEOUT),
+            start_period: duration(check.start_period).unwrap_or(Duration::ZERO),
         })
     }
+
+    /// The pause before each run of the health test, and how many failures in a row count.
+    #[must_use]
+    pub fn health_schedule(&self) -> (Duration, u32) {
+        let check = self.healthcheck.as_ref();
+        let interval = check.and_then(|check| duration(check.interval)).unwrap_or(HEALTH_INTERVAL);
+        let retries =
+            check.and_then(|check| u32::try_from(check.retries).ok()).filter(|retries| *retries > 0);
+        (interval, retries.unwrap_or(HEALTH_RETRIES))
+    }
+}
+
+/// A length of time in nanoseconds; `None` if it is the default.
+fn duration(nanoseconds: i64) -> Option<Duration> {
+    u64::try_from(nanoseconds).ok().filter(|length| *length > 0).map(Duration::from_nanos)
 }
 
 #[cfg(test)]
@@ -177,7 +197,7 @@ mod tests {
         let id = format!("sha256:{}", "a".repeat(64));
         let text = format!(
             r#"{{"architecture":"amd64","os":"linux","config":{{"Env":["A=b"],"Cmd":["serve"],"Entrypoint":null,"User":"redis",
-            "ExposedPorts":{{"6379/tcp":{{}}}},"Healthcheck":{{"Test":["CMD-SHELL","true"],"Timeout":2000000000}},
+            "ExposedPorts":{{"6379/tcp":{{}}}},"Healthcheck":{{"Test":["CMD-SHELL","true"],"Timeout":2000000000,"Interval":5000000000}},
             "Volumes":null,"ArgsEscaped":true}},"rootfs":{{"type":"layers","diff_ids":["{id}"]}},"history":[]}}"#
         );
         let config = ImageConfig::parse(text.as_bytes()).expect("a configuration");
@@ -185,6 +205,7 @@ mod tests {
         let health = config.config.health_command().expect("a test");
         assert_eq!(health.arguments, ["/bin/sh", "-c", "true"]);
         assert_eq!((health.timeout, health.start_period), (Duration::from_secs(2), Duration::ZERO));
+        assert_eq!(config.config.health_schedule(), (Duration::from_secs(5), 3));
         let bare =
             ImageConfig::parse(br#"{"rootfs":{"diff_ids":null},"config":null}"#).expect("a configuration");
         assert_eq!(bare, ImageConfig::default());

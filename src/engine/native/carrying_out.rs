@@ -1,6 +1,6 @@
 //! Carries one sidecar's part of a plan out: makes its instance, ends the one before, and starts the new one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,18 +9,23 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::Native;
+use super::container::mounts::{ContainerMount, mounts};
 use super::container::specification::{ContainerSpecification, address_of, environment};
 use super::fingerprint::Fingerprint;
 use super::images::importing::Imported;
 use super::isolation::Isolation;
 use super::observing::port_taken;
 use super::obtaining::{Obtained, Obtaining};
+use super::refusals::without_isolation;
 use super::roles::{Failure, SUPERVISE};
 use super::specification::{ProgramSpecification, Runs, Specification, environment_of_program};
 use super::state::Beginning;
 use super::stopping::{Ended, stop};
 use super::store::{Store, Stored, new_id, refused};
+use super::volumes::is_anonymous;
 use crate::definition::{ReadingBudget, canonical_signal};
+use crate::engine::copies;
+use crate::engine::image_file::ImageConfig;
 use crate::engine::problem::engine_problem;
 use crate::engine::{Carrier, EngineError, EngineResult, Progress};
 use crate::plan::sidecar::{ImageReference, Sidecar};
@@ -31,8 +36,13 @@ use crate::system::listeners;
 
 /// How long a supervisor may take to say how the start went.
 const BEGINNING: Duration = Duration::from_secs(30);
+/// The lowest port that needs no privilege, unless this host has another one.
+const UNPRIVILEGED: u16 = 1024;
 /// The longest word of a supervisor.
 const MOST_BYTES: u64 = 64 << 10;
+
+/// What a container is, its environment, and the signal by which its image wants to be ended.
+type Composed = (ContainerSpecification, BTreeMap<String, String>, Option<String>);
 
 /// One sidecar's part of a plan, being carried out.
 pub struct Carrying<'a> {
@@ -74,7 +84,7 @@ impl Carrying<'_> {
         let mut ended = None;
         if let Some(old) = &old {
             ended = Some(self.end(old).await.map_err(|error| {
-                let _ = store.remove_folder(&id);
+                self.discard(&id);
                 failed("end", &error)
             })?);
         }
@@ -92,12 +102,26 @@ impl Carrying<'_> {
         if let Err(problem) = started {
             if let Some(made) = store.read(&id) {
                 let _ended = stop(store, &made).await;
-                let _ = store.remove(&made);
+                // One that carries volumes stays, so that the next launch finds them.
+                if self.part.carried().0.is_empty() {
+                    let _ = store.remove(&made);
+                    store.remove_unused_volumes(&made.specification);
+                }
             }
             return Err(problem);
         }
         self.carrier.tell(Progress::Started { sidecar: sidecar.name(), instance: &id });
         Ok(())
+    }
+
+    /// Removes an instance that never ran.
+    fn discard(&self, id: &str) {
+        let store = self.store();
+        let specification = store.instance(id).specification();
+        let _ = store.remove_folder(id);
+        if let Some(specification) = specification {
+            store.remove_unused_volumes(&specification);
+        }
     }
 
     /// The program, with its file as it is now; `None` if it is an image.
@@ -146,14 +170,30 @@ impl Carrying<'_> {
             let obtaining = Obtaining { native: self.native, carrier: self.carrier, sidecar };
             let Obtained { image, isolation, kept: held } = obtaining.obtain().await?;
             kept = Some(held);
-            let (container, env, stop_signal) = self.container(&id, image, isolation);
-            ((Runs::Container(container), env), stop_signal)
+            let (container, env, stop_signal) = self.container(&id, image, isolation)?;
+            ((Runs::Container(Box::new(container)), env), stop_signal)
         };
+        let (_, changed_since) = self.part.carried();
+        let before = (replaced.as_slice(), &changed_since);
         let specification =
-            Specification::new(sidecar, self.network, runs, stop_signal, (&id, &replaced, &salt));
+            Specification::new(sidecar, self.network, runs, stop_signal, before, (&id, &salt));
         store.create(&id, &specification).map_err(|error| failed(&error))?;
         drop(kept);
+        // From now on the volumes are in use: nobody takes them for left ones.
+        if let Err(error) = self.make_volumes(&specification) {
+            self.discard(&id);
+            return Err(failed(&refused(format!("a volume cannot be made: {error}"))));
+        }
         Ok(id)
+    }
+
+    /// Makes the volumes that are not there yet.
+    fn make_volumes(&self, specification: &Specification) -> std::io::Result<()> {
+        let (volumes, labels) = (self.store().volumes(), self.sidecar().volume_labels());
+        specification.volumes().try_for_each(|name| {
+            let labels = if is_anonymous(name) { &BTreeMap::new() } else { &labels };
+            volumes.make(name, labels).map(drop)
+        })
     }
 
     /// What the container of an image is.
@@ -162,19 +202,38 @@ impl Carrying<'_> {
         id: &str,
         Imported { id: image, config }: Imported,
         isolation: Isolation,
-    ) -> (ContainerSpecification, BTreeMap<String, String>, Option<String>) {
+    ) -> Result<Composed, Problem> {
         let sidecar = self.sidecar();
         let definition = &sidecar.definition;
+        if let Some(problem) = without_isolation(sidecar, isolation) {
+            return Err(problem);
+        }
+        copies::write(sidecar)?;
         let address = address_of(self.store().root(), &sidecar.container);
         let container = ContainerSpecification::new(
             (&image, &config),
             &definition.container,
             (id, std::iter::once(sidecar.container.clone()).chain(definition.aliases()).collect()),
-            (isolation, address, definition.port()),
+            (isolation, address, ports_of(sidecar)),
+            self.mounts(isolation, &config)?,
         );
         let env = environment(&config.config, &definition.container, &container.hostname);
         let stop_signal = Some(config.config.stop_signal).filter(|signal| !signal.is_empty());
-        (container, env, stop_signal.and_then(|signal| canonical_signal(&signal)))
+        Ok((container, env, stop_signal.and_then(|signal| canonical_signal(&signal))))
+    }
+
+    /// What the container mounts. Where nothing can be mounted, an image's volumes are folders like all others.
+    fn mounts(&self, isolation: Isolation, config: &ImageConfig) -> Result<Vec<ContainerMount>, Problem> {
+        if !isolation.is_isolated() {
+            return Ok(Vec::new());
+        }
+        let paths: Vec<String> = config.config.volumes.keys().cloned().collect();
+        // As many random digits as Docker gives them.
+        let names = paths.iter().map(|_| Ok(format!("{}{}", new_id()?, new_id()?)));
+        let names = names.collect::<EngineResult<Vec<String>>>();
+        let mut names = names.map_err(|error| engine_problem("make a volume", &error))?;
+        let (carried, _) = self.part.carried();
+        Ok(mounts(self.sidecar(), &carried, &paths, || names.pop().unwrap_or_default()))
     }
 
     async fn end(&self, old: &Stored) -> EngineResult<Ended> {
@@ -228,6 +287,14 @@ impl Carrying<'_> {
     }
 }
 
+/// All declared ports, each once.
+fn ports_of(sidecar: &Sidecar) -> Vec<u16> {
+    let definition = &sidecar.definition;
+    let more = definition.more_ports().into_iter().map(|(_, port)| port);
+    let all: BTreeSet<u16> = definition.port().into_iter().chain(more).collect();
+    all.into_iter().collect()
+}
+
 fn cannot_start(sidecar: &Sidecar, failure: &Failure) -> Problem {
     let definition = &sidecar.definition;
     let program = definition.container.program.iter().flatten().next();
@@ -236,6 +303,7 @@ fn cannot_start(sidecar: &Sidecar, failure: &Failure) -> Problem {
         (None, image) => ("image", image.clone().unwrap_or_default()),
     };
     let errno = failure.errno.map(Errno::from_raw_os_error);
+    let has_low_port = ports_of(sidecar).first().is_some_and(|port| *port < UNPRIVILEGED);
     let (code, hint) = match errno.filter(|errno| !failure.is_of_step || *errno == Errno::ADDRINUSE) {
         Some(Errno::NOENT) => (
             Code::ProgramMissing,
@@ -250,6 +318,10 @@ fn cannot_start(sidecar: &Sidecar, failure: &Failure) -> Problem {
             "End the process that listens on this port at all addresses of this host, or use another port.",
         ),
         Some(Errno::NOEXEC) => (Code::WrongArchitecture, "Check that it was built for this machine."),
+        _ if errno == Some(Errno::ACCESS) && has_low_port => (
+            Code::StartFailed,
+            "Ports below 1024 need root, or `sysctl net.ipv4.ip_unprivileged_port_start=0`; or let the server listen on another port.",
+        ),
         _ if failure.is_of_step => {
             (Code::StartFailed, "See with `farrier doctor` how far this host lets you isolate containers.")
         }

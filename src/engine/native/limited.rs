@@ -148,12 +148,12 @@ pub fn refusals(sidecar: &Sidecar) -> Vec<Problem> {
     problems
 }
 
-fn bound(limit: i64) -> Option<u64> {
+pub fn bound(limit: i64) -> Option<u64> {
     u64::try_from(limit).ok().filter(|_| limit != UNLIMITED)
 }
 
 /// As docker names them.
-fn resource(name: &str) -> Option<Resource> {
+pub fn resource(name: &str) -> Option<Resource> {
     Some(match name {
         "core" => Resource::Core,
         "cpu" => Resource::Cpu,

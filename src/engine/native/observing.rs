@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use super::NETWORK;
+use super::container::mounts::ContainerMount;
 use super::fingerprint::Fingerprint;
+use super::health::HealthRecord;
 use super::isolation::Isolation;
 use super::limited;
 use super::processes::has_mark;
+use super::refusals;
 use super::specification::{MARK, Runs, signal_named};
 use super::store::{Store, Stored};
 use crate::definition::ReadingBudget;
 use crate::engine::image_file::FileImage;
-use crate::plan::instance::{Endpoint, Instance, Status};
+use crate::engine::replaced_volumes;
+use crate::plan::instance::{Endpoint, Instance, Mounted, Status};
 use crate::plan::sidecar::{ImageReference, LABEL_DEFINITION, LABEL_HASH, LABEL_SIDECAR, Sidecar};
 use crate::plan::snapshot::{Found, Observed, Snapshot};
 use crate::plan::{HarnessNetwork, NetworkAction, NetworkPlan, Step};
@@ -20,6 +25,8 @@ use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
 use crate::system::listeners;
 
+/// What removes the volumes that nothing has any more.
+pub const REMOVE_VOLUMES: &str = "farrier engine prune --volumes";
 /// What the exit code is said to be of a run whose end nobody saw.
 const KILLED: i64 = 137;
 
@@ -27,6 +34,12 @@ impl Stored {
     /// Where this host reaches its ports.
     fn address(&self) -> IpAddr {
         IpAddr::V4(self.specification.container().map_or(Ipv4Addr::LOCALHOST, |container| container.address))
+    }
+
+    /// Its volumes that no definition names.
+    fn anonymous_volumes(&self) -> Vec<Mounted> {
+        let mounts = self.specification.container().into_iter().flat_map(|container| &container.mounts);
+        mounts.filter_map(ContainerMount::anonymous_volume).collect()
     }
 
     /// As the rest of farrier sees it.
@@ -66,7 +79,9 @@ impl Stored {
             grace: specification.grace,
             lacks_isolation: container.is_some_and(|container| !container.isolation.is_isolated()),
             health_command: container.and_then(|container| container.health.clone()).map(Into::into),
-            memory: container.and_then(|container| container.memory).unwrap_or(0),
+            memory: container.and_then(|container| container.limits.memory).unwrap_or(0),
+            health: self.health.as_ref().map(HealthRecord::health),
+            volumes: self.anonymous_volumes(),
             networks: BTreeMap::from([(specification.network.clone(), endpoint)]),
             ..Instance::default()
         }
@@ -91,6 +106,7 @@ fn steps(store: &Store, sidecar: &Sidecar) -> Vec<Step> {
 
 /// A sidecar's instance beside what is declared now.
 pub fn compare(store: &Store, sidecar: &Sidecar, stored: &Stored) -> Found {
+    let instance = stored.instance();
     let image = match &stored.specification.runs {
         Runs::Program(program) => {
             let file = sidecar.definition.find_program(&ReadingBudget::default()).and_then(Result::ok);
@@ -103,7 +119,14 @@ pub fn compare(store: &Store, sidecar: &Sidecar, stored: &Stored) -> Found {
         }
         Runs::Container(_) => image_now(store, sidecar),
     };
-    Found { instance: stored.instance(), image, ..Found::default() }
+    let paths = image.as_ref().filter(|_| !instance.volumes.is_empty()).and_then(|image| {
+        let read = || FileImage::find(&sidecar.definition)?.and_then(|found| found.config()).ok();
+        let config = store.images().config(image).or_else(read)?;
+        Some(config.config.volumes.into_keys().collect::<Vec<_>>())
+    });
+    let removal = |_: &Mounted| Some(REMOVE_VOLUMES.to_owned());
+    let replace = replaced_volumes::steps(sidecar, &instance, paths.as_deref(), removal);
+    Found { instance, image, replace, ..Found::default() }
 }
 
 /// The sidecar's instance, if it has one.
@@ -122,6 +145,9 @@ pub fn snapshot(
     let sidecars = wanted.iter().map(|sidecar| {
         let stored = store.find(&sidecar.container);
         let mut observed = observed(store, sidecar, stored.as_ref(), network);
+        let own = isolation.or_else(|| isolation_of(store, sidecar));
+        observed.refusals.extend(refusals::never(sidecar));
+        observed.refusals.extend(own.and_then(|isolation| refusals::without_isolation(sidecar, isolation)));
         let is_supervised = stored.as_ref().is_some_and(|stored| stored.is_supervised);
         // A container has an address of its own.
         if sidecar.definition.container.program.is_some() {
@@ -150,7 +176,12 @@ fn isolation_of(store: &Store, sidecar: &Sidecar) -> Option<Isolation> {
 
 /// Whether a container would be made, so that it matters how far one can be kept apart.
 pub fn makes_container(store: &Store, wanted: &[Arc<Sidecar>]) -> bool {
-    wanted.iter().any(|sidecar| sidecar.definition.image.is_some() && isolation_of(store, sidecar).is_none())
+    let is_open = |sidecar: &Arc<Sidecar>| match isolation_of(store, sidecar) {
+        None => true,
+        // What it wants may be possible now.
+        Some(isolation) => refusals::without_isolation(sidecar, isolation).is_some(),
+    };
+    wanted.iter().any(|sidecar| sidecar.definition.image.is_some() && is_open(sidecar))
 }
 
 /// Says which containers are not kept apart from this host.
@@ -175,7 +206,8 @@ fn no_isolation(store: &Store, wanted: &[Arc<Sidecar>], new: Option<Isolation>) 
 
 fn network_plan(store: &Store, network: &HarnessNetwork) -> Result<NetworkPlan, Problem> {
     let name = network.name.clone();
-    if store.has_network(&name) {
+    // This host's own network is always there.
+    if name == NETWORK || store.has_network(&name) {
         return Ok(NetworkPlan {
             action: NetworkAction::Use { id: name.clone(), surplus: Vec::new() },
             is_own: true,
@@ -193,6 +225,7 @@ fn network_plan(store: &Store, network: &HarnessNetwork) -> Result<NetworkPlan, 
 fn observed(store: &Store, sidecar: &Sidecar, stored: Option<&Stored>, network: &HarnessNetwork) -> Observed {
     let mut refusals: Vec<Problem> = unknown_signal(sidecar).into_iter().chain(changed(sidecar)).collect();
     let create = steps(store, sidecar);
+    refusals.extend(refusals::volumes_taken(store, sidecar));
     let Some(stored) = stored else {
         return Observed { refusals, found: None, create };
     };
@@ -201,7 +234,7 @@ fn observed(store: &Store, sidecar: &Sidecar, stored: Option<&Stored>, network: 
         return Observed { refusals, ..Observed::default() };
     }
     let mut found = compare(store, sidecar, stored);
-    found.replace.clone_from(&create);
+    found.replace.splice(0..0, create.iter().cloned());
     if !found.instance.is_on(&network.name) {
         found.drift.push("network".to_owned());
     }

@@ -10,9 +10,9 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use super::container::{entering, process_one, program};
+use super::control_group::ControlGroup;
 use super::images::unpacking;
 use super::isolation::{self, Isolation};
-use super::memory_group::MemoryGroup;
 use super::{limited, namespaces, supervisor};
 
 /// farrier itself, also after its file was replaced or removed.
@@ -98,14 +98,14 @@ impl From<Failure> for io::Error {
 pub fn run(arguments: &[OsString]) -> Option<u8> {
     let [_, role, rest @ ..] = arguments else { return None };
     let path = |index: usize| rest.get(index).map(PathBuf::from).unwrap_or_default();
-    let memory = || rest.get(1).map(|folder| MemoryGroup::at(PathBuf::from(folder)));
+    let limits = || ControlGroup::at(rest.iter().skip(1).map(PathBuf::from).collect());
     let isolation = |index: usize| rest.get(index).and_then(|word| Isolation::parse(word));
     let done = match role.to_str()? {
         SUPERVISE => supervisor::supervise(&path(0)),
         LIMITED => return Some(limited::run(&path(0))),
         LIMITED_COMMAND => return Some(limited::run_command(&path(0), rest.get(1..).unwrap_or_default())),
-        PROCESS_ONE => return Some(process_one::run(&path(0), memory())),
-        PROGRAM => return Some(program::run(&path(0), memory())),
+        PROCESS_ONE => return Some(process_one::run(&path(0), &limits())),
+        PROGRAM => return Some(program::run(&path(0), &limits())),
         ENTER => return Some(entering::enter(&path(0), rest.get(1..).unwrap_or_default())),
         ENTERED => return Some(entering::become_command(&path(0), rest.get(1..).unwrap_or_default())),
         MAP_IDS => told(namespaces::map_ids(rest.first().and_then(|id| id.to_str()).unwrap_or_default())),

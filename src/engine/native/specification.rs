@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::container::mounts::ContainerMount;
 use super::container::specification::ContainerSpecification;
 use super::fingerprint::Fingerprint;
 use super::limited::user_of_this_host;
@@ -49,7 +50,7 @@ pub enum Runs {
     /// A program of this host.
     Program(ProgramSpecification),
     /// A container.
-    Container(ContainerSpecification),
+    Container(Box<ContainerSpecification>),
 }
 
 /// A program of this host.
@@ -85,11 +86,13 @@ impl Specification {
         network: &str,
         (runs, mut env): (Runs, BTreeMap<String, String>),
         stop_signal: Option<String>,
-        (id, replaced, salt): (&str, &[String], &str),
+        (replaced, changed_since): (&[String], &FirstValues),
+        (id, salt): (&str, &str),
     ) -> Self {
         let definition = &sidecar.definition;
         let keys = &definition.container;
-        let mut labels = sidecar.labels(&FirstValues::new(), salt);
+        let mut labels = sidecar.labels(changed_since, salt);
+        labels.extend(keys.labels.clone());
         if !replaced.is_empty() {
             labels.insert(LABEL_REPLACED.to_owned(), replaced.join(" "));
         }
@@ -124,8 +127,15 @@ impl Specification {
         }
     }
 
+    /// The names of the volumes that it mounts.
+    pub fn volumes(&self) -> impl Iterator<Item = &str> {
+        self.container()
+            .into_iter()
+            .flat_map(|container| container.mounts.iter().filter_map(ContainerMount::volume))
+    }
+
     /// The container that it is; `None` if it is a program of this host.
-    pub const fn container(&self) -> Option<&ContainerSpecification> {
+    pub fn container(&self) -> Option<&ContainerSpecification> {
         match &self.runs {
             Runs::Container(container) => Some(container),
             Runs::Program(_) => None,

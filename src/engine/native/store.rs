@@ -4,12 +4,14 @@
 //! ```text
 //! instances/ID/specification.json   what it is; written once
 //! instances/ID/state.json           how its run is going; absent before
+//! instances/ID/health.json          what its health test said
 //! instances/ID/lock                 locked by its supervisor, as long as that lives
 //! instances/ID/log, log.1           what it wrote
 //! instances/ID/work/                where its program starts
 //! instances/ID/root/, upper/, …     the root of its container, and what the container writes (`container/filesystem`)
 //! images/                           the store of images (`images`)
 //! names/NAME                        the id of the instance with this name
+//! volumes/                          data that outlives containers (`volumes`)
 //! networks/DIGEST                   the name of a network, which is nothing else
 //! changes/ID                        written whenever the state is, so that one folder tells of all changes
 //! ```
@@ -24,12 +26,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::container::filesystem;
+use super::control_group::ControlGroup;
+use super::health::HealthRecord;
 use super::images::ImageStore;
-use super::memory_group::MemoryGroup;
 use super::roles::Helper;
 use super::specification::{Runs, Specification};
 use super::state::RunState;
-use crate::engine::{EngineError, EngineErrorKind, EngineResult};
+use super::volumes::{Volumes, is_anonymous};
+use crate::engine::{EngineError, EngineErrorKind, EngineResult, Meaning};
 use crate::system::digest::sha256_hex;
 use crate::system::private_files::{
     create_private_file, create_private_folder, private_folder, read_private, write_atomically,
@@ -63,6 +67,8 @@ pub struct Stored {
     pub is_supervised: bool,
     /// How its run is going; `None` if it has not begun.
     pub state: Option<RunState>,
+    /// What its health test said; `None` if it has none, or never began.
+    pub health: Option<HealthRecord>,
 }
 
 impl InstanceFolder {
@@ -92,13 +98,31 @@ impl InstanceFolder {
         read_json(&self.file("state.json"))
     }
 
+    /// What its health test said.
+    fn health(&self) -> Option<HealthRecord> {
+        read_json(&self.file("health.json"))
+    }
+
+    /// Writes down what its health test said, and if that matters lets everybody know who waits for it.
+    pub fn write_health(&self, record: &HealthRecord, is_told: bool) -> io::Result<()> {
+        write_json(&self.file("health.json"), record)?;
+        if is_told {
+            self.tell();
+        }
+        Ok(())
+    }
+
+    /// Lets everybody know who waits for it that something changed. Who is not woken looks a little later.
+    fn tell(&self) {
+        let id = self.0.file_name().unwrap_or_default();
+        let changes = self.0.ancestors().nth(2).map(|root| root.join("changes").join(id));
+        let _ = changes.map(|path| write_atomically(&path, &[]));
+    }
+
     /// Writes down how the run is going, and lets everybody know who waits for it.
     pub fn write_state(&self, state: &RunState) -> io::Result<()> {
         write_json(&self.file("state.json"), state)?;
-        let id = self.0.file_name().unwrap_or_default();
-        let changes = self.0.ancestors().nth(2).map(|root| root.join("changes").join(id));
-        // Who is not woken looks a little later.
-        let _ = changes.map(|path| write_atomically(&path, &[]));
+        self.tell();
         Ok(())
     }
 }
@@ -117,6 +141,33 @@ impl Store {
     /// The store of images.
     pub fn images(&self) -> ImageStore {
         ImageStore::at(self.root.join("images"), self.helper.clone())
+    }
+
+    /// The volumes.
+    pub fn volumes(&self) -> Volumes {
+        Volumes::of(&self.root, self.helper.clone())
+    }
+
+    /// The volumes that instances have, those that have no name included.
+    pub fn volumes_in_use(&self) -> BTreeSet<String> {
+        let all = self.ids().into_iter().filter_map(|id| self.instance(&id).specification());
+        all.flat_map(|found| found.volumes().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
+    /// Whether an instance has a volume that is more than what a killed launch left.
+    pub fn has_volume(&self, volume: &str) -> bool {
+        let mut named = self.names().into_iter().filter_map(|name| self.find(&name));
+        named.any(|stored| stored.specification.volumes().any(|own| own == volume))
+    }
+
+    /// Removes the volumes of an instance that never ran, which no definition names and no other instance has: nothing was
+    /// written to them.
+    pub fn remove_unused_volumes(&self, specification: &Specification) {
+        let used = self.volumes_in_use();
+        let unused = specification.volumes().filter(|name| is_anonymous(name) && !used.contains(*name));
+        for name in unused {
+            let _ = self.volumes().remove(name);
+        }
     }
 
     /// Its path.
@@ -193,7 +244,9 @@ impl Store {
         // In this order: a supervisor that is gone has written its last state.
         let is_supervised = folder.is_locked();
         let state = folder.state();
-        Some(Stored { id: id.to_owned(), specification, is_supervised, state })
+        let has_test = specification.container().is_some_and(|container| container.health.is_some());
+        let health = if has_test { folder.health() } else { None };
+        Some(Stored { id: id.to_owned(), specification, is_supervised, state, health })
     }
 
     /// Makes an instance, which has no name yet and does not run.
@@ -229,9 +282,9 @@ impl Store {
         let folder = self.instance(id);
         if folder
             .specification()
-            .is_some_and(|found| found.container().is_some_and(|container| container.memory.is_some()))
+            .is_some_and(|found| found.container().is_some_and(|container| !container.limits.is_none()))
         {
-            MemoryGroup::remove_left(id);
+            ControlGroup::remove_left(id);
         }
         self.helper.remove_tree(&folder.0).map_err(|error| unusable(&folder.0, &error))?;
         let _ = std::fs::remove_file(self.changes().join(id));
@@ -247,13 +300,18 @@ impl Store {
 
     /// Removes what launches left that were killed while they made an instance: it has no name, and never ran.
     pub fn sweep(&self) {
+        self.volumes().sweep();
         let named: Vec<String> = self.names().iter().filter_map(|name| self.id_of(name)).collect();
         for id in self.ids().into_iter().filter(|id| !named.contains(id)) {
             let folder = self.instance(&id);
             let age = std::fs::metadata(&folder.0).and_then(|found| found.modified()).ok();
             let is_old = age.and_then(|since| since.elapsed().ok()).is_some_and(|age| age > ABANDONED);
             if is_old && !folder.is_locked() {
+                let never_ran = folder.specification().filter(|_| folder.state().is_none());
                 let _ = self.remove_folder(&id);
+                if let Some(specification) = never_ran {
+                    self.remove_unused_volumes(&specification);
+                }
             }
         }
     }
@@ -324,6 +382,9 @@ pub fn refused(message: impl Into<String>) -> EngineError {
 
 fn unusable(path: &Path, error: &io::Error) -> EngineError {
     let mut failed = refused(format!("{}: {error}", path.display()));
+    if error.kind() == io::ErrorKind::StorageFull {
+        failed.meaning = Some(Meaning::DiskFull);
+    }
     failed
         .hints
         .push("Check who owns the folder, that only you may write to it, and that its disk is not full.");

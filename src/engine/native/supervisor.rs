@@ -6,6 +6,7 @@
 
 mod family;
 mod starting;
+mod testing;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -20,10 +21,11 @@ use tokio::time::Instant;
 
 use self::family::Family;
 use self::starting::{Started, Stream, start};
+use self::testing::Testing;
 use super::container::program::exit_code;
+use super::control_group::ControlGroup;
 use super::forwarding;
 use super::log::LogWriter;
-use super::memory_group::MemoryGroup;
 use super::processes::{Process, place};
 use super::roles::Failure;
 use super::state::{Beginning, End, RunState, moment};
@@ -109,7 +111,8 @@ struct Supervisor {
     family: Family,
     log: LogWriter,
     streams: [Stream; 2],
-    memory: Option<MemoryGroup>,
+    limits: ControlGroup,
+    testing: Option<Testing>,
     signals: Listening,
     stop_signal: Signal,
     grace: Duration,
@@ -149,7 +152,7 @@ fn begin(folder: &InstanceFolder) -> Result<Option<Supervisor>, (Doing, io::Erro
     folder.write_state(&state).map_err(doing("write its state"))?;
     let (stop_signal, grace) = (specification.signal().unwrap_or(Signal::TERM), specification.grace);
     match start(folder, &specification) {
-        Ok(Started { program, streams, ports, memory }) => {
+        Ok(Started { program, streams, ports, limits }) => {
             for port in ports {
                 tokio::spawn(forwarding::forward(port));
             }
@@ -159,13 +162,16 @@ fn begin(folder: &InstanceFolder) -> Result<Option<Supervisor>, (Doing, io::Erro
                 return Err(("write its state", error));
             }
             let family = Family::of(program);
+            let test = specification.container().and_then(|container| container.health.clone());
+            let testing = test.map(|test| Testing::begin(folder, test));
             Ok(Some(Supervisor {
                 _lock: lock,
                 state,
                 family,
                 log,
                 streams,
-                memory,
+                limits,
+                testing,
                 signals,
                 stop_signal,
                 grace,
@@ -213,6 +219,9 @@ impl Supervisor {
                 _ = self.signals.child.recv() => {
                     let had_ended = self.family.has_ended();
                     is_over = self.family.reap();
+                    for (process, exit_code) in self.family.take_ended() {
+                        self.testing.iter_mut().for_each(|testing| testing.ended(process, exit_code));
+                    }
                     if is_asked && !had_ended && self.family.has_ended() && !is_over {
                         Family::ask_others(self.stop_signal);
                     }
@@ -231,6 +240,7 @@ impl Supervisor {
                     kill_at = Some(Instant::now() + pause);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
+                () = turn(&mut self.testing) => {}
                 read = to_output.read(&mut output) => self.log.write(false, output.get(..read).unwrap_or_default()),
                 read = to_error.read(&mut error) => self.log.write(true, error.get(..read).unwrap_or_default()),
             }
@@ -251,11 +261,18 @@ impl Supervisor {
         }
         self.log.finish();
         let exit_code = self.family.exit_code();
-        let out_of_memory = self.memory.as_ref().is_some_and(MemoryGroup::was_exhausted);
-        self.memory.iter().for_each(MemoryGroup::remove);
+        let out_of_memory = self.limits.was_exhausted();
+        self.limits.remove();
         let at = moment(Timestamp::now());
         self.state.end = Some(End { at, exit_code, out_of_memory, error: String::new() });
         folder.write_state(&self.state)
+    }
+}
+
+async fn turn(testing: &mut Option<Testing>) {
+    match testing {
+        Some(testing) => testing.turn().await,
+        None => std::future::pending().await,
     }
 }
 

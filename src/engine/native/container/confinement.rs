@@ -11,11 +11,12 @@ use rustix::thread::{
 };
 
 use super::seccomp;
+use super::surroundings::Surroundings;
 use super::user::User;
 use crate::engine::native::roles::Failure;
 
 /// Docker's default capabilities.
-const KEPT: CapabilitySet = CapabilitySet::CHOWN
+pub const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FSETID)
     .union(CapabilitySet::FOWNER)
@@ -29,19 +30,30 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SYS_CHROOT)
     .union(CapabilitySet::KILL)
     .union(CapabilitySet::AUDIT_WRITE);
+/// Those that a definition may add. Others would need system calls that are refused to every container.
+pub const ADDABLE: CapabilitySet = CapabilitySet::IPC_LOCK
+    .union(CapabilitySet::IPC_OWNER)
+    .union(CapabilitySet::LEASE)
+    .union(CapabilitySet::NET_ADMIN)
+    .union(CapabilitySet::NET_BROADCAST)
+    .union(CapabilitySet::SYS_NICE)
+    .union(CapabilitySet::SYS_RESOURCE)
+    .union(CapabilitySet::WAKE_ALARM);
 /// One more than the highest number of a capability.
 const CAPABILITIES: u32 = 64;
 
-/// Becomes the user, for good. Every step that fails ends this: nothing runs with more than it should have.
-pub fn become_user(user: &User) -> io::Result<()> {
+/// Becomes the user, for good, with these capabilities if that is root. Every step that fails ends this: nothing runs with more
+/// than it should have, nor with less than was declared.
+pub fn become_user(user: &User, surroundings: &Surroundings) -> io::Result<()> {
     let step = |what: &'static str| move |error: rustix::io::Errno| Failure::doing(what)(error.into());
     let filters = seccomp::filters()?;
+    let wanted = surroundings.capabilities();
     clear_ambient_capability_set().map_err(step("clear ambient capabilities"))?;
     for number in 0..CAPABILITIES {
         let one = CapabilitySet::from_bits_retain(1 << number);
         // The kernel does not know all numbers.
         let Ok(is_there) = capability_is_in_bounding_set(one) else { break };
-        if is_there && !KEPT.contains(one) {
+        if is_there && !wanted.contains(one) {
             remove_capability_from_bounding_set(one).map_err(step("drop capabilities"))?;
         }
     }
@@ -55,7 +67,14 @@ pub fn become_user(user: &User) -> io::Result<()> {
     set_thread_res_gid(group, group, group).map_err(step("become the group"))?;
     set_thread_res_uid(id, id, id).map_err(step("become the user"))?;
     let now = capabilities(None).map_err(step("read capabilities"))?;
-    let kept = if user.id == 0 { KEPT & now.permitted } else { CapabilitySet::empty() };
+    let missing = (wanted - DEFAULT) - now.permitted;
+    if user.id == 0 && !missing.is_empty() {
+        let names: Vec<&str> = missing.iter_names().map(|(name, _)| name).collect();
+        return Err(
+            Failure::said(format!("this host does not let a container have {}", names.join(", "))).into()
+        );
+    }
+    let kept = if user.id == 0 { wanted & now.permitted } else { CapabilitySet::empty() };
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets).map_err(step("drop capabilities"))?;
     set_no_new_privs(true).map_err(step("forbid new privileges"))?;

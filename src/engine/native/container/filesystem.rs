@@ -2,6 +2,7 @@
 //! the instance's own, the kernel's file systems with what could harm hidden, a few devices, and files that name the host.
 //! The image may hold links where mounts go, so each place is opened beneath the root and mounted on as what was opened.
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -12,6 +13,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_bind, mount_bind_recursive, mount_remount};
 
+use super::mounting::{make_read_only, mount_all};
+use super::mounts::ContainerMount;
 use super::specification::ContainerSpecification;
 use crate::engine::native::beneath;
 use crate::engine::native::images::{ImageStore, merging};
@@ -47,8 +50,10 @@ const LINKS: &[(&str, &str)] = &[
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
 ];
+/// The size of `/dev/shm` if nothing is declared, in bytes: as Docker has it.
+const SHARED_MEMORY: u64 = 64 << 20;
 /// How the kernel's file systems are mounted.
-const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+pub(super) const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
 /// The path of a container's root.
 pub fn root_of(folder: &InstanceFolder) -> PathBuf {
@@ -64,10 +69,14 @@ pub fn make_folders(folder: &InstanceFolder, container: &ContainerSpecification)
     }
     let etc = folder.file("etc");
     let (address, names) = (container.address, container.names.join(" "));
-    let hosts = format!(
+    let mut hosts = format!(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{address}\t{} {names}\n",
         container.hostname
     );
+    for line in &container.surroundings.hosts {
+        let (name, address) = line.split_once(':').unwrap_or((line, ""));
+        hosts.push_str(&format!("{address}\t{name}\n"));
+    }
     fs::write(etc.join("hosts"), hosts)?;
     fs::write(etc.join("hostname"), format!("{}\n", container.hostname))?;
     fs::write(etc.join("resolv.conf"), "# This container reaches nothing beyond itself.\n")?;
@@ -84,14 +93,40 @@ pub fn build(folder: &InstanceFolder, container: &ContainerSpecification) -> io:
     mount_bind_recursive(&place, &place).map_err(doing("mount the root"))?;
     let root = beneath::open_root(&place)?;
     kernel_file_systems(&root)?;
-    devices(&root)?;
+    devices(&root, container.surroundings.shared_memory)?;
+    mount_all(engine_of(folder), &root, &container.mounts)?;
     for name in ["hosts", "hostname", "resolv.conf"] {
-        let target = file(&root, &format!("etc/{name}"))?;
-        mount_bind(folder.file("etc").join(name), on(&target))
-            .map_err(doing(format!("mount /etc/{name}")))?;
+        let path = format!("etc/{name}");
+        let Some(target) = place_of_own(&root, &path, &container.mounts)? else { continue };
+        mount_bind(folder.file("etc").join(name), on(&target)).map_err(doing(format!("mount /{path}")))?;
     }
     READ_ONLY.iter().try_for_each(|path| read_only(&root, path))?;
-    MASKED.iter().try_for_each(|path| mask(&root, path))
+    MASKED.iter().try_for_each(|path| mask(&root, path))?;
+    if container.surroundings.read_only {
+        // Afterwards, nobody could make it.
+        open_folder(&root, container.directory.trim_start_matches('/'))?;
+        // What was opened lies below what is mounted there.
+        make_read_only(&beneath::open_root(&place)?)?;
+    }
+    Ok(())
+}
+
+/// Opens the place for a file of farrier's own; `None` if the definition mounts something there. In a folder that the
+/// definition mounts, nothing is replaced.
+fn place_of_own(root: &OwnedFd, path: &str, mounts: &[ContainerMount]) -> io::Result<Option<OwnedFd>> {
+    let own = Path::new("/").join(path);
+    if mounts.iter().any(|mount| Path::new(&mount.target) == own) {
+        return Ok(None);
+    }
+    if !mounts.iter().any(|mount| own.starts_with(&mount.target)) {
+        return file(root, path).map(Some);
+    }
+    let found = present(root, path)?;
+    let is_file = |found: &OwnedFd| {
+        let found = rustix::fs::fstat(found);
+        found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile)
+    };
+    Ok(found.filter(is_file))
 }
 
 /// Makes the root a folder with a copy of all layers, for a container without mounts of its own.
@@ -145,9 +180,13 @@ pub fn furnish_copy(folder: &InstanceFolder) -> io::Result<()> {
     Ok(())
 }
 
+/// The folder of the engine whose instance this is.
+fn engine_of(folder: &InstanceFolder) -> &Path {
+    folder.0.ancestors().nth(2).unwrap_or(Path::new("/"))
+}
+
 fn store_of(folder: &InstanceFolder) -> ImageStore {
-    let root = folder.0.ancestors().nth(2).unwrap_or(Path::new("/")).join("images");
-    ImageStore::at(root, Helper::own())
+    ImageStore::at(engine_of(folder).join("images"), Helper::own())
 }
 
 /// Mounts the layers, the lowest last, under a folder of the instance's own; or copies them if nothing of the kind can be
@@ -171,7 +210,7 @@ fn layers(folder: &InstanceFolder, container: &ContainerSpecification) -> io::Re
     }
     std::env::set_current_dir(&lower)?;
     let options = format!("lowerdir={},upperdir=../upper,workdir=../overlay,userxattr", names.join(":"));
-    let options = std::ffi::CString::new(options).map_err(io::Error::other)?;
+    let options = CString::new(options).map_err(io::Error::other)?;
     let mounted = mount("overlay", root_of(folder), "overlay", MountFlags::empty(), options.as_c_str());
     std::env::set_current_dir("/")?;
     match mounted {
@@ -193,7 +232,7 @@ fn kernel_file_systems(root: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-fn devices(root: &OwnedFd) -> io::Result<()> {
+fn devices(root: &OwnedFd, shared_memory: Option<u64>) -> io::Result<()> {
     let options = |text: &'static std::ffi::CStr| Some(text);
     let dev = open_folder(root, "dev")?;
     mount("tmpfs", on(&dev), "tmpfs", MountFlags::NOSUID, options(c"mode=755,size=64k"))
@@ -208,7 +247,9 @@ fn devices(root: &OwnedFd) -> io::Result<()> {
         rustix::fs::symlinkat(*target, &dev, *name).map_err(io::Error::from)?;
     }
     let shm = open_folder(root, "dev/shm")?;
-    mount("shm", on(&shm), "tmpfs", SAFE, options(c"mode=1777,size=64m")).map_err(doing("mount /dev/shm"))?;
+    let size = shared_memory.unwrap_or(SHARED_MEMORY);
+    let options_of_shm = CString::new(format!("mode=1777,size={size}")).map_err(io::Error::other)?;
+    mount("shm", on(&shm), "tmpfs", SAFE, options_of_shm.as_c_str()).map_err(doing("mount /dev/shm"))?;
     let pts = open_folder(root, "dev/pts")?;
     let terminals = MountFlags::NOSUID | MountFlags::NOEXEC;
     // Few servers open terminals or queues of messages.
@@ -219,11 +260,11 @@ fn devices(root: &OwnedFd) -> io::Result<()> {
 }
 
 /// A path to what is open, for calls that take only paths.
-fn on(opened: &OwnedFd) -> String {
+pub(super) fn on(opened: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", opened.as_raw_fd())
 }
 
-fn open_folder(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
+pub(super) fn open_folder(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     beneath::open_folder(root, &beneath::names(Path::new(path))?)
         .map_err(Failure::doing(format!("open /{path}")))
 }
@@ -278,6 +319,6 @@ fn mask(root: &OwnedFd, path: &str) -> io::Result<()> {
 }
 
 /// Says what failed.
-fn doing(what: impl std::fmt::Display) -> impl FnOnce(Errno) -> io::Error {
+pub(super) fn doing(what: impl std::fmt::Display) -> impl FnOnce(Errno) -> io::Error {
     move |error| Failure::doing(what)(error.into())
 }

@@ -17,7 +17,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior, set_parent_proces
 
 use super::filesystem;
 use super::specification::ContainerSpecification;
-use crate::engine::native::memory_group::MemoryGroup;
+use crate::engine::native::control_group::ControlGroup;
 use crate::engine::native::namespaces;
 use crate::engine::native::processes::Process;
 use crate::engine::native::roles::{Failure, OWN_PROGRAM, PROGRAM};
@@ -58,13 +58,12 @@ impl Report {
     }
 }
 
-/// Is process 1 of the container in this folder, to its end, with this limit of memory.
-pub fn run(folder: &Path, memory: Option<MemoryGroup>) -> u8 {
+/// Is process 1 of the container in this folder, to its end, within these limits.
+pub fn run(folder: &Path, limits: &ControlGroup) -> u8 {
     let Ok(mut report) = Report::take() else { return NOT_STARTED };
     let folder = InstanceFolder(folder.to_owned());
     let signals = signals();
-    let joined = memory.map_or(Ok(()), |group| group.join());
-    match joined.and_then(|()| begin(&folder, &report, &signals)) {
+    match limits.join().and_then(|()| begin(&folder, &report, &signals)) {
         Ok(program) => {
             drop(report);
             stay(&program, &signals)
@@ -106,6 +105,7 @@ fn begin(folder: &InstanceFolder, report: &Report, signals: &SigSet) -> io::Resu
     let (container, _) = container_of(folder)?;
     rustix::system::sethostname(container.hostname.as_bytes())
         .map_err(|error| Failure::doing("name the host")(error.into()))?;
+    container.surroundings.apply_sysctls()?;
     namespaces::separate_mounts()?;
     filesystem::build(folder, &container)?;
     let id = folder.0.file_name().unwrap_or_default();

@@ -21,7 +21,7 @@ use super::filesystem::{copy_layers, furnish_copy, root_of};
 use super::process_one::{Report, container_of};
 use super::specification::ContainerSpecification;
 use super::user::User;
-use crate::engine::native::memory_group::MemoryGroup;
+use crate::engine::native::control_group::ControlGroup;
 use crate::engine::native::namespaces;
 use crate::engine::native::roles::Failure;
 use crate::engine::native::store::InstanceFolder;
@@ -31,10 +31,9 @@ const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
 /// Becomes the program of the container in this folder. It comes back only if it cannot.
-pub fn run(folder: &Path, memory: Option<MemoryGroup>) -> u8 {
+pub fn run(folder: &Path, limits: &ControlGroup) -> u8 {
     let Ok(mut report) = Report::take() else { return NOT_EXECUTABLE };
-    let joined = memory.map_or(Ok(()), |group| group.join());
-    let Err(error) = joined.and_then(|()| become_program(&InstanceFolder(folder.to_owned())));
+    let Err(error) = limits.join().and_then(|()| become_program(&InstanceFolder(folder.to_owned())));
     let code = exit_code(&error);
     report.fail(&error);
     code
@@ -85,7 +84,8 @@ pub fn execute(
         // A server opens `/dev/stdout` by its name. Where there is one user only, it is that user's already.
         let _ = fchown(stream, Some(Uid::from_raw(user.id)), Some(Gid::from_raw(user.group)));
     }
-    become_user(&user)?;
+    container.surroundings.apply_limits()?;
+    become_user(&user, &container.surroundings)?;
     std::env::set_current_dir(directory)
         .map_err(Failure::doing(format!("enter the folder {}", directory.display())))?;
     let file = find(name, env.get("PATH").map(String::as_str).unwrap_or_default())?;

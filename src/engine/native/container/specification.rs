@@ -6,10 +6,13 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::mounts::ContainerMount;
+use super::surroundings::Surroundings;
 use crate::definition::ContainerKeys;
 use crate::engine::image_file::{ImageConfig, ProcessConfig};
+use crate::engine::native::control_group::Limits;
+use crate::engine::native::health::HealthTest;
 use crate::engine::native::isolation::Isolation;
-use crate::plan::instance::HealthCommand;
 
 /// Where programs are found if an image does not say it: as Docker has it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -41,30 +44,15 @@ pub struct ContainerSpecification {
     pub names: Vec<String>,
     /// Its health test.
     pub health: Option<HealthTest>,
-    /// The most memory that it may have, in bytes.
-    pub memory: Option<u64>,
-}
-
-/// An image's health test.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthTest {
-    arguments: Vec<String>,
-    timeout: std::time::Duration,
-    start_period: std::time::Duration,
-}
-
-impl From<HealthCommand> for HealthTest {
-    fn from(command: HealthCommand) -> Self {
-        let HealthCommand { arguments, timeout, start_period } = command;
-        Self { arguments, timeout, start_period }
-    }
-}
-
-impl From<HealthTest> for HealthCommand {
-    fn from(test: HealthTest) -> Self {
-        let HealthTest { arguments, timeout, start_period } = test;
-        Self { arguments, timeout, start_period }
-    }
+    /// How much it may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What else its definition changes.
+    #[serde(default)]
+    pub surroundings: Surroundings,
+    /// What it mounts, the outer ones first.
+    #[serde(default)]
+    pub mounts: Vec<ContainerMount>,
 }
 
 impl ContainerSpecification {
@@ -73,7 +61,8 @@ impl ContainerSpecification {
         (image, config): (&str, &ImageConfig),
         keys: &ContainerKeys,
         (id, names): (&str, Vec<String>),
-        (isolation, address, port): (Isolation, Ipv4Addr, Option<u16>),
+        (isolation, address, ports): (Isolation, Ipv4Addr, Vec<u16>),
+        mounts: Vec<ContainerMount>,
     ) -> Self {
         let process = &config.config;
         let directory = Some(&process.working_dir).filter(|folder| !folder.is_empty());
@@ -82,14 +71,16 @@ impl ContainerSpecification {
             layers: config.rootfs.diff_ids.clone(),
             isolation,
             arguments: arguments(process, keys),
-            user: process.user.clone(),
-            directory: directory.cloned().unwrap_or_else(|| "/".to_owned()),
-            hostname: id.chars().take(HOSTNAME).collect(),
+            user: keys.user.clone().unwrap_or_else(|| process.user.clone()),
+            directory: keys.working_dir.as_ref().or(directory).cloned().unwrap_or_else(|| "/".to_owned()),
+            hostname: keys.hostname.clone().unwrap_or_else(|| id.chars().take(HOSTNAME).collect()),
             address: if isolation.is_isolated() { address } else { Ipv4Addr::LOCALHOST },
-            ports: port.into_iter().collect(),
+            ports,
             names,
-            health: process.health_command().map(HealthTest::from),
-            memory: keys.memory,
+            health: HealthTest::of(process),
+            limits: Limits { memory: keys.memory, processors: keys.cpus, processes: keys.pids },
+            surroundings: Surroundings::of(keys),
+            mounts,
         }
     }
 }

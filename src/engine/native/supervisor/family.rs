@@ -19,12 +19,14 @@ pub struct Family {
     program: i32,
     /// How it ended.
     exit_code: Option<i64>,
+    /// Who else has ended since somebody asked, and how.
+    ended: Vec<(i32, i64)>,
 }
 
 impl Family {
     /// Of a program that was just started.
     pub const fn of(program: u32) -> Self {
-        Self { program: program.cast_signed(), exit_code: None }
+        Self { program: program.cast_signed(), exit_code: None, ended: Vec::new() }
     }
 
     /// Whether the program itself has ended.
@@ -49,8 +51,15 @@ impl Family {
             };
             if ended.as_raw() == self.program {
                 self.exit_code = Some(exit_code);
+            } else {
+                self.ended.push((ended.as_raw(), exit_code));
             }
         }
+    }
+
+    /// Who else has ended since the last call, and how.
+    pub fn take_ended(&mut self) -> Vec<(i32, i64)> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Asks the program's group to end.

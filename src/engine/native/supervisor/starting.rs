@@ -10,8 +10,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
 use crate::engine::native::container::specification::ContainerSpecification;
+use crate::engine::native::control_group::ControlGroup;
 use crate::engine::native::forwarding::{Reserved, reserve};
-use crate::engine::native::memory_group::MemoryGroup;
 use crate::engine::native::roles::{Failure, LIMITED, OWN_PROGRAM, PROCESS_ONE, PROGRAM};
 use crate::engine::native::specification::{MARK, ProgramSpecification, Runs, Specification};
 use crate::engine::native::store::InstanceFolder;
@@ -28,15 +28,16 @@ pub struct Started {
     pub streams: [Stream; 2],
     /// The ports that are forwarded to it.
     pub ports: Vec<Reserved>,
-    /// What limits its memory.
-    pub memory: Option<MemoryGroup>,
+    /// What limits it.
+    pub limits: ControlGroup,
 }
 
 /// What a program writes to; `None` once nobody can write to it any more.
 pub struct Stream(Option<pipe::Receiver>);
 
 impl Stream {
-    fn of(reader: PipeReader) -> io::Result<Self> {
+    /// What comes out of this end of a pipe.
+    pub fn of(reader: PipeReader) -> io::Result<Self> {
         pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map(|found| Self(Some(found)))
     }
 
@@ -65,14 +66,14 @@ pub fn start(folder: &InstanceFolder, specification: &Specification) -> io::Resu
     match &specification.runs {
         Runs::Program(program) => {
             let program = start_program(folder, program, specification, [its_output, its_error])?;
-            Ok(Started { program, streams, ports: Vec::new(), memory: None })
+            Ok(Started { program, streams, ports: Vec::new(), limits: ControlGroup::at(Vec::new()) })
         }
         Runs::Container(container) => {
             let id = folder.0.file_name().unwrap_or_default().to_string_lossy();
-            let memory = container.memory.map(|bytes| MemoryGroup::make(&id, bytes)).transpose()?;
-            let started = start_container(folder, container, memory.as_ref(), [its_output, its_error]);
-            let (program, ports) = started.inspect_err(|_| memory.iter().for_each(MemoryGroup::remove))?;
-            Ok(Started { program, streams, ports, memory })
+            let limits = ControlGroup::make(&id, &container.limits)?;
+            let started = start_container(folder, container, &limits, [its_output, its_error]);
+            let (program, ports) = started.inspect_err(|_| limits.remove())?;
+            Ok(Started { program, streams, ports, limits })
         }
     }
 }
@@ -115,7 +116,7 @@ fn start_program(
 fn start_container(
     folder: &InstanceFolder,
     container: &ContainerSpecification,
-    memory: Option<&MemoryGroup>,
+    limits: &ControlGroup,
     [output, error]: [PipeWriter; 2],
 ) -> io::Result<(u32, Vec<Reserved>)> {
     let is_isolated = container.isolation.is_isolated();
@@ -129,7 +130,7 @@ fn start_container(
         namespaces::separate(container.isolation)?;
     }
     let mut command = itself(if is_isolated { PROCESS_ONE } else { PROGRAM }, folder);
-    command.args(memory.map(MemoryGroup::folder));
+    command.args(limits.folders());
     Ok((started(command, [output, error])?, ports))
 }
 

@@ -1,4 +1,4 @@
-//! Copies of files of the workspace, which containers mount in place of the files themselves: the engine looks for a path
+//! Copies of files of the workspace, which containers mount in place of the files themselves: an engine looks for a path
 //! at each start of a container, when somebody may have put a link there.
 
 use std::io::{self, Write};

@@ -1,0 +1,105 @@
+//! What of a sidecar cannot be carried out here, found before anything is changed.
+
+use std::path::Path;
+
+use super::container::surroundings::beyond;
+use super::isolation::Isolation;
+use super::store::Store;
+use crate::definition::model::Mount;
+use crate::plan::sidecar::{LABEL_DEFINITION, Sidecar};
+use crate::report::error::{Code, Problem};
+use crate::report::quoted::listed;
+use crate::report::shell::command_line;
+
+/// What a host's address is called in definitions.
+const GATEWAY: &str = ":host-gateway";
+
+/// What this engine cannot do for a container of the sidecar, however it is kept apart.
+pub fn never(sidecar: &Sidecar) -> Vec<Problem> {
+    let definition = &sidecar.definition;
+    if definition.image.is_none() {
+        return Vec::new();
+    }
+    let keys = &definition.container;
+    let mut problems = Vec::new();
+    let mut refuse = |field: &str, message: String, hint: &str| {
+        let problem = Problem::error(Code::EngineLacks, message).of(sidecar.name());
+        problems.push(problem.at(definition.place(field)).hint(hint));
+    };
+    let is_of_kernel = |target: &&str| Path::new(target).starts_with("/proc");
+    if let Some(target) = keys.mounts.iter().filter_map(Mount::target).find(is_of_kernel) {
+        let message = format!("nothing can be mounted at `{target}`, which is the kernel's");
+        refuse("mounts", message, "Choose another path in `mounts`.");
+    }
+    let beyond = beyond(keys);
+    if !beyond.is_empty() {
+        let names: Vec<String> = beyond.iter().map(|name| format!("`{name}`")).collect();
+        let message = format!("containers without Docker cannot have the capability {}", names.join(", "));
+        refuse("cap_add", message, "Remove it from `cap_add`, or run the sidecar on Docker.");
+    }
+    if keys.extra_hosts.iter().any(|line| line.ends_with(GATEWAY)) {
+        let message = "containers without Docker do not reach their host, so `host-gateway` has no address";
+        refuse(
+            "extra_hosts",
+            message.to_owned(),
+            "Remove it from `extra_hosts`, or run the sidecar on Docker.",
+        );
+    }
+    if keys.init == Some(false) {
+        let message = "a container without Docker always has a first process that passes signals on";
+        refuse("init", message.to_owned(), "Remove `init`, or run the sidecar on Docker.");
+    }
+    problems
+}
+
+/// What cannot be done for a container that is kept apart like this.
+pub fn without_isolation(sidecar: &Sidecar, isolation: Isolation) -> Option<Problem> {
+    let definition = &sidecar.definition;
+    definition.image.as_ref().filter(|_| !isolation.is_isolated())?;
+    let keys = &definition.container;
+    let targets: Vec<String> =
+        keys.mounts.iter().filter_map(Mount::target).map(|target| format!("`{target}`")).collect();
+    let hint = "See with `farrier doctor` what would allow namespaces, or run the sidecar on Docker.";
+    let problem = |field: &str, message: String| {
+        Some(
+            Problem::error(Code::EngineLacks, message)
+                .of(sidecar.name())
+                .at(definition.place(field))
+                .hint(hint),
+        )
+    };
+    if !targets.is_empty() {
+        let message = format!(
+            "without isolation, nothing can be mounted, and the sidecar mounts {}",
+            targets.join(", ")
+        );
+        return problem("mounts", message);
+    }
+    let set = [
+        ("hostname", keys.hostname.is_some()),
+        ("read_only", keys.read_only),
+        ("shm_size", keys.shm_size.is_some()),
+        ("sysctls", !keys.sysctls.is_empty()),
+    ];
+    let set: Vec<&str> = set.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
+    let first = set.first()?;
+    let names: Vec<String> = set.iter().map(|name| format!("`{name}`")).collect();
+    problem(first, format!("without isolation, a container cannot have {}", listed(&names)))
+}
+
+/// Says which of a sidecar's volumes are another one's.
+pub fn volumes_taken<'a>(store: &'a Store, sidecar: &'a Sidecar) -> impl Iterator<Item = Problem> + 'a {
+    sidecar.volumes().filter_map(move |name| {
+        let labels = store.volumes().labels(&name).filter(|labels| !sidecar.owns(labels))?;
+        let file = labels.get(LABEL_DEFINITION).map(String::as_str).unwrap_or_default();
+        let message = format!("the volume `{name}` belongs to another sidecar, of {file}");
+        let remove = command_line(&["farrier", "down", "--volumes"], &[&sidecar.container], &[]);
+        Some(
+            Problem::error(Code::NameTaken, message)
+                .of(sidecar.name())
+                .at(sidecar.definition.place("mounts"))
+                .hint(format!("Remove it with `{remove}` if nobody needs its data."))
+                .hint("Or choose another name in `mounts`."),
+        )
+    })
+}
