@@ -120,7 +120,7 @@ pub(crate) fn assert_question(question: &Question) {
     assert_shown(&text);
     assert_shown(&question.prompt());
     assert!(!question.prompt().contains('\n'));
-    let own = ["The workspace ", "You have not approved it yet. Its definition:", "It has changed since"];
+    let own = ["The workspace ", "You have not approved it yet:", "It has changed since"];
     let expected = question.statement.lines.len();
     let (mut begun, mut left_out) = (0, 0);
     for line in text.lines() {

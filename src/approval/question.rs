@@ -80,7 +80,7 @@ impl Question {
         let declared = format!("The workspace {workspace} {} the sidecar `{name}` in {file}.", self.verb);
         let mut text = format!("{}\n", wrapped(&declared, columns));
         match &self.earlier {
-            None => text.push_str("You have not approved it yet. Its definition:\n"),
+            None => text.push_str("You have not approved it yet:\n"),
             Some(earlier) => {
                 let (approved_at, changes) = (path(&earlier.approved_at), earlier.in_words());
                 let told =
@@ -259,7 +259,7 @@ mod tests {
                 assert!(cells(line) < 40, "{line}");
                 let ours = [
                     "The workspace",
-                    "Nobody",
+                    "You have not",
                     "It has changed",
                     "  image",
                     "  env A",

@@ -90,11 +90,9 @@ fn the_same_definition_runs_without_docker_and_its_data_stays_too() {
     let scene = scene.isolated();
     let archive = scene.layer(Layer::User).join("postgres.tar");
     docker(["save", "--output", &archive.display().to_string(), &image]);
-    // One that nobody on this host has at all of its addresses.
-    let port = std::net::TcpListener::bind("0.0.0.0:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port();
+    // One that nobody on this host has at all of its addresses, and that the system gives nobody meanwhile.
+    let is_free = |port: &u16| std::net::TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    let port = (20_000..30_000).find(is_free).expect("a port");
     live(&scene, "docker-archive:./postgres.tar", port, &|query| asked_by_a_harness(&scene, &image, query));
     let name = scene.name("db");
     let down = scene.farrier(["down", "--yes", "--volumes", &name]).output().assert_code(0);

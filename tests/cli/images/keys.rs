@@ -87,7 +87,8 @@ fn processes_and_processors_are_limited_and_a_bomb_of_forks_ends_with_its_contai
     let images = Images::new();
     images.layout("box", &with_shell());
     let token = images.programs.scene.token().to_owned();
-    let bomb = "exec 2>&1; i=0; while [ $i -lt 100 ]; do sleep 1000 & i=$((i+1)); done; echo survived; wait";
+    // A shell that cannot fork ends; the first process must not.
+    let bomb = "exec 2>&1; (i=0; while [ $i -lt 100 ]; do sleep 1000 & i=$((i+1)); done); exec sleep 1000";
     images.plain("box", &format!(
         "resources = {{ pids = 20, cpus = 0.5 }}\nenv = {{ TOKEN = '{token}' }}\nentrypoint = ['/bin/sh', '-c', '''{bomb}''']"
     ));
