@@ -28,6 +28,7 @@ pub fn code_of(problems: &[Problem]) -> u8 {
                 | Code::NameCollision
                 | Code::DuplicateDefinition
                 | Code::VariableUnset
+                | Code::AfterCircle
                 | Code::WorkspaceOverride
                 | Code::LayerUnusable
                 | Code::OutsideWorkspace

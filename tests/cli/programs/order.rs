@@ -76,3 +76,20 @@ fn a_job_that_fails_ends_the_launch_with_its_output() {
     assert!(told.contains("\n    data\n") && told.contains(&never), "{failed}");
     assert_eq!(programs.all().len(), 2, "what comes after it was never made");
 }
+
+#[test]
+fn a_circle_is_an_invalid_definition() {
+    let programs = Programs::new();
+    let (a, b) = (programs.scene.name("a"), programs.scene.name("b"));
+    for (name, after) in [("a", &b), ("b", &a)] {
+        let text = format!(
+            "program = ['sleep', '9']\nafter = ['{after}']\n[interface]\nkind = 'none'\n[readiness]\nprobe = 'skip'\n"
+        );
+        programs.define(name, &text);
+    }
+    for command in ["validate", "up", "plan"] {
+        let invalid = programs.farrier([command]).output().assert_code(2);
+        assert!(invalid.to_string().contains("error[after-circle]"), "{invalid}");
+    }
+    assert!(programs.all().is_empty());
+}
