@@ -223,7 +223,7 @@ impl SidecarPlan {
             && self.existing.as_ref().is_some_and(has_succeeded)
     }
 
-    /// The same once its image is there.
+    /// This part after its image was pulled.
     #[must_use]
     pub fn without_pull(mut self) -> Self {
         self.steps.retain(|step| !matches!(step, Step::Pull));

@@ -105,7 +105,7 @@ impl SidecarWatch {
         Self { engine, reporter, leases, sidecars, actions: None, is_over: AtomicBool::new(false) }
     }
 
-    /// The same, doing something about ends.
+    /// This watch, which also does what the definitions say about ends.
     #[must_use]
     pub fn acting(self, actions: ExitActions) -> Self {
         Self { actions: Some(actions), ..self }

@@ -32,7 +32,7 @@ fn script(lines: &str, script: &str) -> String {
     format!("{lines}\nentrypoint = ['/bin/sh', '-c', '''{script}\necho whole\nexec sleep 1000''']")
 }
 
-/// What the sidecar `box` writes with these lines, once it is started anew.
+/// What the sidecar `box` writes with these lines, once it is recreated.
 fn written(images: &Images, lines: &str) -> String {
     images.plain("box", lines);
     images.farrier(["up"]).output().assert_code(0);
