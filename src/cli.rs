@@ -43,6 +43,7 @@ mod man;
 mod managing;
 mod new;
 pub mod options;
+mod panicking;
 mod plan;
 mod probe;
 mod ps;
@@ -58,6 +59,7 @@ pub(crate) use explain::code_names;
 
 /// Runs a command line, the program's name included, and returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    panicking::end_on_panic();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Some(code) = completions::complete(&arguments) {
         return code;

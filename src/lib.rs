@@ -15,6 +15,9 @@
     allow(clippy::missing_panics_doc, reason = "a fuzzing target says by a panic that a promise is broken")
 )]
 
+use std::ffi::OsString;
+use std::process::ExitCode;
+
 pub mod approval;
 pub mod cli;
 pub mod definition;
@@ -34,8 +37,15 @@ pub mod report;
 pub mod system;
 
 /// Runs a command line, the program's name first, as the program itself does.
-pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> std::process::ExitCode {
-    let arguments: Vec<std::ffi::OsString> = arguments.into_iter().collect();
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     // Before anything else: a supervisor stays as small as this leaves it.
-    engine::kinds::help_engine(&arguments).unwrap_or_else(|| cli::run(arguments)).into()
+    run_role(&arguments).unwrap_or_else(|| cli::run(arguments).into())
+}
+
+/// Does what farrier executes itself for, if these arguments ask for it. A program that calls [`run`] later, with arguments
+/// of its own in front, calls this first.
+#[must_use]
+pub fn run_role(arguments: &[OsString]) -> Option<ExitCode> {
+    engine::kinds::help_engine(arguments).or_else(|| probe::native_code::run(arguments)).map(ExitCode::from)
 }

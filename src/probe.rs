@@ -1,7 +1,7 @@
 //! Probes: WebAssembly components that answer "is it ready?", sandboxed.
 //!
 //! `component` reads a file's outside without compiling it, `grants` holds its imports against what it was
-//! granted, `host` compiles and polls it. What it may import are the capabilities of its contract's version, one file each
+//! granted, `native_code` compiles it in a process of its own, `host` polls it. What it may import are the capabilities of its contract's version, one file each
 //! (`since_0_1_0`), and WASI (`wasi`).
 
 pub mod cache;
@@ -27,6 +27,7 @@ pub mod host;
 pub mod limits;
 pub mod memory;
 pub mod metadata;
+pub mod native_code;
 pub mod numbered_log;
 pub mod observed;
 pub mod platform;

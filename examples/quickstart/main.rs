@@ -66,9 +66,9 @@ impl Engine {
 
 fn main() -> ExitCode {
     let all: Vec<OsString> = std::env::args_os().collect();
-    // farrier executes itself for what it runs without Docker, and here it is this program.
-    if let Some(code) = farrier::engine::kinds::help_engine(&all) {
-        return ExitCode::from(code);
+    // farrier executes itself to compile, and for what it runs without Docker; here it is this program.
+    if let Some(code) = farrier::run_role(&all) {
+        return code;
     }
     let arguments: Vec<OsString> = all.into_iter().skip(1).collect();
     let first = arguments.first().map(|argument| argument.to_string_lossy().into_owned());

@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use rustix::fs::OFlags;
@@ -17,15 +18,14 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::component::ComponentFile;
-use super::engines::compile;
+use super::limits::NATIVE_CODE_BYTES;
+use super::native_code::{NativeCode, compile};
 use crate::system::private_files::{private_folder, write_atomically};
 
 type Authenticator = Hmac<Sha256>;
 
 const KEY_BYTES: usize = 32;
 const MAC_BYTES: usize = 32;
-/// Native code is a few times its component's size.
-const ENTRY_BYTES: u64 = 1 << 30;
 
 /// The folder with the compiled components, and the key that proves them.
 #[derive(Debug)]
@@ -54,20 +54,24 @@ impl NativeCache {
         }
     }
 
-    /// The component's native code: from the cache, else compiled and then kept.
+    /// The component's native code: from the cache, else compiled within this time and then kept.
     ///
     /// # Errors
     /// When it does not compile.
-    pub fn load(&self, engine: &Engine, file: &ComponentFile) -> wasmtime::Result<Component> {
+    pub fn load(
+        &self,
+        engine: &Engine,
+        file: &ComponentFile,
+        within: Duration,
+    ) -> wasmtime::Result<Component> {
         let name = entry_name(engine, file);
         let path = self.folder.join(&name);
-        if let Some(component) = self.read(&path, &name).and_then(|code| deserialize(engine, &code)) {
+        if let Some(component) = self.read(&path, &name).and_then(|code| code.load(engine).ok()) {
             return Ok(component);
         }
-        let component = compile(engine, &file.bytes)?;
-        if let Err(error) =
-            component.serialize().map_err(io::Error::other).and_then(|code| self.write(&path, &name, &code))
-        {
+        let code = compile(engine, &file.bytes, within)?;
+        let component = code.load(engine)?;
+        if let Err(error) = self.write(&path, &name, code.bytes()) {
             tracing::warn!("a compiled component is not cached: {error}");
         }
         Ok(component)
@@ -80,21 +84,21 @@ impl NativeCache {
         Some(authenticator)
     }
 
-    fn read(&self, path: &Path, name: &str) -> Option<Vec<u8>> {
+    fn read(&self, path: &Path, name: &str) -> Option<NativeCode> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
         let found = file.metadata().ok()?;
-        if !found.is_file() || found.len() > ENTRY_BYTES {
+        if !found.is_file() || found.len() > NATIVE_CODE_BYTES {
             return None;
         }
         let mut entry = Vec::with_capacity(usize::try_from(found.len()).ok()?);
-        file.take(ENTRY_BYTES).read_to_end(&mut entry).ok()?;
+        file.take(NATIVE_CODE_BYTES).read_to_end(&mut entry).ok()?;
         let (mac, code) = entry.split_at_checked(MAC_BYTES)?;
         let mut authenticator = self.authenticator(name)?;
         authenticator.update(code);
         authenticator.verify_slice(mac).ok()?;
         entry.drain(..MAC_BYTES);
-        Some(entry)
+        Some(NativeCode::proven(entry))
     }
 
     fn write(&self, path: &Path, name: &str, code: &[u8]) -> io::Result<()> {
@@ -111,13 +115,6 @@ fn entry_name(engine: &Engine, file: &ComponentFile) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("{}-{:016x}", file.digest, hasher.finish())
-}
-
-#[expect(unsafe_code, reason = "wasmtime cannot check native code; the HMAC proves that farrier made it")]
-fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
-    // SAFETY: `code` is the buffer whose HMAC was verified, under a key that only this user can read: it is what
-    // `Component::serialize` returned to farrier. wasmtime itself refuses code of another version or setting.
-    unsafe { Component::deserialize(engine, code) }.ok()
 }
 
 fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {

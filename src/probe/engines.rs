@@ -7,15 +7,13 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::Semaphore;
-use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use super::catalogue::is_built_in;
 use super::component::ComponentFile;
 use super::turns::TICK;
-use crate::system::process_limits::{self, SpareThreads};
+use crate::system::process_limits;
 
 /// Polls at once that a pool has room for at most; each takes 4 GiB of address space, whether or not it runs.
 const MOST_POLLS: u32 = 1_000;
@@ -125,24 +123,12 @@ impl Engines {
     }
 }
 
-/// Compiles a component, on a thread for each processor if the system gives so many beside those that the launch needs,
-/// else on this one alone.
+/// An engine that compiles what the others run, and runs nothing itself.
 ///
 /// # Errors
-/// When it does not compile.
-pub fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
-    static THREADS: OnceLock<Option<ThreadPool>> = OnceLock::new();
-    // wasmtime would start threads of its own, and panic where it cannot. Of a limited address space, each takes much.
-    let start = || {
-        (!process_limits::limits_address_space()).then_some(())?;
-        let _spare = SpareThreads::for_launch().ok()?;
-        ThreadPoolBuilder::new().build().ok()
-    };
-    if let Some(threads) = THREADS.get_or_init(start) {
-        return threads.install(|| Component::new(engine, bytes));
-    }
-    let alone = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build()?;
-    alone.install(|| Component::new(engine, bytes))
+/// When this machine has no compiler.
+pub fn for_compiling() -> wasmtime::Result<Engine> {
+    Engine::new(&configuration())
 }
 
 /// The system gives no thread.

@@ -14,12 +14,13 @@ use super::component::ComponentFile;
 use super::context::ProbeContext;
 use super::contract::{self, HOSTED};
 use super::deadline::Deadline;
-use super::engines::{Engines, Runner, compile};
+use super::engines::{Engines, Runner};
 use super::guest::{Context, Guest, SettingsProblem, Verdict};
 use super::limits::{
     COMPILATION, COMPONENT_HANDLES, HOST_OBJECTS, HOSTCALL_FUEL, LaunchMemory, SETTINGS_PROBLEMS,
     SummingLimiter,
 };
+use super::native_code;
 use super::observed::Observed;
 use super::store::{HostState, Poll};
 use super::turns::{Stretch, Turns};
@@ -131,8 +132,8 @@ impl ProbeHost {
     pub fn load(&self, file: &ComponentFile, granted: &[&str]) -> wasmtime::Result<LoadedProbe> {
         let Runner { engine, room } = self.engines.for_component(file)?;
         let component = match self.cache() {
-            Some(cache) => cache.load(engine, file)?,
-            None => compile(engine, &file.bytes)?,
+            Some(cache) => cache.load(engine, file, self.compilation)?,
+            None => native_code::compile(engine, &file.bytes, self.compilation)?.load(engine)?,
         };
         let mut linker = Linker::new(engine);
         HOSTED.iter().try_for_each(|version| version.link(&mut linker, granted))?;

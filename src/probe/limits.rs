@@ -17,6 +17,11 @@ pub const COMPONENT_HANDLES: usize = 1_000;
 pub const LAUNCH_MEMORY: usize = 1 << 30;
 /// How long a component may take to compile: Python's 18 MB take seconds.
 pub const COMPILATION: Duration = Duration::from_mins(2);
+/// Memory that compiling one may take: 4 GiB. Python's takes a tenth of it on two processors, and each processor has one function
+/// in hand.
+pub const COMPILER_MEMORY: u64 = 4 << 30;
+/// Native code is a few times its component's size.
+pub const NATIVE_CODE_BYTES: u64 = 1 << 30;
 /// The largest component file: Python components are 18 to 38 MB.
 pub const COMPONENT_BYTES: u64 = 64 << 20;
 /// Characters of a reason that are kept: one line for people.

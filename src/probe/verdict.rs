@@ -11,6 +11,7 @@ use wasmtime_wasi::I32Exit;
 use super::engines::NoThread;
 use super::guest::Verdict;
 use super::limits::{HOSTCALL_FUEL, LAUNCH_MEMORY, REASON_CHARACTERS, TRACE_LINES};
+use super::native_code::Limited;
 use super::store::{HostState, Level};
 use crate::definition::model::Limits;
 use crate::system::process_limits;
@@ -83,6 +84,9 @@ pub fn limit_in(error: &wasmtime::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(thread) = cause.downcast_ref::<NoThread>() {
             return Some(thread.to_string());
+        }
+        if let Some(Limited(limit)) = cause.downcast_ref() {
+            return Some(limit.clone());
         }
         let errno = cause.downcast_ref::<Errno>().map(|errno| io::Error::from(*errno));
         process_limits::reason(errno.as_ref().or_else(|| cause.downcast_ref())?)

@@ -181,6 +181,8 @@ codes! {
     Interrupted = "interrupted",
     /// farrier cannot use one of its own files or folders.
     StateUnusable = "state-unusable",
+    /// farrier itself has a fault.
+    Bug = "bug",
 }
 
 impl fmt::Display for Code {

@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
 mod check;
+mod compiler;
 
 use std::fs;
 use std::io::{Read, Write};

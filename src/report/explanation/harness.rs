@@ -71,4 +71,13 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
         steps: &["Run `farrier doctor`: it checks each folder and says how to repair it."],
     },
+    Explanation {
+        code: Code::Bug,
+        meaning: "farrier has a bug, and ended. The exit code is 125.",
+        causes: &["Something happened that farrier's authors believed impossible."],
+        steps: &[
+            "Run the command again: it repairs what the first one left behind.",
+            "Report the bug with the lines above the error, the command, and the output of `farrier --version`.",
+        ],
+    },
 ];

@@ -7,7 +7,7 @@ use rustix::termios::tcgetattr;
 
 use super::setup::{Form, Stage};
 use crate::support::engine::is_running;
-use crate::support::guest::{self, guest};
+use crate::support::guest;
 use crate::support::launching::{server, server_ready};
 use crate::support::{Layer, PATIENT, Running, Scene, Signal, Trouble, fixture_image, wait_until};
 
@@ -84,21 +84,10 @@ fn a_signal_while_another_launch_is_waited_for_ends_only_the_one_that_waits() {
     first.wait().assert_code(0);
 }
 
-/// Compiles for seconds, within what may be compiled: loops in each other around a use of each of many locals.
-fn slow_to_compile() -> Vec<u8> {
-    let uses: String = (0..300)
-        .map(|local| format!("(local.set {local} (i32.add (local.get {local}) (i32.const 1)))"))
-        .collect();
-    let (open, close) = ("(loop ".repeat(20), "(br_if 0 (i32.const 0)))".repeat(20));
-    let function = format!("(func (local {}) {open} {uses} {close})", "i32 ".repeat(300));
-    let module = format!("(core module {}) (core module $code", function.repeat(2_000));
-    wat::parse_str(guest(guest::READY).replace("(core module $code", &module)).expect("a component")
-}
-
 #[test]
 fn a_signal_while_a_probe_is_compiled_does_not_wait_for_the_compiler() {
     let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
-    scene.define_in(Layer::User, "slow.wasm", slow_to_compile());
+    scene.define_in(Layer::User, "slow.wasm", guest::slow_to_compile());
     scene.define("db", &server_ready(&fixture_image(), "", "probe = \"./slow.wasm\"\ntimeout = \"5m\""));
     for (signal, code) in SIGNALS {
         scene.take_events();
