@@ -51,8 +51,8 @@ pub use files::ReadFile;
 pub use image::{check as check_image, familiar as familiar_image, qualified as qualified_image};
 pub use image_file::{ImageFile, ImageFormat};
 pub use keys::{
-    ContainerKeys, JobRuns, KEYS, Key, Protocol, PublishedPort, Rank, Settings, ValueText, salted,
-    whole_seconds,
+    ContainerKeys, JobRuns, KEYS, Key, Protocol, PublishedPort, Rank, RestartPolicy, Settings, ValueText,
+    salted, whole_seconds,
 };
 pub use layers::{LayerDirectories, LayerReport, Loaded, load};
 pub use model::*;

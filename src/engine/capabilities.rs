@@ -27,6 +27,8 @@ pub struct Capabilities {
     pub health: bool,
     /// What it runs has network interfaces of its own, on which nobody else listens.
     pub own_network: bool,
+    /// What it runs of images finds other sidecars by their names.
+    pub resolves_names: bool,
     /// It has a socket by which what it runs can use it.
     pub has_socket: bool,
     /// The keys of a definition that it carries out; `None` if it says so only when it is asked.
@@ -105,10 +107,12 @@ impl Capabilities {
         }
         let has_aliases =
             matches!(&definition.interface, Interface::Port { aliases, .. } if !aliases.is_empty());
-        if has_aliases && !self.own_network {
+        let is_program = definition.container.program.is_some();
+        if has_aliases && (!self.resolves_names || (is_program && !self.own_network)) {
+            let what = if is_program { "programs" } else { "sidecars" };
             refuse(
                 "interface.aliases",
-                "gives sidecars no names on a network".to_owned(),
+                format!("gives {what} no names on a network"),
                 "Remove the names: the harness reaches the sidecar through the variables with its host and port."
                     .to_owned(),
             );

@@ -71,6 +71,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     logs: true,
     health: true,
     own_network: true,
+    resolves_names: true,
     has_socket: true,
     keys: None,
 };

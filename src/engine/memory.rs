@@ -33,6 +33,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     logs: false,
     health: false,
     own_network: true,
+    resolves_names: true,
     has_socket: true,
     keys: None,
 };

@@ -1,7 +1,7 @@
 //! The engine that is built in: programs of this host, and containers made of images in its files, each under a supervisor,
 //! which is farrier itself executed once more.
 //! There is no daemon. Everything that is known lies in a folder of this user's (`store`), and a lock that a supervisor holds
-//! tells that it lives. An instance has one run: what ended is replaced by another instance.
+//! tells that it lives. An instance has one run, unless its definition has `restart`: what ended is replaced by another instance.
 
 mod beneath;
 mod carrying_out;
@@ -18,6 +18,8 @@ mod limited;
 mod limits;
 mod log;
 mod namespaces;
+mod neighbours;
+mod netlink;
 mod observing;
 mod obtaining;
 mod processes;
@@ -73,13 +75,18 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     logs: true,
     health: true,
     own_network: false,
+    resolves_names: true,
     has_socket: false,
     keys: Some(KnownKeys {
         of_programs: &[
+            "cpus",
             "env",
             "env_file",
             "job",
+            "memory",
+            "pids",
             "program",
+            "restart",
             "stop_signal",
             "stop_timeout",
             "ulimits",
@@ -103,6 +110,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
             "mounts",
             "pids",
             "read_only",
+            "restart",
             "shm_size",
             "stop_signal",
             "stop_timeout",
@@ -355,9 +363,16 @@ impl Engine for Native {
     }
 
     async fn examine(&self) -> Vec<(&'static str, EngineResult<Finding>)> {
-        let found =
-            self.findings().await.map(|findings| Finding { text: findings.to_string(), way_out: None });
-        vec![("containers", found)]
+        let findings = self.findings().await;
+        let best = findings.as_ref().ok().and_then(|findings| findings.best);
+        let found = findings.map(|findings| Finding { text: findings.to_string(), way_out: None });
+        let mut all = vec![("containers", found)];
+        if let Some(isolation) = best.filter(|best| best.is_isolated()) {
+            let helper = self.store.helper().clone();
+            let tried = blocking("names", move || isolation::find_names(&helper, isolation)).await;
+            all.push(("names", tried.map_err(|error| store::refused(error.to_string()))));
+        }
+        all
     }
 
     async fn prune(&self, volumes: bool) -> EngineResult<Vec<String>> {
@@ -471,7 +486,8 @@ impl Logs for Native {
         let after = stream::unfold((store, id, follower), |(store, id, mut follower)| async move {
             loop {
                 // In this order: what ended has written all that it wrote.
-                let goes_on = store.read(&id).is_some_and(|stored| stored.is_supervised);
+                let goes_on =
+                    store.read(&id).is_some_and(|stored| stored.is_supervised || stored.is_between_runs());
                 let added = match follower.added() {
                     Ok(added) if added.is_empty() && goes_on => {
                         tokio::time::sleep(LOOK).await;

@@ -21,6 +21,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     logs: false,
     health: false,
     own_network: false,
+    resolves_names: false,
     has_socket: false,
     keys: Some(KnownKeys { of_programs: &[], of_images: &[] }),
 };

@@ -218,12 +218,38 @@ fn an_engine_that_was_asked_for_says_what_it_cannot_do() {
     programs.plain("box", "image = 'postgres:16'\nmounts = ['docker-socket:ro']");
     let up = programs.farrier(["up", "--engine", "native"]).output().assert_code(125);
     assert!(up.stderr().contains("has no socket that a sidecar could use"), "{up}");
-    programs.plain("box", "program = ['sleep', '1000']\nresources.memory = '64m'");
+    programs.plain("box", "program = ['sleep', '1000']\nresources.gpus = 'all'");
     let up = programs.farrier(["up"]).output().assert_code(125);
-    assert!(up.stderr().contains("does not support `resources.memory`"), "{up}");
+    assert!(up.stderr().contains("does not support `resources.gpus`"), "{up}");
     programs.plain("box", "program = ['sleep', '1000']");
     let up = programs.farrier(["up"]).env("FARRIER_ENGINE", "docker").output().assert_code(125);
     assert!(up.stderr().contains("the engine `docker` runs no programs on this host"), "{up}");
+}
+
+#[test]
+fn a_program_may_use_as_much_as_its_definition_says() {
+    let programs = Programs::new();
+    let token = programs.scene.token().to_owned();
+    let bomb = "(i=0; while [ $i -lt 100 ]; do sleep 1000 & i=$((i+1)); done); exec sleep 1000";
+    programs.plain("box", &format!(
+        "program = ['sh', '-c', '''exec 2>&1; {bomb}''']\nresources = {{ pids = 20, cpus = 0.5 }}\nenv = {{ TOKEN = '{token}' }}"
+    ));
+    let up = programs.farrier(["up"]).output();
+    if up.stderr().contains("by a control group") {
+        assert!(up.stderr().contains("limit processors, processes"), "{up}");
+    } else {
+        up.assert_code(0);
+        programs.wait_for_log("box", "ork");
+        assert!(processes_with("TOKEN", &token).len() <= 20);
+        programs.farrier(["down", "--yes"]).output().assert_code(0);
+        wait_until("nothing is left", PATIENT, || processes_with("TOKEN", &token).is_empty());
+    }
+    // Where there are no control groups, each of its processes is limited.
+    let eat = format!("program = ['{}', 'eat-memory', '200']", fixture_program().display());
+    programs.plain("box", &format!("{eat}\nresources.memory = '32m'"));
+    programs.farrier(["up"]).output().assert_code(0);
+    wait_until("it has ended", PATIENT, || programs.only()["state"] == "exited");
+    assert!(!programs.log("box").contains("holding"));
 }
 
 #[test]

@@ -4,5 +4,7 @@
 mod decisions;
 mod grounds;
 mod managing;
+mod names;
+mod restarts;
 mod runs;
 mod setup;

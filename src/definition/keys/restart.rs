@@ -1,7 +1,7 @@
 //! What the engine does when the container's process ends.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json as value};
 
 use super::ContainerKeys;
@@ -13,7 +13,7 @@ use crate::definition::reader::Reader;
 pub struct Restart;
 
 /// When the engine starts it again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
     /// Whenever it ends, and when the engine starts.

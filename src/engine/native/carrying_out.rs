@@ -11,6 +11,7 @@ use tokio::process::Command;
 use super::Native;
 use super::container::mounts::{ContainerMount, mounts};
 use super::container::specification::{ContainerSpecification, address_of, environment};
+use super::control_group::Limits;
 use super::fingerprint::Fingerprint;
 use super::images::importing::Imported;
 use super::isolation::Isolation;
@@ -150,6 +151,8 @@ impl Carrying<'_> {
             directory: definition.working_directory(),
             user: definition.container.user.clone(),
             ulimits: definition.container.ulimits.clone(),
+            ports: ports_of(self.sidecar()),
+            limits: Limits::of(&definition.container),
         }))
     }
 

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::processes::Process;
 use super::roles::Failure;
+use crate::definition::ContainerKeys;
 
 /// Where control groups are.
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -33,6 +35,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// What a definition says.
+    pub const fn of(keys: &ContainerKeys) -> Self {
+        Self { memory: keys.memory, processors: keys.cpus, processes: keys.pids }
+    }
+
     /// Whether there is none.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
@@ -79,7 +86,7 @@ impl ControlGroup {
     /// Makes the groups of an instance, which nothing is in yet.
     pub fn make(instance: &str, limits: &Limits) -> io::Result<Self> {
         if limits.is_none() {
-            return Ok(Self { folders: Vec::new() });
+            return Ok(Self::none());
         }
         let all = Path::new(GROUPS);
         let made = if all.join("cgroup.controllers").exists() {
@@ -174,9 +181,30 @@ impl ControlGroup {
         Self { folders: folders.filter(|folder| folder.exists()).collect() }.remove();
     }
 
+    /// Of what is not limited.
+    pub const fn none() -> Self {
+        Self::at(Vec::new())
+    }
+
     /// The groups in these folders.
     pub const fn at(folders: Vec<PathBuf>) -> Self {
         Self { folders }
+    }
+
+    /// Those of an instance whose program runs, as the kernel tells them.
+    pub fn of_program(program: Process, instance: &str) -> Self {
+        let told = fs::read_to_string(format!("/proc/{}/cgroup", program.id)).unwrap_or_default();
+        Self { folders: Self::told(&told, instance).collect() }
+    }
+
+    fn told<'a>(text: &'a str, instance: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
+        let is_its = move |path: &&str| Path::new(path).ends_with(Path::new(FOLDER).join(instance));
+        // The number of a hierarchy, its controllers (none in version 2), and the group.
+        text.lines().filter_map(move |line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (controllers, path) = (parts.next()?, parts.next().filter(is_its)?);
+            Some(Path::new(GROUPS).join(controllers).join(path.trim_start_matches('/')))
+        })
     }
 
     /// Their folders.
@@ -223,6 +251,14 @@ fn own_group(root: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernel_tells_the_groups_of_a_program() {
+        let text = "12:pids:/farrier/id\n11:cpu,cpuacct:/farrier/id\n1:name=systemd:/\n0::/user/farrier/id\n3:memory:/farrier/other\n";
+        let found: Vec<PathBuf> = ControlGroup::told(text, "id").collect();
+        let all = ["pids/farrier/id", "cpu,cpuacct/farrier/id", "user/farrier/id"];
+        assert_eq!(found, all.map(|path| Path::new(GROUPS).join(path)));
+    }
 
     #[test]
     fn limits_name_their_controllers() {

@@ -12,7 +12,8 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 use serde::{Deserialize, Serialize};
 
 use super::namespaces;
-use super::roles::{Failure, Helper, OWN_PROGRAM, TRY, TRY_INSIDE};
+use super::roles::{Failure, Helper, OWN_PROGRAM, TRY, TRY_INSIDE, TRY_NEIGHBOURS};
+use crate::engine::Finding;
 
 /// How a container is kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +130,17 @@ pub fn find(helper: &Helper) -> io::Result<Findings> {
         }
     }
     Ok(Findings { best: None, failed })
+}
+
+/// Tries out whether containers that are kept apart like this reach each other by name. Blocks.
+pub fn find_names(helper: &Helper, isolation: Isolation) -> Finding {
+    match helper.run([TRY_NEIGHBOURS.as_ref(), isolation.word().as_ref()], None) {
+        Ok(()) => Finding { text: "containers reach other sidecars by name".to_owned(), way_out: None },
+        Err(error) => Finding {
+            text: format!("containers do not reach other sidecars by name: {}", Failure::of(&error)),
+            way_out: Some("It takes a kernel with the network interface `veth`."),
+        },
+    }
 }
 
 /// Tries one, in a process of its own.

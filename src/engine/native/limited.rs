@@ -17,6 +17,7 @@ use rustix::thread::{
 use super::container::process_one::Report;
 use super::container::program::exit_code;
 use super::container::user::User;
+use super::control_group::ControlGroup;
 use super::roles::Failure;
 use super::specification::{ProgramSpecification, Runs, Specification};
 use super::store::InstanceFolder;
@@ -29,9 +30,9 @@ const UNLIMITED: i64 = -1;
 const NOT_EXECUTABLE: u8 = 126;
 
 /// Becomes the program of the instance in this folder. It comes back only if it cannot.
-pub fn run(folder: &Path) -> u8 {
+pub fn run(folder: &Path, limits: &ControlGroup) -> u8 {
     let Ok(mut report) = Report::take() else { return NOT_EXECUTABLE };
-    let Err(error) = become_program(&InstanceFolder(folder.to_owned()), None);
+    let Err(error) = become_program(&InstanceFolder(folder.to_owned()), limits, None);
     let code = exit_code(&error);
     report.fail(&error);
     code
@@ -39,7 +40,8 @@ pub fn run(folder: &Path) -> u8 {
 
 /// Becomes a command beside the program of the instance in this folder. It comes back only if it cannot.
 pub fn run_command(folder: &Path, words: &[OsString]) -> u8 {
-    let Err(error) = become_program(&InstanceFolder(folder.to_owned()), Some(words));
+    let folder = InstanceFolder(folder.to_owned());
+    let Err(error) = become_program(&folder, &folder.control_group(), Some(words));
     // Nobody may be left who wants to know.
     let _ = writeln!(io::stderr(), "{}", Failure::of(&error));
     exit_code(&error)
@@ -47,6 +49,7 @@ pub fn run_command(folder: &Path, words: &[OsString]) -> u8 {
 
 fn become_program(
     folder: &InstanceFolder,
+    group: &ControlGroup,
     instead: Option<&[OsString]>,
 ) -> io::Result<std::convert::Infallible> {
     let specification = folder.specification();
@@ -62,7 +65,9 @@ fn become_program(
     }
     // Before it is another user's, to whom this one's folders are closed.
     std::env::set_current_dir(program.directory.as_ref().unwrap_or(&own))?;
-    limit(&program)?;
+    // Before it is another user's, who may not join it.
+    group.join()?;
+    limit(&program, group)?;
     if let Some(user) = &user {
         become_user(user)?;
     }
@@ -75,7 +80,12 @@ fn become_program(
     Err(Command::new(file).arg0(name).args(arguments).env_clear().envs(&env).exec())
 }
 
-fn limit(program: &ProgramSpecification) -> io::Result<()> {
+fn limit(program: &ProgramSpecification, group: &ControlGroup) -> io::Result<()> {
+    if let Some(memory) = program.limits.memory.filter(|_| group.folders().is_empty()) {
+        let limits = Rlimit { current: Some(memory), maximum: Some(memory) };
+        let doing = Failure::doing("limit the memory of each process");
+        setrlimit(Resource::Data, limits).map_err(|error| doing(error.into()))?;
+    }
     for (name, (soft, hard)) in &program.ulimits {
         let doing = || Failure::doing(format!("set the limit `{name}` to {hard}"));
         let resource = resource(name).ok_or_else(|| doing()(io::ErrorKind::Unsupported.into()))?;

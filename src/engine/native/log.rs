@@ -35,10 +35,18 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// Begins a log.
+    /// Begins a log, or goes on with it.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = Some(open(path)?);
-        Ok(Self { path: path.to_owned(), file, written: 0, most: MOST_BYTES, begun: Default::default() })
+        let file = open(path)?;
+        // A run before this one may have written to it.
+        let written = file.metadata()?.len();
+        Ok(Self {
+            path: path.to_owned(),
+            file: Some(file),
+            written,
+            most: MOST_BYTES,
+            begun: Default::default(),
+        })
     }
 
     /// Takes in what was written to a stream. What cannot be kept is lost: the program must not wait for a disk that is

@@ -7,12 +7,11 @@ use std::process::{Command, Stdio};
 use nix::sched::{CloneFlags, unshare};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, mount_move, unmount};
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
 use rustix::process::{Gid, Uid, chroot, getegid, geteuid, pivot_root};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::isolation::{Isolation, make_private};
+use super::netlink::{LOOPBACK, Netlink};
 use super::roles::{Failure, MAP_IDS, OWN_PROGRAM};
 
 /// How many users a namespace has that root makes.
@@ -37,7 +36,9 @@ pub fn separate(isolation: Isolation) -> io::Result<()> {
     enter_users(isolation)?;
     let rest = CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWNET;
     step("make namespaces of names, queues and network", unshare(rest))?;
-    loopback_up().map_err(Failure::doing("bring the loopback interface up"))?;
+    Netlink::open()
+        .and_then(|requests| requests.bring_up(LOOPBACK))
+        .map_err(Failure::doing("bring the loopback interface up"))?;
     step("make a namespace of processes", unshare(CloneFlags::CLONE_NEWPID))
 }
 
@@ -158,36 +159,6 @@ fn range(ranges: &str, name: &str, user: u32) -> Option<(u32, u32)> {
         let (first, count) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         (is_own && count > 0).then_some((first, count))
     })
-}
-
-/// Brings the loopback interface of this network up.
-fn loopback_up() -> io::Result<()> {
-    /// `RTM_NEWLINK`, as a request that is acknowledged.
-    const HEADER: [u16; 2] = [16, 5];
-    /// `IFF_UP`.
-    const UP: u32 = 1;
-    let socket = socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
-    let mut message = Vec::new();
-    // A header of 16 bytes (length, kind, flags, number, sender), and one of an interface: family, kind, index, flags, and
-    // which of the flags change.
-    message.extend(32_u32.to_ne_bytes());
-    for half in HEADER {
-        message.extend(half.to_ne_bytes());
-    }
-    message.extend([0; 8]);
-    message.extend([0; 4]);
-    message.extend(1_i32.to_ne_bytes());
-    message.extend(UP.to_ne_bytes());
-    message.extend(UP.to_ne_bytes());
-    sendto(&socket, &message, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-    let mut answer = [0_u8; 512];
-    let (read, _) = recv(&socket, &mut answer[..], RecvFlags::empty())?;
-    let code = answer.get(16..20).filter(|_| read >= 20).and_then(|code| code.try_into().ok());
-    match code.map(i32::from_ne_bytes) {
-        Some(0) => Ok(()),
-        Some(code) => Err(io::Error::from_raw_os_error(code.wrapping_neg())),
-        None => Err(io::Error::other("the kernel gave no answer")),
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::fingerprint::Fingerprint;
 use super::health::HealthRecord;
 use super::isolation::Isolation;
 use super::limited;
-use super::processes::has_mark;
+use super::processes::{Process, has_mark, place};
 use super::refusals;
 use super::specification::{MARK, Runs, signal_named};
 use super::store::{Store, Stored};
@@ -36,6 +36,15 @@ impl Stored {
         IpAddr::V4(self.specification.container().map_or(Ipv4Addr::LOCALHOST, |container| container.address))
     }
 
+    /// Whether its run has ended, and another one is about to begin.
+    pub fn is_between_runs(&self) -> bool {
+        let followed = self.specification.restart.as_ref().zip(self.state.as_ref());
+        followed.is_some_and(|(policy, state)| {
+            let keeper = state.keeper.filter(|_| state.is_followed(policy) && state.place == place());
+            keeper.is_some_and(Process::is_listed)
+        })
+    }
+
     /// Its volumes that no definition names.
     fn anonymous_volumes(&self) -> Vec<Mounted> {
         let mounts = self.specification.container().into_iter().flat_map(|container| &container.mounts);
@@ -50,6 +59,7 @@ impl Stored {
         let end = state.and_then(|state| state.end.as_ref());
         let status = match state {
             None => Status::Created,
+            Some(_) if self.is_between_runs() => Status::Restarting,
             Some(state) if state.end.is_some() || !self.is_supervised => Status::Exited,
             Some(state) if state.stopping => Status::Removing,
             Some(_) => Status::Running,
@@ -77,9 +87,10 @@ impl Stored {
             finished_at: end.map(|end| end.at.clone()).unwrap_or_default(),
             process_id: program.and_then(|program| u32::try_from(program.id).ok()).unwrap_or(0),
             grace: specification.grace,
+            restarts: state.map_or(0, |state| state.restarts.into()),
             lacks_isolation: container.is_some_and(|container| !container.isolation.is_isolated()),
             health_command: container.and_then(|container| container.health.clone()).map(Into::into),
-            memory: container.and_then(|container| container.limits.memory).unwrap_or(0),
+            memory: specification.limits().memory.unwrap_or(0),
             health: self.health.as_ref().map(HealthRecord::health),
             volumes: self.anonymous_volumes(),
             networks: BTreeMap::from([(specification.network.clone(), endpoint)]),

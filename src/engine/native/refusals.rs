@@ -76,6 +76,7 @@ pub fn without_isolation(sidecar: &Sidecar, isolation: Isolation) -> Option<Prob
         return problem("mounts", message);
     }
     let set = [
+        ("interface.aliases", definition.aliases().len() > 1),
         ("hostname", keys.hostname.is_some()),
         ("read_only", keys.read_only),
         ("shm_size", keys.shm_size.is_some()),

@@ -13,13 +13,15 @@ use super::container::{entering, process_one, program};
 use super::control_group::ControlGroup;
 use super::images::unpacking;
 use super::isolation::{self, Isolation};
-use super::{limited, namespaces, supervisor};
+use super::{limited, namespaces, neighbours, supervisor};
 
 /// farrier itself, also after its file was replaced or removed.
 pub const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Looks after an instance.
 pub const SUPERVISE: &str = "--supervise-program";
+/// Looks after one of its runs.
+pub const SUPERVISE_RUN: &str = "--supervise-run";
 /// Becomes a program of this host that is limited.
 pub const LIMITED: &str = "--limited-program";
 /// Becomes a command beside it.
@@ -32,12 +34,16 @@ pub const PROGRAM: &str = "--container-program";
 pub const ENTER: &str = "--enter-container";
 /// Becomes a command in a container.
 pub const ENTERED: &str = "--container-command";
+/// Becomes a container's health test, within the container's limits.
+pub const TESTED: &str = "--container-health-test";
 /// Maps the users of somebody else's namespace.
 pub const MAP_IDS: &str = "--map-ids";
 /// Tries an isolation out.
 pub const TRY: &str = "--try-isolation";
 /// Tries the rest of it out, within.
 pub const TRY_INSIDE: &str = "--try-isolation-inside";
+/// Tries out whether containers reach each other by name.
+pub const TRY_NEIGHBOURS: &str = "--try-neighbours";
 const UNPACK: &str = "--unpack-layer";
 const REMOVE: &str = "--remove-tree";
 
@@ -102,15 +108,18 @@ pub fn run(arguments: &[OsString]) -> Option<u8> {
     let isolation = |index: usize| rest.get(index).and_then(|word| Isolation::parse(word));
     let done = match role.to_str()? {
         SUPERVISE => supervisor::supervise(&path(0)),
-        LIMITED => return Some(limited::run(&path(0))),
+        SUPERVISE_RUN => supervisor::supervise_run(&path(0)),
+        LIMITED => return Some(limited::run(&path(0), &limits())),
         LIMITED_COMMAND => return Some(limited::run_command(&path(0), rest.get(1..).unwrap_or_default())),
         PROCESS_ONE => return Some(process_one::run(&path(0), &limits())),
         PROGRAM => return Some(program::run(&path(0), &limits())),
         ENTER => return Some(entering::enter(&path(0), rest.get(1..).unwrap_or_default())),
         ENTERED => return Some(entering::become_command(&path(0), rest.get(1..).unwrap_or_default())),
+        TESTED => return Some(entering::become_test(&path(0), rest.get(1..).unwrap_or_default())),
         MAP_IDS => told(namespaces::map_ids(rest.first().and_then(|id| id.to_str()).unwrap_or_default())),
         TRY => told(isolation::attempt(isolation(0)?, &path(1))),
         TRY_INSIDE => told(isolation::attempt_inside(&path(0))),
+        TRY_NEIGHBOURS => told(namespaces::separate(isolation(0)?).and_then(|()| neighbours::attempt())),
         UNPACK => told(namespaces::enter_users(isolation(1)?).and_then(|()| {
             rustix::process::umask(rustix::fs::Mode::empty());
             unpacking::unpack(io::stdin().lock(), &path(0), unpacking::LIMITS)

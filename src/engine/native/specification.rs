@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::container::mounts::ContainerMount;
 use super::container::specification::ContainerSpecification;
+use super::control_group::Limits;
 use super::fingerprint::Fingerprint;
 use super::limited::user_of_this_host;
+use crate::definition::RestartPolicy;
 use crate::plan::sidecar::{FirstValues, LABEL_REPLACED, Sidecar};
 
 /// The signal that asks a program to end if nothing names one.
@@ -41,6 +43,9 @@ pub struct Specification {
     pub stop_signal: String,
     /// How long it may take to end.
     pub grace: Duration,
+    /// When it is started again; never if `None`.
+    #[serde(default)]
+    pub restart: Option<RestartPolicy>,
 }
 
 /// What an instance runs.
@@ -70,12 +75,18 @@ pub struct ProgramSpecification {
     /// The kernel's limits for each of its processes, soft and hard.
     #[serde(default)]
     pub ulimits: BTreeMap<String, (i64, i64)>,
+    /// The ports at which it listens.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+    /// How much it may use.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 impl ProgramSpecification {
     /// Whether something is to be set before it is executed.
     pub fn is_limited(&self) -> bool {
-        self.user.is_some() || !self.ulimits.is_empty()
+        self.user.is_some() || !self.ulimits.is_empty() || !self.limits.is_none()
     }
 }
 
@@ -111,6 +122,23 @@ impl Specification {
             env,
             stop_signal: stop_signal.unwrap_or_else(|| STOP_SIGNAL.to_owned()),
             grace: keys.stop_timeout.unwrap_or(GRACE),
+            restart: keys.restart.clone(),
+        }
+    }
+
+    /// The ports at which others reach it.
+    pub fn ports(&self) -> &[u16] {
+        match &self.runs {
+            Runs::Program(program) => &program.ports,
+            Runs::Container(container) => &container.ports,
+        }
+    }
+
+    /// How much it may use.
+    pub fn limits(&self) -> &Limits {
+        match &self.runs {
+            Runs::Program(program) => &program.limits,
+            Runs::Container(container) => &container.limits,
         }
     }
 
@@ -132,6 +160,13 @@ impl Specification {
         self.container()
             .into_iter()
             .flat_map(|container| container.mounts.iter().filter_map(ContainerMount::volume))
+    }
+
+    /// Whether its memory can be limited for each of its processes, in place of all together; nothing else can.
+    pub fn has_own_memory_limit(&self) -> bool {
+        let limits = self.limits();
+        let is_program = matches!(self.runs, Runs::Program(_));
+        is_program && *limits == Limits { memory: limits.memory, ..Limits::default() }
     }
 
     /// The container that it is; `None` if it is a program of this host.

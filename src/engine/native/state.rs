@@ -1,4 +1,4 @@
-//! How far an instance is: its only run, as its supervisor writes it down.
+//! How far an instance is: its run, as its supervisor writes it down.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,12 @@ pub struct RunState {
     pub stopping: bool,
     /// How the run ended. It is written last.
     pub end: Option<End>,
+    /// How many runs were before this one.
+    #[serde(default)]
+    pub restarts: u32,
+    /// Who begins another run; `None` if nobody does.
+    #[serde(default)]
+    pub keeper: Option<Process>,
 }
 
 /// How a run ended.

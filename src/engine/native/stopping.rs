@@ -45,6 +45,10 @@ pub async fn stop(store: &Store, stored: &Stored) -> EngineResult<Ended> {
             _ => pause.take(name).await?,
         }
     }
+    if let Some(state) = folder.state().filter(|state| state.keeper.is_some() && state.end.is_some()) {
+        // It may be between two runs.
+        let _ = folder.write_state(&RunState { stopping: true, ..state });
+    }
     if let Some(state) = folder.state()
         && state.end.is_none()
         && state.place == place()

@@ -98,6 +98,13 @@ impl InstanceFolder {
         read_json(&self.file("state.json"))
     }
 
+    /// The control groups of its program, which runs.
+    pub fn control_group(&self) -> ControlGroup {
+        let id = self.0.file_name().unwrap_or_default().to_string_lossy();
+        let program = self.state().and_then(|state| state.program);
+        program.map_or_else(ControlGroup::none, |program| ControlGroup::of_program(program, &id))
+    }
+
     /// What its health test said.
     fn health(&self) -> Option<HealthRecord> {
         read_json(&self.file("health.json"))
@@ -280,10 +287,7 @@ impl Store {
     /// Removes an instance's folder, and lets everybody know who waits for it.
     pub fn remove_folder(&self, id: &str) -> EngineResult<()> {
         let folder = self.instance(id);
-        if folder
-            .specification()
-            .is_some_and(|found| found.container().is_some_and(|container| !container.limits.is_none()))
-        {
+        if folder.specification().is_some_and(|found| !found.limits().is_none()) {
             ControlGroup::remove_left(id);
         }
         self.helper.remove_tree(&folder.0).map_err(|error| unusable(&folder.0, &error))?;

@@ -5,6 +5,7 @@
 //! It is one thread, and holds a lock as long as it lives. Whatever kills it, the lock tells.
 
 mod family;
+mod keeping;
 mod starting;
 mod testing;
 
@@ -26,8 +27,10 @@ use super::container::program::exit_code;
 use super::control_group::ControlGroup;
 use super::forwarding;
 use super::log::LogWriter;
+use super::neighbours::{Neighbours, passage};
 use super::processes::{Process, place};
 use super::roles::Failure;
+use super::specification::Specification;
 use super::state::{Beginning, End, RunState, moment};
 use super::store::InstanceFolder;
 
@@ -50,6 +53,22 @@ const IGNORED: [fn() -> SignalKind; 7] = [
 /// Supervises the instance in this folder, to its end.
 pub fn supervise(folder: &Path) -> io::Result<()> {
     close_inherited();
+    let instance = InstanceFolder(folder.to_owned());
+    match instance.specification().and_then(|specification| specification.restart) {
+        Some(policy) => keeping::keep(&instance, &policy),
+        None => supervise_once(&instance, None),
+    }
+}
+
+/// Supervises one run of the instance in this folder, to its end, for the keeper that began this process.
+pub fn supervise_run(folder: &Path) -> io::Result<()> {
+    close_inherited();
+    let parent = rustix::process::getppid().and_then(|id| u32::try_from(id.as_raw_nonzero().get()).ok());
+    let keeper = parent.and_then(Process::of).ok_or_else(|| io::Error::other("nobody keeps it"))?;
+    supervise_once(&InstanceFolder(folder.to_owned()), Some(keeper))
+}
+
+fn supervise_once(folder: &InstanceFolder, keeper: Option<Process>) -> io::Result<()> {
     // Neither a terminal nor who started this tells it to end.
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
@@ -57,7 +76,7 @@ pub fn supervise(folder: &Path) -> io::Result<()> {
     let report = Report(Some(File::from(io::stdout().as_fd().try_clone_to_owned()?)));
     nix::unistd::dup2_stdout(io::stdin())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(&InstanceFolder(folder.to_owned()), report))
+    runtime.block_on(run(folder, keeper, report))
 }
 
 /// Closes what farrier inherited itself and would hand on.
@@ -87,8 +106,8 @@ impl Report {
     }
 }
 
-async fn run(folder: &InstanceFolder, mut report: Report) -> io::Result<()> {
-    let begun = begin(folder);
+async fn run(folder: &InstanceFolder, keeper: Option<Process>, mut report: Report) -> io::Result<()> {
+    let begun = begin(folder, keeper);
     match begun {
         Ok(Some(mut supervisor)) => {
             report.tell(&Beginning::default());
@@ -128,12 +147,16 @@ struct Listening {
 type Doing = &'static str;
 
 /// Starts the program. `None` if the instance has had its run.
-fn begin(folder: &InstanceFolder) -> Result<Option<Supervisor>, (Doing, io::Error)> {
+fn begin(folder: &InstanceFolder, keeper: Option<Process>) -> Result<Option<Supervisor>, (Doing, io::Error)> {
     let doing = |doing: Doing| move |error: io::Error| (doing, error);
     let signals = listen().map_err(doing("listen to signals"))?;
     let lock = folder.lock_file().map_err(doing("open its lock"))?;
     lock.lock().map_err(doing("take its lock"))?;
-    if folder.file("state.json").exists() {
+    let before = folder.state();
+    let is_next = |before: &RunState| {
+        keeper.is_some() && before.keeper == keeper && before.end.is_some() && !before.stopping
+    };
+    if folder.file("state.json").exists() && !before.as_ref().is_some_and(is_next) {
         return Ok(None);
     }
     let specification = folder.specification().ok_or_else(|| io::Error::other("it cannot be read"));
@@ -147,6 +170,8 @@ fn begin(folder: &InstanceFolder) -> Result<Option<Supervisor>, (Doing, io::Erro
         started_at: moment(Timestamp::now()),
         stopping: false,
         end: None,
+        restarts: before.map_or(0, |before| before.restarts + 1),
+        keeper,
     };
     // Before anything runs: whoever finds this knows that there may be processes.
     folder.write_state(&state).map_err(doing("write its state"))?;
@@ -156,6 +181,7 @@ fn begin(folder: &InstanceFolder) -> Result<Option<Supervisor>, (Doing, io::Erro
             for port in ports {
                 tokio::spawn(forwarding::forward(port));
             }
+            meet(folder, &specification);
             state.program = Process::of(program);
             if let Err(error) = folder.write_state(&state) {
                 Family::kill();
@@ -187,6 +213,16 @@ fn begin(folder: &InstanceFolder) -> Result<Option<Supervisor>, (Doing, io::Erro
             folder.write_state(&state).map_err(doing("write its state"))?;
             Err(("start the program", error))
         }
+    }
+}
+
+/// Lets neighbours reach the instance, and a container its neighbours. It runs without them, too: whoever needs one says so.
+fn meet(folder: &InstanceFolder, specification: &Specification) {
+    if !specification.ports().is_empty() {
+        let _ = passage::admit(folder, specification.ports().to_vec());
+    }
+    if specification.container().is_some_and(|container| container.isolation.is_isolated()) {
+        let _ = Neighbours::serve(&folder.0, specification);
     }
 }
 

@@ -115,6 +115,23 @@ fn processes_and_processors_are_limited_and_a_bomb_of_forks_ends_with_its_contai
 }
 
 #[test]
+fn commands_and_health_tests_run_within_the_containers_limits() {
+    let images = Images::new();
+    let inside = "case \"$(cat /proc/self/cgroup)\" in */farrier/*) exit 0;; *) exit 1;; esac";
+    let words = serde_json::to_string(&["/bin/sh", "-c", inside]).expect("text");
+    images.layout("box", &with_shell().change(format!("HEALTHCHECK --interval=60ms CMD {words}")));
+    let text = format!(
+        "image = 'oci:./box'\ncommand = ['wait']\nresources.pids = 50\n[interface]\nkind = 'none'\n\
+         [[readiness]]\nprobe = 'healthcheck'\n[[readiness]]\nprobe = 'exec'\ncommand = ['/bin/sh', '-c', '''{inside}''']\n"
+    );
+    images.programs.define("box", &text);
+    let up = images.farrier(["up"]).output();
+    if !up.stderr().contains("by a control group") {
+        up.assert_code(0);
+    }
+}
+
+#[test]
 fn every_declared_port_is_reached() {
     let images = Images::new();
     images.layout("box", &Image::new());
@@ -141,7 +158,6 @@ fn what_a_container_cannot_have_is_refused_by_name() {
         ("init = false", "a first process that passes signals on"),
         ("privileged = true", "does not support `privileged`"),
         ("devices = ['/dev/fuse']", "does not support `devices`"),
-        ("restart = 'always'", "does not support `restart`"),
         ("security_opt = ['seccomp=unconfined']", "does not support `security_opt`"),
     ] {
         images.plain("box", &format!("entrypoint = ['/bin/sh']\n{line}"));

@@ -181,6 +181,11 @@ impl Ground for ThisHost {
         self.runs.clone()
     }
 
+    fn runs_with(&self, arguments: &[&str]) -> String {
+        let words: Vec<String> = arguments.iter().map(|word| format!("{word:?}")).collect();
+        self.runs.replace("\"wait\"", &words.join(", "))
+    }
+
     fn end(&self, instance: &Instance, exit_code: i64) {
         assert_eq!(exit_code, 137, "it is killed");
         let process = i32::try_from(instance.process_id).ok().and_then(Pid::from_raw).expect("it runs");

@@ -31,11 +31,15 @@ pub trait Ground {
     fn runs(&self) -> String {
         format!("image = \"{}\"", self.image())
     }
+    /// The same with these arguments for the fixture program.
+    fn runs_with(&self, arguments: &[&str]) -> String {
+        format!("{}\ncommand = {arguments:?}", self.runs())
+    }
     /// Ends the instance's run from outside, with this exit code.
     fn end(&self, instance: &Instance, exit_code: i64);
 }
 
-/// A test of each case on each engine.
+/// A test of each case on each engine; or on those that run real containers, or real processes.
 macro_rules! contract {
     (@ $engine:ident, $($case:ident,)*) => {
         mod $engine {
@@ -45,6 +49,14 @@ macro_rules! contract {
                 super::super::setup::run(super::$case(ground.as_ref()));
             })*
         }
+    };
+    (in containers: $($case:ident,)*) => {
+        contract!(@ on_docker, $($case,)*);
+        contract!(@ in_containers_of_this_host, $($case,)*);
+    };
+    (on real engines: $($case:ident,)*) => {
+        contract!(in containers: $($case,)*);
+        contract!(@ on_this_host, $($case,)*);
     };
     ($($case:ident,)*) => {
         contract!(@ on_docker, $($case,)*);
@@ -65,10 +77,13 @@ pub fn run(case: impl Future<Output = ()>) {
 
 /// The sidecar `name(stem)` that a definition with these lines declares.
 pub fn sidecar(ground: &dyn Ground, stem: &str, lines: &str) -> Arc<Sidecar> {
-    let (name, runs) = (ground.name(stem), ground.runs());
-    let text = format!(
-        "lifecycle = \"shared\"\n{runs}\n{lines}\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"skip\"\n"
-    );
+    declared(ground, stem, &format!("{}\n{lines}\n[interface]\nkind = \"none\"", ground.runs()))
+}
+
+/// The one that a definition declares with these lines, which end with its interface.
+pub fn declared(ground: &dyn Ground, stem: &str, lines: &str) -> Arc<Sidecar> {
+    let name = ground.name(stem);
+    let text = format!("lifecycle = \"shared\"\n{lines}\n[readiness]\nprobe = \"skip\"\n");
     let folder = ground.folder().join("definitions");
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join(format!("{name}.toml")), text).expect("a definition");

@@ -54,7 +54,10 @@ fn process_of(folder: &InstanceFolder) -> io::Result<(Process, ContainerSpecific
 
 fn begin(folder: &Path, arguments: &[OsString]) -> io::Result<Child> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    let (process, container) = process_of(&InstanceFolder(folder.to_owned()))?;
+    let instance = InstanceFolder(folder.to_owned());
+    let (process, container) = process_of(&instance)?;
+    // Before its users are those of the container: whoever enters uses what the container may use.
+    instance.control_group().join()?;
     if container.isolation.is_isolated() {
         let held = process.hold().ok_or_else(|| io::Error::other("it does not run any more"))?;
         let mut spaces = ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
@@ -105,6 +108,14 @@ pub fn become_command(folder: &Path, arguments: &[OsString]) -> u8 {
     let Err(error) = become_entered(folder, arguments);
     tell(&error);
     exit_code(&error)
+}
+
+/// Becomes the health test, as which the container's supervisor started this process. It comes back only if it cannot.
+pub fn become_test(folder: &Path, arguments: &[OsString]) -> u8 {
+    match InstanceFolder(folder.to_owned()).control_group().join() {
+        Ok(()) => become_command(folder, arguments),
+        Err(error) => tell(&error),
+    }
 }
 
 fn become_entered(folder: &Path, arguments: &[OsString]) -> io::Result<std::convert::Infallible> {

@@ -18,6 +18,7 @@ use super::mounts::ContainerMount;
 use super::specification::ContainerSpecification;
 use crate::engine::native::beneath;
 use crate::engine::native::images::{ImageStore, merging};
+use crate::engine::native::neighbours::RESOLVER;
 use crate::engine::native::roles::{Failure, Helper};
 use crate::engine::native::store::InstanceFolder;
 
@@ -79,7 +80,7 @@ pub fn make_folders(folder: &InstanceFolder, container: &ContainerSpecification)
     }
     fs::write(etc.join("hosts"), hosts)?;
     fs::write(etc.join("hostname"), format!("{}\n", container.hostname))?;
-    fs::write(etc.join("resolv.conf"), "# This container reaches nothing beyond itself.\n")?;
+    fs::write(etc.join("resolv.conf"), format!("nameserver {RESOLVER}\noptions ndots:0\n"))?;
     ["hosts", "hostname", "resolv.conf"]
         .iter()
         .try_for_each(|name| fs::set_permissions(etc.join(name), fs::Permissions::from_mode(0o644)))

@@ -78,7 +78,7 @@ impl ContainerSpecification {
             ports,
             names,
             health: HealthTest::of(process),
-            limits: Limits { memory: keys.memory, processors: keys.cpus, processes: keys.pids },
+            limits: Limits::of(keys),
             surroundings: Surroundings::of(keys),
             mounts,
         }

@@ -63,24 +63,26 @@ pub fn start(folder: &InstanceFolder, specification: &Specification) -> io::Resu
     let (output, its_output) = io::pipe()?;
     let (error, its_error) = io::pipe()?;
     let streams = [Stream::of(output)?, Stream::of(error)?];
-    match &specification.runs {
+    let id = folder.0.file_name().unwrap_or_default().to_string_lossy();
+    let limits = match ControlGroup::make(&id, specification.limits()) {
+        // The kernel counts a program's own memory without a group, too.
+        Err(_) if specification.has_own_memory_limit() => ControlGroup::none(),
+        made => made?,
+    };
+    let its = [its_output, its_error];
+    let started = match &specification.runs {
         Runs::Program(program) => {
-            let program = start_program(folder, program, specification, [its_output, its_error])?;
-            Ok(Started { program, streams, ports: Vec::new(), limits: ControlGroup::at(Vec::new()) })
+            start_program(folder, (program, &limits), specification, its).map(|program| (program, Vec::new()))
         }
-        Runs::Container(container) => {
-            let id = folder.0.file_name().unwrap_or_default().to_string_lossy();
-            let limits = ControlGroup::make(&id, &container.limits)?;
-            let started = start_container(folder, container, &limits, [its_output, its_error]);
-            let (program, ports) = started.inspect_err(|_| limits.remove())?;
-            Ok(Started { program, streams, ports, limits })
-        }
-    }
+        Runs::Container(container) => start_container(folder, container, &limits, its),
+    };
+    let (program, ports) = started.inspect_err(|_| limits.remove())?;
+    Ok(Started { program, streams, ports, limits })
 }
 
 fn start_program(
     folder: &InstanceFolder,
-    program: &ProgramSpecification,
+    (program, limits): (&ProgramSpecification, &ControlGroup),
     specification: &Specification,
     [output, error]: [PipeWriter; 2],
 ) -> io::Result<u32> {
@@ -92,7 +94,7 @@ fn start_program(
     }
     if program.is_limited() {
         let mut command = itself(LIMITED, folder);
-        command.process_group(0);
+        command.args(limits.folders()).process_group(0);
         return started(command, [output, error]);
     }
     let (name, arguments) =

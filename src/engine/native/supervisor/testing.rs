@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::starting::Stream;
 use crate::engine::native::health::{HealthRecord, HealthTest};
-use crate::engine::native::roles::{ENTERED, OWN_PROGRAM};
+use crate::engine::native::roles::{OWN_PROGRAM, TESTED};
 use crate::engine::native::store::InstanceFolder;
 
 /// How much of a run's output is kept, in bytes: as Docker has it.
@@ -107,7 +107,7 @@ impl Testing {
         let (output, its): (PipeReader, _) = io::pipe()?;
         let child = Command::new(OWN_PROGRAM)
             .arg0("farrier")
-            .arg(ENTERED)
+            .arg(TESTED)
             .arg(&self.folder.0)
             .args(&self.test.arguments)
             .env_clear()
