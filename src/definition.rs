@@ -47,7 +47,7 @@ pub use declared::Declared;
 pub use decode::BUILT_IN;
 pub use dialect::in_the_files_language;
 pub use duration::parse as parse_duration;
-pub use files::ReadFile;
+pub use files::{COPIES, ReadFile};
 pub use image::{check as check_image, familiar as familiar_image, qualified as qualified_image};
 pub use image_file::{ImageFile, ImageFormat};
 pub use keys::{

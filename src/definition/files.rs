@@ -17,7 +17,7 @@ use crate::system::folders::own_folders;
 const MOST_BYTES: u64 = 1 << 20;
 
 /// Where copies of bound files are kept, below farrier's folder for its state.
-const COPIES: &str = "bound";
+pub const COPIES: &str = "bound";
 
 /// A file that a key names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::engine::copies;
 use crate::engine::problem::engine_problem;
 use crate::engine::{ByHand, Engine, EngineErrorKind, Progress};
 use crate::event::{Event, Reporter};
@@ -210,6 +211,7 @@ impl Remover {
         for (managed, ended) in chosen.into_iter().zip(ended) {
             match ended {
                 Ok(true) => {
+                    copies::release(self.engine.as_ref(), &managed.container.name).await;
                     removed.containers.push(managed.container.name.clone());
                     self.anonymous_volumes(managed, &mut removed).await;
                 }
@@ -226,6 +228,7 @@ impl Remover {
         }
         self.remove_named_volumes(&mut removed).await;
         self.networks(&mut removed).await;
+        copies::sweep(self.engine.as_ref()).await;
         Ok(removed)
     }
 

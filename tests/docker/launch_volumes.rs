@@ -121,6 +121,10 @@ fn down_names_each_volume_and_asks_and_reset_begins_again() {
     assert!(own.iter().all(|name| outcome.stdout().contains(name)), "{outcome}");
     assert_eq!(volumes(&scene), own);
 
+    // Whether it was stopped or removed.
+    docker(["stop", "--time", "0", &scene.container("db")]);
+    scene.up().output().assert_code(0);
+    assert_eq!(docker(["exec", &scene.container("db"), "/fixture", "read", "/data/kept"]), "words");
     scene.farrier(["down", "--yes"]).output().assert_code(0);
     assert_eq!(volumes(&scene), own);
     scene.up().output().assert_code(0);
@@ -181,7 +185,7 @@ fn a_bound_file_is_seen_and_an_anonymous_volume_gives_way_to_a_named_one() {
 
 #[test]
 fn a_workspace_binds_copies_of_its_own_files_only() {
-    let Some(scene) = Scene::with_docker() else { return };
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
     let name = scene.name("db");
     let approve = || scene.farrier(["approve", "--format", "json"]).output();
     let define = |mounts: &str| {
@@ -230,4 +234,20 @@ fn a_workspace_binds_copies_of_its_own_files_only() {
     std::fs::write(folder.join("good"), "changed").expect("a file");
     let refused = scene.up().output().assert_code(125);
     assert!(refused.stderr().contains("[approval-required]"), "{refused}");
+    // A copy goes with the container that mounts it.
+    let copies = || {
+        let folder = scene.state_home().join("farrier/bound");
+        let read =
+            |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.expect("one").path());
+        std::fs::read_dir(folder).expect("copies").map(|entry| read(entry).expect("text")).collect::<Vec<_>>()
+    };
+    assert_eq!(copies(), ["workspace"]);
+    let asked: Value = serde_json::from_str(&approve().stdout()).expect("JSON");
+    let hash = asked["sidecars"][0]["hash"].as_str().unwrap_or_default().to_owned();
+    scene.farrier(["approve", &name, "--hash", &hash]).output().assert_code(0);
+    scene.up().output().assert_code(0);
+    assert_eq!(docker(["exec", &container, "/fixture", "read", "/x"]), "changed");
+    assert_eq!(copies(), ["changed"]);
+    scene.farrier(["down", "--yes"]).output().assert_code(0);
+    assert_eq!(copies(), Vec::<String>::new());
 }

@@ -158,7 +158,7 @@ impl Carrying<'_> {
         for (name, value) in self.docker.proxies.variables() {
             spec.env.entry(name).or_insert(value);
         }
-        copies::write(sidecar)?;
+        copies::write(self.docker, sidecar).await?;
         let created = self.create(&spec).await;
         let id = created.map_err(|error| cannot_create(sidecar, &error))?;
         if let Some(existing) = existing {
@@ -169,6 +169,7 @@ impl Carrying<'_> {
             let renamed = self.api().rename(&id, &sidecar.container).await;
             renamed.map_err(|error| engine_problem(&format!("rename `{name}`"), &error))?;
         }
+        copies::settle(self.docker, sidecar).await;
         self.carrier.tell(Progress::Created { sidecar: sidecar.name(), instance: &id });
         Ok(id)
     }

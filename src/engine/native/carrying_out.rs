@@ -95,6 +95,7 @@ impl Carrying<'_> {
             store.remove_folder(&old.id).map_err(|error| failed("remove", &error))?;
         }
         drop(ended);
+        copies::settle(self.native, sidecar).await;
         self.carrier.tell(Progress::Created { sidecar: sidecar.name(), instance: &id });
         let started = match self.carrier.mark(sidecar, &id) {
             Ok(()) => self.start(&id).await,
@@ -173,6 +174,7 @@ impl Carrying<'_> {
             let obtaining = Obtaining { native: self.native, carrier: self.carrier, sidecar };
             let Obtained { image, isolation, kept: held } = obtaining.obtain().await?;
             kept = Some(held);
+            copies::write(self.native, sidecar).await?;
             let (container, env, stop_signal) = self.container(&id, image, isolation)?;
             ((Runs::Container(Box::new(container)), env), stop_signal)
         };
@@ -211,7 +213,6 @@ impl Carrying<'_> {
         if let Some(problem) = without_isolation(sidecar, isolation) {
             return Err(problem);
         }
-        copies::write(sidecar)?;
         let address = address_of(self.store().root(), &sidecar.container);
         let container = ContainerSpecification::new(
             (&image, &config),
