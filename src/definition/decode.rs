@@ -167,6 +167,10 @@ fn description(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
 fn lifecycle(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Lifecycle> {
     const HINT: &str = "Write `lifecycle = \"shared\"`: one container, which all launches use.";
     let Some(node) = table.get("lifecycle") else {
+        // The Python launcher requires it in its own files.
+        if reader.is_toml() {
+            return Some(Lifecycle::Shared);
+        }
         reader.missing("lifecycle", HINT, table.span);
         return None;
     };

@@ -137,14 +137,15 @@ table! {
     #[schemars(title = "farrier sidecar definition", extend(
         "if" = { "properties": { "disable": { "const": true } }, "required": ["disable"] },
         "else" = {
-            "required": ["lifecycle", "interface"],
+            "required": ["interface"],
             "oneOf": [{ "required": ["image"] }, { "required": ["program"] }]
         },
     ))]
     DefinitionFile {
         /// What the sidecar is for.
         description: Option<String>,
-        /// `shared`: one container for all launches, left running. `session` is not supported yet.
+        /// `shared`, the default: one container for all launches, left running. `session` is not supported yet. The Python
+        /// launcher's YAML requires the key.
         lifecycle: Option<Lifecycle>,
         /// The image: a reference, for example `postgres:16`, or the path of an image file: `oci:./layout`,
         /// `docker-archive:./image.tar`.
@@ -378,7 +379,7 @@ mod tests {
     fn only_what_the_decoder_demands_is_required() {
         let schema = json_schema();
         assert_eq!(schema["required"], serde_json::Value::Null);
-        assert_eq!(schema["else"]["required"], serde_json::json!(["lifecycle", "interface"]));
+        assert_eq!(schema["else"]["required"], serde_json::json!(["interface"]));
         let runs = serde_json::json!([{ "required": ["image"] }, { "required": ["program"] }]);
         assert_eq!(schema["else"]["oneOf"], runs);
         for (name, table) in schema["definitions"].as_object().into_iter().flatten() {

@@ -70,6 +70,18 @@ fn check(file: &str, before: &str, layer: Layer, cases: &[Case]) {
 }
 
 #[test]
+fn a_lifecycle_is_shared_unless_the_file_is_the_python_launchers() {
+    const TOML: &str = "image = \"x\"\ninterface.kind = \"none\"\nreadiness.probe = \"skip\"\n";
+    assert_eq!(whole("x.toml", TOML).lifecycle, Lifecycle::Shared);
+    let (declaration, problems) =
+        read("x.yaml", "image: x\ninterface: {kind: none}\nreadiness: {probe: skip}\n", Layer::User);
+    assert!(matches!(declaration, Declaration::Broken), "{declaration:?}");
+    assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [Code::MissingField]);
+    let (_, problems) = read("x.toml", &format!("lifecycle = 5\n{TOML}"), Layer::User);
+    assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [Code::InvalidValue]);
+}
+
+#[test]
 fn yaml_of_the_python_launcher_keeps_its_meaning() {
     let text = "\
 # A shared database.

@@ -213,15 +213,9 @@ fn replaced_and_unparsable_files_are_reported_too() {
     let problems = world.load().problems;
     assert_eq!(
         codes(&problems),
-        [
-            Code::DefinitionSyntax,
-            Code::DefinitionSyntax,
-            Code::MissingField,
-            Code::MissingField,
-            Code::InvalidValue,
-        ]
-        .into_iter()
-        .collect::<Vec<_>>()
+        [Code::DefinitionSyntax, Code::DefinitionSyntax, Code::MissingField, Code::InvalidValue,]
+            .into_iter()
+            .collect::<Vec<_>>()
     );
     let sorted: Vec<_> = problems.iter().filter_map(|problem| problem.place.as_ref()).collect();
     assert!(sorted.is_sorted_by_key(|place| (place.source.path.clone(), place.span.start)));

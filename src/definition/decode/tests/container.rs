@@ -14,8 +14,7 @@ fn fields_of_the_top() {
         "",
         Layer::User,
         &[
-            ("# nothing\n", Missing, 1, 1, "shared"),
-            ("image = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\n", Missing, 1, 1, "\"shared\""),
+            ("# nothing\n", Missing, 1, 1, "Name the image"),
             ("lifecycle = 'forever'", Invalid, 1, 13, "lifecycle = \"shared\""),
             ("lifecycle = ['shared']", Invalid, 1, 13, "lifecycle = \"shared\""),
             ("image = 5", Invalid, 1, 9, "quotes"),
