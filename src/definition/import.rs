@@ -96,15 +96,24 @@ fn parsed(text: &str) -> Result<Map<String, Json>, Problem> {
     if text.len() > MOST_BYTES {
         return Err(invalid("it is larger than 8 MiB").hint("Name a compose file."));
     }
-    let root: Json = serde_saphyr::from_str(text).map_err(|error| {
-        let reason = error.to_string();
-        let first = reason.lines().next().unwrap_or("it is not valid YAML");
-        invalid(first).hint("Check it with `docker compose config`.")
-    })?;
+    let root: Json = serde_saphyr::from_str(text).map_err(|error| unreadable(&error))?;
     match root {
         Json::Object(root) => Ok(root),
         _ => Err(invalid("it is not a table of keys").hint("Name a compose file.")),
     }
+}
+
+/// What the parser says, in one line.
+fn unreadable(error: &serde_saphyr::Error) -> Problem {
+    let reason = error.to_string();
+    let first = reason.lines().next().unwrap_or("it is not valid YAML");
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let Some((place, _)) = first.split_once("budget breached") else {
+        return invalid(first).hint("Check it with `docker compose config`.");
+    };
+    let place = place.trim_end_matches([':', ' ']);
+    invalid(&format!("{place}: it becomes too large, with all of its aliases and merge keys carried out"))
+        .hint("Import the services that you need from a smaller file.")
 }
 
 /// The pairs of a table; none of anything else.

@@ -181,16 +181,38 @@ fn what_is_no_compose_file_is_refused_in_bounded_time() {
         bomb.push_str(&format!("{name}: &{name} [{aliases}]\n"));
     }
     bomb.push_str("services: {x: {image: *j}}\n");
+    // Merge keys double what they take over, forty times.
+    let mut merges = "x-m0: &m0 {k0: v}\n".to_owned();
+    for index in 1..40 {
+        let before = index - 1;
+        merges.push_str(&format!("x-m{index}: &m{index} {{<<: [*m{before}, *m{before}], k{index}: v}}\n"));
+    }
+    merges.push_str("services: {x: {image: y, environment: *m39}}\n");
     let circle = "services: {a: {extends: b}, b: {extends: a}}";
     let enormous = format!("services:\n  a:\n    image: x\n    command: {}\n", "y".repeat(9 << 20));
-    for text in
-        ["", "[]", "a: 1", "services: 5", "services:\n\ta: 1", "services: {a: [", &bomb, circle, &enormous]
-    {
+    for (text, told) in [
+        ("", "not a table"),
+        ("[]", "not a table"),
+        ("a: 1", "no `services`"),
+        ("services: 5", "no `services`"),
+        ("services:\n\ta: 1", "line 2 column 2: tabs"),
+        ("services: {a: [", "line 1"),
+        (&bomb, "line 6 column 12: it becomes too large"),
+        (&merges, "it becomes too large"),
+        (circle, ""),
+        (&enormous, "larger than 8 MiB"),
+    ] {
         let problem = from_compose(text, &[], Path::new("")).expect_err("it is refused");
         assert!(!problem.hints.is_empty() && !problem.message.contains('\n'), "{problem:?}");
+        assert!(problem.message.contains(told) && !problem.message.contains("error:"), "{told}: {problem:?}");
     }
     let large: String = (0..20_000)
         .map(|index| format!("  s{index}: {{image: 'x:{index}', environment: {{A: b}}}}\n"))
         .collect();
     assert_eq!(imported(&format!("services:\n{large}")).services.len(), 20_000);
+    let value = "y".repeat(100);
+    let variables: String = (0..50_000).map(|index| format!("      V{index}: {value}\n")).collect();
+    let five = format!("services:\n  a:\n    image: x\n    environment:\n{variables}");
+    assert!(five.len() > 5 << 20);
+    assert_eq!(imported(&five).services.len(), 1);
 }
