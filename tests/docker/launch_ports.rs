@@ -49,6 +49,25 @@ fn a_port_is_published_for_this_host_alone_and_survives_a_second_launch() {
 }
 
 #[test]
+fn ranges_and_udp_are_published_as_they_are_written() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let pair =
+        (0..1000).map(|_| free_port()).find(|port| *port < 65535 && is_free(port + 1)).expect("a pair");
+    let next = pair + 1;
+    let publish = format!("\"{pair}-{next}:7000-7001\", \"0:53/udp\"");
+    scene.define("db", &published(&publish, ""));
+    scene.up().output().assert_code(0);
+    let bindings = docker(["port", &scene.container("db")]);
+    for line in [format!("7000/tcp -> 127.0.0.1:{pair}"), format!("7001/tcp -> 127.0.0.1:{next}")] {
+        assert!(bindings.contains(&line), "{line}: {bindings}");
+    }
+    let udp = bindings.lines().find_map(|line| line.strip_prefix("53/udp -> 127.0.0.1:"));
+    assert!(udp.is_some_and(|port| port != "0"), "{bindings}");
+    assert_eq!((answer(pair), answer(next)), ("pong".to_owned(), "pong".to_owned()));
+}
+
+#[test]
 fn a_taken_port_says_by_whom_before_anything_is_made() {
     let Some(scene) = Scene::with_docker() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

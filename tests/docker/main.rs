@@ -30,4 +30,5 @@ mod readiness_health;
 mod readiness_relay;
 mod readiness_tcp;
 mod real_servers;
+mod stack;
 mod test_support;

@@ -44,6 +44,27 @@ fn following_shows_what_comes_until_the_container_ends() {
 }
 
 #[test]
+fn several_are_told_apart_and_may_have_times_and_a_beginning() {
+    let Some(scene) = Scene::with_docker() else { return };
+    scene.define("other", &idler(&fixture_image(), "command = [\"flood\", \"1\"]"));
+    talking(&scene, "\"--log\", \"first words\"");
+    let (db, other) = (scene.name("db"), scene.name("other"));
+    let logs = |options: &[&str]| scene.farrier(["logs"]).args(options).output().assert_code(0).stdout();
+    // Also those that nobody named.
+    for options in [&["--since", "1h"] as &[&str], &["--since", "1h", &db, &other]] {
+        let both = logs(options);
+        let lines: Vec<&str> = both.lines().collect();
+        let words = format!("{db:width$} | first words", width = other.len());
+        assert!(lines.contains(&words.as_str()), "{both}");
+        assert!(lines.iter().any(|line| line.starts_with(&format!("{other} | "))), "{both}");
+    }
+    let timed = logs(&["--timestamps", &db]);
+    let line = timed.lines().find_map(|line| line.strip_suffix(" first words")).expect("the line");
+    line.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("{error}: {timed}"));
+    assert_eq!(logs(&["--since", "0s", &db]), "");
+}
+
+#[test]
 fn a_signal_ends_following_without_a_word() {
     let Some(scene) = Scene::with_docker() else { return };
     talking(&scene, "\"--log\", \"first words\"");

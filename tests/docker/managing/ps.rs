@@ -59,6 +59,25 @@ fn a_declared_sidecar_without_a_container_is_told() {
 }
 
 #[test]
+fn what_other_folders_declare_is_listed_only_when_asked_for_and_says_whose_it_is() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let file = scene.define("db", &server(&fixture_image(), ""));
+    started(&scene);
+    let elsewhere = Scene::new();
+    let ps = |options: &[&str]| elsewhere.farrier(["ps"]).args(options).output().assert_code(0).stdout();
+    assert!(
+        !ps(&[]).contains(&scene.name("db")) && ps(&[]).contains(" more: farrier ps --all"),
+        "{}",
+        ps(&[])
+    );
+    let all: Value = serde_json::from_str(&ps(&["--all", "--format", "json"])).expect("JSON");
+    let sidecars = all["sidecars"].as_array().expect("sidecars").iter();
+    let found = sidecars.filter(|sidecar| sidecar["name"] == scene.name("db").as_str()).collect::<Vec<_>>();
+    assert_eq!(found.len(), 1, "{all:#}");
+    assert_eq!(found[0]["definition"], file.to_str().expect("text"));
+}
+
+#[test]
 fn labels_or_a_name_alone_make_no_sidecar() {
     let Some(scene) = Scene::with_docker() else { return };
     scene.define("db", &server(&fixture_image(), ""));
