@@ -2,26 +2,26 @@
 //! approves each one before anything of it runs.
 //!
 //! `subject` names what is approved, `statement` says what that is in plain words, `fingerprint` what an approval is
-//! for, `question` and `terminal` ask, `store` keeps the answers.
+//! for, `question` and `terminal` ask, `approvals` decides what is in force, `store` keeps the answers, and `lock` pins
+//! them for machines that nobody answers on.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
 
+mod approvals;
 pub mod fingerprint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+pub mod lock;
 pub mod question;
 pub mod statement;
 pub mod store;
 mod subject;
 mod terminal;
 
-use self::question::{Earlier, Question};
+pub use self::approvals::Approvals;
 use self::statement::Held;
-use self::store::{Entry, Store};
 pub use self::subject::Subject;
 use self::terminal::Terminal;
 use crate::definition::Definition;
@@ -33,170 +33,7 @@ use crate::plan::sidecar::ImageReference;
 use crate::preparation::settings::Settings;
 use crate::preparation::{Approval, Disabled, ResolvedSidecar};
 use crate::report::error::{Code, Failure, Problem};
-use crate::report::shell::command_line;
 use crate::system::blocking::blocking;
-
-/// The approvals of one workspace.
-#[derive(Clone, Debug)]
-pub struct Approvals {
-    store: Store,
-    workspace: String,
-    /// The workspace's layer.
-    directory: Option<PathBuf>,
-    /// The options that this command was given, for those that are suggested.
-    given: Vec<String>,
-}
-
-impl Approvals {
-    /// Those of the workspace that the settings name.
-    ///
-    /// # Errors
-    /// When the file cannot be one that only this user writes to.
-    pub fn open(settings: &Settings) -> Result<Self, Problem> {
-        let workspace = settings.scopes.workspace.as_deref();
-        let named = settings.given.iter().any(|word| word == "--approvals");
-        let trees = settings.directories.working_trees.clone().and(workspace.map(Path::to_owned));
-        let store = Store::open(settings.approvals.as_deref(), named, &trees)?;
-        let given = settings.given.clone();
-        let directory = settings.directories.workspace.clone();
-        Ok(Self { store, workspace: workspace.map(key).unwrap_or_default(), directory, given })
-    }
-
-    /// All approvals, of every workspace, and a warning where the file is damaged.
-    ///
-    /// # Errors
-    /// When the file cannot be used.
-    pub fn read(&self) -> Result<(Vec<Entry>, Option<Problem>), Problem> {
-        self.store.read()
-    }
-
-    fn is_of(&self, entry: &Entry, sidecar: &str) -> bool {
-        entry.workspace == self.workspace && entry.sidecar == sidecar
-    }
-
-    /// The latest approval of a sidecar.
-    fn latest<'a>(&self, entries: &'a [Entry], sidecar: &str) -> Option<&'a Entry> {
-        let of_it = entries.iter().filter(|entry| self.is_of(entry, sidecar));
-        of_it.max_by(|one, other| one.approved_at.cmp(&other.approved_at))
-    }
-
-    /// The approvals of a sidecar that are in force: the latest, and earlier ones only if a person chose to keep them.
-    /// What was approved once, was changed, and is back, is asked about again.
-    fn in_force(&self, entries: &[Entry], sidecar: &str) -> Vec<String> {
-        let kept = entries.iter().filter(|entry| self.is_of(entry, sidecar) && entry.kept);
-        kept.chain(self.latest(entries, sidecar)).map(|entry| entry.hash.clone()).collect()
-    }
-
-    /// Notes what is approved; gives a warning where the file is damaged.
-    ///
-    /// # Errors
-    /// When the file cannot be used.
-    pub fn recognise<S: Subject>(&self, subjects: &mut [S]) -> Result<Option<Problem>, Problem> {
-        let (entries, warning) = self.read()?;
-        for subject in subjects.iter_mut().filter(|subject| subject.approval() != Approval::Trusted) {
-            let given = self.in_force(&entries, subject.name()).contains(&subject.hash());
-            subject.set_approval(if given { Approval::Given } else { Approval::Missing });
-        }
-        Ok(warning)
-    }
-
-    /// What is asked.
-    ///
-    /// # Errors
-    /// When the file cannot be used.
-    pub fn question(&self, subject: &impl Subject, held: &Held) -> Result<Question, Problem> {
-        let statement = subject.statement(held);
-        let name = subject.name();
-        let (entries, _) = self.read()?;
-        let earlier = self.latest(&entries, name).map(|entry| Earlier {
-            approved_at: entry.approved_at.clone(),
-            changes: statement.changes(&entry.salt, &entry.statement),
-        });
-        Ok(Question {
-            name: name.to_owned(),
-            workspace: self.workspace.clone(),
-            verb: subject.verb(),
-            file: subject.place().source.path.display().to_string(),
-            hash: subject.hash(),
-            command: self.suggested(name, &["--format", "json"]),
-            statement,
-            earlier,
-        })
-    }
-
-    /// The command that approves a sidecar, with the options that this one was given.
-    #[must_use]
-    pub fn suggested(&self, sidecar: &str, more: &[&str]) -> String {
-        let options: Vec<&str> = more.iter().copied().chain(self.given.iter().map(String::as_str)).collect();
-        command_line(&["farrier", "approve"], &[sidecar], &options)
-    }
-
-    /// How to launch without a sidecar that is not approved. Without a workspace, a trusted layer that lies in it would
-    /// be trusted.
-    fn way_out(&self, subject: &impl Subject) -> &'static str {
-        if self.directory.as_deref() == subject.place().source.path.parent() {
-            "`--no-workspace` starts without the sidecars of the workspace."
-        } else {
-            "The definition is in the workspace or a checkout that you work on, so it counts as the workspace's. To \
-             launch without the sidecar, omit the option that names its layer's folder."
-        }
-    }
-
-    /// Keeps a yes, in place of earlier ones unless they are to be kept; gives a warning where a damaged file was kept
-    /// aside.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn approve(&self, question: &Question, keep_earlier: bool) -> Result<Option<Problem>, Problem> {
-        let mut salt = [0_u8; 16];
-        getrandom::fill(&mut salt).map_err(|error| {
-            Problem::error(Code::StateUnusable, format!("the system provides no random numbers: {error}"))
-                .hint(
-                    "Run the command again. Without random numbers, stored approvals could reveal values of the \
-                     definition.",
-                )
-        })?;
-        let salt = hex::encode(salt);
-        let entry = Entry {
-            workspace: self.workspace.clone(),
-            sidecar: question.name.clone(),
-            hash: question.hash.clone(),
-            approved_at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-            statement: question.statement.record(&salt),
-            salt,
-            kept: false,
-        };
-        self.store.change(|entries| {
-            let mut in_force = self.in_force(entries, &entry.sidecar);
-            in_force.retain(|hash| keep_earlier && *hash != entry.hash);
-            entries.retain(|other| !self.is_of(other, &entry.sidecar) || in_force.contains(&other.hash));
-            let earlier = entries.iter_mut().filter(|other| self.is_of(other, &entry.sidecar));
-            earlier.for_each(|other| other.kept = true);
-            entries.push(entry);
-        })
-    }
-
-    /// Takes all approvals of a sidecar of this workspace back; gives how many there were, and a warning where a
-    /// damaged file was kept aside.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn revoke(&self, sidecar: &str) -> Result<(usize, Option<Problem>), Problem> {
-        let mut revoked = 0;
-        let warning = self.store.change(|entries| {
-            let before = entries.len();
-            entries.retain(|entry| !self.is_of(entry, sidecar));
-            revoked = before - entries.len();
-        })?;
-        Ok((revoked, warning))
-    }
-}
-
-/// A path as it stands in the file.
-fn key(path: &Path) -> String {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    path.to_str().map_or_else(|| format!("bytes:{}", hex::encode(bytes)), str::to_owned)
-}
 
 fn needs_approval<S: Subject>(subjects: &[S]) -> bool {
     subjects.iter().any(|subject| subject.approval() != Approval::Trusted)
@@ -235,6 +72,7 @@ pub async fn before_engine(
 ) -> Result<(), Failure> {
     recognise_and_tell(settings, sidecars, reporter)?;
     recognise_and_tell(settings, disabled, reporter)?;
+    adopt(settings, sidecars, disabled);
     let is_missing = missing(sidecars).next().is_some() || missing(disabled).next().is_some();
     if is_missing && !can_ask(settings) {
         let mut problems = unapproved(settings, disabled)?;
@@ -248,6 +86,16 @@ pub async fn before_engine(
         }
     }
     Ok(())
+}
+
+/// Notes what is approved in another worktree as approved here. What cannot be written is approved all the same.
+fn adopt(settings: &Settings, sidecars: &[ResolvedSidecar], disabled: &[Disabled]) {
+    if (needs_approval(sidecars) || needs_approval(disabled))
+        && let Ok(approvals) = Approvals::open(settings)
+    {
+        let _ = approvals.adopt(sidecars);
+        let _ = approvals.adopt(disabled);
+    }
 }
 
 /// Whether somebody can be asked.
@@ -354,8 +202,10 @@ pub async fn ask(
     approvals.recognise(sidecars)?;
     for prepared in sidecars.iter_mut().filter(|prepared| prepared.approval == Approval::Missing) {
         let image = match &prepared.sidecar.image {
-            ImageReference::Approved(id) => Some(id.clone()),
-            ImageReference::Declared(_) => Some("not present yet: the launch pulls it".to_owned()),
+            ImageReference::Approved(id) => Some(with_extent(id, &prepared.sidecar.definition)),
+            ImageReference::Declared(_) => {
+                Some(with_extent("not present yet: the launch pulls it", &prepared.sidecar.definition))
+            }
             ImageReference::Program | ImageReference::ApprovedProgram(_) => None,
         };
         let container = match engine_of(&prepared.sidecar.definition) {
@@ -366,6 +216,16 @@ pub async fn ask(
         ask_about(&approvals, prepared, &held, false, reporter).await?;
     }
     Ok(())
+}
+
+/// An image's id in words that say whether the approval is for that image alone.
+fn with_extent(id: &str, definition: &Definition) -> String {
+    let is_pinned = definition.image.as_ref().is_some_and(|image| image.contains("@sha256:"));
+    if is_pinned {
+        format!("{id}; the digest in its name is approved")
+    } else {
+        format!("{id}; approved is the name, and so any image that has it later")
+    }
 }
 
 /// What a launch makes of the container that a sidecar has, in words; `None` if it has none.
@@ -414,8 +274,8 @@ pub async fn ask_about(
             ))
     };
     // Nobody should read all that for an answer that cannot be kept.
-    let store = approvals.store.clone();
-    blocking("approvals", move || store.check_lock()).await.map_err(unanswerable)??;
+    let kept = approvals.clone();
+    blocking("approvals", move || kept.check_lock()).await.map_err(unanswerable)??;
     let begun = std::time::Instant::now();
     // On a thread of its own: a signal must be heard while nobody answers.
     let answer = blocking("question", move || {

@@ -21,7 +21,7 @@ use crate::report::error::Problem;
 use crate::system::leases::Leases;
 
 pub mod capabilities;
-mod copies;
+pub(crate) mod copies;
 pub mod dialler;
 pub mod docker;
 mod error;

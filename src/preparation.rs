@@ -92,7 +92,10 @@ pub fn prepare(settings: &Settings) -> Preparation {
     if let Err(problems) = settings.choice.keep(&mut loaded.definitions) {
         loaded.problems.extend(problems);
     }
-    loaded.problems.extend(definition::taken_variables(&loaded.definitions, &settings.env_prefix));
+    // Those of different profiles need not start together.
+    if !settings.choice.all {
+        loaded.problems.extend(definition::taken_variables(&loaded.definitions, &settings.env_prefix));
+    }
     let folders = ProbeFolders::of(&settings.directories);
     let mut preparation = Preparation {
         layers: loaded.layers,

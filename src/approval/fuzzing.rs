@@ -7,7 +7,7 @@ use super::Approval;
 use super::fingerprint::fingerprint_of;
 use super::question::{Earlier, Question};
 use super::statement::{Held, Statement};
-use super::store::{Content, Entry, Store, written};
+use super::store::{Content, Entry, Repository, Store, written};
 use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::definition::working_trees::WorkingTrees;
 use crate::fuzzing::{assert_shown, assert_told};
@@ -47,6 +47,8 @@ fn entry(next: &mut impl FnMut() -> String) -> Entry {
         approved_at: next(),
         salt: next(),
         statement: vec![(next(), next()), (next(), next())],
+        repository: Some(Repository { common: next(), within: next() })
+            .filter(|found| found.within.is_empty()),
         kept: next().is_empty(),
     }
 }
@@ -98,7 +100,7 @@ pub(crate) fn assert_asked(definition: Definition) {
     let held = Held { image: Some("sha256:1".to_owned()), container: Some("it is replaced".to_owned()) };
     let statement = Statement::of(&prepared, &held);
     let record = statement.record("salt");
-    assert_eq!(statement.changes("salt", &record), Vec::<String>::new());
+    assert_eq!(statement.changes("salt", &record), []);
     let changes = statement.changes("salt", record.get(1..).unwrap_or_default());
     let question = Question {
         name: prepared.sidecar.name().to_owned(),
@@ -108,7 +110,7 @@ pub(crate) fn assert_asked(definition: Definition) {
         hash: fingerprint_of(&prepared),
         command: "farrier approve".to_owned(),
         statement,
-        earlier: Some(Earlier { approved_at: "2026-01-01T00:00:00Z".to_owned(), changes }),
+        earlier: Some(Earlier { approved_at: "2026-01-01T00:00:00Z".to_owned(), worktree: None, changes }),
     };
     assert_eq!(question.hash, fingerprint_of(&prepared));
     assert_question(&question);
@@ -121,7 +123,7 @@ pub(crate) fn assert_question(question: &Question) {
     assert_shown(&question.prompt());
     assert!(!question.prompt().contains('\n'));
     let own = ["The workspace ", "You have not approved it yet:", "It has changed since"];
-    let expected = question.statement.lines.len();
+    let expected = question.rows().0.len();
     let (mut begun, mut left_out) = (0, 0);
     for line in text.lines() {
         if line.starts_with("  |     ") || own.iter().any(|own| line.starts_with(own)) {
@@ -136,11 +138,11 @@ pub(crate) fn assert_question(question: &Question) {
         }
         let cells: usize = line.chars().map(|character| if character.is_ascii() { 1 } else { 2 }).sum();
         assert!(cells < COLUMNS || line.starts_with("  hash  "), "{line:?} in {text}");
-        let is_mark = line.starts_with("  ") || line.starts_with("* ");
+        let is_mark = ["  ", "- ", "+ "].iter().any(|mark| line.starts_with(mark));
         assert!(is_mark, "{line:?} in {text}");
     }
-    // Beside a line each: what is left out, the hash, and the command that shows all.
-    let (least, most) = (expected - left_out + 1, expected - left_out + 3);
+    // Beside a line each: what is left out, what is unchanged, the hash, and the command that shows all.
+    let (least, most) = (expected - left_out + 1, expected - left_out + 4);
     assert!((least..=most).contains(&begun), "{begun} of {expected}: {text}");
     assert!(text.lines().count() <= MOST_LINES, "{text}");
 }

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use super::statement::{Line, Statement};
+use super::statement::{Change, Kept, Statement};
+use crate::definition::Rank;
 use crate::report::escape::escape;
 use crate::system::digest::sha256_hex;
 
@@ -52,15 +53,26 @@ pub struct Question {
 pub struct Earlier {
     /// When.
     pub approved_at: String,
+    /// The other worktree in which it was approved; `None` if it was in this workspace.
+    pub worktree: Option<String>,
     /// Which lines changed; empty where the difference is in nothing that is shown.
-    pub changes: Vec<String>,
+    pub changes: Vec<Change>,
+}
+
+/// A line of a question: what it does to what was approved, what it is about, and its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    mark: char,
+    label: String,
+    text: String,
 }
 
 impl Earlier {
     /// What changed, in one clause.
     #[must_use]
     pub fn in_words(&self) -> String {
-        let named = self.changes.iter().take(MOST_CHANGES).map(|change| shortened(change, LONGEST_LABEL));
+        let named =
+            self.changes.iter().take(MOST_CHANGES).map(|change| shortened(&change.label, LONGEST_LABEL));
         let named = named.collect::<Vec<_>>().join(", ");
         match self.changes.len() {
             0 => "something that farrier does not use".to_owned(),
@@ -72,7 +84,7 @@ impl Earlier {
 
 impl Question {
     /// What would be started, for a terminal of this width, on one or two screens: what gives it power first, long
-    /// values shortened, lines that changed marked.
+    /// values shortened. Of what was approved before, only what changed, as it was and as it is.
     #[must_use]
     pub fn statement(&self, columns: usize) -> String {
         let path = |path: &str| shortened(path, LONGEST_PATH);
@@ -83,12 +95,20 @@ impl Question {
             None => text.push_str("You have not approved it yet:\n"),
             Some(earlier) => {
                 let (approved_at, changes) = (path(&earlier.approved_at), earlier.in_words());
+                let worktree = earlier.worktree.as_ref().map(|worktree| format!(" in {}", path(worktree)));
+                let worktree = worktree.unwrap_or_default();
                 let told =
-                    format!("It has changed since it was approved on {approved_at}: {changes}. It is now:");
+                    format!("It has changed since it was approved on {approved_at}{worktree}: {changes}.");
                 let _ = writeln!(text, "{}", wrapped(&told, columns));
             }
         }
-        let whole = self.lines(columns, &mut text);
+        let (rows, unchanged) = self.rows();
+        let mut whole = write_rows(&rows, columns, &mut text);
+        if unchanged > 0 {
+            whole = false;
+            let lines = if unchanged == 1 { "1 line is" } else { &format!("{unchanged} lines are") };
+            let _ = writeln!(text, "{}", wrapped(&format!("  {lines} as approved."), columns));
+        }
         let _ = writeln!(text, "  hash  {}", self.hash);
         if !whole {
             let shown = format!("  Run `{}` to see all of it.", self.command);
@@ -97,27 +117,29 @@ impl Question {
         text
     }
 
-    /// Appends the lines; false where something of them is left out.
-    fn lines(&self, columns: usize, text: &mut String) -> bool {
-        let lines = &self.statement.lines;
-        let labels: Vec<String> = lines.iter().map(|line| shortened(&line.label, LONGEST_LABEL)).collect();
-        let width = labels.iter().map(|label| cells(label)).max().unwrap_or(0).min(24);
-        let (mut rows, mut whole) = (0, true);
-        for (at, (line, label)) in lines.iter().zip(&labels).enumerate() {
-            let changed = self.earlier.as_ref().is_some_and(|earlier| earlier.changes.contains(&line.label));
-            let gap = " ".repeat(width.saturating_sub(cells(label)));
-            let mark = if changed { '*' } else { ' ' };
-            let value = shortened(&line.text, LONGEST_VALUE);
-            whole &= value == escape(&line.text) && *label == escape(&line.label);
-            let row = wrapped(&format!("{mark} {label}{gap}  {value}"), columns);
-            rows += row.lines().count();
-            if rows > MOST_ROWS {
-                let _ = writeln!(text, "{}", wrapped(&left_out(&lines[at..]), columns));
-                return false;
+    /// The lines to show, and how many are left out because they were approved.
+    pub(super) fn rows(&self) -> (Vec<Row>, usize) {
+        let changes = self.earlier.as_ref().map_or(&[] as &[_], |earlier| &earlier.changes);
+        let (mut rows, mut unchanged) = (Vec::new(), 0);
+        let mut row = |mark, label: &str, text: &Option<String>| {
+            rows.extend(text.clone().map(|text| Row { mark, label: label.to_owned(), text }));
+        };
+        for line in &self.statement.lines {
+            // What is of this moment was not approved, and nobody should have to remember what has power over the machine.
+            let always = changes.is_empty() || line.kept == Kept::Nothing || line.rank == Rank::Machine;
+            match changes.iter().find(|change| change.label == line.label) {
+                Some(change) => {
+                    row('-', &change.label, &change.approved);
+                    row('+', &change.label, &change.now);
+                }
+                None if always => row(' ', &line.label, &Some(line.text.clone())),
+                None => unchanged += 1,
             }
-            let _ = writeln!(text, "{row}");
         }
-        whole
+        for change in changes.iter().filter(|change| change.now.is_none()) {
+            row('-', &change.label, &change.approved);
+        }
+        (rows, unchanged)
     }
 
     /// Whether an answer is yes. What could control the machine wants its name.
@@ -156,12 +178,32 @@ impl Question {
     }
 }
 
+/// Appends the lines; false where something of them is left out.
+fn write_rows(lines: &[Row], columns: usize, text: &mut String) -> bool {
+    let labels: Vec<String> = lines.iter().map(|line| shortened(&line.label, LONGEST_LABEL)).collect();
+    let width = labels.iter().map(|label| cells(label)).max().unwrap_or(0).min(24);
+    let (mut rows, mut whole) = (0, true);
+    for (at, (line, label)) in lines.iter().zip(&labels).enumerate() {
+        let gap = " ".repeat(width.saturating_sub(cells(label)));
+        let value = shortened(&line.text, LONGEST_VALUE);
+        whole &= value == escape(&line.text) && *label == escape(&line.label);
+        let row = wrapped(&format!("{} {label}{gap}  {value}", line.mark), columns);
+        rows += row.lines().count();
+        if rows > MOST_ROWS {
+            let _ = writeln!(text, "{}", wrapped(&left_out(&lines[at..]), columns));
+            return false;
+        }
+        let _ = writeln!(text, "{row}");
+    }
+    whole
+}
+
 /// The end of a statement that is too long, in one line.
-fn left_out(lines: &[Line]) -> String {
+fn left_out(lines: &[Row]) -> String {
     let mut hasher = Sha256::new();
     for line in lines {
         // Each with its length, so that no two run together into one.
-        for part in [&line.label, &line.text] {
+        for part in [&String::from(line.mark), &line.label, &line.text] {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
@@ -225,8 +267,7 @@ fn wrapped(line: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::approval::statement::{Kept, Line};
-    use crate::definition::Rank;
+    use crate::approval::statement::Line;
 
     fn question(value: &str, controls_machine: bool) -> Question {
         let line = |label: &str, text: &str| Line {
@@ -251,7 +292,11 @@ mod tests {
     fn no_content_begins_a_line_or_moves_the_cursor() {
         let hostile = format!("\x1b[2J\u{202e}\n  image  good\r{}image  good", " ".repeat(200));
         let plain = question(&hostile, false);
-        let earlier = Earlier { approved_at: hostile.clone(), changes: vec![hostile.clone()] };
+        let change =
+            Change { label: "env A".into(), approved: Some(hostile.clone()), now: Some(hostile.clone()) };
+        let gone = Change { label: hostile.clone(), approved: Some(hostile.clone()), now: None };
+        let worktree = Some(hostile.clone());
+        let earlier = Earlier { approved_at: hostile.clone(), worktree, changes: vec![change, gone] };
         let changed = Question { earlier: Some(earlier), file: hostile.clone(), ..plain.clone() };
         for text in [plain.statement(40), changed.statement(40)] {
             assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text}");
@@ -263,13 +308,55 @@ mod tests {
                     "It has changed",
                     "  image",
                     "  env A",
+                    "- ",
+                    "+ env A",
+                    "  1 line is as approved.",
                     "  |     ",
                     "  Run `",
                 ];
                 assert!(ours.iter().any(|begin| line.starts_with(begin)), "{line}");
             }
-            assert_eq!(text.lines().filter(|line| line.starts_with("  image")).count(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn only_what_changed_is_asked_about() {
+        let mut question = question("two", false);
+        question.statement.lines.push(Line {
+            label: "container".into(),
+            text: "it is recreated".into(),
+            kept: Kept::Nothing,
+            rank: Rank::Container,
+        });
+        let change = |label: &str, approved: Option<&str>, now: Option<&str>| Change {
+            label: label.into(),
+            approved: approved.map(str::to_owned),
+            now: now.map(str::to_owned),
+        };
+        let changes = vec![change("env A", Some("one"), Some("two")), change("user", Some("me"), None)];
+        let approved_at = "2026-01-01T00:00:00Z".to_owned();
+        let earlier = Earlier { approved_at: approved_at.clone(), worktree: None, changes };
+        let shown = Question { earlier: Some(earlier), ..question.clone() }.statement(100);
+        let lines: Vec<&str> = shown.lines().skip(1).collect();
+        assert_eq!(
+            lines[..6],
+            [
+                "It has changed since it was approved on 2026-01-01T00:00:00Z: env A, user.",
+                "- env A      one",
+                "+ env A      two",
+                "  container  it is recreated",
+                "- user       me",
+                "  1 line is as approved.",
+            ],
+            "{shown}"
+        );
+        let earlier = Earlier { approved_at, worktree: Some("/w2".to_owned()), changes: Vec::new() };
+        let shown = Question { earlier: Some(earlier), ..question }.statement(200);
+        assert!(
+            shown.contains("2026-01-01T00:00:00Z in /w2: something that farrier does not use."),
+            "{shown}"
+        );
+        assert!(shown.contains("  image      x\n") && shown.contains("  env A      two\n"), "{shown}");
     }
 
     #[test]

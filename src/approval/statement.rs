@@ -10,6 +10,9 @@ use crate::report::elapsed::limit;
 use crate::report::quoted::{bytes, listed, quoted, word};
 use crate::system::digest::sha256_hex;
 
+/// Stands before what is kept of a line that may be a password.
+const DIGEST: &str = "sha256:";
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -229,17 +232,44 @@ impl Statement {
         kept.map(|line| (line.label.clone(), line.record(salt))).collect()
     }
 
-    /// What differs from what was kept: labels of lines, in their order, then of those that are gone.
+    /// What differs from what was kept: changed lines, in their order, then those that are gone.
     #[must_use]
-    pub fn changes(&self, salt: &str, before: &[(String, String)]) -> Vec<String> {
-        let now = self.record(salt);
-        let changed = now.iter().filter(|line| !before.contains(line)).map(|(label, _)| label);
-        let gone = before
-            .iter()
-            .map(|(label, _)| label)
-            .filter(|label| now.iter().all(|(other, _)| other != *label));
-        changed.chain(gone).cloned().collect()
+    pub fn changes(&self, salt: &str, before: &[(String, String)]) -> Vec<Change> {
+        let kept = |label: &str| before.iter().find(|(other, _)| other == label).map(|(_, record)| record);
+        let lines = self.lines.iter().filter(|line| line.kept != Kept::Nothing);
+        let changed = lines.filter(|line| kept(&line.label) != Some(&line.record(salt))).map(|line| Change {
+            label: line.label.clone(),
+            approved: kept(&line.label).map(|record| shown(record, line.kept == Kept::Words)),
+            now: Some(line.text.clone()),
+        });
+        let is_gone = |label: &String| self.lines.iter().all(|line| line.label != *label);
+        let gone = before.iter().filter(|(label, _)| is_gone(label)).map(|(label, record)| Change {
+            label: label.clone(),
+            approved: Some(shown(record, !is_digest(record))),
+            now: None,
+        });
+        changed.chain(gone).collect()
     }
+}
+
+/// A line that is not as it was approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What it is about.
+    pub label: String,
+    /// The words that were approved, not escaped yet; `None` if there was no such line.
+    pub approved: Option<String>,
+    /// The words now; `None` if the line is gone.
+    pub now: Option<String>,
+}
+
+/// What a question shows of a line that was kept.
+fn shown(record: &str, is_words: bool) -> String {
+    if is_words { record.to_owned() } else { "another value, which farrier does not store".to_owned() }
+}
+
+fn is_digest(record: &str) -> bool {
+    record.strip_prefix(DIGEST).is_some_and(|digits| digits.len() == 64)
 }
 
 impl Line {
@@ -247,7 +277,7 @@ impl Line {
         match self.kept {
             Kept::Words => self.text.clone(),
             Kept::Digest | Kept::Nothing => {
-                format!("sha256:{}", sha256_hex(format!("{salt}\0{}\0{}", self.label, self.text)))
+                format!("{DIGEST}{}", sha256_hex(format!("{salt}\0{}\0{}", self.label, self.text)))
             }
         }
     }
@@ -397,9 +427,19 @@ mod tests {
         let statement = statement("env = { A = \"hunter2\" }", "probe = \"tcp\"");
         let record = statement.record("salt");
         assert!(!format!("{record:?}").contains("hunter2"), "{record:?}");
-        assert_eq!(statement.changes("salt", &record), Vec::<String>::new());
+        assert_eq!(statement.changes("salt", &record), []);
+        let hidden = || Some("another value, which farrier does not store".to_owned());
+        let change = |label: &str, approved, now: Option<&str>| Change {
+            label: label.to_owned(),
+            approved,
+            now: now.map(str::to_owned),
+        };
         let other = self::statement("env = { A = \"other\" }", "probe = \"tcp\"");
-        assert_eq!(other.changes("salt", &record), ["env A"]);
-        assert_eq!(self::statement("", "probe = \"tcp\"").changes("salt", &record), ["env", "env A"]);
+        assert_eq!(other.changes("salt", &record), [change("env A", hidden(), Some("\"other\""))]);
+        let none = self::statement("", "probe = \"tcp\"");
+        assert_eq!(
+            none.changes("salt", &record),
+            [change("env", None, Some("the image's own")), change("env A", hidden(), None)]
+        );
     }
 }

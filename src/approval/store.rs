@@ -54,9 +54,21 @@ pub struct Entry {
     pub salt: String,
     /// What was shown: labels with words or digests.
     pub statement: Vec<(String, String)>,
+    /// The repository that the workspace was a worktree of; `None` if nothing proved one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Repository>,
     /// Whether it stays in force beside later ones of the same sidecar.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
+}
+
+/// A workspace's place in a repository. Paths are written as that of a workspace is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// The folder that all of its worktrees share.
+    pub common: String,
+    /// The workspace's path in its worktree; empty if it is the worktree.
+    pub within: String,
 }
 
 #[derive(Serialize, Deserialize)]

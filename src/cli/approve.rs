@@ -1,5 +1,7 @@
 //! `approve`: answers about definitions of the workspace, and the list of those given.
 
+mod lock;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::data::{indented, print, print_json};
 use crate::approval::question::Question;
-use crate::approval::statement::Held;
+use crate::approval::statement::{Change, Held};
 use crate::approval::{self, Approvals, Subject, ask_about, can_ask, recognise_and_tell, refuse_missing};
 use crate::cli::options::{self, Format, LaunchOptions};
 use crate::cli::runtime::CommandRuntime;
@@ -35,7 +37,11 @@ pub fn approve(options: &options::Approve, reporter: &Arc<Reporter>) -> Result<u
         no_prompt: options.approval.no_prompt,
         approvals: options.approval.approvals.clone(),
     };
-    let settings = Settings::new(&options.layers, &LaunchOptions { approval, ..LaunchOptions::default() });
+    let mut settings =
+        Settings::new(&options.layers, &LaunchOptions { approval, ..LaunchOptions::default() });
+    // Of every profile: a launch may use any.
+    settings.choice.all = true;
+    let settings = settings;
     let result = if options.list {
         list(options.format, &settings, reporter)
     } else if let Some(name) = &options.revoke {
@@ -203,7 +209,10 @@ fn answer(options: &options::Approve, settings: &Settings, reporter: &Arc<Report
     recognise_and_tell(settings, &mut sidecars, reporter)?;
     recognise_and_tell(settings, &mut disabled, reporter)?;
     let approvals = Approvals::open(settings)?;
-    if let Some(hash) = &options.hash {
+    if let Some(file) = &options.from_lock {
+        let keep_earlier = options.keep_earlier;
+        lock::approve(file, settings, &approvals, &mut sidecars, &mut disabled, keep_earlier, reporter)?;
+    } else if let Some(hash) = &options.hash {
         for prepared in &mut sidecars {
             approve_by_hash(&approvals, prepared, hash, options.keep_earlier, reporter)?;
         }
@@ -223,7 +232,11 @@ fn answer(options: &options::Approve, settings: &Settings, reporter: &Arc<Report
             Ok(())
         })?;
     }
-    report(options.format, settings, &approvals, &sidecars, &disabled)
+    let code = report(options.format, settings, &approvals, &sidecars, &disabled)?;
+    if let Some(file) = options.lock.as_ref().filter(|_| code == exit::SUCCESS) {
+        lock::write(file, options.format, &sidecars, &disabled)?;
+    }
+    Ok(code)
 }
 
 type Asked = (Question, bool);
@@ -270,7 +283,14 @@ fn report(
 
 fn as_json(question: &Question, given: bool) -> Value {
     let lines = question.statement.lines.iter();
-    let changes = question.earlier.as_ref().filter(|_| !given).map(|earlier| &earlier.changes);
+    let earlier = question.earlier.as_ref().filter(|_| !given);
+    let changes =
+        earlier.map(|earlier| earlier.changes.iter().map(|change| &change.label).collect::<Vec<_>>());
+    let differences = earlier.map(|earlier| {
+        let difference =
+            |change: &Change| json!({"label": change.label, "approved": change.approved, "now": change.now});
+        earlier.changes.iter().map(difference).collect::<Vec<_>>()
+    });
     json!({
         "sidecar": question.name,
         "workspace": question.workspace,
@@ -279,6 +299,7 @@ fn as_json(question: &Question, given: bool) -> Value {
         "hash": question.hash,
         "approved": given,
         "changes": changes,
+        "differences": differences,
         "statement": lines.map(|line| json!({"label": line.label, "text": line.text})).collect::<Vec<_>>(),
     })
 }

@@ -9,7 +9,7 @@ use super::probe::inspected;
 use super::{explain, logs, ps};
 use crate::approval::fuzzing::assert_question;
 use crate::approval::question::{Earlier, Question};
-use crate::approval::statement::{Kept, Line, Statement};
+use crate::approval::statement::{Change, Kept, Line, Statement};
 use crate::definition::Rank;
 use crate::definition::fuzzing::definition;
 use crate::engine::PullProgress;
@@ -218,7 +218,14 @@ fn question(texts: &mut Texts) {
         hash: "a".repeat(64),
         command: "farrier approve".to_owned(),
         statement: Statement { lines, controls_machine: texts.given.is_multiple_of(2) },
-        earlier: Some(Earlier { approved_at: texts.next(), changes: vec![texts.next(), texts.next()] }),
+        earlier: Some(Earlier {
+            approved_at: texts.next(),
+            worktree: Some(texts.next()),
+            changes: vec![
+                Change { label: texts.next(), approved: Some(texts.next()), now: None },
+                Change { label: texts.next(), approved: None, now: Some(texts.next()) },
+            ],
+        }),
     };
     assert_question(&question);
 }

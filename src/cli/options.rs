@@ -439,6 +439,13 @@ pub struct Approve {
     /// Approve without asking if the definition has this hash.
     #[arg(long, value_name = "HEX", requires = "names")]
     pub hash: Option<String>,
+    /// Write the hashes of all of the workspace's sidecars to this file, after asking about those that are not approved.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "hash", "list", "revoke", "from_lock"])]
+    pub lock: Option<PathBuf>,
+    /// Approve without asking what this file pins, if nothing else is declared; `-` reads standard input. The file must not
+    /// come from the workspace that it approves.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "hash", "list", "revoke"])]
+    pub from_lock: Option<PathBuf>,
     /// List the approvals of every workspace.
     #[arg(long, conflicts_with_all = ["names", "hash"])]
     pub list: bool,

@@ -47,7 +47,7 @@ impl Settings {
             recreate: launch.recreate,
             env_prefix: launch.env_prefix.clone().unwrap_or_else(|| ENV_PREFIX.to_owned()),
             engine: Engines::new(layers.engine, environment.clone()),
-            choice: SidecarChoice { only: launch.only.clone(), profiles: launch.profile.clone() },
+            choice: SidecarChoice { only: launch.only.clone(), profiles: launch.profile.clone(), all: false },
             environment,
         }
     }

@@ -2,12 +2,14 @@
 
 mod git;
 mod mounts;
+mod repository;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use self::mounts::Mounts;
+pub use self::repository::{RepositoryPlace, repository_place};
 
 /// The folders that are being worked on.
 #[derive(Clone, Debug, Default)]

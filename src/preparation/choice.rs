@@ -12,6 +12,8 @@ pub struct SidecarChoice {
     pub only: Vec<String>,
     /// Profiles that are in use. A definition without profiles always takes part.
     pub profiles: Vec<String>,
+    /// All of them, whatever their profiles.
+    pub all: bool,
 }
 
 impl SidecarChoice {
@@ -38,7 +40,8 @@ impl SidecarChoice {
 
     fn is_chosen(&self, definition: &Definition) -> bool {
         if self.only.is_empty() {
-            definition.profiles.is_empty()
+            self.all
+                || definition.profiles.is_empty()
                 || definition.profiles.iter().any(|profile| self.profiles.contains(profile))
         } else {
             self.only.contains(&definition.name)
@@ -105,13 +108,14 @@ mod tests {
             (&["admin"], &[], &["db", "admin", "pool"]),
         ] {
             let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-            let choice = SidecarChoice { only: owned(only), profiles: owned(profiles) };
+            let choice = SidecarChoice { only: owned(only), profiles: owned(profiles), all: false };
             let mut definitions = all();
             choice.keep(&mut definitions).expect("known names");
             let names: Vec<&str> = definitions.iter().map(|definition| definition.name.as_str()).collect();
             assert_eq!(names, expected);
         }
-        let choice = SidecarChoice { only: vec!["bd".to_owned()], profiles: vec!["none".to_owned()] };
+        let choice =
+            SidecarChoice { only: vec!["bd".to_owned()], profiles: vec!["none".to_owned()], all: false };
         let problems = choice.keep(&mut all()).expect_err("unknown");
         assert_eq!(problems.len(), 2);
         assert!(problems[0].hints[0].contains("`db`"), "{problems:?}");

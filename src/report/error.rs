@@ -75,8 +75,10 @@ codes! {
     UnsupportedSecret = "unsupported-secret",
     /// A workspace definition that nobody approved.
     ApprovalRequired = "approval-required",
-    /// The hash passed to `farrier approve` is not the definition's.
+    /// The hash passed to `farrier approve`, or pinned by its lock, is not the definition's.
     ApprovalMismatch = "approval-mismatch",
+    /// A file that pins approvals cannot be used.
+    ApprovalLockUnusable = "approval-lock-unusable",
 
     // Probes.
     /// No probe has this name.

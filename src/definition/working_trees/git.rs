@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-const GIT: &str = ".git";
+pub(super) const GIT: &str = ".git";
 /// What the root of a checkout holds.
 const MARKS: [&str; 3] = [GIT, ".hg", ".jj"];
 /// No file that names a folder is longer.
@@ -48,7 +48,7 @@ fn git_folder(checkout: &Path) -> Option<PathBuf> {
 }
 
 /// The path that a file holds, alone or behind `gitdir:`; a relative one begins at this folder.
-fn named_in(file: &Path, folder: &Path) -> Option<PathBuf> {
+pub(super) fn named_in(file: &Path, folder: &Path) -> Option<PathBuf> {
     // What is no file is not waited for.
     if !file.metadata().ok()?.is_file() {
         return None;

@@ -42,7 +42,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::MissingField,
         meaning: "A required field is missing.",
         causes: &[
-            "The definition has no `image`, `lifecycle` or `[interface]`.",
+            "The definition has no `image` or `[interface]`, or in YAML no `lifecycle`.",
             "The interface has `kind = \"none\"`, and the definition has no `[readiness]`.",
         ],
         steps: &["Add the field that the error names."],
@@ -238,11 +238,29 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ApprovalMismatch,
-        meaning: "The hash passed to `farrier approve` is not the definition's hash.",
+        meaning: "The hash passed to `farrier approve`, or pinned by its lock, is not the definition's hash.",
         causes: &[
-            "The definition, its probe or a granted folder has changed since you noted the hash.",
+            "The definition, its probe or a granted folder has changed since you noted the hash or wrote the lock.",
             "The hash belongs to another sidecar, or is incomplete.",
+            "A variable that the definition reads has another value on this machine.",
+            "The workspace has another set of definitions than the lock.",
         ],
-        steps: &["Read the current definition. If you trust it, approve the hash that the error names."],
+        steps: &[
+            "Read the current definition. If you trust it, approve the hash that the error names.",
+            "Write a lock again with `farrier approve --lock FILE`, where you can be asked.",
+        ],
+    },
+    Explanation {
+        code: Code::ApprovalLockUnusable,
+        meaning: "The file passed to `farrier approve --lock` or `--from-lock` cannot be used.",
+        causes: &[
+            "The lock is in the workspace that it would approve: whoever changes a definition there could change the lock, too.",
+            "The file is not a lock of approvals, or was written by another version.",
+            "Another user can write to it.",
+        ],
+        steps: &[
+            "Take the lock from a commit that you trust: `git show origin/main:FILE | farrier approve --from-lock -`.",
+            "Write a lock with `farrier approve --lock FILE`.",
+        ],
     },
 ];
