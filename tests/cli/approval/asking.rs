@@ -47,8 +47,9 @@ fn the_question_shows_the_whole_definition() {
     let mut launch = asked(&scene);
     launch.type_text("n\n");
     let outcome = launch.wait().assert_code(125);
-    let shown = outcome.stdout();
+    let shown = outcome.stdout().replace("\r\n  |     ", "");
     for words in [
+        "; approved is the name, and so any image that has it later".to_owned(),
         scene.workspace().canonicalize().expect("a workspace").display().to_string(),
         scene.name("db"),
         format!("docker.io/library/{image}"),
