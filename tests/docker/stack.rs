@@ -107,6 +107,11 @@ fn a_stack_from_a_compose_file_comes_up_in_one_command_and_every_recipe_reaches_
     let running = docker(["ps", "--quiet", "--filter", &format!("name={}", scene.token())]);
     assert_eq!(running.lines().count(), 4, "{running}");
 
+    let address = url.trim_start_matches("postgres://postgres@").trim_end_matches("/postgres");
+    for command in ["up", "ps"] {
+        let shown = scene.farrier([command]).output().assert_code(0);
+        assert!(shown.to_string().contains(address), "{command} shows {address}: {shown}");
+    }
     in_a_shell(&scene, &url);
     in_rust(&scene);
     in_python(&scene);
