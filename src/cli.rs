@@ -18,6 +18,7 @@ use crate::event::sinks::json::JsonSink;
 use crate::event::sinks::live::LiveSink;
 use crate::event::sinks::plain::{PlainSink, Verbosity};
 use crate::event::sinks::timings::TimingsSink;
+use crate::event::sinks::timings_file::{Form, TimingsFile};
 use crate::event::timings::history::History;
 use crate::event::{Event, Reporter, Sink};
 use crate::report::error::{Code, Failure, Problem};
@@ -152,12 +153,7 @@ fn reporter(
     if let Some(path) = events {
         match JsonSink::open(path) {
             Ok(sink) => sinks.push(Box::new(sink)),
-            Err(error) => {
-                let message = format!("cannot write events to {}: {error}", path.display());
-                refused = Some(
-                    Problem::error(Code::Usage, message).hint("Name a file in a folder that exists, or `-`."),
-                );
-            }
+            Err(error) => refused = Some(not_writable("events", path, &error)),
         }
     }
     // Events on standard error are for a program: prose between them would spoil them.
@@ -174,6 +170,15 @@ fn reporter(
     }
     if let Some(options) = starting {
         let history = own_folders().1.map(|state| History::of(&state));
+        // Before this launch is part of the history.
+        let page = options.timings_report.as_deref().map(|path| (path, Form::Page(history.clone())));
+        let trace = options.trace.as_deref().map(|path| (path, Form::Trace));
+        for (path, form) in page.into_iter().chain(trace) {
+            match TimingsFile::open(path, form) {
+                Ok(sink) => sinks.push(Box::new(sink)),
+                Err(error) => refused = Some(not_writable("timings", path, &error)),
+            }
+        }
         sinks.push(Box::new(TimingsSink::new(history, options.timings)));
     }
     let reporter = Arc::new(Reporter::new(sinks));
@@ -181,6 +186,13 @@ fn reporter(
         None => Ok(reporter),
         Some(problem) => Err((reporter, problem)),
     }
+}
+
+fn not_writable(what: &str, path: &Path, error: &std::io::Error) -> Problem {
+    let message = format!("cannot write {what} to {}: {error}", path.display());
+    let or_standard_error = if what == "events" { ", or `-`" } else { "" };
+    Problem::error(Code::Usage, message)
+        .hint(format!("Name a file in a folder that exists{or_standard_error}."))
 }
 
 /// The trace of farrier itself, where it was asked for.

@@ -297,6 +297,12 @@ pub struct LaunchOptions {
     /// Show how long each step took, compared with earlier launches.
     #[arg(long, env = "FARRIER_TIMINGS", value_parser = FalseyValueParser::new())]
     pub timings: bool,
+    /// Write the same as a page for a browser, with every answer of the probes, also when a sidecar does not become ready.
+    #[arg(long, value_name = "FILE", env = "FARRIER_TIMINGS_REPORT")]
+    pub timings_report: Option<PathBuf>,
+    /// Write the same as trace events, which Perfetto and chrome://tracing open.
+    #[arg(long, value_name = "FILE", env = "FARRIER_TRACE")]
+    pub trace: Option<PathBuf>,
     /// Accepted for compatibility with the Python launcher, where it named the form of the MCP configuration.
     #[arg(long, value_name = "NAME", hide = true, allow_hyphen_values = true, env = "FARRIER_HARNESS")]
     pub harness: Option<String>,

@@ -7,3 +7,4 @@ pub mod json;
 pub mod live;
 pub mod plain;
 pub mod timings;
+pub mod timings_file;

@@ -4,8 +4,15 @@ use std::time::Duration;
 
 use crate::definition::order::{After, Reached};
 use crate::event::Event;
+use crate::report::elapsed::human;
 
 pub mod history;
+pub mod page;
+pub mod spans;
+pub mod trace_events;
+
+/// Distinct answers of one sidecar that are kept; more are counted.
+const ANSWERS: usize = 50;
 
 /// Where the time of a launch went, in its own terms. All moments are since farrier started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +38,14 @@ pub struct SidecarTimings {
     pub container: String,
     /// What was done with it.
     pub action: String,
+    /// Whether it ends by itself.
+    pub is_job: bool,
+    /// What its probes answered, without repetitions.
+    pub answers: Vec<Answer>,
+    /// Distinct answers that are not kept.
+    pub more_answers: usize,
+    /// Why it did not become ready.
+    pub failure: Option<String>,
     planned: Duration,
     /// What it comes after.
     after: Vec<After>,
@@ -40,7 +55,20 @@ pub struct SidecarTimings {
     pulled: Option<Duration>,
     created: Option<Duration>,
     started: Option<Duration>,
+    waiting: Option<Duration>,
     ready: Option<Duration>,
+    failed: Option<Duration>,
+}
+
+/// An answer of a probe that differs from the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// When it came.
+    pub at: Duration,
+    /// The probe.
+    pub probe: String,
+    /// In words.
+    pub text: String,
 }
 
 /// How long each part took; none where there was no such part.
@@ -73,6 +101,7 @@ impl Timings {
                     container: plan.sidecar.container.clone(),
                     action: plan.action.to_string(),
                     planned: at,
+                    is_job: plan.sidecar.definition.job().is_some(),
                     after: plan.sidecar.definition.after.clone(),
                     ..SidecarTimings::default()
                 });
@@ -86,6 +115,16 @@ impl Timings {
             Event::Ready { sidecar, .. } | Event::Succeeded { sidecar, .. } => {
                 self.mark(sidecar, |found| &mut found.ready, at);
             }
+            Event::Waiting { sidecar, .. } => self.mark(sidecar, |found| &mut found.waiting, at),
+            Event::Answered { sidecar, probe, answer, changed: true, .. } => {
+                self.answered(sidecar, Answer { at, probe: (*probe).to_owned(), text: (*answer).to_owned() });
+            }
+            Event::NotReady(failure) => {
+                self.mark(&failure.sidecar, |found| &mut found.failed, at);
+                if let Some(found) = self.find(&failure.sidecar) {
+                    found.failure = Some(failure.reason.clone());
+                }
+            }
             Event::AllReady => self.all_ready = Some(at),
             _ => {}
         }
@@ -97,9 +136,39 @@ impl Timings {
         moment: impl Fn(&mut SidecarTimings) -> &mut Option<Duration>,
         at: Duration,
     ) {
-        if let Some(found) = self.sidecars.iter_mut().find(|sidecar| sidecar.name == name) {
+        if let Some(found) = self.find(name) {
             *moment(found) = Some(at);
         }
+    }
+
+    fn find(&mut self, name: &str) -> Option<&mut SidecarTimings> {
+        self.sidecars.iter_mut().find(|sidecar| sidecar.name == name)
+    }
+
+    fn answered(&mut self, name: &str, answer: Answer) {
+        let Some(found) = self.find(name) else { return };
+        if found.answers.len() < ANSWERS {
+            found.answers.push(answer);
+        } else {
+            found.more_answers += 1;
+        }
+    }
+
+    /// What came before the first sidecar, in words.
+    #[must_use]
+    pub fn before_sidecars(&self) -> String {
+        let planned = self.planned.unwrap_or_default();
+        let connected = self.connected.unwrap_or_default();
+        let looked = planned.saturating_sub(connected).saturating_sub(self.asked);
+        let mut text = format!(
+            "before the sidecars: {} for checks and connecting, {} for the engine's state",
+            human(connected),
+            human(looked)
+        );
+        if !self.asked.is_zero() {
+            text.push_str(&format!(", {} for your answers", human(self.asked)));
+        }
+        text
     }
 
     /// The sidecar that was ready last: what would have to be faster for the launch to be.

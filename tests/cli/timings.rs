@@ -2,6 +2,8 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
+use std::path::PathBuf;
+
 use crate::support::launching::{idler, server};
 use crate::support::{Outcome, Scene, fixture_image};
 
@@ -13,6 +15,10 @@ fn row(outcome: &Outcome, name: &str) -> Vec<String> {
     let line = line.unwrap_or_else(|| panic!("no row of {name}: {outcome}"));
     let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
     cells.skip(1).map(str::to_owned).collect()
+}
+
+fn text(path: PathBuf) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn is_time(cell: &str) -> bool {
@@ -45,10 +51,22 @@ fn each_part_of_the_start_is_told_and_compared_with_earlier_launches() {
     assert!(first.stdout().is_empty());
 
     launch();
-    let third = launch();
+    let (page, trace) = (text(scene.path("report.html")), text(scene.path("trace.json")));
+    let files = ["--timings", "--timings-report", page.as_str(), "--trace", trace.as_str()];
+    let third = scene.launch_with(files, &harness).output().assert_code(0);
     let cells = row(&third, &scene.name("db"));
     assert_eq!((cells[0].as_str(), cells[2].as_str(), cells[3].as_str()), ("reuse", "-", "-"), "{third}");
     assert!(cells[6].ends_with(" ms (of 1)"), "the second launch is there to compare with: {cells:?}");
+
+    let page = std::fs::read_to_string(page).expect("a page");
+    let heading = format!("<b>{}</b> <small>reuse</small>", scene.name("db"));
+    for part in ["all sidecars were ready after", heading.as_str(), "an earlier launch: ", "tcp: ready"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let trace = std::fs::read_to_string(trace).expect("a trace");
+    let trace: serde_json::Value = serde_json::from_str(&trace).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    assert!(events.iter().any(|event| event["name"] == "wait" && event["ph"] == "X"), "{trace}");
 }
 
 #[test]
@@ -59,4 +77,22 @@ fn a_history_that_cannot_be_kept_is_no_failure() {
     std::fs::create_dir_all(scene.state_home().join("farrier/timings.jsonl")).expect("a folder in its place");
     let outcome = scene.farrier(["up", "--timings"]).output().assert_code(0);
     assert_eq!(row(&outcome, &scene.name("other"))[0], "create");
+}
+
+#[test]
+fn a_report_is_written_of_a_launch_that_fails_and_refused_where_it_cannot_be() {
+    let scene = Scene::new().isolated();
+    let program =
+        "lifecycle = \"shared\"\nprogram = [\"sleep\", \"60\"]\ninterface = { kind = \"port\", port = 1 }\n";
+    scene.define("db", &format!("{program}[readiness]\ntimeout = \"200ms\"\n"));
+    let page = text(scene.path("report.html"));
+    let up = |path: &str| scene.farrier(["up", "--engine", "native", "--timings-report", path]).output();
+    up(&page).assert_code(125);
+    let written = std::fs::read_to_string(&page).expect("a page");
+    for part in ["not all sidecars were ready", "class=\"failed\"", "class=\"failure\""] {
+        assert!(written.contains(part), "{part}: {written}");
+    }
+    scene.farrier(["down", "--yes", "--engine", "native"]).output().assert_code(0);
+    let refused = up(&text(scene.path("no/such/folder.html"))).assert_code(2);
+    assert!(refused.stderr().contains("error[usage]: cannot write timings to "), "{refused}");
 }

@@ -77,7 +77,7 @@ fn report(timings: &Timings, past: &Past) -> String {
     }
     let mut text = format!("farrier: where {} went\n", human(all));
     text.extend(table.lines().map(|line| format!("{}\n", line.trim_end())));
-    text.push_str(&format!("  {}\n", around(timings)));
+    text.push_str(&format!("  {}\n", timings.before_sidecars()));
     match critical.as_slice() {
         [] => {}
         [only] => text.push_str(&format!("  * the last to be ready: {}\n", path(only))),
@@ -97,22 +97,6 @@ fn report(timings: &Timings, past: &Past) -> String {
 /// A row; without the time that sidecars waited for others where none did.
 fn with_held(row: [String; 9], waits: bool) -> impl Iterator<Item = String> {
     row.into_iter().enumerate().filter(move |(column, _)| waits || *column != 2).map(|(_, cell)| cell)
-}
-
-/// What comes before the first sidecar.
-fn around(timings: &Timings) -> String {
-    let planned = timings.planned.unwrap_or_default();
-    let connected = timings.connected.unwrap_or_default();
-    let looked = planned.saturating_sub(connected).saturating_sub(timings.asked);
-    let mut text = format!(
-        "before the sidecars: {} for checks and connecting, {} for the engine's state",
-        human(connected),
-        human(looked)
-    );
-    if !timings.asked.is_zero() {
-        text.push_str(&format!(", {} for your answers", human(timings.asked)));
-    }
-    text
 }
 
 /// The critical sidecar's parts, the longest first.

@@ -120,11 +120,17 @@ impl Past {
     /// they are.
     #[must_use]
     pub fn median(&self, container: &str, action: &str) -> Option<(Duration, usize)> {
+        let mut times = self.latest(container, action);
+        times.sort();
+        times.get(times.len() / 2).map(|middle| (*middle, times.len()))
+    }
+
+    /// How long the last launches took in which the same was done with this container, the newest first.
+    #[must_use]
+    pub fn latest(&self, container: &str, action: &str) -> Vec<Duration> {
         let same = self.0.iter().filter(|entry| entry.container == container && entry.action == action);
-        let mut times: Vec<f64> = same.map(|entry| entry.total_ms).take(COMPARED).collect();
-        times.sort_by(f64::total_cmp);
-        let middle = times.get(times.len() / 2)?;
-        Some((Duration::try_from_secs_f64(middle / 1_000.0).ok()?, times.len()))
+        let times = same.filter_map(|entry| Duration::try_from_secs_f64(entry.total_ms / 1_000.0).ok());
+        times.take(COMPARED).collect()
     }
 }
 
