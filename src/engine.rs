@@ -205,6 +205,15 @@ pub enum ByHand<'a> {
     RemoveVolumes(&'a [String]),
 }
 
+/// An image that was pulled again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repulled {
+    /// Its id.
+    pub id: String,
+    /// The id that its name had before; `None` if the engine did not have it.
+    pub before: Option<String>,
+}
+
 /// How well something about an engine is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -303,6 +312,10 @@ pub trait Engine: Send + Sync {
     /// finding.
     async fn examine(&self) -> Vec<(&'static str, EngineResult<Finding>)> {
         Vec::new()
+    }
+    /// Pulls an image again, whatever this engine has under its name; `None` if people do that with the engine's own client.
+    async fn pull_again(&self, _image: &str) -> Result<Option<Repulled>, Problem> {
+        Ok(None)
     }
     /// Removes what is kept for sidecars and none uses, such as images of the engine's own, and if asked also volumes
     /// that no definition names; says how much of what.

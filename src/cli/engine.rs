@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use super::data::{print, print_json};
-use crate::cli::options::{Engine, EngineCommand, EngineList, EnginePrune, Format, LaunchOptions};
+use crate::cli::options::{
+    Engine, EngineCommand, EngineList, EnginePrune, EnginePull, Format, LaunchOptions,
+};
 use crate::cli::runtime::CommandRuntime;
 use crate::engine::kinds::{Choice, EngineKind, Engines, Opened, Selection};
 use crate::engine::problem::engine_problem;
-use crate::engine::{Capabilities, Finding};
+use crate::engine::{Capabilities, Finding, Repulled};
 use crate::preparation::settings::Settings;
 use crate::report::error::{Failure, Problem};
 use crate::report::escape::escape;
@@ -17,6 +19,7 @@ use crate::report::exit;
 pub fn engine(options: &Engine) -> Result<u8, Failure> {
     match &options.command {
         EngineCommand::List(options) => list(options),
+        EngineCommand::Pull(options) => pull(options),
         EngineCommand::Prune(options) => prune(options),
     }
 }
@@ -116,6 +119,26 @@ fn as_json(listed: &Listed) -> Value {
         "image_files": capabilities.image_files,
         "programs": capabilities.programs,
         "chosen_for": listed.chosen_for,
+    })
+}
+
+fn pull(options: &EnginePull) -> Result<u8, Failure> {
+    let settings = Settings::new(&options.layers, &LaunchOptions::default());
+    CommandRuntime::start()?.run_alone(async {
+        for kind in EngineKind::ALL.into_iter().filter(|kind| kind.capabilities().image_files) {
+            let Opened { engine, .. } =
+                kind.open(&Choice::default(), &settings.environment, &settings.folders())?;
+            for image in &options.images {
+                let Some(Repulled { id, before }) = engine.pull_again(image).await? else { continue };
+                let what = match before {
+                    Some(before) if before == id => "is up to date",
+                    Some(_) => "names another image now",
+                    None => "was pulled",
+                };
+                print(&format!("{} {what}: {id}\n", escape(image)));
+            }
+        }
+        Ok(exit::SUCCESS)
     })
 }
 

@@ -17,7 +17,7 @@ use crate::harness::reachability::wrong_prefix;
 use crate::harness::variables::Form;
 use crate::readiness::route::Dialling;
 
-pub use engine::{Engine, EngineCommand, EngineList, EnginePrune};
+pub use engine::{Engine, EngineCommand, EngineList, EnginePrune, EnginePull};
 pub use managing::{Completions, Doctor, Down, Explain, Import, Logs, Man, New, NewLayer, Ps, Schema, Shell};
 pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
 

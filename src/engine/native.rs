@@ -53,7 +53,7 @@ use super::registry::configuration::RegistryConfiguration;
 use super::{
     ByHand, Capabilities, Carrier, Change, Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult,
     Exec, ExecOutput, ExecRequest, Finding, Freshness, Images, Logs, OutputRequest, OwnVolume, PresentImage,
-    Progress, Written,
+    Progress, Repulled, Written,
 };
 use crate::definition::ImageFile;
 use crate::plan::instance::Instance;
@@ -373,6 +373,10 @@ impl Engine for Native {
             all.push(("names", tried.map_err(|error| store::refused(error.to_string()))));
         }
         all
+    }
+
+    async fn pull_again(&self, image: &str) -> Result<Option<Repulled>, Problem> {
+        obtaining::pull_again(self, image).await.map(Some)
     }
 
     async fn prune(&self, volumes: bool) -> EngineResult<Vec<String>> {

@@ -2,6 +2,7 @@
 
 mod faults;
 mod health;
+mod hostile;
 mod keys;
 mod mounts;
 mod registries;
@@ -493,6 +494,12 @@ fn another_user_than_root_runs_images_too() {
         assert_eq!(std::fs::read_dir(images.store().join("volumes")).expect("a folder").count(), 0);
         let left = std::fs::read_dir(images.store().join("instances")).expect("a folder").count();
         assert_eq!(left, 0, "what the container wrote is gone");
+        // The image's own user, also where this user has no subordinate ones.
+        images.plain("box", "user = '70:71'\nentrypoint = ['/bin/sh', '-c', 'id; echo mine >/tmp/file; cat /tmp/file; exec sleep 1000']");
+        farrier(&["up"]).assert_code(0);
+        wait_until("it wrote its own file", PATIENT, || told().contains("mine\n"));
+        assert!(told().contains("uid=70 gid=71"), "{}", told());
+        farrier(&["down", "--yes"]).assert_code(0);
         let lowest =
             std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
         if lowest.trim().parse().is_ok_and(|lowest: u16| lowest > 80) {

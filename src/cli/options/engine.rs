@@ -18,6 +18,8 @@ pub struct Engine {
 pub enum EngineCommand {
     /// List the engines, what each can do here, and which sidecars farrier runs on it.
     List(EngineList),
+    /// Pull images again for the engine `native`, such as a tag that names another image now.
+    Pull(EnginePull),
     /// Remove the images of the engine `native` that no sidecar uses.
     Prune(EnginePrune),
 }
@@ -32,6 +34,22 @@ pub struct EngineList {
     /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+}
+
+/// Options of `engine pull`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A sidecar that runs keeps its image until the next launch, which recreates it if the image is another one.
+
+Examples:
+  farrier engine pull redis:7")]
+pub struct EnginePull {
+    /// The images, as definitions name them.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<String>,
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,

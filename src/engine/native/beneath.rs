@@ -1,19 +1,22 @@
 //! Paths beneath a folder whose content somebody else made: no link, no `..` and no mount of a process leads out of it, and
 //! what is created or removed is the named thing itself, never what it points to.
 
-use std::ffi::OsStr;
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 /// How folders are opened.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// How deep folders are removed, and how deep a path may lead: as deep as a path can name, with room.
 const DEEPEST: usize = 2_100;
+/// How many links a path may lead through: as the kernel has it.
+const MOST_LINKS: usize = 40;
 
 /// Opens the folder itself, whose path is trusted.
 pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
@@ -47,9 +50,62 @@ pub fn open(root: &OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     loop {
         match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
             Err(Errno::AGAIN) => {}
+            // gVisor, and kernels before 5.6.
+            Err(Errno::NOSYS) => return walk(root, path, flags),
             opened => return Ok(opened?),
         }
     }
+}
+
+/// As `open`, step by step: each part is opened without following it, and a link is read and taken as a path beneath the root.
+fn walk(root: &OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    const STEP: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+    let mut ahead: VecDeque<OsString> = parts(path);
+    let mut folders: Vec<OwnedFd> = Vec::new();
+    let mut links = 0;
+    while let Some(name) = ahead.pop_front() {
+        if name == ".." {
+            // Above the root there is nothing.
+            folders.pop();
+            continue;
+        }
+        let folder = folders.last().unwrap_or(root);
+        let found = rustix::fs::statat(folder, name.as_os_str(), AtFlags::SYMLINK_NOFOLLOW);
+        let is_last = ahead.is_empty();
+        if is_last && flags.contains(OFlags::NOFOLLOW) || !found.is_ok_and(|found| is_link(&found)) {
+            if is_last {
+                let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                return Ok(rustix::fs::openat(folder, name, flags, Mode::empty())?);
+            }
+            let next = rustix::fs::openat(folder, name, STEP | OFlags::DIRECTORY, Mode::empty())?;
+            folders.push(next);
+            continue;
+        }
+        links += 1;
+        if links > MOST_LINKS {
+            return Err(Errno::LOOP.into());
+        }
+        let target = rustix::fs::readlinkat(folder, name, Vec::new())?;
+        let target = Path::new(OsStr::from_bytes(target.as_bytes()));
+        if target.is_absolute() {
+            folders.clear();
+        }
+        for part in parts(target).into_iter().rev() {
+            ahead.push_front(part);
+        }
+    }
+    let folder = folders.last().unwrap_or(root);
+    Ok(rustix::fs::openat(folder, ".", flags | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn is_link(found: &Stat) -> bool {
+    FileType::from_raw_mode(found.st_mode) == FileType::Symlink
+}
+
+/// The names and steps up of a path.
+fn parts(path: &Path) -> VecDeque<OsString> {
+    let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    parts.map(|part| part.as_os_str().to_owned()).collect()
 }
 
 /// Opens a folder beneath the root, and creates it and its parents as far as they are missing.
@@ -136,6 +192,59 @@ mod tests {
         }
         assert_eq!(std::fs::read_to_string(outside.join("kept")).expect("kept"), "kept");
         assert_eq!(std::fs::read_dir(&inside).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn step_by_step_a_path_leads_where_the_kernel_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inside = folder.path().join("root");
+        std::fs::create_dir_all(inside.join("a/b")).expect("folders");
+        std::fs::write(folder.path().join("secret"), "outside").expect("written");
+        std::fs::write(inside.join("secret"), "inside").expect("written");
+        std::fs::write(inside.join("a/b/file"), "file").expect("written");
+        for (name, target) in [
+            ("to-root", "/"),
+            ("up", "../../../secret"),
+            ("a/absolute", "/a/b"),
+            ("a/relative", "./b/../b"),
+            ("a/chain", "absolute/file"),
+            ("circle", "circle"),
+            ("dangling", "nowhere"),
+        ] {
+            symlink(target, inside.join(name)).expect("a link");
+        }
+        let root = open_root(&inside).expect("a folder");
+        let paths = [
+            ".",
+            "a",
+            "a/b/file",
+            "to-root/a",
+            "up",
+            "../secret",
+            "a/absolute/file",
+            "a/relative/file",
+            "a/chain",
+            "circle",
+            "dangling",
+            "a/b/file/x",
+            "nothing",
+            "to-root",
+            "a/../..",
+            "a/absolute/../b",
+        ];
+        let what = |opened: io::Result<OwnedFd>| match opened {
+            Ok(opened) => {
+                let found = rustix::fs::fstat(&opened).expect("it is open");
+                Ok((found.st_dev, found.st_ino))
+            }
+            Err(error) => Err(error.raw_os_error()),
+        };
+        for path in paths.map(Path::new) {
+            for flags in [OFlags::RDONLY, OFlags::PATH | OFlags::NOFOLLOW, FOLDER] {
+                let (kernel, walked) = (what(open(&root, path, flags)), what(walk(&root, path, flags)));
+                assert_eq!(walked, kernel, "{} {flags:?}", path.display());
+            }
+        }
     }
 
     #[test]

@@ -66,9 +66,22 @@ fn step(what: &str, done: nix::Result<()>) -> io::Result<()> {
     done.map_err(io::Error::from).map_err(Failure::doing(what))
 }
 
+const WHAT: &str = "make a namespace of users";
+
+/// Enters a namespace of users in which this process's user and group have these numbers, and nobody else is.
+pub fn enter_as(user: u32, group: u32) -> io::Result<()> {
+    let (own_user, own_group) = (geteuid().as_raw(), getegid().as_raw());
+    step(WHAT, unshare(CloneFlags::CLONE_NEWUSER))?;
+    let write = |file: &str, text: String| {
+        fs::write(format!("/proc/self/{file}"), text).map_err(Failure::doing(format!("write {file}")))
+    };
+    write("setgroups", "deny".to_owned())?;
+    write("uid_map", format!("{user} {own_user} 1"))?;
+    write("gid_map", format!("{group} {own_group} 1"))
+}
+
 /// Enters a namespace of users, and is its root, if this isolation has one.
 pub fn enter_users(isolation: Isolation) -> io::Result<()> {
-    const WHAT: &str = "make a namespace of users";
     match isolation {
         Isolation::Privileged | Isolation::None => return Ok(()),
         Isolation::MappedIds => {
@@ -92,15 +105,7 @@ pub fn enter_users(isolation: Isolation) -> io::Result<()> {
             }
         }
         Isolation::OneId => {
-            let (user, group) = (geteuid().as_raw(), getegid().as_raw());
-            step(WHAT, unshare(CloneFlags::CLONE_NEWUSER))?;
-            let write = |file: &str, text: String| {
-                fs::write(format!("/proc/self/{file}"), text).map_err(Failure::doing(format!("write {file}")))
-            };
-            write("setgroups", "deny".to_owned())?;
-            write("uid_map", format!("0 {user} 1"))?;
-            write("gid_map", format!("0 {group} 1"))?;
-            return Ok(());
+            return enter_as(0, 0);
         }
     }
     // Groups of this user have no meaning within.

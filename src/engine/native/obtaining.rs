@@ -11,7 +11,7 @@ use super::isolation::Isolation;
 use super::store::refused;
 use crate::engine::problem::{NAME_ANOTHER_IMAGE, RUN_AGAIN, check_name, engine_problem};
 use crate::engine::registry::{Reference, RegistryError, RegistryErrorKind};
-use crate::engine::{Carrier, Progress, PullProgress};
+use crate::engine::{Carrier, EngineError, Progress, PullProgress, Repulled};
 use crate::plan::sidecar::{ImageReference, Sidecar};
 use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
@@ -101,7 +101,9 @@ impl Obtaining<'_> {
         let (store, configuration) = (&self.native.store.images(), &self.native.registries);
         let pulled = Pulling { store, configuration, isolation, tell: &tell }.pull(&reference).await;
         let id = pulled.map_err(|error| match error {
-            PullError::Registry(error) => self.unavailable(&reference, &error),
+            PullError::Registry(error) => {
+                unavailable(image, &reference, &error).at(self.sidecar.definition.place("image"))
+            }
             PullError::Store(error) => unusable(&self.sidecar.definition, &error),
         })?;
         self.carrier.tell(Progress::Pulled { sidecar: name, image });
@@ -133,49 +135,71 @@ impl Obtaining<'_> {
         let message = format!("image `{}` is unavailable: {reason}", self.name());
         self.problem(Code::ImageNotFound, message).hint(RUN_AGAIN)
     }
+}
 
-    fn unavailable(&self, reference: &Reference, error: &RegistryError) -> Problem {
-        let (image, host) = (self.name(), reference.host.as_str());
-        let operands: &[&str] = if reference.is_of_docker_hub() { &[] } else { &[host] };
-        let log_in = command_line(&["docker", "login"], operands, &[]);
-        let (code, hints) = match error.kind {
-            RegistryErrorKind::Denied => (
-                Code::ImageDenied,
-                vec![
-                    format!("Log in with `{log_in}`, which writes the credentials to ~/.docker/config.json."),
-                    "Check the name: some registries answer like this if they do not have the image."
-                        .to_owned(),
-                ],
-            ),
-            RegistryErrorKind::NotFound => (Code::ImageNotFound, vec![check_name(image)]),
-            RegistryErrorKind::OtherMachine => (Code::WrongArchitecture, vec![NAME_ANOTHER_IMAGE.to_owned()]),
-            RegistryErrorKind::Invalid => (
-                Code::ImageInvalid,
-                vec!["Push the image to the registry again, or name another tag or digest.".to_owned()],
-            ),
-            RegistryErrorKind::Untrusted => (
-                Code::ImageUnavailable,
-                vec![format!(
-                    "Put the certificate of the registry's authority into /etc/docker/certs.d/{host}/ca.crt, among the \
+/// Pulls what a reference names now, whatever the store has under it.
+///
+/// # Errors
+/// If it is no reference, the registry does not give it, or the store cannot take it.
+pub async fn pull_again(native: &Native, image: &str) -> Result<Repulled, Problem> {
+    let failed = |error: &EngineError| engine_problem(&format!("pull `{image}`"), error);
+    let reference = Reference::parse(image).ok_or_else(|| {
+        let message = format!("`{image}` names no image in a registry");
+        Problem::error(Code::ImageNotFound, message).hint("Name an image such as `redis:7`.")
+    })?;
+    native.store.check().and_then(|()| native.store.make()).map_err(|error| failed(&error))?;
+    let isolation = native.isolation().await?;
+    let (store, configuration) = (&native.store.images(), &native.registries);
+    let before = store.named(image);
+    let pulled = Pulling { store, configuration, isolation, tell: &|_| () }.pull(&reference).await;
+    let id = pulled.map_err(|error| match error {
+        PullError::Registry(error) => unavailable(image, &reference, &error),
+        PullError::Store(error) => failed(&refused(format!("the store of images: {error}"))),
+    })?;
+    Ok(Repulled { id, before })
+}
+
+/// Says why a registry does not give an image, and what to do.
+pub fn unavailable(image: &str, reference: &Reference, error: &RegistryError) -> Problem {
+    let host = reference.host.as_str();
+    let operands: &[&str] = if reference.is_of_docker_hub() { &[] } else { &[host] };
+    let log_in = command_line(&["docker", "login"], operands, &[]);
+    let (code, hints) = match error.kind {
+        RegistryErrorKind::Denied => (
+            Code::ImageDenied,
+            vec![
+                format!("Log in with `{log_in}`, which writes the credentials to ~/.docker/config.json."),
+                "Check the name: some registries answer like this if they do not have the image.".to_owned(),
+            ],
+        ),
+        RegistryErrorKind::NotFound => (Code::ImageNotFound, vec![check_name(image)]),
+        RegistryErrorKind::OtherMachine => (Code::WrongArchitecture, vec![NAME_ANOTHER_IMAGE.to_owned()]),
+        RegistryErrorKind::Invalid => (
+            Code::ImageInvalid,
+            vec!["Push the image to the registry again, or name another tag or digest.".to_owned()],
+        ),
+        RegistryErrorKind::Untrusted => (
+            Code::ImageUnavailable,
+            vec![format!(
+                "Put the certificate of the registry's authority into /etc/docker/certs.d/{host}/ca.crt, among the \
                      system's certificates, or into a file that SSL_CERT_FILE names."
-                )],
-            ),
-            RegistryErrorKind::Busy => (
-                Code::ImageUnavailable,
-                vec![
-                    "Run the command again in a few minutes; farrier continues with what it has.".to_owned(),
-                    format!("Registries may limit who is not logged in: `{log_in}`."),
-                ],
-            ),
-            RegistryErrorKind::Unreachable => (
-                Code::ImageUnavailable,
-                vec![
-                    format!("Check that {host} can be reached from this host; HTTPS_PROXY names a proxy."),
-                    "Run the command again: farrier continues with what it has.".to_owned(),
-                ],
-            ),
-        };
-        let message = format!("image `{image}` is unavailable: {error}");
-        hints.into_iter().fold(self.problem(code, message), Problem::hint)
-    }
+            )],
+        ),
+        RegistryErrorKind::Busy => (
+            Code::ImageUnavailable,
+            vec![
+                "Run the command again in a few minutes; farrier continues with what it has.".to_owned(),
+                format!("Registries may limit who is not logged in: `{log_in}`."),
+            ],
+        ),
+        RegistryErrorKind::Unreachable => (
+            Code::ImageUnavailable,
+            vec![
+                format!("Check that {host} can be reached from this host; HTTPS_PROXY names a proxy."),
+                "Run the command again: farrier continues with what it has.".to_owned(),
+            ],
+        ),
+    };
+    let message = format!("image `{image}` is unavailable: {error}");
+    hints.into_iter().fold(Problem::error(code, message), Problem::hint)
 }

@@ -36,6 +36,8 @@ pub struct Endpoint {
     pub origin: String,
     /// The registry, as credentials and certificates name it.
     pub host: String,
+    /// Whether it is one of two ways to ask the registry, of which one may get no answer at all.
+    pub is_guess: bool,
 }
 
 impl RegistryConfiguration {
@@ -58,11 +60,13 @@ impl RegistryConfiguration {
         let mirrors = mirrors.iter().filter_map(|mirror| {
             let origin = mirror.trim_end_matches('/');
             let host = origin.split_once("://")?.1;
-            Some(Endpoint { origin: origin.to_owned(), host: host.to_owned() })
+            Some(Endpoint { origin: origin.to_owned(), host: host.to_owned(), is_guess: false })
         });
         let host = &reference.host;
-        let at = |scheme: &str| Endpoint { origin: format!("{scheme}://{host}"), host: host.clone() };
-        let plain = may_be_plain(host, &daemon.insecure_registries).then(|| at("http"));
+        let is_guess = may_be_plain(host, &daemon.insecure_registries);
+        let at =
+            |scheme: &str| Endpoint { origin: format!("{scheme}://{host}"), host: host.clone(), is_guess };
+        let plain = is_guess.then(|| at("http"));
         mirrors.chain([at("https")]).chain(plain).collect()
     }
 

@@ -22,6 +22,8 @@ use crate::engine::image_file::{MOST_BYTES, digest_of, hex_digits};
 
 /// How long an answer may stand still.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How long a registry may take for its first answer where it is not known how it is asked.
+const GUESSING: Duration = Duration::from_secs(5);
 /// The most of an error's text that is told.
 const MOST_TOLD: usize = 200;
 /// The documents that can be read.
@@ -81,6 +83,9 @@ impl Source {
     /// # Errors
     /// If it is not there, or is not what its digests say.
     pub async fn find(&self) -> Result<Found, RegistryError> {
+        if self.endpoint.is_guess {
+            self.greet().await?;
+        }
         let (bytes, digest) = self.manifest(&self.reference.version, None).await?;
         let mut document = Document::parse(&bytes)?;
         for _ in 0..=DEEPEST {
@@ -97,6 +102,23 @@ impl Source {
             }
         }
         Err(RegistryError::invalid("its indices name one another"))
+    }
+
+    /// Asks for any answer: who speaks no TLS may wait for ever for what it takes for the rest of a request.
+    async fn greet(&self) -> Result<(), RegistryError> {
+        let address = format!("{}/v2/", self.endpoint.origin);
+        let headers = HeaderMap::new();
+        match tokio::time::timeout(GUESSING, self.http.get(&address, &headers)).await {
+            Ok(answer) => answer.map(drop),
+            Err(_) => {
+                let message = format!(
+                    "the registry at {} does not answer within {} s",
+                    self.host(),
+                    GUESSING.as_secs()
+                );
+                Err(RegistryError::new(RegistryErrorKind::Unreachable, message))
+            }
+        }
     }
 
     /// The content of a part from this byte on, or from an earlier one.
@@ -308,4 +330,43 @@ fn of_this_machine(index: Index) -> Result<Descriptor, RegistryError> {
 fn begins_at(headers: &HeaderMap) -> Option<u64> {
     let range = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server without TLS that waits for the rest of what it takes for a request.
+    fn plain_server() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        std::thread::spawn(move || {
+            let mut waiting = Vec::new();
+            for mut stream in listener.incoming().flatten() {
+                let mut begun = [0];
+                let is_request = stream.read(&mut begun).is_ok() && begun == *b"G";
+                let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                if !is_request || stream.write_all(answer).is_err() {
+                    waiting.push(stream);
+                }
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_waits_for_more_is_soon_asked_without_tls() {
+        let reference = Reference::parse(&format!("{}/box:1", plain_server())).expect("a reference");
+        let sources = sources(&reference, &RegistryConfiguration::default());
+        let mut kinds = Vec::new();
+        for source in &sources {
+            let error = source.find().await.expect_err("it has nothing");
+            kinds.push((error.kind, error.message.contains("within 5 s")));
+        }
+        let expected = [(RegistryErrorKind::Unreachable, true), (RegistryErrorKind::NotFound, false)];
+        assert_eq!(kinds, expected);
+    }
 }

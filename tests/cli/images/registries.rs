@@ -5,6 +5,8 @@ mod setup;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -173,6 +175,35 @@ fn a_pull_that_was_killed_goes_on_where_it_was() {
         .collect();
     assert_eq!(ranges, [String::new(), format!("bytes={half}-")]);
     assert!(!part.exists());
+}
+
+#[test]
+fn a_tag_that_moved_is_pulled_when_somebody_asks_for_it() {
+    let pulls = Pulls::new();
+    let (one, first) = pulls.layout("one", &Image::new());
+    let (two, second) = pulls.layout("two", &Image::new().file("/new", "new", 0o644));
+    let (one, two) = (Served::of(&one), Served::of(&two));
+    let moved = Arc::new(AtomicBool::new(false));
+    let has_moved = Arc::clone(&moved);
+    let registry = Server::start(move |request| {
+        if has_moved.load(Ordering::SeqCst) { two.answer(request) } else { one.answer(request) }
+    });
+    let image = format!("{}/box:1", registry.address);
+    pulls.serving("box", &image, 7001);
+    let pull = || pulls.farrier(["engine", "pull", &image]).output().assert_code(0).stdout();
+    assert_eq!(pull(), format!("{image} was pulled: {first}\n"));
+    assert_eq!(pull(), format!("{image} is up to date: {first}\n"));
+    pulls.farrier(["up"]).output().assert_code(0);
+    let before = pulls.images.sidecar("box")["id"].clone();
+    moved.store(true, Ordering::SeqCst);
+    pulls.farrier(["up"]).output().assert_code(0);
+    assert_eq!(pulls.images.sidecar("box")["id"], before, "what runs is left alone");
+    assert_eq!(pull(), format!("{image} names another image now: {second}\n"));
+    pulls.farrier(["up"]).output().assert_code(0);
+    assert_eq!(pulls.images.sidecar("box")["image_id"], second.as_str());
+    // Nobody listens there.
+    let failed = pulls.farrier(["engine", "pull", "127.0.0.1:1/box:1"]).output().assert_code(125);
+    assert!(failed.stderr().contains("error[image-unavailable]"), "{failed}");
 }
 
 #[test]

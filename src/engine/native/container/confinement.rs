@@ -13,6 +13,8 @@ use rustix::thread::{
 use super::seccomp;
 use super::surroundings::Surroundings;
 use super::user::User;
+use crate::engine::native::isolation::Isolation;
+use crate::engine::native::namespaces;
 use crate::engine::native::roles::Failure;
 
 /// Docker's default capabilities.
@@ -44,9 +46,14 @@ const CAPABILITIES: u32 = 64;
 
 /// Becomes the user, for good, with these capabilities if that is root. Every step that fails ends this: nothing runs with more
 /// than it should have, nor with less than was declared.
-pub fn become_user(user: &User, surroundings: &Surroundings) -> io::Result<()> {
+pub fn become_user(user: &User, surroundings: &Surroundings, isolation: Isolation) -> io::Result<()> {
     let step = |what: &'static str| move |error: rustix::io::Errno| Failure::doing(what)(error.into());
     let filters = seccomp::filters()?;
+    let is_alone = isolation == Isolation::OneId;
+    if is_alone && (user.id, user.group) != (0, 0) {
+        // The container has only one user, which gets the number that the image means.
+        namespaces::enter_as(user.id, user.group)?;
+    }
     let wanted = surroundings.capabilities();
     clear_ambient_capability_set().map_err(step("clear ambient capabilities"))?;
     for number in 0..CAPABILITIES {
@@ -60,7 +67,7 @@ pub fn become_user(user: &User, surroundings: &Surroundings) -> io::Result<()> {
     let groups: Vec<Gid> = user.groups.iter().map(|group| Gid::from_raw(*group)).collect();
     match set_thread_groups(&groups) {
         // Where there is one user only, groups can be neither set nor dropped.
-        Err(rustix::io::Errno::PERM) if user.id == 0 => {}
+        Err(rustix::io::Errno::PERM) if is_alone || user.id == 0 => {}
         done => done.map_err(step("set groups"))?,
     }
     let (id, group) = (Uid::from_raw(user.id), Gid::from_raw(user.group));

@@ -85,7 +85,7 @@ pub fn execute(
         let _ = fchown(stream, Some(Uid::from_raw(user.id)), Some(Gid::from_raw(user.group)));
     }
     container.surroundings.apply_limits()?;
-    become_user(&user, &container.surroundings)?;
+    become_user(&user, &container.surroundings, container.isolation)?;
     std::env::set_current_dir(directory)
         .map_err(Failure::doing(format!("enter the folder {}", directory.display())))?;
     let file = find(name, env.get("PATH").map(String::as_str).unwrap_or_default())?;
