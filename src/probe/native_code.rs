@@ -159,7 +159,7 @@ fn answer(within: Duration) -> io::Result<()> {
         limit_memory();
         here(&engine, &bytes)
     });
-    let mut output = io::stdout().lock();
+    let mut output = io::stdout();
     match compiled {
         Ok(code) => output.write_all(&[COMPILED]).and_then(|()| output.write_all(&code)),
         Err(error) => {
