@@ -46,10 +46,14 @@ fn following_shows_what_comes_until_the_container_ends() {
 #[test]
 fn several_are_told_apart_and_may_have_times_and_a_beginning() {
     let Some(scene) = Scene::with_docker() else { return };
-    scene.define("other", &idler(&fixture_image(), "command = [\"flood\", \"1\"]"));
+    let command = "command = [\"serve\", \"--port\", \"7000\", \"--log\", \"other words\"]";
+    scene.define("other", &server(&fixture_image(), command));
     talking(&scene, "\"--log\", \"first words\"");
     let (db, other) = (scene.name("db"), scene.name("other"));
     let logs = |options: &[&str]| scene.farrier(["logs"]).args(options).output().assert_code(0).stdout();
+    wait_until("both words are in the log", Duration::from_mins(10), || {
+        logs(&[]).contains("first words") && logs(&[]).contains("other words")
+    });
     // Also those that nobody named.
     for options in [&["--since", "1h"] as &[&str], &["--since", "1h", &db, &other]] {
         let both = logs(options);
