@@ -21,6 +21,7 @@ use crate::event::sinks::timings::TimingsSink;
 use crate::event::sinks::timings_file::{Form, TimingsFile};
 use crate::event::timings::history::History;
 use crate::event::{Event, Reporter, Sink};
+use crate::launch::guardian;
 use crate::report::error::{Code, Failure, Problem};
 use crate::system::folders::own_folders;
 use crate::system::process_limits;
@@ -63,6 +64,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     panicking::end_on_panic();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Some(code) = completions::complete(&arguments) {
+        return code;
+    }
+    if let Some(code) = guardian::run(&arguments, settings::of_this_process) {
         return code;
     }
     process_limits::survive_large_files();

@@ -5,7 +5,7 @@
 //! nothing. `docker` speaks to Docker and to what has its API; `native` runs programs of this host; `memory` is an engine of a different kind, without executions,
 //! logs or health, that lives in this process. `tests/docker/engine_contract` runs one suite on every engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use futures_util::stream::BoxStream;
 
 use crate::engine::dialler::Dialler;
 use crate::plan::instance::Instance;
+use crate::plan::session::Session;
 use crate::plan::sidecar::Sidecar;
 use crate::plan::snapshot::{Found, Snapshot};
 use crate::plan::{HarnessNetwork, NetworkPlan, SidecarPlan};
@@ -302,6 +303,17 @@ pub trait Engine: Send + Sync {
     /// Removes a network that farrier made, unless something is on it or would miss it. The caller has claimed it. Whether
     /// it is gone.
     async fn remove_network(&self, name: &str) -> EngineResult<bool>;
+
+    /// The sessions of which anything is there, whether they go on or not.
+    async fn sessions(&self) -> EngineResult<BTreeSet<Session>> {
+        let (instances, volumes) = (self.inventory(&[]).await?, self.volumes().await?);
+        let labels = instances.iter().map(|(found, _)| &found.instance.labels);
+        Ok(labels.chain(volumes.iter().map(|volume| &volume.labels)).filter_map(Session::of).collect())
+    }
+    /// Removes a session's network, which shared sidecars leave. Whether there was one.
+    async fn remove_session_network(&self, _session: &Session, _: &Leases) -> EngineResult<bool> {
+        Ok(false)
+    }
 
     /// The containers that were created between two moments of the engine's clock (seconds since 1970, with a fraction), as
     /// far as the engine still knows.

@@ -1,15 +1,17 @@
 //! The launch, told from top to bottom: the way to its engines (`connection`), the sidecars on each (`placement`), each start
 //! in its order (`starting`, `milestones`) as the plans say (`apply`), waiting for all sidecars at once (`together`), starting
-//! one again that ended under the harness (`restarting`), what runs in the end (`running`), and leaving what is others'
-//! (`departure`). What only decides is in `plan`, what waits in `readiness`.
+//! one again that ended under the harness (`restarting`), what runs in the end (`running`), leaving what is others'
+//! (`departure`), and what belongs to this launch alone (`session`, `guardian`). What only decides is in `plan`, what waits in `readiness`.
 
 mod apply;
 pub mod connection;
 pub mod departure;
+pub mod guardian;
 mod milestones;
 pub mod placement;
 pub mod restarting;
 mod running;
+pub mod session;
 mod starting;
 mod together;
 
@@ -136,7 +138,10 @@ impl Launch {
         private_copies::sweep();
         let leases = Leases::open(&self.harness)?;
         let loadings = self.load_probes(placements);
-        let running = match self.use_as_is(placements, &leases, &loadings).await? {
+        // Of a session nothing is there yet.
+        let is_apart = self.sidecars.iter().any(|prepared| prepared.sidecar.session.is_some());
+        let as_is = if is_apart { None } else { self.use_as_is(placements, &leases, &loadings).await? };
+        let running = match as_is {
             Some(running) => running,
             None => self.change(placements, &leases, &loadings).await?,
         };

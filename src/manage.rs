@@ -4,3 +4,4 @@
 pub mod doctor;
 pub mod managed;
 pub mod removal;
+pub mod sessions;

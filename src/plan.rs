@@ -1,9 +1,10 @@
 //! The decision: what a definition means on an engine (`sidecar`), what runs of it (`instance`), what an engine observed
-//! (`snapshot`), what to do about the difference (`reconcile`), and the plan. All of it is data and pure functions: no
+//! (`snapshot`), what to do about the difference (`reconcile`), what belongs to one launch alone (`session`), and the plan. All of it is data and pure functions: no
 //! engine is known here.
 
 pub mod instance;
 pub mod reconcile;
+pub mod session;
 pub mod sidecar;
 pub mod snapshot;
 mod step;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use crate::definition::JobRuns;
 use crate::plan::instance::{Instance, Mounted, Status};
+use crate::plan::session::Session;
 use crate::plan::sidecar::{FirstValues, Sidecar};
 use crate::report::error::Problem;
 use crate::report::escape::escape;
@@ -298,6 +300,8 @@ pub struct HarnessNetwork {
     pub is_own: bool,
     /// farrier's own network, also if the harness names another one.
     pub home: String,
+    /// The session whose network it is: nothing stays on it after the launch.
+    pub session: Option<Session>,
 }
 
 /// What is done with the harness's network.
@@ -307,6 +311,8 @@ pub struct NetworkPlan {
     pub name: String,
     /// Whether it is farrier's: sidecars stay on it when the launch has ended.
     pub is_own: bool,
+    /// The session whose network it is, and the network that shared sidecars go to afterwards.
+    pub session: Option<(Session, String)>,
     /// What is done.
     pub action: NetworkAction,
 }
@@ -462,7 +468,8 @@ mod tests {
                 Step::LeaveVolume { volume: volume(), removal: None },
             ],
         };
-        let network = NetworkPlan { name: forged(), is_own: true, action: NetworkAction::Create };
+        let network =
+            NetworkPlan { name: forged(), is_own: true, session: None, action: NetworkAction::Create };
         let plan = Plan { network, sidecars: vec![sidecar], warnings: Vec::new() };
         let text = plan.to_string();
         assert_eq!(text.lines().count(), 7, "{text}");

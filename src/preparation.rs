@@ -8,13 +8,14 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::definition::model::Readiness;
+use crate::definition::model::{Lifecycle, Mount, Readiness};
 use crate::definition::{self, Definition, Disablement, FoundProgram, Layer, LayerReport, budget};
 use crate::engine::Capabilities;
 use crate::engine::image_file::FileImage;
 use crate::engine::kinds::Engines;
 use crate::harness::argv::{self, Harness};
 use crate::harness::network_mode::NetworkMode;
+use crate::harness::reachability::session_refusal;
 use crate::harness::{names, run};
 use crate::plan::sidecar::{ImageReference, Sidecar};
 use crate::preparation::settings::Settings;
@@ -119,7 +120,13 @@ pub fn prepare(settings: &Settings) -> Preparation {
         match (program, image, find_probes(&definition, &folders)) {
             (Ok(program), Ok(image_id), Ok(probes)) => {
                 let approval = Approval::of(definition.layer);
+                if settings.directories.workspace_root.is_none() {
+                    preparation.problems.extend(no_workspace(&definition));
+                }
                 let mut sidecar = Sidecar::new(definition, &settings.scopes);
+                if sidecar.definition.lifecycle == Lifecycle::Session {
+                    sidecar.workspace.clone_from(&settings.directories.workspace_root);
+                }
                 if let Some(digest) = program.as_ref().and_then(|program| program.digest.clone()) {
                     sidecar.image = ImageReference::ApprovedProgram(digest);
                 }
@@ -158,6 +165,12 @@ impl Preparation {
             let refusals = run.network().refusal().into_iter().chain(names::link_refusal(run));
             let mut problems: Vec<Problem> = refusals.chain(names::collisions(run, definitions)).collect();
             problems.extend(self.out_of_reach(run.network()));
+            let mut of_sessions = self
+                .sidecars
+                .iter()
+                .filter(|prepared| prepared.sidecar.definition.lifecycle == Lifecycle::Session);
+            problems
+                .extend(of_sessions.next().and_then(|first| session_refusal(&harness, first.sidecar.name())));
             if !problems.is_empty() {
                 return Err(Failure { exit: exit::REFUSED, problems });
             }
@@ -230,6 +243,19 @@ impl Preparation {
         let problems: Vec<Problem> = self.problems.iter().cloned().chain(additional).collect();
         if problems.iter().any(Problem::is_error) { Err(Failure::of(problems)) } else { Ok(()) }
     }
+}
+
+/// A problem if a definition mounts the workspace, and none is known.
+fn no_workspace(definition: &Definition) -> Option<Problem> {
+    let mounts = &definition.container.mounts;
+    let is_mounted = mounts.iter().any(|mount| matches!(mount, Mount::Workspace { .. }));
+    is_mounted.then(|| {
+        let message = format!("`{}` mounts the workspace, and there is none", definition.name);
+        Problem::error(Code::UnsupportedMount, message)
+            .of(definition.name.clone())
+            .at(definition.place("mounts"))
+            .hint("Name the workspace with `--workspace DIR`, or run farrier in a checkout.")
+    })
 }
 
 fn find_probes(definition: &Definition, folders: &ProbeFolders) -> Result<Vec<FoundProbe>, Vec<Problem>> {

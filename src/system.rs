@@ -12,4 +12,5 @@ pub mod listeners;
 pub mod lock;
 pub mod private_files;
 pub mod process_limits;
+pub mod session_leases;
 pub mod timer;

@@ -104,7 +104,7 @@ pub(crate) fn sidecar_names() -> Vec<CompletionCandidate> {
 }
 
 /// The layer options of a command line without arguments: the values from the environment.
-fn default_layers() -> Option<options::LayerOptions> {
+pub(super) fn default_layers() -> Option<options::LayerOptions> {
     let command = <options::LayerOptions as clap::Args>::augment_args(clap::Command::new("farrier"));
     let matches = command.try_get_matches_from([Path::new("farrier")]).ok()?;
     options::LayerOptions::from_arg_matches(&matches).ok()

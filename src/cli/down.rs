@@ -51,6 +51,7 @@ pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Fai
 /// Removes it. False if somebody said no.
 pub(super) async fn remove(removal: &Removal<'_>, reporter: &Arc<Reporter>) -> Result<bool, Failure> {
     let sessions = EngineSessions::open(removal.layers, reporter).await?;
+    sessions.sweep().await?;
     let mut inventory = sessions.inventory().await?;
     let mut named_volumes = Vec::new();
     if removal.volumes {

@@ -9,6 +9,7 @@ use crate::approval;
 use crate::cli::options;
 use crate::cli::runtime::CommandRuntime;
 use crate::definition::Definition;
+use crate::definition::model::Lifecycle;
 use crate::event::Reporter;
 use crate::harness::reachability::{HarnessTarget, describe, on_this_host};
 use crate::launch::Launch;
@@ -25,8 +26,10 @@ pub fn env(options: &options::Env, reporter: &Arc<Reporter>) -> Result<u8, Failu
     if !options.names.is_empty() {
         settings.choice.only.clone_from(&options.names);
     }
-    let preparation = preparation::prepare(&settings);
+    let mut preparation = preparation::prepare(&settings);
     preparation.accept(Vec::new())?;
+    // One of a session is its own launch's.
+    preparation.sidecars.retain(|prepared| prepared.sidecar.definition.lifecycle == Lifecycle::Shared);
     let target =
         HarnessTarget::of(None, preparation.workspace(&settings), settings.scopes.instance.as_deref());
     let mut launch = assemble(settings, preparation, target, describe(&[], None), reporter);

@@ -266,7 +266,7 @@ fn plan(texts: &mut Texts) {
     assert_event(&Event::Planned(&sidecar));
     let action = NetworkAction::Use { id: texts.next(), surplus: vec![texts.next()] };
     let plan = Plan {
-        network: NetworkPlan { name: texts.next(), is_own: true, action },
+        network: NetworkPlan { name: texts.next(), is_own: true, session: None, action },
         sidecars: vec![sidecar],
         warnings: Vec::new(),
     };
@@ -286,6 +286,7 @@ fn inventory(texts: &mut Texts) {
         engine: "docker",
         container,
         instance: None,
+        session: None,
         is_job: false,
         ports: vec![80],
         definition: PathBuf::from(texts.next()),

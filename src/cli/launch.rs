@@ -1,6 +1,7 @@
 //! `launch` and `up`.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,15 +15,19 @@ use crate::cli::options;
 use crate::cli::runtime::CommandRuntime;
 use crate::cli::unused_workspace;
 use crate::definition::Definition;
+use crate::definition::model::Lifecycle;
+use crate::definition::order::OnExit;
 use crate::engine::Engine;
 use crate::event::{Event, Reporter};
 use crate::harness::argv::Harness;
+use crate::harness::joining;
 use crate::harness::nested::Advice;
 use crate::harness::on_exit::{ExitActions, HarnessStop, Restarts};
 use crate::harness::reachability::{HarnessTarget, describe, foreground, on_this_host};
-use crate::harness::run::{become_command, in_foreground};
+use crate::harness::run::{Foreground, become_command, in_foreground};
 use crate::harness::variables::Form;
 use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
+use crate::launch::session::{self, OpenSession, SessionLease};
 use crate::launch::{Launch, Running};
 use crate::plan::instance::Instance;
 use crate::preparation::settings::Settings;
@@ -72,27 +77,37 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
         preparation.workspace(&settings),
         settings.scopes.instance.as_deref(),
     );
+    let described = describe(&options.command, Some(&harness));
+    let mut launch = assemble(settings, preparation, target, described, reporter);
+    let lease = launch.begin_session()?;
     // What the harness starts in containers of its own does not reach what this host runs itself on any network.
-    let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-    let definitions = definitions.filter(|definition| !preparation.is_on_this_host(definition));
+    let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+    let definitions =
+        definitions.filter(|definition| launch.settings.engine.of(definition).network().is_none());
     let is_host = matches!(&harness, Harness::Host(_));
-    let mut advice = Advice::of(&target.network.name, &settings.env_prefix, definitions).filter(|_| is_host);
+    let mut advice =
+        Advice::of(&launch.target.network.name, &launch.settings.env_prefix, definitions).filter(|_| is_host);
     if let Some(problem) = advice.as_ref().and_then(|advice| advice.before(&options.command)) {
         reporter.tell(&Event::Problem(&problem));
         // It is told once.
         advice = None;
     }
-    let described = describe(&options.command, Some(&harness));
-    let mut launch = assemble(settings, preparation, target, described, reporter);
     let mut runtime = CommandRuntime::start()?;
-    let running = runtime.run(prepared_up(&mut launch, &mut disabled))?;
-    let sidecars = addressed(&launch, &running);
-    let network = &launch.target.network.name;
-    let prefix = &launch.settings.env_prefix;
-    let harness = foreground(&options.command, &harness, &sidecars, running.direct, network, prefix)?;
+    let mut session = SessionState { lease, open: None };
+    let started =
+        start_all(&mut runtime, &mut launch, &mut disabled, &mut session, &options.command, &harness);
+    let (running, harness) = match started {
+        Ok(started) => started,
+        Err(failure) => {
+            end_session(&mut runtime, session.open, false, reporter);
+            return Err(failure);
+        }
+    };
     // Compiled probes are not kept while the harness runs.
     drop(launch);
     let stop = Arc::new(HarnessStop::default());
+    // The engine may be at one of these when the harness ends.
+    let restarts = running.engines.iter().any(|on| on.on_exit.values().any(|what| *what == OnExit::Restart));
     let watches: Vec<SidecarWatch> = running
         .engines
         .iter()
@@ -106,7 +121,13 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
             SidecarWatch::new(engine, Arc::clone(reporter), leases, on.services()).acting(actions)
         })
         .collect();
-    let mut signals = runtime.catch_signals()?;
+    let mut signals = match runtime.catch_signals() {
+        Ok(signals) => signals,
+        Err(failure) => {
+            end_session(&mut runtime, session.open, false, reporter);
+            return Err(failure);
+        }
+    };
     reporter.tell(&Event::HarnessStarting);
     let begun = Timestamp::now();
     let code = runtime.block_on(async |_| {
@@ -126,6 +147,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     if let Ok(exit_code) = code {
         reporter.tell(&Event::HarnessEnded { exit_code });
     }
+    end_session(&mut runtime, session.open, !restarts, reporter);
     // A detached harness goes on, and needs its sidecars where they are.
     if !is_detached {
         runtime.block_on(async |_| {
@@ -137,6 +159,49 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
         (Ok(_), Some(failure)) => Err(failure),
         (code, _) => code,
     }
+}
+
+/// How far the session of a launch is.
+#[derive(Default)]
+struct SessionState {
+    /// Before anything is made.
+    lease: Option<SessionLease>,
+    /// From then on.
+    open: Option<OpenSession>,
+}
+
+/// Starts the sidecars, and makes the command of the harness.
+fn start_all(
+    runtime: &mut CommandRuntime,
+    launch: &mut Launch,
+    disabled: &mut [Disabled],
+    session: &mut SessionState,
+    command: &[OsString],
+    harness: &Harness,
+) -> Result<(Running, Foreground), Failure> {
+    let running = runtime.run(prepared_up(launch, disabled, session))?;
+    let sidecars = addressed(launch, &running);
+    let (network, prefix) = (&launch.target.network, &launch.settings.env_prefix);
+    let harness = foreground(command, harness, &sidecars, running.direct, network, prefix)?;
+    let harness = runtime.run(joining::create(harness))?;
+    Ok((running, harness))
+}
+
+/// Removes what belongs to the session, whatever ended the launch. A signal leaves that to the guardian.
+fn end_session(
+    runtime: &mut CommandRuntime,
+    session: Option<OpenSession>,
+    is_certain: bool,
+    reporter: &Reporter,
+) {
+    let Some(session) = session else { return };
+    let ended = runtime.run_afterwards(async { Ok(session.end(is_certain, reporter).await) });
+    let problem = match ended {
+        Ok(Ok(())) => return,
+        Ok(Err(problem)) => problem,
+        Err(_) => session::left("a signal interrupted their removal, which goes on in the background"),
+    };
+    reporter.tell(&Event::Problem(&problem));
 }
 
 /// Watches the sidecars of every engine, for as long as it is polled.
@@ -210,7 +275,7 @@ pub(super) fn start(
     let nothing = || form.iter().for_each(|form| print(&form.print(&[])));
     let mut preparation = preparation::prepare(&settings);
     preparation.problems.extend(unused_workspace::warnings(layers));
-    preparation.accept(Vec::new())?;
+    preparation.accept(refuse_sessions(&preparation))?;
     let mut disabled = std::mem::take(&mut preparation.disabled);
     if preparation.definitions == 0 && !disabled.is_empty() {
         none_but_disabled(&settings, &preparation, &mut disabled, reporter)?;
@@ -231,7 +296,8 @@ pub(super) fn start(
     let target =
         HarnessTarget::of(None, preparation.workspace(&settings), settings.scopes.instance.as_deref());
     let mut launch = assemble(settings, preparation, target, described, reporter);
-    let running = CommandRuntime::start()?.run(prepared_up(&mut launch, &mut disabled))?;
+    let mut none = SessionState::default();
+    let running = CommandRuntime::start()?.run(prepared_up(&mut launch, &mut disabled, &mut none))?;
     for (definition, instance, network) in running_sidecars(&launch, &running) {
         let addresses = addresses(instance, Some(network), &definition.ports());
         if !addresses.is_empty() {
@@ -243,6 +309,23 @@ pub(super) fn start(
         print(&form.print(&on_this_host(&addressed(&launch, &running), running.direct, network, prefix)?));
     }
     Ok(exit::SUCCESS)
+}
+
+/// Refuses sidecars that would end with a harness where there is none.
+pub(super) fn refuse_sessions(preparation: &Preparation) -> Vec<Problem> {
+    let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+    let of_sessions = definitions.filter(|definition| definition.lifecycle == Lifecycle::Session);
+    let refused = of_sessions.map(|definition| {
+        let name = &definition.name;
+        let message =
+            format!("`{name}` is a session sidecar, which lives as long as the harness of one launch");
+        Problem::error(Code::UnsupportedLifecycle, message)
+            .of(name.clone())
+            .at(definition.place("lifecycle"))
+            .hint("Start it with its harness: `farrier launch -- COMMAND`.")
+            .hint("Or name the sidecars to start: `farrier up NAME`.")
+    });
+    refused.collect()
 }
 
 /// The definitions of a launch, each with its instance and the network on which a harness would meet it.
@@ -288,7 +371,11 @@ pub(super) fn assemble(
     }
 }
 
-async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<Running, Failure> {
+async fn prepared_up(
+    launch: &mut Launch,
+    disabled: &mut [Disabled],
+    session: &mut SessionState,
+) -> Result<Running, Failure> {
     check_limits(launch)?;
     check_settings(launch, ValidationPhase::Trusted).await?;
     approval::before_engine(&launch.settings, &mut launch.sidecars, disabled, &launch.reporter).await?;
@@ -306,6 +393,10 @@ async fn prepared_up(launch: &mut Launch, disabled: &mut [Disabled]) -> Result<R
     };
     approval::ask(settings, sidecars, engine_of, reporter).await?;
     check_settings(launch, ValidationPhase::Approved).await?;
+    launch.sweep_sessions(&destinations).await;
+    if let Some(lease) = session.lease.take() {
+        session.open = Some(launch.open_session(lease, &destinations)?);
+    }
     launch.bring_up_on(&launch.placements(&destinations)).await
 }
 

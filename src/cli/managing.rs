@@ -7,17 +7,20 @@ use jiff::Timestamp;
 
 use crate::cli::options::{LaunchOptions, LayerOptions};
 use crate::definition;
+use crate::definition::model::Lifecycle;
 use crate::engine::kinds::{Choice, EngineKind, Selection};
 use crate::engine::problem::engine_problem;
 use crate::engine::{Engine, EngineInfo};
 use crate::event::{Event, Reporter};
 use crate::launch::connection;
 use crate::manage::managed::{Inventory, Managed, ManagedVolume, inventory, volumes};
+use crate::manage::sessions::sweep;
 use crate::plan::sidecar::Sidecar;
 use crate::preparation::settings::Settings;
 use crate::report::error::{Code, Failure, Problem};
 use crate::system::leases::Leases;
 use crate::system::lock::LockFolder;
+use crate::system::session_leases::SessionLeases;
 
 /// The lock holder's name that waiting launches show for these commands.
 const REMOVER: &str = "farrier down";
@@ -47,7 +50,9 @@ impl EngineSessions {
             reporter.tell(&Event::Problem(&problem));
         }
         let mut declared: BTreeMap<EngineKind, Vec<Arc<Sidecar>>> = BTreeMap::new();
-        for definition in loaded.definitions {
+        // Those of sessions are declared for launches to come, never for what is there.
+        let shared = loaded.definitions.into_iter().filter(|one| one.lifecycle == Lifecycle::Shared);
+        for definition in shared {
             let kind = settings.engine.of(&definition);
             let sidecar = Arc::new(Sidecar::new(definition, &settings.scopes));
             declared.entry(kind).or_default().push(sidecar);
@@ -68,6 +73,22 @@ impl EngineSessions {
             }
         }
         Ok(Self(sessions))
+    }
+
+    /// Removes what launches that were killed left of their sessions. What goes wrong is left to the next command.
+    pub(super) async fn sweep(&self) -> Result<(), Failure> {
+        let session_leases = SessionLeases::open(REMOVER)?;
+        let mut is_swept = true;
+        for EngineSession { engine, leases, info, .. } in &self.0 {
+            if let Err(error) = sweep(engine.as_ref(), info.local, &session_leases, leases).await {
+                tracing::debug!("what was left of sessions cannot be removed: {error}");
+                is_swept = false;
+            }
+        }
+        if is_swept {
+            session_leases.sweep();
+        }
+        Ok(())
     }
 
     /// The sidecars that exist now, on all engines.

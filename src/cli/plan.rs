@@ -77,6 +77,8 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
     );
     let described = describe(&options.command, harness.as_ref());
     let mut launch = assemble(settings, preparation, target, described, reporter);
+    // For the time of this command.
+    let _lease = launch.begin_session()?;
     let planned = CommandRuntime::start()?.run(async {
         check_limits(&launch)?;
         check_settings(&launch, ValidationPhase::Trusted).await?;

@@ -34,8 +34,11 @@ const HEADINGS: [&str; 8] =
 
 /// Lists them.
 pub fn ps(options: &options::Ps, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let mut inventory = CommandRuntime::start()?
-        .run_alone(async { EngineSessions::open(&options.layers, reporter).await?.inventory().await })?;
+    let mut inventory = CommandRuntime::start()?.run_alone(async {
+        let sessions = EngineSessions::open(&options.layers, reporter).await?;
+        sessions.sweep().await?;
+        sessions.inventory().await
+    })?;
     let hidden =
         if options.all { 0 } else { hide_others(&mut inventory, &layer_directories(&options.layers)) };
     match options.format {
@@ -199,6 +202,7 @@ fn matching(managed: &Managed) -> String {
             format!("stale: {}", causes.join("; "))
         }
         SyncStatus::Orphan => "orphan".to_owned(),
+        SyncStatus::Session => "session".to_owned(),
         SyncStatus::Undeclared if managed.instance.is_some() => "another instance".to_owned(),
         SyncStatus::Undeclared => "not declared".to_owned(),
     }
@@ -235,6 +239,7 @@ fn sidecar_json(managed: &Managed, now: Timestamp) -> Value {
         "id": container.id,
         "image_id": container.image_id,
         "instance": managed.instance,
+        "session": managed.session,
         "is_job": managed.is_job,
         "lacks_isolation": container.lacks_isolation,
         "state": container.status.to_string(),
@@ -299,6 +304,7 @@ mod tests {
                 ..container(name)
             },
             instance: None,
+            session: None,
             is_job: false,
             ports: vec![5432, 8008],
             definition: PathBuf::from(format!("/home/ada/.config/farrier/sidecars/{name}.toml")),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::down::{Removal, remove};
-use super::launch::start;
+use super::launch::{refuse_sessions, start};
 use crate::cli::options;
 use crate::cli::runtime::CommandRuntime;
 use crate::event::Reporter;
@@ -18,7 +18,8 @@ pub fn reset(options: &options::Reset, reporter: &Arc<Reporter>) -> Result<u8, F
     let mut settings = Settings::new(&options.layers, &options.launch);
     settings.choice.only.clone_from(&options.names);
     // What cannot be started again is not removed.
-    preparation::prepare(&settings).accept(Vec::new())?;
+    let preparation = preparation::prepare(&settings);
+    preparation.accept(refuse_sessions(&preparation))?;
     let removal = Removal {
         layers: &options.layers,
         scope: Scope::Named(options.names.clone()),

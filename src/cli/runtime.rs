@@ -155,6 +155,25 @@ impl CommandRuntime {
         })
     }
 
+    /// Runs to the end, or to a signal that comes from now on: earlier ones were the harness's, or ended the launch.
+    ///
+    /// # Errors
+    /// The work's own, or that a signal ended it.
+    pub fn run_afterwards<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        self.block_on(async |signals| {
+            // Signals come through the runtime's own input and output, which gets its turn first.
+            tokio::task::yield_now().await;
+            while signals.next().now_or_never().is_some() {}
+            tokio::select! {
+                result = work => result,
+                signal = signals.next() => Err(stopped(signal)),
+            }
+        })
+    }
+
     /// Runs to the end; what a signal means is the work's business.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use etcetera::BaseStrategy;
 
+use super::completions::default_layers;
 use super::options::{ApprovalOptions, LaunchOptions, LayerOptions};
 use crate::definition::LayerDirectories;
 use crate::definition::working_trees::WorkingTrees;
@@ -60,6 +61,11 @@ impl Settings {
         let is_of_docker = matches!(argv::parse(command), Ok(Harness::Docker(_)));
         Self { engine: self.engine.of_harness(is_of_docker), ..self }
     }
+}
+
+/// What decides about engines without any option.
+pub(super) fn of_this_process() -> Option<Settings> {
+    Some(Settings::new(&default_layers()?, &LaunchOptions::default()))
 }
 
 fn given_options(layers: &LayerOptions, approval: &ApprovalOptions) -> Vec<String> {

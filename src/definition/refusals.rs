@@ -12,7 +12,6 @@ pub fn refusals(definitions: &[Definition]) -> Vec<Problem> {
             let problem = Problem::error(code, message).at(definition.place(field)).of(&definition.name);
             problems.push(problem.hint(hint));
         };
-        lifecycle(definition, &mut refuse);
         interface(definition, &mut refuse);
         mounts(definition, &mut refuse);
         secrets(definition, &mut refuse);
@@ -22,20 +21,6 @@ pub fn refusals(definitions: &[Definition]) -> Vec<Problem> {
 
 /// A refusal: the field, the code, one sentence, the way out.
 type Refuse<'a> = dyn FnMut(&str, Code, String, &str) + 'a;
-
-fn lifecycle(definition: &Definition, refuse: &mut Refuse<'_>) {
-    if definition.lifecycle == Lifecycle::Session {
-        refuse(
-            "lifecycle",
-            Code::UnsupportedLifecycle,
-            format!(
-                "`{}` has the lifecycle \"session\", but farrier starts only shared sidecars",
-                definition.name
-            ),
-            "Write `lifecycle = \"shared\"` if one container may serve all launches, or disable the definition.",
-        );
-    }
-}
 
 fn interface(definition: &Definition, refuse: &mut Refuse<'_>) {
     let (kind, hint) = match definition.interface {
@@ -68,7 +53,7 @@ fn mounts(definition: &Definition, refuse: &mut Refuse<'_>) {
                 "`{}` is shared and mounts the workspace, which every later launch that reuses it would see",
                 definition.name
             ),
-            "Remove the mount, bind the files that the sidecar needs read-only, or copy them into its image.",
+            "Write `lifecycle = \"session\"` if each launch may have a sidecar of its own.",
         );
     }
     let socket = definition.container.mounts.iter().any(|mount| matches!(mount, Mount::DockerSocket { .. }));

@@ -144,8 +144,8 @@ table! {
     DefinitionFile {
         /// What the sidecar is for.
         description: Option<String>,
-        /// `shared`, the default: one container for all launches, left running. `session` is not supported yet. The Python
-        /// launcher's YAML requires the key.
+        /// `shared`, the default: one container for all launches, left running. `session`: one for each launch, removed after
+        /// it. The Python launcher's YAML requires the key.
         lifecycle: Option<Lifecycle>,
         /// The image: a reference, for example `postgres:16`, or the path of an image file: `oci:./layout`,
         /// `docker-archive:./image.tar`.

@@ -20,17 +20,18 @@ mod networks;
 mod ports;
 mod proxies;
 pub mod relay;
+mod sessions;
 mod spec;
 mod stopping;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join_all, try_join3};
 use futures_util::stream::BoxStream;
 use tokio::sync::OnceCell;
 
@@ -51,6 +52,7 @@ use super::{
 };
 use crate::definition::container_token;
 use crate::plan::instance::Instance;
+use crate::plan::session::Session;
 use crate::plan::sidecar::{
     LABEL_CONFIGURATION, LABEL_DEFINITION, LABEL_HASH, LABEL_SIDECAR, LABEL_VOLUME, Sidecar,
 };
@@ -326,8 +328,10 @@ impl Engine for Docker {
         // A volume that somebody gave our label has another name.
         let is_own = |volume: &Volume| {
             let of = volume.labels.get(LABEL_VOLUME).zip(volume.labels.get(LABEL_SIDECAR));
+            let session = Session::of(&volume.labels);
             of.is_some_and(|(container, sidecar)| {
-                is_name_of(sidecar, container) && volume.name.starts_with(&format!("{container}_"))
+                is_name_of(sidecar, container, session.as_ref())
+                    && volume.name.starts_with(&format!("{container}_"))
             })
         };
         let own = found.into_iter().filter(is_own);
@@ -344,6 +348,18 @@ impl Engine for Docker {
 
     async fn remove_network(&self, name: &str) -> EngineResult<bool> {
         networks::remove_unused(self.api.as_ref(), name).await
+    }
+
+    async fn sessions(&self) -> EngineResult<BTreeSet<Session>> {
+        let (instances, volumes, networks) =
+            try_join3(self.inventory(&[]), self.volumes(), sessions::of_networks(self.api.as_ref())).await?;
+        let labels = instances.iter().map(|(found, _)| &found.instance.labels);
+        let labelled = labels.chain(volumes.iter().map(|volume| &volume.labels)).filter_map(Session::of);
+        Ok(labelled.chain(networks).collect())
+    }
+
+    async fn remove_session_network(&self, session: &Session, leases: &Leases) -> EngineResult<bool> {
+        sessions::remove_network(self, session, leases).await
     }
 
     async fn created(&self, since: &str, until: &str) -> EngineResult<Vec<CreatedContainer>> {
@@ -423,12 +439,19 @@ fn is_managed(container: &Container, image: Option<&Image>) -> bool {
     // No two containers have the same configuration there: each has a salt of its own.
     let inherited =
         image.is_some_and(|image| image.labels.get(LABEL_CONFIGURATION) == label(LABEL_CONFIGURATION));
-    complete && !inherited && label(LABEL_SIDECAR).is_some_and(|name| is_name_of(name, &container.name))
+    let session = Session::of(&container.labels);
+    let is_named = |name: &String| is_name_of(name, &container.name, session.as_ref());
+    complete && !inherited && label(LABEL_SIDECAR).is_some_and(is_named)
 }
 
-/// `farrier-NAME`, or the same with eight hex digits that tell a workspace or an organisation.
-fn is_name_of(sidecar: &str, container: &str) -> bool {
+/// `farrier-NAME`, or the same with eight hex digits that tell a workspace or an organisation; of a session's sidecar the
+/// same with the session's id, also with the end of a temporary name: nobody else looks for what a launch leaves of it.
+fn is_name_of(sidecar: &str, container: &str, session: Option<&Session>) -> bool {
     let token = container_token(sidecar);
+    if let Some(session) = session {
+        let name = session.container(sidecar);
+        return !token.is_empty() && (container == name || container == temporary_name(&name));
+    }
     let is_scope = |rest: &str| {
         rest.strip_prefix('-').is_some_and(|scope| {
             scope.len() == 8 && scope.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -462,7 +485,16 @@ mod tests {
             ("a b", "farrier-a-b", true),
             ("...", "farrier-", false),
         ] {
-            assert_eq!(is_name_of(sidecar, container), expected, "{sidecar} {container}");
+            assert_eq!(is_name_of(sidecar, container, None), expected, "{sidecar} {container}");
+        }
+        let session = Session { id: "0123456789abcdef".to_owned(), host: String::new() };
+        for (container, expected) in [
+            ("farrier-db-0123456789abcdef", true),
+            ("farrier-db-0123456789abcdef_", true),
+            ("farrier-db-0123456789abcdee", false),
+            ("farrier-db", false),
+        ] {
+            assert_eq!(is_name_of("db", container, Some(&session)), expected, "{container}");
         }
     }
 }

@@ -120,7 +120,7 @@ impl EngineKind {
     #[must_use]
     pub fn network(self) -> Option<HarnessNetwork> {
         let name = self.row().network?;
-        Some(HarnessNetwork { name: name.to_owned(), is_own: true, home: name.to_owned() })
+        Some(HarnessNetwork { name: name.to_owned(), is_own: true, home: name.to_owned(), session: None })
     }
 
     /// Whether there may be anything on it, as far as this host tells without asking it.

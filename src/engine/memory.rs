@@ -17,10 +17,12 @@ use super::{
     EngineResult, Freshness, Progress,
 };
 use crate::plan::instance::{Endpoint, Instance, Status};
+use crate::plan::session::Session;
 use crate::plan::sidecar::{FirstValues, LABEL_SIDECAR, Sidecar};
 use crate::plan::snapshot::{Found, Observed, Snapshot};
 use crate::plan::{Action, HarnessNetwork, NetworkAction, NetworkPlan, SidecarPlan, Step};
 use crate::report::error::{Code, Problem};
+use crate::system::leases::Leases;
 
 /// What it can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -189,7 +191,12 @@ impl Engine for Memory {
         };
         Ok(Snapshot {
             warnings: Vec::new(),
-            network: action.map(|action| NetworkPlan { name, is_own: network.is_own, action }),
+            network: action.map(|action| NetworkPlan {
+                name,
+                is_own: network.is_own && network.session.is_none(),
+                session: network.session.clone().map(|session| (session, network.home.clone())),
+                action,
+            }),
             sidecars: wanted.iter().map(|sidecar| world.observed(sidecar, &network.name)).collect(),
         })
     }
@@ -313,6 +320,15 @@ impl Engine for Memory {
 
     async fn own_networks(&self) -> EngineResult<Vec<String>> {
         Ok(self.called("own networks").networks.iter().cloned().collect())
+    }
+
+    async fn remove_session_network(&self, session: &Session, _: &Leases) -> EngineResult<bool> {
+        let mut world = self.called("remove session network");
+        let name = session.network();
+        for instance in world.instances.values_mut() {
+            instance.networks.remove(&name);
+        }
+        Ok(world.networks.remove(&name))
     }
 
     async fn remove_network(&self, name: &str) -> EngineResult<bool> {

@@ -123,6 +123,8 @@ pub struct Additions {
     pub env: Vec<(String, String)>,
     /// The network to run on; left out where the harness names one itself.
     pub network: Option<String>,
+    /// A label for the container.
+    pub label: Option<String>,
 }
 
 impl DockerRun {
@@ -223,6 +225,32 @@ impl DockerRun {
         self.options.values(long).next_back().filter(|value| !value.is_empty())
     }
 
+    /// An option that only `docker run` has, and `docker create` rejects.
+    #[must_use]
+    pub fn only_of_run(&self) -> Option<&'static str> {
+        ["detach", "detach-keys", "sig-proxy"].into_iter().find(|long| self.options.has(long))
+    }
+
+    /// `docker` with its own options.
+    #[must_use]
+    pub fn client(&self) -> Vec<OsString> {
+        let mut client = self.command[..self.verb_index.min(self.command.len())].to_vec();
+        if client.len() > 1 && client.last().is_some_and(|word| word == "container") {
+            client.pop();
+        }
+        client
+    }
+
+    /// The same as [`Self::inject`] for a `docker run` that becomes a `docker create`.
+    #[must_use]
+    pub fn inject_and_create(&self, additions: &Additions) -> Vec<OsString> {
+        let mut command = self.inject(additions);
+        if let Some(verb) = command.get_mut(self.verb_index) {
+            *verb = "create".into();
+        }
+        command
+    }
+
     /// The command with the additions directly behind its verb: `-e NAME=VALUE` sorted by name, then
     /// `--network NAME`. Everything else stands as it was, and without additions the command is the same.
     ///
@@ -236,6 +264,9 @@ impl DockerRun {
         let mut added: Vec<OsString> = Vec::new();
         for (name, value) in env {
             added.extend([OsString::from("-e"), OsString::from(format!("{name}={value}"))]);
+        }
+        if let Some(label) = &additions.label {
+            added.extend([OsString::from("--label"), OsString::from(label)]);
         }
         if let (NetworkMode::Unset, Some(network)) = (&self.network, &additions.network) {
             added.extend([OsString::from("--network"), OsString::from(network)]);

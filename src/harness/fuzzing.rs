@@ -34,8 +34,11 @@ fn rewritten(command: &[OsString], run: &DockerRun) {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         (name.to_owned(), value.to_owned())
     };
-    let additions =
-        Additions { env: vec![pair(ADDED[3]), pair(ADDED[1])], network: Some("farrier".to_owned()) };
+    let additions = Additions {
+        env: vec![pair(ADDED[3]), pair(ADDED[1])],
+        network: Some("farrier".to_owned()),
+        label: None,
+    };
     let injected = run.inject(&additions);
     let mut added: Vec<&str> = ADDED.to_vec();
     if *run.network() == NetworkMode::Unset {

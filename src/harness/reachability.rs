@@ -6,10 +6,12 @@ use std::path::Path;
 
 use crate::definition::Definition;
 use crate::engine::kinds::Choice;
-use crate::harness::argv::{Additions, Harness};
+use crate::harness::argv::{Additions, Harness, Verb};
+use crate::harness::joining::Joining;
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::run::Foreground;
 use crate::harness::variables;
+use crate::plan::session::{LABEL_SESSION_HARNESS, Session};
 use crate::plan::sidecar::scope_of;
 use crate::plan::{HarnessNetwork, OWN_NETWORK};
 use crate::report::error::{Code, Problem};
@@ -57,7 +59,7 @@ impl HarnessTarget {
             None => OWN_NETWORK.to_owned(),
         };
         let own = instance.map_or(own.clone(), |instance| format!("{own}-{instance}"));
-        let network = HarnessNetwork { name: own.clone(), is_own: true, home: own.clone() };
+        let network = HarnessNetwork { name: own.clone(), is_own: true, home: own.clone(), session: None };
         let mut target = Self { network, ..Self::default() };
         let Some(harness) = harness else { return target };
         let connection = harness.connection();
@@ -79,6 +81,37 @@ impl HarnessTarget {
         }
         target
     }
+
+    /// With a session's network in place of the one that the harness names, or that farrier would make.
+    pub fn join(&mut self, session: &Session) {
+        self.network.name = session.network();
+        self.network.is_own = true;
+        self.network.session = Some(session.clone());
+    }
+}
+
+/// Why a harness cannot have a session; none for one that can.
+#[must_use]
+pub fn session_refusal(harness: &Harness, sidecar: &str) -> Option<Problem> {
+    let Harness::Docker(run) = harness else { return None };
+    let reason = format!("`{sidecar}` is gone when the harness's command ends");
+    let problem = |message: String| Problem::error(Code::HarnessShape, message).of(sidecar);
+    if run.is_detached() || run.verb() == Verb::Create {
+        let what = if run.is_detached() { "is detached (-d)" } else { "only creates its container" };
+        return Some(
+            problem(format!("the harness {what}, and {reason}"))
+                .hint("Run the harness in the foreground: `farrier launch -- docker run IMAGE`.")
+                .hint("Or write `lifecycle = \"shared\"`."),
+        );
+    }
+    let option = run.only_of_run().filter(|_| matches!(run.network(), NetworkMode::Named(_)))?;
+    Some(
+        problem(format!(
+            "the harness names its network, so farrier creates its container before it starts it, and `docker create` \
+             has no `--{option}`"
+        ))
+        .hint(format!("Leave out `--{option}`, or `--network`: farrier then adds the session's network.")),
+    )
 }
 
 /// What a harness is in few words, without its arguments.
@@ -103,9 +136,10 @@ pub fn foreground(
     harness: &Harness,
     sidecars: &[(&Definition, Option<IpAddr>)],
     direct: bool,
-    network: &str,
+    network: &HarnessNetwork,
     prefix: &str,
 ) -> Result<Foreground, Problem> {
+    let (session, network) = (network.session.as_ref(), network.name.as_str());
     let by_name = matches!(harness, Harness::Docker(run) if !matches!(run.network(), NetworkMode::Host));
     let (mut variables, mut more) = (Vec::new(), Vec::new());
     for &(definition, address) in sidecars {
@@ -124,11 +158,20 @@ pub fn foreground(
             // What the harness sets itself, or passes through from its own environment, stays as it is.
             more.retain(|(name, _)| !run.env_names().any(|own| own == name.as_str()));
             variables.extend(unique(more));
+            let joins = session.filter(|_| matches!(run.network(), NetworkMode::Named(_)));
+            let label = joins.map(|session| format!("{LABEL_SESSION_HARNESS}={}", session.id));
+            let joining = joins.map(|_| Joining {
+                network: network.to_owned(),
+                client: run.client(),
+                is_interactive: run.is_interactive(),
+            });
             let network = matches!(run.network(), NetworkMode::Unset).then(|| network.to_owned());
             // `-e NAME` without a value, which comes later and wins, takes the value from docker's own environment.
             let set = variables.clone();
-            let additions = Additions { env: variables, network };
-            Ok(Foreground { command: run.inject(&additions), set, ..Foreground::default() })
+            let additions = Additions { env: variables, network, label };
+            let command =
+                if joining.is_some() { run.inject_and_create(&additions) } else { run.inject(&additions) };
+            Ok(Foreground { command, set, joining, ..Foreground::default() })
         }
         Harness::Host(_) => {
             if !variables.is_empty() && !direct {
@@ -136,7 +179,8 @@ pub fn foreground(
             }
             variables.extend(unique(more));
             let command = command.to_vec();
-            Ok(Foreground { command, set: variables, remove: REMOVED_VARIABLES.to_vec() })
+            let remove = REMOVED_VARIABLES.to_vec();
+            Ok(Foreground { command, set: variables, remove, joining: None })
         }
     }
 }

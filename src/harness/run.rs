@@ -10,6 +10,7 @@ use std::process::{Command, ExitStatus};
 use rustix::fs::Access;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::joining::Joining;
 use super::on_exit::HarnessStop;
 use super::signals::{CaughtSignals, Job};
 use crate::report::error::{Code, Failure, Problem};
@@ -81,6 +82,8 @@ pub struct Foreground {
     pub set: Vec<(String, String)>,
     /// Prefixes of variables that are removed.
     pub remove: Vec<&'static str>,
+    /// The further network that the container joins which the command creates.
+    pub joining: Option<Joining>,
 }
 
 /// Runs the command in the foreground and returns its exit code, 128 + N if signal N ended it.

@@ -116,7 +116,10 @@ impl Departure {
         // Of launches that end at once, the last one must see that nobody is left.
         drop(marks);
         // Whoever takes an instance to another network meanwhile, takes it off there as well.
-        sidecars.retain(|(_, instance)| !self.is_own || self.guests.contains(instance));
+        sidecars.retain(|(sidecar, instance)| {
+            // A session's own end with it.
+            sidecar.session.is_none() && (!self.is_own || self.guests.contains(instance))
+        });
         if sidecars.is_empty() {
             return;
         }

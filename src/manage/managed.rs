@@ -10,6 +10,7 @@ use crate::engine::{Engine, EngineInfo, EngineResult};
 use crate::plan::Cause;
 use crate::plan::instance::{Instance, Mounted};
 use crate::plan::reconcile::staleness;
+use crate::plan::session::Session;
 use crate::plan::sidecar::{
     LABEL_DEFINITION, LABEL_FOLDER, LABEL_INSTANCE, LABEL_SIDECAR, LABEL_VOLUME, Sidecar, folder_identity,
 };
@@ -27,6 +28,8 @@ pub enum SyncStatus {
     Stale(Vec<Cause>),
     /// The file that it was made from is provably gone.
     Orphan,
+    /// It belongs to the session of a launch.
+    Session,
     /// The current layers do not declare it; another user's or another workspace's may.
     Undeclared,
 }
@@ -39,6 +42,7 @@ impl SyncStatus {
             Self::Fresh => "fresh",
             Self::Stale(_) => "stale",
             Self::Orphan => "orphan",
+            Self::Session => "session",
             Self::Undeclared => "undeclared",
         }
     }
@@ -61,6 +65,8 @@ pub struct Managed {
     pub container: Instance,
     /// The name of the set of sidecars that it is of; `None` for the first one.
     pub instance: Option<String>,
+    /// The id of the session that it belongs to; `None` if it is shared.
+    pub session: Option<String>,
     /// Whether it is a job, as far as the current layers tell.
     pub is_job: bool,
     /// The ports that its definition declares, if the current layers have it.
@@ -134,6 +140,7 @@ pub async fn inventory(
                 name: label(LABEL_SIDECAR),
                 engine: engine.capabilities().kind,
                 instance: found.instance.labels.get(LABEL_INSTANCE).cloned(),
+                session: Session::of(&found.instance.labels).map(|session| session.id),
                 is_job: sidecar.as_ref().is_some_and(|sidecar| sidecar.definition.job().is_some()),
                 ports: sidecar.as_ref().map(|sidecar| sidecar.definition.ports()).unwrap_or_default(),
                 sync_status: sync_status(&found, sidecar.as_deref(), &definition, info.local),
@@ -179,6 +186,9 @@ pub async fn volumes(
 }
 
 fn sync_status(found: &Found, sidecar: Option<&Sidecar>, definition: &Path, local: bool) -> SyncStatus {
+    if Session::of(&found.instance.labels).is_some() {
+        return SyncStatus::Session;
+    }
     let Some(sidecar) = sidecar else {
         // On an engine elsewhere, the file may be another machine's.
         let folder = found.instance.labels.get(LABEL_FOLDER);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 pub use self::configuration::{Configuration, FirstValue, FirstValues, older_data};
 use crate::definition::container_token;
 use crate::definition::model::{Definition, Layer, Mount};
+use crate::plan::session::{LABEL_SESSION, SessionMember};
 use crate::system::digest::sha256_hex;
 
 /// The label that names the sidecar; also what events are filtered by.
@@ -37,6 +38,9 @@ pub const LABEL_AFTER: &str = "farrier.after";
 pub const LABEL_VOLUME: &str = "farrier.volume";
 /// The label on networks that farrier made.
 pub const LABEL_NETWORK: &str = "farrier.network";
+
+/// The variable that tells a session's sidecar with the engine's socket where the workspace is on this host.
+const WORKSPACE_HOST_PATH: &str = "SWARMFORGE_WORKSPACE_HOST_PATH";
 
 /// The scope of a resolved folder: 32 hex digits, 128 bits, so that nobody finds two folders with the same.
 #[must_use]
@@ -129,6 +133,10 @@ pub struct Sidecar {
     pub scope: Option<String>,
     /// The name of the set of sidecars that it is of; `None` for the first one.
     pub instance: Option<String>,
+    /// Its place in the session that it belongs to; `None` if it is shared.
+    pub session: Option<SessionMember>,
+    /// The workspace on this host, if the sidecar is told or given it.
+    pub workspace: Option<PathBuf>,
     /// Its container's name.
     pub container: String,
     /// SHA-256 over the configuration's canonical JSON.
@@ -146,7 +154,23 @@ impl Sidecar {
         let hash = Configuration::of(&definition).hash();
         let image = definition.image.clone().map_or(ImageReference::Program, ImageReference::Declared);
         let instance = scopes.instance.clone();
-        Self { definition, image, scope, instance, container, hash, predecessors: BTreeMap::new() }
+        Self {
+            definition,
+            image,
+            scope,
+            instance,
+            session: None,
+            workspace: None,
+            container,
+            hash,
+            predecessors: BTreeMap::new(),
+        }
+    }
+
+    /// As one that belongs to a session, which gives its container a name.
+    pub fn join(&mut self, member: SessionMember) {
+        self.container = member.session.container(&self.definition.name);
+        self.session = Some(member);
     }
 
     /// The sidecar's name.
@@ -161,10 +185,10 @@ impl Sidecar {
         Configuration::of(&self.definition)
     }
 
-    /// The name by which commands find it: its own, or its container's in another set than the first.
+    /// The name by which commands find it: its own, or its container's in a session, and in another set than the first.
     #[must_use]
     pub fn reference(&self) -> &str {
-        if self.instance.is_some() { &self.container } else { self.name() }
+        if self.instance.is_some() || self.session.is_some() { &self.container } else { self.name() }
     }
 
     /// The environment that its definition gives its container.
@@ -173,7 +197,20 @@ impl Sidecar {
         &self.definition.container.env
     }
 
-    /// Whether a container with these labels is this sidecar's: they name the same sidecar and scope. Earlier versions
+    /// The environment of its instance: a session's sidecar that has the engine's socket learns where the workspace is on
+    /// this host, unless its definition says so.
+    #[must_use]
+    pub fn full_env(&self) -> BTreeMap<String, String> {
+        let mut env = self.env().clone();
+        let mounts = &self.definition.container.mounts;
+        let has_socket = mounts.iter().any(|mount| matches!(mount, Mount::DockerSocket { .. }));
+        if let Some(workspace) = self.workspace.as_ref().filter(|_| self.session.is_some() && has_socket) {
+            env.entry(WORKSPACE_HOST_PATH.to_owned()).or_insert(workspace.display().to_string());
+        }
+        env
+    }
+
+    /// Whether a container with these labels is this sidecar's: they name the same sidecar, scope and session. Earlier versions
     /// labelled no scopes, and gave workspaces without `.git` none: a container of theirs belongs to the definition in
     /// the file that its label names.
     #[must_use]
@@ -185,7 +222,8 @@ impl Sidecar {
             (None, _) if self.instance.is_none() => label(LABEL_DEFINITION) == Some(&self.definition_label()),
             (found, own) => found == own.as_ref(),
         };
-        label(LABEL_SIDECAR) == Some(&self.definition.name) && is_of_scope
+        let session = self.session.as_ref().map(|member| &member.session.id);
+        label(LABEL_SIDECAR) == Some(&self.definition.name) && is_of_scope && label(LABEL_SESSION) == session
     }
 
     fn definition_label(&self) -> String {
@@ -244,6 +282,7 @@ impl Sidecar {
         label(LABEL_SCOPE, self.scope.clone());
         label(LABEL_INSTANCE, self.instance.clone());
         label(LABEL_FOLDER, folder_identity(self.definition.folder()));
+        labels.extend(self.session.iter().flat_map(SessionMember::labels));
         labels
     }
 }

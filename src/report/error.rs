@@ -65,7 +65,7 @@ codes! {
     WorkspaceUnused = "workspace-unused",
 
     // Refusals: valid, but not something that farrier starts. Exit code 125.
-    /// `lifecycle = "session"`.
+    /// A session sidecar where there is no session, as in `farrier up`.
     UnsupportedLifecycle = "unsupported-lifecycle",
     /// An interface kind that farrier does not support.
     UnsupportedInterface = "unsupported-interface",
@@ -173,6 +173,8 @@ codes! {
     HarnessShape = "harness-shape",
     /// The host has no route to a sidecar.
     HarnessNoRoute = "harness-no-route",
+    /// Something of a session may be left on an engine (a warning).
+    SessionLeft = "session-left",
     /// A sidecar whose `on_exit` is `stop` ended while the harness ran.
     SidecarEnded = "sidecar-ended",
     /// The harness command is not found.

@@ -198,6 +198,19 @@ impl LockFolder {
         }
     }
 
+    /// Who holds a lock; `None` if nobody does.
+    pub(super) fn holder(&self, name: &str) -> Option<Holder> {
+        if self.is_free(name) { None } else { lock_holder(&self.lock_file(name)) }
+    }
+
+    /// Whether nobody holds a lock. What cannot be looked at counts as held, unless there is no file.
+    pub(super) fn is_free(&self, name: &str) -> bool {
+        match open_existing(&self.lock_file(name)) {
+            Ok(file) => file.try_lock_shared().is_ok(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

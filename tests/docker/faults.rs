@@ -11,3 +11,5 @@ mod outages;
 mod setup;
 mod signals;
 mod troubles;
+
+pub use setup::step;

@@ -21,6 +21,7 @@ mod launch_order;
 mod launch_ports;
 mod launch_pull;
 mod launch_reuse;
+mod launch_sessions;
 mod launch_variables;
 mod launch_volumes;
 mod managing;

@@ -40,7 +40,12 @@ impl Two {
             network,
             sidecars: launch.sidecars.iter().filter(|prepared| is_here(prepared.sidecar.name())).collect(),
         };
-        let own = HarnessNetwork { name: "loopback".to_owned(), is_own: true, home: "loopback".to_owned() };
+        let own = HarnessNetwork {
+            name: "loopback".to_owned(),
+            is_own: true,
+            home: "loopback".to_owned(),
+            session: None,
+        };
         [
             on(Arc::new(self.fixture.docker()), launch.target.network.clone(), |name| name != "broker"),
             on(Arc::new(self.memory.clone()), own, |name| name == "broker"),

@@ -14,6 +14,7 @@ mod order;
 mod other_tools;
 mod outages;
 mod scenario;
+mod sessions;
 mod setup;
 mod waits;
 mod watch;

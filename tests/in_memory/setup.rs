@@ -81,7 +81,12 @@ impl Fixture {
             world.create_network(NETWORK, &BTreeMap::new());
             world.add_image(IMAGE, DoubleImage::default());
         });
-        let network = HarnessNetwork { name: NETWORK.to_owned(), home: "farrier".to_owned(), is_own: false };
+        let network = HarnessNetwork {
+            name: NETWORK.to_owned(),
+            home: "farrier".to_owned(),
+            is_own: false,
+            session: None,
+        };
         let target = HarnessTarget { network, ..HarnessTarget::default() };
         Self {
             engine,

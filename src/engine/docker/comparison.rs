@@ -11,6 +11,7 @@ use super::spec::temporary_name;
 use crate::definition::model::Mount;
 use crate::engine::replaced_volumes;
 use crate::plan::instance::Status;
+use crate::plan::session::Session;
 use crate::plan::sidecar::{LABEL_DEFINITION, LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
 use crate::plan::snapshot::{Found, Observed, Snapshot};
 use crate::plan::{HarnessNetwork, NetworkAction, NetworkPlan, Step};
@@ -41,7 +42,8 @@ pub(super) fn snapshot(
 fn out_of_reach(sidecar: &Sidecar) -> impl Iterator<Item = Problem> {
     let mounts = sidecar.definition.container.mounts.iter();
     let source = mounts.filter_map(|mount| match mount {
-        Mount::Bind { source, .. } => Some(source),
+        Mount::Bind { source, .. } => Some(source.clone()),
+        Mount::Workspace { .. } => sidecar.workspace.as_ref().map(|path| path.display().to_string()),
         _ => None,
     });
     source.take(1).map(|source| {
@@ -113,10 +115,19 @@ pub(crate) fn compare(sidecar: &Sidecar, container: &Container, images: &BTreeMa
 fn network_plan(seen: &Seen, network: &HarnessNetwork) -> Result<NetworkPlan, Problem> {
     let name = &network.name;
     let found = seen.networks.get(name).map(Vec::as_slice).unwrap_or_default();
-    let is_ours = |network: &Network| network.labels.contains_key(LABEL_NETWORK);
+    let session = network.session.as_ref();
+    let is_ours = |found: &Network| match session {
+        Some(session) => Session::of(&found.labels).as_ref() == Some(session),
+        None => found.labels.contains_key(LABEL_NETWORK),
+    };
     // One that is absent is created.
     let is_own = found.iter().all(is_ours);
-    let plan = |action| NetworkPlan { name: name.clone(), is_own, action };
+    let plan = |action| NetworkPlan {
+        name: name.clone(),
+        is_own: is_own && session.is_none(),
+        session: session.map(|session| (session.clone(), network.home.clone())),
+        action,
+    };
     match found {
         [] if network.is_own => Ok(plan(NetworkAction::Create)),
         [] => Err(Problem::error(Code::NetworkUnusable, format!("there is no network `{name}`"))

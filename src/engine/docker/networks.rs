@@ -9,6 +9,7 @@ use super::Docker;
 use super::api::{Api, Container};
 use crate::engine::problem::engine_problem;
 use crate::engine::{Carrier, EngineError, EngineErrorKind, EngineResult, Progress};
+use crate::plan::session::LABEL_SESSION_HOME;
 use crate::plan::sidecar::{LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
 use crate::plan::{NetworkAction, NetworkPlan};
 use crate::report::error::Problem;
@@ -30,7 +31,7 @@ pub(super) async fn make(api: &dyn Api, plan: &NetworkPlan, carrier: &dyn Carrie
     let surplus = match &plan.action {
         NetworkAction::Use { surplus, .. } => surplus.clone(),
         NetworkAction::Create => {
-            match create(api, name).await {
+            match create(api, name, &labels(plan)).await {
                 Ok(()) => carrier.tell(Progress::NetworkCreated(name)),
                 // Another tool was faster; its network serves as well.
                 Err(error) if error.kind == EngineErrorKind::Conflict => {}
@@ -51,9 +52,22 @@ pub(super) async fn make(api: &dyn Api, plan: &NetworkPlan, carrier: &dyn Carrie
     Ok(())
 }
 
-async fn create(api: &dyn Api, name: &str) -> EngineResult<()> {
-    let labels = BTreeMap::from([(LABEL_NETWORK.to_owned(), "1".to_owned())]);
-    api.create_network(name, &labels).await.map(|_| ())
+type Labels = BTreeMap<String, String>;
+
+/// By what a network of farrier's is known again. A session's is no network that sidecars stay on.
+fn labels(plan: &NetworkPlan) -> Labels {
+    let Some((session, home)) = &plan.session else { return own_labels() };
+    let mut labels = session.labels();
+    labels.insert(LABEL_SESSION_HOME.to_owned(), home.clone());
+    labels
+}
+
+fn own_labels() -> Labels {
+    Labels::from([(LABEL_NETWORK.to_owned(), "1".to_owned())])
+}
+
+async fn create(api: &dyn Api, name: &str, labels: &Labels) -> EngineResult<()> {
+    api.create_network(name, labels).await.map(|_| ())
 }
 
 /// Takes containers off the networks that only launches needed and that none uses them on any more. One that is on no other
@@ -135,12 +149,12 @@ fn joined<'a>(sidecar: &Sidecar, container: &'a Container) -> Vec<&'a String> {
 }
 
 /// Puts a container on farrier's own network, without names: nobody asks for it there before the next launch.
-async fn go_home(docker: &Docker, container: &Container, home: &str) -> EngineResult<()> {
+pub(super) async fn go_home(docker: &Docker, container: &Container, home: &str) -> EngineResult<()> {
     let api = docker.api.as_ref();
     let Ok(locks) = LockFolder::open(docker.id().await?) else { return Ok(()) };
     let Ok(_held) = locks.lock_network(home, |_| ()).await else { return Ok(()) };
     if api.networks(home).await?.is_empty() {
-        create(api, home).await?;
+        create(api, home, &own_labels()).await?;
     }
     api.connect(home, &container.id, &[]).await
 }

@@ -38,8 +38,12 @@ pub(super) fn declared_mounts(sidecar: &Sidecar) -> Vec<Mounted> {
             let path = bound.as_ref()?.path.to_string_lossy().into_owned();
             Some(mounted("bind", path, target, *writable))
         }
+        Mount::Workspace { target, writable } => {
+            let path = sidecar.workspace.as_ref()?.to_string_lossy().into_owned();
+            Some(mounted("bind", path, target, *writable))
+        }
         // Memory is a setting of the container.
-        Mount::Workspace { .. } | Mount::Tmpfs { .. } => None,
+        Mount::Tmpfs { .. } => None,
     };
     sidecar.definition.container.mounts.iter().filter_map(of).collect()
 }
@@ -62,7 +66,7 @@ pub fn container_spec(
         image: sidecar.image.as_str().to_owned(),
         entrypoint: keys.entrypoint.clone().unwrap_or_default(),
         command: keys.command.clone().unwrap_or_default(),
-        env: keys.env.clone(),
+        env: sidecar.full_env(),
         labels: sidecar.labels(changed_since, salt),
         mounts,
         volume_labels: sidecar.volume_labels(),

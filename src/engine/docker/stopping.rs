@@ -3,8 +3,9 @@
 use super::api::{Api, Status};
 use crate::engine::{EngineErrorKind, EngineResult};
 use crate::plan::instance::Instance;
+use crate::plan::session::LABEL_SESSION;
 
-/// Stops a container and removes it. Its anonymous volumes stay.
+/// Stops a container and removes it. Its anonymous volumes stay, unless it belongs to a session.
 ///
 /// # Errors
 /// The engine's, if the container could not be removed, or the connection failed while it was stopping: it may go on.
@@ -19,5 +20,5 @@ pub(super) async fn stop_and_remove(api: &dyn Api, instance: &Instance) -> Engin
             _ => {}
         }
     }
-    api.remove(&instance.id, false).await
+    api.remove(&instance.id, instance.labels.contains_key(LABEL_SESSION)).await
 }

@@ -222,11 +222,12 @@ fn network_plan(store: &Store, network: &HarnessNetwork) -> Result<NetworkPlan, 
         return Ok(NetworkPlan {
             action: NetworkAction::Use { id: name.clone(), surplus: Vec::new() },
             is_own: true,
+            session: None,
             name,
         });
     }
     if network.is_own {
-        return Ok(NetworkPlan { name, is_own: true, action: NetworkAction::Create });
+        return Ok(NetworkPlan { name, is_own: true, session: None, action: NetworkAction::Create });
     }
     let message = format!("sidecars on this host cannot join the network `{name}`");
     Err(Problem::error(Code::NetworkUnusable, message)

@@ -150,8 +150,11 @@ fn valid() -> impl Strategy<Value = Valid> {
 
 fn additions() -> impl Strategy<Value = Additions> {
     let pair = ("[A-Z_]{1,8}", "[ -~]{0,8}");
-    (vec(pair, 0..4), proptest::option::of("[a-z][a-z0-9-]{1,8}"))
-        .prop_map(|(env, network)| Additions { env, network })
+    (vec(pair, 0..4), proptest::option::of("[a-z][a-z0-9-]{1,8}")).prop_map(|(env, network)| Additions {
+        env,
+        network,
+        label: None,
+    })
 }
 
 fn container(command: &[OsString]) -> Result<DockerRun, TestCaseError> {

@@ -46,7 +46,7 @@ fn running(sidecar: &Sidecar) -> Found {
 }
 
 fn own_network(action: NetworkAction) -> NetworkPlan {
-    NetworkPlan { name: HarnessNetwork::default().name + "farrier", is_own: true, action }
+    NetworkPlan { name: HarnessNetwork::default().name + "farrier", is_own: true, session: None, action }
 }
 
 fn in_use() -> NetworkAction {

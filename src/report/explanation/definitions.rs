@@ -187,10 +187,14 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::UnsupportedLifecycle,
-        meaning: "The lifecycle is valid, but farrier does not support it.",
-        causes: &["The definition has `lifecycle = \"session\"`, which means one container per launch."],
+        meaning: "The definition has `lifecycle = \"session\"`: its sidecar lives as long as one launch, and this command starts none that outlives it.",
+        causes: &[
+            "`farrier up` and `farrier reset` leave sidecars running, which a session sidecar never is.",
+        ],
         steps: &[
-            "If one container may serve all launches, write `lifecycle = \"shared\"`; otherwise disable the definition.",
+            "Start it with its harness: `farrier launch -- COMMAND`.",
+            "Or name the sidecars that are shared: `farrier up NAME`.",
+            "If one container may serve all launches, write `lifecycle = \"shared\"`.",
         ],
     },
     Explanation {

@@ -29,6 +29,17 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         steps: &["Run the harness in a container: `farrier launch -- docker run IMAGE`."],
     },
     Explanation {
+        code: Code::SessionLeft,
+        meaning: "The harness has ended, but farrier could not remove all that belongs to the launch's session.",
+        causes: &[
+            "The engine was stopped, or did not answer in time.",
+            "A signal asked farrier to end while it removed the session.",
+        ],
+        steps: &[
+            "Run any farrier command, such as `farrier ps`, once the engine answers: it removes what is left.",
+        ],
+    },
+    Explanation {
         code: Code::SidecarEnded,
         meaning: "A sidecar ended while the harness ran, and its definition has `on_exit = \"stop\"`: farrier sent the harness \
                   SIGTERM, and waited for its end.",

@@ -44,11 +44,6 @@ fn the_python_launchers_files_load_unchanged() {
     let refused = of("python/refused");
     assert_eq!(refused.problems, []);
     let codes: BTreeSet<_> = refusals(&refused.definitions).iter().map(|problem| problem.code).collect();
-    let expected = [
-        Code::UnsupportedLifecycle,
-        Code::UnsupportedInterface,
-        Code::UnsupportedMount,
-        Code::UnsupportedSecret,
-    ];
+    let expected = [Code::UnsupportedInterface, Code::UnsupportedMount, Code::UnsupportedSecret];
     assert_eq!(codes, expected.into_iter().collect());
 }

@@ -126,7 +126,6 @@ fn refusals_of_what_is_valid() {
             ("mounts", Code::UnsupportedMount, Some((3, 54))),
             ("secret", Code::UnsupportedSecret, Some((2, 8))),
             ("secret", Code::UnsupportedSecret, Some((4, 9))),
-            ("session", Code::UnsupportedLifecycle, Some((1, 12))),
             ("session", Code::UnsupportedInterface, Some((7, 9))),
             ("session", Code::UnsupportedSecret, Some((5, 6))),
             ("unpinned", Code::UnsupportedMount, Some((2, 8))),

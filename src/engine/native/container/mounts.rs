@@ -92,8 +92,11 @@ fn declared(sidecar: &Sidecar, mount: &Mount) -> Option<ContainerMount> {
             of(target, *writable, Source::Bind(bound.as_ref()?.path.clone()))
         }
         Mount::Tmpfs { target, size } => of(target, true, Source::Memory(*size)),
+        Mount::Workspace { target, writable } => {
+            of(target, *writable, Source::Bind(sidecar.workspace.clone()?))
+        }
         // Refused before anything is made.
-        Mount::Workspace { .. } | Mount::DockerSocket { .. } => None,
+        Mount::DockerSocket { .. } => None,
     }
 }
 

@@ -1,0 +1,278 @@
+//! Sidecars of a session on a real engine: they live as long as one launch, whatever ends it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::engine::is_running;
+use crate::support::launching::server;
+use crate::support::{
+    PATIENT, Proxy, Running, Scene, Signal, Trouble, containers_named, docker, fixture_image,
+    fixture_program, wait_until,
+};
+
+/// Two definitions: a shared `db`, and a `web` of each session, which comes after it and has a volume.
+fn scene() -> Option<Scene> {
+    let scene = Scene::with_docker()?;
+    scene.define("db", &server(&fixture_image(), "stop_timeout = 1"));
+    let top =
+        format!("after = [\"{}\"]\nmounts = [\"volume:data:/data\"]\nstop_timeout = 1", scene.name("db"));
+    scene.define("web", &server(&fixture_image(), &top).replace("\"shared\"", "\"session\""));
+    Some(scene)
+}
+
+/// What is there of the scene's sessions: containers, volumes, and networks by the ids in these names.
+fn left(scene: &Scene, ids: &BTreeSet<String>) -> Vec<String> {
+    let mut left = containers_named(&scene.container("web"));
+    let volumes =
+        docker(["volume", "ls", "--quiet", "--filter", &format!("name={}", scene.container("web"))]);
+    left.extend(volumes.lines().map(str::to_owned));
+    let networks = docker(["network", "ls", "--format", "{{.Name}}", "--filter", "label=farrier.session"]);
+    left.extend(
+        networks.lines().filter(|name| ids.iter().any(|id| name.ends_with(id.as_str()))).map(str::to_owned),
+    );
+    left
+}
+
+/// The ids of the sessions that have a container now.
+fn ids(scene: &Scene) -> BTreeSet<String> {
+    let containers = containers_named(&scene.container("web")).into_iter();
+    containers.filter_map(|name| name.trim_end_matches('_').rsplit('-').next().map(str::to_owned)).collect()
+}
+
+fn nothing_is_left(scene: &Scene, ids: &BTreeSet<String>) {
+    wait_until("nothing is left of the session", PATIENT, || left(scene, ids).is_empty());
+}
+
+fn program() -> String {
+    fixture_program().display().to_string()
+}
+
+/// A launch whose harness waits on this host.
+fn waiting(scene: &Scene) -> (Running, BTreeSet<String>) {
+    let launch = scene.launch([program(), "wait".to_owned()]).spawn();
+    wait_until("the harness starts", PATIENT, || scene.has_event("harness-starting"));
+    let ids = ids(scene);
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    (launch, ids)
+}
+
+/// The guardian of a session.
+fn guardian(ids: &BTreeSet<String>) -> Option<i32> {
+    let is_its = |arguments: &str| {
+        arguments.contains("--guard-session") && ids.iter().any(|id| arguments.contains(id))
+    };
+    std::fs::read_dir("/proc").expect("processes").flatten().find_map(|entry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let arguments = std::fs::read(entry.path().join("cmdline")).ok()?;
+        is_its(&String::from_utf8_lossy(&arguments)).then_some(process)
+    })
+}
+
+fn kill(process: i32) {
+    let process = rustix::process::Pid::from_raw(process).expect("a process");
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).expect("it is there");
+}
+
+#[test]
+fn a_sidecar_of_a_session_lives_as_long_as_its_harness() {
+    let Some(scene) = scene() else { return };
+    // A harness in a container without a network of its own reaches both by name, and its exit code is its own.
+    let image = fixture_image();
+    let label = scene.label();
+    let asking = |stem: &str| {
+        let variable = scene.variable(stem);
+        let harness = ["docker", "run", "--rm", "--label", &label, &image, "ask-env", &variable];
+        scene.launch(harness).output().assert_code(0).stdout().to_owned()
+    };
+    for stem in ["web", "db"] {
+        assert!(asking(stem).contains("pong"), "{stem}");
+        assert_eq!(left(&scene, &BTreeSet::new()), Vec::<String>::new());
+    }
+    let db = scene.container("db");
+    assert!(is_running(&db), "the shared one stays");
+    assert_eq!(networks_of(&db), ["farrier"], "and is on a network that stays");
+    // A harness on this host reaches it by address.
+    let variable = scene.variable("web");
+    let asked = scene.launch([program(), "ask-env".to_owned(), variable]).output().assert_code(0);
+    assert!(asked.stdout().contains("pong"), "{asked}");
+    scene.launch([program(), "exit".to_owned(), "7".to_owned()]).output().assert_code(7);
+    assert_eq!(left(&scene, &BTreeSet::new()), Vec::<String>::new());
+    // Without a harness there is none.
+    let up = scene.up().output().assert_code(125);
+    assert!(up.stderr().contains("farrier launch -- COMMAND"), "{up}");
+    scene.up().arg(scene.name("db")).output().assert_code(0);
+    let detached = scene.launch(["docker", "run", "-d", &image, "wait"]).output().assert_code(125);
+    assert!(detached.stderr().contains("detached"), "{detached}");
+}
+
+fn networks_of(container: &str) -> Vec<String> {
+    let format = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
+    let networks = docker(["inspect", "--format", format, container]);
+    networks.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_harness_that_named_its_network_is_on_the_sessions_too() {
+    let Some(scene) = scene() else { return };
+    let network = scene.network("own");
+    let neighbour = scene.name("neighbour");
+    let image = fixture_image();
+    scene.docker_run([
+        "--network",
+        &network,
+        "--name",
+        &neighbour,
+        &image,
+        "serve",
+        "--port",
+        "7000",
+        "--reply",
+        "near",
+    ]);
+    let asked = scene.launch(scene.asking(&network, "web")).output().assert_code(0);
+    assert!(asked.stdout().contains("pong"), "{asked}");
+    let near =
+        scene.launch(scene.in_container(&network, &["ask", &neighbour, "7000"])).output().assert_code(0);
+    assert!(near.stdout().contains("near"), "{near}");
+    scene.launch(scene.in_container(&network, &["exit", "9"])).output().assert_code(9);
+    assert_eq!(left(&scene, &BTreeSet::new()), Vec::<String>::new());
+    let missing =
+        scene.launch(["docker", "run", "--rm", "--network", &network, "farrier-no-such-image:1"]).output();
+    assert_eq!(missing.code(), Some(125), "{missing}");
+    assert_eq!(left(&scene, &BTreeSet::new()), Vec::<String>::new());
+}
+
+#[test]
+fn two_sessions_of_the_same_definitions_do_not_meet() {
+    let Some(scene) = scene() else { return };
+    let first = scene.launch([program(), "wait".to_owned()]).spawn();
+    wait_until("the first session runs", PATIENT, || scene.has_event("harness-starting"));
+    let of_first = ids(&scene);
+    let asked =
+        scene.launch([program(), "ask-env".to_owned(), scene.variable("web")]).output().assert_code(0);
+    assert!(asked.stdout().contains("pong"), "{asked}");
+    assert_eq!(ids(&scene), of_first, "the first one's is untouched");
+    let ps = scene.farrier(["ps", "--all", "--format", "json"]).output().assert_code(0);
+    let ps: Value = serde_json::from_str(&ps.stdout()).expect("JSON");
+    let web = ps["sidecars"]
+        .as_array()
+        .expect("sidecars")
+        .iter()
+        .find(|one| one["name"] == scene.name("web").as_str());
+    let web = web.expect("the session's sidecar is shown");
+    assert_eq!(web["match"], "session", "{web}");
+    assert_eq!(web["session"].as_str(), of_first.iter().next().map(String::as_str), "{web}");
+    assert_eq!(web["used_by"][0]["process"], first.id(), "{web}");
+    first.signal(Signal::TERM);
+    let _ = first.wait();
+    assert_eq!(left(&scene, &of_first), Vec::<String>::new());
+}
+
+#[test]
+fn whoever_is_killed_a_session_is_removed() {
+    let Some(scene) = scene() else { return };
+    // The launch: its guardian removes the session, and nobody runs a command.
+    let (launch, of_launch) = waiting(&scene);
+    // With the harness, which would go on.
+    launch.signal_group(Signal::KILL);
+    let _ = launch.wait();
+    nothing_is_left(&scene, &of_launch);
+    wait_until("the guardian ends", PATIENT, || guardian(&of_launch).is_none());
+    assert!(is_running(&scene.container("db")));
+    // The guardian: the launch does it.
+    scene.take_events();
+    let (launch, of_launch) = waiting(&scene);
+    kill(guardian(&of_launch).expect("a guardian"));
+    launch.signal(Signal::TERM);
+    let _ = launch.wait();
+    assert_eq!(left(&scene, &of_launch), Vec::<String>::new());
+    // Both: the next command does it.
+    scene.take_events();
+    let (launch, of_launch) = waiting(&scene);
+    kill(guardian(&of_launch).expect("a guardian"));
+    launch.signal_group(Signal::KILL);
+    let _ = launch.wait();
+    scene.farrier(["ps"]).output().assert_code(0);
+    assert_eq!(left(&scene, &of_launch), Vec::<String>::new());
+    // A signal while the sidecars start; this one ignores its stop signal.
+    let slow = server(&fixture_image(), "command = [\"sleep\", \"1000000\"]\nstop_timeout = 1")
+        .replace("\"shared\"", "\"session\"");
+    scene.define("web", &slow);
+    scene.take_events();
+    let launch = scene.launch([program(), "wait".to_owned()]).spawn();
+    wait_until("the sidecar starts", PATIENT, || scene.has_event("started"));
+    let of_launch = ids(&scene);
+    launch.signal(Signal::INT);
+    launch.wait().assert_code(130);
+    nothing_is_left(&scene, &of_launch);
+}
+
+/// An engine that is gone when the harness ends costs a sentence, not the harness's exit code.
+#[test]
+fn an_engine_that_is_away_at_the_end() {
+    let Some(scene) = scene() else { return };
+    let Some(proxy) = Proxy::new(&scene) else { return };
+    let launch = proxy.before(scene.launch([program(), "wait".to_owned()])).spawn();
+    wait_until("the harness starts", PATIENT, || scene.has_event("harness-starting"));
+    let of_launch = ids(&scene);
+    kill(guardian(&of_launch).expect("a guardian"));
+    proxy.down(true);
+    launch.signal(Signal::TERM);
+    let ended = launch.wait();
+    assert!(ended.stderr().contains("[session-left]"), "{ended}");
+    assert_eq!(ended.code(), Some(143), "{ended}");
+    scene.farrier(["ps"]).output().assert_code(0);
+    assert_eq!(left(&scene, &of_launch), Vec::<String>::new());
+}
+
+#[test]
+fn a_launch_that_is_killed_at_any_request_leaves_nothing_of_its_session() {
+    let Some(scene) = scene() else { return };
+    let Some(proxy) = Proxy::new(&scene) else { return };
+    let every = super::faults::step(6);
+    let (mut index, mut kills) = (0, 0);
+    loop {
+        proxy.calm();
+        let trouble = if index % 2 == 0 { Trouble::HoldBefore } else { Trouble::HoldAfter };
+        proxy.at(index, trouble);
+        let mut launch = proxy.before(scene.launch([program(), "exit".to_owned(), "0".to_owned()])).spawn();
+        if !proxy.wait_held(|| launch.has_ended()) {
+            launch.wait().assert_code(0);
+            break;
+        }
+        launch.signal(Signal::KILL);
+        let _ = launch.wait();
+        proxy.release();
+        let requests = proxy.requests();
+        let named = requests.iter().filter_map(|request| {
+            let line = &request.path;
+            let at = line.find("farrier-session-")? + "farrier-session-".len();
+            line.get(at..at + 16).map(str::to_owned)
+        });
+        let of_launch: BTreeSet<String> = named.collect();
+        wait_until("the guardian ends", PATIENT, || of_launch.is_empty() || guardian(&of_launch).is_none());
+        assert_eq!(left(&scene, &of_launch), Vec::<String>::new(), "killed at {index}");
+        kills += 1;
+        index += every;
+    }
+    println!("{kills} launches with a session were killed at {index} requests, left: 0");
+    assert!(kills >= 3, "{kills}");
+}
+
+/// A test suite that launches again and again, two at a time.
+#[test]
+fn many_sessions_leave_nothing() {
+    let Some(scene) = scene() else { return };
+    scene.up().arg(scene.name("db")).output().assert_code(0);
+    let rounds = if super::faults::step(2) == 1 { 25 } else { 3 };
+    for _ in 0..rounds {
+        let both =
+            [(); 2].map(|()| scene.launch([program(), "ask-env".to_owned(), scene.variable("web")]).spawn());
+        for launch in both {
+            launch.wait().assert_code(0);
+        }
+    }
+    assert_eq!(left(&scene, &BTreeSet::new()), Vec::<String>::new());
+    println!("{} sessions, two at a time, left: 0", 2 * rounds);
+}
