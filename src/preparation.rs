@@ -205,7 +205,7 @@ impl Preparation {
             } else if definition.image_file().is_some() {
                 ("image", "Or load the image into the harness's engine, and name it by its reference.")
             } else {
-                ("image", "Or leave the engine open (`--engine auto`), so that the harness's engine runs the image.")
+                ("image", "Or use `--engine auto`, so that the harness's engine runs the image.")
             };
             Problem::error(Code::HarnessNoRoute, message)
                 .of(name.clone())

@@ -73,7 +73,7 @@ fn runs(capabilities: &Capabilities) -> Vec<&'static str> {
     let all = [
         (capabilities.images, "images by reference"),
         (capabilities.image_files, "images in files (`oci:`, `docker-archive:`)"),
-        (capabilities.programs, "programs of this host"),
+        (capabilities.programs, "programs on this host"),
     ];
     all.into_iter().filter(|(can, _)| *can).map(|(_, what)| what).collect()
 }

@@ -28,7 +28,7 @@ use crate::harness::run::{Foreground, become_command, in_foreground};
 use crate::harness::variables::Form;
 use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
 use crate::launch::session::{self, OpenSession, SessionLease};
-use crate::launch::{Launch, Running};
+use crate::launch::{Launch, Running, RunningOn};
 use crate::plan::instance::Instance;
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, Preparation, ValidationPhase, validate_settings};
@@ -53,23 +53,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
         return Err(become_command(&options.command));
     }
     preparation.problems.extend(unused);
-    let harness = match preparation.harness(&options.command) {
-        Ok(harness) => {
-            preparation.accept(Vec::new())?;
-            harness
-        }
-        Err(failure) => {
-            preparation.accept(failure.problems.clone()).map_err(|all| Failure {
-                exit: if preparation.problems.iter().any(Problem::is_error) {
-                    all.exit
-                } else {
-                    failure.exit
-                },
-                ..all
-            })?;
-            return Err(failure);
-        }
-    };
+    let harness = accepted(&mut preparation, &options.command)?;
     let is_detached = matches!(&harness, Harness::Docker(run) if run.is_detached());
     warn_of_detached(&harness, reporter);
     let target = HarnessTarget::of(
@@ -108,19 +92,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let stop = Arc::new(HarnessStop::default());
     // The engine may be at one of these when the harness ends.
     let restarts = running.engines.iter().any(|on| on.on_exit.values().any(|what| *what == OnExit::Restart));
-    let watches: Vec<SidecarWatch> = running
-        .engines
-        .iter()
-        .map(|on| {
-            let (engine, leases) = (Arc::clone(&on.engine), running.leases.clone());
-            let actions = ExitActions {
-                of: on.on_exit.clone(),
-                stop: Arc::clone(&stop),
-                restarts: Arc::clone(&on.restarter) as Arc<dyn Restarts>,
-            };
-            SidecarWatch::new(engine, Arc::clone(reporter), leases, on.services()).acting(actions)
-        })
-        .collect();
+    let watches = watches(&running, &stop, reporter);
     let mut signals = match runtime.catch_signals() {
         Ok(signals) => signals,
         Err(failure) => {
@@ -159,6 +131,41 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
         (Ok(_), Some(failure)) => Err(failure),
         (code, _) => code,
     }
+}
+
+/// The harness of this command, if everything that was prepared is in order; else all problems at once.
+fn accepted(preparation: &mut Preparation, command: &[OsString]) -> Result<Harness, Failure> {
+    match preparation.harness(command) {
+        Ok(harness) => {
+            preparation.accept(Vec::new())?;
+            Ok(harness)
+        }
+        Err(failure) => {
+            preparation.accept(failure.problems.clone()).map_err(|all| Failure {
+                exit: if preparation.problems.iter().any(Problem::is_error) {
+                    all.exit
+                } else {
+                    failure.exit
+                },
+                ..all
+            })?;
+            Err(failure)
+        }
+    }
+}
+
+/// What looks at the sidecars of each engine while the harness runs.
+fn watches(running: &Running, stop: &Arc<HarnessStop>, reporter: &Arc<Reporter>) -> Vec<SidecarWatch> {
+    let watch = |on: &RunningOn| {
+        let (engine, leases) = (Arc::clone(&on.engine), running.leases.clone());
+        let actions = ExitActions {
+            of: on.on_exit.clone(),
+            stop: Arc::clone(stop),
+            restarts: Arc::clone(&on.restarter) as Arc<dyn Restarts>,
+        };
+        SidecarWatch::new(engine, Arc::clone(reporter), leases, on.services()).acting(actions)
+    };
+    running.engines.iter().map(watch).collect()
 }
 
 /// How far the session of a launch is.

@@ -145,9 +145,10 @@ impl ValueEnum for Selection {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Auto => {
-                ("auto", "A `program` and an image in a file run on this host, any other `image` on Docker")
-            }
+            Self::Auto => (
+                "auto",
+                "Programs and image files on `native`; other images on Docker, or on `native` if Docker is not available",
+            ),
             Self::All(kind) => (kind.name(), kind.meaning()),
         };
         Some(PossibleValue::new(name).help(help))
@@ -163,8 +164,8 @@ impl ValueEnum for Form {
         let (name, help) = match self {
             Self::Sh => ("sh", "For `eval` in a POSIX shell"),
             Self::Fish => ("fish", "For `source` in fish"),
-            Self::Dotenv => ("dotenv", "A file of variables"),
-            Self::Json => ("json", "An object"),
+            Self::Dotenv => ("dotenv", "Lines for a `.env` file"),
+            Self::Json => ("json", "A JSON object"),
             Self::Github => ("github", "Lines for the file that `GITHUB_ENV` names"),
         };
         Some(PossibleValue::new(name).help(help))
@@ -227,7 +228,7 @@ pub struct LayerOptions {
     /// Ignore the workspace's definitions; treat no folder as the workspace.
     #[arg(long, env = "FARRIER_NO_WORKSPACE", value_parser = FalseyValueParser::new())]
     pub no_workspace: bool,
-    /// Use a set of sidecars of its own beside the others, with other containers, networks and volumes.
+    /// Use a separate set of sidecars, with its own containers, networks and volumes.
     #[arg(long, value_name = "NAME", value_parser = instance)]
     pub instance: Option<String>,
     /// Where the sidecars run.
@@ -300,7 +301,7 @@ pub struct LaunchOptions {
     /// Write the same as a page for a browser, with every answer of the probes, also when a sidecar does not become ready.
     #[arg(long, value_name = "FILE", env = "FARRIER_TIMINGS_REPORT")]
     pub timings_report: Option<PathBuf>,
-    /// Write the same as trace events, which Perfetto and chrome://tracing open.
+    /// Write the same as trace events, which Perfetto and `chrome://tracing` open.
     #[arg(long, value_name = "FILE", env = "FARRIER_TRACE")]
     pub trace: Option<PathBuf>,
     /// Accepted for compatibility with the Python launcher, where it named the form of the MCP configuration.

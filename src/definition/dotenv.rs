@@ -23,7 +23,7 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, (usize, &'static str)>
         };
         let name = name.trim_end();
         if !is_name(name) {
-            return Err((line, "what stands before `=` is not a variable's name"));
+            return Err((line, "the text before `=` is not a variable's name"));
         }
         let (_, value) = start.split_once('=').unwrap_or_default();
         let value = value.trim_start_matches([' ', '\t']);
@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, (usize, &'static str)>
             };
             let (tail, after) = after.split_once('\n').unwrap_or((after, ""));
             if !tail.trim().is_empty() && !tail.trim_start().starts_with('#') {
-                return Err((line, "something stands behind the closing quote"));
+                return Err((line, "there is text after the closing quote"));
             }
             rest = after;
             value

@@ -191,7 +191,8 @@ impl From<Refused> for Problem {
                     .hint("Write `$$` for a dollar sign that is meant as text.")
             }
             Refused::Malformed(text) => {
-                let message = format!("`{}` is not a variable in a form that farrier has", shortened(&text));
+                let message =
+                    format!("`{}` is not a variable in a form that farrier supports", shortened(&text));
                 Self::error(Code::InvalidValue, message).hint(
                     "Write `${NAME}`, `${NAME:-default}` or `${NAME:?message}`, and `$$` for a dollar sign.",
                 )

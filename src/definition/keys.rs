@@ -190,8 +190,8 @@ keys! {
     /// `unless-stopped`.
     restart: Restart { setting: Some("HostConfig.RestartPolicy") }
 
-    /// That the sidecar ends by itself and is ready when it ended with exit code 0: `once`, until it succeeded, and again when
-    /// something that it comes `after` was recreated; or `every-launch`.
+    /// Makes the sidecar a job, which ends by itself and is ready when it has ended with exit code 0. `once`: it runs until it has
+    /// succeeded, and again if a sidecar in its `after` is recreated. `every-launch`: it runs in every launch.
     job: Job {}
 
     /// Container ports to publish on the engine's host, as in compose's `ports`, but on 127.0.0.1 unless you give an address:

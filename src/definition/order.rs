@@ -198,7 +198,8 @@ fn refused(
         return Some(problem.hint(hint));
     }
     if after.until == Reached::Succeeded && named.job().is_none() {
-        let problem = wrong(format!("`{field}` waits until `{name}` has succeeded, but `{name}` is no job"));
+        let problem =
+            wrong(format!("`{field}` waits until `{name}` has succeeded, but `{name}` is not a job"));
         let hint = format!("Write `until = \"ready\"`, or `job = \"once\"` in the definition of `{name}`.");
         return Some(problem.hint(hint));
     }

@@ -114,14 +114,14 @@ fn published(definitions: &[Definition], problems: &mut Vec<Problem>) {
                 .find(|other| other.container.publish.iter().any(|published| published.collides(port)));
             if let Some(holder) = holder {
                 let message = format!(
-                    "`{}` and `{}` ({}) would both have port {} of this host",
+                    "`{}` and `{}` ({}) would both use port {} of this host",
                     definition.name,
                     holder.name,
                     holder.file().display(),
                     port.host
                 );
                 let problem = Problem::error(Code::ConflictingFields, message);
-                let hint = "Choose another port for one of them, or none: \"5432\" publishes at a free port.";
+                let hint = "Choose another port for one of them, or write only \"5432\", which publishes on a free port.";
                 report(problems, definition, "interface.publish", problem.hint(hint));
             }
         }

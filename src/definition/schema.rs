@@ -159,11 +159,11 @@ table! {
         harness: Option<Harness>,
         /// How farrier decides that the sidecar is ready: one table, or several, whose probes must all report ready.
         readiness: Option<OneOrMany>,
-        /// The sidecars after which this one starts: names, or `{ sidecar = "migrate", until = "succeeded" }`. Until they are
-        /// `ready`, unless `until` says otherwise.
+        /// The sidecars that must be ready before this one starts: names, or `{ sidecar = "migrate", until = "succeeded" }` to
+        /// wait for another state.
         after: Option<Vec<AfterEntry>>,
-        /// What the sidecar's end means while the harness runs. `warn`, the default: farrier tells it afterwards. `stop`: the
-        /// harness gets SIGTERM, and farrier's exit code is 125. `restart`: farrier starts the sidecar again.
+        /// What farrier does if the sidecar ends while the harness runs. `warn` (the default): it reports the end after the harness
+        /// has ended. `stop`: it sends SIGTERM to the harness, and exits with 125. `restart`: it starts the sidecar again.
         on_exit: Option<OnExit>,
         /// The profiles in which the sidecar takes part: `--profile debug` includes it. Default: every launch.
         profiles: Option<Vec<String>>,

@@ -65,7 +65,7 @@ impl Capabilities {
             Some(_) if !self.image_files => refuse(
                 "image",
                 "runs no images from files".to_owned(),
-                "Leave the engine open (`--engine auto`), or load the image into the engine, and name it by its reference."
+                "Use `--engine auto`, or load the image into the engine, and name it by its reference."
                     .to_owned(),
             ),
             None if definition.image.is_some() && !self.images => refuse(

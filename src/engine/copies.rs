@@ -221,11 +221,8 @@ mod tests {
         let path = |content: &str| state.join(COPIES).join(sha256_hex(content));
         let write = |copies: &Copies, container: &str, contents: &[&str]| {
             let paths: Vec<PathBuf> = contents.iter().map(|content| path(content)).collect();
-            let copied: Vec<(&Path, &[u8])> = paths
-                .iter()
-                .map(PathBuf::as_path)
-                .zip(contents.iter().map(|content| content.as_bytes()))
-                .collect();
+            let copied: Vec<(&Path, &[u8])> =
+                paths.iter().map(PathBuf::as_path).zip(contents.iter().copied().map(str::as_bytes)).collect();
             copies.write(container, &copied).expect("written");
         };
         let keep = |copies: &Copies, container: &str, contents: &[&str]| {

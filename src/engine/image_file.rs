@@ -174,7 +174,7 @@ fn problem(definition: &Definition, error: &io::Error) -> Problem {
     let (code, message, hint) = match error.kind() {
         io::ErrorKind::NotFound => (
             Code::ImageUnavailable,
-            format!("image `{image}` is not there: {error}"),
+            format!("image `{image}` does not exist: {error}"),
             "Check the path, which starts at the definition's folder, and build the image first.".to_owned(),
         ),
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => (

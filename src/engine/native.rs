@@ -198,7 +198,7 @@ impl Native {
         findings.best.ok_or_else(|| {
             let reasons: Vec<String> =
                 findings.failed.iter().map(|(isolation, why)| format!("{isolation}: {why}")).collect();
-            let message = format!("this user can make no container on this host ({})", reasons.join("; "));
+            let message = format!("this user cannot create containers on this host ({})", reasons.join("; "));
             Problem::error(Code::EngineLacks, message).hint("See `farrier doctor --engine native`.")
         })
     }

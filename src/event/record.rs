@@ -155,18 +155,18 @@ pub enum Record {
     Succeeded {
         /// The job.
         sidecar: String,
-        /// How long it took, counted from its start, or from the beginning of the wait if it was already running; `null` if it
-        /// had succeeded before this launch.
+        /// How long the job took, counted from its start, or from the beginning of the wait if it was already running; `null` if
+        /// the job had succeeded before this launch.
         after_ms: Option<f64>,
     },
-    /// A sidecar is not started yet, because it comes after others.
+    /// farrier does not start a sidecar yet, because the sidecar waits for those in its `after`.
     Held {
         /// The sidecar.
         sidecar: String,
         /// The sidecars that it waits for.
         after: Vec<String>,
     },
-    /// All that a sidecar comes after is as far as it has to be.
+    /// All sidecars in a sidecar's `after` have reached the state that it waits for.
     Released {
         /// The sidecar.
         sidecar: String,
@@ -180,7 +180,7 @@ pub enum Record {
     NotReady(Box<FailureRecord>),
     /// Every sidecar is ready.
     AllReady,
-    /// Where a sidecar is reached. Only `farrier up` writes it, for each sidecar that has an address.
+    /// The addresses of a sidecar. Only `farrier up` writes this event, for each sidecar that has an address.
     Reachable {
         /// The sidecar.
         sidecar: String,
@@ -196,8 +196,8 @@ pub enum Record {
     /// The harness has ended. This is the last event, unless a sidecar's `on_exit = "stop"` ended the harness: then the problem
     /// follows.
     HarnessEnded {
-        /// Its exit code; 128 + N if signal N ended it. It is farrier's, too, unless a sidecar's `on_exit = "stop"` ended the
-        /// harness: then farrier's is 125.
+        /// The harness's exit code; 128 + N if signal N ended the harness. farrier exits with the same code, or with 125 if a
+        /// sidecar's `on_exit = "stop"` ended the harness.
         exit_code: u8,
     },
 }

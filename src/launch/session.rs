@@ -112,7 +112,7 @@ impl Launch {
             let is_local = connection.info().await.is_ok_and(|info| info.local);
             sweep(connection.engine.as_ref(), is_local, &session_leases, &leases).await
         });
-        let failed = join_all(swept).await.into_iter().filter_map(Result::err);
+        let failed: Vec<_> = join_all(swept).await.into_iter().filter_map(Result::err).collect();
         match failed.last() {
             Some(error) => tracing::debug!("what was left of sessions cannot be removed: {error}"),
             None => session_leases.sweep(),

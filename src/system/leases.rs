@@ -199,7 +199,7 @@ fn live_holder(path: &Path) -> Option<Holder> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             let name = path.file_name()?.to_string_lossy().into_owned();
             let process = name.rsplit_once(USE)?.1.split('.').next()?.parse().ok()?;
-            return Some(Holder { process, command: "a command of another user's".to_owned() });
+            return Some(Holder { process, command: "another user's command".to_owned() });
         }
         Err(_) => return None,
     };

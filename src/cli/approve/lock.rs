@@ -22,8 +22,12 @@ pub fn write(
     disabled: &[Disabled],
 ) -> Result<(), Problem> {
     let mut lock = Lock::default();
-    sidecars.iter().for_each(|sidecar| lock.pin(sidecar));
-    disabled.iter().for_each(|disabled| lock.pin(disabled));
+    for sidecar in sidecars {
+        lock.pin(sidecar);
+    }
+    for disabled in disabled {
+        lock.pin(disabled);
+    }
     lock.write(file)?;
     if format == Format::Human {
         let (count, file) = (lock.len(), escape(&file.to_string_lossy()));

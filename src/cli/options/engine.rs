@@ -16,7 +16,7 @@ pub struct Engine {
 /// The subcommands of `engine`.
 #[derive(Debug, Subcommand)]
 pub enum EngineCommand {
-    /// List the engines, what each can do here, and which sidecars farrier runs on it.
+    /// List the engines, with what each can do on this machine and which sidecars farrier runs on it.
     List(EngineList),
     /// Pull images again for the engine `native`, such as a tag that names another image now.
     Pull(EnginePull),
@@ -58,13 +58,13 @@ pub struct EnginePull {
 /// Options of `engine prune`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-farrier keeps an image as long as a sidecar uses it. If a launch needs a removed image, farrier reads it from its file again.
+farrier keeps each image that a sidecar uses. If a launch needs a removed image, farrier pulls it, or reads its file, again.
 
 Examples:
   farrier engine prune
   farrier engine prune --volumes")]
 pub struct EnginePrune {
-    /// Also remove anonymous volumes, with their data, that no sidecar has any more.
+    /// Also remove anonymous volumes that no sidecar uses any more, with their data.
     #[arg(long)]
     pub volumes: bool,
     /// Layers.

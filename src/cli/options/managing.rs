@@ -156,7 +156,7 @@ pub struct Logs {
 #[command(after_help = "\
 Without NAME, --all or --orphans, farrier removes the sidecars that the current
 layers declare. farrier keeps volumes and their data unless you give
---volumes; farrier then names each volume and asks.
+--volumes. It names each volume before it asks for confirmation.
 
 Examples:
   farrier down db

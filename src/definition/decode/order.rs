@@ -54,13 +54,10 @@ pub fn on_exit(table: Table<'_>, container: &ContainerKeys, reader: &mut Reader<
     }
     let found = found.unwrap_or_default();
     let conflict = if container.job.is_some() {
-        Some((
-            "a job has ended before the harness starts, and `on_exit` is about a later end",
-            "Remove `on_exit`.",
-        ))
+        Some(("a job ends before the harness starts, so `on_exit` has no effect", "Remove `on_exit`."))
     } else if found != OnExit::Warn && container.restart.is_some() {
         Some((
-            "`restart` lets the engine start the sidecar again, so that its end is none for `on_exit`",
+            "`restart` lets the engine start the sidecar again, so `on_exit` has no effect",
             "Keep one of the two.",
         ))
     } else {
@@ -89,11 +86,11 @@ pub fn job_timeout(
         reader.report(problem, table.key_span(key));
     };
     if matches!(container.restart, Some(RestartPolicy::Always | RestartPolicy::UnlessStopped)) {
-        let message = "a job ends by itself, and `restart` would start it again for ever";
+        let message = "a job ends by itself, but `restart` would start it again each time";
         conflict("restart", message, "Write `restart = \"on-failure:3\"`, or remove it.");
     }
     if interface.value.as_ref().is_some_and(|interface| *interface != Interface::None) {
-        let message = "a job has ended before the harness starts, which cannot reach it";
+        let message = "a job ends before the harness starts, so the harness cannot reach it";
         conflict("interface", message, "Write `interface.kind = \"none\"`, or remove `job`.");
     }
     let Some(node) = table.get("readiness") else { return Some(JOB_TIMEOUT) };

@@ -153,8 +153,8 @@ fn security_option_problem(option: &str) -> Option<(&'static str, &'static str)>
         ("no-new-privileges", _) => Some(("it is on or off", "Write \"no-new-privileges\".")),
         ("apparmor" | "label", value) if !value.is_empty() => None,
         ("seccomp", _) => Some((
-            "farrier hands no profile's file to the engine",
-            "Write \"seccomp=unconfined\", or remove it to have the engine's own profile.",
+            "farrier cannot pass a profile's file to the engine",
+            "Write \"seccomp=unconfined\", or remove it to use the engine's default profile.",
         )),
         ("systempaths", _) => Some((
             "farrier does not unmask system paths",

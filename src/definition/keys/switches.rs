@@ -28,7 +28,9 @@ impl Kind for Privileged {
     }
 
     fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
-        let yes = || ValueText::line(label, "it may do what root of this machine may, and so controls it");
+        let yes = || {
+            ValueText::line(label, "it has the power of root on this machine, and so controls the machine")
+        };
         if *value { yes() } else { Vec::new() }
     }
 }

@@ -128,7 +128,7 @@ fn what_cannot_be_is_told_with_a_way_out() {
         (vec![("a", "after = ['b', 'b']"), ("b", "")], vec!["`after[1]` names `b` again"]),
         (
             vec![("a", "after = [{ sidecar = 'b', until = 'succeeded' }]"), ("b", "")],
-            vec!["`after[0]` waits until `b` has succeeded, but `b` is no job"],
+            vec!["`after[0]` waits until `b` has succeeded, but `b` is not a job"],
         ),
         (
             vec![("a", "after = ['b']"), ("b", "after = ['a']"), ("c", "after = ['a']")],

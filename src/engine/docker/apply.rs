@@ -30,7 +30,7 @@ const CHECK_PROGRAM: &str =
     "Check that the image has the program that `entrypoint` and `command` name, for this architecture.";
 
 /// What to do where somebody took a port between the plan and the start.
-const FREE_PORT: &str = "End what has the port, or choose another one in `interface.publish`.";
+const FREE_PORT: &str = "Free the port, or choose another one in `interface.publish`.";
 
 /// One sidecar's part of a plan, being carried out.
 pub(super) struct Carrying<'a> {

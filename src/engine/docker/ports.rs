@@ -83,7 +83,7 @@ fn listener(port: PublishedPort) -> Option<String> {
         .flatten();
     Some(match owner {
         Some((process, name)) => format!("process {process} ({name})"),
-        None => "a process of another user's".to_owned(),
+        None => "another user's process".to_owned(),
     })
 }
 
@@ -92,13 +92,13 @@ pub(super) fn problems<'a>(sidecar: &'a Sidecar, taken: &'a Taken) -> impl Itera
     sidecar.definition.container.publish.iter().filter_map(|port| {
         let by = taken.get(port)?;
         let place = SocketAddr::new(port.address, port.host);
-        let message = format!("port {place} of this host is taken by {by}");
+        let message = format!("port {place} of this host is in use by {by}");
         let problem = Problem::error(Code::PortTaken, message).of(sidecar.name());
         Some(
             problem
                 .at(sidecar.definition.place("interface.publish"))
-                .hint("End what has it, or choose another port in `interface.publish`.")
-                .hint(format!("Or write only `\"{}\"`, which publishes at a free port.", port.container)),
+                .hint("Free the port, or choose another one in `interface.publish`.")
+                .hint(format!("Or write only `\"{}\"`, which publishes on a free port.", port.container)),
         )
     })
 }

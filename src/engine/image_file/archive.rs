@@ -64,7 +64,7 @@ impl Archive {
         let layers = saved.layers.unwrap_or_default();
         if layers.len() > MOST_LAYERS {
             return Err(damaged(format!(
-                "it has {} layers, and at most {MOST_LAYERS} can be used",
+                "it has {} layers, but farrier accepts at most {MOST_LAYERS}",
                 layers.len()
             )));
         }
@@ -173,7 +173,7 @@ fn each<R: Read>(
     visit: &mut dyn FnMut(Entry<'_>) -> io::Result<bool>,
 ) -> io::Result<()> {
     for (index, entry) in entries.enumerate() {
-        let mut entry = entry.map_err(|error| damaged(format!("it is no tar archive: {error}")))?;
+        let mut entry = entry.map_err(|error| damaged(format!("it is not a tar archive: {error}")))?;
         if index >= MOST_ENTRIES {
             return Err(damaged(format!("it has more than {MOST_ENTRIES} entries")));
         }

@@ -105,7 +105,7 @@ impl ImageConfig {
         if told == layers {
             return Ok(config);
         }
-        Err(damaged(format!("its manifest names {layers} layers, and its configuration {told}")))
+        Err(damaged(format!("its manifest names {layers} layers, but its configuration names {told}")))
     }
 
     /// Reads a configuration.
@@ -115,7 +115,7 @@ impl ImageConfig {
         let ids = &config.rootfs.diff_ids;
         if ids.len() > MOST_LAYERS {
             return Err(damaged(format!(
-                "it has {} layers, and at most {MOST_LAYERS} can be used",
+                "it has {} layers, but farrier accepts at most {MOST_LAYERS}",
                 ids.len()
             )));
         }

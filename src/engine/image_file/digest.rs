@@ -47,5 +47,5 @@ pub fn hex_digits(digest: &str) -> io::Result<&str> {
         hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
     let hex = digest.strip_prefix("sha256:").filter(is_hex);
-    hex.ok_or_else(|| damaged(format!("{digest:?} is no digest of the form `sha256:` and 64 hex digits")))
+    hex.ok_or_else(|| damaged(format!("{digest:?} is not a digest of the form `sha256:` and 64 hex digits")))
 }

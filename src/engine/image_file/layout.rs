@@ -91,7 +91,7 @@ fn choose(
     match (first, second) {
         (Some(only), None) if only.is_index() => {
             if depth == DEEPEST {
-                return Err(damaged("its indices name one another"));
+                return Err(damaged("its indexes refer to each other in a circle"));
             }
             let index: Index = parse("an index", &read_blob(open, &only)?)?;
             choose(open, index.manifests, name, depth + 1)
@@ -161,7 +161,7 @@ mod tests {
             (index(&[]), None, Err("no image")),
             (index(&[entry("absent", "")]), None, Err("No such file")),
             ("{".to_owned(), None, Err("index.json cannot be read")),
-            (r#"{"manifests":[{"digest":"sha256:../x"}]}"#.to_owned(), None, Err("is no digest")),
+            (r#"{"manifests":[{"digest":"sha256:../x"}]}"#.to_owned(), None, Err("is not a digest")),
         ] {
             let folder = layout(&index, &blobs);
             match (read(&folder, wanted), found) {
@@ -187,6 +187,6 @@ mod tests {
         }
         let blobs: Vec<&str> = blobs.iter().map(String::as_str).collect();
         let folder = layout(&blob, &blobs);
-        assert!(read(&folder, None).expect_err("refused").contains("name one another"));
+        assert!(read(&folder, None).expect_err("refused").contains("refer to each other"));
     }
 }

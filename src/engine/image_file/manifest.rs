@@ -114,7 +114,7 @@ impl Manifest {
         let layers = &manifest.layers;
         if layers.len() > MOST_LAYERS {
             return Err(damaged(format!(
-                "it has {} layers, and at most {MOST_LAYERS} can be used",
+                "it has {} layers, but farrier accepts at most {MOST_LAYERS}",
                 layers.len()
             )));
         }
@@ -133,9 +133,9 @@ impl Document {
         match (manifests, config, layers) {
             (Some(_), None, None) => parse("an index", bytes).map(Self::Index),
             (None, Some(_), Some(_)) => Manifest::parse(bytes).map(Self::Manifest),
-            (Some(_), ..) => Err(damaged("its manifest is an index as well")),
+            (Some(_), ..) => Err(damaged("its manifest is also an index")),
             (None, ..) => {
-                Err(damaged("its manifest names no configuration with layers; it may be of an old form"))
+                Err(damaged("its manifest names no configuration with layers; it may use an old format"))
             }
         }
     }
@@ -157,12 +157,12 @@ mod tests {
         for (text, found) in [
             (r#"{"manifests":[]}"#.to_owned(), Ok("index")),
             (format!(r#"{{{config},"layers":[]}}"#), Ok("manifest")),
-            (format!(r#"{{"manifests":[],{config},"layers":[]}}"#), Err("is an index as well")),
+            (format!(r#"{{"manifests":[],{config},"layers":[]}}"#), Err("is also an index")),
             (r#"{"schemaVersion":1,"fsLayers":[]}"#.to_owned(), Err("old form")),
             ("[]".to_owned(), Err("cannot be read")),
-            (r#"{"config":{"digest":"sha256:x"},"layers":[]}"#.to_owned(), Err("is no digest")),
+            (r#"{"config":{"digest":"sha256:x"},"layers":[]}"#.to_owned(), Err("is not a digest")),
             (format!(r#"{{{config},"layers":[{{"digest":"{id}","size":-1}}]}}"#), Err("cannot be read")),
-            (format!(r#"{{{config},"layers":[{{"digest":"../{id}"}}]}}"#), Err("is no digest")),
+            (format!(r#"{{{config},"layers":[{{"digest":"../{id}"}}]}}"#), Err("is not a digest")),
         ] {
             match (Document::parse(text.as_bytes()), found) {
                 (Ok(Document::Index(_)), Ok("index")) | (Ok(Document::Manifest(_)), Ok("manifest")) => {}

@@ -169,7 +169,7 @@ impl Carrying<'_> {
         // Until an instance names its image, nothing else keeps it.
         let mut kept = None;
         let (runs, stop_signal) = if let Some(program) = self.program()? {
-            ((Runs::Program(program), environment_of_program(sidecar)), None)
+            ((Runs::Program(Box::new(program)), environment_of_program(sidecar)), None)
         } else {
             let obtaining = Obtaining { native: self.native, carrier: self.carrier, sidecar };
             let Obtained { image, isolation, kept: held } = obtaining.obtain().await?;
@@ -319,7 +319,7 @@ fn cannot_start(sidecar: &Sidecar, failure: &Failure) -> Problem {
         ),
         Some(Errno::ADDRINUSE) => (
             Code::PortTaken,
-            "End the process that listens on this port at all addresses of this host, or use another port.",
+            "End the process that listens on this port on all addresses of this host, or use another port.",
         ),
         Some(Errno::NOEXEC) => (Code::WrongArchitecture, "Check that it was built for this machine."),
         _ if errno == Some(Errno::ACCESS) && has_low_port => (
@@ -327,7 +327,7 @@ fn cannot_start(sidecar: &Sidecar, failure: &Failure) -> Problem {
             "Ports below 1024 need root, or `sysctl net.ipv4.ip_unprivileged_port_start=0`; or let the server listen on another port.",
         ),
         _ if failure.is_of_step => {
-            (Code::StartFailed, "See with `farrier doctor` how far this host lets you isolate containers.")
+            (Code::StartFailed, "Run `farrier doctor` to see how well this host can isolate containers.")
         }
         _ => (Code::StartFailed, "Correct the definition, and launch again."),
     };

@@ -61,17 +61,17 @@ impl Isolation {
     const fn way_out(self) -> &'static str {
         match self {
             Self::Privileged => {
-                "it takes the capabilities SYS_ADMIN and NET_ADMIN, and no filter of system calls that forbids namespaces"
+                "this needs the capabilities SYS_ADMIN and NET_ADMIN, and no seccomp filter that forbids namespaces"
             }
             Self::MappedIds => {
-                "it takes namespaces of users (sysctl `user.max_user_namespaces`, \
+                "this needs user namespaces (sysctl `user.max_user_namespaces`, \
                  `kernel.apparmor_restrict_unprivileged_userns=0`), `newuidmap`, and a line for you in /etc/subuid and /etc/subgid"
             }
             Self::OneId => {
-                "it takes namespaces of users (sysctl `user.max_user_namespaces`, \
+                "this needs user namespaces (sysctl `user.max_user_namespaces`, \
                  `kernel.apparmor_restrict_unprivileged_userns=0`)"
             }
-            Self::None => "it takes the capability SYS_CHROOT",
+            Self::None => "this needs the capability SYS_CHROOT",
         }
     }
 
@@ -89,8 +89,8 @@ impl fmt::Display for Isolation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Privileged => "namespaces, made by root",
-            Self::MappedIds => "namespaces, with subordinate users",
-            Self::OneId => "namespaces, with one user",
+            Self::MappedIds => "namespaces, with subordinate user IDs",
+            Self::OneId => "namespaces, with one user ID",
             Self::None => "no isolation",
         })
     }
@@ -109,7 +109,7 @@ impl fmt::Display for Findings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.best {
             Some(best) => write!(formatter, "images run without Docker: {best}")?,
-            None => formatter.write_str("images in files cannot be run without Docker")?,
+            None => formatter.write_str("images cannot be run without Docker")?,
         }
         for (isolation, failure) in &self.failed {
             write!(formatter, "; not {isolation} ({failure}): {}", isolation.way_out())?;
@@ -137,8 +137,8 @@ pub fn find_names(helper: &Helper, isolation: Isolation) -> Finding {
     match helper.run([TRY_NEIGHBOURS.as_ref(), isolation.word().as_ref()], None) {
         Ok(()) => Finding { text: "containers reach other sidecars by name".to_owned(), way_out: None },
         Err(error) => Finding {
-            text: format!("containers do not reach other sidecars by name: {}", Failure::of(&error)),
-            way_out: Some("It takes a kernel with the network interface `veth`."),
+            text: format!("containers cannot reach other sidecars by name: {}", Failure::of(&error)),
+            way_out: Some("This needs a kernel that supports `veth` network interfaces."),
         },
     }
 }

@@ -6,7 +6,7 @@
 pub mod passage;
 mod question;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener as StdListener};
 use std::os::fd::{AsFd, OwnedFd};
@@ -57,7 +57,7 @@ pub struct Neighbours {
     /// The second network, made for the first neighbour.
     second: Mutex<Option<Second>>,
     /// The ports of neighbours that are looked after.
-    doors: Mutex<BTreeMap<(String, u16), ()>>,
+    doors: Mutex<BTreeSet<(String, u16)>>,
 }
 
 /// The second network, of which this thread is not.
@@ -134,7 +134,7 @@ impl Neighbours {
         self.in_second(|second| second.requests.add_address(LOOPBACK, address))?;
         for port in found.specification.ports() {
             let door = (found.specification.name.clone(), *port);
-            let is_new = self.doors.lock().unwrap_or_else(PoisonError::into_inner).insert(door, ()).is_none();
+            let is_new = self.doors.lock().unwrap_or_else(PoisonError::into_inner).insert(door);
             if is_new {
                 let looked = Arc::new(Notify::new());
                 let own = Arc::clone(self);

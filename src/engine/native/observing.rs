@@ -205,12 +205,10 @@ fn no_isolation(store: &Store, wanted: &[Arc<Sidecar>], new: Option<Isolation>) 
     if names.is_empty() {
         return None;
     }
-    let message = format!(
-        "no isolation: on this host, nothing but its root directory keeps {} apart",
-        names.join(", ")
-    );
+    let message =
+        format!("no isolation: on this host, only a separate root directory isolates {}", names.join(", "));
     let mut problem = Problem::warning(Code::NoIsolation, message)
-        .hint("See with `farrier doctor` what would allow namespaces.");
+        .hint("Run `farrier doctor` to see what would allow namespaces.");
     problem.is_told_always = true;
     Some(problem)
 }

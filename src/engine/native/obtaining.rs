@@ -56,7 +56,7 @@ impl Obtaining<'_> {
         let (images, its) = (self.native.store.images(), self.sidecar.definition.clone());
         let imported = blocking("image", move || import(&images, &its, isolation)).await;
         let imported = imported.map_err(|error| self.failed(&error))?;
-        let image = imported.ok_or_else(|| self.gone("its file is no image"))??;
+        let image = imported.ok_or_else(|| self.gone("its file is not an image"))??;
         if let ImageReference::Approved(approved) = &self.sidecar.image
             && *approved != image.id
         {
@@ -79,7 +79,7 @@ impl Obtaining<'_> {
                 return Ok(Obtained { image: Imported { id, config }, isolation, kept });
             }
         }
-        Err(self.gone("somebody removes it again and again"))
+        Err(self.gone("another process keeps removing it"))
     }
 
     async fn pull(&self, isolation: Isolation) -> Result<String, Problem> {
@@ -188,15 +188,16 @@ pub fn unavailable(image: &str, reference: &Reference, error: &RegistryError) ->
         RegistryErrorKind::Busy => (
             Code::ImageUnavailable,
             vec![
-                "Run the command again in a few minutes; farrier continues with what it has.".to_owned(),
-                format!("Registries may limit who is not logged in: `{log_in}`."),
+                "Run the command again in a few minutes; farrier continues the pull where it stopped."
+                    .to_owned(),
+                format!("Or log in with `{log_in}`, because registries may limit anonymous pulls."),
             ],
         ),
         RegistryErrorKind::Unreachable => (
             Code::ImageUnavailable,
             vec![
                 format!("Check that {host} can be reached from this host; HTTPS_PROXY names a proxy."),
-                "Run the command again: farrier continues with what it has.".to_owned(),
+                "Run the command again: farrier continues the pull where it stopped.".to_owned(),
             ],
         ),
     };

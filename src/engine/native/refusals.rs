@@ -28,17 +28,19 @@ pub fn never(sidecar: &Sidecar) -> Vec<Problem> {
     };
     let is_of_kernel = |target: &&str| Path::new(target).starts_with("/proc");
     if let Some(target) = keys.mounts.iter().filter_map(Mount::target).find(is_of_kernel) {
-        let message = format!("nothing can be mounted at `{target}`, which is the kernel's");
+        let message = format!("nothing can be mounted at `{target}`, because `/proc` belongs to the kernel");
         refuse("mounts", message, "Choose another path in `mounts`.");
     }
     let beyond = beyond(keys);
     if !beyond.is_empty() {
         let names: Vec<String> = beyond.iter().map(|name| format!("`{name}`")).collect();
-        let message = format!("containers without Docker cannot have the capability {}", names.join(", "));
+        let message =
+            format!("containers of the engine `native` cannot have the capability {}", names.join(", "));
         refuse("cap_add", message, "Remove it from `cap_add`, or run the sidecar on Docker.");
     }
     if keys.extra_hosts.iter().any(|line| line.ends_with(GATEWAY)) {
-        let message = "containers without Docker do not reach their host, so `host-gateway` has no address";
+        let message =
+            "containers of the engine `native` cannot reach this host, so `host-gateway` has no address";
         refuse(
             "extra_hosts",
             message.to_owned(),
@@ -46,7 +48,7 @@ pub fn never(sidecar: &Sidecar) -> Vec<Problem> {
         );
     }
     if keys.init == Some(false) {
-        let message = "a container without Docker always has a first process that passes signals on";
+        let message = "containers of the engine `native` always have an init process that forwards signals";
         refuse("init", message.to_owned(), "Remove `init`, or run the sidecar on Docker.");
     }
     problems
@@ -59,7 +61,7 @@ pub fn without_isolation(sidecar: &Sidecar, isolation: Isolation) -> Option<Prob
     let keys = &definition.container;
     let targets: Vec<String> =
         keys.mounts.iter().filter_map(Mount::target).map(|target| format!("`{target}`")).collect();
-    let hint = "See with `farrier doctor` what would allow namespaces, or run the sidecar on Docker.";
+    let hint = "Run `farrier doctor` to see what would allow namespaces, or run the sidecar on Docker.";
     let problem = |field: &str, message: String| {
         Some(
             Problem::error(Code::EngineLacks, message)
@@ -70,7 +72,7 @@ pub fn without_isolation(sidecar: &Sidecar, isolation: Isolation) -> Option<Prob
     };
     if !targets.is_empty() {
         let message = format!(
-            "without isolation, nothing can be mounted, and the sidecar mounts {}",
+            "without isolation, nothing can be mounted, but the sidecar mounts {}",
             targets.join(", ")
         );
         return problem("mounts", message);

@@ -53,7 +53,7 @@ pub struct Specification {
 #[serde(rename_all = "kebab-case")]
 pub enum Runs {
     /// A program of this host.
-    Program(ProgramSpecification),
+    Program(Box<ProgramSpecification>),
     /// A container.
     Container(Box<ContainerSpecification>),
 }

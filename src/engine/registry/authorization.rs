@@ -82,7 +82,9 @@ impl Challenge {
             Self::Bearer { realm, service, scope } => {
                 let is_safe = realm.starts_with("https://") || (is_plain && realm.starts_with("http://"));
                 if !is_safe {
-                    let message = format!("the registry at {host} sends logins to {realm:?}, without TLS");
+                    let message = format!(
+                        "the registry at {host} names the token server {realm:?}, which does not use TLS"
+                    );
                     return Err(RegistryError::invalid(message));
                 }
                 let scope = scope.clone().unwrap_or_else(|| format!("repository:{repository}:pull"));
@@ -125,13 +127,15 @@ async fn token(
     let answer: Answer = serde_json::from_slice(&body)
         .map_err(|error| RegistryError::invalid(format!("the token for {host} cannot be read: {error}")))?;
     let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty());
-    token.ok_or_else(|| RegistryError::invalid(format!("there is no token for {host} in the answer")))
+    token.ok_or_else(|| {
+        RegistryError::invalid(format!("the token server's answer contains no token for {host}"))
+    })
 }
 
 /// A registry that does not accept who asks.
 pub fn denied(host: &str, credentials: Option<&Credentials>) -> RegistryError {
     let message = match credentials {
-        None => format!("the registry at {host} wants a login, and there is none"),
+        None => format!("the registry at {host} requires a login, but there are no credentials for it"),
         Some(found) if found.username.is_empty() => {
             format!("the registry at {host} does not accept the login, which is a token")
         }
@@ -147,7 +151,7 @@ fn basic(credentials: &Credentials) -> Result<HeaderValue, RegistryError> {
 
 fn header(text: &str) -> Result<HeaderValue, RegistryError> {
     let mut header = HeaderValue::from_str(text)
-        .map_err(|_| RegistryError::invalid("a token contains what no header may contain"))?;
+        .map_err(|_| RegistryError::invalid("a token contains characters that no HTTP header may contain"))?;
     header.set_sensitive(true);
     Ok(header)
 }

@@ -89,7 +89,8 @@ impl Http {
             let Some(location) = location.filter(|_| method == Method::GET) else { return Ok(answer) };
             let location = location.to_str().ok();
             let next = location.and_then(|location| redirected(&address, location)).ok_or_else(|| {
-                let message = format!("{} redirects to where farrier does not go", host_of(&address));
+                let message =
+                    format!("{} redirects to an address that farrier does not follow", host_of(&address));
                 RegistryError::invalid(message)
             })?;
             if (next.scheme(), next.authority()) != (address.scheme(), address.authority()) {
@@ -117,7 +118,7 @@ impl Http {
         }
         let request = request
             .body(Full::new(body))
-            .map_err(|error| RegistryError::invalid(format!("{address} cannot be asked for: {error}")))?;
+            .map_err(|error| RegistryError::invalid(format!("{address} cannot be requested: {error}")))?;
         let answer = match client {
             Client::Direct(client) => client.request(request),
             Client::Tunnelled(client) => client.request(request),
@@ -174,7 +175,7 @@ impl Http {
 }
 
 fn parsed(address: &str) -> Result<Uri, RegistryError> {
-    let unusable = |error| RegistryError::invalid(format!("{address:?} is no address: {error}"));
+    let unusable = |error| RegistryError::invalid(format!("{address:?} is not an address: {error}"));
     address.parse().map_err(unusable)
 }
 

@@ -29,7 +29,7 @@ pub fn tls(additional: &[PathBuf]) -> Result<ClientConfig, RegistryError> {
     }
     if roots.is_empty() {
         let reason = system.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-        let message = format!("this machine has no certificates of authorities{reason}");
+        let message = format!("this machine has no certificates of trusted authorities{reason}");
         return Err(RegistryError::new(RegistryErrorKind::Untrusted, message));
     }
     with_roots(roots)

@@ -101,24 +101,19 @@ impl Source {
                 }
             }
         }
-        Err(RegistryError::invalid("its indices name one another"))
+        Err(RegistryError::invalid("its indexes refer to each other in a circle"))
     }
 
     /// Asks for any answer: who speaks no TLS may wait for ever for what it takes for the rest of a request.
     async fn greet(&self) -> Result<(), RegistryError> {
         let address = format!("{}/v2/", self.endpoint.origin);
         let headers = HeaderMap::new();
-        match tokio::time::timeout(GUESSING, self.http.get(&address, &headers)).await {
-            Ok(answer) => answer.map(drop),
-            Err(_) => {
-                let message = format!(
-                    "the registry at {} does not answer within {} s",
-                    self.host(),
-                    GUESSING.as_secs()
-                );
-                Err(RegistryError::new(RegistryErrorKind::Unreachable, message))
-            }
+        if let Ok(answer) = tokio::time::timeout(GUESSING, self.http.get(&address, &headers)).await {
+            return answer.map(drop);
         }
+        let message =
+            format!("the registry at {} does not answer within {} s", self.host(), GUESSING.as_secs());
+        Err(RegistryError::new(RegistryErrorKind::Unreachable, message))
     }
 
     /// The content of a part from this byte on, or from an earlier one.
@@ -303,11 +298,11 @@ fn told(body: &[u8]) -> Option<String> {
 fn check(what: &str, bytes: &[u8], digest: Option<&str>, size: Option<u64>) -> Result<(), RegistryError> {
     let (length, found) = (bytes.len() as u64, digest_of(bytes));
     if let Some(size) = size.filter(|size| *size != length) {
-        let message = format!("{what} has {length} bytes, and {size} were announced");
+        let message = format!("{what} has {length} bytes instead of {size}");
         return Err(RegistryError::invalid(message));
     }
     if let Some(digest) = digest.filter(|digest| *digest != found) {
-        return Err(RegistryError::invalid(format!("the digest of {what} is {found}, and not {digest}")));
+        return Err(RegistryError::invalid(format!("the digest of {what} is {found}, not {digest}")));
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ pub enum Cause {
     SpeaksTls,
     /// The server rejects the login in the probe's settings.
     LoginRefused,
-    /// The server wants a login, and the probe's settings have none.
+    /// The server requires a login, and the probe's settings have none.
     LoginMissing,
     /// The database that the probe's settings name is not there.
     DatabaseMissing,
@@ -203,10 +203,10 @@ impl Cause {
             }
             Self::SpeaksTls => "its port uses TLS, and the probe does not".to_owned(),
             Self::LoginRefused => "it rejects the login in the probe's settings".to_owned(),
-            Self::LoginMissing => "it wants a login, and the probe's settings have none".to_owned(),
+            Self::LoginMissing => "it requires a login, and the probe's settings have none".to_owned(),
             Self::DatabaseMissing => "the database that the probe's settings name does not exist".to_owned(),
             Self::QueryFails => "the query in the probe's settings fails".to_owned(),
-            Self::Unauthorized => "it wants credentials that the probe does not send".to_owned(),
+            Self::Unauthorized => "it requires credentials that the probe does not send".to_owned(),
             Self::SlowAnswer { limit: poll } => {
                 format!("it does not answer within {}, the `limits.poll` of the probe", limit(*poll))
             }

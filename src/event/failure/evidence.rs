@@ -245,7 +245,7 @@ impl FailureReport {
                 say("Correct the cause, and launch again: farrier then runs the job again.");
             }
             (Code::SidecarExited, Some(Instance { status: Status::Exited, exit_code: 0, .. })) => say(
-                "If it is to end by itself, write `job = \"once\"` in its definition, without a port or a probe.",
+                "If it should end by itself, write `job = \"once\"` in its definition, without a port or a probe.",
             ),
             (Code::SidecarExited, Some(container)) if container.status == Status::Paused => {
                 let how = engine.by_hand(ByHand::Resume(name)).map(|command| format!(" with `{command}`"));

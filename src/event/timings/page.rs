@@ -191,6 +191,7 @@ mod tests {
     use super::super::Answer;
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "each moment may be missing")]
     fn at(milliseconds: u64) -> Option<Duration> {
         Some(Duration::from_millis(milliseconds))
     }

@@ -1,4 +1,4 @@
-//! `--trace`: where the time went, in the trace-event form that Perfetto and chrome://tracing open
+//! `--trace`: where the time went, in the trace-event form that Perfetto and `chrome://tracing` open
 //! (<https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU>).
 
 use std::time::Duration;
@@ -23,9 +23,9 @@ pub fn trace(timings: &Timings, now: Duration) -> String {
         ("connect", Duration::ZERO, timings.connected),
         ("look", timings.connected.unwrap_or_default(), timings.planned),
     ];
-    events.extend(own.into_iter().filter_map(|(name, from, to)| Some(span(0, name, from, to?, json!({})))));
+    events.extend(own.into_iter().filter_map(|(name, from, to)| Some(span(0, name, from, to?, &json!({})))));
     if let Some(all) = timings.all_ready {
-        events.push(moment(0, "all ready", all, json!({})));
+        events.push(moment(0, "all ready", all, &&json!({})));
     }
     let critical = timings.critical_path();
     for (sidecar, line) in timings.sidecars.iter().zip(1..) {
@@ -39,14 +39,14 @@ fn of_sidecar(sidecar: &SidecarTimings, line: usize, end: Duration, is_critical:
     let mut events = vec![named(line, &sidecar.name)];
     let about = json!({ "action": sidecar.action, "critical": is_critical });
     for part in sidecar.spans(end) {
-        events.push(span(line, part.phase.word(), part.from, part.to, about.clone()));
+        events.push(span(line, part.phase.word(), part.from, part.to, &about));
     }
     for answer in &sidecar.answers {
         let args = json!({ "probe": answer.probe, "answer": answer.text });
-        events.push(moment(line, "answer", answer.at, args));
+        events.push(moment(line, "answer", answer.at, &args));
     }
     if let (Some(failure), Some(at)) = (&sidecar.failure, sidecar.failed) {
-        events.push(moment(line, "not ready", at, json!({ "reason": failure })));
+        events.push(moment(line, "not ready", at, &json!({ "reason": failure })));
     }
     events
 }
@@ -55,12 +55,12 @@ fn named(line: usize, name: &str) -> Value {
     json!({ "name": "thread_name", "ph": "M", "pid": PROCESS, "tid": line, "args": { "name": name } })
 }
 
-fn span(line: usize, name: &str, from: Duration, to: Duration, args: Value) -> Value {
+fn span(line: usize, name: &str, from: Duration, to: Duration, args: &Value) -> Value {
     let (begin, length) = (microseconds(from), microseconds(to.saturating_sub(from)));
     json!({ "name": name, "cat": "start", "ph": "X", "ts": begin, "dur": length, "pid": PROCESS, "tid": line, "args": args })
 }
 
-fn moment(line: usize, name: &str, at: Duration, args: Value) -> Value {
+fn moment(line: usize, name: &str, at: Duration, args: &Value) -> Value {
     json!({ "name": name, "ph": "i", "s": "t", "ts": microseconds(at), "pid": PROCESS, "tid": line, "args": args })
 }
 

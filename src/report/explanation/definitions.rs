@@ -82,14 +82,14 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::AfterCircle,
-        meaning: "Sidecars come after each other in a circle, so that none of them can start.",
+        meaning: "The `after` of several sidecars forms a circle, so that none of them can start.",
         causes: &[
             "Two definitions name each other in `after`.",
-            "A job that prepares a sidecar is to run before it, but the job's `after` names that sidecar.",
+            "A sidecar waits for the job that prepares it, but the job's `after` names that sidecar.",
         ],
         steps: &[
             "Remove one of the names that the error lists from its `after`.",
-            "If a sidecar only needs the other one to run, not to be ready, let it retry in place of waiting.",
+            "If a sidecar only needs the other one to run, not to be ready, let its program retry the connection, and remove the other one from its `after`.",
         ],
     },
     Explanation {
@@ -166,9 +166,9 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::FileUnusable,
         meaning: "farrier cannot use a file that a key of a definition names, such as `env_file`.",
         causes: &[
-            "There is no such file: paths start at the folder of the definition.",
+            "The file does not exist: a relative path starts at the definition's folder.",
             "You do not have permission to read it, or it is larger than 1 MiB.",
-            "A line of a file of variables is not `NAME=value`.",
+            "A line in a file with variables is not `NAME=value`.",
         ],
         steps: &["Correct the path or the file that the error names."],
     },

@@ -33,20 +33,20 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::EngineLacks,
         meaning: "The engine cannot do what a definition needs. Nothing was started.",
         causes: &[
-            "The definition names an image, and the engine runs no images.",
+            "The definition has a key that the engine does not support, or a `program` for an engine that runs only images.",
             "Its probe executes commands, reads logs or checks health, and the engine does not support that.",
         ],
         steps: &["Run the sidecar on another engine.", "Or use another probe, such as `tcp`."],
     },
     Explanation {
         code: Code::NoIsolation,
-        meaning: "farrier runs the image with another root directory, and nothing else keeps it apart: it can do all that you can, \
-                  and its port is one of this host's.",
+        meaning: "farrier gives the container a separate root directory, but cannot isolate it further: the container can do everything \
+                  that you can do, and its port is a port of this host. This is a warning.",
         causes: &[
-            "farrier runs in a container without the capability SYS_ADMIN, or under a filter of system calls that forbids namespaces.",
+            "farrier runs in a container without the capability SYS_ADMIN, or under a seccomp filter that forbids namespaces.",
         ],
         steps: &[
-            "See with `farrier doctor` what would allow namespaces.",
+            "Run `farrier doctor` to see what would allow namespaces.",
             "Run such images only if you trust them as your own programs.",
         ],
     },
@@ -64,28 +64,28 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ImageUnavailable,
-        meaning: "The image is not present, and the engine cannot pull it; or its file is not there.",
+        meaning: "The image is not present, and the engine cannot pull it; or the image file does not exist.",
         causes: &[
             "The path behind `oci:` or `docker-archive:` is wrong: it starts at the definition's folder.",
             "The reference contains a typo, or the tag no longer exists.",
             "The registry requires a login.",
             "There is no network connection, or no disk space.",
-            "The registry does not answer, answers too many requests already, or has a certificate of an unknown authority.",
+            "The registry does not answer, limits the number of requests, or has a certificate from an unknown authority.",
         ],
         steps: &["Try `docker pull IMAGE`. farrier uses the credentials of `docker login`."],
     },
     Explanation {
         code: Code::ImageInvalid,
-        meaning: "The file or registry that a definition names has no image that can be used. Nothing of it was started.",
+        meaning: "The file or registry that a definition names contains no image that farrier can use. farrier started nothing from it.",
         causes: &[
-            "The file is not an image: `oci:` wants a folder with `index.json`, `docker-archive:` a tar file with `manifest.json`.",
-            "The file was not written to its end, or changed afterwards: a digest in it is not that of its content.",
-            "It holds several images, and the definition does not say which.",
-            "What the registry sends is not what its manifest says: another size or digest, too much, or indices that lead nowhere.",
+            "The file is not an image: `oci:` needs a folder with `index.json`, and `docker-archive:` a tar file with `manifest.json`.",
+            "The file is incomplete, or was changed after it was written: a digest in it does not match the content.",
+            "The file contains several images, and the definition does not say which one to run.",
+            "The registry's answers do not match its manifest: a size or digest differs, an answer is too large, or an index leads to no image.",
         ],
         steps: &[
             "Write it again, for example with `docker save IMAGE > FILE` or `skopeo copy docker-daemon:IMAGE oci:FOLDER`.",
-            "Name one of several images behind the path: `oci:./layout:NAME`.",
+            "If the file contains several images, add the name of one to the path: `oci:./layout:NAME`.",
             "Push the image to the registry again.",
         ],
     },
@@ -213,8 +213,8 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::PortTaken,
-        meaning: "Something else already has a port of this host that a sidecar is to have: a `program` listens there, or a container is \
-                  published there. A probe would mistake it for a program.",
+        meaning: "Another process or container already uses a port of this host that a sidecar needs, for its `program` or for \
+                  `interface.publish`. A probe could mistake the other server for the sidecar.",
         causes: &[
             "The same server already runs as a system service, or was started by hand.",
             "A container publishes the port.",
@@ -223,7 +223,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         steps: &[
             "Find the process that listens with `ss -ltnp`, and end it.",
             "Or let the program listen on another port, and name it in `interface.port`.",
-            "Or publish the container at another port: `interface.publish = [\"15433:5432\"]`.",
+            "Or publish the container on another port: `interface.publish = [\"15433:5432\"]`.",
         ],
     },
     Explanation {
@@ -231,7 +231,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "Another container, or the harness itself, already uses a name of the sidecar on a network that the sidecar joins. The engine ignores case in names.",
         causes: &[
             "The sidecar was renamed, and the container with its former name is still running.",
-            "Another tool's or an old container is connected to the harness's network, or to a network in `networks`.",
+            "A container of another tool, or an old container, is connected to the harness's network, or to a network in `networks`.",
             "The harness's `--name`, `--network-alias`, `--hostname`, `--link` or `--add-host` is the sidecar's name.",
         ],
         steps: &[

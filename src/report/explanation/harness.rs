@@ -48,7 +48,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "Somebody stopped or removed the sidecar.",
         ],
         steps: &[
-            "Read the last words of the sidecar with `farrier logs NAME`.",
+            "Read the sidecar's last output with `farrier logs NAME`.",
             "If the harness can go on without the sidecar, write `on_exit = \"warn\"` or `on_exit = \"restart\"`.",
         ],
     },
@@ -84,7 +84,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::Bug,
-        meaning: "farrier has a bug, and ended. The exit code is 125.",
+        meaning: "A bug in farrier ended the command. The exit code is 125.",
         causes: &["Something happened that farrier's authors believed impossible."],
         steps: &[
             "Run the command again: it repairs what the first one left behind.",

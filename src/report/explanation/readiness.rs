@@ -34,16 +34,16 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::JobFailed,
-        meaning: "A job ended with another exit code than 0. What comes after it was not started.",
+        meaning: "A job ended with an exit code other than 0. farrier did not start the sidecars that wait for the job.",
         causes: &[
             "The job's program found something wrong; the report quotes its output.",
-            "What the job needs is not ready yet, and the job's `after` does not name it.",
+            "The job needs a sidecar that was not ready yet, because the job's `after` does not name that sidecar.",
             "The job's program is not in the image (exit codes 126 and 127).",
         ],
         steps: &[
             "Read the output in the report, or all of it with `farrier logs NAME`.",
             "Correct the cause, and launch again: farrier then runs the job again.",
-            "If the job may fail for a moment, write `restart = \"on-failure:3\"` in its definition.",
+            "If the job can fail temporarily, write `restart = \"on-failure:3\"` in its definition.",
         ],
     },
     Explanation {

@@ -155,7 +155,7 @@ fn what_a_container_cannot_have_is_refused_by_name() {
     for (line, told) in [
         ("cap_add = ['SYS_ADMIN']", "cannot have the capability `SYS_ADMIN`"),
         ("extra_hosts = { host = 'host-gateway' }", "`host-gateway` has no address"),
-        ("init = false", "a first process that passes signals on"),
+        ("init = false", "an init process that forwards signals"),
         ("privileged = true", "does not support `privileged`"),
         ("devices = ['/dev/fuse']", "does not support `devices`"),
         ("security_opt = ['seccomp=unconfined']", "does not support `security_opt`"),

@@ -65,7 +65,7 @@ fn what_a_registry_does_not_give_is_explained() {
         assert!(told.contains("help: "), "{up}");
         assert_eq!(pulls.images.programs.all(), Vec::<serde_json::Value>::new());
     };
-    fails("image-denied", &["wants a login", &format!("docker login {}", registry.address)]);
+    fails("image-denied", &["requires a login", &format!("docker login {}", registry.address)]);
     pulls.log_in(&client_configuration(&registry.address, false));
     fails("image-denied", &["does not accept the login of `farrier`"]);
     pulls.log_in(&client_configuration(&registry.address, true));

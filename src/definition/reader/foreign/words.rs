@@ -137,7 +137,7 @@ pub(super) const TOP: &[Words] = &[
             "credential_spec",
             "internal",
         ],
-        "Not supported: write `security_opt`, `cap_add` or `cap_drop`; else the container gets what `docker run` gives.",
+        "Not supported: write `security_opt`, `cap_add` or `cap_drop`; otherwise the container gets the defaults of `docker run`.",
     ),
     words(
         &[

@@ -94,7 +94,7 @@ impl Pulling<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let unknown = || RegistryError::invalid(format!("nobody has `{}`", reference.name));
+        let unknown = || RegistryError::invalid(format!("no registry has `{}`", reference.name));
         Err(failed.unwrap_or_else(unknown).into())
     }
 
@@ -138,7 +138,7 @@ impl Pulling<'_> {
             })?;
             if size > LIMITS.bytes {
                 let (size, most) = (size >> 30, LIMITS.bytes >> 30);
-                let message = format!("a layer has {size} GiB, and at most {most} GiB can be used");
+                let message = format!("a layer has {size} GiB, but farrier accepts at most {most} GiB");
                 return Err(RegistryError::invalid(message));
             }
             missing.push(Missing { part, size, id: id.clone() });
@@ -153,7 +153,7 @@ impl Pulling<'_> {
         if total <= free {
             return Ok(());
         }
-        let message = format!("its layers have {} MiB, and {} MiB are free", total >> 20, free >> 20);
+        let message = format!("its layers have {} MiB, but only {} MiB are free", total >> 20, free >> 20);
         Err(io::Error::new(io::ErrorKind::StorageFull, message))
     }
 

@@ -50,7 +50,7 @@ pub fn unpack(content: impl Read, folder: &Path, limits: Limits) -> io::Result<(
     let mut unpacking = Unpacking { root, left: limits, folders: Vec::new() };
     let mut archive = tar::Archive::new(content);
     for entry in archive.entries()? {
-        let entry = entry.map_err(|error| invalid(format!("the layer is no tar archive: {error}")))?;
+        let entry = entry.map_err(|error| invalid(format!("the layer is not a tar archive: {error}")))?;
         let path = entry.path_bytes().into_owned();
         unpacking.entry(entry, &path).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::StorageFull => error,
@@ -145,7 +145,7 @@ impl Unpacking {
         let from = beneath::open_folder(&self.root, before)?;
         let found =
             rustix::fs::statat(&from, last.as_slice(), AtFlags::SYMLINK_NOFOLLOW).map_err(|error| {
-                invalid(format!("a hard link leads to what the layer does not have: {error}"))
+                invalid(format!("a hard link leads to a file that the layer does not contain: {error}"))
             })?;
         let to = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
         if to.is_ok_and(|to| (to.st_dev, to.st_ino) == (found.st_dev, found.st_ino)) {
@@ -203,7 +203,7 @@ fn own(folder: &OwnedFd, name: &[u8], header: &tar::Header) -> io::Result<()> {
         u32::try_from(found?)
             .ok()
             .filter(|id| *id != u32::MAX)
-            .ok_or_else(|| invalid("an owner is no number"))
+            .ok_or_else(|| invalid("an owner is not a number"))
     };
     let (user, group) = (Uid::from_raw(id(header.uid())?), Gid::from_raw(id(header.gid())?));
     match rustix::fs::chownat(folder, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW) {

@@ -51,10 +51,10 @@ fn lies_of_registries_are_told_and_nothing_of_them_is_kept() {
         (manifest(&|it| it["layers"][0]["size"] = json!(size + 1)), "box", "ends after"),
         (manifest(&|it| it["layers"][0]["size"] = json!(1_u64 << 40)), "box", "1024 GiB"),
         (manifest(&|it| it["layers"][0]["size"] = Value::Null), "box", "does not say how large"),
-        (manifest(&|it| it["layers"][0]["digest"] = json!("sha256:../../x")), "box", "is no digest"),
-        (manifest(&|it| it["config"]["size"] = json!(1)), "box", "were announced"),
+        (manifest(&|it| it["layers"][0]["digest"] = json!("sha256:../../x")), "box", "is not a digest"),
+        (manifest(&|it| it["config"]["size"] = json!(1)), "box", "instead of"),
         (manifest(&|it| it["layers"] = json!([])), "box", "names 0 layers"),
-        (manifest(&|it| it["manifests"] = json!([])), "box", "is an index as well"),
+        (manifest(&|it| it["manifests"] = json!([])), "box", "is also an index"),
         (served().with_manifest(b"{\"schemaVersion\":1}"), "box", "old form"),
         (served().with_manifest(b"<html>"), "box", "cannot be read"),
         (served().with_manifest(&vec![b' '; 5 << 20]), "box", "sent more than 4096 KiB"),
@@ -96,7 +96,7 @@ fn indices_lead_to_this_machines_image_and_not_round_and_round() {
         served = served.with_blob(&digest, text.clone());
         text = index(vec![json!({"digest": digest, "size": text.len(), "mediaType": media})]);
     }
-    fails(&pulls, served.with_manifest(text.as_bytes()), "box", "image-invalid", "name one another");
+    fails(&pulls, served.with_manifest(text.as_bytes()), "box", "image-invalid", "refer to each other");
     // The image of this machine, behind one of another.
     let own =
         index(vec![entry(&honest.layer(), "linux", "s390x"), entry(&honest.manifest, "linux", machine)]);
@@ -118,10 +118,10 @@ fn a_registry_that_cannot_answer_or_leads_astray_is_told() {
         ),
         (Reply::status(503), "image-unavailable", "503 Service Unavailable"),
         (Reply::status(403), "image-denied", "403 Forbidden"),
-        (Reply::status(401), "image-denied", "wants a login"),
+        (Reply::status(401), "image-denied", "requires a login"),
         (Reply::status(418), "image-invalid", "418"),
         (Reply::status(307).header("location", "/v2/"), "image-invalid", "redirects again and again"),
-        (Reply::status(307).header("location", "file:///etc/passwd"), "image-invalid", "does not go"),
+        (Reply::status(307).header("location", "file:///etc/passwd"), "image-invalid", "does not follow"),
     ] {
         let registry = Server::start(move |_| reply.clone());
         pulls.serving("box", &format!("{}/box:1", registry.address), 7001);
