@@ -226,7 +226,7 @@ mod tests {
             copies.write(container, &copied).expect("written");
         };
         let keep = |copies: &Copies, container: &str, contents: &[&str]| {
-            let digests = contents.iter().map(|content| sha256_hex(content)).collect();
+            let digests = contents.iter().map(sha256_hex).collect();
             copies.keep(container, &digests).expect("kept");
         };
         let there = |content: &str| path(content).exists();

@@ -25,7 +25,7 @@ pub fn trace(timings: &Timings, now: Duration) -> String {
     ];
     events.extend(own.into_iter().filter_map(|(name, from, to)| Some(span(0, name, from, to?, &json!({})))));
     if let Some(all) = timings.all_ready {
-        events.push(moment(0, "all ready", all, &&json!({})));
+        events.push(moment(0, "all ready", all, &json!({})));
     }
     let critical = timings.critical_path();
     for (sidecar, line) in timings.sidecars.iter().zip(1..) {
