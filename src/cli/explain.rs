@@ -28,7 +28,9 @@ pub(super) fn one(text: &str) -> Result<String, Problem> {
     }
     let problem = Problem::error(Code::Usage, format!("there is no error code `{inner}`"));
     let near = Code::ALL.iter().min_by_key(|code| strsim::damerau_levenshtein(code.as_str(), &inner));
-    let near = near.filter(|code| strsim::damerau_levenshtein(code.as_str(), &inner) <= 4);
+    // At least half of what was written is right.
+    let allowed = (inner.chars().count() / 2).min(4);
+    let near = near.filter(|code| strsim::damerau_levenshtein(code.as_str(), &inner) <= allowed);
     Err(match near {
         Some(near) => problem.hint(format!("Did you mean `{near}`?")),
         None => problem.hint("List all codes with `farrier explain`."),

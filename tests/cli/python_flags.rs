@@ -113,7 +113,7 @@ fn its_refused_definitions_are_refused_all_at_once_before_any_engine_is_asked() 
     codes.dedup();
     assert_eq!(
         codes,
-        ["unsupported-interface", "unsupported-lifecycle", "unsupported-mount", "unsupported-secret"],
+        ["unsupported-interface", "unsupported-mount", "unsupported-secret"],
         "{outcome}"
     );
     for file in ["github.yaml", "cache.yaml", "git-signing.yaml"] {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::support::launching::{idler, server};
 use crate::support::{Outcome, Scene, fixture_image};
@@ -17,7 +17,7 @@ fn row(outcome: &Outcome, name: &str) -> Vec<String> {
     cells.skip(1).map(str::to_owned).collect()
 }
 
-fn text(path: PathBuf) -> String {
+fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
@@ -51,7 +51,7 @@ fn each_part_of_the_start_is_told_and_compared_with_earlier_launches() {
     assert!(first.stdout().is_empty());
 
     launch();
-    let (page, trace) = (text(scene.path("report.html")), text(scene.path("trace.json")));
+    let (page, trace) = (text(&scene.path("report.html")), text(&scene.path("trace.json")));
     let files = ["--timings", "--timings-report", page.as_str(), "--trace", trace.as_str()];
     let third = scene.launch_with(files, &harness).output().assert_code(0);
     let cells = row(&third, &scene.name("db"));
@@ -85,7 +85,7 @@ fn a_report_is_written_of_a_launch_that_fails_and_refused_where_it_cannot_be() {
     let program =
         "lifecycle = \"shared\"\nprogram = [\"sleep\", \"60\"]\ninterface = { kind = \"port\", port = 1 }\n";
     scene.define("db", &format!("{program}[readiness]\ntimeout = \"200ms\"\n"));
-    let page = text(scene.path("report.html"));
+    let page = text(&scene.path("report.html"));
     let up = |path: &str| scene.farrier(["up", "--engine", "native", "--timings-report", path]).output();
     up(&page).assert_code(125);
     let written = std::fs::read_to_string(&page).expect("a page");
@@ -93,6 +93,6 @@ fn a_report_is_written_of_a_launch_that_fails_and_refused_where_it_cannot_be() {
         assert!(written.contains(part), "{part}: {written}");
     }
     scene.farrier(["down", "--yes", "--engine", "native"]).output().assert_code(0);
-    let refused = up(&text(scene.path("no/such/folder.html"))).assert_code(2);
+    let refused = up(&text(&scene.path("no/such/folder.html"))).assert_code(2);
     assert!(refused.stderr().contains("error[usage]: cannot write timings to "), "{refused}");
 }

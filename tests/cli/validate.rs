@@ -143,7 +143,6 @@ fn what_is_valid_but_refused_is_told_with_its_reason_and_exits_125() {
     insta::assert_debug_snapshot!(found, @r#"
     {
         "unsupported-interface",
-        "unsupported-lifecycle",
         "unsupported-mount",
         "unsupported-secret",
     }

@@ -83,7 +83,7 @@ fn a_sidecar_of_a_session_lives_as_long_as_its_harness() {
     let asking = |stem: &str| {
         let variable = scene.variable(stem);
         let harness = ["docker", "run", "--rm", "--label", &label, &image, "ask-env", &variable];
-        scene.launch(harness).output().assert_code(0).stdout().to_owned()
+        scene.launch(harness).output().assert_code(0).stdout()
     };
     for stem in ["web", "db"] {
         assert!(asking(stem).contains("pong"), "{stem}");
