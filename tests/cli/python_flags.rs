@@ -111,11 +111,7 @@ fn its_refused_definitions_are_refused_all_at_once_before_any_engine_is_asked() 
     let mut codes = scene.take_codes();
     codes.sort();
     codes.dedup();
-    assert_eq!(
-        codes,
-        ["unsupported-interface", "unsupported-mount", "unsupported-secret"],
-        "{outcome}"
-    );
+    assert_eq!(codes, ["unsupported-interface", "unsupported-mount", "unsupported-secret"], "{outcome}");
     for file in ["github.yaml", "cache.yaml", "git-signing.yaml"] {
         assert!(outcome.stderr().contains(file), "{file}: {outcome}");
     }
