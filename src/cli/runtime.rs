@@ -67,7 +67,7 @@ impl Signals {
 fn interrupted(signal: u8) -> Failure {
     let name = name_of(signal);
     let problem = Problem::warning(Code::Interrupted, format!("stopped by {name} before the harness ran"))
-        .hint("Sidecars that were started are left running; the next launch uses them.");
+        .hint("Shared sidecars that were started keep running; the next launch uses them.");
     Failure { exit: exit::SIGNALLED + signal, problems: vec![problem] }
 }
 

@@ -182,7 +182,7 @@ fn in_words(mount: &Mount) -> String {
             format!("the workspace at {}, {}", quoted(target), mode(*writable))
         }
         Mount::Volume { name, target, writable } => {
-            format!("its volume {} at {}, {}, which stays", word(name), quoted(target), mode(*writable))
+            format!("its volume {} at {}, {}", word(name), quoted(target), mode(*writable))
         }
         Mount::Bind { source, target, writable, bound } => {
             let content = bound.as_ref().and_then(|bound| bound.digest.as_ref());

@@ -71,7 +71,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::Interrupted,
         meaning: "A signal ended farrier before the harness ran. The exit code is 128 plus the signal's number.",
         causes: &["You pressed Ctrl-C.", "The terminal was closed, or a supervisor ended farrier."],
-        steps: &["Launch again: sidecars that were started keep running, and farrier reuses them."],
+        steps: &["Launch again: shared sidecars that were started keep running, and farrier reuses them."],
     },
     Explanation {
         code: Code::StateUnusable,
