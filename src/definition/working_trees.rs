@@ -5,7 +5,7 @@ mod mounts;
 mod repository;
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
 use self::mounts::Mounts;
@@ -90,7 +90,7 @@ impl WorkingTrees {
     /// The tree that a path is written to lie in, wherever it leads.
     #[must_use]
     pub fn as_written(&self, path: &Path) -> Option<Inside> {
-        let absolute = std::path::absolute(path).ok()?;
+        let absolute = without_parents(&std::path::absolute(path).ok()?);
         let is_root = |folder: &&Path| {
             let found = identity(folder);
             found.is_some_and(|found| self.trees.iter().any(|tree| tree.identity == found))
@@ -137,6 +137,21 @@ impl WorkingTrees {
     }
 }
 
+/// A path without the `..` that lead out of folders as one reads them. Behind a symlink, `..` leads to where somebody else
+/// says, and stays.
+fn without_parents(absolute: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in absolute.components() {
+        let is_folder = || plain.symlink_metadata().is_ok_and(|found| found.is_dir());
+        if part == Component::ParentDir && plain.file_name().is_some() && is_folder() {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
+}
+
 fn identity(path: &Path) -> Option<Identity> {
     path.metadata().ok().map(|found| (found.dev(), found.ino()))
 }
@@ -165,6 +180,24 @@ mod tests {
     fn around(root: &Path, folder: &str, home: &str) -> Vec<String> {
         let trees = WorkingTrees::around(&root.join(folder), Some(&root.join(home)));
         trees.roots().map(|tree| tree.strip_prefix(root).expect("beneath").display().to_string()).collect()
+    }
+
+    #[test]
+    fn a_path_with_parents_lies_where_it_leads_unless_a_symlink_decides_it() {
+        let (_folder, root) = world(&[("work/.git/HEAD", ""), ("work/src/", ""), ("own/deep/", "")]);
+        std::os::unix::fs::symlink(root.join("own/deep"), root.join("work/link")).expect("a symlink");
+        let trees = WorkingTrees::around(&root.join("work"), None);
+        for (path, expected) in [
+            ("work/src/../../own", None),
+            ("work/../own", None),
+            ("own/../work/src", Some("src")),
+            ("work/src/..", Some("")),
+            ("work/link/../../own", Some("link/../../own")),
+            ("work/link", Some("link")),
+        ] {
+            let found = trees.as_written(&root.join(path)).map(|inside| inside.relative);
+            assert_eq!(found, expected.map(PathBuf::from), "{path}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The console blocks of the guide for authors of probes, typed one after the other into one shell.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use crate::support::Scene;
 use crate::support::console::{QuickStart, Shown, console_blocks, shell, without_blank_lines};
+use crate::support::engine::build_directory;
 use crate::support::skipping::{REQUIRE_WASM, skip_unless_required};
 
 const GUIDE: &str = include_str!("../../docs/writing-a-probe.md");
@@ -41,12 +41,6 @@ fn without_measures(text: &str) -> String {
 fn script(commands: &[Shown]) -> String {
     let begin = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n".to_owned();
     commands.iter().fold(begin, |script, shown| script + &format!("echo '{MARK}'\n{}\n", shown.command))
-}
-
-/// The builds are kept for the next run: they take most of a minute.
-fn build_folder() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target")).join("guide")
 }
 
 /// A free port: the guide's may be in use here.
@@ -91,7 +85,8 @@ fn what_the_guide_says_is_what_a_reader_sees() {
     let outcome = shell(&scene, &script(&shown))
         .directory(scene.workspace())
         .env("RUSTC", &compiler)
-        .env("CARGO_TARGET_DIR", build_folder())
+        // Other tests build projects there too, of mostly the same crates.
+        .env("CARGO_TARGET_DIR", build_directory().join("projects"))
         .output();
     let printed = outcome.stdout();
     let printed: Vec<&str> = printed.split(&format!("{MARK}\n")).skip(1).collect();

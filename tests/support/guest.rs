@@ -137,13 +137,14 @@ pub fn component(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Compiles for seconds, within what may be compiled: loops in each other around a use of each of many locals.
-pub fn slow_to_compile() -> Vec<u8> {
+/// Takes long to compile, within what may be compiled: functions of loops in each other around a use of each of many locals. A
+/// thousand of them take a second or more.
+pub fn slow_to_compile(functions: usize) -> Vec<u8> {
     let uses: String = (0..300)
         .map(|local| format!("(local.set {local} (i32.add (local.get {local}) (i32.const 1)))"))
         .collect();
     let (open, close) = ("(loop ".repeat(20), "(br_if 0 (i32.const 0)))".repeat(20));
     let function = format!("(func (local {}) {open} {uses} {close})", "i32 ".repeat(300));
-    let module = format!("(core module {}) (core module $code", function.repeat(2_000));
+    let module = format!("(core module {}) (core module $code", function.repeat(functions));
     component(&guest(READY).replace("(core module $code", &module))
 }

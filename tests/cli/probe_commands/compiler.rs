@@ -7,7 +7,7 @@ use crate::support::{Layer, PATIENT, Running, Scene, Signal, guest, wait_until};
 
 /// `probe check` of a component that takes seconds to compile, and the process that compiles it.
 fn compiling(scene: &Scene) -> (Running, Pid) {
-    let slow = beside(scene, Layer::User, "slow.wasm", guest::slow_to_compile());
+    let slow = beside(scene, Layer::User, "slow.wasm", guest::slow_to_compile(1_000));
     let target = format!("127.0.0.1:{}", closed_port());
     let check = farrier(scene, &["probe", "check", &slow.to_string_lossy(), "--target", &target]).spawn();
     let mut compiler = None;

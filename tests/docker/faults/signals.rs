@@ -87,7 +87,7 @@ fn a_signal_while_another_launch_is_waited_for_ends_only_the_one_that_waits() {
 #[test]
 fn a_signal_while_a_probe_is_compiled_does_not_wait_for_the_compiler() {
     let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
-    scene.define_in(Layer::User, "slow.wasm", guest::slow_to_compile());
+    scene.define_in(Layer::User, "slow.wasm", guest::slow_to_compile(2_000));
     scene.define("db", &server_ready(&fixture_image(), "", "probe = \"./slow.wasm\"\ntimeout = \"5m\""));
     for (signal, code) in SIGNALS {
         scene.take_events();
