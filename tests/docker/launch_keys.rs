@@ -129,9 +129,7 @@ fn a_platform_is_that_of_the_image_or_the_image_is_pulled_for_it() {
 #[test]
 fn a_program_of_this_host_has_none_of_it() {
     let scene = Scene::new();
-    for line in
-        ["privileged = true", "labels = { a = \"b\" }", "restart = \"always\"", "resources.gpus = \"all\""]
-    {
+    for line in ["privileged = true", "labels = { a = \"b\" }", "resources.gpus = \"all\""] {
         let text = format!(
             "lifecycle = \"shared\"\nprogram = [\"sleep\", \"9\"]\n{line}\ninterface.kind = \"none\"\nreadiness.probe = \"skip\"\n"
         );

@@ -69,6 +69,9 @@ pub async fn forward(reserved: Reserved) {
 }
 
 fn begin(socket: OwnedFd) -> io::Result<TcpListener> {
+    // Its connections have this from it: those that are still ending must not keep the port from the next instance. Nobody can
+    // take a port that somebody listens at.
+    set_socket_reuseaddr(&socket, true)?;
     listen(&socket, BACKLOG)?;
     TcpListener::from_std(StdListener::from(socket))
 }
@@ -99,6 +102,7 @@ async fn serve(listener: TcpListener, port: u16) -> io::Result<OwnedFd> {
                 let socket = OwnedFd::from(listener.into_std()?);
                 // Back to where it was before it listened; the port stays taken.
                 shutdown(&socket, Shutdown::Read)?;
+                set_socket_reuseaddr(&socket, false)?;
                 return Ok(socket);
             }
         }
@@ -165,6 +169,35 @@ mod tests {
             }
         }
         forwarding.abort();
+    }
+
+    #[tokio::test]
+    async fn a_port_is_taken_again_while_connections_of_the_instance_before_are_ending() {
+        let server = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = server.local_addr().expect("an address").port();
+        let address = SocketAddrV4::new(Ipv4Addr::new(127, 91, 7, 4), port);
+        let reserved = reserve(*address.ip(), &[port]).expect("taken").pop().expect("one");
+        let forwarding = tokio::spawn(forward(reserved));
+        // Who ends a connection first keeps it for a minute.
+        let greet = async {
+            let (mut stream, _) = server.accept().await.expect("a connection");
+            stream.write_all(b"hello").await.expect("greeted");
+        };
+        let hear = async {
+            let mut stream = loop {
+                if let Ok(stream) = TcpStream::connect(address).await {
+                    break stream;
+                }
+                tokio::task::yield_now().await;
+            };
+            let mut heard = String::new();
+            stream.read_to_string(&mut heard).await.expect("heard");
+            heard
+        };
+        assert_eq!(tokio::join!(greet, hear).1, "hello");
+        forwarding.abort();
+        let _ = forwarding.await;
+        reserve(*address.ip(), &[port]).expect("taken again");
     }
 
     async fn asked_until(address: SocketAddrV4) -> String {
