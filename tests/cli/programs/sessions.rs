@@ -22,8 +22,10 @@ fn a_program_of_a_session_ends_with_the_harness() {
     }
     programs.farrier(["up"]).output().assert_code(125);
     // The launch is killed with its harness, and nobody runs another command.
-    let launch = programs.farrier(["launch", "--", &harness, "wait"]).spawn();
-    wait_until("the program runs", PATIENT, || !processes_with("TOKEN", &token).is_empty());
+    let script = format!("echo running; exec '{harness}' wait");
+    let launch = programs.farrier(["launch", "--", "sh", "-c", &script]).spawn();
+    launch.wait_for_stdout("running");
+    assert!(!processes_with("TOKEN", &token).is_empty(), "its program runs");
     launch.signal_group(Signal::KILL);
     let _ = launch.wait();
     wait_until("the program has ended", PATIENT, || processes_with("TOKEN", &token).is_empty());
