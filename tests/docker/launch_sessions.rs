@@ -40,6 +40,8 @@ fn ids(scene: &Scene) -> BTreeSet<String> {
     containers.filter_map(|name| name.trim_end_matches('_').rsplit('-').next().map(str::to_owned)).collect()
 }
 
+/// Waited for, because a command of another test sweeps the sessions of all: the one that this test ran leaves to it what it is
+/// about to remove.
 fn nothing_is_left(scene: &Scene, ids: &BTreeSet<String>) {
     wait_until("nothing is left of the session", PATIENT, || left(scene, ids).is_empty());
 }
@@ -194,7 +196,7 @@ fn whoever_is_killed_a_session_is_removed() {
     launch.signal_group(Signal::KILL);
     let _ = launch.wait();
     scene.farrier(["ps"]).output().assert_code(0);
-    assert_eq!(left(&scene, &of_launch), Vec::<String>::new());
+    nothing_is_left(&scene, &of_launch);
     // A signal while the sidecars start; this one ignores its stop signal.
     let slow = server(&fixture_image(), "command = [\"sleep\", \"1000000\"]\nstop_timeout = 1")
         .replace("\"shared\"", "\"session\"");
@@ -223,7 +225,7 @@ fn an_engine_that_is_away_at_the_end() {
     assert!(ended.stderr().contains("[session-left]"), "{ended}");
     assert_eq!(ended.code(), Some(143), "{ended}");
     scene.farrier(["ps"]).output().assert_code(0);
-    assert_eq!(left(&scene, &of_launch), Vec::<String>::new());
+    nothing_is_left(&scene, &of_launch);
 }
 
 #[test]
@@ -252,7 +254,7 @@ fn a_launch_that_is_killed_at_any_request_leaves_nothing_of_its_session() {
         });
         let of_launch: BTreeSet<String> = named.collect();
         wait_until("the guardian ends", PATIENT, || of_launch.is_empty() || guardian(&of_launch).is_none());
-        assert_eq!(left(&scene, &of_launch), Vec::<String>::new(), "killed at {index}");
+        nothing_is_left(&scene, &of_launch);
         kills += 1;
         index += every;
     }
