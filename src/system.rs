@@ -10,6 +10,7 @@ pub mod job_control;
 pub mod leases;
 pub mod listeners;
 pub mod lock;
+pub mod own_program;
 pub mod private_files;
 pub mod process_limits;
 pub mod session_leases;

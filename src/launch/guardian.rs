@@ -5,7 +5,6 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,6 +19,7 @@ use crate::plan::session::Session;
 use crate::preparation::settings::Settings;
 use crate::report::error::{Code, Problem};
 use crate::system::leases::Leases;
+use crate::system::own_program::own_program;
 use crate::system::session_leases::SessionLeases;
 
 /// The word by which farrier is executed as one.
@@ -40,14 +40,6 @@ const LONGEST: Duration = Duration::from_mins(2);
 /// A guardian that runs. Dropping it leaves the session to it.
 #[derive(Debug)]
 pub(super) struct Guardian(Child);
-
-/// farrier itself, also after its file was replaced or removed.
-fn own_program() -> PathBuf {
-    if cfg!(target_os = "linux") {
-        return PathBuf::from("/proc/self/exe");
-    }
-    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("farrier"))
-}
 
 impl Guardian {
     /// Starts one for a session on these engines, and waits until it guards.

@@ -65,19 +65,21 @@ fn unless_gone(done: EngineResult<()>) -> EngineResult<()> {
 /// Ends the sessions on an engine whose launch is gone, as far as this host knows. Gives how many.
 ///
 /// # Errors
-/// The engine's; the next sweep goes on.
+/// The last failure; every other session was ended. The next sweep goes on.
 pub async fn sweep(
     engine: &dyn Engine,
     is_local: bool,
     session_leases: &SessionLeases,
     leases: &Leases,
 ) -> EngineResult<usize> {
-    let mut count = 0;
+    let (mut count, mut failed) = (0, Ok(()));
     for session in engine.sessions().await? {
         if let Some(_held) = session_leases.abandoned(&session.id, &session.host, is_local) {
-            end(engine, &session, leases, &|_| ()).await?;
-            count += 1;
+            match end(engine, &session, leases, &|_| ()).await {
+                Ok(_) => count += 1,
+                Err(error) => failed = Err(error),
+            }
         }
     }
-    Ok(count)
+    failed.map(|()| count)
 }

@@ -8,7 +8,6 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +22,7 @@ use super::engines;
 use super::limits::{COMPILER_MEMORY, NATIVE_CODE_BYTES};
 use super::verdict::limit_in;
 use crate::report::elapsed::limit;
+use crate::system::own_program::own_program;
 use crate::system::process_limits::{self, SpareThreads};
 
 /// What farrier executes itself as.
@@ -85,13 +85,8 @@ pub fn compile(engine: &Engine, bytes: &[u8], within: Duration) -> wasmtime::Res
 /// A compiler that waits for its component.
 struct Compiler(std::process::Child);
 
-/// The program of this process, also after its file was replaced or removed.
-fn own_program() -> io::Result<PathBuf> {
-    if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
-}
-
 fn started(within: Duration) -> io::Result<Compiler> {
-    let mut command = Command::new(own_program()?);
+    let mut command = Command::new(own_program());
     command.arg0("farrier").arg(ROLE).arg(within.as_millis().to_string()).env_clear();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map(Compiler)
 }

@@ -66,10 +66,11 @@ fn a_new_build_recreates_the_program_and_the_plan_says_so() {
 #[test]
 fn nothing_is_inherited_but_what_every_program_needs() {
     let programs = Programs::new();
-    let text = "program = ['sh', '-c', 'env | sort; ls /proc/self/fd | tr \"\\n\" \" \"; echo; pwd; echo whole; exec sleep 1000']\n\
+    let text = "program = ['sh', '-c', 'env | sort; ls /proc/self/fd | tr \"\\n\" \" \"; echo; pwd; grep SigBlk /proc/self/status; echo whole; exec sleep 1000']\n\
                 env = { OWN = 'mine' }";
     programs.plain("seen", text);
-    programs.farrier(["up"]).env("SECRET", "hunter2").env("LANG", "C.UTF-8").output().assert_code(0);
+    let up = programs.farrier(["up"]).started_by(["/usr/bin/env", "--block-signal=TERM,USR1"]);
+    up.env("SECRET", "hunter2").env("LANG", "C.UTF-8").output().assert_code(0);
     programs.wait_for_log("seen", "whole\n");
     let log = programs.log("seen");
     let names: Vec<&str> = log.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
@@ -79,6 +80,7 @@ fn nothing_is_inherited_but_what_every_program_needs() {
     // The three streams, and the folder that `ls` reads.
     assert!(log.lines().any(|line| line == "0 1 2 3 "), "{log}");
     assert!(log.lines().any(|line| line.ends_with("/work")), "{log}");
+    assert!(log.contains("SigBlk:\t0000000000000000\n"), "{log}");
 }
 
 #[test]

@@ -68,6 +68,15 @@ impl Run {
         self
     }
 
+    /// The same, started by another program, whose words these are.
+    pub fn started_by<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut words = words.into_iter().map(OsString::from);
+        let program = PathBuf::from(words.next().expect("a program"));
+        let program = std::mem::replace(&mut self.program, program);
+        self.arguments.splice(..0, words.chain([program.into_os_string()]));
+        self
+    }
+
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.insert(name.into(), value.into());
         self

@@ -12,8 +12,9 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 use serde::{Deserialize, Serialize};
 
 use super::namespaces;
-use super::roles::{Failure, Helper, OWN_PROGRAM, TRY, TRY_INSIDE, TRY_NEIGHBOURS};
+use super::roles::{Failure, Helper, TRY, TRY_INSIDE, TRY_NEIGHBOURS};
 use crate::engine::Finding;
+use crate::system::own_program::OWN_PROGRAM;
 
 /// How a container is kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,8 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::isolation::{Isolation, make_private};
 use super::netlink::{LOOPBACK, Netlink};
-use super::roles::{Failure, MAP_IDS, OWN_PROGRAM};
+use super::roles::{Failure, MAP_IDS};
+use crate::system::own_program::OWN_PROGRAM;
 
 /// How many users a namespace has that root makes.
 const USERS: u32 = 65_536;

@@ -14,9 +14,7 @@ use super::control_group::ControlGroup;
 use super::images::unpacking;
 use super::isolation::{self, Isolation};
 use super::{limited, namespaces, neighbours, supervisor};
-
-/// farrier itself, also after its file was replaced or removed.
-pub const OWN_PROGRAM: &str = "/proc/self/exe";
+use crate::system::own_program::OWN_PROGRAM;
 
 /// Looks after an instance.
 pub const SUPERVISE: &str = "--supervise-program";

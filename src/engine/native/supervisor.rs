@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nix::sys::signal::SigSet;
 use rustix::process::Signal;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::Instant;
@@ -52,7 +53,7 @@ const IGNORED: [fn() -> SignalKind; 7] = [
 
 /// Supervises the instance in this folder, to its end.
 pub fn supervise(folder: &Path) -> io::Result<()> {
-    close_inherited();
+    leave_inherited()?;
     let instance = InstanceFolder(folder.to_owned());
     match instance.specification().and_then(|specification| specification.restart) {
         Some(policy) => keeping::keep(&instance, &policy),
@@ -62,7 +63,7 @@ pub fn supervise(folder: &Path) -> io::Result<()> {
 
 /// Supervises one run of the instance in this folder, to its end, for the keeper that began this process.
 pub fn supervise_run(folder: &Path) -> io::Result<()> {
-    close_inherited();
+    leave_inherited()?;
     let parent = rustix::process::getppid().and_then(|id| u32::try_from(id.as_raw_nonzero().get()).ok());
     let keeper = parent.and_then(Process::of).ok_or_else(|| io::Error::other("nobody keeps it"))?;
     supervise_once(&InstanceFolder(folder.to_owned()), Some(keeper))
@@ -79,13 +80,15 @@ fn supervise_once(folder: &InstanceFolder, keeper: Option<Process>) -> io::Resul
     runtime.block_on(run(folder, keeper, report))
 }
 
-/// Closes what farrier inherited itself and would hand on.
-fn close_inherited() {
+/// Leaves what farrier inherited itself and would hand on: open files, and signals that are blocked.
+fn leave_inherited() -> io::Result<()> {
+    SigSet::empty().thread_set_mask()?;
     let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let open: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for file in open.into_iter().filter(|file| *file > 2) {
         let _ = nix::unistd::close(file);
     }
+    Ok(())
 }
 
 /// Tells whoever started the supervisor how that went, once.

@@ -82,6 +82,21 @@ fn capabilities_are_dropped_and_added_by_name() {
     assert_eq!((effective(&log) & (1 << 27), effective(&log) & 1), (0, 1), "{log}");
 }
 
+/// A process that blocks a signal never hears its stop signal, and is killed after its grace.
+#[test]
+fn neither_the_program_nor_a_command_in_the_container_has_a_signal_blocked() {
+    let images = Images::new();
+    images.layout("box", &with_shell());
+    let mask = "while read -r name mask rest; do [ $name = SigBlk: ] && echo $mask; done < /proc/self/status";
+    let text = format!(
+        "image = 'oci:./box'\nentrypoint = ['/bin/sh', '-c', \"\"\"{mask}\nexec sleep 1000\"\"\"]\n[interface]\nkind = 'none'\n\
+         [readiness]\nprobe = 'exec'\ncommand = ['/bin/sh', '-c', '[ $({mask}) = 0000000000000000 ]']\n"
+    );
+    images.programs.define("box", &text);
+    images.farrier(["up"]).output().assert_code(0);
+    images.programs.wait_for_log("box", "0000000000000000\n");
+}
+
 #[test]
 fn processes_and_processors_are_limited_and_a_bomb_of_forks_ends_with_its_container() {
     let images = Images::new();

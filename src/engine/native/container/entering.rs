@@ -18,8 +18,9 @@ use super::process_one::container_of;
 use super::program::{execute, exit_code};
 use super::specification::ContainerSpecification;
 use crate::engine::native::processes::Process;
-use crate::engine::native::roles::{ENTERED, Failure, OWN_PROGRAM};
+use crate::engine::native::roles::{ENTERED, Failure};
 use crate::engine::native::store::InstanceFolder;
+use crate::system::own_program::OWN_PROGRAM;
 
 /// What the exit code is if the container cannot be entered.
 const NOT_ENTERED: u8 = 126;

@@ -20,9 +20,10 @@ use super::specification::ContainerSpecification;
 use crate::engine::native::control_group::ControlGroup;
 use crate::engine::native::namespaces;
 use crate::engine::native::processes::Process;
-use crate::engine::native::roles::{Failure, OWN_PROGRAM, PROGRAM};
+use crate::engine::native::roles::{Failure, PROGRAM};
 use crate::engine::native::specification::{MARK, Specification};
 use crate::engine::native::store::InstanceFolder;
+use crate::system::own_program::OWN_PROGRAM;
 
 /// What the exit code is of a container whose program was never started.
 const NOT_STARTED: u8 = 126;

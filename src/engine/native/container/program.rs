@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::signal::SigSet;
 use rustix::fs::{Mode, fchown};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Gid, Uid, chroot, set_dumpable_behavior, umask};
@@ -70,6 +71,8 @@ pub fn execute(
     arguments: &[String],
 ) -> io::Result<std::convert::Infallible> {
     umask(Mode::from_raw_mode(0o022));
+    // Those that started this wait for signals, which they keep blocked. An execution does not change that.
+    SigSet::empty().thread_set_mask()?;
     let user = User::find(&container.user)?;
     let (name, rest) = arguments.split_first().ok_or_else(|| {
         io::Error::other("the image names no program: set `entrypoint` or `command` in the definition")

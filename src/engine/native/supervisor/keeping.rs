@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::definition::RestartPolicy;
-use crate::engine::native::roles::{OWN_PROGRAM, SUPERVISE_RUN};
+use crate::engine::native::roles::SUPERVISE_RUN;
 use crate::engine::native::state::RunState;
 use crate::engine::native::store::InstanceFolder;
+use crate::system::own_program::OWN_PROGRAM;
 
 /// The first pause before a restart, which doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -12,10 +12,11 @@ use tokio::net::unix::pipe;
 use crate::engine::native::container::specification::ContainerSpecification;
 use crate::engine::native::control_group::ControlGroup;
 use crate::engine::native::forwarding::{Reserved, reserve};
-use crate::engine::native::roles::{Failure, LIMITED, OWN_PROGRAM, PROCESS_ONE, PROGRAM};
+use crate::engine::native::roles::{Failure, LIMITED, PROCESS_ONE, PROGRAM};
 use crate::engine::native::specification::{MARK, ProgramSpecification, Runs, Specification};
 use crate::engine::native::store::InstanceFolder;
 use crate::engine::native::{limits, namespaces};
+use crate::system::own_program::OWN_PROGRAM;
 
 /// The longest word about a failure.
 const MOST_BYTES: u64 = 64 << 10;
