@@ -27,7 +27,7 @@ impl Application {
         let asked = "until [ \"$(psql -h $DATABASE -U postgres -Atc 'select name from users')\" = ada ]; do exit 9; done; exec sleep 1000";
         let scene = &application.scene;
         let after = format!(
-            "after = [{{ sidecar = \"{}\", until = \"succeeded\" }}]\nenv = {{ DATABASE = \"{}\" }}\n\
+            "init = true\nafter = [{{ sidecar = \"{}\", until = \"succeeded\" }}]\nenv = {{ DATABASE = \"{}\" }}\n\
              entrypoint = [\"/bin/sh\", \"-c\", '''{asked}''']",
             scene.name("migrate"),
             scene.name("db")
@@ -149,7 +149,7 @@ fn one_that_crashes_twice_and_is_restarted_by_the_engine_is_waited_for() {
     let script = "echo x >>/tmp/runs; [ $(wc -l </tmp/runs) -ge 3 ] || exit 7; echo up; exec sleep 1000";
     let definition = |restart: &str| {
         format!(
-            "lifecycle = \"shared\"\nimage = \"{image}\"\nrestart = \"{restart}\"\nentrypoint = [\"/bin/sh\", \"-c\", '''{script}''']\n\
+            "lifecycle = \"shared\"\nimage = \"{image}\"\nrestart = \"{restart}\"\ninit = true\nentrypoint = [\"/bin/sh\", \"-c\", '''{script}''']\n\
              [interface]\nkind = \"none\"\n[readiness]\nprobe = \"log\"\nsettings = {{ text = \"up\" }}\ntimeout = \"60s\"\n"
         )
     };
