@@ -112,6 +112,7 @@ fn a_container_sees_and_may_only_what_a_container_may() {
         has(&format!("refused {refused}"));
     }
     has("NoNewPrivs:\t1");
+    has("SigBlk:\t0000000000000000");
     has("Seccomp:\t2");
     let effective = log.lines().find_map(|line| line.strip_prefix("CapEff:\t")).expect("capabilities");
     let effective = u64::from_str_radix(effective, 16).expect("a number");
@@ -151,8 +152,10 @@ fn a_container_ends_by_its_stop_signal_in_its_grace_period_and_is_killed_after_i
     let polite = format!("trap 'echo bye; exit 7' USR1; echo waiting; {waits}");
     images.plain("box", &format!("entrypoint = ['/bin/sh', '-c', '''{polite}''']"));
     images.farrier(["up"]).output().assert_code(0);
-    images.programs.wait_for_log("box", "waiting\n");
+    let told = images.farrier(["logs", "--follow", &images.programs.scene.name("box")]).spawn();
+    told.wait_for_stdout("waiting\n");
     images.farrier(["down", "--yes"]).output().assert_code(0);
+    assert_eq!(told.wait().assert_code(0).stdout(), "waiting\nbye\n");
     let token = images.programs.scene.token().to_owned();
     let stubborn = format!("trap '' TERM USR1; (trap '' TERM; sleep 1000) & echo up; {waits}");
     images.plain("box", &format!(
@@ -443,15 +446,6 @@ fn the_store_is_this_users_and_keeps_each_layer_once() {
 /// Another user than root. It has no subordinate ones, unless this machine gives all users some.
 const SOMEBODY: u32 = 54_321;
 
-fn give(path: &std::path::Path, user: u32) {
-    if path.is_dir() && !path.is_symlink() {
-        for entry in std::fs::read_dir(path).expect("a folder").flatten() {
-            give(&entry.path(), user);
-        }
-    }
-    std::os::unix::fs::lchown(path, Some(user), Some(user)).expect("it is given away");
-}
-
 #[test]
 fn another_user_than_root_runs_images_too() {
     if !rustix::process::geteuid().is_root() {
@@ -470,7 +464,7 @@ fn another_user_than_root_runs_images_too() {
              entrypoint = ['/bin/sh', '-c', '''{script}''']"
         ),
     );
-    give(&scene.path(""), SOMEBODY);
+    scene.give_to(SOMEBODY);
     let farrier = |arguments: &[&str]| -> Outcome {
         let id = SOMEBODY.to_string();
         let run = Run::program(scene, "setpriv").args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
@@ -510,5 +504,5 @@ fn another_user_than_root_runs_images_too() {
     } else {
         assert!(listed.contains("cannot be run without Docker"), "{listed}");
     }
-    give(&scene.path(""), 0);
+    scene.give_to(0);
 }

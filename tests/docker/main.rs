@@ -9,6 +9,7 @@ mod engine_contract;
 mod failure_causes;
 mod failure_report;
 mod faults;
+mod four_servers;
 mod images_inside;
 mod launch_calls;
 mod launch_concurrent;

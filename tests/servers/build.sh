@@ -2,16 +2,17 @@
 # Makes a local image with the real PostgreSQL, Redis, MariaDB or nginx of the Debian (or Ubuntu) release that this machine
 # runs, without a container registry:
 #
-#     build.sh postgres|redis|mariadb|nginx REPOSITORY TAG DIRECTORY
+#     build.sh postgres|redis|mariadb|nginx|four REPOSITORY TAG DIRECTORY
 #
-# gives REPOSITORY:TAG and REPOSITORY-healthcheck:TAG, the same with a HEALTHCHECK every 30 s.
+# gives REPOSITORY:TAG and REPOSITORY-healthcheck:TAG, the same with a HEALTHCHECK every 30 s. The image `four` contains
+# PostgreSQL, Redis, nginx and Python, and has no HEALTHCHECK.
 #
 # The packages are only downloaded and unpacked (apt checks their signatures), with a package state of its own
 # below DIRECTORY: nothing is installed on this machine, no service is started, and root is not needed.
 set -euo pipefail
 
 if [ $# -ne 4 ]; then
-    echo "usage: build.sh postgres|redis|mariadb|nginx REPOSITORY TAG DIRECTORY" >&2
+    echo "usage: build.sh postgres|redis|mariadb|nginx|four REPOSITORY TAG DIRECTORY" >&2
     exit 2
 fi
 server=$1 repository=$2 tag=$3 directory=$4
@@ -30,6 +31,7 @@ case $server in
     mariadb) packages=(mariadb-server-core mariadb-client-core busybox-static)
         health='mariadb --user=root --execute="select 1"' ;;
     nginx) packages=(nginx busybox-static) health='nc -z 127.0.0.1 8080' ;;
+    four) packages=(postgresql redis-server nginx python3 busybox-static) health= ;;
     *) echo "build.sh: no server $server" >&2; exit 2 ;;
 esac
 
@@ -72,7 +74,7 @@ for package in "$packages_directory"/*.deb; do
 done
 
 # The shell, and the small programs that an entrypoint or a health check calls.
-for applet in sh cat chmod env hostname id kill ls mkdir nc nslookup ps rm sleep test; do
+for applet in sh cat chmod env grep hostname id kill ls mkdir nc nslookup ps rm sleep test wc wget; do
     rm -f "$root/usr/bin/$applet"
     ln -s busybox "$root/usr/bin/$applet"
 done
@@ -86,14 +88,20 @@ for entrypoint in "$here"/*-entrypoint.sh; do
 done
 if [ "$server" = nginx ]; then
     install -m 644 "$here/nginx.conf" "$root/etc/nginx/nginx.conf"
+elif [ "$server" = four ]; then
+    install -m 644 "$here/nginx-counting.conf" "$root/etc/nginx/nginx.conf"
+    install -m 755 "$here/counting_server.py" "$root/usr/bin/counting-server"
+    install -m 755 "$here/ask-servers.sh" "$root/usr/bin/ask-servers"
 fi
 chmod 1777 "$root"/{tmp,run,run/postgresql,run/mysqld,data,var/lib/postgresql,var/lib/mysql}
 
 path=/usr/bin:/usr/sbin
 changes=(--change "LABEL farrier.test-server=$server")
-if [ "$server" = postgres ]; then
+if [ "$server" = postgres ] || [ "$server" = four ]; then
     programs=$(cd "$root" && echo usr/lib/postgresql/*/bin)
     path=/$programs:$path
+fi
+if [ "$server" = postgres ]; then
     changes+=(--change 'USER postgres' --change 'VOLUME ["/var/lib/postgresql"]' --change 'EXPOSE 5432'
         --change 'ENTRYPOINT ["postgres-entrypoint"]')
 elif [ "$server" = mariadb ]; then
@@ -101,7 +109,7 @@ elif [ "$server" = mariadb ]; then
         --change 'ENTRYPOINT ["mariadb-entrypoint"]')
 elif [ "$server" = nginx ]; then
     changes+=(--change 'USER nginx' --change 'EXPOSE 8080' --change 'CMD ["nginx"]')
-else
+elif [ "$server" = redis ]; then
     changes+=(--change 'USER redis' --change 'VOLUME ["/data"]' --change 'WORKDIR /data' --change 'EXPOSE 6379'
         --change 'CMD ["redis-server","--protected-mode","no","--save",""]')
 fi
@@ -109,8 +117,10 @@ changes+=(--change "ENV PATH=$path")
 
 # The plain tag comes last: whoever finds it finds both.
 image=$(tar --create --directory "$root" --numeric-owner --owner=0 --group=0 . | docker import "${changes[@]}" -)
-container=$(docker create "$image")
-trap 'rm -rf "$root"; docker rm --volumes "$container" >/dev/null' EXIT
-docker commit --change "HEALTHCHECK --interval=30s --timeout=5s --retries=3 CMD $health" \
-    "$container" "$repository-healthcheck:$tag" >/dev/null
+if [ -n "$health" ]; then
+    container=$(docker create "$image")
+    trap 'rm -rf "$root"; docker rm --volumes "$container" >/dev/null' EXIT
+    docker commit --change "HEALTHCHECK --interval=30s --timeout=5s --retries=3 CMD $health" \
+        "$container" "$repository-healthcheck:$tag" >/dev/null
+fi
 docker tag "$image" "$repository:$tag"

@@ -1,4 +1,4 @@
-//! A real image registry on this host, from Debian's package, that asks for a password.
+//! A real image registry on this host, from Debian's package.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -35,10 +35,23 @@ impl Drop for Registry {
     }
 }
 
-/// Starts one. None, and a loud message, where the program cannot be had; a failure where Docker is required.
+/// Starts one that asks for a password. None, and a loud message, where the program cannot be had; a failure where Docker is
+/// required.
 pub fn start(scene: &Scene) -> Option<Registry> {
+    let folder = scene.path("registry");
+    let authentication =
+        format!("auth:\n  htpasswd:\n    realm: test\n    path: {}/passwords\n", folder.display());
+    begin(scene, &folder.join("storage"), &authentication)
+}
+
+/// Starts one that asks for no password and keeps its images in this folder. None as for [`start`].
+pub fn open(scene: &Scene, storage: &Path) -> Option<Registry> {
+    begin(scene, storage, "")
+}
+
+fn begin(scene: &Scene, storage: &Path, authentication: &str) -> Option<Registry> {
     match program() {
-        Ok(program) => Some(Registry::start(&program, scene)),
+        Ok(program) => Some(Registry::start(&program, scene, storage, authentication)),
         Err(trouble) => {
             skip(&trouble);
             None
@@ -55,7 +68,7 @@ pub fn client_configuration(address: &str, with_password: bool) -> String {
 }
 
 impl Registry {
-    fn start(program: &Path, scene: &Scene) -> Self {
+    fn start(program: &Path, scene: &Scene, storage: &Path, authentication: &str) -> Self {
         let port = {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
             free.local_addr().expect("its address").port()
@@ -64,9 +77,9 @@ impl Registry {
         std::fs::create_dir_all(folder.join("client")).expect("a folder");
         std::fs::write(folder.join("passwords"), format!("{USER}:{PASSWORD_HASH}\n")).expect("passwords");
         let configuration = format!(
-            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {0}/storage\nhttp:\n  addr: 127.0.0.1:{port}\n\
-             auth:\n  htpasswd:\n    realm: test\n    path: {0}/passwords\n",
-            folder.display()
+            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\n\
+             {authentication}",
+            storage.display()
         );
         let file = folder.join("config.yml");
         std::fs::write(&file, configuration).expect("configuration");

@@ -183,6 +183,11 @@ impl Scene {
         docker(own.into_iter().chain(arguments.into_iter().map(|part| part.as_ref().to_owned())))
     }
 
+    /// Makes everything that is in the scene's folder now another user's. Only root can.
+    pub fn give_to(&self, user: u32) {
+        give(self.root.path(), user);
+    }
+
     /// `NAME=VALUE` of the label that lets the scene find what a test made by itself.
     pub fn label(&self) -> String {
         format!("{LABEL}={}", self.token)
@@ -213,6 +218,15 @@ fn token() -> String {
 
 fn create(directory: &Path) {
     fs::create_dir_all(directory).expect("a folder can be made");
+}
+
+fn give(path: &Path, user: u32) {
+    if path.is_dir() && !path.is_symlink() {
+        for entry in fs::read_dir(path).expect("a folder").flatten() {
+            give(&entry.path(), user);
+        }
+    }
+    std::os::unix::fs::lchown(path, Some(user), Some(user)).expect("it is given away");
 }
 
 /// A folder that only this user may use.

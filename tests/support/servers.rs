@@ -1,4 +1,4 @@
-//! Images of the real `PostgreSQL`, Redis, `MariaDB` and nginx, made from Debian's packages by `tests/servers/build.sh`.
+//! Images of the real `PostgreSQL`, Redis, `MariaDB`, nginx and Python, made from Debian's packages by `tests/servers/build.sh`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,13 +6,20 @@ use std::process::{Command, Stdio};
 use super::docker::{self, Trouble};
 use super::engine::{build_directory, skip};
 use super::fixture;
+use super::registry::{self, Registry};
+use super::scene::Scene;
 
 const SCRIPT: &str = include_str!("../servers/build.sh");
-const FILES: [&str; 3] = [
+const FILES: [&str; 6] = [
     include_str!("../servers/postgres-entrypoint.sh"),
     include_str!("../servers/mariadb-entrypoint.sh"),
     include_str!("../servers/nginx.conf"),
+    include_str!("../servers/nginx-counting.conf"),
+    include_str!("../servers/counting_server.py"),
+    include_str!("../servers/ask-servers.sh"),
 ];
+/// The image with four servers has no variant.
+const FOUR: &str = "four";
 
 /// `PostgreSQL` on port 5432, user `postgres` without a password, `pg_isready` and `psql` on the PATH. None,
 /// and a loud message, where it cannot be had; a failure under `FARRIER_REQUIRE_DOCKER=1`.
@@ -46,8 +53,28 @@ pub fn nginx_image() -> Option<String> {
     image("nginx", "")
 }
 
+/// `PostgreSQL`, Redis, nginx and Python in one image, with `counting-server` in Python, and `ask-servers`, which changes
+/// the data of all four. None as for `PostgreSQL`.
+pub fn image_of_four() -> Option<String> {
+    image(FOUR, "")
+}
+
+/// A registry that has this image, which was put there once. None as for `PostgreSQL`.
+pub fn registry_with(image: &str, scene: &Scene) -> Option<Registry> {
+    let folder = build_directory().join("servers");
+    let storage = folder.join("registry");
+    let registry = registry::open(scene, &storage)?;
+    let _lock = fixture::lock(&folder, "registry").unwrap_or_else(|trouble| panic!("{trouble}"));
+    let is_there = storage.join(image.replace(':', "-"));
+    if !is_there.exists() {
+        registry.publish(image, &format!("library/{image}"));
+        std::fs::write(is_there, "").expect("a file");
+    }
+    Some(registry)
+}
+
 fn image(server: &str, variant: &str) -> Option<String> {
-    let digest = fixture::digest_of(&[SCRIPT, FILES[0], FILES[1], FILES[2]]);
+    let digest = fixture::digest_of(&[&[SCRIPT], &FILES[..]].concat());
     let repository = format!("farrier-test-{server}");
     match ensure(server, &repository, &digest) {
         Ok(()) => Some(format!("{repository}{variant}:{digest}")),
@@ -64,7 +91,7 @@ fn ensure(server: &str, repository: &str, digest: &str) -> Result<(), Trouble> {
     let exists = |variant: &str| {
         docker::run(["image", "inspect", "--format", "{{.Id}}", &format!("{repository}{variant}:{digest}")])
     };
-    if exists("").and(exists("-healthcheck")).is_ok() {
+    if exists("").is_ok() && (server == FOUR || exists("-healthcheck").is_ok()) {
         return Ok(());
     }
     let next_step = "The image is made from Debian's packages, which apt-get fetches without installing \
