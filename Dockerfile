@@ -3,6 +3,8 @@
 FROM rust:1.95-slim-trixie AS build
 WORKDIR /farrier
 COPY . .
+# As in .github/workflows/release.yml.
+ENV RUSTFLAGS="-C force-unwind-tables=no"
 RUN cargo build --release --locked --bin farrier
 
 FROM debian:trixie-slim

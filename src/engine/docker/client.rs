@@ -108,9 +108,8 @@ impl Api for Client {
 
     async fn networks(&self, name: &str) -> EngineResult<Vec<Network>> {
         // The engine's name filter matches substrings, and its id filter prefixes.
-        let options = query::ListNetworksOptionsBuilder::default()
-            .filters(&filters(&[("name", &[name]), ("type", &["custom", "builtin"])]))
-            .build();
+        let options =
+            query::ListNetworksOptionsBuilder::default().filters(&filters(&[("name", &[name])])).build();
         let listed = self.connection.list_networks(Some(options)).await.map_err(convert_error)?;
         let listed = listed.into_iter().filter(|network| network.name.as_deref() == Some(name));
         let mut found: Vec<Network> = listed.map(convert_listed_network).collect();

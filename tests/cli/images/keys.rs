@@ -82,6 +82,15 @@ fn capabilities_are_dropped_and_added_by_name() {
     assert_eq!((effective(&log) & (1 << 27), effective(&log) & 1), (0, 1), "{log}");
 }
 
+/// As Docker has it.
+#[test]
+fn every_user_of_a_container_listens_at_every_port() {
+    let images = Images::new();
+    images.layout("web", &Image::new());
+    images.serving("web", "web", 80, "'--reply', 'ok'", "user = '1234'");
+    images.farrier(["up"]).output().assert_code(0);
+}
+
 /// A process that blocks a signal never hears its stop signal, and is killed after its grace.
 #[test]
 fn neither_the_program_nor_a_command_in_the_container_has_a_signal_blocked() {

@@ -106,7 +106,7 @@ fn begin(folder: &InstanceFolder, report: &Report, signals: &SigSet) -> io::Resu
     let (container, _) = container_of(folder)?;
     rustix::system::sethostname(container.hostname.as_bytes())
         .map_err(|error| Failure::doing("name the host")(error.into()))?;
-    container.surroundings.apply_sysctls()?;
+    container.surroundings.apply_sysctls(container.isolation.is_isolated())?;
     namespaces::separate_mounts()?;
     filesystem::build(folder, &container)?;
     let id = folder.0.file_name().unwrap_or_default();

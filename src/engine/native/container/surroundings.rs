@@ -14,6 +14,10 @@ use crate::engine::native::roles::Failure;
 
 /// What stands for every capability.
 const ALL: &str = "ALL";
+/// What Docker sets in each container's own network: all its users listen at every port, and send echo requests.
+const OF_OWN_NETWORK: [(&str, &str); 2] =
+    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
+
 /// What is not as every container has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -73,7 +77,15 @@ impl Surroundings {
     }
 
     /// Sets what the kernel has for each of its namespaces, which this process has entered.
-    pub fn apply_sysctls(&self) -> io::Result<()> {
+    pub fn apply_sysctls(&self, has_own_network: bool) -> io::Result<()> {
+        for (path, value) in OF_OWN_NETWORK
+            .iter()
+            .filter(|_| has_own_network)
+            .filter_map(|(name, value)| Some((sysctl(name)?, value)))
+        {
+            // Where not so many groups are mapped, the kernel refuses the second.
+            let _ = std::fs::write(path, value);
+        }
         self.sysctls.iter().try_for_each(|(name, value)| {
             let step = Failure::doing(format!("set `{name}`"));
             let path = sysctl(name).ok_or(io::ErrorKind::InvalidInput);

@@ -15,7 +15,7 @@ const MOST_BYTES: u64 = 16 << 20;
 pub struct User {
     pub id: u32,
     pub group: u32,
-    /// Other groups.
+    /// Its supplementary groups: its own one, too, as Docker has it.
     pub groups: Vec<u32>,
     /// Its home directory; `None` if no list names it.
     pub home: Option<String>,
@@ -59,9 +59,11 @@ impl User {
             !name.is_empty() && members.split(',').any(|member| member == name)
         };
         let others = group_lines().filter(|_| group.is_none()).filter(is_member);
-        let others = others.filter_map(|line| field(&line, 2)).collect();
+        let group = group.unwrap_or(own_group);
+        let mut groups = vec![group];
+        groups.extend(others.filter_map(|line| field(&line, 2)).filter(|other| *other != group));
         let home = line.as_ref().and_then(|line| line.get(5).copied()).filter(|home| !home.is_empty());
-        Ok(Self { id, group: group.unwrap_or(own_group), groups: others, home: home.map(str::to_owned) })
+        Ok(Self { id, group, groups, home: home.map(str::to_owned) })
     }
 }
 
@@ -98,20 +100,20 @@ mod tests {
             home: home.map(str::to_owned),
         };
         for (text, found) in [
-            ("", user(0, 0, &[], Some("/root"))),
-            ("root", user(0, 0, &[], Some("/root"))),
-            ("redis", user(999, 1000, &[101, 50], Some("/data"))),
-            ("999", user(999, 1000, &[101, 50], Some("/data"))),
-            ("999:0", user(999, 0, &[], Some("/data"))),
-            ("redis:ssl", user(999, 101, &[], Some("/data"))),
-            ("1234", user(1234, 0, &[], None)),
-            ("1234:5678", user(1234, 5678, &[], None)),
-            (":redis", user(0, 1000, &[], Some("/root"))),
-            ("redis:", user(999, 1000, &[101, 50], Some("/data"))),
+            ("", user(0, 0, &[0], Some("/root"))),
+            ("root", user(0, 0, &[0], Some("/root"))),
+            ("redis", user(999, 1000, &[1000, 101, 50], Some("/data"))),
+            ("999", user(999, 1000, &[1000, 101, 50], Some("/data"))),
+            ("999:0", user(999, 0, &[0], Some("/data"))),
+            ("redis:ssl", user(999, 101, &[101], Some("/data"))),
+            ("1234", user(1234, 0, &[0], None)),
+            ("1234:5678", user(1234, 5678, &[5678], None)),
+            (":redis", user(0, 1000, &[1000], Some("/root"))),
+            ("redis:", user(999, 1000, &[1000, 101, 50], Some("/data"))),
         ] {
             assert_eq!(User::of(text, USERS, GROUPS), Ok(found), "{text}");
         }
-        assert_eq!(User::of("0", "", ""), Ok(user(0, 0, &[], None)));
+        assert_eq!(User::of("0", "", ""), Ok(user(0, 0, &[0], None)));
         for text in ["nobody", "redis:none", "odd", "-1", "4294967295", "99999999999"] {
             assert!(User::of(text, USERS, GROUPS).is_err(), "{text}");
         }
