@@ -70,7 +70,7 @@ pub enum Command {
     Logs(Logs),
     /// Remove sidecars.
     Down(Down),
-    /// List the engines that run sidecars, and remove images that nothing uses.
+    /// List the engines that run sidecars; pull and remove images of the engine `native`.
     Engine(Engine),
     /// Remove sidecars with all of their data, and start them again.
     Reset(Reset),
@@ -289,19 +289,16 @@ pub struct LaunchOptions {
     /// How probes reach a sidecar's port.
     #[arg(long, value_enum, default_value_t, value_name = "HOW", env = "FARRIER_DIAL")]
     pub dial: Dialling,
-    /// Trust.
-    #[command(flatten)]
-    pub approval: ApprovalOptions,
     /// Write every event to this file as a JSON line; `-` is standard error.
     #[arg(long, value_name = "FILE", env = "FARRIER_EVENTS", allow_hyphen_values = true)]
     pub events: Option<PathBuf>,
     /// Show how long each step took, compared with earlier launches.
     #[arg(long, env = "FARRIER_TIMINGS", value_parser = FalseyValueParser::new())]
     pub timings: bool,
-    /// Write the same as a page for a browser, with every answer of the probes, also when a sidecar does not become ready.
+    /// Write the timings as an HTML page, with every answer of the probes, even if a sidecar does not become ready.
     #[arg(long, value_name = "FILE", env = "FARRIER_TIMINGS_REPORT")]
     pub timings_report: Option<PathBuf>,
-    /// Write the same as trace events, which Perfetto and `chrome://tracing` open.
+    /// Write the timings as trace events, which Perfetto and `chrome://tracing` open.
     #[arg(long, value_name = "FILE", env = "FARRIER_TRACE")]
     pub trace: Option<PathBuf>,
     /// Accepted for compatibility with the Python launcher, where it named the form of the MCP configuration.
@@ -310,6 +307,9 @@ pub struct LaunchOptions {
     /// Accepted for compatibility with the Python launcher, where it named the file of secret providers.
     #[arg(long, value_name = "FILE", hide = true, allow_hyphen_values = true, env = "FARRIER_PROVIDERS")]
     pub providers: Option<OsString>,
+    /// Trust; last, because its heading would also apply to the options after it.
+    #[command(flatten)]
+    pub approval: ApprovalOptions,
 }
 
 /// The longest name of a set of sidecars: a network is named after it.
@@ -333,15 +333,15 @@ fn env_prefix(text: &str) -> Result<String, &'static str> {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  farrier launch -- docker run --rm -it my-harness")]
 pub struct Launch {
+    /// The harness: `docker run …`, or any command on this host.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,
     /// Launching.
     #[command(flatten)]
     pub launch: LaunchOptions,
-    /// The harness: `docker run …`, or any command on this host.
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
 }
 
 /// Options of `up`.
@@ -407,6 +407,9 @@ pub struct Reset {
     after_help = "Examples:\n  farrier plan\n  farrier plan --format json -- docker run --rm my-harness"
 )]
 pub struct Plan {
+    /// The harness, which determines the engine and the network.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
     /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
@@ -416,9 +419,6 @@ pub struct Plan {
     /// Launching.
     #[command(flatten)]
     pub launch: LaunchOptions,
-    /// The harness, which determines the engine and the network.
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
 }
 
 /// Options of `validate`.
@@ -449,8 +449,8 @@ pub struct Approve {
     /// Write the hashes of all of the workspace's sidecars to this file, after asking about those that are not approved.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "hash", "list", "revoke", "from_lock"])]
     pub lock: Option<PathBuf>,
-    /// Approve without asking what this file pins, if nothing else is declared; `-` reads standard input. The file must not
-    /// come from the workspace that it approves.
+    /// Approve, without asking, the definitions that this file pins; fail if it does not match the workspace exactly. `-`
+    /// reads standard input. The file must not be in the workspace.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "hash", "list", "revoke"])]
     pub from_lock: Option<PathBuf>,
     /// List the approvals of every workspace.

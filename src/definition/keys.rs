@@ -111,7 +111,8 @@ keys! {
     env: Environment { rank: Rank::Many }
 
     /// Mounts: `volume:NAME:/path[:ro]`, persistent data; `bind:SOURCE:/path[:ro]`, a file or folder on this host;
-    /// `tmpfs:/path[:SIZE]`, an in-memory file system; `docker-socket[:ro]`, the engine's socket.
+    /// `tmpfs:/path[:SIZE]`, an in-memory file system; `docker-socket[:ro]`, the engine's socket; in a session sidecar,
+    /// `workspace:/path[:ro]`, the workspace.
     mounts: Mounts { is_only_for_images: true, rank: Rank::Machine, setting: Some(mounts::TMPFS) }
 
     /// Networks to join in addition to the harness's.

@@ -18,7 +18,7 @@ pub struct Engine {
 pub enum EngineCommand {
     /// List the engines, with what each can do on this machine and which sidecars farrier runs on it.
     List(EngineList),
-    /// Pull images again for the engine `native`, such as a tag that names another image now.
+    /// Pull images for the engine `native`, even if it has earlier images of the same tags.
     Pull(EnginePull),
     /// Remove the images of the engine `native` that no sidecar uses.
     Prune(EnginePrune),
@@ -42,7 +42,7 @@ pub struct EngineList {
 /// Options of `engine pull`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A sidecar that runs keeps its image until the next launch, which recreates it if the image is another one.
+A running sidecar keeps its image until the next launch, which recreates the sidecar if the image has changed.
 
 Examples:
   farrier engine pull redis:7")]

@@ -95,10 +95,11 @@ pub struct Schema {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 MATCH compares each sidecar with its definition in the current layers:
-  fresh         the container matches its definition
-  stale         the next launch recreates the container, for the given reason
-  orphan        the definition's file no longer exists
-  not declared  the current layers do not declare the sidecar; others may
+  fresh             the container matches its definition
+  stale             the next launch recreates the container, for the given reason
+  orphan            the definition's file no longer exists
+  session           the sidecar belongs to the launch in the column USED BY
+  not declared      the current layers do not declare the sidecar; others may
   another instance  `farrier ps --instance NAME` compares the sidecar
 
 Examples:

@@ -187,10 +187,8 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::UnsupportedLifecycle,
-        meaning: "The definition has `lifecycle = \"session\"`: its sidecar lives as long as one launch, and this command starts none that outlives it.",
-        causes: &[
-            "`farrier up` and `farrier reset` leave sidecars running, which a session sidecar never is.",
-        ],
+        meaning: "The definition has `lifecycle = \"session\"`: its sidecar lives only as long as one launch, but this command would leave it running.",
+        causes: &["The command is `farrier up` or `farrier reset`, which start sidecars without a harness."],
         steps: &[
             "Start it with its harness: `farrier launch -- COMMAND`.",
             "Or name the sidecars that are shared: `farrier up NAME`.",
@@ -247,11 +245,11 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The definition, its probe or a granted folder has changed since you noted the hash or wrote the lock.",
             "The hash belongs to another sidecar, or is incomplete.",
             "A variable that the definition reads has another value on this machine.",
-            "The workspace has another set of definitions than the lock.",
+            "The workspace declares a sidecar that the lock does not pin, or no longer declares one that the lock pins.",
         ],
         steps: &[
             "Read the current definition. If you trust it, approve the hash that the error names.",
-            "Write a lock again with `farrier approve --lock FILE`, where you can be asked.",
+            "Write the lock again, in a terminal, with `farrier approve --lock FILE`.",
         ],
     },
     Explanation {

@@ -66,7 +66,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::ImageUnavailable,
         meaning: "The image is not present, and the engine cannot pull it; or the image file does not exist.",
         causes: &[
-            "The path behind `oci:` or `docker-archive:` is wrong: it starts at the definition's folder.",
+            "The path after `oci:` or `docker-archive:` is wrong; it must be absolute or relative to the definition's folder.",
             "The reference contains a typo, or the tag no longer exists.",
             "The registry requires a login.",
             "There is no network connection, or no disk space.",
@@ -84,7 +84,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The registry's answers do not match its manifest: a size or digest differs, an answer is too large, or an index leads to no image.",
         ],
         steps: &[
-            "Write it again, for example with `docker save IMAGE > FILE` or `skopeo copy docker-daemon:IMAGE oci:FOLDER`.",
+            "Write the file again, for example with `docker save IMAGE > FILE` or `skopeo copy docker-daemon:IMAGE oci:FOLDER`.",
             "If the file contains several images, add the name of one to the path: `oci:./layout:NAME`.",
             "Push the image to the registry again.",
         ],

@@ -30,19 +30,17 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::SessionLeft,
-        meaning: "The harness has ended, but farrier could not remove all that belongs to the launch's session.",
+        meaning: "The harness has ended, but farrier could not remove everything that belongs to the launch's session.",
         causes: &[
             "The engine was stopped, or did not answer in time.",
             "A signal asked farrier to end while it removed the session.",
         ],
-        steps: &[
-            "Run any farrier command, such as `farrier ps`, once the engine answers: it removes what is left.",
-        ],
+        steps: &["Run `farrier ps` when the engine answers again: it also removes the rest of the session."],
     },
     Explanation {
         code: Code::SidecarEnded,
         meaning: "A sidecar ended while the harness ran, and its definition has `on_exit = \"stop\"`: farrier sent the harness \
-                  SIGTERM, and waited for its end.",
+                  SIGTERM, and waited until the harness ended.",
         causes: &[
             "The sidecar's program crashed, or was killed because it ran out of memory.",
             "Somebody stopped or removed the sidecar.",
