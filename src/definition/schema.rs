@@ -314,7 +314,7 @@ table! {
         /// Linear memory, 1 MiB to 1 GiB. Default: 64 MiB.
         #[schemars(schema_with = "size::schema")]
         memory: Option<String>,
-        /// Time, 1 ms to 60 s. Default: 2 s.
+        /// Time, 1 ms to 60 s. Default: 2 s; 30 s for `exec` and `healthcheck`.
         #[schemars(schema_with = "duration::schema")]
         poll: Option<String>,
     }
