@@ -208,6 +208,8 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "A mount is valid, but farrier does not support it for this sidecar.",
         causes: &[
             "A shared sidecar mounts the workspace, which every later launch would then see.",
+            "A session sidecar mounts the workspace, but farrier runs outside a checkout.",
+            "A workspace definition mounts the engine's socket or is privileged, but does not pin its image by digest.",
             "The definition mounts the tmux socket.",
             "A workspace definition binds a folder, or a file that the container could write to.",
         ],

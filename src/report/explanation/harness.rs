@@ -19,6 +19,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &[
             "The command is `docker compose run` or `sudo docker run`, to which farrier cannot add variables and a network.",
             "The command has an option of docker that farrier does not know.",
+            "The harness is detached (`docker run -d`) or only created, but a session sidecar would end at once.",
         ],
         steps: &["Write the harness as `docker run …`, or as a command on this host."],
     },
