@@ -224,7 +224,7 @@ fn with_extent(id: &str, definition: &Definition) -> String {
     if is_pinned {
         format!("{id}; the digest in its name is approved")
     } else {
-        format!("{id}; approved is the name, and so any image that has it later")
+        format!("{id}; the approval is for the name, and so for any image that it later means")
     }
 }
 

@@ -90,7 +90,7 @@ impl Lock {
                 .at(subject.place())
                 .of(name)
                 .hint("Find out what has changed since the lock was written; `farrier approve` shows the current definition.")
-                .hint("If you trust it, approve it where you can be asked, and write the lock again: `farrier approve --lock FILE`."),
+                .hint("If you trust it, approve it on a machine with a terminal, and write the lock again: `farrier approve --lock FILE`."),
         )
     }
 

@@ -374,7 +374,7 @@ mod tests {
                 "mounts = [\"docker-socket:ro\"]",
                 TCP,
                 "mounts",
-                "the engine's socket, read-only: whoever can use it controls this machine all the same",
+                "the engine's socket, read-only: whoever can use it controls this machine even so",
             ),
             ("networks = [\"n\"]", TCP, "networks", "the harness's, and [\"n\"]"),
             ("", TCP, "reached", "at port 80, as db"),

@@ -431,7 +431,7 @@ pub struct Validate {
     /// Layers.
     #[command(flatten)]
     pub layers: LayerOptions,
-    /// Launch options, accepted without effect.
+    /// Launch options: accepted, so that the same options can be given to each command, but without effect.
     #[command(flatten)]
     pub launch: LaunchOptions,
 }

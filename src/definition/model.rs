@@ -371,6 +371,8 @@ pub struct Readiness {
     pub grants: Grants,
     /// What the probe may use up.
     pub limits: Limits,
+    /// Whether the definition says how long a poll may take. If not, a built-in probe that runs commands has more time.
+    pub has_poll_limit: bool,
     /// Its path in the definition: `readiness` or `readiness[1]`.
     pub field: String,
 }

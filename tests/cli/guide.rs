@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::support::Scene;
 use crate::support::console::{QuickStart, Shown, console_blocks, shell, without_blank_lines};
 use crate::support::engine::build_directory;
+use crate::support::free_port;
 use crate::support::skipping::{REQUIRE_WASM, skip_unless_required};
 
 const GUIDE: &str = include_str!("../../docs/writing-a-probe.md");
@@ -43,12 +44,6 @@ fn script(commands: &[Shown]) -> String {
     commands.iter().fold(begin, |script, shown| script + &format!("echo '{MARK}'\n{}\n", shown.command))
 }
 
-/// A free port: the guide's may be in use here.
-fn free_port() -> String {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    listener.local_addr().expect("an address").port().to_string()
-}
-
 /// The guide's container, removed also where the test fails.
 struct Container;
 
@@ -80,7 +75,7 @@ fn what_the_guide_says_is_what_a_reader_sees() {
     shell(&scene, "cargo --quiet quickstart").output().assert_code(0);
     let _container = Container::new();
 
-    let shown = console_blocks(&GUIDE.replace("8123", &free_port()));
+    let shown = console_blocks(&GUIDE.replace("8123", &free_port().to_string()));
     assert!(shown.len() >= 20, "the guide has console blocks: {shown:?}");
     let outcome = shell(&scene, &script(&shown))
         .directory(scene.workspace())

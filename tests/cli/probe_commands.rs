@@ -103,7 +103,7 @@ fn inspect_says_in_plain_words_what_a_component_can_do() {
     wit          wasi:clocks 0.2.3
     wit          wasi:http 0.2.0
     exports      farrier:probe/check@0.1.0
-    it           connects to the addresses that its definition grants (dial)
+    probe        connects to the addresses that its definition grants (dial)
                  reads the time (clocks)
     refused      it imports wasi:http/types@0.2.0, which farrier offers to no probe
 

@@ -11,8 +11,8 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use self::setup::{Programs, free_port, processes_with};
-use crate::support::{Layer, PATIENT, fixture_program, wait_until};
+use self::setup::{Programs, processes_with};
+use crate::support::{Layer, PATIENT, fixture_program, free_port, wait_until};
 
 #[test]
 fn a_program_is_started_once_and_the_harness_reaches_it() {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-use crate::support::{Scene, docker, fixture_image};
+use crate::support::{Scene, docker, fixture_image, free_port};
 
 fn published(publish: &str, more: &str) -> String {
     format!(
@@ -11,12 +11,6 @@ fn published(publish: &str, more: &str) -> String {
          [interface]\nkind = \"port\"\nport = 7000\nports = {{ admin = 7001 }}\npublish = [{publish}]\n{more}\n",
         fixture_image()
     )
-}
-
-/// A port that nobody has at this moment.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }
 
 fn answer(port: u16) -> String {

@@ -20,6 +20,7 @@ pub mod guest;
 pub mod host_programs;
 pub mod http;
 pub mod launching;
+pub mod ports;
 pub mod proxy;
 pub mod pypi;
 pub mod registry;
@@ -36,6 +37,7 @@ pub use engine::{
 };
 pub use events::Events;
 pub use fixture::Image;
+pub use ports::free_port;
 pub use proxy::{Proxy, Trouble};
 pub use run::Run;
 pub use running::{Outcome, Running, Signal};

@@ -63,10 +63,13 @@ pub(super) fn human(chosen: &Chosen) -> String {
     }
     let capabilities = capabilities(file);
     for (index, capability) in capabilities.iter().enumerate() {
-        line(if index == 0 { "it" } else { "" }, &format!("{} ({})", capability.sentence, capability.word));
+        line(
+            if index == 0 { "probe" } else { "" },
+            &format!("{} ({})", capability.sentence, capability.word),
+        );
     }
     if capabilities.is_empty() {
-        line("it", "can only return a verdict");
+        line("probe", "can only return a verdict");
     }
     for import in foreign(file) {
         line("refused", &format!("it imports {import}, which farrier offers to no probe"));

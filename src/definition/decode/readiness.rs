@@ -62,6 +62,7 @@ pub fn decode(
             settings: serde_json::Map::new(),
             grants: Grants::default(),
             limits: Limits::default(),
+            has_poll_limit: false,
             field: "readiness".to_owned(),
         }]);
     };
@@ -98,7 +99,7 @@ fn one(
     let timeout = timeout.unwrap_or(Some(DEFAULT_TIMEOUT));
     let max_timeout = max_timeout(table, field, timeout, reader);
     let in_a_row = successes::decode(table, field, timeout, reader);
-    let limits = limits(table, field, reader);
+    let (limits, has_poll_limit) = limits(table, field, reader);
     let sha256 = sha256(table, field, reader);
     let settings = settings(table, field, reader);
     let grants = grants::decode(table, field, around.has_port, around.env, reader);
@@ -120,6 +121,7 @@ fn one(
         settings: settings?,
         grants,
         limits,
+        has_poll_limit,
         field: field.to_owned(),
     })
 }
@@ -216,15 +218,16 @@ fn max_timeout(
     Some(longest)
 }
 
-fn limits(table: Table<'_>, field: &str, reader: &mut Reader<'_>) -> Limits {
+/// The limits, and whether the time of a poll is one of those declared.
+fn limits(table: Table<'_>, field: &str, reader: &mut Reader<'_>) -> (Limits, bool) {
     let mut limits = Limits::default();
     let path = format!("{field}.limits");
     let Some(node) = table.get("limits") else {
-        return limits;
+        return (limits, false);
     };
     let span = table.key_span("limits");
     let Some(table) = reader.table(node, &path, schema::Limits::KEYS, span) else {
-        return limits;
+        return (limits, false);
     };
     if let Some(node) = table.get("memory") {
         let name = format!("{path}.memory");
@@ -244,7 +247,7 @@ fn limits(table: Table<'_>, field: &str, reader: &mut Reader<'_>) -> Limits {
             None => {}
         }
     }
-    limits
+    (limits, table.get("poll").is_some())
 }
 
 /// The pin in lower case; the outer option is none where it is wrong.

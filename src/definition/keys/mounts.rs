@@ -174,9 +174,9 @@ fn in_words(mount: &Mount) -> String {
     let mode = |writable: bool| if writable { "writable" } else { "read-only" };
     match mount {
         Mount::DockerSocket { writable } => {
-            let all_the_same = if *writable { "" } else { " all the same" };
+            let even_so = if *writable { "" } else { " even so" };
             let mode = mode(*writable);
-            format!("the engine's socket, {mode}: whoever can use it controls this machine{all_the_same}")
+            format!("the engine's socket, {mode}: whoever can use it controls this machine{even_so}")
         }
         Mount::Workspace { target, writable } => {
             format!("the workspace at {}, {}", quoted(target), mode(*writable))

@@ -300,13 +300,8 @@ fn no_answer(condition: &Condition, limits: Limits) -> String {
 
 pub(super) fn poll_limits(condition: &Condition, left: Duration) -> Limits {
     let declared = condition.readiness.limits;
-    let poll = if condition.found.built_in
-        && condition.found.executes()
-        && declared.poll == Limits::default().poll
-    {
-        EXECUTING_POLL
-    } else {
-        declared.poll
-    };
+    let is_executing = condition.found.built_in && condition.found.executes();
+    let poll =
+        if is_executing && !condition.readiness.has_poll_limit { EXECUTING_POLL } else { declared.poll };
     Limits { poll: poll.min(left), ..declared }
 }

@@ -1,7 +1,7 @@
 //! Order and jobs of programs, without any engine beside farrier itself.
 
-use super::setup::{Programs, free_port};
-use crate::support::fixture_program;
+use super::setup::Programs;
+use crate::support::{fixture_program, free_port};
 
 /// A server that needs a job that needs another server.
 fn application(programs: &Programs, level: &str, code: u8) {

@@ -1,7 +1,7 @@
 //! Programs that belong to a session: they end with the harness, whatever ends it.
 
-use super::setup::{Programs, free_port, processes_with};
-use crate::support::{PATIENT, Signal, fixture_program, wait_until};
+use super::setup::{Programs, processes_with};
+use crate::support::{PATIENT, Signal, fixture_program, free_port, wait_until};
 
 #[test]
 fn a_program_of_a_session_ends_with_the_harness() {

@@ -1,7 +1,6 @@
 //! Definitions of programs, and what is there of them.
 
 use std::ffi::OsStr;
-use std::net::TcpListener;
 
 use rustix::process::Pid;
 use serde_json::Value;
@@ -97,12 +96,6 @@ impl Drop for Programs {
             down.assert_code(0);
         }
     }
-}
-
-/// A port that nothing listens on.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// The processes that were started with this variable, in ascending order.

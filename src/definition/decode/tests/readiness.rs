@@ -1,6 +1,6 @@
 //! What is refused in `readiness`.
 
-use super::check;
+use super::{check, whole};
 use crate::definition::model::Layer;
 use crate::report::error::Code::{
     ConflictingFields as Conflict, InvalidValue as Invalid, MissingField as Missing, UnknownKey,
@@ -126,4 +126,15 @@ fn readiness_without_a_port_or_in_a_workspace() {
             ("probe = '/x.wasm'", Invalid, 5, 9, "beside"),
         ],
     );
+}
+
+/// Built-in probes that run commands have more time, but not if the definition says 2 s, which is the default of the others.
+#[test]
+fn a_poll_limit_that_is_declared_is_told_from_the_default() {
+    for (limits, expected) in
+        [("", false), ("limits = { poll = '2s' }", true), ("limits = { memory = '8m' }", false)]
+    {
+        let definition = whole("db.toml", &format!("{PORT}{limits}"));
+        assert_eq!(definition.readiness[0].has_poll_limit, expected, "{limits}");
+    }
 }
