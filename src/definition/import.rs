@@ -1,8 +1,10 @@
 //! Definitions from a compose file, with an account of every key: translated, not needed, or not translatable.
 
+mod build;
 mod dependencies;
 mod health;
 mod mounts;
+mod neighbours;
 mod ports;
 mod service;
 mod writing;
@@ -68,6 +70,7 @@ pub fn from_compose(text: &str, wanted: &[String], folder: &Path) -> Result<Impo
     }
     let named_volumes: BTreeSet<&str> = object(root.get("volumes")).map(|(name, _)| name.as_str()).collect();
     let shared = shared_volumes(services);
+    let reached = neighbours::of(services);
     let (jobs, names) = (dependencies::jobs(services), dependencies::names(services, wanted));
     let mut imported = Imported { keys: beside(&root), ..Imported::default() };
     for (name, service) in services {
@@ -81,6 +84,7 @@ pub fn from_compose(text: &str, wanted: &[String], folder: &Path) -> Result<Impo
             shared_volumes: &shared,
             jobs: &jobs,
             imported: &names,
+            reached: &reached,
         };
         imported.services.push(service::translated(name, &merged, &around));
     }

@@ -34,6 +34,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
 use self::amounts::{Memory, Processes, Processors, SharedMemory};
+pub use self::arguments::Words;
 use self::arguments::{Command, Entrypoint};
 use self::devices::{Devices, Gpus};
 use self::environment::Environment;

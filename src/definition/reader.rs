@@ -224,6 +224,16 @@ impl<'a> Reader<'a> {
     /// A command: a list of strings that names a program.
     pub fn program(&mut self, node: &Node, field: &str) -> Option<Vec<String>> {
         let words = self.strings(node, field)?;
+        self.naming_a_program(words, node, field)
+    }
+
+    /// A command as [`Reader::program`] reads it, or as a line of words.
+    pub fn program_line(&mut self, node: &Node, field: &str) -> Option<Vec<String>> {
+        let words = self.words(node, field)?;
+        self.naming_a_program(words, node, field)
+    }
+
+    fn naming_a_program(&mut self, words: Vec<String>, node: &Node, field: &str) -> Option<Vec<String>> {
         if words.first().is_some_and(|first| !first.is_empty()) {
             return Some(words);
         }

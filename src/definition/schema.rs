@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::grants::SWITCHES;
-use super::keys::{KEYS, Key, in_table};
+use super::keys::{KEYS, Key, Words, in_table};
 use super::{duration, size};
 
 /// The JSON Schema of a definition file, in draft 7, which the TOML and YAML language servers know best.
@@ -163,7 +163,7 @@ table! {
         /// wait for another state.
         after: Option<Vec<AfterEntry>>,
         /// What farrier does if the sidecar ends while the harness runs. `warn` (the default): it reports the end after the harness
-        /// has ended. `stop`: it sends SIGTERM to the harness, and exits with 125. `restart`: it starts the sidecar again.
+        /// has ended. `stop`: it sends SIGTERM to the harness, kills it if it has not ended 10 s later, and exits with 125. `restart`: it starts the sidecar again.
         on_exit: Option<OnExit>,
         /// The profiles in which the sidecar takes part: `--profile debug` includes it. Default: every launch.
         profiles: Option<Vec<String>>,
@@ -270,8 +270,7 @@ table! {
         #[schemars(schema_with = "duration::interval_schema")]
         interval: Option<String>,
         /// For `exec`: the command to run in the container; exit code 0 means ready.
-        #[schemars(length(min = 1))]
-        command: Option<Vec<String>>,
+        command: Option<Words>,
         /// The SHA-256 that pins a custom component, as 64 hex digits. Required in the workspace layer.
         #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]
         sha256: Option<String>,

@@ -93,7 +93,7 @@ fn one(
 ) -> Option<Readiness> {
     let span = span.clone();
     let table = reader.table(node, field, schema::Readiness::KEYS, &span)?;
-    let command = table.get("command").map(|node| reader.program(node, &format!("{field}.command")));
+    let command = table.get("command").map(|node| reader.program_line(node, &format!("{field}.command")));
     let probe = probe(table, field, command.is_some(), around, reader);
     let timeout = table.get("timeout").map(|node| reader.duration(node, &format!("{field}.timeout")));
     let timeout = timeout.unwrap_or(Some(DEFAULT_TIMEOUT));

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::writing::{string, strings, text, texts};
+use super::writing::{string, text, texts, words};
 use crate::definition::duration;
 use crate::definition::known_images::KnownImage;
 
@@ -19,13 +19,13 @@ pub struct Asked {
 }
 
 /// The built-in probe that asks what a service's health test asks, if there is one.
-pub fn well_known(service: &Map<String, Json>) -> Option<Asked> {
+pub fn well_known(service: &Map<String, Json>, name: &str) -> Option<Asked> {
     let test = service.get("healthcheck").and_then(Json::as_object).filter(|test| !is_off(test))?;
-    asked(&command(test.get("test")?).join(" "))
+    asked(&command(test.get("test")?).join(" "), name)
 }
 
 /// Reads the commands that health tests mostly are. One that says more, such as a password or a header, stays a command.
-fn asked(script: &str) -> Option<Asked> {
+fn asked(script: &str, own: &str) -> Option<Asked> {
     let script = script.trim().trim_start_matches("/bin/sh -c ").trim_matches('"');
     let script = ["|| exit 1", "|| kill 1", "|| false"]
         .iter()
@@ -65,15 +65,15 @@ fn asked(script: &str) -> Option<Asked> {
                 "--insecure",
             ]) =>
         {
-            page(&words)
+            page(&words, own)
         }
-        "wget" if !flag(&["--header", "--user", "--post", "--no-check-certificate"]) => page(&words),
+        "wget" if !flag(&["--header", "--user", "--post", "--no-check-certificate"]) => page(&words, own),
         _ => None,
     }
 }
 
-/// A page of this container's own server.
-fn page(words: &[&str]) -> Option<Asked> {
+/// A page of this container's own server, which it may call by the service's name.
+fn page(words: &[&str], own: &str) -> Option<Asked> {
     let is_url =
         |word: &&&str| word.trim_matches(['"', '\'']).contains("://") || word.starts_with("localhost");
     let mut urls = words.iter().filter(is_url);
@@ -81,7 +81,7 @@ fn page(words: &[&str]) -> Option<Asked> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("localhost").map(|_| url))?;
     let (place, path) = rest.split_once('/').map_or((rest, ""), |(place, path)| (place, path));
     let (host, port) = place.rsplit_once(':').unwrap_or((place, "80"));
-    if !["localhost", "127.0.0.1", "0.0.0.0", "[::1]"].contains(&host) || path.contains('$') {
+    if !["localhost", "127.0.0.1", "0.0.0.0", "[::1]", own].contains(&host) || path.contains('$') {
         return None;
     }
     let path = format!("/{path}");
@@ -124,8 +124,8 @@ pub fn readiness(
             format!("readiness.probe = {}", string(probe))
         }
         (None, Some(test)) if test.contains_key("test") => {
-            let words = command(test.get("test").unwrap_or(&Json::Null));
-            lines.push_str(&format!("probe = \"exec\"\ncommand = {}\n", strings(&words)));
+            let test = command(test.get("test").unwrap_or(&Json::Null));
+            lines.push_str(&format!("probe = \"exec\"\ncommand = {}\n", words(&test)));
             "readiness.command".to_owned()
         }
         (None, Some(_)) => {
@@ -144,7 +144,7 @@ pub fn readiness(
 
 /// The test's words: `CMD` executes them, everything else is a shell's.
 fn command(test: &Json) -> Vec<String> {
-    let shell = |script: String| vec!["/bin/sh".to_owned(), "-c".to_owned(), script.replace("$$", "$")];
+    let shell = |script: String| vec!["/bin/sh".to_owned(), "-c".to_owned(), script];
     match test {
         Json::Array(items) => {
             let words: Vec<String> = items.iter().filter_map(text).collect();
@@ -196,11 +196,12 @@ mod tests {
             ("curl -f -u a:b http://localhost:9200/", None),
             ("curl -s http://localhost:9200 | grep green", None),
             ("curl -f http://other:80/", None),
+            ("wget --spider http://web:5000/status", Some(("http", "{ path = \"/status\" }", 5000))),
             ("curl -f http://localhost:80/${PATH}", None),
             ("true", None),
             ("", None),
         ] {
-            let found = asked(script).map(|asked| (asked.probe, asked.settings, asked.port));
+            let found = asked(script, "web").map(|asked| (asked.probe, asked.settings, asked.port));
             let expected = expected.map(|(probe, settings, port)| (probe, settings.to_owned(), port));
             assert_eq!(found, expected, "{script}");
         }

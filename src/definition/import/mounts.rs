@@ -10,6 +10,9 @@ use super::writing::text;
 /// What was made of one entry: a mount, or why there is none.
 pub type Made = Result<String, String>;
 
+/// Where the engine's socket is in a container.
+const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
+
 /// An entry of `volumes`, taken apart.
 #[derive(Default)]
 struct Entry {
@@ -88,7 +91,11 @@ fn made(entry: &Entry, around: &Surroundings<'_>) -> Made {
         "tmpfs" => {
             Ok(format!("tmpfs:{target}{}", size.as_ref().map(|size| format!(":{size}")).unwrap_or_default()))
         }
-        "bind" if target.ends_with("docker.sock") => Ok(format!("docker-socket{mode}")),
+        "bind" if SOCKETS.contains(&target.as_str()) => Ok(format!("docker-socket{mode}")),
+        "bind" if target.ends_with("docker.sock") || source.ends_with("docker.sock") => Err(format!(
+            "the engine's socket cannot be at {target}: write \"docker-socket{mode}\", and tell the service that it is at {}",
+            SOCKETS[0]
+        )),
         "bind" => Ok(format!("bind:{}:{target}{mode}", from_definitions(source, around.folder))),
         "volume" if source.is_empty() => {
             let name = target.trim_matches('/').replace(|c: char| !c.is_ascii_alphanumeric(), "-");
@@ -114,10 +121,28 @@ fn made(entry: &Entry, around: &Surroundings<'_>) -> Made {
 
 /// A path of the compose file, from the definitions' folder.
 pub fn from_definitions(source: &str, folder: &Path) -> String {
+    if let Some((variable, rest)) = with_relative_default(source) {
+        let (name, default) = variable;
+        return format!("${{{name}:-{}}}{rest}", joined(default, folder));
+    }
     if source.starts_with(['/', '~', '$']) {
         return source.to_owned();
     }
-    folder.join(source.trim_start_matches("./")).display().to_string()
+    joined(source, folder)
+}
+
+fn joined(path: &str, folder: &Path) -> String {
+    let path = path.trim_start_matches("./");
+    let joined = if path == "." { folder.to_owned() } else { folder.join(path) };
+    if joined.as_os_str().is_empty() { ".".to_owned() } else { joined.display().to_string() }
+}
+
+/// A path that begins with a variable whose default is a relative path: the variable's name, the default, and what follows.
+fn with_relative_default(source: &str) -> Option<((&str, &str), &str)> {
+    let (variable, rest) = source.strip_prefix("${")?.split_once('}')?;
+    let (name, default) = variable.split_once(":-")?;
+    let is_relative = !default.is_empty() && !default.starts_with(['/', '~', '$']);
+    is_relative.then_some(((name, default), rest))
 }
 
 /// `tmpfs` of a service: `/path[:size=64m,…]`.

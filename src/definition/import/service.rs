@@ -1,12 +1,14 @@
 //! One service of a compose file as a definition.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use super::writing::{key, pairs, string, strings, table, text, texts};
-use super::{ImportedService, Outcome, dependencies, health, mounts, object, ports};
+use super::neighbours::Reached;
+use super::writing::{key, pairs, string, strings, table, text, texts, words};
+use super::{ImportedService, Outcome, build, dependencies, health, mounts, object, ports};
+use crate::definition::interpolation::interpolated;
 use crate::definition::known_images;
 use crate::definition::names::is_dns_name;
 
@@ -22,6 +24,8 @@ pub struct Surroundings<'a> {
     pub jobs: &'a BTreeSet<String>,
     /// The services that get a definition.
     pub imported: &'a BTreeSet<&'a str>,
+    /// What others say of each service.
+    pub reached: &'a BTreeMap<&'a str, Reached>,
 }
 
 /// A definition that is being written.
@@ -65,7 +69,7 @@ pub fn translated(name: &str, service: &Map<String, Json>, around: &Surroundings
         around,
         top: "lifecycle = \"shared\"\n".to_owned(),
         mounts: Vec::new(),
-        aliases: Vec::new(),
+        aliases: around.reached.get(name).map(|reached| reached.aliases.clone()).unwrap_or_default(),
         is_job: around.jobs.contains(name),
         resources: Vec::new(),
         keys: Vec::new(),
@@ -81,6 +85,11 @@ pub fn translated(name: &str, service: &Map<String, Json>, around: &Surroundings
     let mut keys = writing.keys;
     keys.sort_by(|left, right| left.0.cmp(&right.0));
     ImportedService { name: name.to_owned(), toml, keys }
+}
+
+/// Whether nothing is left of a text without the variables of its user.
+fn is_empty_by_default(text: &str) -> bool {
+    interpolated(text, &mut |_| Ok(None)).is_ok_and(|text| text.is_empty())
 }
 
 impl Writing<'_> {
@@ -100,12 +109,7 @@ impl Writing<'_> {
         let image = self.service.get("image").and_then(text);
         let built = image.clone().unwrap_or_else(|| format!("{name}:local"));
         if let Some(build) = self.service.get("build") {
-            let context =
-                build.get("context").or(Some(build)).and_then(text).unwrap_or_else(|| ".".to_owned());
-            let file =
-                build.get("dockerfile").and_then(text).map(|file| format!(" -f {file}")).unwrap_or_default();
-            let command = format!("build it first: docker build -t {built}{file} {context}");
-            self.note("build", Outcome::Lost(command));
+            self.note("build", Outcome::Lost(build::told(build, &built)));
         }
         if image.is_some() {
             self.translated("image", "image");
@@ -164,6 +168,10 @@ impl Writing<'_> {
                 );
             }
             key if TEXTS.contains(&key) => match text(value) {
+                Some(text) if is_empty_by_default(&text) => {
+                    let what = format!("it is empty unless a variable is set: `{key} = {}`", string(&text));
+                    self.note(key, Outcome::Lost(what));
+                }
                 Some(text) => {
                     self.line(key, &string(&text));
                     self.translated(key, key);
@@ -192,8 +200,8 @@ impl Writing<'_> {
             },
             _ if not_needed.is_some() => {
                 let reason = not_needed.map_or("", |(_, reason)| *reason);
-                self.network_aliases(name, value);
-                self.note(name, Outcome::NotNeeded(reason));
+                let outcome = self.networks(name, value).unwrap_or(Outcome::NotNeeded(reason));
+                self.note(name, outcome);
             }
             key if key.starts_with("x-") => self.note(name, Outcome::NotNeeded("it is a note")),
             _ => self.note(name, Outcome::Lost("definitions have no such key".to_owned())),
@@ -288,22 +296,9 @@ impl Writing<'_> {
 
     fn words(&mut self, key: &str, value: &Json) {
         let Json::Array(items) = value else { return self.renamed(key, key, value) };
-        let mut words: Vec<String> = items.iter().filter_map(text).collect();
-        // farrier leaves what follows a shell's `-c` to the shell.
-        let flags: Vec<usize> = (1..words.len()).filter(|index| words[index - 1] == "-c").collect();
-        let mut loses = false;
-        for index in flags {
-            let plain = words[index].replace("$$", "\u{fdd0}");
-            loses |= plain.contains("${");
-            words[index] = plain.replace('\u{fdd0}', "$");
-        }
-        self.line(key, &strings(&words));
-        if loses {
-            let hint = "translated; farrier leaves the variables of a script to its shell: put them into env";
-            self.note(key, Outcome::Lost(hint.to_owned()));
-        } else {
-            self.translated(key, key);
-        }
+        let found: Vec<String> = items.iter().filter_map(text).collect();
+        self.line(key, &words(&found));
+        self.translated(key, key);
     }
 
     fn dependencies(&mut self, value: &Json) {
@@ -346,14 +341,19 @@ impl Writing<'_> {
         }
     }
 
-    fn network_aliases(&mut self, key: &str, value: &Json) {
+    /// Takes the aliases of networks, and says what else they have that is lost.
+    fn networks(&mut self, key: &str, value: &Json) -> Option<Outcome> {
         if key != "networks" {
-            return;
+            return None;
         }
+        let mut is_fixed = false;
         for (_, network) in object(Some(value)) {
             let aliases = network.get("aliases").and_then(texts).unwrap_or_default();
             self.aliases.extend(aliases.into_iter().filter(|alias| is_dns_name(alias)));
+            is_fixed |= network.get("ipv4_address").or(network.get("ipv6_address")).is_some();
         }
+        let hint = "the engine chooses a sidecar's address: use its name where the address is written";
+        is_fixed.then(|| Outcome::Lost(hint.to_owned()))
     }
 
     fn ulimits(&mut self, value: &Json) {
@@ -419,6 +419,25 @@ impl Writing<'_> {
         toml
     }
 
+    /// The port at which others say that they reach this service.
+    fn port_of_others(&mut self, name: &str, container: &mut Vec<u16>) -> Option<u16> {
+        let (ports, is_named) = match self.around.reached.get(name) {
+            Some(reached) => (reached.ports.as_slice(), reached.is_named),
+            None => return None,
+        };
+        container.extend(ports);
+        match ports.first() {
+            Some(port) => self.translated("what others say of it", &format!("interface.port = {port}")),
+            None if is_named => {
+                let hint =
+                    "others name it, but no port is known: write `interface.kind = \"port\"` with its `port`";
+                self.note("what others say of it", Outcome::Lost(hint.to_owned()));
+            }
+            None => {}
+        }
+        ports.first().copied()
+    }
+
     /// Everything that several keys say together.
     fn finished(&mut self, name: &str, image: &str) -> String {
         if self.is_job {
@@ -441,8 +460,9 @@ impl Writing<'_> {
         let known_port = known.map(|known| known.port);
         let port = known_port.filter(|port| container.is_empty() || container.contains(port));
         // A test that asks at a port tells that there is one.
-        let asked = health::well_known(self.service);
+        let asked = health::well_known(self.service, name);
         let port = port.or(container.first().copied()).or(asked.as_ref().map(|asked| asked.port));
+        let port = port.or_else(|| self.port_of_others(name, &mut container));
         let known = known.filter(|known| Some(known.port) == port);
         let (readiness, told) = health::readiness(self.service, known, asked.as_ref(), port);
         if self.service.contains_key("healthcheck") {

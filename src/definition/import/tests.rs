@@ -153,7 +153,7 @@ fn each_key_becomes_what_it_means() {
             other => panic!("{name}.{key}: {other:?}"),
         }
     };
-    assert!(lost("api", "build").contains("docker build -t api:local -f Dockerfile.dev ./api"));
+    assert!(lost("api", "build").contains("docker build -t api:local -f ./api/Dockerfile.dev ./api"));
     assert!(lost("api", "secrets").contains("bind"));
     assert!(lost("minio", "volumes").contains("shared") && lost("api", "frobnicate").contains("no such key"));
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value as Json;
 
+use crate::definition::interpolation::is_script_flag;
+
 /// A text as TOML's basic string.
 pub fn string(text: &str) -> String {
     let mut written = String::from("\"");
@@ -24,6 +26,37 @@ pub fn key(text: &str) -> String {
     let is_bare =
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     if is_bare { text.to_owned() } else { string(text) }
+}
+
+/// Words that are executed. A list leaves what follows a shell's `-c` to the shell; in a line, all variables are the file's.
+pub fn words(words: &[String]) -> String {
+    let is_script = |index: usize| index > 0 && is_script_flag(&words[index - 1]);
+    let has_variable = |word: &str| word.replace("$$", "").contains("${");
+    if words.iter().enumerate().any(|(index, word)| is_script(index) && has_variable(word)) {
+        let line: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+        return string(&line.join(" "));
+    }
+    let plain = |(index, word): (usize, &String)| {
+        if is_script(index) { word.replace("$$", "$") } else { word.clone() }
+    };
+    strings(&words.iter().enumerate().map(plain).collect::<Vec<_>>())
+}
+
+/// A word of a line; variables in it may have any value without a quote.
+fn shell_word(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A word of a command that a person types: variables in it are the shell's.
+pub fn typed_word(word: &str) -> String {
+    if word.contains('$') {
+        return format!("\"{}\"", word.replace('\\', r"\\").replace('"', "\\\"").replace('`', "\\`"));
+    }
+    shell_word(word)
 }
 
 /// A list of texts.

@@ -14,8 +14,10 @@ const OF_THE_IMAGE: &str = "the image's own";
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "declares types; the decoder reads the tree itself")]
-enum Words {
+pub enum Words {
+    /// One text, split as a shell splits words.
     Line(#[schemars(length(min = 1))] String),
+    /// Each word.
     List(Vec<String>),
 }
 

@@ -1,6 +1,6 @@
 //! Miniatures of stacks that people run, with the forms in which each of them writes what matters: order, jobs, health tests.
 
-use super::{Imported, imported, of};
+use super::{Imported, Outcome, imported, of};
 use crate::definition::Definition;
 use crate::definition::fuzzing::definition;
 use crate::definition::order::check;
@@ -275,6 +275,143 @@ services:
         ],
     ),
 ];
+
+/// What files of such stacks have that only looks as if it were as usual.
+const ODDITIES: &[(&str, &str, Lines)] = &[
+    (
+        "a folder of the project, which a variable may move, and a script with a variable of the file and one of its own",
+        r#"
+services:
+  init:
+    image: ${IMAGE:-tool:|version|}
+    volumes: ["${PROJECT:-.}/dags:/dags", "${DATA:-./data}:/data", "${OTHER:-/srv}/x:/x"]
+    entrypoint: /bin/bash
+    command: ["-ec", "id -u ${OWNER}; echo it's $$(hostname) >&2"]
+  worker:
+    image: tool
+    command: [sh, "-ec", "exec work --name $$(hostname)"]
+    depends_on: {init: {condition: service_completed_successfully}}
+"#,
+        &[
+            (
+                "init",
+                &[
+                    "\"bind:${PROJECT:-../..}/dags:/dags\",",
+                    "\"bind:${DATA:-../../data}:/data\",",
+                    "\"bind:${OTHER:-/srv}/x:/x\",",
+                    r#"command = "-ec 'id -u ${OWNER}; echo it'\\''s $$(hostname) >&2'""#,
+                ],
+            ),
+            ("worker", &[r#"command = ["sh", "-ec", "exec work --name $(hostname)"]"#]),
+        ],
+    ),
+    (
+        "settings behind a flag that shells have, too, and what is empty unless somebody sets it",
+        r#"
+services:
+  postgres:
+    image: postgres:14
+    command: [postgres, "-c", wal_level=logical, "-c", "max_connections=${CONNECTIONS:-100}"]
+    platform: ${PLATFORM:-}
+    hostname: "${HOST-}"
+    user: "${UID:-999}"
+    healthcheck: {interval: $INTERVAL, retries: $RETRIES, test: ["CMD-SHELL", "pg_isready -U ${DB_USER:-postgres}"]}
+"#,
+        &[(
+            "postgres",
+            &[
+                "command = \"postgres -c wal_level=logical -c 'max_connections=${CONNECTIONS:-100}'\"",
+                "user = \"${UID:-999}\"",
+                "probe = \"postgres\"",
+            ],
+        )],
+    ),
+    (
+        "services that are reached at ports which only others know, and a test with a secret of the file",
+        r#"
+services:
+  studio: {image: studio, environment: {META: "http://meta:8080", REST: "${REST_URL:-http://rest:3000}", QUEUE: queue}}
+  meta: {image: meta, environment: [OWN=meta:1]}
+  rest: {image: rest}
+  queue: {image: queue}
+  storage:
+    image: storage
+    healthcheck: {test: ["CMD", "wget", "--spider", "http://storage:5000/status"]}
+  realtime:
+    image: realtime
+    healthcheck: {test: ["CMD-SHELL", 'curl -H "Authorization: Bearer ${KEY}" http://localhost:4000/health || echo $$?']}
+"#,
+        &[
+            ("meta", &["port = 8080", "probe = \"tcp\""]),
+            ("rest", &["port = 3000"]),
+            ("queue", &["kind = \"none\""]),
+            ("storage", &["port = 5000", "probe = \"http\"", "settings = { path = \"/status\" }"]),
+            (
+                "realtime",
+                &[
+                    r#"command = "/bin/sh -c 'curl -H \"Authorization: Bearer ${KEY}\" http://localhost:4000/health || echo $$?'""#,
+                ],
+            ),
+        ],
+    ),
+    (
+        "links with other names",
+        r#"
+version: "2"
+services:
+  web: {image: web, links: ["db:database", "db"]}
+  db: {image: "postgres:9", volumes: ["/var/run/docker.sock:/var/run/docker.sock:ro"]}
+"#,
+        &[("db", &["aliases = [\"database\"]", "\"docker-socket:ro\","])],
+    ),
+];
+
+#[test]
+fn what_is_unusual_means_what_compose_means() {
+    for (what, text, expected) in ODDITIES {
+        let imported = imported(text);
+        definitions(&imported);
+        for (name, lines) in *expected {
+            let service = of(&imported, name);
+            for line in *lines {
+                assert!(service.toml.contains(line), "{what}, {name}: {line}\n{}", service.toml);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_would_be_lost_is_told() {
+    let text = r#"
+services:
+  proxy:
+    build: {context: ./proxy, args: {VERSION: $VERSION}, target: run}
+    volumes: ["/var/run/docker.sock:/tmp/docker.sock:ro"]
+    platform: ${PLATFORM:-}
+    networks: {back: {ipv4_address: 10.0.0.5}}
+  queue: {image: queue}
+  web: {image: web, environment: {QUEUE_HOST: queue}}
+"#;
+    let imported = imported(text);
+    for (name, key, told) in [
+        (
+            "proxy",
+            "build",
+            "docker build -t proxy:local --target run --build-arg \"VERSION=${VERSION}\" ./proxy",
+        ),
+        ("proxy", "volumes", "cannot be at /tmp/docker.sock"),
+        ("proxy", "platform", "empty unless a variable is set"),
+        ("proxy", "networks", "the engine chooses a sidecar's address"),
+        ("queue", "what others say of it", "no port is known"),
+    ] {
+        let outcome =
+            of(&imported, name).keys.iter().find(|(found, _)| found == key).map(|(_, outcome)| outcome);
+        assert!(
+            matches!(outcome, Some(Outcome::Lost(what)) if what.contains(told)),
+            "{name}.{key}: {outcome:?}"
+        );
+    }
+}
 
 /// The definitions of a stack, with a number for every variable.
 fn definitions(imported: &Imported) -> Vec<Definition> {
