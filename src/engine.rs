@@ -310,7 +310,8 @@ pub trait Engine: Send + Sync {
         let labels = instances.iter().map(|(found, _)| &found.instance.labels);
         Ok(labels.chain(volumes.iter().map(|volume| &volume.labels)).filter_map(Session::of).collect())
     }
-    /// Removes a session's network, which shared sidecars leave. Whether there was one.
+    /// Removes what is left of a session beside its instances and volumes: its network, which shared sidecars leave, and what
+    /// was being made or removed. Whether there was any.
     async fn remove_session_network(&self, _session: &Session, _: &Leases) -> EngineResult<bool> {
         Ok(false)
     }

@@ -302,6 +302,8 @@ pub struct HarnessNetwork {
     pub home: String,
     /// The session whose network it is: nothing stays on it after the launch.
     pub session: Option<Session>,
+    /// Other networks that the harness is on, where its name server finds others.
+    pub beside: Vec<String>,
 }
 
 /// What is done with the harness's network.

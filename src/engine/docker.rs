@@ -161,7 +161,7 @@ impl Engine for Docker {
             Freshness::Cached => Caches::open(cache, &self.address),
             Freshness::Current => Caches::asking_anew(cache, &self.address),
         };
-        let seen = look::look(self.api.as_ref(), wanted, &network.name, &caches, self.local).await?;
+        let seen = look::look(self.api.as_ref(), wanted, network, &caches, self.local).await?;
         Ok(comparison::snapshot(&seen, wanted, network, self.local))
     }
 

@@ -120,7 +120,12 @@ impl EngineKind {
     #[must_use]
     pub fn network(self) -> Option<HarnessNetwork> {
         let name = self.row().network?;
-        Some(HarnessNetwork { name: name.to_owned(), is_own: true, home: name.to_owned(), session: None })
+        Some(HarnessNetwork {
+            name: name.to_owned(),
+            is_own: true,
+            home: name.to_owned(),
+            ..HarnessNetwork::default()
+        })
     }
 
     /// Whether there may be anything on it, as far as this host tells without asking it.

@@ -32,6 +32,7 @@ mod store;
 mod supervisor;
 mod volumes;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,12 +58,14 @@ use super::{
 };
 use crate::definition::ImageFile;
 use crate::plan::instance::Instance;
+use crate::plan::session::Session;
 use crate::plan::sidecar::Sidecar;
 use crate::plan::snapshot::{Found, Snapshot};
 use crate::plan::{HarnessNetwork, NetworkPlan, SidecarPlan};
 use crate::report::error::{Code, Problem};
 use crate::system::blocking::blocking;
 use crate::system::digest::sha256_hex;
+use crate::system::leases::Leases;
 
 /// What it can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -401,6 +404,22 @@ impl Engine for Native {
         let mut told = vec![counted(images, "image"), counted(layers, "layer")];
         told.extend(volumes.then(|| counted(pruned_volumes.len(), "volume")));
         Ok(told)
+    }
+
+    async fn sessions(&self) -> EngineResult<BTreeSet<Session>> {
+        self.store.check()?;
+        let named = self.store.names().into_iter().filter_map(|name| self.store.find(&name));
+        let volumes = self.store.volumes();
+        let labels = volumes.names().into_iter().filter_map(|name| volumes.labels(&name));
+        let labels = named.map(|stored| stored.specification.labels).chain(labels);
+        Ok(labels.filter_map(|labels| Session::of(&labels)).chain(self.store.nameless_sessions()).collect())
+    }
+
+    async fn remove_session_network(&self, session: &Session, _: &Leases) -> EngineResult<bool> {
+        // Its network is everybody's.
+        let (store, session) = (self.store.clone(), session.clone());
+        let removed = blocking("instances", move || store.remove_nameless(&session)).await;
+        removed.map_err(|error| store::refused(error.to_string()))?
     }
 
     async fn own_networks(&self) -> EngineResult<Vec<String>> {

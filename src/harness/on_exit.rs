@@ -1,6 +1,7 @@
 //! What is done about a sidecar that ends while the harness runs, if its definition says so.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +12,11 @@ use crate::definition::order::OnExit;
 use crate::event::failure::sidecar_end::SidecarEnd;
 use crate::plan::instance::Instance;
 use crate::report::error::{Code, Failure, Problem};
-use crate::report::exit;
 use crate::report::shell::command_line;
+use crate::report::{elapsed, exit};
 
+/// How long a harness that is asked to end may take before it is killed: as long as Docker gives a container.
+pub const GRACE: Duration = Duration::from_secs(10);
 /// The pause before a sidecar is started again for the first time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: each is twice as long as the one before.
@@ -34,6 +37,7 @@ pub trait Restarts: Send + Sync {
 pub struct HarnessStop {
     asked: CancellationToken,
     end: Mutex<Option<SidecarEnd>>,
+    was_killed: AtomicBool,
 }
 
 impl HarnessStop {
@@ -48,12 +52,23 @@ impl HarnessStop {
         self.asked.cancelled().await;
     }
 
+    /// Notes that the harness did not end by itself, and is killed.
+    pub fn note_killed(&self) {
+        self.was_killed.store(true, Ordering::Relaxed);
+    }
+
     /// Why the harness was asked to end; `None` if it was not.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let logs = command_line(&["farrier", "logs"], &[&end.sidecar], &[]);
-        let message = format!("farrier ended the harness, because {}", end.sentence());
+        let mut message = format!("farrier ended the harness, because {}", end.sentence());
+        if self.was_killed.load(Ordering::Relaxed) {
+            let grace = elapsed::limit(GRACE);
+            message.push_str(&format!(
+                "; the harness had not ended {grace} after SIGTERM, so farrier killed it"
+            ));
+        }
         let problem = Problem::error(Code::SidecarEnded, message)
             .of(end.sidecar.clone())
             .hint(format!("Read its output with `{logs}`."))
@@ -135,6 +150,12 @@ mod tests {
         assert_eq!(
             failure.problems[0].message,
             "farrier ended the harness, because db ended while the harness ran (exit code 3); last log line: last words"
+        );
+        stop.note_killed();
+        let message = &stop.failure().expect("a reason").problems[0].message;
+        assert!(
+            message.ends_with("; the harness had not ended 10s after SIGTERM, so farrier killed it"),
+            "{message}"
         );
     }
 }

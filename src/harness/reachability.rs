@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::definition::Definition;
+use crate::definition::order::OnExit;
 use crate::engine::kinds::Choice;
 use crate::harness::argv::{Additions, Harness, Verb};
 use crate::harness::joining::Joining;
 use crate::harness::network_mode::NetworkMode;
-use crate::harness::run::Foreground;
+use crate::harness::run::{Foreground, HarnessContainer};
 use crate::harness::variables;
 use crate::plan::session::{LABEL_SESSION_HARNESS, Session};
 use crate::plan::sidecar::scope_of;
@@ -18,6 +19,8 @@ use crate::report::error::{Code, Problem};
 
 /// The default prefix of the harness's variables, which is the Python launcher's.
 pub const ENV_PREFIX: &str = "SWARMFORGE_TONG_";
+/// The label of a harness's container that farrier may have to kill.
+const LABEL_HARNESS: &str = "farrier.harness";
 /// How farrier's own variables begin.
 const OWN_PREFIX: &str = "FARRIER_";
 /// Inherited variables that a command on this host must not see. Those of another prefix may be the user's own.
@@ -46,6 +49,8 @@ pub struct HarnessTarget {
     pub choice: Choice,
     /// The harness's image.
     pub image: Option<String>,
+    /// The networks that the command names.
+    pub named: Vec<String>,
 }
 
 impl HarnessTarget {
@@ -59,7 +64,12 @@ impl HarnessTarget {
             None => OWN_NETWORK.to_owned(),
         };
         let own = instance.map_or(own.clone(), |instance| format!("{own}-{instance}"));
-        let network = HarnessNetwork { name: own.clone(), is_own: true, home: own.clone(), session: None };
+        let network = HarnessNetwork {
+            name: own.clone(),
+            is_own: true,
+            home: own.clone(),
+            ..HarnessNetwork::default()
+        };
         let mut target = Self { network, ..Self::default() };
         let Some(harness) = harness else { return target };
         let connection = harness.connection();
@@ -77,6 +87,8 @@ impl HarnessTarget {
                 target.network.name.clone_from(name);
                 // Whoever names farrier's own network means it.
                 target.network.is_own = *name == own || name == OWN_NETWORK;
+                target.named.clone_from(names);
+                target.network.beside = names.iter().filter(|other| *other != name).cloned().collect();
             }
         }
         target
@@ -87,6 +99,7 @@ impl HarnessTarget {
         self.network.name = session.network();
         self.network.is_own = true;
         self.network.session = Some(session.clone());
+        self.network.beside.clone_from(&self.named);
     }
 }
 
@@ -159,7 +172,12 @@ pub fn foreground(
             more.retain(|(name, _)| !run.env_names().any(|own| own == name.as_str()));
             variables.extend(unique(more));
             let joins = session.filter(|_| matches!(run.network(), NetworkMode::Named(_)));
-            let label = joins.map(|session| format!("{LABEL_SESSION_HARNESS}={}", session.id));
+            let is_stopped = || sidecars.iter().any(|(definition, _)| definition.on_exit == OnExit::Stop);
+            let label = match joins {
+                Some(session) => Some(format!("{LABEL_SESSION_HARNESS}={}", session.id)),
+                None => is_stopped().then(own_label).flatten(),
+            };
+            let container = label.clone().map(|label| HarnessContainer { client: run.client(), label });
             let joining = joins.map(|_| Joining {
                 network: network.to_owned(),
                 client: run.client(),
@@ -171,7 +189,7 @@ pub fn foreground(
             let additions = Additions { env: variables, network, label };
             let command =
                 if joining.is_some() { run.inject_and_create(&additions) } else { run.inject(&additions) };
-            Ok(Foreground { command, set, joining, ..Foreground::default() })
+            Ok(Foreground { command, set, joining, container, ..Foreground::default() })
         }
         Harness::Host(_) => {
             if !variables.is_empty() && !direct {
@@ -180,9 +198,16 @@ pub fn foreground(
             variables.extend(unique(more));
             let command = command.to_vec();
             let remove = REMOVED_VARIABLES.to_vec();
-            Ok(Foreground { command, set: variables, remove, joining: None })
+            Ok(Foreground { command, set: variables, remove, ..Foreground::default() })
         }
     }
+}
+
+/// A label by which the harness's container is found, and no other; `None` without randomness.
+fn own_label() -> Option<String> {
+    let mut random = [0_u8; 8];
+    getrandom::fill(&mut random).ok()?;
+    Some(format!("{LABEL_HARNESS}={:016x}", u64::from_ne_bytes(random)))
 }
 
 /// The variables that a harness on this host gets.

@@ -5,19 +5,24 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::fs::Access;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
 
 use super::joining::Joining;
-use super::on_exit::HarnessStop;
+use super::on_exit::{GRACE, HarnessStop};
 use super::signals::{CaughtSignals, Job};
 use crate::report::error::{Code, Failure, Problem};
 
 /// The exit code where the command cannot be run, and where it is not found: the shell's.
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
+
+/// How long docker may take to kill a container, and its client to end then.
+const CLIENT_ANSWER: Duration = Duration::from_secs(5);
 
 fn cannot_run(program: &OsStr, error: &io::Error) -> Failure {
     let program = program.to_string_lossy();
@@ -84,13 +89,49 @@ pub struct Foreground {
     pub remove: Vec<&'static str>,
     /// The further network that the container joins which the command creates.
     pub joining: Option<Joining>,
+    /// The container that the command runs, if farrier may have to kill it.
+    pub container: Option<HarnessContainer>,
+}
+
+/// A harness's container, which killing docker's client would leave running.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HarnessContainer {
+    /// `docker` with its own options.
+    pub client: Vec<OsString>,
+    /// A label, as `NAME=VALUE`, that no other container has.
+    pub label: String,
+}
+
+impl HarnessContainer {
+    /// Kills it as far as docker answers in time.
+    async fn kill(&self) {
+        let filter = format!("label={}", self.label);
+        let Some(listed) = self.run(&["ps", "--quiet", "--filter", &filter]).await else { return };
+        let ids: Vec<&str> = listed.split_whitespace().collect();
+        if !ids.is_empty() {
+            let _ = self.run(&[&["kill"][..], &ids].concat()).await;
+        }
+    }
+
+    async fn run(&self, words: &[&str]) -> Option<String> {
+        let (program, options) = self.client.split_first()?;
+        let running = tokio::process::Command::new(program)
+            .args(options)
+            .args(words)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(CLIENT_ANSWER, running).await.ok()?.ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
 }
 
 /// Runs the command in the foreground and returns its exit code, 128 + N if signal N ended it.
 ///
 /// The command is in farrier's process group, so the terminal signals both. A child gets the default for every signal
 /// that is caught here, and ignores the signals that farrier was started to ignore. When `stop` asks for it, the command
-/// gets SIGTERM.
+/// gets SIGTERM, and is killed if it does not end in time.
 ///
 /// # Errors
 /// If the command cannot be run.
@@ -122,16 +163,50 @@ async fn run(
     let mut child = tokio::process::Command::from(command).spawn()?;
     let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let mut job = process.map(Job::new);
-    let mut was_asked = false;
+    // It may have ended just now; its status tells.
+    let send = |signal| {
+        let _ = process.map(|process| kill_process(process, signal));
+    };
+    let mut ending = Ending::NotAsked;
     loop {
         tokio::select! {
             status = child.wait() => return status,
-            () = stop.asked(), if !was_asked => {
-                was_asked = true;
-                // It may have ended just now; its status tells.
-                let _ = process.map(|process| kill_process(process, Signal::TERM));
+            () = stop.asked(), if ending == Ending::NotAsked => {
+                send(Signal::TERM);
+                ending = Ending::Asked(Instant::now() + GRACE);
             }
+            () = ending.is_over() => match (ending, &harness.container) {
+                (Ending::Asked(_), Some(container)) => {
+                    stop.note_killed();
+                    container.kill().await;
+                    ending = Ending::ContainerKilled(Instant::now() + CLIENT_ANSWER);
+                }
+                _ => {
+                    stop.note_killed();
+                    send(Signal::KILL);
+                    ending = Ending::Killed;
+                }
+            },
             origin = signals.next() => if let Some(job) = &mut job { job.take(&origin) },
+        }
+    }
+}
+
+/// How far the end of a harness is that was asked to end, and until when it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    NotAsked,
+    Asked(Instant),
+    ContainerKilled(Instant),
+    Killed,
+}
+
+impl Ending {
+    /// Waits until this took too long.
+    async fn is_over(self) {
+        match self {
+            Self::Asked(until) | Self::ContainerKilled(until) => tokio::time::sleep_until(until).await,
+            Self::NotAsked | Self::Killed => std::future::pending().await,
         }
     }
 }

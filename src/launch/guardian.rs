@@ -159,6 +159,8 @@ async fn guard(session: &Session, engines: &[Connection]) -> Result<(), Problem>
         }
         tokio::time::sleep(PAUSE).await;
     }
+    session_leases.sweep_locks();
+    leases.sweep();
     Ok(())
 }
 

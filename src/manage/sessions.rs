@@ -81,5 +81,8 @@ pub async fn sweep(
             }
         }
     }
+    if count > 0 {
+        session_leases.sweep_locks();
+    }
     failed.map(|()| count)
 }

@@ -136,6 +136,12 @@ impl Leases {
         }
     }
 
+    /// Removes the marks of processes that are gone.
+    pub fn sweep(&self) {
+        // Whichever container is asked about.
+        let _ = self.holders_of([""]);
+    }
+
     /// Other processes that use a container.
     #[must_use]
     pub fn holders(&self, container: &str) -> Vec<Holder> {

@@ -30,6 +30,8 @@ const SYSTEM_LOCKS: &str = "/run/lock";
 const TEMPORARY_FILES: &str = "/tmp";
 /// What the names of farrier's files in the folder begin with.
 const PREFIX: &str = "farrier";
+/// What the names of locks' files end with.
+pub(super) const LOCK: &str = "@lock";
 /// How long a text about a holder may be that is read, in bytes, and written, in characters.
 const HOLDER_BYTES: u64 = 1024;
 const HOLDER_CHARACTERS: usize = 200;
@@ -198,6 +200,18 @@ impl LockFolder {
         }
     }
 
+    /// Removes the files of all locks that nobody holds, whatever their engine, but for those that begin like this folder's.
+    pub(super) fn sweep_others(&self) {
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_own = name.starts_with(&format!("{}.", self.prefix));
+            if name.starts_with(&format!("{PREFIX}-")) && name.ends_with(LOCK) && !is_own {
+                Self::sweep(&entry.path());
+            }
+        }
+    }
+
     /// Who holds a lock; `None` if nobody does.
     pub(super) fn holder(&self, name: &str) -> Option<Holder> {
         if self.is_free(name) { None } else { lock_holder(&self.lock_file(name)) }
@@ -295,7 +309,7 @@ impl LockFolder {
     }
 
     pub(super) fn lock_file(&self, name: &str) -> PathBuf {
-        self.file(&format!("{name}@lock"))
+        self.file(&format!("{name}{LOCK}"))
     }
 
     /// Takes the lock of a network, which its creator holds; waits as [`LockFolder::lock`] does.

@@ -7,13 +7,11 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::digest::sha256_hex;
-use super::lock::{Held, Holder, LockFolder};
+use super::lock::{Held, Holder, LOCK, LockFolder};
 use crate::report::error::{Code, Problem};
 
 /// What the names of these files begin with.
 const PREFIX: &str = "farrier-session";
-/// Stands behind a session's id in the name of its file.
-const LOCK: &str = "@lock";
 /// So many ids are tried at most.
 const MOST_TRIES: usize = 100;
 /// How many hex digits of a digest are kept.
@@ -104,6 +102,11 @@ impl SessionLeases {
         }
     }
 
+    /// Removes the files of the locks that killed launches left. Those with a session's id in their names, nobody takes again.
+    pub fn sweep_locks(&self) {
+        self.folder.sweep_others();
+    }
+
     fn ids(&self) -> impl Iterator<Item = String> {
         let begin = format!("{PREFIX}.");
         let entries = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
@@ -180,6 +183,28 @@ mod tests {
         leases.sweep();
         assert!(!leases.were_left());
         assert!(!left.exists());
+    }
+
+    #[test]
+    fn the_locks_of_killed_launches_are_swept_but_no_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let leases = leases(&folder);
+        let engine = LockFolder::open_at(folder.path(), "farrier-0123456789ab").expect("a folder");
+        let kept = ["farrier-session.fedcba9876543210@lock", "theirs@lock", "farrier-theirs"];
+        let left = ["farrier-0123456789ab.farrier-web-0123456789abcdef@lock", "farrier-container.id@lock"];
+        for name in kept.iter().chain(&left) {
+            std::fs::write(folder.path().join(name), "").expect("a file");
+        }
+        let held = engine.try_lock("network:0123456789abcdef").expect("a lock");
+        leases.sweep_locks();
+        let names: std::collections::BTreeSet<String> = std::fs::read_dir(folder.path())
+            .expect("a folder")
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        let held_name = "farrier-0123456789ab.network:0123456789abcdef@lock";
+        assert_eq!(names, kept.into_iter().chain([held_name]).map(str::to_owned).collect());
+        drop(held);
     }
 
     #[test]

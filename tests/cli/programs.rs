@@ -1,7 +1,6 @@
 //! Programs of this host as sidecars: under supervisors, without any engine beside farrier itself.
 
 mod order;
-mod sessions;
 pub(crate) mod setup;
 
 use std::net::TcpListener;

@@ -11,5 +11,3 @@ mod outages;
 mod setup;
 mod signals;
 mod troubles;
-
-pub use setup::step;

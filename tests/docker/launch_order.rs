@@ -187,6 +187,46 @@ fn a_sidecars_end_stops_the_harness_or_starts_it_again_as_its_definition_says() 
     let ended = scene.events().into_iter().find(|event| event["event"] == "harness-ended");
     assert_eq!(ended.map(|ended| ended["exit_code"].clone()), Some(143.into()));
 
+    // A harness that ignores the signal is killed, with its container.
+    scene.take_events();
+    let (label, image) = (scene.label(), fixture_image());
+    let container = ["docker", "run", "--rm", "--label", &label, &image, "sleep", "3600000"];
+    let on_host = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"];
+    for harness in [&container[..], &on_host[..]] {
+        let launch = scene.launch(harness).spawn();
+        wait_until("the harness runs", PATIENT, || {
+            let is_container = harness == container;
+            let running = || {
+                docker([
+                    "ps",
+                    "--quiet",
+                    "--filter",
+                    &format!("label={label}"),
+                    "--filter",
+                    &format!("ancestor={image}"),
+                ])
+            };
+            scene.has_event("harness-starting") && (!is_container || !running().is_empty())
+        });
+        docker(["exec", &scene.container("db"), "/fixture", "touch", "/tmp/end"]);
+        let killed = launch.wait().assert_code(125);
+        assert!(
+            killed.stderr().contains("the harness had not ended 10s after SIGTERM, so farrier killed it"),
+            "{killed}"
+        );
+        scene.take_events();
+    }
+    let left = docker([
+        "ps",
+        "--all",
+        "--quiet",
+        "--filter",
+        &format!("label={label}"),
+        "--filter",
+        "label=farrier.harness",
+    ]);
+    assert_eq!(left, "", "its container is gone, too");
+
     scene.define("db", &mortal("restart"));
     scene.take_decisions();
     let (launch, before) = begun();

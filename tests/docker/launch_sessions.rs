@@ -1,11 +1,14 @@
 //! Sidecars of a session on a real engine: they live as long as one launch, whatever ends it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::engine::is_running;
 use crate::support::launching::server;
+use crate::support::proxy::Request;
+use crate::support::tables::{is_whole, step};
 use crate::support::{
     PATIENT, Proxy, Running, Scene, Signal, Trouble, containers_named, docker, fixture_image,
     fixture_program, wait_until,
@@ -228,38 +231,187 @@ fn an_engine_that_is_away_at_the_end() {
     nothing_is_left(&scene, &of_launch);
 }
 
+/// The ids of the sessions of which these requests were.
+fn asked_about(requests: &[Request]) -> BTreeSet<String> {
+    let named = requests.iter().filter_map(|request| {
+        let line = &request.path;
+        let at = line.find("farrier-session-")? + "farrier-session-".len();
+        line.get(at..at + 16).map(str::to_owned)
+    });
+    named.collect()
+}
+
+/// What becomes of a request: the launch is killed while it is held, it fails, is late, or hangs until somebody interrupts.
+const TROUBLES: [Trouble; 8] = [
+    Trouble::HoldBefore,
+    Trouble::HoldAfter,
+    Trouble::Drop,
+    Trouble::DropAfter,
+    Trouble::Answer("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+    Trouble::Late(Duration::from_millis(150)),
+    Trouble::Hang,
+    Trouble::HangAfter,
+];
+
+/// Requests of launches with an order, a job and a session.
 #[test]
-fn a_launch_that_is_killed_at_any_request_leaves_nothing_of_its_session() {
+fn whatever_becomes_of_a_request_nothing_of_its_session_is_left() {
     let Some(scene) = scene() else { return };
     let Some(proxy) = Proxy::new(&scene) else { return };
-    let every = super::faults::step(6);
-    let (mut index, mut kills) = (0, 0);
-    loop {
+    let job = format!("job = \"once\"\nafter = [\"{}\"]\ncommand = [\"exit\", \"0\"]", scene.name("db"));
+    let image = fixture_image();
+    scene.define(
+        "migrate",
+        &format!("lifecycle = \"session\"\nimage = \"{image}\"\n{job}\n[interface]\nkind = \"none\"\n"),
+    );
+    let top = format!(
+        "after = [{{ sidecar = \"{}\", until = \"succeeded\" }}]\nmounts = [\"volume:data:/data\"]\nstop_timeout = 1",
+        scene.name("migrate")
+    );
+    scene.define("web", &server(&image, &top).replace("\"shared\"", "\"session\""));
+    let launch = || scene.launch([program(), "exit".to_owned(), "0".to_owned()]);
+    proxy.before(launch()).output().assert_code(0);
+    let length = proxy.requests().len();
+    let cases = (0..length).flat_map(|index| TROUBLES.map(|trouble| (index, trouble)));
+    let every = step(43);
+    let mut ran = 0;
+    for (index, trouble) in cases.step_by(every) {
         proxy.calm();
-        let trouble = if index % 2 == 0 { Trouble::HoldBefore } else { Trouble::HoldAfter };
         proxy.at(index, trouble);
-        let mut launch = proxy.before(scene.launch([program(), "exit".to_owned(), "0".to_owned()])).spawn();
-        if !proxy.wait_held(|| launch.has_ended()) {
-            launch.wait().assert_code(0);
-            break;
+        let mut running = proxy.before(launch()).spawn();
+        match trouble {
+            Trouble::HoldBefore | Trouble::HoldAfter => {
+                if proxy.wait_held(|| running.has_ended()) {
+                    running.signal(Signal::KILL);
+                }
+            }
+            Trouble::Hang | Trouble::HangAfter => {
+                proxy.wait_requests(index + 1, || running.has_ended());
+                if !running.has_ended() {
+                    running.signal(Signal::INT);
+                }
+            }
+            _ => {}
         }
-        launch.signal(Signal::KILL);
-        let _ = launch.wait();
-        proxy.release();
+        let ended = running.wait();
         let requests = proxy.requests();
-        let named = requests.iter().filter_map(|request| {
-            let line = &request.path;
-            let at = line.find("farrier-session-")? + "farrier-session-".len();
-            line.get(at..at + 16).map(str::to_owned)
+        let what =
+            format!("{trouble:?} at {index}: {}", requests.get(index).map(Request::line).unwrap_or_default());
+        proxy.release();
+        assert!(!ended.stderr().contains("panicked"), "{what}: {ended}");
+        assert!(matches!(ended.code(), None | Some(0 | 125 | 130)), "{what}: {ended}");
+        let of_launch = asked_about(&requests);
+        wait_until(&format!("{what}: the guardian ends"), PATIENT, || {
+            of_launch.is_empty() || guardian(&of_launch).is_none()
         });
-        let of_launch: BTreeSet<String> = named.collect();
-        wait_until("the guardian ends", PATIENT, || of_launch.is_empty() || guardian(&of_launch).is_none());
         nothing_is_left(&scene, &of_launch);
-        kills += 1;
-        index += every;
+        let again = launch().output();
+        assert_eq!(again.code(), Some(0), "{what}: the next launch: {again}");
+        nothing_is_left(&scene, &BTreeSet::new());
+        ran += 1;
     }
-    println!("{kills} launches with a session were killed at {index} requests, left: 0");
-    assert!(kills >= 3, "{kills}");
+    println!(
+        "{ran} of {} cases of requests with an order, a job and a session, left: 0",
+        length * TROUBLES.len()
+    );
+}
+
+/// Where a launch is when the signal comes: the request that hangs then.
+const STAGES: [&str; 4] = ["/info", "/networks/create", "/containers/create", "/start"];
+
+#[test]
+fn a_signal_at_any_stage_of_a_session_ends_it() {
+    let Some(scene) = scene() else { return };
+    let Some(proxy) = Proxy::new(&scene) else { return };
+    scene.up().arg(scene.name("db")).output().assert_code(0);
+    for part in STAGES {
+        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+            proxy.calm();
+            proxy.everywhere(part, Trouble::Hang);
+            let launch = proxy.before(scene.launch([program(), "wait".to_owned()])).spawn();
+            wait_until(part, PATIENT, || proxy.requests().iter().any(|request| request.path.contains(part)));
+            launch.signal(signal);
+            let requests = proxy.requests();
+            launch.wait().assert_code(code);
+            proxy.calm();
+            nothing_is_left(&scene, &asked_about(&requests));
+        }
+    }
+}
+
+/// Whoever cannot wait for the sidecars' grace does not have to.
+#[test]
+fn a_second_signal_ends_the_command_at_once_and_the_removal_goes_on() {
+    let Some(scene) = scene() else { return };
+    // As process 1 it ignores its stop signal.
+    let slow = server(&fixture_image(), "command = [\"sleep\", \"1000000\"]\nstop_timeout = 600")
+        .replace("\"shared\"", "\"session\"");
+    scene.define("web", &slow);
+    for starts in [true, false] {
+        if !starts {
+            scene.define("web", &slow.replace("probe = \"tcp\"", "probe = \"skip\""));
+        }
+        scene.take_events();
+        let launch = scene.launch([program(), "wait".to_owned()]).spawn();
+        let stage = if starts { "started" } else { "harness-starting" };
+        wait_until(stage, PATIENT, || scene.has_event(stage));
+        let of_launch = ids(&scene);
+        launch.signal(Signal::INT);
+        wait_until("it is being stopped", PATIENT, || scene.has_event("stopping"));
+        launch.signal(Signal::INT);
+        let ended = launch.wait().assert_code(130);
+        assert!(ended.stderr().contains("[session-left]"), "{ended}");
+        let containers = containers_named(&scene.container("web"));
+        assert!(!containers.is_empty(), "its grace is not over: {ended}");
+        for container in containers {
+            docker(["kill", &container]);
+        }
+        nothing_is_left(&scene, &of_launch);
+    }
+}
+
+/// A sidecar's container learns where the workspace is that it mounts, if it has the engine's socket.
+#[test]
+fn a_session_mounts_the_workspace_and_knows_where_it_is() {
+    let Some(scene) = scene() else { return };
+    let workspace = scene.workspace().canonicalize().expect("a path");
+    std::fs::write(workspace.join("file"), "of the workspace").expect("a file");
+    let define = |lifecycle: &str, top: &str| {
+        scene
+            .define("web", &server(&fixture_image(), top).replace("\"shared\"", &format!("\"{lifecycle}\"")));
+    };
+    define("session", "mounts = [\"workspace:/src:ro\", \"docker-socket:ro\"]");
+    let launch = scene.launch([program(), "wait".to_owned()]).spawn();
+    wait_until("the harness starts", PATIENT, || scene.has_event("harness-starting"));
+    let container = containers_named(&scene.container("web")).remove(0);
+    assert_eq!(docker(["exec", &container, "/fixture", "read", "/src/file"]), "of the workspace");
+    let told = docker(["exec", &container, "/fixture", "env"]);
+    assert!(told.contains(&format!("SWARMFORGE_WORKSPACE_HOST_PATH={}", workspace.display())), "{told}");
+    launch.signal(Signal::TERM);
+    launch.wait().assert_code(143);
+    // One that outlives the launch would keep it; and without a workspace there is none to mount.
+    define("shared", "mounts = [\"workspace:/src\"]");
+    let refused = scene.farrier(["validate"]).output().assert_code(125);
+    assert!(refused.stdout().contains("[unsupported-mount]"), "{refused}");
+    define("session", "mounts = [\"workspace:/src\"]");
+    let elsewhere = scene.path("elsewhere");
+    std::fs::create_dir_all(&elsewhere).expect("a folder");
+    let outside = scene.launch(["true"]).directory(&elsewhere).output();
+    assert!(matches!(outside.code(), Some(2 | 125)) && outside.stderr().contains("workspace"), "{outside}");
+}
+
+/// On its own network, somebody else has the name of a session's sidecar: the harness would find either.
+#[test]
+fn a_name_that_is_taken_on_the_harnesss_own_network_is_refused() {
+    let Some(scene) = scene() else { return };
+    let network = scene.network("own");
+    let (web, image) = (scene.name("web"), fixture_image());
+    let container = scene.docker_run(["--network", &network, "--network-alias", &web, &image, "wait"]);
+    let refused = scene.launch(scene.asking(&network, "web")).output().assert_code(125);
+    assert!(refused.stderr().contains("[alias-taken]") && refused.stderr().contains(&network), "{refused}");
+    assert_eq!(left(&scene, &BTreeSet::new()), Vec::<String>::new());
+    docker(["network", "disconnect", &network, &container]);
+    scene.launch(scene.asking(&network, "web")).output().assert_code(0);
 }
 
 /// A test suite that launches again and again, two at a time.
@@ -267,7 +419,7 @@ fn a_launch_that_is_killed_at_any_request_leaves_nothing_of_its_session() {
 fn many_sessions_leave_nothing() {
     let Some(scene) = scene() else { return };
     scene.up().arg(scene.name("db")).output().assert_code(0);
-    let rounds = if super::faults::step(2) == 1 { 25 } else { 3 };
+    let rounds = if is_whole() { 25 } else { 3 };
     for _ in 0..rounds {
         let both =
             [(); 2].map(|()| scene.launch([program(), "ask-env".to_owned(), scene.variable("web")]).spawn());

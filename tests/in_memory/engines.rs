@@ -44,7 +44,7 @@ impl Two {
             name: "loopback".to_owned(),
             is_own: true,
             home: "loopback".to_owned(),
-            session: None,
+            ..HarnessNetwork::default()
         };
         [
             on(Arc::new(self.fixture.docker()), launch.target.network.clone(), |name| name != "broker"),

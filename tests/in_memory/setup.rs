@@ -85,7 +85,7 @@ impl Fixture {
             name: NETWORK.to_owned(),
             home: "farrier".to_owned(),
             is_own: false,
-            session: None,
+            ..HarnessNetwork::default()
         };
         let target = HarnessTarget { network, ..HarnessTarget::default() };
         Self {

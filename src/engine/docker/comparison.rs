@@ -234,7 +234,8 @@ fn missing_networks(sidecar: &Sidecar, container: &Container, network: &HarnessN
         .collect()
 }
 
-/// A problem for each alias by which another container is found on a network that the sidecar joins.
+/// A problem for each alias by which another container is found on a network that the sidecar joins, or on another one of the
+/// harness's: its name server asks all of them.
 fn aliases_taken(
     sidecar: &Sidecar,
     own: Option<&Container>,
@@ -242,9 +243,13 @@ fn aliases_taken(
     network: &HarnessNetwork,
 ) -> Vec<Problem> {
     let own = own.map(|container| container.id.as_str());
-    let joins = |name: &String| *name == network.name || sidecar.definition.container.networks.contains(name);
+    let counts = |name: &String| {
+        *name == network.name
+            || network.beside.contains(name)
+            || sidecar.definition.container.networks.contains(name)
+    };
     let others = seen.neighbours.iter().filter(|other| Some(other.id.as_str()) != own);
-    let others: Vec<&Neighbour> = others.filter(|other| joins(&other.network)).collect();
+    let others: Vec<&Neighbour> = others.filter(|other| counts(&other.network)).collect();
     let taken = sidecar.definition.aliases().into_iter().filter_map(|alias| {
         let holds = |other: &&&Neighbour| other.aliases.iter().any(|held| is_same_host(held, &alias));
         others.iter().find(holds).map(|holder| alias_taken(sidecar, &alias, holder))

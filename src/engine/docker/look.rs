@@ -12,6 +12,7 @@ use super::caches::images::ImageCache;
 use super::ports::{self, Taken};
 use super::spec::temporary_name;
 use crate::engine::EngineResult;
+use crate::plan::HarnessNetwork;
 use crate::plan::sidecar::{LABEL_SIDECAR, Sidecar};
 
 /// Another container on a network that sidecars join.
@@ -32,13 +33,13 @@ pub struct Neighbour {
 /// The engine at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    /// By name: the networks that sidecars join. Docker accepts two of one name.
+    /// By name: the networks that sidecars join, and those beside them that the harness is on. Docker accepts two of one name.
     pub networks: BTreeMap<String, Vec<Network>>,
     /// By name: the containers that hold our names.
     pub containers: BTreeMap<String, Container>,
     /// By reference, and by id if a container's image has no tag any more.
     pub images: BTreeMap<String, Image>,
-    /// The other containers on the networks that sidecars join.
+    /// The other containers on these networks.
     pub neighbours: Vec<Neighbour>,
     /// Who has ports of the engine's host that sidecars are to be published at.
     pub taken_ports: Taken,
@@ -54,12 +55,15 @@ pub(super) struct Seen {
 pub(super) async fn look(
     api: &dyn Api,
     sidecars: &[Arc<Sidecar>],
-    network: &str,
+    network: &HarnessNetwork,
     caches: &Caches,
     local: bool,
 ) -> EngineResult<Seen> {
+    let beside = network.beside.iter();
+    let network = network.name.as_str();
     let others = sidecars.iter().flat_map(|sidecar| &sidecar.definition.container.networks);
-    let others: BTreeSet<&str> = others.map(String::as_str).filter(|name| *name != network).collect();
+    let others: BTreeSet<&str> =
+        others.chain(beside).map(String::as_str).filter(|name| *name != network).collect();
     let names = std::iter::once(network).chain(others);
     let networks = try_join_all(names.map(|name| async move { Ok((name, api.inhabited(name).await?)) }));
     let containers = try_join_all(sidecars.iter().map(|sidecar| api.container(&sidecar.container)));

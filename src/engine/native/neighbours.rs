@@ -28,6 +28,7 @@ use super::netlink::{End, LOOPBACK, Netlink};
 use super::roles::{Failure, Helper};
 use super::specification::Specification;
 use super::store::{Store, Stored};
+use crate::plan::session::Session;
 
 /// Where the resolver listens: as Docker has it.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
@@ -53,6 +54,8 @@ pub struct Neighbours {
     /// The container's own name, network and address.
     name: String,
     network: String,
+    /// The session that it belongs to.
+    session: Option<Session>,
     address: Ipv4Addr,
     /// The second network, made for the first neighbour.
     second: Mutex<Option<Second>>,
@@ -77,6 +80,7 @@ impl Neighbours {
             store: Store::at(root.to_owned(), Helper::own()),
             name: specification.name.clone(),
             network: specification.network.clone(),
+            session: Session::of(&specification.labels),
             address: beyond(address_of(root, &specification.name)),
             second: Mutex::default(),
             doors: Mutex::default(),
@@ -114,14 +118,16 @@ impl Neighbours {
         }
     }
 
-    /// The instance that runs in the same network under this name.
+    /// The instance that runs in the same network under this name: a shared one, or one of the same session.
     fn named(&self, name: &str) -> Option<Stored> {
         // As Docker compares them.
         let wanted = name.to_lowercase();
         let is_its = |found: &Stored| {
             let specification = &found.specification;
             let mut names = std::iter::once(&specification.name).chain(&specification.aliases);
+            let session = Session::of(&specification.labels);
             specification.network == self.network
+                && (session.is_none() || session == self.session)
                 && names.any(|own| own.to_lowercase() == wanted)
                 && found.instance().is_up()
         };

@@ -9,6 +9,7 @@
 //! instances/ID/log, log.1           what it wrote
 //! instances/ID/work/                where its program starts
 //! instances/ID/root/, upper/, …     the root of its container, and what the container writes (`container/filesystem`)
+//! instances/.ID.SESSION             one that is being made or removed, and whose it is
 //! images/                           the store of images (`images`)
 //! names/NAME                        the id of the instance with this name
 //! volumes/                          data that outlives containers (`volumes`)
@@ -34,6 +35,7 @@ use super::specification::{Runs, Specification};
 use super::state::RunState;
 use super::volumes::{Volumes, is_anonymous};
 use crate::engine::{EngineError, EngineErrorKind, EngineResult, Meaning};
+use crate::plan::session::{Session, is_session_id};
 use crate::system::digest::sha256_hex;
 use crate::system::private_files::{
     create_private_file, create_private_folder, private_folder, read_private, write_atomically,
@@ -256,9 +258,16 @@ impl Store {
         Some(Stored { id: id.to_owned(), specification, is_supervised, state, health })
     }
 
+    /// Where an instance is while it is made or removed. Its name says to which session it belongs: nothing in it may be
+    /// written yet, or there any more.
+    fn unfinished(&self, id: &str, session: Option<&Session>) -> InstanceFolder {
+        let session = session.map(|session| format!("{}.{}", session.id, session.host)).unwrap_or_default();
+        InstanceFolder(self.root.join("instances").join(format!(".{id}.{session}")))
+    }
+
     /// Makes an instance, which has no name yet and does not run.
     pub fn create(&self, id: &str, specification: &Specification) -> EngineResult<()> {
-        let folder = self.instance(id);
+        let folder = self.unfinished(id, Session::of(&specification.labels).as_ref());
         let inner = || match &specification.runs {
             Runs::Program(_) => create_private_folder(&folder.file("work")),
             Runs::Container(container) => filesystem::make_folders(&folder, container),
@@ -266,7 +275,8 @@ impl Store {
         let made = create_private_folder(&folder.0)
             .and_then(|()| inner())
             .and_then(|()| create_private_file(&folder.file("lock")).map(drop))
-            .and_then(|()| write_json(&folder.file("specification.json"), specification));
+            .and_then(|()| write_json(&folder.file("specification.json"), specification))
+            .and_then(|()| std::fs::rename(&folder.0, self.instance(id).0));
         made.map_err(|error| {
             let _ = std::fs::remove_dir_all(&folder.0);
             unusable(&folder.0, &error)
@@ -287,10 +297,17 @@ impl Store {
     /// Removes an instance's folder, and lets everybody know who waits for it.
     pub fn remove_folder(&self, id: &str) -> EngineResult<()> {
         let folder = self.instance(id);
-        if folder.specification().is_some_and(|found| !found.limits().is_none()) {
+        let specification = folder.specification();
+        if specification.as_ref().is_some_and(|found| !found.limits().is_none()) {
             ControlGroup::remove_left(id);
         }
-        self.helper.remove_tree(&folder.0).map_err(|error| unusable(&folder.0, &error))?;
+        let session = specification.and_then(|found| Session::of(&found.labels));
+        let unfinished = self.unfinished(id, session.as_ref());
+        match std::fs::rename(&folder.0, &unfinished.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(|error| unusable(&folder.0, &error))?,
+        }
+        self.helper.remove_tree(&unfinished.0).map_err(|error| unusable(&folder.0, &error))?;
         let _ = std::fs::remove_file(self.changes().join(id));
         Ok(())
     }
@@ -306,11 +323,20 @@ impl Store {
     pub fn sweep(&self) {
         self.volumes().sweep();
         let named: Vec<String> = self.names().iter().filter_map(|name| self.id_of(name)).collect();
+        let is_old = |path: &Path| {
+            let age = std::fs::metadata(path).and_then(|found| found.modified()).ok();
+            age.and_then(|since| since.elapsed().ok()).is_some_and(|age| age > ABANDONED)
+        };
+        for (path, _) in self.nameless() {
+            let is_unfinished =
+                path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if is_unfinished && is_old(&path) {
+                let _ = self.helper.remove_tree(&path);
+            }
+        }
         for id in self.ids().into_iter().filter(|id| !named.contains(id)) {
             let folder = self.instance(&id);
-            let age = std::fs::metadata(&folder.0).and_then(|found| found.modified()).ok();
-            let is_old = age.and_then(|since| since.elapsed().ok()).is_some_and(|age| age > ABANDONED);
-            if is_old && !folder.is_locked() {
+            if is_old(&folder.0) && !folder.is_locked() {
                 let never_ran = folder.specification().filter(|_| folder.state().is_none());
                 let _ = self.remove_folder(&id);
                 if let Some(specification) = never_ran {
@@ -318,6 +344,50 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// The instances that were being made or removed, with the session that each belongs to: folders, and ids that have no
+    /// name.
+    fn nameless(&self) -> Vec<(PathBuf, Option<Session>)> {
+        let folder = self.root.join("instances");
+        let all = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let all = all.filter_map(|entry| entry.file_name().into_string().ok());
+        let named: BTreeSet<String> = self.names().iter().filter_map(|name| self.id_of(name)).collect();
+        let of = |entry: String| {
+            let path = folder.join(&entry);
+            let session = match entry.strip_prefix('.') {
+                Some(rest) => {
+                    let mut parts = rest.splitn(3, '.').skip(1);
+                    let (id, host) = (parts.next()?.to_owned(), parts.next().unwrap_or_default().to_owned());
+                    is_session_id(&id).then_some(Session { id, host })
+                }
+                None if named.contains(&entry) => return None,
+                None => {
+                    let specification = self.instance(&entry).specification();
+                    specification.and_then(|found| Session::of(&found.labels))
+                }
+            };
+            Some((path, session))
+        };
+        all.filter_map(of).collect()
+    }
+
+    /// The sessions that have an instance that was being made or removed.
+    pub fn nameless_sessions(&self) -> BTreeSet<Session> {
+        self.nameless().into_iter().filter_map(|(_, session)| session).collect()
+    }
+
+    /// Removes the instances of a session that were being made or removed, none of which runs. Whether there were any.
+    pub fn remove_nameless(&self, session: &Session) -> EngineResult<bool> {
+        let own = self.nameless().into_iter().filter(|(_, found)| found.as_ref() == Some(session));
+        let mut found = false;
+        for (path, _) in own {
+            found = true;
+            self.helper.remove_tree(&path).map_err(|error| unusable(&path, &error))?;
+        }
+        let volumes = self.volumes().remove_unfinished(&session.id);
+        volumes.map_err(|error| unusable(&self.root.join("volumes"), &error))?;
+        Ok(found)
     }
 
     fn network_file(&self, name: &str) -> PathBuf {

@@ -28,7 +28,7 @@ use super::container::program::exit_code;
 use super::control_group::ControlGroup;
 use super::forwarding;
 use super::log::LogWriter;
-use super::neighbours::{Neighbours, passage};
+use super::neighbours::passage;
 use super::processes::{Process, place};
 use super::roles::Failure;
 use super::specification::Specification;
@@ -219,13 +219,10 @@ fn begin(folder: &InstanceFolder, keeper: Option<Process>) -> Result<Option<Supe
     }
 }
 
-/// Lets neighbours reach the instance, and a container its neighbours. It runs without them, too: whoever needs one says so.
+/// Lets neighbours reach the instance. It runs without them, too: whoever needs one says so.
 fn meet(folder: &InstanceFolder, specification: &Specification) {
     if !specification.ports().is_empty() {
         let _ = passage::admit(folder, specification.ports().to_vec());
-    }
-    if specification.container().is_some_and(|container| container.isolation.is_isolated()) {
-        let _ = Neighbours::serve(&folder.0, specification);
     }
 }
 

@@ -5,7 +5,8 @@
 //! volumes/NAME/labels.json   whose it is; an anonymous one has none
 //! volumes/NAME/data/         its content, once a container has mounted it
 //! volumes/NAME/unfinished/   content that was being copied from an image
-//! volumes/.gone-ID/          one that is being removed
+//! volumes/.new-NAME/         one that is being made
+//! volumes/.gone-NAME/        one that is being removed
 //! ```
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use crate::system::private_files::{create_private_folder, private_folder, read_p
 const FOLDER: &str = "volumes";
 /// The largest file of labels that is read.
 const MOST_BYTES: u64 = 1 << 20;
+/// Begins the name of a volume that is being made.
+const NEW: &str = ".new-";
 /// Begins the name of a volume that is being removed.
 const GONE: &str = ".gone-";
 
@@ -45,17 +48,20 @@ impl Volumes {
     pub fn make(&self, name: &str, labels: &BTreeMap<String, String>) -> io::Result<bool> {
         private_folder(&self.root)?;
         let folder = self.folder(name);
-        let is_new = match create_private_folder(&folder) {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(error),
-        };
-        let file = folder.join("labels.json");
-        // A launch may have been killed between the two.
-        if !labels.is_empty() && (is_new || !file.exists()) {
-            write_atomically(&file, &[&serde_json::to_vec(labels)?])?;
+        if folder.exists() {
+            return Ok(false);
         }
-        Ok(is_new)
+        // Whose a volume is, is known from its first moment on. A launch that was killed may have left this.
+        let new = self.root.join(format!("{NEW}{name}"));
+        match create_private_folder(&new) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if !labels.is_empty() {
+            write_atomically(&new.join("labels.json"), &[&serde_json::to_vec(labels)?])?;
+        }
+        std::fs::rename(&new, &folder)?;
+        Ok(true)
     }
 
     /// The labels of a volume; `None` if there is no such volume, or nobody wrote any.
@@ -82,6 +88,18 @@ impl Volumes {
             renamed => renamed?,
         }
         self.helper.remove_tree(&gone)
+    }
+
+    /// Removes volumes of this session that were being made or removed.
+    pub fn remove_unfinished(&self, session: &str) -> io::Result<()> {
+        let entries = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if (name.starts_with(NEW) || name.starts_with(GONE)) && name.contains(&format!("-{session}_")) {
+                self.helper.remove_tree(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what is left of volumes whose removal was interrupted.

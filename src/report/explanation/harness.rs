@@ -41,7 +41,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::SidecarEnded,
         meaning: "A sidecar ended while the harness ran, and its definition has `on_exit = \"stop\"`: farrier sent the harness \
-                  SIGTERM, and waited until the harness ended.",
+                  SIGTERM, waited until the harness ended, and killed it if it had not ended 10 s later.",
         causes: &[
             "The sidecar's program crashed, or was killed because it ran out of memory.",
             "Somebody stopped or removed the sidecar.",

@@ -96,7 +96,7 @@ pub fn declared(ground: &dyn Ground, stem: &str, lines: &str) -> Arc<Sidecar> {
 /// A network of the case's own, which farrier may make.
 pub fn network(ground: &dyn Ground) -> HarnessNetwork {
     let name = ground.name("net");
-    HarnessNetwork { home: name.clone(), name, is_own: true, session: None }
+    HarnessNetwork { home: name.clone(), name, is_own: true, ..HarnessNetwork::default() }
 }
 
 /// A launch's part in carrying out a plan: it makes the network when it is asked to, and notes everything.

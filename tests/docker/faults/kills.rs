@@ -1,7 +1,8 @@
 //! Launches that are killed between any two requests to the engine.
 
-use super::setup::{Form, Stage, step};
+use super::setup::{Form, Stage};
 use crate::support::proxy::Request;
+use crate::support::tables::step;
 use crate::support::{Signal, Trouble};
 
 /// Kills a launch at each request in turn: before the engine has it, and when it was carried out.

@@ -8,9 +8,6 @@ use crate::support::{
     Image, Outcome, PATIENT, Proxy, Run, Scene, containers_named, docker, fixture_image, fixture_program,
 };
 
-/// With this variable every case of a table runs.
-const ALL: &str = "FARRIER_ALL_FAULTS";
-
 /// What a launch finds and does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -140,11 +137,6 @@ impl Stage {
 fn relays_of(process: u32) -> String {
     let filter = format!("label=farrier.relay={process}");
     docker(["container", "ls", "--all", "--format", "{{.Names}} {{.Status}}", "--filter", &filter])
-}
-
-/// Whether every case runs, or else every so manieth.
-pub fn step(every: usize) -> usize {
-    if std::env::var_os(ALL).is_some_and(|value| value == "1") { 1 } else { every }
 }
 
 /// An end that farrier chose: the harness ran, or a refusal with a code and a next step. Never a panic.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::setup::{Form, Stage, ended_in_words, step};
+use super::setup::{Form, Stage, ended_in_words};
 use crate::support::proxy::Request;
+use crate::support::tables::step;
 use crate::support::{Signal, Trouble};
 
 const REFUSED: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n\

@@ -12,6 +12,7 @@ use tokio::net::unix::pipe;
 use crate::engine::native::container::specification::ContainerSpecification;
 use crate::engine::native::control_group::ControlGroup;
 use crate::engine::native::forwarding::{Reserved, reserve};
+use crate::engine::native::neighbours::Neighbours;
 use crate::engine::native::roles::{Failure, LIMITED, PROCESS_ONE, PROGRAM};
 use crate::engine::native::specification::{MARK, ProgramSpecification, Runs, Specification};
 use crate::engine::native::store::InstanceFolder;
@@ -75,7 +76,7 @@ pub fn start(folder: &InstanceFolder, specification: &Specification) -> io::Resu
         Runs::Program(program) => {
             start_program(folder, (program, &limits), specification, its).map(|program| (program, Vec::new()))
         }
-        Runs::Container(container) => start_container(folder, container, &limits, its),
+        Runs::Container(container) => start_container(folder, (container, &limits), specification, its),
     };
     let (program, ports) = started.inspect_err(|_| limits.remove())?;
     Ok(Started { program, streams, ports, limits })
@@ -118,8 +119,8 @@ fn start_program(
 /// thread of this process any more.
 fn start_container(
     folder: &InstanceFolder,
-    container: &ContainerSpecification,
-    limits: &ControlGroup,
+    (container, limits): (&ContainerSpecification, &ControlGroup),
+    specification: &Specification,
     [output, error]: [PipeWriter; 2],
 ) -> io::Result<(u32, Vec<Reserved>)> {
     let is_isolated = container.isolation.is_isolated();
@@ -131,6 +132,8 @@ fn start_container(
             container.address, container.ports
         )))?;
         namespaces::separate(container.isolation)?;
+        // Before its program may ask for a neighbour. It runs without them, too: whoever needs one says so.
+        let _ = Neighbours::serve(&folder.0, specification);
     }
     let mut command = itself(if is_isolated { PROCESS_ONE } else { PROGRAM }, folder);
     command.args(limits.folders());
