@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::grants::DialGrant;
+use super::keys::PublishedPort;
 use super::model::{Definition, Interface, Layer};
 use super::names::{container_token, is_sidecar_host, variable_token};
 use super::order;
@@ -106,13 +107,14 @@ fn harness_variables(definitions: &[Definition], problems: &mut Vec<Problem>) {
 
 /// One port of the engine's host for two sidecars.
 fn published(definitions: &[Definition], problems: &mut Vec<Problem>) {
-    for (index, definition) in definitions.iter().enumerate() {
+    let mut before: BTreeMap<u16, Vec<(&Definition, &PublishedPort)>> = BTreeMap::new();
+    for definition in definitions {
         for port in &definition.container.publish {
-            let holder = definitions
+            let others = before.entry(port.host).or_default();
+            let holder = others
                 .iter()
-                .take(index)
-                .find(|other| other.container.publish.iter().any(|published| published.collides(port)));
-            if let Some(holder) = holder {
+                .find(|(other, published)| other.name != definition.name && published.collides(port));
+            if let Some((holder, _)) = holder {
                 let message = format!(
                     "`{}` and `{}` ({}) would both use port {} of this host",
                     definition.name,
@@ -124,6 +126,7 @@ fn published(definitions: &[Definition], problems: &mut Vec<Problem>) {
                 let hint = "Choose another port for one of them, or write only \"5432\", which publishes on a free port.";
                 report(problems, definition, "interface.publish", problem.hint(hint));
             }
+            others.push((definition, port));
         }
     }
 }

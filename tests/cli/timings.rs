@@ -2,10 +2,14 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
+
+use crate::images::setup::Images;
 use crate::support::launching::{idler, server};
-use crate::support::{Outcome, Scene, fixture_image};
+use crate::support::{Image, Outcome, Scene, fixture_image};
 
 /// The row of a sidecar: action, pull, create, start, to ready, total, before.
 fn row(outcome: &Outcome, name: &str) -> Vec<String> {
@@ -64,9 +68,68 @@ fn each_part_of_the_start_is_told_and_compared_with_earlier_launches() {
         assert!(page.contains(part), "{part}: {page}");
     }
     let trace = std::fs::read_to_string(trace).expect("a trace");
-    let trace: serde_json::Value = serde_json::from_str(&trace).expect("JSON");
+    let trace: Value = serde_json::from_str(&trace).expect("JSON");
     let events = trace["traceEvents"].as_array().expect("events");
     assert!(events.iter().any(|event| event["name"] == "wait" && event["ph"] == "X"), "{trace}");
+    follows_the_format(&trace);
+}
+
+/// What the description of the format demands, and what viewers drop events for.
+fn follows_the_format(trace: &Value) {
+    let events = trace["traceEvents"].as_array().expect("events");
+    assert_eq!(trace["displayTimeUnit"], "ms");
+    let mut spans: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
+    for event in events {
+        let number = |key: &str| event[key].as_u64().unwrap_or_else(|| panic!("{key}: {event}"));
+        assert!(event["name"].is_string() && number("pid") > 0, "{event}");
+        match event["ph"].as_str().expect("a phase") {
+            "M" => {
+                let is_known = ["process_name", "thread_name"].iter().any(|name| event["name"] == *name);
+                assert!(is_known && event["args"]["name"].is_string(), "{event}");
+            }
+            "X" => {
+                spans.entry(number("tid")).or_default().push((number("ts"), number("ts") + number("dur")));
+            }
+            "i" => assert!(number("tid") < 1_000 && number("ts") > 0 && event["s"] == "t", "{event}"),
+            other => panic!("{other}: {event}"),
+        }
+    }
+    // Spans of one line lie within each other, or apart.
+    for line in spans.values() {
+        for (index, (from, to)) in line.iter().enumerate() {
+            for (other_from, other_to) in &line[index + 1..] {
+                let is_apart = to <= other_from || other_to <= from;
+                let is_within =
+                    (from <= other_from && other_to <= to) || (other_from <= from && to <= other_to);
+                assert!(is_apart || is_within, "{from}-{to}, {other_from}-{other_to}: {trace:#}");
+            }
+        }
+    }
+}
+
+/// One that comes after a job, which comes after a server.
+#[test]
+fn the_trace_of_an_ordered_launch_follows_the_format() {
+    let images = Images::new();
+    images.layout("box", &Image::new());
+    let scene = &images.programs.scene;
+    let define = |stem: &str, lines: &str, readiness: &str| {
+        let text = format!("image = 'oci:./box'\n{lines}\n[interface]\nkind = 'none'\n{readiness}");
+        images.programs.define(stem, &text);
+    };
+    let ready = "[readiness]\nprobe = 'skip'\n";
+    define("db", "command = ['wait']", ready);
+    define("job", &format!("command = ['exit', '0']\njob = 'once'\nafter = ['{}']", scene.name("db")), "");
+    define("web", &format!("command = ['wait']\nafter = ['{}']", scene.name("job")), ready);
+    let trace = scene.path("trace.json");
+    images.farrier(["up", "--trace"]).arg(&trace).output().assert_code(0);
+    let trace: Value =
+        serde_json::from_str(&std::fs::read_to_string(&trace).expect("a trace")).expect("JSON");
+    follows_the_format(&trace);
+    let events = trace["traceEvents"].as_array().expect("events");
+    for name in ["held", "create", "run"] {
+        assert!(events.iter().any(|event| event["name"] == name), "{name}: {trace:#}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::support::engine::is_running;
+use crate::support::launching::{idler, server};
 use crate::support::{Scene, fixture_image, fixture_program};
 
 /// Removes the programs of the scene, which Docker does not know of.
@@ -48,4 +49,40 @@ fn a_container_and_a_program_are_started_listed_and_removed_together() {
     let down = ["down", "--yes", &names[0], &names[1]];
     let removed = scene.farrier(down).output().assert_code(0).stdout();
     assert!(names.iter().all(|name| removed.contains(&format!("removed farrier-{name}\n"))), "{removed}");
+}
+
+#[test]
+fn what_comes_after_what_is_on_another_engine_waits_for_it() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    let _programs = Programs(&scene);
+    let (image, program) = (fixture_image(), fixture_program().display().to_string());
+    scene.define("db", &server(&image, ""));
+    let job = |code: u8| {
+        let after = format!("job = 'once'\nafter = ['{}']", scene.name("db"));
+        scene.define(
+            "job",
+            &format!("program = ['{program}', 'exit', '{code}']\n{after}\ninterface.kind = 'none'\n"),
+        );
+    };
+    let after =
+        format!("command = ['wait']\nafter = [{{ sidecar = '{}', until = 'succeeded' }}]", scene.name("job"));
+    scene.define("web", &idler(&image, &after));
+    job(3);
+    let failed = scene.up().output().assert_code(125);
+    let never = format!("never started, because they come after it: {}", scene.name("web"));
+    assert!(failed.stderr().contains("error[job-failed]") && failed.stderr().contains(&never), "{failed}");
+    assert!(is_running(&scene.container("db")) && !is_running(&scene.container("web")));
+    job(0);
+    scene.take_events();
+    scene.up().output().assert_code(0);
+    let ready = |stem: &str| {
+        let (name, events) = (scene.name(stem), scene.events());
+        let is_done =
+            |event: &Value| ["ready", "succeeded", "started"].iter().any(|kind| event["event"] == *kind);
+        events
+            .iter()
+            .rposition(|event| is_done(event) && event["sidecar"] == name.as_str())
+            .expect("it is told")
+    };
+    assert!(ready("db") < ready("job") && ready("job") < ready("web"), "{:#?}", scene.events());
 }

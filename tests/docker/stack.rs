@@ -91,14 +91,7 @@ fn reaches(url: &str) {
 fn a_stack_from_a_compose_file_comes_up_in_one_command_and_every_recipe_reaches_it() {
     let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
     let (Some(postgres), Some(redis)) = (postgres_image(), redis_image()) else { return };
-    std::fs::write(scene.workspace().join("compose.yaml"), compose(&scene, &postgres, &redis))
-        .expect("a file");
-    let imported = scene.farrier(["import", "compose.yaml"]).output().assert_code(0);
-    assert!(imported.stdout().contains("not translated: 0 keys"), "{imported}");
-    let database = scene.layer(Layer::Workspace).join(format!("{}.toml", scene.name("db")));
-    let text = std::fs::read_to_string(&database).expect("a definition");
-    let url = "DATABASE_URL = \"postgres://postgres@{host}:{port}/postgres\"";
-    std::fs::write(&database, format!("{text}\n[harness.env]\n{url}\n")).expect("a file");
+    import(&scene, &postgres, &redis);
     approve(&scene);
 
     let printed = scene.launch(["sh", "-c", "printf %s \"$DATABASE_URL\""]).output().assert_code(0);
@@ -118,6 +111,50 @@ fn a_stack_from_a_compose_file_comes_up_in_one_command_and_every_recipe_reaches_
     by_direnv(&scene, &url);
     on_github_actions(&scene, &url);
     scene.farrier(["down", "--yes", "--volumes"]).output().assert_code(0);
+}
+
+/// Definitions of the compose file, and the variable of whoever uses them.
+fn import(scene: &Scene, postgres: &str, redis: &str) {
+    std::fs::write(scene.workspace().join("compose.yaml"), compose(scene, postgres, redis)).expect("a file");
+    let imported = scene.farrier(["import", "compose.yaml"]).output().assert_code(0);
+    assert!(imported.stdout().contains("not translated: 0 keys"), "{imported}");
+    let database = scene.layer(Layer::Workspace).join(format!("{}.toml", scene.name("db")));
+    let text = std::fs::read_to_string(&database).expect("a definition");
+    let url = "DATABASE_URL = \"postgres://postgres@{host}:{port}/postgres\"";
+    std::fs::write(&database, format!("{text}\n[harness.env]\n{url}\n")).expect("a file");
+}
+
+/// The same images from files, as `docker save` writes them: farrier runs them itself.
+#[test]
+fn the_same_stack_comes_up_without_docker() {
+    let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };
+    let (Some(postgres), Some(redis)) = (postgres_image(), redis_image()) else { return };
+    import(&scene, &postgres, &redis);
+    let layer = scene.layer(Layer::Workspace);
+    for (image, file) in [(&postgres, "db.tar"), (&redis, "cache.tar"), (&fixture_image(), "fixture.tar")] {
+        docker(["save", "--output", &layer.join(file).display().to_string(), image]);
+        for stem in ["db", "cache", "store", "app"] {
+            let path = layer.join(format!("{}.toml", scene.name(stem)));
+            let text = std::fs::read_to_string(&path).expect("a definition");
+            let text = text
+                .replace(&format!("image = \"{image}\""), &format!("image = \"docker-archive:./{file}\""));
+            std::fs::write(&path, text).expect("a file");
+        }
+    }
+    approve(&scene);
+    let nowhere = "unix:///nowhere.sock";
+    let launch = || scene.launch(["sh", "-c", "printf %s \"$DATABASE_URL\""]).env("DOCKER_HOST", nowhere);
+    let url = launch().output().assert_code(0).stdout();
+    reaches(&url);
+    let ps = scene.farrier(["ps", "--format", "json"]).env("DOCKER_HOST", nowhere).output().assert_code(0);
+    let ps: Value = serde_json::from_str(&ps.stdout()).expect("JSON");
+    let running: Vec<&Value> = ps["sidecars"].as_array().expect("sidecars").iter().collect();
+    let is_native = |sidecar: &&Value| sidecar["engine"] == "native" && sidecar["state"] == "running";
+    assert!(running.len() == 4 && running.iter().all(is_native), "{ps:#}");
+    // The application finds the database by its name, and its data outlives it.
+    assert_eq!(launch().output().assert_code(0).stdout(), url, "what runs is used as it is");
+    in_python(&scene);
+    scene.farrier(["down", "--yes", "--volumes", "--engine", "native"]).output().assert_code(0);
 }
 
 fn in_a_shell(scene: &Scene, url: &str) {

@@ -70,6 +70,36 @@ fn check(file: &str, before: &str, layer: Layer, cases: &[Case]) {
 }
 
 #[test]
+fn what_contradicts_itself_is_refused_with_a_way_out() {
+    let (job, skip) = ("job = 'once'", "readiness.probe = 'skip'");
+    for (lines, told) in [
+        (format!("{job}\nrestart = 'always'"), "`restart` would start it again each time"),
+        (format!("{job}\nrestart = 'unless-stopped'"), "`restart` would start it again each time"),
+        (format!("{job}\non_exit = 'stop'"), "`on_exit` has no effect"),
+        (format!("{job}\nreadiness.probe = 'exec'"), "has no meaning for a job"),
+        (format!("job = 'twice'\n{skip}"), "`job` must be"),
+        (format!("on_exit = 'stop'\nrestart = 'always'\n{skip}"), "lets the engine start the sidecar again"),
+        (
+            format!("on_exit = 'restart'\nrestart = 'on-failure:3'\n{skip}"),
+            "lets the engine start the sidecar again",
+        ),
+        (format!("on_exit = 'explode'\n{skip}"), "`on_exit` must be"),
+        (format!("after = 5\n{skip}"), "`after` must be a list"),
+        (format!("after = [{{}}]\n{skip}"), "`after[0].sidecar` is missing"),
+        (format!("after = [{{ sidecar = 'a', until = 'done' }}]\n{skip}"), "`after[0].until` must be"),
+        (format!("after = [5]\n{skip}"), "`after[0]` must be"),
+        (format!("mounts = ['volume:a:/a', 'volume:a:/b']\n{skip}"), "the volume is mounted already"),
+        (format!("mounts = ['volume:a:/a', 'tmpfs:/a/b']\n{skip}"), "overlaps another mount's"),
+        (format!("lifecycle = 'forever'\n{skip}"), "`lifecycle` must be"),
+    ] {
+        let text = format!("image = 'x'\ninterface.kind = 'none'\n{lines}\n");
+        let (_, problems) = read("x.toml", &text, Layer::User);
+        let found = problems.iter().find(|problem| problem.message.contains(told));
+        assert!(found.is_some_and(|problem| !problem.hints.is_empty()), "{lines}: {problems:?}");
+    }
+}
+
+#[test]
 fn a_lifecycle_is_shared_unless_the_file_is_the_python_launchers() {
     const TOML: &str = "image = \"x\"\ninterface.kind = \"none\"\nreadiness.probe = \"skip\"\n";
     assert_eq!(whole("x.toml", TOML).lifecycle, Lifecycle::Shared);

@@ -56,7 +56,9 @@ fn named(line: usize, name: &str) -> Value {
 }
 
 fn span(line: usize, name: &str, from: Duration, to: Duration, args: &Value) -> Value {
-    let (begin, length) = (microseconds(from), microseconds(to.saturating_sub(from)));
+    // Both ends are rounded alike, so that a span within another one stays within it.
+    let begin = microseconds(from);
+    let length = microseconds(to).saturating_sub(begin);
     json!({ "name": name, "cat": "start", "ph": "X", "ts": begin, "dur": length, "pid": PROCESS, "tid": line, "args": args })
 }
 

@@ -7,6 +7,7 @@ use crate::report::error::{Code, Place};
 #[test]
 fn rules_between_definitions() {
     let aliases = |names: &str| port("").replace("port = 80", &format!("port = 80\naliases = [{names}]"));
+    let published = |ports: &str| port("").replace("port = 80", &format!("port = 80\npublish = [{ports}]"));
     let probe = |dial: &str| {
         format!(
             "{}[readiness]\nprobe = 'mine'\nsha256 = '{}'\ngrants.dial = ['{dial}']\n",
@@ -24,6 +25,15 @@ fn rules_between_definitions() {
             Code::NameCollision,
             "PG_MAIN",
             "Rename",
+        ),
+        (
+            &[
+                ("user/a.toml", &published("'5432:80'")),
+                ("org/b.toml", &published("'127.0.0.1:5430-5432:1-3'")),
+            ],
+            Code::ConflictingFields,
+            "port 5432 of this host",
+            "free port",
         ),
         (&[("user/---.toml", none)], Code::InvalidValue, "container", "Rename"),
         (&[("user/a b.toml", &plain)], Code::InvalidValue, "host name", "Rename"),
