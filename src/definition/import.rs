@@ -84,6 +84,8 @@ pub fn from_compose(text: &str, wanted: &[String], folder: &Path) -> Result<Impo
             shared_volumes: &shared,
             jobs: &jobs,
             imported: &names,
+            secrets: root.get("secrets"),
+            configs: root.get("configs"),
             reached: &reached,
         };
         imported.services.push(service::translated(name, &merged, &around));
@@ -127,12 +129,16 @@ fn object(value: Option<&Json>) -> impl Iterator<Item = (&String, &Json)> {
 
 /// The keys beside `services`.
 fn beside(root: &Map<String, Json>) -> Vec<(String, Outcome)> {
+    let has_files = |key: &str| object(root.get(key)).all(|(_, declared)| declared.get("file").is_some());
     let of = |key: &str| match key {
         "services" => None,
         "version" => Some(Outcome::NotNeeded("compose itself ignores it")),
         "name" => Some(Outcome::NotNeeded("a sidecar's names come from its file and its layer")),
         "networks" => Some(Outcome::NotNeeded("sidecars meet on the harness's network")),
         "volumes" => Some(Outcome::Translated("mounts of the services".to_owned())),
+        "secrets" | "configs" if has_files(key) => {
+            Some(Outcome::Translated("mounts of the services".to_owned()))
+        }
         "include" => Some(Outcome::Lost("import each included file by itself".to_owned())),
         key if key.starts_with("x-") => Some(Outcome::NotNeeded("it is a note, or was merged into services")),
         _ => Some(Outcome::Lost("see what it says, and write it into the definitions".to_owned())),

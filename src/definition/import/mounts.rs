@@ -75,13 +75,40 @@ pub fn volume_names(service: &Json) -> impl Iterator<Item = String> + '_ {
 /// Each entry of `volumes` as a mount.
 pub fn of_volumes(value: &Json, around: &Surroundings<'_>) -> Vec<Made> {
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    items
-        .iter()
-        .map(|item| {
-            entry(item)
-                .map_or_else(|| Err("an entry cannot be read".to_owned()), |entry| made(&entry, around))
-        })
-        .collect()
+    let entries: Vec<Option<Entry>> = items.iter().map(entry).collect();
+    let targets: Vec<&str> =
+        entries.iter().flatten().map(|entry| entry.target.trim_end_matches('/')).collect();
+    let each = entries.iter().map(|entry| {
+        let Some(entry) = entry else { return Err("an entry cannot be read".to_owned()) };
+        let is_within = |other: &&&str| {
+            entry.target.strip_prefix(**other).is_some_and(|rest| rest.len() > 1 && rest.starts_with('/'))
+        };
+        match targets.iter().find(is_within) {
+            Some(other) => Err(format!(
+                "{} lies within the mount at {other}, and farrier mounts nothing within another mount",
+                entry.target
+            )),
+            None => made(entry, around),
+        }
+    });
+    each.collect()
+}
+
+/// Each secret or configuration that the file declares with a file of this host, as a mount; `None` if one is declared
+/// otherwise.
+pub fn of_files(key: &str, value: &Json, declared: Option<&Json>, folder: &Path) -> Option<Vec<String>> {
+    let mount = |item: &Json| {
+        let name = item.get("source").or(Some(item)).and_then(text)?;
+        let file = declared?.get(&name)?.get("file").and_then(text)?;
+        let target = item.get("target").and_then(text).unwrap_or_else(|| name.clone());
+        let target = match target.strip_prefix('/') {
+            Some(_) => target,
+            None if key == "secrets" => format!("/run/secrets/{target}"),
+            None => format!("/{target}"),
+        };
+        Some(format!("bind:{}:{target}:ro", from_definitions(&file, folder)))
+    };
+    value.as_array()?.iter().map(mount).collect()
 }
 
 fn made(entry: &Entry, around: &Surroundings<'_>) -> Made {

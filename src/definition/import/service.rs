@@ -24,6 +24,9 @@ pub struct Surroundings<'a> {
     pub jobs: &'a BTreeSet<String>,
     /// The services that get a definition.
     pub imported: &'a BTreeSet<&'a str>,
+    /// The secrets and configurations that the file declares.
+    pub secrets: Option<&'a Json>,
+    pub configs: Option<&'a Json>,
     /// What others say of each service.
     pub reached: &'a BTreeMap<&'a str, Reached>,
 }
@@ -151,10 +154,8 @@ impl Writing<'_> {
             "restart" if self.is_job && text(value).is_some_and(|text| !text.starts_with("on-failure")) => {
                 self.note(name, Outcome::NotNeeded("others wait for its end"));
             }
-            "secrets" | "configs" => self.note(
-                name,
-                Outcome::Lost("bind its file: mounts = [\"bind:./file:/run/secrets/name:ro\"]".to_owned()),
-            ),
+            "secrets" => self.files(name, value, self.around.secrets),
+            "configs" => self.files(name, value, self.around.configs),
             "extends" if value.is_object() => self.note(
                 name,
                 Outcome::Lost(
@@ -328,6 +329,19 @@ impl Writing<'_> {
             self.translated("volumes", "mounts");
         } else {
             self.note("volumes", Outcome::Lost(lost.join("; ")));
+        }
+    }
+
+    fn files(&mut self, key: &str, value: &Json, declared: Option<&Json>) {
+        match mounts::of_files(key, value, declared, self.around.folder) {
+            Some(made) => {
+                self.mounts.extend(made);
+                self.translated(key, "mounts");
+            }
+            None => {
+                let hint = "bind a file with its content: mounts = [\"bind:./file:/run/secrets/name:ro\"]";
+                self.note(key, Outcome::Lost(hint.to_owned()));
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Order and jobs of programs, without any engine beside farrier itself.
 
 use super::setup::Programs;
-use crate::support::{fixture_program, free_port};
+use crate::support::{PATIENT, fixture_program, free_port, wait_until};
 
 /// A server that needs a job that needs another server.
 fn application(programs: &Programs, level: &str, code: u8) {
@@ -92,4 +92,51 @@ fn a_circle_is_an_invalid_definition() {
         assert!(invalid.to_string().contains("error[after-circle]"), "{invalid}");
     }
     assert!(programs.all().is_empty());
+}
+
+#[test]
+fn a_programs_end_stops_the_harness_or_starts_it_again_as_its_definition_says() {
+    let programs = Programs::new();
+    let (scene, port) = (&programs.scene, free_port());
+    let end = scene.path("end");
+    let define = |on_exit: &str| {
+        let arguments = format!(
+            "'--port', '{port}', '--reply', 'pong', '--exit-when', '{}', '--code', '3'",
+            end.display()
+        );
+        programs.serving_with("api", port, &arguments, &format!("on_exit = '{on_exit}'"));
+    };
+    let harness = |words: &[&str]| {
+        let events = scene.path("events.jsonl");
+        let launch =
+            programs.farrier(["launch", "--events"]).arg(events).arg("--").args(words).open_stdin().spawn();
+        wait_until("the harness runs", PATIENT, || scene.has_event("harness-starting"));
+        std::fs::write(&end, "").expect("a file");
+        launch
+    };
+    let program = fixture_program().display().to_string();
+    define("stop");
+    let stopped = harness(&[&program, "wait"]).wait().assert_code(125);
+    assert!(
+        stopped.stderr().contains("error[sidecar-ended]") && stopped.stderr().contains("exit code 3"),
+        "{stopped}"
+    );
+    assert!(!stopped.stderr().contains("killed it"), "it ended by SIGTERM: {stopped}");
+
+    std::fs::remove_file(&end).expect("it is there");
+    scene.take_events();
+    define("restart");
+    let launch = harness(&[&program, "cat"]);
+    let ended =
+        || scene.events().into_iter().filter(|event| event["event"] == "sidecar-ended").collect::<Vec<_>>();
+    wait_until("its end is told", PATIENT, || !ended().is_empty());
+    std::fs::remove_file(&end).expect("it is there");
+    wait_until("it runs again", PATIENT, || ended().iter().any(|event| event["runs_again"] == true));
+    let asked = programs
+        .farrier(["launch", "--", &program, "ask-env", &scene.variable("api")])
+        .output()
+        .assert_code(0);
+    assert_eq!(asked.stdout(), "pong\n", "{asked}");
+    let outcome = launch.wait().assert_code(0);
+    assert!(outcome.stderr().contains("; it is running again"), "{outcome}");
 }

@@ -355,6 +355,34 @@ services:
         ],
     ),
     (
+        "secrets and configurations in files, and addresses of this host that a variable may change",
+        r#"
+services:
+  db:
+    image: postgres
+    secrets: [password, {source: key, target: tls.key}]
+    configs: [{source: conf, target: /etc/db.conf}, plain]
+    ports: ["${HOST_IP:-127.0.0.1}:${DB_PORT:-5432}:5432"]
+    environment:
+      - |
+        PROPERTIES=
+        a: b
+secrets: {password: {file: db/password.txt}, key: {file: /etc/key}}
+configs: {conf: {file: ./db.conf}, plain: {file: plain}}
+"#,
+        &[(
+            "db",
+            &[
+                "\"bind:../../db/password.txt:/run/secrets/password:ro\",",
+                "\"bind:/etc/key:/run/secrets/tls.key:ro\",",
+                "\"bind:../../db.conf:/etc/db.conf:ro\",",
+                "\"bind:../../plain:/plain:ro\",",
+                "publish = [\"${HOST_IP:-127.0.0.1}:${DB_PORT:-5432}:5432\"]",
+                "PROPERTIES = \"\\na: b\\n\"",
+            ],
+        )],
+    ),
+    (
         "links with other names",
         r#"
 version: "2"
@@ -390,7 +418,8 @@ services:
     platform: ${PLATFORM:-}
     networks: {back: {ipv4_address: 10.0.0.5}}
   queue: {image: queue}
-  web: {image: web, environment: {QUEUE_HOST: queue}}
+  web: {image: web, environment: {QUEUE_HOST: queue}, volumes: ["../web:/app", "/app/node_modules"], secrets: [token]}
+secrets: {token: {environment: TOKEN}}
 "#;
     let imported = imported(text);
     for (name, key, told) in [
@@ -403,6 +432,8 @@ services:
         ("proxy", "platform", "empty unless a variable is set"),
         ("proxy", "networks", "the engine chooses a sidecar's address"),
         ("queue", "what others say of it", "no port is known"),
+        ("web", "volumes", "/app/node_modules lies within the mount at /app"),
+        ("web", "secrets", "bind a file with its content"),
     ] {
         let outcome =
             of(&imported, name).keys.iter().find(|(found, _)| found == key).map(|(_, outcome)| outcome);
@@ -419,7 +450,10 @@ fn definitions(imported: &Imported) -> Vec<Definition> {
         let text = crate::definition::interpolation::interpolated(&service.toml, &mut |_| {
             Ok(Some("64000000".to_owned()))
         });
-        let text = text.expect("variables").replace("64000000:9200", "6400:9200");
+        let text = text
+            .expect("variables")
+            .replace("64000000:9200", "6400:9200")
+            .replace("64000000:64000000:5432", "127.0.0.1:6400:5432");
         definition(&service.name, &text).unwrap_or_else(|| panic!("{}:\n{text}", service.name))
     });
     each.collect()
