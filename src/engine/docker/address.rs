@@ -68,6 +68,8 @@ pub struct Environment {
     pub tls: bool,
     /// The home directory.
     pub home: Option<PathBuf>,
+    /// Where Podman's service may listen, and who says so: it is used where nothing names an engine and Docker does not answer.
+    pub podman: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +91,7 @@ struct ContextEndpoint {
 }
 
 /// Resolves the address: the harness's own options, `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context of
-/// docker's configuration, the default socket.
+/// docker's configuration, the default socket; if nobody accepts connections there, a socket of Podman's where somebody does.
 ///
 /// # Errors
 /// When the context does not exist or its address is of a kind that is not supported.
@@ -109,6 +111,8 @@ pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddre
         from_context(&config, context, "DOCKER_CONTEXT")?
     } else if let Some(context) = current_context(&config) {
         from_context(&config, &context, "docker's current context")?
+    } else if let Some(podman) = podman(environment) {
+        podman
     } else {
         is_default = true;
         (DEFAULT_HOST.to_owned(), "docker's default".to_owned())
@@ -117,6 +121,21 @@ pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddre
         EngineAddress { host: with_scheme(&host), origin, config, is_default },
         environment.tls || choice.tls,
     )
+}
+
+/// The first socket at which Podman accepts connections; none as long as Docker does.
+fn podman(environment: &Environment) -> Option<(String, String)> {
+    let is_without = !environment.podman.is_empty() && !accepts(DEFAULT_HOST);
+    is_without.then(|| first_that_accepts(&environment.podman)).flatten()
+}
+
+fn first_that_accepts(places: &[(String, String)]) -> Option<(String, String)> {
+    places.iter().find(|(host, _)| accepts(host)).cloned()
+}
+
+fn accepts(host: &str) -> bool {
+    let socket = host.strip_prefix("unix://");
+    socket.is_some_and(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok())
 }
 
 /// The folder of docker's client configuration.
@@ -216,6 +235,17 @@ mod tests {
         assert_eq!(host(&choice, &given), Ok("unix:///run/user/1000/docker.sock".to_owned()));
         let choice = Choice { host: Some("localhost:2375".into()), ..choice };
         assert_eq!(host(&choice, &given), Ok("tcp://localhost:2375".to_owned()));
+    }
+
+    #[test]
+    fn a_socket_of_podman_is_used_if_somebody_listens_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| format!("unix://{}", folder.path().join(name).display());
+        let at = |name: &str| (path(name), format!("{name} says so"));
+        let _listener = std::os::unix::net::UnixListener::bind(folder.path().join("live")).expect("a socket");
+        assert_eq!(first_that_accepts(&[at("absent")]), None);
+        assert_eq!(first_that_accepts(&[at("absent"), at("live")]), Some(at("live")));
+        assert_eq!(first_that_accepts(&[("tcp://127.0.0.1:1".to_owned(), String::new())]), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -32,7 +33,7 @@ use convert::{
 };
 use create::{PLATFORM, create_body};
 use errors::{absent, convert_error, metered};
-use transport::{Meter, Target};
+use transport::{MOST_ATTEMPTS, Meter, Target};
 
 mod convert;
 mod create;
@@ -40,6 +41,7 @@ mod errors;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod output;
+mod podman;
 mod transport;
 
 /// How the names of settings begin that stand in the host part of a container.
@@ -59,6 +61,8 @@ pub struct Client {
     connection: Docker,
     target: Target,
     local: bool,
+    /// Known from its first answer on.
+    is_podman: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -69,8 +73,8 @@ impl Client {
     pub fn open(address: &EngineAddress) -> EngineResult<Self> {
         let target = Target::of(address);
         // Requests name no version, so that each engine answers in its own newest one.
-        let client = transport::client(target.clone()).map_err(convert_error)?;
-        Ok(Self { connection: client, target, local: address.is_local() })
+        let (connection, is_podman) = transport::client(target.clone()).map_err(convert_error)?;
+        Ok(Self { connection, target, local: address.is_local(), is_podman })
     }
 
     /// The containers that these filters let through, whatever their state.
@@ -157,7 +161,17 @@ impl Api for Client {
             labels: Some(labels.clone().into_iter().collect()),
             ..Default::default()
         };
-        Ok(self.connection.create_network(request).await.map_err(convert_error)?.id)
+        let mut created = self.connection.create_network(request.clone()).await;
+        // Podman goes through this host's interfaces, and fails if one goes meanwhile.
+        for _ in 1..MOST_ATTEMPTS {
+            let is_meanwhile =
+                |error: &bollard::errors::Error| error.to_string().contains("no such network interface");
+            if !created.as_ref().is_err_and(is_meanwhile) {
+                break;
+            }
+            created = self.connection.create_network(request.clone()).await;
+        }
+        Ok(created.map_err(convert_error)?.id)
     }
 
     async fn remove_network(&self, id: &str) -> EngineResult<()> {
@@ -222,7 +236,13 @@ impl Api for Client {
 
     async fn container(&self, name: &str) -> EngineResult<Option<Container>> {
         let options = None::<query::InspectContainerOptions>;
-        Ok(absent(self.connection.inspect_container(name, options).await)?.map(convert_container))
+        let found = absent(self.connection.inspect_container(name, options).await)?.map(convert_container);
+        Ok(found.map(|mut container| {
+            if self.is_podman.load(Ordering::Relaxed) {
+                container.own_variables = podman::own_variables(&container.process.env, &container.id);
+            }
+            container
+        }))
     }
 
     async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>> {
@@ -287,11 +307,14 @@ impl Api for Client {
         label: &str,
         since: &str,
     ) -> EngineResult<BoxStream<'static, EngineResult<EngineEvent>>> {
-        let wanted = ["start", "kill", "die", "oom", "health_status", "destroy", "pause"];
-        let options = query::EventsOptionsBuilder::default()
-            .since(since)
-            .filters(&filters(&[("type", &["container"]), ("label", &[label]), ("event", &wanted)]))
-            .build();
+        // The last two are Podman's words for `die` and `destroy`.
+        let wanted = ["start", "kill", "die", "oom", "health_status", "destroy", "pause", "died", "remove"];
+        let mut filters = filters(&[("type", &["container"]), ("label", &[label]), ("event", &wanted)]);
+        if self.is_podman.load(Ordering::Relaxed) {
+            // It knows labels with their values only. Who listens looks at the containers anyway.
+            filters.remove("label");
+        }
+        let options = query::EventsOptionsBuilder::default().since(since).filters(&filters).build();
         let (client, meter) = self.stream_client()?;
         Ok(metered(client.events(Some(options)), meter).map_ok(convert_event).boxed())
     }

@@ -32,7 +32,9 @@ pub(super) fn drift(sidecar: &Sidecar, container: &Container, image: &Image) -> 
         env.retain(|name, _| !proxies::is_variable(name) || sidecar.env().contains_key(*name));
         env
     };
-    note("env", without_proxies(&expected.env) != without_proxies(&actual.env));
+    let mut env = actual.env.clone();
+    env.retain(|pair| expected.env.contains(pair) || !container.own_variables.contains(pair));
+    note("env", without_proxies(&expected.env) != without_proxies(&env));
     note("user", expected.user != actual.user);
     note("working dir", expected.directory != actual.directory);
     note("health test", expected.health != actual.health);

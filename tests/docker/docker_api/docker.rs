@@ -29,6 +29,7 @@ impl RealEngine {
             config: std::env::var_os("DOCKER_CONFIG").map(Into::into),
             tls: false,
             home: std::env::var_os("HOME").map(Into::into),
+            podman: Vec::new(),
         };
         let address = resolve(&Choice::default(), &environment).expect("the address of the engine");
         let engine = Client::open(&address).expect("the engine");

@@ -85,6 +85,8 @@ pub struct Container {
     pub networks: BTreeMap<String, Endpoint>,
     /// Its ports on the engine's host, as they are while it runs.
     pub published: Vec<PublishedPort>,
+    /// Variables that the engine may have set by itself, beside those of image and definition: Podman does.
+    pub own_variables: Vec<String>,
 }
 
 /// How long a container may take to end after its stop signal, where nothing else was declared: docker's default.

@@ -123,7 +123,11 @@ pub(super) fn convert_image(image: ImageInspect) -> Image {
 pub(super) fn convert_event(message: EventMessage) -> EngineEvent {
     EngineEvent {
         container: message.actor.and_then(|actor| actor.id).unwrap_or_default(),
-        action: message.action.unwrap_or_default(),
+        // Podman's word.
+        action: message
+            .action
+            .map(|action| if action == "remove" { "destroy".to_owned() } else { action })
+            .unwrap_or_default(),
         time: message.time_nano.unwrap_or_default(),
     }
 }
@@ -275,6 +279,7 @@ pub(super) fn convert_container(inspected: ContainerInspectResponse) -> Containe
         privileges: privileges(host),
         networks: networks.into_iter().map(|(name, endpoint)| (name, convert_endpoint(endpoint))).collect(),
         published,
+        own_variables: Vec::new(),
     }
 }
 

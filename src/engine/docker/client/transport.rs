@@ -6,26 +6,33 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bollard::errors::Error as BollardError;
-use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
-use hyper::Response;
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker, body_full};
+use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
+use hyper::{Method, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::ANSWER_TIMEOUT_SECONDS;
+use super::{ANSWER_TIMEOUT_SECONDS, podman};
 use crate::engine::docker::address::EngineAddress;
 
 /// Bytes of an answer that is read whole. The largest honest ones list containers: some 10 KiB each.
 const LONGEST_ANSWER: u64 = 64 << 20;
 /// Bytes of a stream from one item to the next. The largest honest ones are frames of output: 16 KiB and a stamp.
 const LONGEST_ITEM: u64 = 2 << 20;
+/// Bytes that a repeated answer may be ahead of its reader.
+const LONGEST_HEAD: usize = 64 << 10;
+/// How often Podman is asked what it refuses because something went while it looked.
+pub(super) const MOST_ATTEMPTS: u32 = 10;
 /// The port of an address without one, as for the docker client.
 const DEFAULT_PORT: u16 = 2375;
 
@@ -47,6 +54,10 @@ impl Target {
         Self::Tcp(if has_port { authority.to_owned() } else { format!("{authority}:{DEFAULT_PORT}") })
     }
 
+    fn address(&self) -> String {
+        format!("http://{}", self.name())
+    }
+
     /// What requests call it.
     fn name(&self) -> &str {
         match self {
@@ -56,9 +67,18 @@ impl Target {
     }
 }
 
-/// A client each of whose answers is read whole.
-pub(super) fn client(target: Target) -> Result<Docker, BollardError> {
-    metered(target, || Arc::new(Meter::new(LONGEST_ANSWER)))
+/// A client each of whose answers is read whole, and whether Podman has given one of them.
+pub(super) fn client(target: Target) -> Result<(Docker, Arc<AtomicBool>), BollardError> {
+    let is_podman = Arc::new(AtomicBool::new(false));
+    let (own, address) = (Arc::clone(&is_podman), target.address());
+    let transport = move |request| understood(target.clone(), Arc::clone(&own), request);
+    let client = Docker::connect_with_custom_transport(
+        transport,
+        Some(address),
+        ANSWER_TIMEOUT_SECONDS,
+        API_DEFAULT_VERSION,
+    );
+    Ok((client?, is_podman))
 }
 
 /// A client for one stream, and the meter that is to be told of each of its items.
@@ -81,7 +101,7 @@ fn metered(
     target: Target,
     meter: impl Fn() -> Arc<Meter> + Send + Sync + 'static,
 ) -> Result<Docker, BollardError> {
-    let address = format!("http://{}", target.name());
+    let address = target.address();
     let transport = move |request| send(target.clone(), meter(), request);
     Docker::connect_with_custom_transport(
         transport,
@@ -89,6 +109,77 @@ fn metered(
         ANSWER_TIMEOUT_SECONDS,
         API_DEFAULT_VERSION,
     )
+}
+
+/// Sends a request whose answer is read whole, and puts what Podman answers into Docker's words.
+async fn understood(
+    target: Target,
+    speaks_podman: Arc<AtomicBool>,
+    request: BollardRequest,
+) -> Result<Response<Incoming>, BollardError> {
+    let meter = || Arc::new(Meter::new(LONGEST_ANSWER));
+    let own = (request.method() == Method::GET).then(|| podman::answer_to(request.uri().path())).flatten();
+    let runs =
+        own.filter(|answer| *answer == podman::Answer::Containers).map(|_| podman::runs_path(&request));
+    let path = request.uri().to_string();
+    let mut response = send(target.clone(), meter(), request).await?;
+    if !podman::is_podman(response.headers()) {
+        return Ok(response);
+    }
+    if own == Some(podman::Answer::Containers) && response.status().is_server_error() {
+        response = again(&target, &path).await?;
+    }
+    speaks_podman.store(true, Ordering::Relaxed);
+    let Some(answer) = own.filter(|_| podman::is_json(&response)) else { return Ok(response) };
+    let runs = match runs {
+        Some(path) => whole(again(&target, &path).await?).await?,
+        None => Value::Null,
+    };
+    let mut value = whole(response).await?;
+    podman::translate(answer, &mut value, &runs);
+    replay(serde_json::to_vec(&value)?).await
+}
+
+/// Asks for a listing as often as Podman refuses it because a container was removed while it looked.
+async fn again(target: &Target, path: &str) -> Result<Response<Incoming>, BollardError> {
+    let mut attempts = 0;
+    loop {
+        let response = send(target.clone(), Arc::new(Meter::new(LONGEST_ANSWER)), get(path)?).await?;
+        attempts += 1;
+        if !response.status().is_server_error() || attempts == MOST_ATTEMPTS {
+            return Ok(response);
+        }
+    }
+}
+
+fn get(path: &str) -> Result<BollardRequest, BollardError> {
+    let request = hyper::Request::builder().uri(path).body(body_full(Bytes::new()));
+    request.map_err(|error| BollardError::from(io::Error::other(error)))
+}
+
+async fn whole(response: Response<Incoming>) -> Result<Value, BollardError> {
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(serde_json::from_slice(&body)?)
+}
+
+/// An answer with this body, for a client that takes one only from a connection.
+async fn replay(body: Vec<u8>) -> Result<Response<Incoming>, BollardError> {
+    let (near, mut far) = tokio::io::duplex(LONGEST_HEAD);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(near)).await?;
+    tokio::spawn(connection);
+    tokio::spawn(async move {
+        // Whoever does not read on has lost interest.
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let _ = far.write_all(head.as_bytes()).await;
+        let _ = far.write_all(&body).await;
+        let _ = far.flush().await;
+        // The end comes with the reader's.
+        let _ = tokio::io::copy(&mut far, &mut tokio::io::sink()).await;
+    });
+    Ok(sender.send_request(get("/")?).await?)
 }
 
 async fn send(

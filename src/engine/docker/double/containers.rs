@@ -264,6 +264,7 @@ impl World {
             network_mode: spec.network.clone(),
             networks: BTreeMap::from([(spec.network.clone(), endpoint)]),
             published: Vec::new(),
+            own_variables: Vec::new(),
         };
         let kept = Kept {
             container,
