@@ -7,6 +7,7 @@ use crate::report::error::{Code, Place};
 #[test]
 fn rules_between_definitions() {
     let aliases = |names: &str| port("").replace("port = 80", &format!("port = 80\naliases = [{names}]"));
+    let variable = |value: &str| format!("{}[harness.env]\nURL = '{value}'\n", port(""));
     let published = |ports: &str| port("").replace("port = 80", &format!("port = 80\npublish = [{ports}]"));
     let probe = |dial: &str| {
         format!(
@@ -34,6 +35,12 @@ fn rules_between_definitions() {
             Code::ConflictingFields,
             "port 5432 of this host",
             "free port",
+        ),
+        (
+            &[("user/a.toml", &variable("{host}")), ("org/b.toml", &variable("elsewhere"))],
+            Code::ConflictingFields,
+            "set the harness's variable `URL` to different values",
+            "",
         ),
         (&[("user/---.toml", none)], Code::InvalidValue, "container", "Rename"),
         (&[("user/a b.toml", &plain)], Code::InvalidValue, "host name", "Rename"),
