@@ -175,18 +175,16 @@ async fn run(
                 send(Signal::TERM);
                 ending = Ending::Asked(Instant::now() + GRACE);
             }
-            () = ending.is_over() => match (ending, &harness.container) {
-                (Ending::Asked(_), Some(container)) => {
-                    stop.note_killed();
+            () = ending.is_over() => {
+                stop.note_killed();
+                ending = if let (Ending::Asked(_), Some(container)) = (ending, &harness.container) {
                     container.kill().await;
-                    ending = Ending::ContainerKilled(Instant::now() + CLIENT_ANSWER);
-                }
-                _ => {
-                    stop.note_killed();
+                    Ending::ContainerKilled(Instant::now() + CLIENT_ANSWER)
+                } else {
                     send(Signal::KILL);
-                    ending = Ending::Killed;
-                }
-            },
+                    Ending::Killed
+                };
+            }
             origin = signals.next() => if let Some(job) = &mut job { job.take(&origin) },
         }
     }

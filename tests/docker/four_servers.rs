@@ -59,11 +59,13 @@ const AFTER_THE_END: &str = "postgres 3\nredis 3\nnginx 5, 1\npython 3, 1\n";
 /// What `PostgreSQL` says when it starts after it was ended as it should be.
 const WAS_SHUT_DOWN: &str = "database system was shut down at";
 
+/// Runs farrier as somebody.
+type Farrier<'a> = Box<dyn Fn(&[&str]) -> Run + 'a>;
+
 /// The four servers, and a job that asks them, in a scene of their own.
 struct Stack<'a> {
     scene: &'a Scene,
-    /// Runs farrier as somebody.
-    farrier: Box<dyn Fn(&[&str]) -> Run + 'a>,
+    farrier: Farrier<'a>,
 }
 
 impl<'a> Stack<'a> {
@@ -130,7 +132,7 @@ impl<'a> Stack<'a> {
 }
 
 /// Ends whatever a failed test has left of the engine `native`, of which Docker does not know.
-struct Cleared<'a>(Box<dyn Fn(&[&str]) -> Run + 'a>);
+struct Cleared<'a>(Farrier<'a>);
 
 impl Drop for Cleared<'_> {
     fn drop(&mut self) {

@@ -280,10 +280,8 @@ fn whatever_becomes_of_a_request_nothing_of_its_session_is_left() {
         proxy.at(index, trouble);
         let mut running = proxy.before(launch()).spawn();
         match trouble {
-            Trouble::HoldBefore | Trouble::HoldAfter => {
-                if proxy.wait_held(|| running.has_ended()) {
-                    running.signal(Signal::KILL);
-                }
+            Trouble::HoldBefore | Trouble::HoldAfter if proxy.wait_held(|| running.has_ended()) => {
+                running.signal(Signal::KILL);
             }
             Trouble::Hang | Trouble::HangAfter => {
                 proxy.wait_requests(index + 1, || running.has_ended());

@@ -333,15 +333,12 @@ impl Writing<'_> {
     }
 
     fn files(&mut self, key: &str, value: &Json, declared: Option<&Json>) {
-        match mounts::of_files(key, value, declared, self.around.folder) {
-            Some(made) => {
-                self.mounts.extend(made);
-                self.translated(key, "mounts");
-            }
-            None => {
-                let hint = "bind a file with its content: mounts = [\"bind:./file:/run/secrets/name:ro\"]";
-                self.note(key, Outcome::Lost(hint.to_owned()));
-            }
+        if let Some(made) = mounts::of_files(key, value, declared, self.around.folder) {
+            self.mounts.extend(made);
+            self.translated(key, "mounts");
+        } else {
+            let hint = "bind a file with its content: mounts = [\"bind:./file:/run/secrets/name:ro\"]";
+            self.note(key, Outcome::Lost(hint.to_owned()));
         }
     }
 

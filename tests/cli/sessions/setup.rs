@@ -160,7 +160,8 @@ impl Stack {
         let is_nameless = |entry: &String| {
             let specification = text(&store.join("instances").join(entry).join("specification.json"));
             let is_shared = specification.contains(&self.images.programs.scene.container("db"));
-            !ids.contains(entry) && !is_shared && !(entry.starts_with('.') && entry.ends_with('.'))
+            let is_temporary = entry.starts_with('.') && entry.ends_with('.');
+            !(ids.contains(entry) || is_shared || is_temporary)
         };
         let nameless = entries("instances").into_iter().filter(is_nameless);
         processes.chain(named).chain(nameless).collect()

@@ -195,7 +195,8 @@ fn limits(container: &mut Value, declared: &Value) {
     limits.retain(|limit| limit["Name"].as_str().is_some_and(|name| !declared["ulimits"][name].is_null()));
 }
 
-/// The variables that Podman sets in every container, beside those of the image and the definition.
+/// The variables that Podman sets in every container, beside those of the image and the definition: HOME as the image's list of
+/// users has it.
 pub(super) fn own_variables(env: &[String], id: &str) -> Vec<String> {
     let host = format!("HOSTNAME={}", id.get(..12).unwrap_or(id));
     let own = |pair: &&String| {
@@ -204,7 +205,8 @@ pub(super) fn own_variables(env: &[String], id: &str) -> Vec<String> {
             "TERM=xterm"
                 | "container=podman"
                 | "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        ) || **pair == host
+        ) || pair.starts_with("HOME=")
+            || **pair == host
     };
     env.iter().filter(own).cloned().collect()
 }
@@ -310,6 +312,24 @@ mod tests {
             info["ID"].clone()
         });
         assert_eq!(ids[0], ids[1]);
+    }
+
+    #[test]
+    fn what_podman_sets_in_the_environment() {
+        let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let env = [
+            "TERM=xterm",
+            "container=podman",
+            path,
+            "HOME=/root",
+            "HOSTNAME=4da950b572f7",
+            "A=1",
+            "TERM=dumb",
+            "HOSTNAME=x",
+        ];
+        let env = env.map(str::to_owned);
+        assert_eq!(own_variables(&env, "4da950b572f711ec"), env[..5]);
+        assert!(own_variables(&env[4..], "4da9").is_empty());
     }
 
     #[test]
