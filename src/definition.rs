@@ -6,6 +6,7 @@
 
 mod beside;
 pub(crate) mod budget;
+mod confined;
 mod declared;
 mod decode;
 mod dialect;
@@ -43,6 +44,7 @@ pub mod working_trees;
 mod yaml;
 
 pub use budget::{Exceeded, ReadingBudget};
+pub use confined::ConfinedPaths;
 pub use declared::Declared;
 pub use decode::BUILT_IN;
 pub use dialect::in_the_files_language;
@@ -51,8 +53,8 @@ pub use files::{COPIES, ReadFile};
 pub use image::{check as check_image, familiar as familiar_image, qualified as qualified_image};
 pub use image_file::{ImageFile, ImageFormat};
 pub use keys::{
-    ContainerKeys, JobRuns, KEYS, Key, Protocol, PublishedPort, Rank, RestartPolicy, Settings, ValueText,
-    salted, whole_seconds,
+    ConfinedNetwork, ContainerKeys, JobRuns, KEYS, Key, Protocol, PublishedPort, Rank, RestartPolicy,
+    Settings, ValueText, salted, whole_seconds,
 };
 pub use layers::{LayerDirectories, LayerReport, Loaded, load};
 pub use model::*;

@@ -195,7 +195,15 @@ enum Runs {
 
 fn runs(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Runs> {
     match (table.get("image"), table.get("program")) {
-        (Some(node), None) => image(node, reader).map(Runs::Image),
+        (Some(node), None) => {
+            let only_for_programs = KEYS.iter().filter(|key| key.is_only_for_programs).map(|key| key.path);
+            for key in only_for_programs.filter(|key| table.get(key).is_some()) {
+                let message = format!("`{key}` is only for a `program`, and this definition has an `image`");
+                let hint = "Remove it: a container is isolated by itself.";
+                reader.report(Problem::error(Code::InvalidValue, message).hint(hint), table.key_span(key));
+            }
+            image(node, reader).map(Runs::Image)
+        }
         (None, Some(_)) => {
             let only_for_images = KEYS.iter().filter(|key| key.is_only_for_images).map(|key| key.path);
             for key in only_for_images.filter(|key| table.get(key).is_some()) {

@@ -36,6 +36,7 @@ impl Definition {
         self.read_variables(budget, &mut problems);
         self.read_binds(budget, &mut problems);
         self.check_harness(&mut problems);
+        problems.extend(self.confined_paths().err().into_iter().flatten());
         problems.into_iter().map(|problem| problem.of(&self.name)).collect()
     }
 
@@ -202,7 +203,7 @@ impl Definition {
 
     /// A path as the definition means it: in a trusted layer also absolute or below the home directory, in the workspace
     /// only beside the definition and inside the workspace.
-    fn named(&self, path: &Path) -> io::Result<std::path::PathBuf> {
+    pub(super) fn named(&self, path: &Path) -> io::Result<std::path::PathBuf> {
         if self.layer.is_trusted() {
             let home = || std::env::var_os("HOME").map(std::path::PathBuf::from);
             let below_home = path.strip_prefix("~").ok().and_then(|rest| Some(home()?.join(rest)));
@@ -213,10 +214,10 @@ impl Definition {
         if is_relative && !path.starts_with("~") {
             return Ok(path.to_owned());
         }
-        Err(io::Error::new(io::ErrorKind::PermissionDenied, OUTSIDE))
+        Err(outside())
     }
 
-    fn unusable(&self, field: &str, path: &str, error: &io::Error) -> Problem {
+    pub(super) fn unusable(&self, field: &str, path: &str, error: &io::Error) -> Problem {
         let place = self.place(field);
         if let Some(exceeded) = Exceeded::of(error) {
             return Problem::from(exceeded).at(place);
@@ -241,7 +242,10 @@ impl Definition {
 }
 
 /// What a path outside of the workspace is answered with.
-const OUTSIDE: &str = "a workspace definition may use only files of the workspace";
+pub(super) fn outside() -> io::Error {
+    let message = "a workspace definition may use only files of the workspace";
+    io::Error::new(io::ErrorKind::PermissionDenied, message)
+}
 
 /// The variables of a file. Nothing in them is interpolated.
 fn variables_of(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {

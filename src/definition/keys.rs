@@ -7,6 +7,7 @@
 
 mod amounts;
 mod arguments;
+mod confine;
 mod devices;
 mod environment;
 mod hosts;
@@ -36,6 +37,8 @@ use serde_json::Value as Json;
 use self::amounts::{Memory, Processes, Processors, SharedMemory};
 pub use self::arguments::Words;
 use self::arguments::{Command, Entrypoint};
+use self::confine::Confine;
+pub use self::confine::ConfinedNetwork;
 use self::devices::{Devices, Gpus};
 use self::environment::Environment;
 pub use self::environment::salted;
@@ -85,6 +88,7 @@ macro_rules! keys {
                 path: stringify!($name),
                 setting: None,
                 is_only_for_images: false,
+                is_only_for_programs: false,
                 rank: Rank::Usual,
                 documentation: concat!($($line, "\n"),+),
                 decode: |node, path, reader, keys| keys.$name = $kind::decode(node, path, reader),
@@ -129,7 +133,7 @@ keys! {
     stop_timeout: GracePeriod { setting: Some("StopTimeout") }
 
     /// Instead of `image`: a program on this host, with its arguments. farrier searches `PATH` for a name without `/`; a path
-    /// is relative to this file. The program runs as you, unconfined, and listens on a port of this host.
+    /// is relative to this file. The program runs as you, unconfined unless there is `confine`, and listens on a port of this host.
     program: Program { rank: Rank::Machine }
 
     /// The working directory. For an image: an absolute path in the container. For a `program`: relative to this file; default:
@@ -210,6 +214,10 @@ keys! {
     /// How many processes and threads the container may have.
     pids: Processes { path: "resources.pids", setting: Some("HostConfig.PidsLimit") }
 
+    /// For a `program`: what it can use. `read` and `write` list the files and folders that it may read and write, beside the
+    /// system's programs and libraries; with `network = "loopback"`, it reaches no network.
+    confine: Confine { is_only_for_programs: true, rank: Rank::Machine }
+
     /// GPUs: `all`, a number, or `device=ID,ID`.
     gpus: Gpus { path: "resources.gpus", setting: Some("HostConfig.DeviceRequests"), rank: Rank::Machine }
 }
@@ -251,6 +259,8 @@ pub struct Key {
     pub setting: Option<&'static str>,
     /// Whether it says nothing of a `program`. Of the other keys, an engine refuses by their settings what it lacks.
     pub is_only_for_images: bool,
+    /// Whether it says nothing of an `image`.
+    pub is_only_for_programs: bool,
     /// Where a question for an approval shows it. [`Rank::Usual`] if an entry says nothing else.
     pub rank: Rank,
     /// The entry's comment, for schema and documentation.

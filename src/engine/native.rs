@@ -6,6 +6,7 @@
 mod beneath;
 mod carrying_out;
 mod changes;
+mod confining;
 mod container;
 mod control_group;
 mod executing;
@@ -46,7 +47,7 @@ use tokio::sync::OnceCell;
 use self::images::Pruned;
 use self::isolation::{Findings, Isolation};
 use self::log::Follower;
-use self::roles::Helper;
+use self::roles::{Failure, Helper, TRY_CONFINING};
 use self::store::{Store, Stored};
 use super::capabilities::KnownKeys;
 use super::dialler::Dialler;
@@ -82,6 +83,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     has_socket: false,
     keys: Some(KnownKeys {
         of_programs: &[
+            "confine",
             "cpus",
             "env",
             "env_file",
@@ -144,6 +146,8 @@ pub struct Native {
     registries: RegistryConfiguration,
     /// How far containers can be kept apart here.
     findings: Arc<OnceCell<Findings>>,
+    /// Whether programs can be confined here.
+    confining: Arc<OnceCell<Result<(), Failure>>>,
 }
 
 /// Does what farrier executes itself for, if these arguments ask for it, and gives the exit code.
@@ -174,6 +178,7 @@ impl Native {
             store: Store::at(root, Helper::own()),
             registries: RegistryConfiguration::default(),
             findings: Arc::default(),
+            confining: Arc::default(),
         }
     }
 
@@ -204,6 +209,16 @@ impl Native {
             let message = format!("this user cannot create containers on this host ({})", reasons.join("; "));
             Problem::error(Code::EngineLacks, message).hint("See `farrier doctor --engine native`.")
         })
+    }
+
+    /// Whether programs can be confined here, found out once.
+    async fn confining(&self) -> &Result<(), Failure> {
+        let find = async {
+            let helper = self.store.helper().clone();
+            let tried = blocking("confining", move || helper.run([TRY_CONFINING.as_ref()], None)).await;
+            tried.and_then(|tried| tried).map_err(|error| Failure::of(&error))
+        };
+        self.confining.get_or_init(|| find).await
     }
 
     fn stored(&self, instance: &str) -> EngineResult<Stored> {
@@ -242,7 +257,12 @@ impl Engine for Native {
         // It takes two processes to find out, so only those wait for it who make one.
         let isolation =
             if observing::makes_container(&self.store, wanted) { self.findings().await?.best } else { None };
-        Ok(observing::snapshot(&self.store, wanted, network, isolation))
+        let confining = if observing::confines(&self.store, wanted) {
+            self.confining().await.as_ref().err()
+        } else {
+            None
+        };
+        Ok(observing::snapshot(&self.store, wanted, network, (isolation, confining)))
     }
 
     async fn network_name(&self, named: &str) -> EngineResult<String> {
@@ -375,6 +395,14 @@ impl Engine for Native {
             let tried = blocking("names", move || isolation::find_names(&helper, isolation)).await;
             all.push(("names", tried.map_err(|error| store::refused(error.to_string()))));
         }
+        let confining = match self.confining().await {
+            Ok(()) => Finding { text: "programs can be confined".to_owned(), way_out: None },
+            Err(failure) => Finding {
+                text: format!("programs cannot be confined: {failure}"),
+                way_out: Some(confining::WAY_OUT),
+            },
+        };
+        all.push(("programs", Ok(confining)));
         all
     }
 

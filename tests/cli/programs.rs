@@ -1,5 +1,6 @@
 //! Programs of this host as sidecars: under supervisors, without any engine beside farrier itself.
 
+mod confined;
 mod order;
 pub(crate) mod setup;
 

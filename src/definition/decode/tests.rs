@@ -264,7 +264,7 @@ fn a_file_with_every_property_is_understood() {
     ];
     for (pointer, prefixes) in tables {
         // Of another kind of interface, and in place of an image.
-        let others = ["volume", "mountpoint", "program", "ports", "publish", "job"];
+        let others = ["volume", "mountpoint", "program", "confine", "ports", "publish", "job"];
         for key in keys(pointer).keys().filter(|key| !others.contains(&key.as_str())) {
             let set = prefixes.iter().any(|prefix| places.contains_key(&format!("{prefix}{key}")));
             assert!(set, "{pointer}/{key} is in the schema but not in this test's file");
@@ -280,13 +280,14 @@ fn a_file_with_every_property_is_understood() {
     assert_eq!(published, ["127.0.0.1:0:81/tcp", "127.0.0.1:8080:80/tcp"]);
     let program = whole(
         "db.toml",
-        "lifecycle = 'shared'\nprogram = ['a', 'b']\nworking_dir = 'w'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\n",
+        "lifecycle = 'shared'\nprogram = ['a', 'b']\nworking_dir = 'w'\nconfine = { read = ['./a'], network = 'loopback' }\ninterface.kind = 'none'\nreadiness.probe = 'skip'\n",
     );
     assert_eq!(
         (program.image, program.container.program),
         (None, Some(vec!["a".to_owned(), "b".to_owned()]))
     );
     assert_eq!(program.container.working_dir.as_deref(), Some("w"));
+    assert_eq!(program.container.confine.expect("confined").read, ["./a"]);
     let env: Vec<_> = definition.container.env.values().map(String::as_str).collect();
     assert_eq!(env, ["1", "true", "2020-01-01", "0x1f"]);
     let stop = (definition.container.stop_signal.as_deref(), definition.container.stop_timeout);

@@ -3,6 +3,7 @@
 use schemars::{Schema, SchemaGenerator};
 
 use super::ContainerKeys;
+use super::confine::{ConfinedNetwork, Confinement};
 use super::kind::{Kind, ValueText};
 use crate::definition::node::{Node, Value};
 use crate::definition::reader::Reader;
@@ -40,7 +41,9 @@ impl Kind for Networks {
 
     fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText> {
         if keys.program.is_some() {
-            return ValueText::line(label, "this machine's own");
+            let loopback = |confinement: &Confinement| confinement.network == ConfinedNetwork::Loopback;
+            let is_closed = keys.confine.as_ref().is_some_and(loopback);
+            return ValueText::line(label, if is_closed { "none" } else { "this machine's own" });
         }
         let text = match value.as_slice() {
             [] => "the harness's".to_owned(),

@@ -25,17 +25,15 @@ impl Kind for Program {
         json_schema!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })
     }
 
-    fn texts(label: &str, value: &Self::Value, _: &ContainerKeys) -> Vec<ValueText> {
-        value.iter().flat_map(|words| ValueText::line(label, in_words(words))).collect()
+    fn texts(label: &str, value: &Self::Value, keys: &ContainerKeys) -> Vec<ValueText> {
+        let how = if keys.confine.is_some() { CONFINED } else { UNCONFINED };
+        value.iter().flat_map(|words| ValueText::line(label, format!("{}, {how}", quoted(words)))).collect()
     }
 }
 
-fn in_words(words: &[String]) -> String {
-    format!(
-        "{}, which runs on this machine as you, unconfined: it can do everything that you can do",
-        quoted(words)
-    )
-}
+const CONFINED: &str = "which runs on this machine as you, confined: see the line `confine`";
+const UNCONFINED: &str =
+    "which runs on this machine as you, unconfined: it can do everything that you can do";
 
 impl Kind for WorkingDirectory {
     type Value = Option<String>;

@@ -85,6 +85,7 @@ const ROWS: &[Row] = &[
     row("resources.cpus", "cpus", ["resources.cpus = 1.5", "resources.cpus = 2"]),
     row("resources.pids", "pids", ["resources.pids = 10", "resources.pids = 20"]),
     row("resources.gpus", "gpus", ["resources.gpus = 'all'", "resources.gpus = 'device=0,1'"]),
+    row("confine", "confine", ["confine = { read = ['/usr'] }", "confine = { network = 'loopback' }"]),
     // These two are parts of every definition, and not of the table.
     row("image", "image", ["image = 'one'", "image = 'two'"]),
     row(
@@ -97,9 +98,14 @@ const ROWS: &[Row] = &[
     ),
 ];
 
-/// The line of a definition that is like one with this key, but for the key: jobs have neither port nor probe.
+/// The line of a definition that is like one with this key, but for the key: jobs have neither port nor probe, and only programs
+/// are confined.
 fn without(path: &str) -> &'static str {
-    if path == "job" { "# job = " } else { "" }
+    match path {
+        "job" => "# job = ",
+        "confine" => "program = ['a']",
+        _ => "",
+    }
 }
 
 /// The sidecar of a definition with this line, and what a question about it says.
@@ -112,7 +118,11 @@ fn declared(line: &str) -> (Sidecar, Statement) {
         ("readiness.probe = 'skip'\n", "interface = { kind = 'port', port = 80 }")
     };
     let mut text = format!("lifecycle = 'shared'\n{readiness}");
-    let runs = if line.contains("program = ") { "program" } else { "image = 'x'" };
+    let runs = match line {
+        line if line.contains("program = ") => "program",
+        line if line.contains("confine = ") => "program = ['a']",
+        _ => "image = 'x'",
+    };
     for required in [runs, interface] {
         if required != "program" && required.split(' ').next() != line.split(' ').next() {
             text = format!("{text}{required}\n");
@@ -289,6 +299,10 @@ fn values_that_mean_the_same_are_the_same() {
             "interface = { kind = 'port', port = 80, publish = ['1-2:1-2', 5] }",
             "interface = { kind = 'port', port = 80, publish = ['0:5', '127.0.0.1:2:2', { target = 1, published = 1 }] }",
         ),
+        (
+            "confine = { read = ['/usr', '/etc'] }",
+            "confine = { read = ['/etc', '/usr', '/etc'], write = [] }",
+        ),
         ("restart = 'no'", ""),
         ("privileged = false\nread_only = false", ""),
         ("cap_add = []\nlabels = {}", ""),
@@ -299,9 +313,17 @@ fn values_that_mean_the_same_are_the_same() {
 
 #[test]
 fn what_weakens_isolation_is_shown_before_everything_else() {
-    for path in
-        ["privileged", "devices", "cap_add", "security_opt", "sysctls", "mounts", "resources.gpus", "program"]
-    {
+    for path in [
+        "privileged",
+        "devices",
+        "cap_add",
+        "security_opt",
+        "sysctls",
+        "mounts",
+        "resources.gpus",
+        "program",
+        "confine",
+    ] {
         let key = KEYS.iter().find(|key| key.path == path).expect("a key");
         assert_eq!(key.rank, crate::definition::Rank::Machine, "{path}");
     }

@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::Native;
+use super::confining::Confinement;
 use super::container::mounts::{ContainerMount, mounts};
 use super::container::specification::{ContainerSpecification, address_of, environment};
 use super::control_group::Limits;
@@ -154,6 +155,7 @@ impl Carrying<'_> {
             ulimits: definition.container.ulimits.clone(),
             ports: ports_of(self.sidecar()),
             limits: Limits::of(&definition.container),
+            confinement: Confinement::of(definition)?,
         }))
     }
 

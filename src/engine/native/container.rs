@@ -4,11 +4,11 @@
 pub mod confinement;
 pub mod entering;
 pub mod filesystem;
-mod mounting;
+pub mod mounting;
 pub mod mounts;
 pub mod process_one;
 pub mod program;
-mod seccomp;
+pub mod seccomp;
 pub mod specification;
 pub mod surroundings;
 pub mod user;

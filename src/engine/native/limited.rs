@@ -1,5 +1,5 @@
-//! Becomes a program of this host that its definition limits: with the kernel's limits for each process, and as another user.
-//! This is a process of its own, because both hold for whoever executes the program.
+//! Becomes a program of this host that its definition limits: with the kernel's limits for each process, as another
+//! user, or confined. This is a process of its own, because all of it holds for whoever executes the program.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -14,6 +14,7 @@ use rustix::thread::{
     CapabilitySet, capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
+use super::confining;
 use super::container::process_one::Report;
 use super::container::program::exit_code;
 use super::container::user::User;
@@ -63,13 +64,31 @@ fn become_program(
         std::os::unix::fs::chown(&own, Some(user.id), Some(user.group))
             .map_err(Failure::doing("give its folder to the user"))?;
     }
+    // Before it is another user's, who may not join it, and before its files are read-only.
+    group.join()?;
+    let rules = match &program.confinement {
+        Some(confinement) => {
+            let own = own.canonicalize()?;
+            match instead {
+                Some(_) => confinement.enter(folder)?,
+                None => confinement.separate_mounts(&own)?,
+            }
+            Some((confinement, confinement.rules(&program.file, &own)?))
+        }
+        None => None,
+    };
     // Before it is another user's, to whom this one's folders are closed.
     std::env::set_current_dir(program.directory.as_ref().unwrap_or(&own))?;
-    // Before it is another user's, who may not join it.
-    group.join()?;
     limit(&program, group)?;
+    if let Some((confinement, _)) = &rules {
+        confinement.become_starter()?;
+        confining::drop_capabilities()?;
+    }
     if let Some(user) = &user {
         become_user(user)?;
+    }
+    if let Some((_, rules)) = rules {
+        rules.apply()?;
     }
     let words: Vec<OsString> = match instead {
         Some(words) => words.to_vec(),

@@ -37,10 +37,26 @@ pub fn separate(isolation: Isolation) -> io::Result<()> {
     enter_users(isolation)?;
     let rest = CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWNET;
     step("make namespaces of names, queues and network", unshare(rest))?;
+    bring_loopback_up()?;
+    step("make a namespace of processes", unshare(CloneFlags::CLONE_NEWPID))
+}
+
+/// Enters the namespaces of a confined program: it shares no memory and no queues with other programs, and with a network of
+/// its own has nothing but a loopback interface.
+pub fn separate_program(isolation: Isolation, has_own_network: bool) -> io::Result<()> {
+    enter_users(isolation)?;
+    step("make a namespace of queues", unshare(CloneFlags::CLONE_NEWIPC))?;
+    if has_own_network {
+        step("make a namespace of network", unshare(CloneFlags::CLONE_NEWNET))?;
+        bring_loopback_up()?;
+    }
+    Ok(())
+}
+
+fn bring_loopback_up() -> io::Result<()> {
     Netlink::open()
         .and_then(|requests| requests.bring_up(LOOPBACK))
-        .map_err(Failure::doing("bring the loopback interface up"))?;
-    step("make a namespace of processes", unshare(CloneFlags::CLONE_NEWPID))
+        .map_err(Failure::doing("bring the loopback interface up"))
 }
 
 /// Enters a namespace of mounts that nobody else sees.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::NETWORK;
+use super::confining;
 use super::container::mounts::ContainerMount;
 use super::fingerprint::Fingerprint;
 use super::health::HealthRecord;
@@ -12,6 +13,7 @@ use super::isolation::Isolation;
 use super::limited;
 use super::processes::{Process, has_mark, place};
 use super::refusals;
+use super::roles::Failure;
 use super::specification::{MARK, Runs, signal_named};
 use super::store::{Store, Stored};
 use crate::definition::ReadingBudget;
@@ -150,7 +152,7 @@ pub fn snapshot(
     store: &Store,
     wanted: &[Arc<Sidecar>],
     network: &HarnessNetwork,
-    isolation: Option<Isolation>,
+    (isolation, confining): (Option<Isolation>, Option<&Failure>),
 ) -> Snapshot {
     let taken = std::cell::LazyCell::new(listeners::taken);
     let sidecars = wanted.iter().map(|sidecar| {
@@ -169,6 +171,7 @@ pub fn snapshot(
             let hash = stored.as_ref().and_then(|stored| stored.specification.labels.get(LABEL_HASH));
             if !is_supervised || hash != Some(&sidecar.hash) {
                 observed.refusals.extend(limited::refusals(sidecar));
+                observed.refusals.extend(confining.and_then(|why| confining::refusal(sidecar, why)));
             }
             observed.refusals.extend(port_shared(sidecar, wanted));
         }
@@ -177,6 +180,15 @@ pub fn snapshot(
     let sidecars: Vec<Observed> = sidecars.collect();
     let warnings = no_isolation(store, wanted, isolation).into_iter().collect();
     Snapshot { sidecars, network: network_plan(store, network), warnings }
+}
+
+/// Whether a confined program would be started, so that it matters whether that is possible.
+pub fn confines(store: &Store, wanted: &[Arc<Sidecar>]) -> bool {
+    let is_open = |sidecar: &Arc<Sidecar>| {
+        let stored = found(store, sidecar).filter(|stored| stored.is_supervised);
+        stored.is_none_or(|stored| stored.specification.labels.get(LABEL_HASH) != Some(&sidecar.hash))
+    };
+    wanted.iter().any(|sidecar| sidecar.definition.container.confine.is_some() && is_open(sidecar))
 }
 
 /// How the sidecar's container is kept apart, if it has one; `None` if that is still to be found out.

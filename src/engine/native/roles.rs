@@ -13,7 +13,7 @@ use super::container::{entering, process_one, program};
 use super::control_group::ControlGroup;
 use super::images::unpacking;
 use super::isolation::{self, Isolation};
-use super::{limited, namespaces, neighbours, supervisor};
+use super::{confining, limited, namespaces, neighbours, supervisor};
 use crate::system::own_program::OWN_PROGRAM;
 
 /// Looks after an instance.
@@ -40,6 +40,8 @@ pub const MAP_IDS: &str = "--map-ids";
 pub const TRY: &str = "--try-isolation";
 /// Tries the rest of it out, within.
 pub const TRY_INSIDE: &str = "--try-isolation-inside";
+/// Tries out whether programs can be confined.
+pub const TRY_CONFINING: &str = "--try-confining";
 /// Tries out whether containers reach each other by name.
 pub const TRY_NEIGHBOURS: &str = "--try-neighbours";
 const UNPACK: &str = "--unpack-layer";
@@ -117,6 +119,7 @@ pub fn run(arguments: &[OsString]) -> Option<u8> {
         MAP_IDS => told(namespaces::map_ids(rest.first().and_then(|id| id.to_str()).unwrap_or_default())),
         TRY => told(isolation::attempt(isolation(0)?, &path(1))),
         TRY_INSIDE => told(isolation::attempt_inside(&path(0))),
+        TRY_CONFINING => told(confining::attempt()),
         TRY_NEIGHBOURS => told(namespaces::separate(isolation(0)?).and_then(|()| neighbours::attempt())),
         UNPACK => told(namespaces::enter_users(isolation(1)?).and_then(|()| {
             rustix::process::umask(rustix::fs::Mode::empty());

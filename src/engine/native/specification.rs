@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::confining::Confinement;
 use super::container::mounts::ContainerMount;
 use super::container::specification::ContainerSpecification;
 use super::control_group::Limits;
@@ -81,12 +82,18 @@ pub struct ProgramSpecification {
     /// How much it may use.
     #[serde(default)]
     pub limits: Limits,
+    /// What confines it; nothing if `None`.
+    #[serde(default)]
+    pub confinement: Option<Confinement>,
 }
 
 impl ProgramSpecification {
     /// Whether something is to be set before it is executed.
     pub fn is_limited(&self) -> bool {
-        self.user.is_some() || !self.ulimits.is_empty() || !self.limits.is_none()
+        self.user.is_some()
+            || !self.ulimits.is_empty()
+            || !self.limits.is_none()
+            || self.confinement.is_some()
     }
 }
 

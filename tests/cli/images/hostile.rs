@@ -17,10 +17,10 @@ fn what_kills_floods_and_closes_harms_only_itself() {
         );
         images.programs.define(stem, &text);
     };
-    // The first process of a container is farrier's.
+    // The first process of a container is farrier's. The shell itself is in its own group.
     script(
         "killer",
-        "sleep 1000 & kill -KILL 1; kill -STOP 1; kill -TERM 0 2>&1 & kill -KILL -1; echo all; exec sleep 1000",
+        "trap \"\" TERM; sleep 1000 & kill -KILL 1; kill -STOP 1; kill -TERM 0 2>&1 & kill -KILL -1; echo all; exec sleep 1000",
     );
     script("closer", "exec <&- >&- 2>&-; exec sleep 1000");
     script(

@@ -55,15 +55,7 @@ pub fn become_user(user: &User, surroundings: &Surroundings, isolation: Isolatio
         namespaces::enter_as(user.id, user.group)?;
     }
     let wanted = surroundings.capabilities();
-    clear_ambient_capability_set().map_err(step("clear ambient capabilities"))?;
-    for number in 0..CAPABILITIES {
-        let one = CapabilitySet::from_bits_retain(1 << number);
-        // The kernel does not know all numbers.
-        let Ok(is_there) = capability_is_in_bounding_set(one) else { break };
-        if is_there && !wanted.contains(one) {
-            remove_capability_from_bounding_set(one).map_err(step("drop capabilities"))?;
-        }
-    }
+    drop_all_but(wanted).map_err(Failure::doing("drop capabilities"))?;
     let groups: Vec<Gid> = user.groups.iter().map(|group| Gid::from_raw(*group)).collect();
     match set_thread_groups(&groups) {
         // Where there is one user only, groups can be neither set nor dropped.
@@ -86,4 +78,18 @@ pub fn become_user(user: &User, surroundings: &Surroundings, isolation: Isolatio
     set_capabilities(None, sets).map_err(step("drop capabilities"))?;
     set_no_new_privs(true).map_err(step("forbid new privileges"))?;
     seccomp::apply(&filters)
+}
+
+/// Gives up for good what executed programs could get of capabilities, but for these.
+pub fn drop_all_but(wanted: CapabilitySet) -> io::Result<()> {
+    clear_ambient_capability_set()?;
+    for number in 0..CAPABILITIES {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        // The kernel does not know all numbers.
+        let Ok(is_there) = capability_is_in_bounding_set(one) else { break };
+        if is_there && !wanted.contains(one) {
+            remove_capability_from_bounding_set(one)?;
+        }
+    }
+    Ok(())
 }

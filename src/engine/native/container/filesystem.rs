@@ -261,7 +261,7 @@ fn devices(root: &OwnedFd, shared_memory: Option<u64>) -> io::Result<()> {
 }
 
 /// A path to what is open, for calls that take only paths.
-pub(super) fn on(opened: &OwnedFd) -> String {
+pub fn on(opened: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", opened.as_raw_fd())
 }
 

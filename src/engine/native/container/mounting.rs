@@ -68,7 +68,7 @@ fn mount_one(volumes: &Volumes, root: &OwnedFd, one: &ContainerMount) -> io::Res
 }
 
 /// Opens what is bound. Its path has no links, or it is not what the definition's folder had.
-fn open_source(path: &Path) -> io::Result<OwnedFd> {
+pub fn open_source(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     loop {
@@ -152,7 +152,7 @@ pub fn make_read_only(mounted: &OwnedFd) -> io::Result<()> {
 }
 
 /// The places on which something is mounted, as `/proc` lists them, in ascending order.
-fn mount_points(text: &[u8]) -> Vec<PathBuf> {
+pub fn mount_points(text: &[u8]) -> Vec<PathBuf> {
     let lines = text.split(|byte| *byte == b'\n');
     let fields = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
     let mut points: Vec<PathBuf> = fields.map(unescaped).collect();

@@ -79,28 +79,42 @@ const NAMESPACES: u64 = 0x7e02_0000;
 const PERSONALITIES: [u64; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 /// Sockets to the host of a virtual machine.
 const VSOCK: u64 = 40;
+/// Sockets of the internet, and those that ask the kernel about it.
+const SOCKETS: [u64; 3] = [2, 10, 16];
+/// What means the process that calls.
+const ITSELF: u64 = 0;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Filters, as the kernel takes them.
-pub struct Filters([BpfProgram; 2]);
+pub struct Filters(Vec<BpfProgram>);
 
-/// Makes the filters for this machine.
+/// Makes a container's filters for this machine.
 pub fn filters() -> io::Result<Filters> {
-    let unusable = |error: &dyn std::fmt::Display| {
-        io::Error::other(format!("system calls cannot be filtered on this machine: {error}"))
-    };
-    let architecture =
-        || std::env::consts::ARCH.try_into().map_err(|error: seccompiler::BackendError| unusable(&error));
-    let compile = |rules, otherwise, matching| -> io::Result<BpfProgram> {
-        let filter = SeccompFilter::new(rules, otherwise, matching, architecture()?);
-        filter.and_then(TryInto::try_into).map_err(|error| unusable(&error))
-    };
     let refused = SeccompAction::Errno(number(rustix::io::Errno::PERM));
     let allowed = compile(allowed().map_err(|error| unusable(&error))?, refused, SeccompAction::Allow)?;
     let absent = SeccompAction::Errno(number(rustix::io::Errno::NOSYS));
     let clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
-    Ok(Filters([allowed, compile(clone3, SeccompAction::Allow, absent)?]))
+    Ok(Filters(vec![allowed, compile(clone3, SeccompAction::Allow, absent)?]))
+}
+
+/// Makes a confined program's filters for this machine: those of a container, and what reaches other programs of this host.
+pub fn filters_of_program() -> io::Result<Filters> {
+    let Filters(mut filters) = filters()?;
+    let refused = SeccompAction::Errno(number(rustix::io::Errno::ACCESS));
+    filters.push(compile(reaching().map_err(|error| unusable(&error))?, SeccompAction::Allow, refused)?);
+    Ok(Filters(filters))
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("system calls cannot be filtered on this machine: {error}"))
+}
+
+fn compile(rules: Rules, otherwise: SeccompAction, matching: SeccompAction) -> io::Result<BpfProgram> {
+    let architecture = std::env::consts::ARCH.try_into();
+    let architecture = architecture.map_err(|error: seccompiler::BackendError| unusable(&error))?;
+    let filter = SeccompFilter::new(rules, otherwise, matching, architecture);
+    filter.and_then(TryInto::try_into).map_err(|error| unusable(&error))
 }
 
 /// Filters the calls of this thread from now on, and of everything that it executes.
@@ -134,15 +148,34 @@ fn allowed() -> Result<Rules, seccompiler::BackendError> {
     Ok(rules)
 }
 
+/// Calls by which a program reaches others of its user that neither files nor signals do: sockets with names in folders, by
+/// which they are told what to do, and limits that end them.
+fn reaching() -> Result<Rules, seccompiler::BackendError> {
+    let is_none_of = |index: u8, values: &[u64]| {
+        let conditions = values
+            .iter()
+            .map(|value| SeccompCondition::new(index, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, *value));
+        SeccompRule::new(conditions.collect::<Result<_, _>>()?)
+    };
+    Ok(Rules::from([
+        (libc::SYS_socket, vec![is_none_of(0, &SOCKETS)?]),
+        (libc::SYS_prlimit64, vec![is_none_of(0, &[ITSELF])?]),
+        (libc::SYS_setpriority, vec![is_none_of(1, &[ITSELF])?]),
+        (libc::SYS_ioprio_set, vec![is_none_of(1, &[ITSELF])?]),
+    ]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_filters_can_be_made_and_leave_out_what_escapes() {
-        let Filters([allowed_program, clone3]) = filters().expect("filters");
+        let (Filters(container), Filters(program)) =
+            (filters().expect("filters"), filters_of_program().expect("filters"));
+        assert_eq!((container.len(), program.len()), (2, 3));
         // The kernel takes no more.
-        assert!(allowed_program.len() < 4096 && clone3.len() < 4096);
+        assert!(container.iter().chain(&program).all(|filter| filter.len() < 4096));
         let rules = allowed().expect("rules");
         for call in [
             libc::SYS_mount,

@@ -2,6 +2,7 @@
 //! supervisor enters itself.
 
 use std::io::{self, PipeReader, PipeWriter, Read};
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -73,9 +74,7 @@ pub fn start(folder: &InstanceFolder, specification: &Specification) -> io::Resu
     };
     let its = [its_output, its_error];
     let started = match &specification.runs {
-        Runs::Program(program) => {
-            start_program(folder, (program, &limits), specification, its).map(|program| (program, Vec::new()))
-        }
+        Runs::Program(program) => start_program(folder, (program, &limits), specification, its),
         Runs::Container(container) => start_container(folder, (container, &limits), specification, its),
     };
     let (program, ports) = started.inspect_err(|_| limits.remove())?;
@@ -87,7 +86,7 @@ fn start_program(
     (program, limits): (&ProgramSpecification, &ControlGroup),
     specification: &Specification,
     [output, error]: [PipeWriter; 2],
-) -> io::Result<u32> {
+) -> io::Result<(u32, Vec<Reserved>)> {
     let own = folder.file("work");
     let directory = program.directory.as_deref().unwrap_or(&own);
     // The system's own word would be taken for one about the program.
@@ -95,9 +94,16 @@ fn start_program(
         return Err(io::Error::other(format!("there is no folder {}", directory.display())));
     }
     if program.is_limited() {
+        let mut ports = Vec::new();
+        if let Some(confinement) = &program.confinement {
+            if confinement.has_own_network {
+                ports = reserved(Ipv4Addr::LOCALHOST, &program.ports)?;
+            }
+            confinement.separate()?;
+        }
         let mut command = itself(LIMITED, folder);
         command.args(limits.folders()).process_group(0);
-        return started(command, [output, error]);
+        return Ok((started(command, [output, error])?, ports));
     }
     let (name, arguments) =
         program.arguments.split_first().map_or(("", &[][..]), |(name, rest)| (name, rest));
@@ -112,7 +118,11 @@ fn start_program(
         .stdout(output)
         .stderr(error)
         .spawn()?;
-    Ok(child.id())
+    Ok((child.id(), Vec::new()))
+}
+
+fn reserved(address: Ipv4Addr, ports: &[u16]) -> io::Result<Vec<Reserved>> {
+    reserve(address, ports).map_err(Failure::doing(format!("listen at {address}, ports {ports:?}")))
 }
 
 /// In this order: the ports are this host's, and what is dialled afterwards is inside; a namespace of processes takes no
@@ -127,10 +137,7 @@ fn start_container(
     let mut ports = Vec::new();
     limits::raise_open_files();
     if is_isolated {
-        ports = reserve(container.address, &container.ports).map_err(Failure::doing(format!(
-            "listen at {}, ports {:?}",
-            container.address, container.ports
-        )))?;
+        ports = reserved(container.address, &container.ports)?;
         namespaces::separate(container.isolation)?;
         // Before its program may ask for a neighbour. It runs without them, too: whoever needs one says so.
         let _ = Neighbours::serve(&folder.0, specification);
