@@ -6,6 +6,7 @@ mod docker_flags;
 mod flag_scan;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+pub mod gateway;
 pub mod joining;
 pub mod names;
 pub mod nested;

@@ -13,7 +13,8 @@ use crate::definition::{self, Definition, Disablement, FoundProgram, Layer, Laye
 use crate::engine::Capabilities;
 use crate::engine::image_file::FileImage;
 use crate::engine::kinds::Engines;
-use crate::harness::argv::{self, Harness};
+use crate::harness::argv::{self, DockerRun, Harness, Verb};
+use crate::harness::gateway::{Hosted, unreached};
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::reachability::session_refusal;
 use crate::harness::{names, run};
@@ -164,7 +165,7 @@ impl Preparation {
             let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
             let refusals = run.network().refusal().into_iter().chain(names::link_refusal(run));
             let mut problems: Vec<Problem> = refusals.chain(names::collisions(run, definitions)).collect();
-            problems.extend(self.out_of_reach(run.network()));
+            problems.extend(self.out_of_reach(run));
             let mut of_sessions = self
                 .sidecars
                 .iter()
@@ -187,19 +188,36 @@ impl Preparation {
         self.engines.of(definition).network().is_some()
     }
 
-    /// Refuses what this host runs itself for a harness in a container that does not have this host's network.
-    fn out_of_reach(&self, mode: &NetworkMode) -> Vec<Problem> {
-        if matches!(mode, NetworkMode::Host) {
-            return Vec::new();
-        }
+    /// The sidecars with ports that this host runs itself.
+    #[must_use]
+    pub fn hosted(&self) -> Vec<Hosted> {
         let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-        let unreached =
+        let hosted =
             definitions.filter(|definition| self.is_on_this_host(definition) && definition.port().is_some());
-        let refused = unreached.map(|definition| {
+        let of = |definition: &Definition| Hosted {
+            name: definition.name.clone(),
+            aliases: definition.aliases(),
+            ports: definition.ports(),
+        };
+        hosted.map(of).collect()
+    }
+
+    /// Refuses what this host runs itself for a harness in a container that farrier does not outlive: what it listens to for
+    /// the harness would be closed.
+    fn out_of_reach(&self, run: &DockerRun) -> Vec<Problem> {
+        let reason = match run.verb() {
+            _ if matches!(run.network(), NetworkMode::Host) => return Vec::new(),
+            Verb::Create => "farrier forwards connections only to a harness that it runs itself",
+            Verb::Run if run.is_detached() => {
+                "farrier forwards connections only to a harness in the foreground"
+            }
+            Verb::Run => return Vec::new(),
+        };
+        let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+        let hosted =
+            definitions.filter(|definition| self.is_on_this_host(definition) && definition.port().is_some());
+        let refused = hosted.map(|definition| {
             let name = &definition.name;
-            let message = format!(
-                "the harness runs in a container, and cannot reach `{name}` on this host's loopback addresses"
-            );
             let (field, way_out) = if definition.container.program.is_some() {
                 ("program", "Or name an `image` in place of the `program`.")
             } else if definition.image_file().is_some() {
@@ -207,11 +225,7 @@ impl Preparation {
             } else {
                 ("image", "Or use `--engine auto`, so that the harness's engine runs the image.")
             };
-            Problem::error(Code::HarnessNoRoute, message)
-                .of(name.clone())
-                .at(definition.place(field))
-                .hint("Run the harness on this host, or give it `--network host`.")
-                .hint(way_out)
+            unreached(name, reason).at(definition.place(field)).hint(way_out)
         });
         refused.collect()
     }

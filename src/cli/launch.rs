@@ -20,6 +20,7 @@ use crate::definition::order::OnExit;
 use crate::engine::Engine;
 use crate::event::{Event, Reporter};
 use crate::harness::argv::Harness;
+use crate::harness::gateway::Forwards;
 use crate::harness::joining;
 use crate::harness::nested::Advice;
 use crate::harness::on_exit::{ExitActions, HarnessStop, Restarts};
@@ -27,6 +28,7 @@ use crate::harness::reachability::{HarnessTarget, describe, foreground, on_this_
 use crate::harness::run::{Foreground, become_command, in_foreground};
 use crate::harness::variables::Form;
 use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
+use crate::launch::gateway_plan::GatewayPlan;
 use crate::launch::session::{self, OpenSession, SessionLease};
 use crate::launch::{Launch, Running, RunningOn};
 use crate::plan::instance::Instance;
@@ -62,6 +64,14 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
         settings.scopes.instance.as_deref(),
     );
     let described = describe(&options.command, Some(&harness));
+    let way = GatewayPlan::of(
+        &harness,
+        preparation.hosted(),
+        preparation
+            .sidecars
+            .iter()
+            .any(|prepared| !preparation.is_on_this_host(&prepared.sidecar.definition)),
+    );
     let mut launch = assemble(settings, preparation, target, described, reporter);
     let lease = launch.begin_session()?;
     // What the harness starts in containers of its own does not reach what this host runs itself on any network.
@@ -79,8 +89,8 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let mut runtime = CommandRuntime::start()?;
     let mut session = SessionState { lease, open: None };
     let started =
-        start_all(&mut runtime, &mut launch, &mut disabled, &mut session, &options.command, &harness);
-    let (running, harness) = match started {
+        start_all(&mut runtime, &mut launch, &mut disabled, &mut session, (&options.command, &harness), way);
+    let (running, harness, forwards) = match started {
         Ok(started) => started,
         Err(failure) => {
             end_session(&mut runtime, session.open, false, reporter);
@@ -115,7 +125,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
         }
         code
     });
-    drop(signals);
+    drop((signals, forwards));
     if let Ok(exit_code) = code {
         reporter.tell(&Event::HarnessEnded { exit_code });
     }
@@ -183,15 +193,19 @@ fn start_all(
     launch: &mut Launch,
     disabled: &mut [Disabled],
     session: &mut SessionState,
-    command: &[OsString],
-    harness: &Harness,
-) -> Result<(Running, Foreground), Failure> {
+    (command, harness): (&[OsString], &Harness),
+    way: Option<GatewayPlan>,
+) -> Result<(Running, Foreground, Option<Forwards>), Failure> {
+    let way = way.map(|way| runtime.run(way.found_early())).transpose()?;
     let running = runtime.run(prepared_up(launch, disabled, session))?;
+    let own_network = launch.target.network.name.clone();
+    let forwards = way.map(|way| runtime.run(way.open(&own_network, &running))).transpose()?;
     let sidecars = addressed(launch, &running);
     let (network, prefix) = (&launch.target.network, &launch.settings.env_prefix);
-    let harness = foreground(command, harness, &sidecars, running.direct, network, prefix)?;
+    let harness =
+        foreground(command, harness, &sidecars, running.direct, network, prefix, forwards.as_ref())?;
     let harness = runtime.run(joining::create(harness))?;
-    Ok((running, harness))
+    Ok((running, harness, forwards))
 }
 
 /// Removes what belongs to the session, whatever ended the launch. A signal leaves that to the guardian.

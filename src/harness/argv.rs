@@ -4,6 +4,7 @@
 //! Nothing here touches the engine, the environment or a file.
 
 use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::flag_scan::{Grammar, Scanned, scan};
@@ -125,6 +126,8 @@ pub struct Additions {
     pub network: Option<String>,
     /// A label for the container.
     pub label: Option<String>,
+    /// Names of hosts, with their addresses.
+    pub hosts: Vec<(String, IpAddr)>,
 }
 
 impl DockerRun {
@@ -252,7 +255,7 @@ impl DockerRun {
     }
 
     /// The command with the additions directly behind its verb: `-e NAME=VALUE` sorted by name, then
-    /// `--network NAME`. Everything else stands as it was, and without additions the command is the same.
+    /// `--add-host`, `--label` and `--network NAME`. Everything else stands as it was, and without additions the command is the same.
     ///
     /// Docker lets a later `--env` win, so a variable that the harness sets itself keeps the harness's value.
     /// A file of `--env-file` comes before any `--env` in docker, wherever it stands, so the additions win
@@ -264,6 +267,9 @@ impl DockerRun {
         let mut added: Vec<OsString> = Vec::new();
         for (name, value) in env {
             added.extend([OsString::from("-e"), OsString::from(format!("{name}={value}"))]);
+        }
+        for (name, address) in &additions.hosts {
+            added.extend([OsString::from("--add-host"), OsString::from(format!("{name}:{address}"))]);
         }
         if let Some(label) = &additions.label {
             added.extend([OsString::from("--label"), OsString::from(label)]);

@@ -38,6 +38,7 @@ fn rewritten(command: &[OsString], run: &DockerRun) {
         env: vec![pair(ADDED[3]), pair(ADDED[1])],
         network: Some("farrier".to_owned()),
         label: None,
+        hosts: Vec::new(),
     };
     let injected = run.inject(&additions);
     let mut added: Vec<&str> = ADDED.to_vec();

@@ -8,6 +8,7 @@ use crate::definition::Definition;
 use crate::definition::order::OnExit;
 use crate::engine::kinds::Choice;
 use crate::harness::argv::{Additions, Harness, Verb};
+use crate::harness::gateway::Forwards;
 use crate::harness::joining::Joining;
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::run::{Foreground, HarnessContainer};
@@ -151,6 +152,7 @@ pub fn foreground(
     direct: bool,
     network: &HarnessNetwork,
     prefix: &str,
+    forwards: Option<&Forwards>,
 ) -> Result<Foreground, Problem> {
     let (session, network) = (network.session.as_ref(), network.name.as_str());
     let by_name = matches!(harness, Harness::Docker(run) if !matches!(run.network(), NetworkMode::Host));
@@ -171,7 +173,8 @@ pub fn foreground(
             // What the harness sets itself, or passes through from its own environment, stays as it is.
             more.retain(|(name, _)| !run.env_names().any(|own| own == name.as_str()));
             variables.extend(unique(more));
-            let joins = session.filter(|_| matches!(run.network(), NetworkMode::Named(_)));
+            let has_network = forwards.is_none_or(|forwards| !forwards.is_alone);
+            let joins = session.filter(|_| has_network && matches!(run.network(), NetworkMode::Named(_)));
             let is_stopped = || sidecars.iter().any(|(definition, _)| definition.on_exit == OnExit::Stop);
             let label = match joins {
                 Some(session) => Some(format!("{LABEL_SESSION_HARNESS}={}", session.id)),
@@ -183,10 +186,12 @@ pub fn foreground(
                 client: run.client(),
                 is_interactive: run.is_interactive(),
             });
-            let network = matches!(run.network(), NetworkMode::Unset).then(|| network.to_owned());
+            let is_added = has_network && matches!(run.network(), NetworkMode::Unset);
+            let network = is_added.then(|| network.to_owned());
             // `-e NAME` without a value, which comes later and wins, takes the value from docker's own environment.
             let set = variables.clone();
-            let additions = Additions { env: variables, network, label };
+            let hosts = forwards.map(Forwards::hosts).unwrap_or_default();
+            let additions = Additions { env: variables, network, label, hosts };
             let command =
                 if joining.is_some() { run.inject_and_create(&additions) } else { run.inject(&additions) };
             Ok(Foreground { command, set, joining, container, ..Foreground::default() })

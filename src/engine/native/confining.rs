@@ -134,15 +134,16 @@ impl Confinement {
             mount_bind_recursive(on(&place), on(&place))
                 .map_err(|error| Failure::doing(format!("mount {}", path.display()))(error.into()))?;
         }
-        let all = std::fs::read("/proc/self/mountinfo")?;
         // A process's users are written in `/proc`, where modes do not change.
         let is_kept =
             |point: &PathBuf| point == "/proc" || writable.iter().any(|path| point.starts_with(path));
-        for point in mount_points(&all).into_iter().filter(|point| !is_kept(point)) {
+        for point in mounted()?.into_iter().filter(|point| !is_kept(point)) {
             let made = open_source(&point).and_then(|place| make_read_only(&place));
             match made {
                 // Nobody reaches it by its path: it is hidden by another mount, or in a folder that is closed to this user.
                 Err(error) if is_out_of_reach(&error) => {}
+                // It is gone: whoever removes the folder of a mount ends the mount in all namespaces.
+                Err(_) if !mounted()?.contains(&point) => {}
                 made => made.map_err(Failure::doing(format!("make {} read-only", point.display())))?,
             }
         }
@@ -277,6 +278,11 @@ fn opened(path: &Path) -> io::Result<OwnedFd> {
 /// Opens what belongs to the system, whose links are its own affair.
 fn of_system(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(CWD, path.as_ref(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Where something is mounted in this namespace.
+fn mounted() -> io::Result<Vec<PathBuf>> {
+    Ok(mount_points(&std::fs::read("/proc/self/mountinfo")?))
 }
 
 fn is_out_of_reach(error: &io::Error) -> bool {

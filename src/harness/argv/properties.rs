@@ -154,6 +154,7 @@ fn additions() -> impl Strategy<Value = Additions> {
         env,
         network,
         label: None,
+        hosts: Vec::new(),
     })
 }
 

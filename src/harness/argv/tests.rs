@@ -185,8 +185,12 @@ fn injection() {
     let env = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
     };
-    let both =
-        Additions { env: env(&[("B", "2 2"), ("A", "1")]), network: Some("farrier".to_owned()), label: None };
+    let both = Additions {
+        env: env(&[("B", "2 2"), ("A", "1")]),
+        network: Some("farrier".to_owned()),
+        label: None,
+        hosts: Vec::new(),
+    };
     let only_env = Additions { network: None, ..both.clone() };
     for (line, additions, expected) in [
         ("docker run img", Additions::default(), vec!["docker", "run", "img"]),

@@ -25,9 +25,16 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::HarnessNoRoute,
-        meaning: "The harness runs on this host, which cannot reach the sidecars' addresses.",
-        causes: &["The engine is in a virtual machine or on another machine."],
-        steps: &["Run the harness in a container: `farrier launch -- docker run IMAGE`."],
+        meaning: "The harness cannot reach the addresses of the sidecars.",
+        causes: &[
+            "The harness runs on this host, but the engine is in a virtual machine or on another machine.",
+            "The harness runs in a container, but the sidecar runs on this host, which is not on the container's network, or whose \
+             port there is in use.",
+        ],
+        steps: &[
+            "If the sidecars are containers of the engine, run the harness in a container: `farrier launch -- docker run IMAGE`.",
+            "If a sidecar runs on this host, run the harness on this host, or give it `--network host`.",
+        ],
     },
     Explanation {
         code: Code::SessionLeft,

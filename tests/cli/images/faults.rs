@@ -17,7 +17,7 @@ use crate::support::{Image, PATIENT, Run, wait_until};
 const CALLS: &str = "rename,renameat,renameat2,mkdir,mkdirat,mount,unshare,execve,unlink,unlinkat,chmod,fchmodat,\
                      symlinkat,pivot_root,setns,flock";
 /// Every how many calls.
-const STEP: usize = 7;
+const STEP: usize = 5;
 
 /// A sidecar that notes each of its runs in a volume of its own, and in one of its image.
 fn define(images: &Images, level: usize) {
