@@ -40,6 +40,7 @@ pub enum ConfinedNetwork {
 }
 
 impl ConfinedNetwork {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
     const fn is_of_host(&self) -> bool {
         matches!(self, Self::Host)
     }
