@@ -30,6 +30,9 @@ pub struct LogWriter {
     file: Option<File>,
     written: u64,
     most: u64,
+    /// The newest moment in it. No later line has an earlier one, also if the clock was set back: whoever reads what was written
+    /// since a moment misses nothing.
+    newest: String,
     /// What was written to each stream since the end of its last line.
     begun: [Vec<u8>; 2],
 }
@@ -40,13 +43,31 @@ impl LogWriter {
         let file = open(path)?;
         // A run before this one may have written to it.
         let written = file.metadata()?.len();
+        let before = newest(path, None, 1, None).pop();
         Ok(Self {
             path: path.to_owned(),
             file: Some(file),
             written,
             most: MOST_BYTES,
+            newest: before.map(|line| line.time).unwrap_or_default(),
             begun: Default::default(),
         })
+    }
+
+    /// The present moment, later than what another run wrote before.
+    pub fn begin_run(&mut self) -> String {
+        let before = self.newest.parse::<jiff::Timestamp>().ok();
+        let after = before.and_then(|before| before.checked_add(jiff::SignedDuration::from_nanos(1)).ok());
+        self.newest = moment(jiff::Timestamp::now().max(after.unwrap_or(jiff::Timestamp::MIN)));
+        self.newest.clone()
+    }
+
+    fn now(&mut self) -> &str {
+        let now = moment(jiff::Timestamp::now());
+        if now > self.newest {
+            self.newest = now;
+        }
+        &self.newest
     }
 
     /// Takes in what was written to a stream. What cannot be kept is lost: the program must not wait for a disk that is
@@ -82,7 +103,7 @@ impl LogWriter {
     fn entry(&mut self, is_error: bool, is_whole: bool, text: &[u8]) {
         let stream = if is_error { "stderr" } else { "stdout" };
         let mark = if is_whole { 'F' } else { 'P' };
-        let mut entry = format!("{} {stream} {mark} ", moment(jiff::Timestamp::now())).into_bytes();
+        let mut entry = format!("{} {stream} {mark} ", self.now()).into_bytes();
         entry.extend_from_slice(text);
         entry.push(b'\n');
         if self.written + entry.len() as u64 > self.most && self.written > 0 {
@@ -127,6 +148,22 @@ mod tests {
             .iter()
             .map(|line| String::from_utf8_lossy(&line.text).into_owned())
             .collect()
+    }
+
+    #[test]
+    fn after_the_clock_was_set_back_nothing_is_missed_and_nothing_of_an_earlier_run_is_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        // A run while the clock was far ahead.
+        let ahead = moment("2999-01-01T00:00:00Z".parse().expect("a moment"));
+        std::fs::write(&path, format!("{ahead} stdout F of the run before\n")).expect("written");
+        let mut log = LogWriter::create(&path).expect("a log");
+        let since = log.begin_run();
+        log.write(false, b"of this run\n");
+        let found = newest(&path, Some(&since), 10, None);
+        let texts: Vec<&[u8]> = found.iter().map(|line| line.text.as_slice()).collect();
+        assert_eq!(texts, [b"of this run".as_slice()]);
+        assert!(found.iter().all(|line| line.time > ahead));
     }
 
     #[test]

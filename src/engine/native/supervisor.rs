@@ -164,13 +164,13 @@ fn begin(folder: &InstanceFolder, keeper: Option<Process>) -> Result<Option<Supe
     }
     let specification = folder.specification().ok_or_else(|| io::Error::other("it cannot be read"));
     let specification = specification.map_err(doing("read its specification"))?;
-    let log = LogWriter::create(&folder.file("log")).map_err(doing("begin its log"))?;
+    let mut log = LogWriter::create(&folder.file("log")).map_err(doing("begin its log"))?;
     let own = Process::of(std::process::id()).ok_or_else(|| io::Error::other("/proc is missing"));
     let mut state = RunState {
         place: place(),
         supervisor: own.map_err(doing("look at itself"))?,
         program: None,
-        started_at: moment(Timestamp::now()),
+        started_at: log.begin_run(),
         stopping: false,
         end: None,
         restarts: before.map_or(0, |before| before.restarts + 1),

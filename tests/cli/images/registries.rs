@@ -339,7 +339,8 @@ fn without_docker_images_run_on_this_host_and_the_plan_says_why() {
 fn a_harness_in_a_container_that_outlives_farrier_does_not_reach_what_this_host_runs() {
     let pulls = Pulls::new();
     pulls.serving("box", "localhost:1/box:1", 7001);
-    let launch = pulls.farrier(["launch", "--", "docker", "run", "--detach", "image"]).output().assert_code(125);
+    let launch =
+        pulls.farrier(["launch", "--", "docker", "run", "--detach", "image"]).output().assert_code(125);
     assert!(launch.stderr().contains("error[harness-no-route]"), "{launch}");
     assert!(launch.stderr().contains("--engine auto"), "{launch}");
 }
