@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::docker::run;
 use crate::support::engine::is_running;
 use crate::support::launching::{identity, idler, server};
 use crate::support::servers::postgres_image;
@@ -162,6 +163,11 @@ fn one_that_crashes_twice_and_is_restarted_by_the_engine_is_waited_for() {
     assert!(failed.stderr().contains("error[sidecar-exited]"), "{failed}");
 }
 
+/// Lets `db` end, so soon that the command that asks for it may be killed with it.
+fn end(scene: &Scene) {
+    drop(run(["exec", &scene.container("db"), "/fixture", "touch", "/tmp/end"]));
+}
+
 #[test]
 fn a_sidecars_end_stops_the_harness_or_starts_it_again_as_its_definition_says() {
     let Some(scene) = Scene::with_docker() else { return };
@@ -175,7 +181,7 @@ fn a_sidecars_end_stops_the_harness_or_starts_it_again_as_its_definition_says() 
         let launch = scene.launch([program.as_str(), "cat"]).open_stdin().spawn();
         wait_until("the harness runs", PATIENT, || scene.has_event("harness-starting"));
         let before = identity(&scene.container("db"));
-        docker(["exec", &scene.container("db"), "/fixture", "touch", "/tmp/end"]);
+        end(&scene);
         (launch, before)
     };
     scene.define("db", &mortal("stop"));
@@ -208,7 +214,7 @@ fn a_sidecars_end_stops_the_harness_or_starts_it_again_as_its_definition_says() 
             };
             scene.has_event("harness-starting") && (!is_container || !running().is_empty())
         });
-        docker(["exec", &scene.container("db"), "/fixture", "touch", "/tmp/end"]);
+        end(&scene);
         let killed = launch.wait().assert_code(125);
         assert!(
             killed.stderr().contains("the harness had not ended 10s after SIGTERM, so farrier killed it"),
