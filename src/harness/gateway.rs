@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
@@ -22,6 +22,7 @@ const INTERFACE: &str = "com.docker.network.bridge.name";
 /// How much of an id is in an interface's name.
 const ID_DIGITS: usize = 12;
 /// Connections that wait to be taken up.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 const BACKLOG: u32 = 512;
 /// The pause if no further connection can be taken up.
 const EXHAUSTED: Duration = Duration::from_millis(20);
@@ -125,7 +126,7 @@ impl Gateway {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn listen(&self, at: SocketAddr) -> io::Result<TcpListener> {
-        let socket = TcpSocket::new_v4()?;
+        let socket = tokio::net::TcpSocket::new_v4()?;
         // Connections of a launch before may still be ending.
         socket.set_reuseaddr(true)?;
         socket.bind_device(Some(self.interface.as_bytes()))?;

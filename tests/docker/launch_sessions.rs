@@ -273,7 +273,7 @@ fn whatever_becomes_of_a_request_nothing_of_its_session_is_left() {
     proxy.before(launch()).output().assert_code(0);
     let length = proxy.requests().len();
     let cases = (0..length).flat_map(|index| TROUBLES.map(|trouble| (index, trouble)));
-    let every = step(43);
+    let every = step(97);
     let mut ran = 0;
     for (index, trouble) in cases.step_by(every) {
         proxy.calm();

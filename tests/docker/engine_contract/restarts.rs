@@ -34,7 +34,8 @@ async fn what_ends_is_started_again_until_it_is_removed(ground: &dyn Ground) {
     let always = super::setup::declared(ground, "always", &lines(ground, &["exit", "0"], "always"));
     ground.launch(std::slice::from_ref(&always)).await;
     let first = ground.until(&always, |instance| instance.restarts >= 1).await;
-    let later = ground.until(&always, |instance| instance.restarts > first.restarts).await;
+    // An engine may count a restart before it tells of the next run.
+    let later = ground.until(&always, |instance| instance.restarts > first.restarts + 1).await;
     assert_eq!(first.id, later.id);
     assert_ne!(first.started_at, later.started_at, "what was proven for one run holds for that run");
     assert!(ground.engine().remove(always.name(), &later, &|_| ()).await.expect("an answer"));
