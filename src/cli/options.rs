@@ -66,7 +66,7 @@ pub enum Command {
     Probe(Probe),
     /// List sidecars, with their state and whether they match their definitions.
     Ps(Ps),
-    /// Print a sidecar's output.
+    /// Print the output of sidecars.
     Logs(Logs),
     /// Remove sidecars.
     Down(Down),

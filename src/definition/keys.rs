@@ -133,7 +133,8 @@ keys! {
     stop_timeout: GracePeriod { setting: Some("StopTimeout") }
 
     /// Instead of `image`: a program on this host, with its arguments. farrier searches `PATH` for a name without `/`; a path
-    /// is relative to this file. The program runs as you, unconfined unless there is `confine`, and listens on a port of this host.
+    /// is relative to this file. The program runs as you, and listens on a port of this host; only `confine`
+    /// limits what it can do.
     program: Program { rank: Rank::Machine }
 
     /// The working directory. For an image: an absolute path in the container. For a `program`: relative to this file; default:
@@ -214,8 +215,8 @@ keys! {
     /// How many processes and threads the container may have.
     pids: Processes { path: "resources.pids", setting: Some("HostConfig.PidsLimit") }
 
-    /// For a `program`: what it can use. `read` and `write` list the files and folders that it may read and write, beside the
-    /// system's programs and libraries; with `network = "loopback"`, it reaches no network.
+    /// For a `program`: what it can use. `read` and `write` list the files and folders that it may read and write, besides the
+    /// system's programs and libraries; with `network = "loopback"`, it reaches no network but its own loopback interface.
     confine: Confine { is_only_for_programs: true, rank: Rank::Machine }
 
     /// GPUs: `all`, a number, or `device=ID,ID`.

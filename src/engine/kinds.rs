@@ -67,7 +67,7 @@ struct Kind {
 
 static DOCKER: Kind = Kind {
     capabilities: docker::CAPABILITIES,
-    meaning: "All sidecars on Docker",
+    meaning: "All sidecars on Docker or Podman",
     open: open_docker,
     network: None,
     may_be_in_use: |_| true,

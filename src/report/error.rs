@@ -75,7 +75,7 @@ codes! {
     UnsupportedSecret = "unsupported-secret",
     /// A workspace definition that nobody approved.
     ApprovalRequired = "approval-required",
-    /// The hash passed to `farrier approve`, or pinned by its lock, is not the definition's.
+    /// The hash passed to `farrier approve`, or pinned by a lock, is not the definition's.
     ApprovalMismatch = "approval-mismatch",
     /// A file that pins approvals cannot be used.
     ApprovalLockUnusable = "approval-lock-unusable",

@@ -42,8 +42,8 @@ pub struct New {
 /// Options of `import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-For every key, farrier reports whether it was translated, was not needed, or could
-not be translated; in the last case, the report also says what to do.
+For every key, farrier reports whether it was translated, was not needed, or
+could not be translated; in the last case, the report also says what to do.
 
 Examples:
   farrier import compose.yaml --dry-run
@@ -96,7 +96,7 @@ pub struct Schema {
 #[command(after_help = "\
 MATCH compares each sidecar with its definition in the current layers:
   fresh             the container matches its definition
-  stale             the next launch recreates the container, for the given reason
+  stale             the next launch recreates the container; see the reason
   orphan            the definition's file no longer exists
   session           the sidecar belongs to the launch in the column USED BY
   not declared      the current layers do not declare the sidecar; others may
@@ -237,7 +237,7 @@ pub enum Shell {
     Elvish,
     /// Fish.
     Fish,
-    /// `PowerShell`.
+    #[doc = "PowerShell."]
     Powershell,
     /// Zsh.
     Zsh,

@@ -14,7 +14,7 @@ const KEYS: [&str; 3] = ["network", "read", "write"];
 /// The only network that a program can be confined to.
 const LOOPBACK: &str = "loopback";
 
-/// What a program may use beside the system's programs and libraries.
+/// What a program may use besides the system's programs and libraries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
     /// The files and folders that it may read, as written, sorted.

@@ -242,7 +242,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ApprovalMismatch,
-        meaning: "The hash passed to `farrier approve`, or pinned by its lock, is not the definition's hash.",
+        meaning: "The hash passed to `farrier approve`, or pinned by a lock, is not the definition's hash.",
         causes: &[
             "The definition, its probe or a granted folder has changed since you noted the hash or wrote the lock.",
             "The hash belongs to another sidecar, or is incomplete.",

@@ -35,8 +35,12 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &[
             "The definition has a key that the engine does not support, or a `program` for an engine that runs only images.",
             "Its probe executes commands, reads logs or checks health, and the engine does not support that.",
+            "The definition has `confine`, and this host's kernel cannot confine programs.",
         ],
-        steps: &["Run the sidecar on another engine.", "Or use another probe, such as `tcp`."],
+        steps: &[
+            "Run the sidecar on another engine, or on another machine.",
+            "Or use another probe, such as `tcp`.",
+        ],
     },
     Explanation {
         code: Code::NoIsolation,

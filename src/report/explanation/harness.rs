@@ -17,7 +17,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::HarnessShape,
         meaning: "farrier cannot launch the harness's command in this form.",
         causes: &[
-            "The command is `docker compose run` or `sudo docker run`, to which farrier cannot add variables and a network.",
+            "The command is `docker compose run`, `sudo docker run` or `podman run`, to which farrier cannot add variables and a network.",
             "The command has an option of docker that farrier does not know.",
             "The harness is detached (`docker run -d`) or only created, but a session sidecar would end at once.",
         ],
@@ -27,9 +27,9 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::HarnessNoRoute,
         meaning: "The harness cannot reach the addresses of the sidecars.",
         causes: &[
-            "The harness runs on this host, but the engine is in a virtual machine or on another machine.",
-            "The harness runs in a container, but the sidecar runs on this host, which is not on the container's network, or whose \
-             port there is in use.",
+            "The harness runs on this host, but the engine is Podman, in a virtual machine or on another machine.",
+            "The harness runs in a container and the sidecar on this host, but this host is not on the container's network, or \
+             another server uses the sidecar's port there.",
         ],
         steps: &[
             "If the sidecars are containers of the engine, run the harness in a container: `farrier launch -- docker run IMAGE`.",
