@@ -64,7 +64,8 @@ fn a_second_signal_ends_the_command_at_once_and_the_removal_goes_on() {
             );
             for process in goes_on {
                 let process = rustix::process::Pid::from_raw(process).expect("a process");
-                rustix::process::kill_process(process, Signal::KILL).expect("it runs");
+                // With one of them, others may have ended.
+                let _ = rustix::process::kill_process(process, Signal::KILL);
             }
             stack.is_gone_soon(&what);
         }
