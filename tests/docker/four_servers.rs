@@ -1,4 +1,4 @@
-//! The same definitions of four real servers on both engines, as root, as an ordinary user and in containers: started, used
+//! One set of definitions of four real servers on both engines, as root, as an ordinary user and in containers: started, used
 //! as they are by the next launch, and ended by SIGTERM, with their data in volumes.
 
 use std::collections::BTreeMap;

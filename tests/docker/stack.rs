@@ -124,7 +124,7 @@ fn import(scene: &Scene, postgres: &str, redis: &str) {
     std::fs::write(&database, format!("{text}\n[harness.env]\n{url}\n")).expect("a file");
 }
 
-/// The same images from files, as `docker save` writes them: farrier runs them itself.
+/// These images from files, as `docker save` writes them: farrier runs them itself.
 #[test]
 fn the_same_stack_comes_up_without_docker() {
     let Some(scene) = Scene::with_docker().map(Scene::isolated) else { return };

@@ -68,7 +68,7 @@ impl Run {
         self
     }
 
-    /// The same, started by another program, whose words these are.
+    /// Starts it by another program, whose words these are.
     pub fn started_by<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
         let mut words = words.into_iter().map(OsString::from);
         let program = PathBuf::from(words.next().expect("a program"));

@@ -137,7 +137,7 @@ fn table(kind: Kind, every: usize) {
         let first = if step(every) == 1 { 1 } else { 1 + turn * every / Fault::ALL.len() };
         let mut of_fault = 0;
         for number in (first..).step_by(step(every)) {
-            // The shared one is made anew.
+            // The shared one is recreated.
             stack.images.farrier(["down", "--yes"]).output().assert_code(0);
             if !survives(&stack, fault, number, &mut tracers) {
                 break;
