@@ -224,7 +224,7 @@ fn with_extent(id: &str, definition: &Definition) -> String {
     if is_pinned {
         format!("{id}; the digest in its name is approved")
     } else {
-        format!("{id}; the approval is for the name, and so for any image that it later means")
+        format!("{id}; the approval is for the name, and so for any image that the name refers to later")
     }
 }
 

@@ -45,7 +45,7 @@ pub enum Event<'a> {
         /// The other process; `None` if it is unknown.
         holder: Option<&'a Holder>,
     },
-    /// Another process creates or removes the network that this one waits for.
+    /// Another process is creating or removing the network that this one waits for.
     WaitingForNetwork {
         /// The network's name.
         network: &'a str,

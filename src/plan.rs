@@ -132,8 +132,8 @@ impl Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Matches => write!(formatter, "it runs and matches"),
-            Self::Succeeded => write!(formatter, "it succeeded and matches"),
+            Self::Matches => write!(formatter, "it is running and matches its definition"),
+            Self::Succeeded => write!(formatter, "it succeeded and matches its definition"),
             Self::Failed(code) => write!(formatter, "it failed (exit code {code})"),
             Self::EveryLaunch => write!(formatter, "it runs in every launch"),
             Self::After(names) => {

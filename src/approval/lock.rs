@@ -154,7 +154,7 @@ impl Lock {
     pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Problem> {
         let shown = path.display();
         let no_lock = |reason: String| {
-            unusable(format!("{shown} is not a lock of approvals: {reason}"))
+            unusable(format!("{shown} is not an approvals lock file: {reason}"))
                 .hint("`farrier approve --lock FILE` writes one.")
         };
         if bytes.len() as u64 > MOST_BYTES {
@@ -242,7 +242,7 @@ mod tests {
     fn what_is_no_lock_is_refused() {
         for (text, told) in [
             ("", "EOF"),
-            ("[]", "not a lock"),
+            ("[]", "not an approvals lock"),
             ("{\"format\": \"else\", \"version\": 1, \"approvals\": []}", "not marked"),
             ("{\"format\": \"farrier-approval-lock\", \"version\": 2, \"approvals\": []}", "version 2"),
             (

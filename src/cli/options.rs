@@ -259,7 +259,7 @@ pub struct ApprovalOptions {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Launching")]
 pub struct LaunchOptions {
-    /// Use only these sidecars.
+    /// Use only these sidecars and those in their `after`.
     #[arg(
         long,
         value_name = "NAME,…",
@@ -268,7 +268,7 @@ pub struct LaunchOptions {
         add = ArgValueCandidates::new(sidecar_names)
     )]
     pub only: Vec<String>,
-    /// Also use the sidecars of this profile.
+    /// Also use the sidecars of these profiles.
     #[arg(long, value_name = "PROFILE,…", value_delimiter = ',', env = "FARRIER_PROFILE")]
     pub profile: Vec<String>,
     /// Recreate every sidecar.
@@ -289,7 +289,7 @@ pub struct LaunchOptions {
     /// How probes reach a sidecar's port.
     #[arg(long, value_enum, default_value_t, value_name = "HOW", env = "FARRIER_DIAL")]
     pub dial: Dialling,
-    /// Write every event to this file as a JSON line; `-` is standard error.
+    /// Append every event to this file as a JSON line; `-` is standard error.
     #[arg(long, value_name = "FILE", env = "FARRIER_EVENTS", allow_hyphen_values = true)]
     pub events: Option<PathBuf>,
     /// Show how long each step took, compared with earlier launches.
@@ -298,7 +298,7 @@ pub struct LaunchOptions {
     /// Write the timings as an HTML page, with every answer of the probes, even if a sidecar does not become ready.
     #[arg(long, value_name = "FILE", env = "FARRIER_TIMINGS_REPORT")]
     pub timings_report: Option<PathBuf>,
-    /// Write the timings as trace events, which Perfetto and `chrome://tracing` open.
+    /// Write the timings as trace events, for Perfetto and `chrome://tracing`.
     #[arg(long, value_name = "FILE", env = "FARRIER_TRACE")]
     pub trace: Option<PathBuf>,
     /// Accepted for compatibility with the Python launcher, where it named the form of the MCP configuration.
@@ -459,7 +459,7 @@ pub struct Approve {
     /// Keep earlier approvals of the sidecar, for definitions that differ between branches.
     #[arg(long, conflicts_with_all = ["list", "revoke"])]
     pub keep_earlier: bool,
-    /// Revoke the approvals of a sidecar in this workspace.
+    /// Revoke the approvals of a sidecar in this workspace and the other worktrees of its repository.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "hash", "list"])]
     pub revoke: Option<String>,
     /// The output format; `json` never prompts.

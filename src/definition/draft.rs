@@ -142,7 +142,7 @@ impl Draft {
             }
             "healthcheck" if self.facts.has_health_test => "# The image has a HEALTHCHECK.\n",
             "skip" if self.port.is_none() => {
-                "# farrier does not know this image: skip checks only that the container runs.\n"
+                "# farrier does not know this image: skip checks only that the container is running.\n"
             }
             _ => "",
         }

@@ -197,8 +197,8 @@ keys! {
     /// `unless-stopped`.
     restart: Restart { setting: Some("HostConfig.RestartPolicy") }
 
-    /// Makes the sidecar a job, which ends by itself and is ready when it has ended with exit code 0. `once`: it runs until it has
-    /// succeeded, and again if a sidecar in its `after` is recreated. `every-launch`: it runs in every launch.
+    /// Makes the sidecar a job, which ends by itself and is ready when it has ended with exit code 0. `once`: it runs in each
+    /// launch until it has succeeded, and again if a sidecar in its `after` is recreated. `every-launch`: it runs in every launch.
     job: Job {}
 
     /// Container ports to publish on the engine's host, as in compose's `ports`, but on 127.0.0.1 unless you give an address:

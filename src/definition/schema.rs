@@ -263,7 +263,7 @@ table! {
         /// How far a probe that reports progress may extend the wait. Default: twice the timeout.
         #[schemars(schema_with = "duration::schema")]
         max_timeout: Option<String>,
-        /// How many consecutive polls must be ready. Default: 1.
+        /// How many consecutive polls must return ready. Default: 1.
         #[schemars(range(min = 1, max = 1000))]
         successes: Option<u32>,
         /// The minimum time between these polls. Needs `successes`. Default: 0 s.

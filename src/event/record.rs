@@ -40,7 +40,7 @@ pub enum Record {
         /// The other process; `null` if it is unknown.
         holder: Option<HolderRecord>,
     },
-    /// This launch waits for a network that another process creates or removes.
+    /// This launch waits for a network that another process is creating or removing.
     WaitingForNetwork {
         /// The network's name.
         network: String,
@@ -115,7 +115,7 @@ pub enum Record {
         sidecar: String,
         /// The probe that decides.
         probe: String,
-        /// The condition, in words, without command arguments and request paths.
+        /// The condition, in words, without command arguments or request paths.
         until: String,
         /// The timeout.
         timeout_ms: f64,
@@ -310,7 +310,7 @@ pub struct CauseRecord {
 pub struct AnswersRecord {
     /// The probe.
     pub probe: String,
-    /// What the probe waited for, in words, without command arguments and request paths.
+    /// What the probe waited for, in words, without command arguments or request paths.
     pub until: String,
     /// The total number of polls.
     pub attempts: u32,

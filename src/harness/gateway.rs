@@ -89,7 +89,10 @@ impl Gateway {
         let interface =
             named.unwrap_or_else(|| format!("br-{}", found.id.get(..ID_DIGITS).unwrap_or(&found.id)));
         let address = address_of(&interface).ok_or_else(|| {
-            format!("this host has no address on the network `{network}`: the engine is in a virtual machine or on another machine")
+            format!(
+                "this host has no address on the network `{network}`: the engine is Podman, or runs in a virtual machine or \
+                 on another machine"
+            )
         })?;
         Ok(Self { network: network.to_owned(), address, interface })
     }

@@ -251,8 +251,8 @@ fn no_route(network: &str) -> Problem {
     Problem::error(
         Code::HarnessNoRoute,
         format!(
-            "this host has no route to the sidecars on network `{network}`: the engine is in a virtual machine or on \
-             another machine"
+            "this host has no route to the sidecars on network `{network}`: the engine is Podman, or runs in a virtual \
+             machine or on another machine"
         ),
     )
     .hint("Run the harness in a container: `farrier launch -- docker run IMAGE`.")

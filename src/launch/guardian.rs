@@ -18,6 +18,7 @@ use crate::manage::sessions;
 use crate::plan::session::Session;
 use crate::preparation::settings::Settings;
 use crate::report::error::{Code, Problem};
+use crate::system::job_control::begin_session;
 use crate::system::leases::Leases;
 use crate::system::own_program::own_program;
 use crate::system::session_leases::SessionLeases;
@@ -124,7 +125,7 @@ fn wait_and_guard(
     settings: impl FnOnce() -> Option<Settings>,
 ) -> io::Result<()> {
     // A terminal's signals go to the launch, which has another session of processes.
-    let _ = rustix::process::setsid();
+    begin_session();
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         // Whoever ends everything at once ends the launch, too, and something has to be left to clear up.
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;

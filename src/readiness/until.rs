@@ -33,7 +33,7 @@ pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> Until {
                 recorded: ends(&format!("{}{more}", program.concat())),
             };
         }
-        "skip" => "the container runs".to_owned(),
+        "skip" => "the container is running".to_owned(),
         "http" => {
             return Until {
                 told: format!("{port} answers {} as expected", setting("path").unwrap_or("/")),

@@ -1,4 +1,5 @@
-//! Process groups: which one has the terminal, who sent a signal, and who could continue a stopped job.
+//! Sessions and process groups: beginning a session, which group has the terminal, who sent a signal, and who could continue a
+//! stopped job.
 
 use std::os::fd::AsFd;
 
@@ -28,6 +29,13 @@ pub fn group_of(process: Option<Pid>) -> Option<unistd::Pid> {
 /// without a number there, so two of them without one are in the same.
 fn session_of(process: Option<Pid>) -> Option<unistd::Pid> {
     unistd::getsid(process.map(numbered)).ok()
+}
+
+/// Makes this process the leader of a session of its own, without a terminal; nothing if it leads a group already.
+///
+/// gVisor answers 0 instead of the session's number, at which rustix would panic.
+pub fn begin_session() {
+    let _ = unistd::setsid();
 }
 
 /// A process, group or session by its number, as nix has it.

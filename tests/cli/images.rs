@@ -37,7 +37,8 @@ fn images_are_started_once_and_the_harness_reaches_each_at_its_own_port() {
     assert_eq!(images.sidecar("one")["id"], first["id"], "it is used as it is");
     let plan = images.farrier(["plan"]).output().assert_code(0).stdout();
     assert!(
-        plan.contains("engine native\n") && plan.contains(": reuse, because it runs and matches"),
+        plan.contains("engine native\n")
+            && plan.contains(": reuse, because it is running and matches its definition"),
         "{plan}"
     );
 }

@@ -30,7 +30,8 @@ fn a_program_is_started_once_and_the_harness_reaches_it() {
     assert_eq!((&first["state"], &first["engine"]), (&"running".into(), &"native".into()));
     let plan = programs.farrier(["plan"]).output().assert_code(0).stdout();
     assert!(
-        plan.contains("engine native\n") && plan.contains(": reuse, because it runs and matches"),
+        plan.contains("engine native\n")
+            && plan.contains(": reuse, because it is running and matches its definition"),
         "{plan}"
     );
 }

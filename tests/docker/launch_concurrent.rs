@@ -56,7 +56,10 @@ fn launches_at_once_make_one_container_and_every_harness_runs() {
         decided.sort();
         assert_eq!(decided.len(), count);
         assert_eq!(decided[0], "create: it does not exist");
-        assert!(decided[1..].iter().all(|other| other == "reuse: it runs and matches"), "{decided:?}");
+        assert!(
+            decided[1..].iter().all(|other| other == "reuse: it is running and matches its definition"),
+            "{decided:?}"
+        );
     }
 }
 
@@ -95,7 +98,7 @@ fn launches_of_overlapping_sets_of_sidecars_do_not_wait_for_each_other_in_a_circ
     decided.sort();
     let (created, reused) = decided.split_at(3);
     assert_eq!(created, ["create: it does not exist"; 3]);
-    assert_eq!(reused, ["reuse: it runs and matches"; 3]);
+    assert_eq!(reused, ["reuse: it is running and matches its definition"; 3]);
 }
 
 #[test]

@@ -22,7 +22,10 @@ fn a_second_set_runs_beside_the_first_and_goes_alone() {
     scene.take_decisions();
     asked();
     asked();
-    assert_eq!(scene.take_decisions(), ["create: it does not exist", "reuse: it runs and matches"]);
+    assert_eq!(
+        scene.take_decisions(),
+        ["create: it does not exist", "reuse: it is running and matches its definition"]
+    );
 
     let ps = |more: &[&str]| {
         let ps = scene.farrier(["ps", "--format", "json"]).args(more).output().assert_code(0);

@@ -79,7 +79,7 @@ fn the_container_has_what_the_definition_says_and_does_not_drift_from_it() {
     let plan = scene.farrier(["plan", "--format", "json"]).output().assert_code(0);
     let plan: Value = serde_json::from_str(&plan.stdout()).expect("JSON");
     for (decision, (line, _)) in planned(&plan).iter().zip(KEYS) {
-        assert_eq!(decision, "reuse: it runs and matches", "{line}: {plan:#}");
+        assert_eq!(decision, "reuse: it is running and matches its definition", "{line}: {plan:#}");
     }
     assert_eq!(planned(&plan).len(), KEYS.len());
 }
@@ -119,7 +119,7 @@ fn a_platform_is_that_of_the_image_or_the_image_is_pulled_for_it() {
     scene.up().output().assert_code(0);
     scene.take_decisions();
     scene.up().output().assert_code(0);
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
     let other = if own == "arm64" { "amd64" } else { "arm64" };
     scene.define("db", &idler(&fixture_image(), &line(other)));
     let refused = scene.up().output().assert_code(125);

@@ -87,7 +87,7 @@ fn a_running_sidecar_is_connected_to_another_harness_s_network_and_not_recreated
     assert_eq!(plan["sidecars"][0]["action"], "reuse");
     assert_eq!(plan["sidecars"][0]["connect"], serde_json::json!([other]));
     assert_answered(scene.launch(scene.asking(&other, "db")).output());
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
     assert_eq!(identity(&scene.container("db")), first);
     assert_answered(scene.launch(scene.asking(&one, "db")).output());
 

@@ -101,7 +101,11 @@ fn an_application_starts_after_its_migration_after_its_database() {
     scene.up().output().assert_code(0);
     assert_eq!(
         application.decisions(),
-        ["reuse: it runs and matches", "reuse: it succeeded and matches", "reuse: it runs and matches"]
+        [
+            "reuse: it is running and matches its definition",
+            "reuse: it succeeded and matches its definition",
+            "reuse: it is running and matches its definition"
+        ]
     );
     assert_eq!(before, ["db", "migrate", "web"].map(|stem| identity(&scene.container(stem))));
 

@@ -35,7 +35,7 @@ fn a_port_is_published_for_this_host_alone_and_survives_a_second_launch() {
     assert_eq!(answer(free.parse().expect("a port")), "pong");
     scene.take_decisions();
     scene.up().output().assert_code(0);
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
     scene.define("db", &published(&format!("\"{port}:7001\""), ""));
     scene.up().output().assert_code(0);
     assert_eq!(scene.take_decisions(), ["recreate: interface.publish changed"]);

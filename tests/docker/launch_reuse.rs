@@ -23,7 +23,7 @@ fn the_second_launch_leaves_a_running_sidecar_untouched() {
     let again = scene.launch(scene.asking(&network, "db")).output();
     assert!(!again.stderr().contains("recreate"), "{again}");
     assert_answered(again);
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
     assert_eq!(identity(&scene.container("db")), first);
 }
 
@@ -45,7 +45,7 @@ fn another_spelling_of_the_image_or_of_line_ends_changes_nothing() {
     ] {
         scene.define("db", &server(&image, top).replace('\n', ends));
         assert_answered(scene.launch(scene.asking(&network, "db")).output());
-        assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"], "{image}");
+        assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"], "{image}");
         assert_eq!(identity(&scene.container("db")), first);
     }
     let env = inspect(&scene.container("db"), "{{json .Config.Env}}").expect("an environment");
@@ -92,7 +92,7 @@ fn an_edit_recreates_with_the_field_as_the_cause_and_the_plan_says_so_before() {
         assert_eq!(scene.take_decisions(), [expected], "{top}");
         assert_ne!(container_id(&container), before, "{top}");
         assert_answered(scene.launch(scene.asking(&network, "db")).output());
-        assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"], "{top}");
+        assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"], "{top}");
     }
     let labels = inspect(&container, "{{json .Config.Labels}}").expect("labels");
     assert!(!labels.contains("hunter"), "{labels}");
@@ -116,7 +116,11 @@ fn what_only_concerns_readiness_or_readers_does_not_recreate() {
     ] {
         scene.define("db", &definition);
         assert_answered(scene.launch(scene.asking(&network, "db")).output());
-        assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"], "{definition}");
+        assert_eq!(
+            scene.take_decisions(),
+            ["reuse: it is running and matches its definition"],
+            "{definition}"
+        );
         assert_eq!(identity(&scene.container("db")), first, "{definition}");
     }
 }
@@ -178,7 +182,7 @@ fn a_tag_that_names_another_image_recreates_and_one_that_is_gone_does_not() {
     let running = identity(&container);
     docker(["image", "rm", "--no-prune", &tag]);
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
     assert_eq!(identity(&container), running);
 }
 
@@ -310,7 +314,7 @@ fn an_image_that_carries_farriers_labels_gains_nothing_by_them() {
     assert_eq!(scene.take_decisions(), ["create: it does not exist"]);
     let first = identity(&scene.container("db"));
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
     assert_eq!(identity(&scene.container("db")), first);
 
     docker(["rm", "--force", &scene.container("db")]);
@@ -352,7 +356,7 @@ fn an_unhealthy_sidecar_is_reused_and_its_readiness_decides() {
     let first = identity(&container);
     scene.take_events();
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
 
     scene.define("db", &server_ready(&image, "", "probe = \"healthcheck\"\ntimeout = \"60s\""));
     let refused = scene.launch(scene.asking(&network, "db")).output().assert_code(125);
@@ -395,7 +399,7 @@ fn what_a_sidecar_wrote_to_an_anonymous_volume_survives_its_recreation() {
     }
     scene.take_events();
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
 }
 
 #[test]
@@ -423,7 +427,7 @@ fn memory_the_docker_socket_and_additional_networks_reach_the_container() {
     let plan = scene.plan(scene.asking(&network, "db"));
     assert_eq!(plan["sidecars"][0]["connect"], serde_json::json!([network, backend]));
     assert_answered(scene.launch(scene.asking(&network, "db")).output());
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
     assert_eq!(identity(&container), first);
     assert_eq!(
         docker(["run", "--rm", "--network", &backend, &fixture_image(), "ask", &name, "7000"]),
@@ -459,7 +463,7 @@ fn entrypoint_and_command_combine_with_the_images_as_in_docker_run() {
         scene.launch(["true"]).output().assert_code(0);
         scene.take_events();
         scene.launch(["true"]).output().assert_code(0);
-        assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"], "{top}");
+        assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"], "{top}");
         let found = inspect(&scene.container("db"), "{{.Config.Entrypoint}} {{.Config.Cmd}}");
         assert_eq!(found.as_deref(), Some(expected), "{top}");
         assert!(is_running(&scene.container("db")), "{top}");
@@ -510,7 +514,7 @@ fn proxies_of_dockers_client_configuration_reach_a_sidecar_as_with_docker_run() 
     }
     scene.take_events();
     said += &scene.launch(scene.asking(&network, "db")).output().to_string();
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
     let listed = scene.farrier(["ps", "--format", "json"]).output().assert_code(0);
     let listed: serde_json::Value = serde_json::from_str(&listed.stdout()).expect("JSON");
     let own = listed["sidecars"].as_array().expect("a list").iter();
@@ -522,7 +526,13 @@ fn proxies_of_dockers_client_configuration_reach_a_sidecar_as_with_docker_run() 
     std::fs::remove_file(folder.join("config.json")).expect("it is removed");
     said += &scene.launch(scene.asking(&network, "db")).output().to_string();
     let decided = scene.events();
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches", "reuse: it runs and matches"]);
+    assert_eq!(
+        scene.take_decisions(),
+        [
+            "reuse: it is running and matches its definition",
+            "reuse: it is running and matches its definition"
+        ]
+    );
     let labels = inspect(&scene.container("db"), "{{json .Config.Labels}}").expect("labels");
     for text in [said, format!("{decided:?}"), labels] {
         assert!(!text.contains("hunter"), "{text}");

@@ -179,7 +179,7 @@ fn a_bound_file_is_seen_and_an_anonymous_volume_gives_way_to_a_named_one() {
     assert_eq!(std::fs::read_to_string(scene.home().join("data/made")).expect("it is here"), "inside");
     scene.take_decisions();
     scene.up().output().assert_code(0);
-    assert_eq!(scene.take_decisions(), ["reuse: it runs and matches"]);
+    assert_eq!(scene.take_decisions(), ["reuse: it is running and matches its definition"]);
     docker(["exec", "--user", "0", &container, "/fixture", "write", "/data/made", ""]);
 }
 

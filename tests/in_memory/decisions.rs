@@ -20,7 +20,13 @@ async fn what_runs_and_matches_is_not_touched() {
     let before = fixture.container("db");
     fixture.engine.calm();
     fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"9s\"");
-    assert_eq!(fixture.up().await, ["reuse cache: it runs and matches", "reuse db: it runs and matches"]);
+    assert_eq!(
+        fixture.up().await,
+        [
+            "reuse cache: it is running and matches its definition",
+            "reuse db: it is running and matches its definition"
+        ]
+    );
     assert_eq!(fixture.engine.changes(), []);
     assert_eq!(fixture.container("db"), before);
 }
@@ -92,7 +98,7 @@ async fn every_difference_is_seen_and_told() {
         ("stop signal", "recreate db: it no longer matches its labels: stop signal", |world| {
             found(world).process.stop_signal = "SIGINT".to_owned();
         }),
-        ("the same stop signal", "reuse db: it runs and matches", |world| {
+        ("the same stop signal", "reuse db: it is running and matches its definition", |world| {
             found(world).process.stop_signal = "15".to_owned();
         }),
         ("stop timeout", "recreate db: it no longer matches its labels: stop timeout", |world| {
@@ -108,7 +114,7 @@ async fn every_difference_is_seen_and_told() {
             found(world).labels.remove("farrier.config-hash");
             found(world).labels.remove("farrier.configuration");
         }),
-        ("an absent tag", "reuse db: it runs and matches", |world| world.untag(IMAGE)),
+        ("an absent tag", "reuse db: it is running and matches its definition", |world| world.untag(IMAGE)),
     ];
     for (name, expected, change) in rows {
         let fixture = Fixture::new();
@@ -116,7 +122,7 @@ async fn every_difference_is_seen_and_told() {
         fixture.engine.change(change);
         assert_eq!(fixture.up().await, [*expected], "{name}");
         assert_eq!(fixture.container("db").map(|found| found.status), Some(Status::Running), "{name}");
-        assert_eq!(fixture.up().await, ["reuse db: it runs and matches"], "{name}");
+        assert_eq!(fixture.up().await, ["reuse db: it is running and matches its definition"], "{name}");
     }
 }
 
@@ -165,7 +171,7 @@ async fn a_container_on_another_network_is_connected_under_its_aliases() {
     fixture.up().await;
     fixture.engine.change(|world| world.create_network("third", &BTreeMap::new()));
     fixture.target.network.name = "third".to_owned();
-    assert_eq!(fixture.up().await, ["reuse db: it runs and matches"]);
+    assert_eq!(fixture.up().await, ["reuse db: it is running and matches its definition"]);
     let container = fixture.container("db").expect("it runs");
     let aliases = |network: &str| container.networks.get(network).map(|found| found.aliases[0].clone());
     assert_eq!(aliases("third").as_deref(), Some("db"));
@@ -190,7 +196,7 @@ async fn a_network_that_is_named_twice_is_connected_once() {
     fixture.define("db", &plain("networks = [\"second\", \"third\"]")).up().await;
     fixture.engine.change(|world| world.disconnect("third", "farrier-db").expect("it was on it"));
     fixture.target.network.name = "third".to_owned();
-    assert_eq!(fixture.up().await, ["reuse db: it runs and matches"]);
+    assert_eq!(fixture.up().await, ["reuse db: it is running and matches its definition"]);
 }
 
 /// What is refused, by code, before anything is changed.
@@ -318,12 +324,15 @@ async fn a_volume_or_a_port_of_somebody_else_is_told_before_anything_is_made() {
     assert_eq!(fixture.engine.changes(), []);
     fixture.engine.change(|world| world.remove_volume("farrier-db_data")).expect("it goes");
     assert_eq!(fixture.up().await, ["create db: it does not exist"]);
-    assert_eq!(fixture.up().await, ["reuse db: it runs and matches"]);
+    assert_eq!(fixture.up().await, ["reuse db: it is running and matches its definition"]);
 
     let published = plain("").replace("kind = \"none\"", "kind = \"none\"\npublish = [\"61234:80\"]");
     fixture.define("one", &published);
     fixture.engine.change(|world| world.local = false);
-    assert_eq!(fixture.up().await, ["reuse db: it runs and matches", "create one: it does not exist"]);
+    assert_eq!(
+        fixture.up().await,
+        ["reuse db: it is running and matches its definition", "create one: it does not exist"]
+    );
     fixture.define("one", "disable = true").define("two", &published);
     let refused = fixture.launch().await;
     assert_eq!(refused.codes(), ["port-taken"]);

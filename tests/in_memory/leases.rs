@@ -15,7 +15,7 @@ const ROWS: [Row; 2] = [
     (
         "off the network",
         |world| world.disconnect(NETWORK, "farrier-db").expect("it leaves"),
-        "reuse db: it runs and matches",
+        "reuse db: it is running and matches its definition",
     ),
 ];
 
@@ -28,7 +28,11 @@ async fn a_container_that_changed_before_its_mark_was_seen_is_looked_at_again() 
         // The first look finds it as it should be; the last one does not.
         fixture.engine.before(At::Nth(Call::Listed, 1), change);
         let ended = fixture.launch().await.ready();
-        assert_eq!(ended.planned(), ["reuse db: it runs and matches", expected], "{what}");
+        assert_eq!(
+            ended.planned(),
+            ["reuse db: it is running and matches its definition", expected],
+            "{what}"
+        );
         let db = fixture.container("db").expect("it runs");
         assert!(db.networks.contains_key(NETWORK), "{what}");
         assert_eq!(ended.result.expect("ready").instances, [db], "{what}");

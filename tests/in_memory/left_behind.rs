@@ -106,7 +106,13 @@ async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
     );
 
     fixture.engine.calm();
-    assert_eq!(fixture.up().await, ["reuse cache: it runs and matches", "reuse db: it runs and matches"]);
+    assert_eq!(
+        fixture.up().await,
+        [
+            "reuse cache: it is running and matches its definition",
+            "reuse db: it is running and matches its definition"
+        ]
+    );
     assert_eq!(networks("db"), ["farrier", NETWORK]);
     assert_eq!(fixture.container("db").expect("a container").started_at, started);
 }

@@ -76,10 +76,10 @@ async fn a_job_that_succeeded_runs_again_only_if_what_it_comes_after_is_another_
     fixture.up().await;
     fixture.engine.calm();
     let untouched = [
-        "reuse cache: it runs and matches",
-        "reuse db: it runs and matches",
-        "reuse migrate: it succeeded and matches",
-        "reuse web: it runs and matches",
+        "reuse cache: it is running and matches its definition",
+        "reuse db: it is running and matches its definition",
+        "reuse migrate: it succeeded and matches its definition",
+        "reuse web: it is running and matches its definition",
     ];
     assert_eq!(fixture.up().await, untouched);
     assert_eq!(fixture.engine.changes(), [], "nothing is done");
@@ -199,7 +199,7 @@ async fn a_job_that_does_not_end_in_time_is_told_and_waited_for_by_the_next_laun
     };
     fixture.engine.calm();
     let (ended, ()) = tokio::join!(fixture.launch(), over);
-    assert_eq!(ended.ready().planned()[2], "reuse migrate: it runs and matches");
+    assert_eq!(ended.ready().planned()[2], "reuse migrate: it is running and matches its definition");
 }
 
 #[tokio::test]

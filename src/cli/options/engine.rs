@@ -18,7 +18,7 @@ pub struct Engine {
 pub enum EngineCommand {
     /// List the engines, with what each can do on this machine and which sidecars farrier runs on it.
     List(EngineList),
-    /// Pull images for the engine `native`, even if it has earlier images of the same tags.
+    /// Pull images for the engine `native`, even if it already has images with these tags.
     Pull(EnginePull),
     /// Remove the images of the engine `native` that no sidecar uses.
     Prune(EnginePrune),

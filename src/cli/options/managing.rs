@@ -22,7 +22,7 @@ pub struct New {
     /// The sidecar's name, by which the harness reaches it.
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// The image; farrier fills in the port and the probe of many known images.
+    /// The image; farrier fills in the port and the probe for many known images.
     #[arg(long, value_name = "IMAGE")]
     pub image: String,
     /// The port on which the server listens in its container.

@@ -13,8 +13,7 @@ use futures_util::stream::{self, BoxStream};
 use rustix::fs::inotify;
 use tokio::io::unix::AsyncFd;
 
-use super::processes::awaited;
-use super::state::RunState;
+use super::processes::{Ending, awaited};
 use super::store::{Store, refused};
 use crate::engine::{Change, ChangeKind, EngineResult};
 
@@ -36,7 +35,7 @@ struct Watching {
     store: Store,
     events: AsyncFd<OwnedFd>,
     /// By the instance's id.
-    supervisors: BTreeMap<String, AsyncFd<OwnedFd>>,
+    supervisors: BTreeMap<String, Ending>,
     told: VecDeque<Change>,
 }
 
@@ -58,11 +57,12 @@ impl Watching {
             if let Some(change) = self.told.pop_front() {
                 return Ok(change);
             }
-            let (events, supervisors) = (&self.events, &self.supervisors);
+            let (events, supervisors) = (&self.events, &mut self.supervisors);
             let ended = poll_fn(|context| {
-                let mut ended =
-                    supervisors.iter().filter(|(_, hold)| hold.poll_read_ready(context).is_ready());
-                ended.next().map_or(Poll::Pending, |(id, _)| Poll::Ready(id.clone()))
+                let mut ended = supervisors
+                    .iter_mut()
+                    .filter_map(|(id, ending)| ending.poll(context).is_ready().then_some(id));
+                ended.next().map_or(Poll::Pending, |id| Poll::Ready(id.clone()))
             });
             let ids = tokio::select! {
                 id = ended => vec![id],
@@ -87,21 +87,17 @@ impl Watching {
         if state.stopping {
             self.tell(id, ChangeKind::Signalled, 0);
         }
-        match (&state.end, Self::hold(state)) {
+        match (&state.end, state.supervisor.ending()) {
             (Some(end), _) => {
                 self.tell(id, ChangeKind::Started, nanoseconds(&state.started_at));
                 self.tell(id, ChangeKind::Ended, nanoseconds(&end.at));
             }
-            (None, Some(hold)) => {
-                self.supervisors.insert(id.to_owned(), hold);
+            (None, Some(ending)) => {
+                self.supervisors.insert(id.to_owned(), ending);
                 self.tell(id, ChangeKind::Started, nanoseconds(&state.started_at));
             }
             (None, None) => self.tell(id, ChangeKind::Ended, 0),
         }
-    }
-
-    fn hold(state: &RunState) -> Option<AsyncFd<OwnedFd>> {
-        awaited(state.supervisor.hold()?).ok()
     }
 
     fn tell(&mut self, id: &str, kind: ChangeKind, time: i64) {

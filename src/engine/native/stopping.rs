@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::processes::{awaited, marked, place};
+use super::processes::{marked, place};
 use super::specification::MARK;
 use super::state::RunState;
 use super::store::{Store, Stored, refused};
@@ -38,7 +38,7 @@ pub async fn stop(store: &Store, stored: &Stored) -> EngineResult<Ended> {
             Some(state) if state.place != place() => return Err(elsewhere(name)),
             Some(state) if !is_asked => {
                 is_asked = true;
-                ask(&state, stored.specification.grace).await?;
+                ask(&state, stored.specification.grace).await;
                 pause = Pause::default();
             }
             // One that is about to begin, or somebody else who looks.
@@ -59,17 +59,15 @@ pub async fn stop(store: &Store, stored: &Stored) -> EngineResult<Ended> {
 }
 
 /// Asks a supervisor to end its program, and ends the supervisor itself if it takes too long.
-async fn ask(state: &RunState, grace: Duration) -> EngineResult<()> {
+async fn ask(state: &RunState, grace: Duration) {
     let supervisor = state.supervisor;
-    let Some(hold) = supervisor.hold() else { return Ok(()) };
+    let Some(ending) = supervisor.ending() else { return };
     supervisor.signal(Signal::TERM);
     // A stopped supervisor would never hear it.
     supervisor.signal(Signal::CONT);
-    let ended = awaited(hold).map_err(|error| refused(format!("cannot wait for its supervisor: {error}")))?;
-    if tokio::time::timeout(grace + MARGIN, ended.readable()).await.is_err() {
+    if tokio::time::timeout(grace + MARGIN, ending.wait()).await.is_err() {
         supervisor.signal(Signal::KILL);
     }
-    Ok(())
 }
 
 /// Ends the processes of an instance whose supervisor was killed. They are stopped first, so that none that forks escapes

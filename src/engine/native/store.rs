@@ -17,6 +17,7 @@
 //! changes/ID                        written whenever the state is, so that one folder tells of all changes
 //! ```
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -74,6 +75,11 @@ pub struct Stored {
 }
 
 impl InstanceFolder {
+    /// The instance's id, which its folder is named after.
+    pub fn id(&self) -> Cow<'_, str> {
+        self.0.file_name().unwrap_or_default().to_string_lossy()
+    }
+
     /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
@@ -102,7 +108,7 @@ impl InstanceFolder {
 
     /// The control groups of its program, which runs.
     pub fn control_group(&self) -> ControlGroup {
-        let id = self.0.file_name().unwrap_or_default().to_string_lossy();
+        let id = self.id();
         let program = self.state().and_then(|state| state.program);
         program.map_or_else(ControlGroup::none, |program| ControlGroup::of_program(program, &id))
     }

@@ -34,6 +34,7 @@ use super::roles::Failure;
 use super::specification::Specification;
 use super::state::{Beginning, End, RunState, moment};
 use super::store::InstanceFolder;
+use crate::system::job_control::begin_session;
 
 /// Bytes that are read of a stream at once.
 const CHUNK: usize = 16 << 10;
@@ -71,8 +72,9 @@ pub fn supervise_run(folder: &Path) -> io::Result<()> {
 
 fn supervise_once(folder: &InstanceFolder, keeper: Option<Process>) -> io::Result<()> {
     // Neither a terminal nor who started this tells it to end.
-    let _ = rustix::process::setsid();
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    begin_session();
+    // Where this is refused, `Family::end_strays` finds whom it would have given to this process.
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     std::env::set_current_dir("/")?;
     let report = Report(Some(File::from(io::stdout().as_fd().try_clone_to_owned()?)));
     nix::unistd::dup2_stdout(io::stdin())?;
@@ -285,6 +287,7 @@ impl Supervisor {
 
     /// Keeps the last words, and writes down how it ended.
     fn finish(&mut self, folder: &InstanceFolder) -> io::Result<()> {
+        Family::end_strays(&folder.id());
         let mut chunk = vec![0; CHUNK];
         for (is_error, stream) in [false, true].into_iter().zip(&self.streams) {
             loop {

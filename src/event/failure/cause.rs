@@ -11,7 +11,7 @@ mod shell;
 pub use likely::{Evidence, is_telling, likely};
 
 /// What to do if nothing listens, or where something does could not be told.
-pub(super) const NOTHING_LISTENS: &str = "Nothing listens there: the server must listen on 0.0.0.0, not on 127.0.0.1 \
+pub(super) const NOTHING_LISTENS: &str = "Nothing is listening there: the server must listen on 0.0.0.0, not on 127.0.0.1 \
                                           alone, and on the port under [interface].";
 
 /// Ports that are named at once.
@@ -191,7 +191,7 @@ impl Cause {
                 format!("it does not listen on port {port}, but on {}{more}", shown.join(", "))
             }
             Self::ListensNowhere { port } => {
-                format!("nothing in its container listens on port {port}, nor on any other")
+                format!("nothing in its container is listening on port {port} or on any other port")
             }
             Self::ListensOnIpv6 { port } => {
                 format!(

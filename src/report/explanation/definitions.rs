@@ -34,7 +34,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "A field's value has the wrong type or is out of range.",
         causes: &[
             "A port is text, or is not between 1 and 65535.",
-            "A duration or a size has no unit, or an image reference contains capital letters.",
+            "A duration or a size has an unknown unit, or an image reference contains capital letters.",
         ],
         steps: &["Compare the field with `docs/definitions.md`, or with the output of `farrier schema`."],
     },
@@ -49,7 +49,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::UnknownKey,
-        meaning: "farrier does not know a key. If compose, docker or Kubernetes define the key, this is an error, because \
+        meaning: "farrier does not know a key. If compose, docker or Kubernetes defines the key, this is an error, because \
                   ignoring it would change what runs or give the container more power. For any other key, or if the value \
                   asks for what farrier does anyway (`tty: false`), it is a warning.",
         causes: &[
@@ -82,7 +82,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::AfterCircle,
-        meaning: "The `after` of several sidecars forms a circle, so that none of them can start.",
+        meaning: "The `after` keys of several sidecars form a cycle, so none of them can start.",
         causes: &[
             "Two definitions name each other in `after`.",
             "A sidecar waits for the job that prepares it, but the job's `after` names that sidecar.",
@@ -258,8 +258,8 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::ApprovalLockUnusable,
         meaning: "The file passed to `farrier approve --lock` or `--from-lock` cannot be used.",
         causes: &[
-            "The lock is in the workspace that it would approve: whoever changes a definition there could change the lock, too.",
-            "The file is not a lock of approvals, or was written by another version.",
+            "The lock is in the workspace whose definitions it would approve: whoever changes a definition there could change the lock, too.",
+            "The file is not an approvals lock file, or was written by another version.",
             "Another user can write to it.",
         ],
         steps: &[

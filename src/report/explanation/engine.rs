@@ -14,7 +14,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
         steps: &[
             "Run `farrier doctor`: it prints the address and where the address comes from.",
-            "Compare with the output of `docker info`.",
+            "Compare the output of `farrier doctor` with that of `docker info`.",
         ],
     },
     Explanation {
@@ -47,11 +47,11 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "farrier gives the container a separate root directory, but cannot isolate it further: the container can do everything \
                   that you can do, and its port is a port of this host. This is a warning.",
         causes: &[
-            "farrier runs in a container without the capability SYS_ADMIN, or under a seccomp filter that forbids namespaces.",
+            "farrier runs in a container without the capabilities SYS_ADMIN and NET_ADMIN, or under a seccomp filter that forbids namespaces.",
         ],
         steps: &[
             "Run `farrier doctor` to see what would allow namespaces.",
-            "Run such images only if you trust them as your own programs.",
+            "Run such images only if you trust them as much as your own programs.",
         ],
     },
     Explanation {
@@ -178,7 +178,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &[
             "A person or another tool created it.",
             "Two sidecars' names result in the same container name.",
-            "The container belongs to a sidecar of that name in another folder; the label `farrier.scope` tells them apart.",
+            "The container belongs to a sidecar of that name in another folder; its label `farrier.scope` identifies the folder.",
         ],
         steps: &[
             "Remove the container or network if nothing needs it.",
@@ -211,21 +211,21 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ConfirmationRequired,
-        meaning: "The command would remove something, and there is no terminal to confirm it.",
+        meaning: "The command would remove something, and there is no terminal in which to ask for confirmation.",
         causes: &["The command runs in a script, or without a terminal."],
-        steps: &["Check what the command would remove with `farrier ps`, then add `--yes`."],
+        steps: &["Use `farrier ps` to check what the command would remove, then add `--yes`."],
     },
     Explanation {
         code: Code::PortTaken,
         meaning: "Another process or container already uses a port of this host that a sidecar needs, for its `program` or for \
                   `interface.publish`. A probe could mistake the other server for the sidecar.",
         causes: &[
-            "The same server already runs as a system service, or was started by hand.",
+            "The same server is already running as a system service, or was started by hand.",
             "A container publishes the port.",
             "Two definitions with a `program` name the same port.",
         ],
         steps: &[
-            "Find the process that listens with `ss -ltnp`, and end it.",
+            "Use `ss -ltnp` to find the process that is listening, and end it.",
             "Or let the program listen on another port, and name it in `interface.port`.",
             "Or publish the container on another port: `interface.publish = [\"15433:5432\"]`.",
         ],

@@ -19,7 +19,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &[
             "The command is `docker compose run`, `sudo docker run` or `podman run`, to which farrier cannot add variables and a network.",
             "The command has an option of docker that farrier does not know.",
-            "The harness is detached (`docker run -d`) or only created, but a session sidecar would end at once.",
+            "The harness is detached (`docker run -d`) or only created, so a session sidecar would be removed at once.",
         ],
         steps: &["Write the harness as `docker run …`, or as a command on this host."],
     },
@@ -27,7 +27,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::HarnessNoRoute,
         meaning: "The harness cannot reach the addresses of the sidecars.",
         causes: &[
-            "The harness runs on this host, but the engine is Podman, in a virtual machine or on another machine.",
+            "The harness runs on this host, but the engine is Podman, or runs in a virtual machine or on another machine.",
             "The harness runs in a container and the sidecar on this host, but this host is not on the container's network, or \
              another server uses the sidecar's port there.",
         ],
@@ -41,7 +41,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "The harness has ended, but farrier could not remove everything that belongs to the launch's session.",
         causes: &[
             "The engine was stopped, or did not answer in time.",
-            "A signal asked farrier to end while it removed the session.",
+            "A signal asked farrier to end while it was removing the session.",
         ],
         steps: &["Run `farrier ps` when the engine answers again: it also removes the rest of the session."],
     },
@@ -93,7 +93,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "A bug in farrier ended the command. The exit code is 125.",
         causes: &["Something happened that farrier's authors believed impossible."],
         steps: &[
-            "Run the command again: it repairs what the first one left behind.",
+            "Run the command again: farrier then cleans up what the failed run left behind.",
             "Report the bug with the lines above the error, the command, and the output of `farrier --version`.",
         ],
     },

@@ -95,7 +95,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
         steps: &[
             "Run `rustup target add wasm32-unknown-unknown`.",
-            "Correct the compiler's errors; `farrier probe inspect` says what a file is.",
+            "Fix the errors that the compiler reports; `farrier probe inspect` says what a file is.",
         ],
     },
 ];

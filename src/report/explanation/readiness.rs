@@ -67,7 +67,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::CannotDial,
-        meaning: "farrier cannot dial ports, so it only checks that the container runs. This is a warning.",
+        meaning: "farrier cannot dial ports, so it only checks that the container is running. This is a warning.",
         causes: &[
             "This host has no route to the containers, and no image can run a relay.",
             "You passed `--dial none`.",

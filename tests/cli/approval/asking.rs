@@ -49,7 +49,7 @@ fn the_question_shows_the_whole_definition() {
     let outcome = launch.wait().assert_code(125);
     let shown = outcome.stdout().replace("\r\n  |     ", "");
     for words in [
-        "; the approval is for the name, and so for any image that it later means".to_owned(),
+        "; the approval is for the name, and so for any image that the name refers to later".to_owned(),
         scene.workspace().canonicalize().expect("a workspace").display().to_string(),
         scene.name("db"),
         format!("docker.io/library/{image}"),

@@ -17,7 +17,7 @@ then contains nothing else. `farrier schema --events` prints the JSON Schema fro
 
 Each line has `schema`, the version of the format (1); `at_ms`, the milliseconds since farrier started; and `event`, the
 event's kind. Within one version, farrier only adds kinds and fields: ignore kinds and fields that you do not know. farrier does
-not change names, answers or log lines, but writes characters that a terminal would act on as JSON escapes.
+not change names, answers or log lines, but uses JSON escapes for characters that a terminal would act on.
 
 Only the current user can read a new file. farrier omits command arguments and request paths, which may contain passwords
 and tokens. `answer`, `message` and `log` quote the output of the sidecar and its probe, such as the output of a readiness
@@ -40,7 +40,10 @@ fn kind(schema: &Value) -> String {
         return any.iter().map(kind).collect::<Vec<_>>().join(" or ");
     }
     match &schema["type"] {
-        Value::String(one) if one == "array" => format!("list of {}", kind(&schema["items"])),
+        Value::String(one) if one == "array" => match kind(&schema["items"]) {
+            record if record.starts_with('[') => format!("list of {record}"),
+            value => format!("list of {value}s"),
+        },
         Value::String(one) => one.clone(),
         Value::Array(some) => some.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
         _ => "any".to_owned(),

@@ -61,7 +61,7 @@ fn a_clock_that_was_set_back_disturbs_nothing() {
     state["started_at"] = "2999-01-01T00:00:00.000000000Z".into();
     std::fs::write(&file, state.to_string()).expect("written");
     let plan = images.farrier(["plan"]).output().assert_code(0).stdout();
-    assert!(plan.contains("reuse, because it runs and matches"), "{plan}");
+    assert!(plan.contains("reuse, because it is running and matches its definition"), "{plan}");
     images.farrier(["launch", "--", "true"]).output().assert_code(0);
     assert_eq!(images.sidecar("box")["id"], id.as_str());
     images.farrier(["down", "--yes"]).output().assert_code(0);

@@ -153,7 +153,7 @@ fn bound_files_are_seen_and_only_a_writable_folder_is_written_to() {
         assert!(log.contains(&format!("refused {refused}")), "{log}");
     }
     assert_eq!(std::fs::read_to_string(shared.join("made")).expect("it is here"), "made\n");
-    assert_eq!(plan(&images), ("reuse".to_owned(), "it runs and matches".to_owned()));
+    assert_eq!(plan(&images), ("reuse".to_owned(), "it is running and matches its definition".to_owned()));
     std::fs::write(layer.join("app.conf"), "second\n").expect("written");
     assert_eq!(plan(&images), ("recreate".to_owned(), "app.conf changed".to_owned()));
     assert!(written(&images, &text).starts_with("second\n"));

@@ -40,9 +40,9 @@ fn a_program_starts_after_a_job_after_a_program() {
     programs.farrier(["up"]).output().assert_code(0);
     assert_eq!(programs.log("migrate"), "data\n");
     let untouched = [
-        "db: reuse, because it runs and matches",
-        "migrate: reuse, because it succeeded and matches",
-        "web: reuse, because it runs and matches",
+        "db: reuse, because it is running and matches its definition",
+        "migrate: reuse, because it succeeded and matches its definition",
+        "web: reuse, because it is running and matches its definition",
     ];
     assert_eq!(plan(&programs), untouched);
     let ids = || programs.all().iter().map(|sidecar| sidecar["id"].clone()).collect::<Vec<_>>();

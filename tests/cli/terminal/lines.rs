@@ -22,7 +22,7 @@ fn a_slow_sidecar_is_told_while_it_is_waited_for_and_one_line_remains() {
         screen.contains("created") && screen.contains("tcp: connection refused")
     });
     let screen = wait_for_screen(&running, 100, "what it waits for", |screen| {
-        screen.contains("waits until port 7000 is open")
+        screen.contains("waiting until port 7000 is open")
     });
     assert_eq!(screen.lines().count(), 1, "{screen}");
     assert!(screen.starts_with("db "), "{screen}");

@@ -37,7 +37,7 @@ fn record(columns: u16) -> Option<Vec<Shot>> {
         screen.contains("cache") && screen.contains("connection refused")
     });
     let late = wait_for_screen(&slow, columns, "a long wait", |screen| {
-        let long = if columns < 60 { is_later(screen) } else { screen.contains("waits until") };
+        let long = if columns < 60 { is_later(screen) } else { screen.contains("waiting until") };
         long && screen.contains("cache") && screen.contains("connection refused")
     });
     let slow = slow.wait().assert_code(0);

@@ -44,7 +44,7 @@ fn fifty_launches_of_one_missing_sidecar_make_one_container_and_fifty_harnesses_
     let decided: Vec<String> = files.iter().flat_map(|file| decisions(&events_in(file))).collect();
     let count = |wanted: &str| decided.iter().filter(|decision| *decision == wanted).count();
     assert_eq!(count("create: it does not exist"), 1, "{decided:?}");
-    assert_eq!(count("reuse: it runs and matches"), COUNT - 1, "{decided:?}");
+    assert_eq!(count("reuse: it is running and matches its definition"), COUNT - 1, "{decided:?}");
     assert_eq!(containers_named(&scene.container("db")), [scene.container("db")]);
 }
 

@@ -8,7 +8,7 @@ use crate::support::{Signal, Trouble};
 /// Kills a launch at each request in turn: before the engine has it, and when it was carried out.
 fn kill_at_each_request(form: Form, every: usize) {
     let Some(mut stage) = Stage::new(form) else { return };
-    let (mut kills, mut index) = (0, 0);
+    let (mut kills, mut outran, mut index) = (0, 0, 0);
     let data = {
         stage.prepare();
         stage.volume()
@@ -28,18 +28,26 @@ fn kill_at_each_request(form: Form, every: usize) {
             }
             let process = launch.id();
             launch.signal(Signal::KILL);
-            assert_eq!(launch.wait().code(), None, "it was killed");
+            let ended = launch.wait();
             let request = stage.proxy.requests().get(index).map(Request::line).unwrap_or_default();
             stage.proxy.release();
-            kills += 1;
             let what = format!("{form:?}: killed, {trouble:?} at {index}: {request}");
+            // A look that a harness's end interrupts is not waited for: such a launch may end before the signal does it.
+            match ended.code() {
+                None => kills += 1,
+                Some(code) => {
+                    assert_eq!(code, 0, "{what}: {ended}");
+                    outran += 1;
+                    println!("{what}: had ended");
+                }
+            }
             stage.recovers(&what, process);
             assert_eq!(stage.volume(), data.clone().or_else(|| stage.volume()), "{what}: the volume is kept");
         }
         index += every;
     }
-    println!("{form:?}: {kills} launches were killed at {index} requests, lost: 0");
-    assert!(kills >= 3, "{kills}");
+    println!("{form:?}: {kills} launches were killed at {index} requests, {outran} had ended, lost: 0");
+    assert!(kills >= 3 && outran <= 2, "{kills} killed, {outran} had ended");
 }
 
 #[test]

@@ -23,6 +23,7 @@ use crate::engine::native::processes::Process;
 use crate::engine::native::roles::{Failure, PROGRAM};
 use crate::engine::native::specification::{MARK, Specification};
 use crate::engine::native::store::InstanceFolder;
+use crate::system::job_control::begin_session;
 use crate::system::own_program::OWN_PROGRAM;
 
 /// What the exit code is of a container whose program was never started.
@@ -100,7 +101,7 @@ fn begin(folder: &InstanceFolder, report: &Report, signals: &SigSet) -> io::Resu
     }
     // Nothing in the container reads or writes this process's memory, or its program's file by it.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    let _ = rustix::process::setsid();
+    begin_session();
     // Before there is a child: what comes to process 1 and is neither blocked nor handled is lost.
     signals.thread_block()?;
     let (container, _) = container_of(folder)?;
@@ -109,7 +110,7 @@ fn begin(folder: &InstanceFolder, report: &Report, signals: &SigSet) -> io::Resu
     container.surroundings.apply_sysctls(container.isolation.is_isolated())?;
     namespaces::separate_mounts()?;
     filesystem::build(folder, &container)?;
-    let id = folder.0.file_name().unwrap_or_default();
+    let id = folder.id();
     // Before the root is changed: in an image, neither this program nor its libraries are found. It changes the root of this
     // process, too.
     let program = Command::new(OWN_PROGRAM)
@@ -117,7 +118,7 @@ fn begin(folder: &InstanceFolder, report: &Report, signals: &SigSet) -> io::Resu
         .arg(PROGRAM)
         .arg(&folder.0)
         .env_clear()
-        .env(MARK, id)
+        .env(MARK, &*id)
         .stdin(report.for_child()?)
         .spawn()
         .map_err(Failure::doing("start the program"))?;

@@ -26,6 +26,7 @@ use crate::engine::native::control_group::ControlGroup;
 use crate::engine::native::namespaces;
 use crate::engine::native::roles::Failure;
 use crate::engine::native::store::InstanceFolder;
+use crate::system::job_control::begin_session;
 
 /// As a shell has it.
 const NOT_FOUND: u8 = 127;
@@ -49,7 +50,7 @@ fn become_program(folder: &InstanceFolder) -> io::Result<std::convert::Infallibl
     // Whoever may look at processes of this user must not find this program's memory and file.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     // The supervisor, or process 1, means it and its group.
-    let _ = rustix::process::setsid();
+    begin_session();
     let (container, specification) = container_of(folder)?;
     if container.isolation.is_isolated() {
         std::env::set_current_dir(root_of(folder))?;

@@ -1,11 +1,13 @@
 //! Every process that came of a program: its group, and whatever left it. The supervisor is the parent of all that lost
-//! theirs, so none is left once it has no child any more.
+//! theirs, so none is left once it has no child any more. Where the kernel does not make it their parent (early gVisor), those
+//! are found by the mark that they were started with, and end with the program.
 
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use rustix::process::{Pid, Signal, getpid, kill_process_group};
+use rustix::process::{Pid, Signal, child_subreaper, getpid, kill_process_group};
 
-use crate::engine::native::processes::{Process, descendants};
+use crate::engine::native::processes::{Process, descendants, marked};
+use crate::engine::native::specification::MARK;
 
 /// What the exit code of a program is that a signal ended, without the signal's number.
 const SIGNALLED: i64 = 128;
@@ -82,12 +84,24 @@ impl Family {
         }
     }
 
-    /// Ends everybody. They are stopped first, so that none that forks escapes between two looks.
+    /// Ends everybody.
     pub fn kill() {
-        for signal in [Signal::STOP, Signal::KILL] {
-            for process in others() {
-                process.signal(signal);
-            }
+        kill_all(others);
+    }
+
+    /// Ends those of this instance whom the kernel did not give to this process, when everybody else has ended.
+    pub fn end_strays(instance: &str) {
+        if !matches!(child_subreaper(), Ok(Some(_))) {
+            kill_all(|| marked(MARK, instance));
+        }
+    }
+}
+
+/// They are stopped first, so that none that forks escapes between two looks.
+fn kill_all(found: impl Fn() -> Vec<Process>) {
+    for signal in [Signal::STOP, Signal::KILL] {
+        for process in found() {
+            process.signal(signal);
         }
     }
 }

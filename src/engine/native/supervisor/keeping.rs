@@ -10,6 +10,7 @@ use crate::definition::RestartPolicy;
 use crate::engine::native::roles::SUPERVISE_RUN;
 use crate::engine::native::state::RunState;
 use crate::engine::native::store::InstanceFolder;
+use crate::system::job_control::begin_session;
 use crate::system::own_program::OWN_PROGRAM;
 
 /// The first pause before a restart, which doubles up to the longest.
@@ -32,7 +33,7 @@ impl RunState {
 /// Starts supervisors until no further run follows.
 pub fn keep(folder: &InstanceFolder, policy: &RestartPolicy) -> io::Result<()> {
     // Neither a terminal nor who started this tells it to end.
-    let _ = rustix::process::setsid();
+    begin_session();
     std::env::set_current_dir("/")?;
     let mut run = Command::new(OWN_PROGRAM);
     run.arg0("farrier").arg(SUPERVISE_RUN).arg(&folder.0);

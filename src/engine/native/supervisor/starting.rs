@@ -66,7 +66,7 @@ pub fn start(folder: &InstanceFolder, specification: &Specification) -> io::Resu
     let (output, its_output) = io::pipe()?;
     let (error, its_error) = io::pipe()?;
     let streams = [Stream::of(output)?, Stream::of(error)?];
-    let id = folder.0.file_name().unwrap_or_default().to_string_lossy();
+    let id = folder.id();
     let limits = match ControlGroup::make(&id, specification.limits()) {
         // The kernel counts a program's own memory without a group, too.
         Err(_) if specification.has_own_memory_limit() => ControlGroup::none(),
@@ -151,7 +151,7 @@ fn start_container(
 fn itself(role: &str, folder: &InstanceFolder) -> Command {
     let mut command = Command::new(OWN_PROGRAM);
     command.arg0("farrier").arg(role).arg(&folder.0).env_clear();
-    command.env(MARK, folder.0.file_name().unwrap_or_default());
+    command.env(MARK, &*folder.id());
     command
 }
 

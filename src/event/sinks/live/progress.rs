@@ -296,7 +296,7 @@ impl Sidecar {
         let last = answer.unwrap_or_else(|| said.clone());
         let mut forms: Vec<String> = Vec::new();
         if now.saturating_sub(since) >= PATIENCE {
-            let until = format!("waits until {}", escape(&probe.until));
+            let until = format!("waiting until {}", escape(&probe.until));
             forms.extend(done.iter().map(|done| format!("{done}; {said}; {until}")));
             forms.push(format!("{said}; {until}"));
         }
