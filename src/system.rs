@@ -3,6 +3,7 @@
 
 pub mod blocking;
 pub mod cache_folder;
+pub mod complete_file;
 pub mod digest;
 pub mod folders;
 pub mod ignored_signals;

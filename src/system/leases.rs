@@ -11,8 +11,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::complete_file;
 use super::digest::sha256_hex;
-use super::lock::{Held, Holder, LockFolder, cannot_lock, make, open_existing, read_holder, write_holder};
+use super::lock::{Held, Holder, LockFolder, cannot_lock, open_existing, read_holder, write_holder};
 use crate::report::error::Problem;
 
 /// What the names of these files begin with.
@@ -99,7 +100,7 @@ impl Leases {
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {
-        make(path, |file| {
+        complete_file::create(path, |file| {
             file.try_lock()?;
             write_holder(file, self.folder.command())
         })

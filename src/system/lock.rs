@@ -11,14 +11,14 @@
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, StatVfsMountFlags};
-use tempfile::NamedTempFile;
 
 use crate::report::error::{Code, Problem};
 use crate::system::blocking::blocking;
+use crate::system::complete_file;
 use crate::system::digest::sha256_hex;
 use crate::system::private_files::is_roots;
 use crate::system::process_limits;
@@ -382,15 +382,6 @@ pub(super) fn read_holder(file: File) -> Option<Holder> {
     Some(Holder { process: process.parse().ok()?, command: command.to_owned() })
 }
 
-/// Makes a file that has its mode, its content and its lock before it has its name: nobody finds it without them.
-pub(super) fn make(path: &Path, prepare: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
-    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
-    // Other users' launches must be able to look at it.
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    prepare(file.as_file_mut())?;
-    file.persist_noclobber(path).map_err(|error| error.error)
-}
-
 /// Whether the open file is still the one of this name: its last holder, or who cleans the folder, may have
 /// removed it while this process waited for the lock.
 fn has_name(file: &File, path: &Path) -> bool {
@@ -417,7 +408,7 @@ fn open_lock_file(path: &Path) -> io::Result<File> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
-        match make(path, |_| Ok(())) {
+        match complete_file::create(path, |_| Ok(())) {
             // Somebody else made it, who may have removed it by now.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => return made,

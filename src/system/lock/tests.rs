@@ -1,6 +1,7 @@
 //! Locks between processes, played by several holders in one.
 
 use std::fs::DirBuilder;
+use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
