@@ -77,7 +77,7 @@ pub enum Event<'a> {
         /// The image.
         image: &'a str,
     },
-    /// farrier asked the engine to stop a container that it is recreating.
+    /// farrier asked the engine to stop a container that farrier is recreating or removing.
     Stopping {
         /// The container's sidecar.
         sidecar: &'a str,

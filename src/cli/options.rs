@@ -94,7 +94,7 @@ pub struct OutputOptions {
     /// Show the probes' answers (-v), and a trace of probes and farrier (-vv).
     #[arg(short, long, action = ArgAction::Count, global = true, env = "FARRIER_VERBOSE")]
     pub verbose: u8,
-    /// Show only errors; overrides -v.
+    /// Show only errors and the most important warnings; overrides -v.
     #[arg(short, long, global = true, env = "FARRIER_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
     /// When to use colour.
@@ -147,7 +147,7 @@ impl ValueEnum for Selection {
         let (name, help) = match self {
             Self::Auto => (
                 "auto",
-                "Programs and image files on `native`; other images on Docker, or on `native` if Docker is not available",
+                "Programs and image files on `native`; other images on Docker or Podman, or on `native` if neither is available",
             ),
             Self::All(kind) => (kind.name(), kind.meaning()),
         };

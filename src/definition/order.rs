@@ -218,8 +218,8 @@ fn circle_problem(circle: &[usize], definitions: &[Definition]) -> Problem {
     };
     let back = circle.first().map(name).unwrap_or_default();
     let message = format!("{}{more} after {back}: none of them can start", shown.join(" comes after "));
-    let problem =
-        Problem::error(Code::AfterCircle, message).hint("Remove one of these names from its `after`.");
+    let problem = Problem::error(Code::AfterCircle, message)
+        .hint("Remove one of these names from the `after` that contains it.");
     let (first, next) = (circle.first(), circle.get(1).or(circle.first()));
     let Some((first, next)) = first.zip(next) else { return problem };
     let (first, next) = (&definitions[*first], &definitions[*next]);

@@ -257,7 +257,7 @@ table! {
         /// An alias of `probe`.
         #[schemars(length(min = 1))]
         mode: Option<String>,
-        /// How long to wait, counted from the container's start, or from the beginning of the wait if the container was already running. Default: 30 s.
+        /// How long to wait, counted from the container's start, or from the beginning of the wait if the container was already running. Default: 30 s; for a job, 5 minutes.
         #[schemars(schema_with = "duration::schema")]
         timeout: Option<String>,
         /// How far a probe that reports progress may extend the wait. Default: twice the timeout.

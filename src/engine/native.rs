@@ -4,12 +4,14 @@
 //! tells that it lives. An instance has one run, unless its definition has `restart`: what ended is replaced by another instance.
 
 mod beneath;
+mod capabilities;
 mod carrying_out;
 mod changes;
 mod confining;
 mod container;
 mod control_group;
 mod executing;
+mod facets;
 mod fingerprint;
 mod forwarding;
 mod health;
@@ -37,27 +39,22 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use tokio::sync::OnceCell;
 
+pub use self::capabilities::CAPABILITIES;
 use self::images::Pruned;
 use self::isolation::{Findings, Isolation};
-use self::log::Follower;
 use self::roles::{Failure, Helper, TRY_CONFINING};
 use self::store::{Store, Stored};
-use super::capabilities::KnownKeys;
 use super::dialler::Dialler;
 use super::registry::configuration::RegistryConfiguration;
 use super::{
     ByHand, Capabilities, Carrier, Change, Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult,
-    Exec, ExecOutput, ExecRequest, Finding, Freshness, Images, Logs, OutputRequest, OwnVolume, PresentImage,
-    Progress, Repulled, Written,
+    Exec, Finding, Freshness, Images, Logs, OwnVolume, Progress, Repulled,
 };
-use crate::definition::ImageFile;
 use crate::plan::instance::Instance;
 use crate::plan::session::Session;
 use crate::plan::sidecar::Sidecar;
@@ -68,75 +65,11 @@ use crate::system::blocking::blocking;
 use crate::system::digest::sha256_hex;
 use crate::system::leases::Leases;
 
-/// What it can do.
-pub const CAPABILITIES: Capabilities = Capabilities {
-    kind: "native",
-    product: "the engine `native`",
-    images: true,
-    image_files: true,
-    programs: true,
-    exec: true,
-    logs: true,
-    health: true,
-    own_network: false,
-    resolves_names: true,
-    has_socket: false,
-    keys: Some(KnownKeys {
-        of_programs: &[
-            "confine",
-            "cpus",
-            "env",
-            "env_file",
-            "job",
-            "memory",
-            "pids",
-            "program",
-            "restart",
-            "stop_signal",
-            "stop_timeout",
-            "ulimits",
-            "user",
-            "working_dir",
-        ],
-        of_images: &[
-            "cap_add",
-            "cap_drop",
-            "command",
-            "cpus",
-            "entrypoint",
-            "env",
-            "env_file",
-            "extra_hosts",
-            "hostname",
-            "init",
-            "job",
-            "labels",
-            "memory",
-            "mounts",
-            "pids",
-            "read_only",
-            "restart",
-            "shm_size",
-            "stop_signal",
-            "stop_timeout",
-            "sysctls",
-            "ulimits",
-            "user",
-            "working_dir",
-        ],
-    }),
-};
-
 /// The network on which everything of this host is: its loopback interface.
 pub const NETWORK: &str = "loopback";
 
 /// The name of its folder among farrier's state.
 pub const FOLDER: &str = "native";
-
-/// The pause between two looks at a log that is followed.
-const LOOK: Duration = Duration::from_millis(50);
-/// Most lines, where somebody wants all of them.
-const ALL_LINES: usize = usize::MAX;
 
 /// The engine.
 #[derive(Clone, Debug)]
@@ -478,88 +411,4 @@ impl Engine for Native {
     fn logs(&self) -> Option<&dyn Logs> {
         Some(self)
     }
-}
-
-#[async_trait]
-impl Images for Native {
-    async fn present(&self, reference: &str) -> EngineResult<Option<PresentImage>> {
-        // An image in a file is what the file says, whatever the store has.
-        if ImageFile::parse(reference).is_some() {
-            return Ok(None);
-        }
-        let images = self.store.images();
-        let found = images.named(reference).and_then(|id| Some((images.config(&id)?, id)));
-        Ok(found.map(|(config, id)| PresentImage {
-            id,
-            ports: config.config.ports(),
-            has_health_test: config.config.health_command().is_some(),
-        }))
-    }
-}
-
-#[async_trait]
-impl Exec for Native {
-    async fn exec(&self, instance: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
-        let stored = self.stored(instance)?;
-        if !stored.instance().is_up() {
-            let message = format!("`{}` is not running", stored.specification.name);
-            return Err(EngineError::new(EngineErrorKind::Conflict, message));
-        }
-        let folder = self.store.instance(&stored.id);
-        executing::execute(&folder, self.store.helper(), &stored, request).await
-    }
-}
-
-#[async_trait]
-impl Logs for Native {
-    async fn logs(&self, instance: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
-        let id = self.stored(instance)?.id;
-        let since = log::parse_since(since);
-        let found = log::newest(&self.store.instance(&id).file("log"), since.as_deref(), lines, None);
-        let text = |line: &log::Line| String::from_utf8_lossy(&line.text).trim_end_matches('\r').to_owned();
-        Ok(found.iter().map(text).collect())
-    }
-
-    async fn output(
-        &self,
-        instance: &str,
-        request: &OutputRequest,
-    ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
-        let id = self.stored(instance)?.id;
-        let path = self.store.instance(&id).file("log");
-        let mut follower = request.follow.then(|| Follower::new(&path));
-        let end = follower.as_mut().map(Follower::position);
-        let since = log::parse_since(&request.since);
-        let found = log::newest(&path, since.as_deref(), request.lines.unwrap_or(ALL_LINES), end);
-        let before = stream::iter(found.into_iter().map(|line| Ok(written(line))));
-        let Some(follower) = follower else { return Ok(before.boxed()) };
-        let store = self.store.clone();
-        let after = stream::unfold((store, id, follower), |(store, id, mut follower)| async move {
-            loop {
-                // In this order: what ended has written all that it wrote.
-                let goes_on =
-                    store.read(&id).is_some_and(|stored| stored.is_supervised || stored.is_between_runs());
-                let added = match follower.added() {
-                    Ok(added) if added.is_empty() && goes_on => {
-                        tokio::time::sleep(LOOK).await;
-                        continue;
-                    }
-                    Ok(added) if added.is_empty() => return None,
-                    Ok(added) => added.into_iter().map(|line| Ok(written(line))).collect(),
-                    Err(_) => return None,
-                };
-                let added: Vec<EngineResult<Written>> = added;
-                return Some((stream::iter(added), (store, id, follower)));
-            }
-        });
-        Ok(before.chain(after.flatten()).boxed())
-    }
-}
-
-fn written(line: log::Line) -> Written {
-    let mut bytes = line.text;
-    if line.is_whole {
-        bytes.push(b'\n');
-    }
-    Written { is_error: line.is_error, at: line.time.parse().unwrap_or_default(), bytes }
 }

@@ -110,6 +110,13 @@ fn what_cannot_be_reached_from_a_container_is_refused_before_anything_is_started
     let create =
         scene.farrier(["launch", "--", "docker", "create", &image, "wait"]).output().assert_code(125);
     assert!(create.stderr().contains("only to a harness that it runs itself"), "{create}");
+    let port = free_port();
+    image_file(&scene, "box", port);
+    image_file(&scene, "two", port);
+    let both =
+        scene.farrier(["launch", "--", "docker", "run", "--rm", &image, "wait"]).output().assert_code(125);
+    let told = both.stderr();
+    assert!(told.contains("[harness-no-route]") && told.contains(&format!("has port {port}, too")), "{both}");
     let told =
         scene.farrier(["ps", "--engine", "native", "--format", "json"]).output().assert_code(0).stdout();
     assert!(told.contains("\"sidecars\": []") || told.contains("\"sidecars\":[]"), "{told}");

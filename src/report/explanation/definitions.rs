@@ -88,7 +88,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "A sidecar waits for the job that prepares it, but the job's `after` names that sidecar.",
         ],
         steps: &[
-            "Remove one of the names that the error lists from its `after`.",
+            "Break the cycle: the error lists the sidecars in it. Remove one of these names from the `after` that contains it.",
             "If a sidecar only needs the other one to run, not to be ready, let its program retry the connection, and remove the other one from its `after`.",
         ],
     },
@@ -176,7 +176,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::WorkspaceUnused,
         meaning: "farrier ignores a `.farrier` folder near the working directory, and the sidecars in it. This is a warning.",
         causes: &[
-            "Neither its parent folder nor any folder above that is a checkout with a `.git`, so there is no workspace.",
+            "Neither the folder that contains `.farrier` nor any of its parent folders is a checkout with a `.git`, so there is no workspace.",
             "The folder of definitions is not named `sidecars`, or the files are not in that folder.",
             "The checkout's root is further up, and only the `.farrier` in the root counts.",
         ],

@@ -6,10 +6,9 @@ use crate::report::error::Code;
 pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::EngineUnreachable,
-        meaning: "No engine answers at the address, or you may not use it.",
+        meaning: "No engine answers at the address.",
         causes: &[
             "The engine is not running.",
-            "You are not in the group that may use the socket.",
             "`DOCKER_HOST` or the current context names another machine.",
         ],
         steps: &[
@@ -95,10 +94,10 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ImageDenied,
-        meaning: "The registry denies you the image.",
+        meaning: "The registry denies you access to the image.",
         causes: &[
             "The registry requires a login.",
-            "The name is wrong: registries also deny images that do not exist.",
+            "The name is wrong: registries also deny access to images that do not exist.",
         ],
         steps: &[
             "Run `docker login REGISTRY`; farrier uses the same credentials.",
@@ -193,7 +192,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
         steps: &[
             "Wait until that launch ends; `farrier ps` shows who uses each sidecar.",
-            "Or replace the sidecar despite that launch with `farrier launch --recreate`, or remove it with `farrier down --force`.",
+            "Or use `farrier launch --recreate` to replace the sidecar despite that launch, or `farrier down --force` to remove it.",
         ],
     },
     Explanation {
@@ -222,7 +221,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &[
             "The same server is already running as a system service, or was started by hand.",
             "A container publishes the port.",
-            "Two definitions with a `program` name the same port.",
+            "Two definitions that have a `program` declare the same port.",
         ],
         steps: &[
             "Use `ss -ltnp` to find the process that is listening, and end it.",

@@ -43,7 +43,9 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The engine was stopped, or did not answer in time.",
             "A signal asked farrier to end while it was removing the session.",
         ],
-        steps: &["Run `farrier ps` when the engine answers again: it also removes the rest of the session."],
+        steps: &[
+            "When the engine answers again, run `farrier ps`, which also removes the rest of the session.",
+        ],
     },
     Explanation {
         code: Code::SidecarEnded,

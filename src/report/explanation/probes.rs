@@ -61,7 +61,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "The probe ended without a verdict.",
         causes: &[
             "The probe trapped, which is a bug in the probe.",
-            "The probe exceeded `limits.poll` or `limits.memory`.",
+            "The probe exceeded `limits.memory`, or exceeded `limits.poll` while it checked its settings.",
         ],
         steps: &[
             "Launch with `-vv` to see the probe's output.",

@@ -15,9 +15,10 @@ const HEAD: &str = "\
 writes each line in one piece, so that concurrent launches on one machine can share a file. `-` means standard error, which
 then contains nothing else. `farrier schema --events` prints the JSON Schema from which this page is generated.
 
-Each line has `schema`, the version of the format (1); `at_ms`, the milliseconds since farrier started; and `event`, the
-event's kind. Within one version, farrier only adds kinds and fields: ignore kinds and fields that you do not know. farrier does
-not change names, answers or log lines, but uses JSON escapes for characters that a terminal would act on.
+Each line has `schema`, the version of the format (1); `at_ms`, the milliseconds since farrier started; and `event`, the event's
+kind. Within one version, farrier only adds kinds and fields: ignore kinds and fields that you do not know. farrier writes the
+text of names, answers and log lines as it is, although it may shorten the text, and uses JSON escapes for characters that a
+terminal would act on.
 
 Only the current user can read a new file. farrier omits command arguments and request paths, which may contain passwords
 and tokens. `answer`, `message` and `log` quote the output of the sidecar and its probe, such as the output of a readiness

@@ -1,0 +1,63 @@
+//! What the engine can do, and which keys of a definition it knows.
+
+use crate::engine::Capabilities;
+use crate::engine::capabilities::KnownKeys;
+
+/// What it can do.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    kind: "native",
+    product: "the engine `native`",
+    images: true,
+    image_files: true,
+    programs: true,
+    exec: true,
+    logs: true,
+    health: true,
+    own_network: false,
+    resolves_names: true,
+    has_socket: false,
+    keys: Some(KnownKeys {
+        of_programs: &[
+            "confine",
+            "cpus",
+            "env",
+            "env_file",
+            "job",
+            "memory",
+            "pids",
+            "program",
+            "restart",
+            "stop_signal",
+            "stop_timeout",
+            "ulimits",
+            "user",
+            "working_dir",
+        ],
+        of_images: &[
+            "cap_add",
+            "cap_drop",
+            "command",
+            "cpus",
+            "entrypoint",
+            "env",
+            "env_file",
+            "extra_hosts",
+            "hostname",
+            "init",
+            "job",
+            "labels",
+            "memory",
+            "mounts",
+            "pids",
+            "read_only",
+            "restart",
+            "shm_size",
+            "stop_signal",
+            "stop_timeout",
+            "sysctls",
+            "ulimits",
+            "user",
+            "working_dir",
+        ],
+    }),
+};
