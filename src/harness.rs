@@ -12,6 +12,7 @@ pub mod names;
 pub mod nested;
 pub mod network_mode;
 pub mod on_exit;
+mod podman_flags;
 pub mod reachability;
 pub mod run;
 pub mod signals;

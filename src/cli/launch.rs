@@ -19,7 +19,7 @@ use crate::definition::model::Lifecycle;
 use crate::definition::order::OnExit;
 use crate::engine::Engine;
 use crate::event::{Event, Reporter};
-use crate::harness::argv::Harness;
+use crate::harness::argv::{Harness, Verb};
 use crate::harness::gateway::Forwards;
 use crate::harness::joining;
 use crate::harness::nested::Advice;
@@ -56,7 +56,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     }
     preparation.problems.extend(unused);
     let harness = accepted(&mut preparation, &options.command)?;
-    let is_detached = matches!(&harness, Harness::Docker(run) if run.is_detached());
+    let goes_on = matches!(&harness, Harness::Docker(run) if run.is_detached() || run.verb() == Verb::Create);
     warn_of_detached(&harness, reporter);
     let target = HarnessTarget::of(
         Some(&harness),
@@ -130,8 +130,8 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
         reporter.tell(&Event::HarnessEnded { exit_code });
     }
     end_session(&mut runtime, session.open, !restarts, reporter);
-    // A detached harness goes on, and needs its sidecars where they are.
-    if !is_detached {
+    // A detached harness, or one that is started later, needs its sidecars where they are.
+    if !goes_on {
         runtime.block_on(async |_| {
             running.leave().await;
             Ok(())

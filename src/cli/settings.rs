@@ -146,30 +146,7 @@ fn workspace_of(directories: &LayerDirectories) -> Option<PathBuf> {
 }
 
 fn engine_environment(home: Option<PathBuf>) -> Environment {
-    let text = |name: &str| std::env::var(name).ok();
-    Environment {
-        host: text("DOCKER_HOST"),
-        context: text("DOCKER_CONTEXT"),
-        config: std::env::var_os("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from),
-        tls: ["DOCKER_TLS_VERIFY", "DOCKER_TLS"]
-            .iter()
-            .any(|name| text(name).is_some_and(|value| !value.is_empty())),
-        home,
-        podman: podman_sockets(),
-    }
-}
-
-/// Where Podman's service listens, as Podman's own client looks for it.
-fn podman_sockets() -> Vec<(String, String)> {
-    let user = rustix::process::getuid();
-    let named = std::env::var("CONTAINER_HOST").ok().map(|host| (host, "CONTAINER_HOST".to_owned()));
-    let runtime = std::env::var("XDG_RUNTIME_DIR").ok().filter(|folder| !folder.is_empty());
-    let runtime = runtime.unwrap_or_else(|| format!("/run/user/{}", user.as_raw()));
-    let of_root = user.is_root().then(|| "/run".to_owned());
-    let usual = of_root.into_iter().chain([runtime]);
-    let usual =
-        usual.map(|folder| (format!("unix://{folder}/podman/podman.sock"), "Podman's socket".to_owned()));
-    named.into_iter().chain(usual).collect()
+    Environment::new(|name| std::env::var_os(name), home)
 }
 
 /// The workspace that was named, else the nearest parent with a `.git`; never the home directory or `/`.

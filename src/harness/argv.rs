@@ -1,4 +1,4 @@
-//! The harness command as an argument list: whether it is a `docker run` or `docker create`, what it
+//! The harness command as an argument list: whether it is a `run` or `create` of docker or podman, what it
 //! declares, and the same list with the sidecars' variables and network added.
 //!
 //! Nothing here touches the engine, the environment or a file.
@@ -7,15 +7,19 @@ use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
+pub use connection::Connection;
+use connection::client_of;
+
 use super::flag_scan::{Grammar, Scanned, scan};
 use super::network_mode::NetworkMode;
 use super::wrappers::{Wrapper, program_name, refuse_compose, refuse_other_tools};
+use crate::engine::kinds::Client;
 use crate::report::error::{Code, Problem};
 
 /// The command behind `--`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Harness {
-    /// `docker run` or `docker create`: variables and network go into its arguments.
+    /// `run` or `create` of docker or podman: variables and network go into its arguments.
     Docker(Box<DockerRun>),
     /// Anything else: it runs on the host, with the variables in its environment.
     Host(HostCommand),
@@ -39,46 +43,6 @@ pub struct HostCommand {
     pub connection: Connection,
 }
 
-/// The options of `docker` that choose the engine, as written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Connection {
-    /// `-H`, `--host`: an address; empty means the default socket.
-    pub host: Option<OsString>,
-    /// `-c`, `--context`: the name of a context.
-    pub context: Option<OsString>,
-    /// `--config`: the folder of docker's configuration.
-    pub config: Option<OsString>,
-    /// Whether the connection is encrypted: `--tls`, or `--tlsverify` with any value, as for docker.
-    pub tls: bool,
-}
-
-impl Connection {
-    fn read(global: &Scanned) -> Result<Self, Problem> {
-        let last = |name| global.values(name).next_back().map(OsStr::to_owned);
-        if global.values("host").count() > 1 {
-            return Err(Problem::error(
-                Code::HarnessShape,
-                "the harness gives docker more than one `--host`",
-            )
-            .hint("Keep the one that the harness should use: docker accepts only one."));
-        }
-        let connection = Self {
-            host: last("host"),
-            context: last("context"),
-            config: last("config"),
-            tls: global.is_on("tls") || global.has("tlsverify"),
-        };
-        if connection.host.is_some() && connection.context.is_some() {
-            return Err(Problem::error(
-                Code::HarnessShape,
-                "the harness gives docker both `--host` and `--context`",
-            )
-            .hint("Keep the one that the harness should use: docker accepts only one of them."));
-        }
-        Ok(connection)
-    }
-}
-
 /// What the docker command does with the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -97,10 +61,12 @@ impl Verb {
         }
     }
 
-    const fn grammar(self) -> Grammar {
-        match self {
-            Self::Run => Grammar::Run,
-            Self::Create => Grammar::Create,
+    const fn grammar(self, client: Client) -> Grammar {
+        match (self, client) {
+            (Self::Run, Client::Docker) => Grammar::Run,
+            (Self::Create, Client::Docker) => Grammar::Create,
+            (Self::Run, Client::Podman { .. }) => Grammar::PodmanRun,
+            (Self::Create, Client::Podman { .. }) => Grammar::PodmanCreate,
         }
     }
 }
@@ -153,6 +119,18 @@ impl DockerRun {
     #[must_use]
     pub fn image(&self) -> &OsStr {
         &self.image
+    }
+
+    /// Whether the image's place names a folder (podman's `--rootfs`).
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.options.is_on("rootfs")
+    }
+
+    /// `docker run` and the like, as the user would write it.
+    #[must_use]
+    pub const fn form(&self) -> &'static str {
+        self.verb.grammar(self.connection.client).command()
     }
 
     /// How it says which engine it uses.
@@ -228,13 +206,15 @@ impl DockerRun {
         self.options.values(long).next_back().filter(|value| !value.is_empty())
     }
 
-    /// An option that only `docker run` has, and `docker create` rejects.
+    /// An option that only `run` has, and `create` rejects.
     #[must_use]
     pub fn only_of_run(&self) -> Option<&'static str> {
-        ["detach", "detach-keys", "sig-proxy"].into_iter().find(|long| self.options.has(long))
+        ["detach", "detach-keys", "passwd", "preserve-fd", "preserve-fds", "rmi", "sig-proxy"]
+            .into_iter()
+            .find(|long| self.options.has(long))
     }
 
-    /// `docker` with its own options.
+    /// `docker` or `podman` with its own options.
     #[must_use]
     pub fn client(&self) -> Vec<OsString> {
         let mut client = self.command[..self.verb_index.min(self.command.len())].to_vec();
@@ -287,14 +267,13 @@ impl DockerRun {
 ///
 /// Where no sidecar is needed, a harness is not for farrier to judge: it runs as it is, without this.
 ///
-/// Container-shaped are `docker run`, `docker create`, `docker container run` and `docker container create`,
-/// with docker's own options in front and `docker` at any path. Everything else is a host command: other
-/// docker verbs, `docker run --help`, and shells (`sh -c "docker run …"` cannot be seen into).
+/// Container-shaped are `run`, `create`, `container run` and `container create` of `docker`, `podman` and `podman-remote`, with the
+/// client's own options in front and the client at any path. Everything else is a host command: other verbs of the client, `docker run --help`, and shells (`sh -c "docker run …"` cannot be seen into).
 ///
 /// # Errors
 /// `harness-shape` for an empty command, for options that cannot be read, for a missing image, for networks
-/// that docker would reject, and for containers started in a form that farrier does not rewrite: behind
-/// `sudo`, `env` or the like, by compose, and by another tool than docker.
+/// that the client would reject, and for containers started in a form that farrier does not rewrite: behind
+/// `sudo`, `env` or the like, by compose, and by another tool than docker and podman.
 pub fn parse(command: &[OsString]) -> Result<Harness, Problem> {
     if command.first().is_none_or(|program| program.is_empty()) {
         return Err(Problem::error(Code::HarnessShape, "no harness command follows `--`")
@@ -310,29 +289,32 @@ pub fn parse(command: &[OsString]) -> Result<Harness, Problem> {
         }
     }
     refuse_other_tools(command, at)?;
-    if command.get(at).is_none_or(|program| program_name(program) != "docker") {
-        return Ok(Harness::Host(HostCommand::default()));
-    }
-    let global = scan(Grammar::Docker, command, at + 1)?;
-    let verb = verb(command, &global)?;
+    let client = command.get(at).and_then(|program| client_of(program_name(program)));
+    let Some(client) = client else { return Ok(Harness::Host(HostCommand::default())) };
+    let grammar = if client == Client::Docker { Grammar::Docker } else { Grammar::Podman };
+    let global = scan(grammar, command, at + 1)?;
+    let verb = verb(client, command, &global)?;
     if let (Some(wrapper), Some((verb, _))) = (outermost, verb) {
-        return Err(wrapper.refusal(verb.grammar().command()));
+        return Err(wrapper.refusal(verb.grammar(client).command()));
     }
-    let connection = Connection::read(&global)?;
+    let connection = Connection::read(client, &global)?;
     match verb {
         Some((verb, verb_index)) => container(command, connection, verb, verb_index),
         None => Ok(Harness::Host(HostCommand { connection })),
     }
 }
 
-/// `run` or `create` behind docker's own options, and where it stands; none for docker's other commands.
-fn verb(command: &[OsString], global: &Scanned) -> Result<Option<(Verb, usize)>, Problem> {
+/// `run` or `create` behind the client's own options, and where it stands; `None` for the client's other commands.
+fn verb(client: Client, command: &[OsString], global: &Scanned) -> Result<Option<(Verb, usize)>, Problem> {
     if global.is_on("version") {
         return Ok(None);
     }
     let mut index = global.operand;
     match command.get(index) {
-        Some(word) if word == "compose" => refuse_compose(command, index + 1, "docker compose")?,
+        Some(word) if word == "compose" => {
+            let form = if client == Client::Docker { "docker compose" } else { "podman compose" };
+            refuse_compose(command, index + 1, form)?;
+        }
         Some(word) if word == "container" => index += 1,
         _ => {}
     }
@@ -345,16 +327,17 @@ fn container(
     verb: Verb,
     verb_index: usize,
 ) -> Result<Harness, Problem> {
-    let options = scan(verb.grammar(), command, verb_index + 1)?;
+    let grammar = verb.grammar(connection.client);
+    let options = scan(grammar, command, verb_index + 1)?;
     if options.is_on("help") {
         return Ok(Harness::Host(HostCommand { connection }));
     }
     let Some(image) = command.get(options.operand).filter(|image| !image.is_empty()) else {
-        let name = verb.grammar().command();
+        let name = grammar.command();
         return Err(Problem::error(Code::HarnessShape, format!("`{name}` of the harness has no image"))
             .hint(format!("Write the image after the options: `{name} [options] IMAGE [command]`.")));
     };
-    let network = NetworkMode::read(options.values("network"))?;
+    let network = NetworkMode::read(connection.client, &options)?;
     Ok(Harness::Docker(Box::new(DockerRun {
         command: command.to_vec(),
         verb,
@@ -366,6 +349,7 @@ fn container(
     })))
 }
 
+mod connection;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -21,24 +21,34 @@ pub struct Flag {
 }
 
 impl Flag {
-    const fn letter(self, short: u8) -> Self {
+    /// With a letter.
+    #[must_use]
+    pub const fn letter(self, short: u8) -> Self {
         Self { short: Some(short), ..self }
     }
 
-    const fn same_as(self, canonical: &'static str) -> Self {
+    /// As an older spelling of another option.
+    #[must_use]
+    pub const fn same_as(self, canonical: &'static str) -> Self {
         Self { canonical, ..self }
     }
 
-    const fn only_run(self) -> Self {
+    /// As an option that `create` does not have.
+    #[must_use]
+    pub const fn only_run(self) -> Self {
         Self { only_run: true, ..self }
     }
 }
 
-const fn value(long: &'static str) -> Flag {
+/// An option with a value.
+#[must_use]
+pub const fn value(long: &'static str) -> Flag {
     Flag { long, short: None, takes_value: true, canonical: long, only_run: false }
 }
 
-const fn switch(long: &'static str) -> Flag {
+/// An option without one.
+#[must_use]
+pub const fn switch(long: &'static str) -> Flag {
     Flag { takes_value: false, ..value(long) }
 }
 
@@ -170,15 +180,15 @@ pub static CONTAINER: &[Flag] = &[
 ];
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashSet;
     use std::process::Command;
 
     use super::{CONTAINER, Flag, GLOBAL};
 
-    /// The help of the installed docker for these words; none where there is no docker.
-    fn help(words: &[&str]) -> Option<String> {
-        let output = Command::new("docker").args(words).arg("--help").output().ok()?;
+    /// The help of the installed client for these words; `None` if it is not installed.
+    fn help(client: &str, words: &[&str]) -> Option<String> {
+        let output = Command::new(client).args(words).arg("--help").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         output.status.success().then_some(text)
     }
@@ -198,47 +208,52 @@ mod tests {
         Some((short, name.to_owned(), takes_value))
     }
 
-    fn compare(words: &[&str], table: &[Flag], is_create: bool) {
-        let Some(help) = help(words) else {
-            eprintln!("no docker command line is installed: `docker {}` is not compared", words.join(" "));
+    pub fn compare(client: &str, words: &[&str], table: &[Flag], is_create: bool) {
+        let command = [&[client], words].concat().join(" ");
+        let Some(help) = help(client, words) else {
+            eprintln!("`{client}` is not installed: `{command}` is not compared");
             return;
         };
         let listed: Vec<_> = help.lines().filter_map(option_of_line).collect();
         assert!(listed.len() >= 10, "only {} options were read from the help: {help}", listed.len());
         for (short, long, takes_value) in listed {
             let Some(flag) = table.iter().find(|flag| flag.long == long) else {
-                panic!("`docker {}` has --{long}, which the table lacks", words.join(" "));
+                panic!("`{command}` has --{long}, which the table lacks");
             };
             assert_eq!(flag.short, short, "the letter of --{long}");
             assert_eq!(flag.takes_value, takes_value, "whether --{long} takes a value");
-            assert!(!(is_create && flag.only_run), "`docker create` has --{long} too");
+            assert!(!(is_create && flag.only_run), "`{command}` has --{long} too");
         }
     }
 
     #[test]
     fn the_installed_docker_run_has_no_other_option() {
-        compare(&["run"], CONTAINER, false);
+        compare("docker", &["run"], CONTAINER, false);
     }
 
     #[test]
     fn the_installed_docker_create_has_no_other_option() {
-        compare(&["create"], CONTAINER, true);
+        compare("docker", &["create"], CONTAINER, true);
     }
 
     #[test]
     fn the_installed_docker_has_no_other_global_option() {
-        compare(&[], GLOBAL, false);
+        compare("docker", &[], GLOBAL, false);
     }
 
     #[test]
     fn names_and_letters_are_unique_and_sorted() {
-        for table in [GLOBAL, CONTAINER] {
+        is_in_order(&[GLOBAL, CONTAINER]);
+    }
+
+    pub fn is_in_order(tables: &[&[Flag]]) {
+        for table in tables {
             assert!(table.iter().map(|flag| flag.long).is_sorted(), "the table is sorted by name");
             let names: HashSet<_> = table.iter().map(|flag| flag.long).collect();
             assert_eq!(names.len(), table.len());
             let letters: Vec<_> = table.iter().filter_map(|flag| flag.short).collect();
             assert_eq!(letters.iter().collect::<HashSet<_>>().len(), letters.len());
-            for flag in table {
+            for flag in *table {
                 let canonical = table.iter().find(|other| other.long == flag.canonical);
                 assert_eq!(canonical.map(|other| other.takes_value), Some(flag.takes_value), "{}", flag.long);
             }

@@ -1,4 +1,4 @@
-//! Reads options as docker's own parser does, up to the first word that is none.
+//! Reads options as docker's and podman's own parser does, up to the first word that is none.
 //!
 //! The rules are those of Go's `pflag` with options before operands only: `--name value`, `--name=value`,
 //! `-n value`, `-nvalue`, `-n=value`, clusters of letters whose last may take a value, switches that take a
@@ -7,7 +7,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::docker_flags::{CONTAINER, Flag, GLOBAL};
+use super::docker_flags::{self, Flag};
+use super::podman_flags;
 use crate::report::error::{Code, Problem};
 
 /// A command whose options are known.
@@ -19,6 +20,12 @@ pub enum Grammar {
     Run,
     /// `docker create`.
     Create,
+    /// `podman` itself, before its first word.
+    Podman,
+    /// `podman run`.
+    PodmanRun,
+    /// `podman create`.
+    PodmanCreate,
 }
 
 impl Grammar {
@@ -29,17 +36,31 @@ impl Grammar {
             Self::Docker => "docker",
             Self::Run => "docker run",
             Self::Create => "docker create",
+            Self::Podman => "podman",
+            Self::PodmanRun => "podman run",
+            Self::PodmanCreate => "podman create",
         }
     }
 
     fn find(self, matches: impl Fn(&Flag) -> bool) -> Option<&'static Flag> {
-        self.table().iter().find(|flag| matches(flag) && !(flag.only_run && self == Self::Create))
+        self.table().iter().find(|flag| matches(flag) && !(flag.only_run && self.running().is_some()))
     }
 
     const fn table(self) -> &'static [Flag] {
         match self {
-            Self::Docker => GLOBAL,
-            Self::Run | Self::Create => CONTAINER,
+            Self::Docker => docker_flags::GLOBAL,
+            Self::Run | Self::Create => docker_flags::CONTAINER,
+            Self::Podman => podman_flags::GLOBAL,
+            Self::PodmanRun | Self::PodmanCreate => podman_flags::CONTAINER,
+        }
+    }
+
+    /// What `run` is to a `create`; `None` for any other grammar.
+    const fn running(self) -> Option<Self> {
+        match self {
+            Self::Create => Some(Self::Run),
+            Self::PodmanCreate => Some(Self::PodmanRun),
+            Self::Docker | Self::Run | Self::Podman | Self::PodmanRun => None,
         }
     }
 }
@@ -218,8 +239,8 @@ fn unknown(grammar: Grammar, spelling: &str, is_it: impl Fn(&Flag) -> bool) -> P
     let command = grammar.command();
     let message = format!("`{command}` has no option `{spelling}` that farrier knows");
     let problem = Problem::error(Code::HarnessShape, message);
-    if grammar == Grammar::Create && Grammar::Run.find(is_it).is_some() {
-        return problem.hint(format!("Leave `{spelling}` out: only `docker run` has it."));
+    if let Some(run) = grammar.running().filter(|run| run.find(is_it).is_some()) {
+        return problem.hint(format!("Leave `{spelling}` out: only `{}` has it.", run.command()));
     }
     if let Some(nearest) = nearest(grammar, spelling) {
         return problem.hint(format!("Did you mean `--{nearest}`? Correct the harness command."));

@@ -13,6 +13,7 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use super::argv::DockerRun;
+use crate::engine::kinds::Client;
 use crate::report::error::{Code, Problem};
 
 /// Docker's default network, on which a harness is that names none.
@@ -71,6 +72,9 @@ impl Gateway {
     /// # Errors
     /// If this host is not on the network, or the client does not say so.
     pub async fn find(run: &DockerRun, network: &str) -> Result<Self, String> {
+        if run.connection().client != Client::Docker {
+            return Err("Podman creates the interfaces of its networks only when containers join them, so farrier cannot listen there".to_owned());
+        }
         let client = run.client();
         let told = asked(&client, &["network", "inspect", "--format", "{{json .}}", network]).await?;
         let found: Network =

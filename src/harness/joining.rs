@@ -1,5 +1,5 @@
 //! A harness in a container that named its own network, and is on its session's, too. Docker's client takes one network for
-//! a new container up to version 24, so the container is created, connected, and started in the foreground.
+//! a new container up to version 24, so the container is created, connected, and started in the foreground; so is Podman's.
 
 use std::ffi::{OsStr, OsString};
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use crate::report::exit;
 pub struct Joining {
     /// The network.
     pub network: String,
-    /// `docker` with its own options.
+    /// `docker` or `podman` with its own options.
     pub client: Vec<OsString>,
     /// Whether the container's standard input stays open.
     pub is_interactive: bool,
@@ -25,12 +25,12 @@ pub struct Joining {
 /// no further network stays as it is.
 ///
 /// # Errors
-/// With docker's own exit code and words if it cannot create the container.
+/// With the client's own exit code and words if it cannot create the container.
 pub async fn create(harness: Foreground) -> Result<Foreground, Failure> {
     let Some(joining) = &harness.joining else { return Ok(harness) };
     let created = run(&harness.command, &harness.set).await?;
     let Some(id) = created.lines().last().map(str::trim).filter(|id| !id.is_empty()) else {
-        return Err(failed("docker created the harness's container, but did not tell its id").into());
+        return Err(failed("the client created the harness's container, but did not tell its ID").into());
     };
     let network: &OsStr = joining.network.as_ref();
     let connect =
@@ -55,10 +55,10 @@ fn failed(message: impl Into<String>) -> Problem {
         .hint("Leave `--network` out of the harness's command: farrier then adds the session's network.")
 }
 
-/// Runs a command of the docker client, whose errors go where the harness's would; gives what it printed.
+/// Runs a command of the harness's client, whose errors go where the harness's would; gives what it printed.
 async fn run(command: &[OsString], set: &[(String, String)]) -> Result<String, Failure> {
     let Some((program, arguments)) = command.split_first() else { return Ok(String::new()) };
-    let failed = |error: std::io::Error| failed(format!("cannot run the docker client: {error}"));
+    let failed = |error: std::io::Error| failed(format!("cannot run the harness's client: {error}"));
     let running = Command::new(program)
         .args(arguments)
         .envs(set.iter().map(|(name, value)| (name, value)))

@@ -52,7 +52,10 @@ fn own_names(run: &DockerRun) -> Vec<OwnName> {
         add("--name", name.strip_prefix('/').unwrap_or(name));
     }
     all("network-alias").for_each(|alias| add("--network-alias", alias));
-    all("network").flat_map(network_mode::aliases).for_each(|alias| add("--network", &alias));
+    let client = run.connection().client;
+    all("network")
+        .flat_map(|value| network_mode::aliases(client, value))
+        .for_each(|alias| add("--network", &alias));
     if let Some(host) = last("hostname") {
         // Docker writes the whole name and its first part to /etc/hosts.
         let domain = last("domainname").filter(|domain| !domain.is_empty());
@@ -63,7 +66,9 @@ fn own_names(run: &DockerRun) -> Vec<OwnName> {
         add("--link", link.split_once(':').map_or(link, |(_, alias)| alias));
     }
     for host in all("add-host") {
-        add("--add-host", host.split([':', '=']).next().unwrap_or_default());
+        // Podman takes several, with a semicolon between them.
+        let hosts = host.split([':', '=']).next().unwrap_or_default();
+        hosts.split(';').for_each(|host| add("--add-host", host));
     }
     names
 }
@@ -97,8 +102,12 @@ mod tests {
     use super::*;
 
     fn run_of(options: &[&str]) -> DockerRun {
-        let words = ["docker", "run"].iter().chain(options).chain(&["x"]);
-        let words: Vec<OsString> = words.map(OsString::from).collect();
+        of_client("docker", options)
+    }
+
+    fn of_client(client: &str, options: &[&str]) -> DockerRun {
+        let words = [&[client, "run"], options, &["x"]].concat();
+        let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
         match parse(&words) {
             Ok(Harness::Docker(run)) => *run,
             other => panic!("{options:?}: {other:?}"),
@@ -127,6 +136,16 @@ mod tests {
             let names: Vec<String> = own_names(&run_of(options)).into_iter().map(|own| own.name).collect();
             assert_eq!(names, expected, "{options:?}");
         }
+    }
+
+    #[test]
+    fn podman_writes_aliases_behind_the_network() {
+        let run = of_client(
+            "podman",
+            &["--network", "n:alias=a,ip=10.0.0.2,alias=b", "--network=m", "--add-host", "c;d:10.0.0.3"],
+        );
+        let names: Vec<String> = own_names(&run).into_iter().map(|own| own.name).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
     }
 
     #[test]

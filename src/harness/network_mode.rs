@@ -2,6 +2,8 @@
 
 use std::ffi::OsStr;
 
+use super::flag_scan::Scanned;
+use crate::engine::kinds::Client;
 use crate::report::error::{Code, Problem};
 
 /// The network that a container harness declares.
@@ -9,7 +11,7 @@ use crate::report::error::{Code, Problem};
 pub enum NetworkMode {
     /// None is named: farrier adds its own.
     Unset,
-    /// Networks made with `docker network create`, by name or id, in order and never empty.
+    /// Networks that somebody made, by name or id, in order and never empty.
     Named(Vec<String>),
     /// `host`: the harness shares the engine host's addresses.
     Host,
@@ -17,28 +19,70 @@ pub enum NetworkMode {
     None,
     /// `container:NAME`: another container's network, by its name or id.
     Container(String),
-    /// `bridge` or `default`: Docker's default bridge, where no names resolve.
+    /// `bridge` or `default`: the client's default network, where no names resolve.
     DefaultBridge,
+    /// A mode of podman's without any other container: `slirp4netns`, `pasta` and `ns:PATH`.
+    Alone(String),
+    /// The network of a pod of podman's, by the pod's name.
+    Pod(String),
 }
 
 impl NetworkMode {
-    /// Reads the values of all `--network` options, each plain or in the form `name=NETWORK,alias=ALIAS`.
+    /// Reads it off the options of `run` or `create`.
+    ///
+    /// # Errors
+    /// `harness-shape` for what the client rejects.
+    pub fn read(client: Client, options: &Scanned) -> Result<Self, Problem> {
+        let values = options.values("network");
+        if client == Client::Docker {
+            return Self::of_docker(values);
+        }
+        let pod = options.values("pod").chain(options.values("pod-id-file")).next_back();
+        match pod.filter(|pod| !pod.is_empty()) {
+            Some(pod) => Ok(Self::Pod(pod.to_string_lossy().into_owned())),
+            None => Self::of_podman(values),
+        }
+    }
+
+    /// Reads the values of all `--network` options of docker, each plain or in the form `name=NETWORK,alias=ALIAS`.
     ///
     /// # Errors
     /// `harness-shape` for what docker rejects: an empty name, a value that is not text, a network that is
     /// named twice, `host`, `none`, `bridge` or `container:…` beside another one, and modes that only podman
     /// has.
-    pub fn read<'a>(values: impl IntoIterator<Item = &'a OsStr>) -> Result<Self, Problem> {
+    fn of_docker<'a>(values: impl IntoIterator<Item = &'a OsStr>) -> Result<Self, Problem> {
         let targets = values.into_iter().map(target).collect::<Result<Vec<_>, _>>()?;
-        match targets.as_slice() {
+        Self::of_all(&targets, Client::Docker)
+    }
+
+    /// Reads the values of all `--network` options of podman: each a mode or networks, with options behind a colon.
+    fn of_podman<'a>(values: impl IntoIterator<Item = &'a OsStr>) -> Result<Self, Problem> {
+        let mut targets = Vec::new();
+        for value in values {
+            let value = as_text(value)?;
+            let is_network = !value.contains(':') || value.starts_with("bridge:");
+            if is_network {
+                targets.extend(value.split(':').next().unwrap_or_default().split(',').map(str::to_owned));
+            } else {
+                targets.push(value.to_owned());
+            }
+        }
+        Self::of_all(&targets, Client::Podman { is_remote: false })
+    }
+
+    fn of_all(targets: &[String], client: Client) -> Result<Self, Problem> {
+        let mode = |target: &str| match client {
+            Client::Docker => Self::of(target),
+            Client::Podman { .. } => Self::of_podmans(target),
+        };
+        match targets {
             [] => Ok(Self::Unset),
-            [only] => Self::of(only),
+            [only] => mode(only),
             several => {
                 let mut names: Vec<String> = Vec::new();
                 for target in several {
-                    if !matches!(Self::of(target)?, Self::Named(_)) {
-                        return Err(not_alone(target));
-                    }
+                    let Self::Named(named) = mode(target)? else { return Err(not_alone(target)) };
+                    let target = named.first().unwrap_or(target);
                     if names.contains(target) {
                         return Err(repeated(target));
                     }
@@ -64,6 +108,20 @@ impl NetworkMode {
         }
     }
 
+    fn of_podmans(target: &str) -> Result<Self, Problem> {
+        let (mode, options) =
+            target.split_once(':').map_or((target, None), |(mode, rest)| (mode, Some(rest)));
+        match (mode, options) {
+            ("", _) | ("container", None | Some("")) => Err(no_name()),
+            ("host", None) => Ok(Self::Host),
+            ("none", None) => Ok(Self::None),
+            ("bridge" | "default" | "private", _) => Ok(Self::DefaultBridge),
+            ("slirp4netns" | "pasta" | "ns", _) => Ok(Self::Alone(target.to_owned())),
+            ("container", Some(container)) => Ok(Self::Container(container.to_owned())),
+            (name, _) => Ok(Self::Named(vec![name.to_owned()])),
+        }
+    }
+
     /// Why sidecars cannot be reached from this network, and the way out; none where they can.
     #[must_use]
     pub fn refusal(&self) -> Option<Problem> {
@@ -74,25 +132,31 @@ impl NetworkMode {
                 "the harness shares the network of container `{container}`, whose networks farrier does not change"
             ),
             Self::DefaultBridge => {
-                "the harness asks for Docker's default bridge, where the names of sidecars do not resolve"
+                "the harness asks for the engine's default network, where the names of sidecars do not resolve"
                     .to_owned()
+            }
+            Self::Alone(mode) => {
+                format!("the harness asks for `--network {mode}`, a network without any other container")
+            }
+            Self::Pod(pod) => {
+                let message =
+                    format!("the harness runs in the pod `{pod}`, whose network farrier does not change");
+                return Some(Problem::error(Code::NetworkUnusable, message).hint(
+                    "Leave the pod out: farrier then adds a network of its own to the harness.",
+                ));
             }
         };
         Some(
             Problem::error(Code::NetworkUnusable, message)
                 .hint("Leave `--network` out: farrier then adds a network of its own to the harness.")
-                .hint("Or run `docker network create NAME` once, and give the harness `--network NAME`."),
+                .hint("Or create a network once (`docker network create NAME`), and give the harness `--network NAME`."),
         )
     }
 }
 
 /// The network that one value names.
 fn target(value: &OsStr) -> Result<String, Problem> {
-    let Some(text) = value.to_str() else {
-        let message = format!("`--network {}` of the harness is not text", value.display());
-        return Err(Problem::error(Code::HarnessShape, message)
-            .hint("Name the network in ASCII letters, digits, `_`, `.` and `-`."));
-    };
+    let text = as_text(value)?;
     if !is_long_syntax(text) {
         return Ok(text.to_owned());
     }
@@ -105,8 +169,21 @@ fn target(value: &OsStr) -> Result<String, Problem> {
     name.ok_or_else(no_name)
 }
 
+fn as_text(value: &OsStr) -> Result<&str, Problem> {
+    value.to_str().ok_or_else(|| {
+        let message = format!("`--network {}` of the harness is not text", value.display());
+        Problem::error(Code::HarnessShape, message)
+            .hint("Name the network in ASCII letters, digits, `_`, `.` and `-`.")
+    })
+}
+
 /// The aliases that one value of `--network` gives the container.
-pub(super) fn aliases(value: &str) -> Vec<String> {
+pub(super) fn aliases(client: Client, value: &str) -> Vec<String> {
+    if client != Client::Docker {
+        let options = value.split_once(':').map_or("", |(_, options)| options);
+        let aliases = options.split(',').filter_map(|option| option.strip_prefix("alias="));
+        return aliases.map(str::to_owned).collect();
+    }
     if !is_long_syntax(value) {
         return Vec::new();
     }
@@ -154,7 +231,7 @@ fn no_name() -> Problem {
 
 fn not_alone(target: &str) -> Problem {
     let message = format!(
-        "the harness combines `--network {target}` with another network, which docker does not accept"
+        "the harness combines `--network {target}` with another network, which the client does not accept"
     );
     Problem::error(Code::HarnessShape, message)
         .hint(format!("Name `{target}` alone, or only networks created with `docker network create`."))

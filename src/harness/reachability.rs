@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::definition::Definition;
 use crate::definition::order::OnExit;
-use crate::engine::kinds::Choice;
+use crate::engine::kinds::{Choice, Client};
 use crate::harness::argv::{Additions, Harness, Verb};
 use crate::harness::gateway::Forwards;
 use crate::harness::joining::Joining;
@@ -75,13 +75,14 @@ impl HarnessTarget {
         let Some(harness) = harness else { return target };
         let connection = harness.connection();
         target.choice = Choice {
+            client: connection.client,
             host: connection.host.clone(),
             context: connection.context.clone(),
             config: connection.config.clone(),
             tls: connection.tls,
         };
         if let Harness::Docker(run) = harness {
-            target.image = Some(run.image().to_string_lossy().into_owned());
+            target.image = (!run.is_folder()).then(|| run.image().to_string_lossy().into_owned());
             if let NetworkMode::Named(names) = run.network()
                 && let Some(name) = names.first()
             {
@@ -121,8 +122,8 @@ pub fn session_refusal(harness: &Harness, sidecar: &str) -> Option<Problem> {
     let option = run.only_of_run().filter(|_| matches!(run.network(), NetworkMode::Named(_)))?;
     Some(
         problem(format!(
-            "the harness names its network, so farrier creates its container before it starts it, and `docker create` \
-             has no `--{option}`"
+            "the harness names its network, so farrier creates its container before it starts it, and `create` has no \
+             `--{option}`"
         ))
         .hint(format!("Leave out `--{option}`, or `--network`: farrier then adds the session's network.")),
     )
@@ -132,7 +133,10 @@ pub fn session_refusal(harness: &Harness, sidecar: &str) -> Option<Problem> {
 #[must_use]
 pub fn describe(command: &[OsString], harness: Option<&Harness>) -> String {
     match (harness, command.first()) {
-        (Some(Harness::Docker(run)), _) => format!("docker run {}", run.image().to_string_lossy()),
+        (Some(Harness::Docker(run)), _) => {
+            let client = if run.connection().client == Client::Docker { "docker" } else { "podman" };
+            format!("{client} run {}", run.image().to_string_lossy())
+        }
         // Other users read it, and a path may say more than they need to know.
         (_, Some(program)) => {
             Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned()

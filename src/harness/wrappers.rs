@@ -66,8 +66,8 @@ static WRAPPERS: &[Wrapper] = &[
     Wrapper { operands: 1, ..wrapper("flock", b"wE", &["wait", "timeout", "conflict-exit-code"]) },
 ];
 
-/// Container tools that are not docker, though their `run` reads like docker's.
-const OTHER_ENGINES: &[&str] = &["podman", "podman-remote", "nerdctl", "finch"];
+/// Container tools whose `run` reads like docker's, and whose engines farrier does not talk to.
+const OTHER_ENGINES: &[&str] = &["nerdctl", "finch"];
 
 /// The programs that take the command line of `docker compose`.
 const COMPOSE: &[&str] = &["docker-compose", "podman-compose"];
@@ -105,14 +105,17 @@ impl Wrapper {
     pub fn refusal(&self, form: &str) -> Problem {
         let name = self.name;
         if self.changes_user {
+            let client = form.split(' ').next().unwrap_or_default();
             let message = format!(
-                "the harness is `{name} {form}`: another user's docker, which farrier does not rewrite"
+                "the harness is `{name} {form}`: another user's {client}, which farrier does not rewrite"
             );
+            let way_out = if client == "docker" {
+                "; if your user may not use the engine, add it to the `docker` group or use a rootless engine"
+            } else {
+                ": your user has a Podman of its own"
+            };
             return Problem::error(Code::HarnessShape, message)
-                .hint(format!(
-                    "Write `farrier launch … -- {form} …`; if your user may not use the engine, add it to the `docker` \
-                     group or use a rootless engine."
-                ))
+                .hint(format!("Write `farrier launch … -- {form} …`{way_out}."))
                 .hint(format!("Or give farrier the same rights: `{name} farrier launch … -- {form} …`."));
         }
         let message = format!("the harness is `{form}` behind `{name}`, which farrier does not rewrite");
@@ -122,10 +125,10 @@ impl Wrapper {
     }
 }
 
-/// Refuses a container that is started at `at` by another tool than `docker run` or `docker create`.
+/// Refuses a container that is started at `at` by another tool than `docker` and `podman`.
 ///
 /// # Errors
-/// `harness-shape` for `docker-compose run`, and for `run` and `create` of podman and its like.
+/// `harness-shape` for `docker-compose run`, and for `run` and `create` of nerdctl and its like.
 pub fn refuse_other_tools(arguments: &[OsString], at: usize) -> Result<(), Problem> {
     let Some(program) = arguments.get(at).map(|program| program_name(program)) else {
         return Ok(());
@@ -145,8 +148,9 @@ pub fn refuse_other_tools(arguments: &[OsString], at: usize) -> Result<(), Probl
     }
     match word(verb) {
         Some(verb @ ("run" | "create")) => {
-            let message =
-                format!("the harness is `{name} {verb}`, and farrier starts its sidecars on a Docker engine");
+            let message = format!(
+                "the harness is `{name} {verb}`, and farrier starts its sidecars on Docker or Podman"
+            );
             Err(Problem::error(Code::HarnessShape, message).hint(format!(
                 "Write `farrier launch … -- docker {verb} …`: the harness and the sidecars must be on the same engine."
             )))

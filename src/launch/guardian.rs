@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::connection::{self, Connection};
-use crate::engine::kinds::{Choice, EngineKind};
+use crate::engine::kinds::{Choice, Client, EngineKind};
 use crate::manage::sessions;
 use crate::plan::session::Session;
 use crate::preparation::settings::Settings;
@@ -61,6 +61,10 @@ impl Guardian {
             command.args(value.iter().flat_map(|value| [OsStr::new(name), value]));
         }
         command.args(choice.tls.then_some("tls"));
+        command.args(match choice.client {
+            Client::Docker => None,
+            Client::Podman { is_remote } => Some(if is_remote { "podman-remote" } else { "podman" }),
+        });
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let failed = |error: io::Error| {
             Problem::error(Code::StateUnusable, format!("cannot start the session's guardian: {error}"))
@@ -105,8 +109,13 @@ fn choice(mut words: &[OsString]) -> Choice {
             Some("host") => &mut choice.host,
             Some("context") => &mut choice.context,
             Some("config") => &mut choice.config,
-            _ => {
-                choice.tls |= name == "tls";
+            other => {
+                match other {
+                    Some("tls") => choice.tls = true,
+                    Some("podman") => choice.client = Client::Podman { is_remote: false },
+                    Some("podman-remote") => choice.client = Client::Podman { is_remote: true },
+                    _ => {}
+                }
                 words = rest;
                 continue;
             }
@@ -171,8 +180,9 @@ mod tests {
 
     #[test]
     fn what_the_harness_says_about_the_engine_reaches_the_guardian() {
-        let words = ["host", "tcp://h:1", "config", "config", "tls"].map(OsString::from);
+        let words = ["host", "tcp://h:1", "config", "config", "tls", "podman-remote"].map(OsString::from);
         let expected = Choice {
+            client: Client::Podman { is_remote: true },
             host: Some("tcp://h:1".into()),
             context: None,
             config: Some("config".into()),

@@ -148,11 +148,14 @@ fn standard_output_is_the_harness_s_alone_and_its_input_is_passed() {
 #[test]
 fn a_created_container_carries_the_variables_and_the_network() {
     let Some((scene, _)) = scene_with_server() else { return };
-    let (label, image) = (scene.label(), fixture_image());
-    let harness =
-        ["docker", "create", "--label", &label, &image, "ask-env", &scene.variable("db")].map(str::to_owned);
-    let created = scene.launch(harness).output().assert_code(0).stdout();
-    assert_eq!(docker(["start", "--attach", created.trim()]), "pong");
+    let (label, image, variable) = (scene.label(), fixture_image(), scene.variable("db"));
+    let network = scene.network("net");
+    for options in [&[][..], &["--network", &network]] {
+        let harness =
+            [&["docker", "create", "--label", &label], options, &[&image, "ask-env", &variable]].concat();
+        let created = scene.launch(harness).output().assert_code(0).stdout();
+        assert_eq!(docker(["start", "--attach", created.trim()]), "pong", "{options:?}");
+    }
 }
 
 /// A harness in a container that waits, and the launch around it.

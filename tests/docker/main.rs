@@ -20,6 +20,7 @@ mod launch_instances;
 mod launch_keys;
 mod launch_network;
 mod launch_order;
+mod launch_podman;
 mod launch_ports;
 mod launch_pull;
 mod launch_reuse;

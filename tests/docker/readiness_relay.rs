@@ -271,14 +271,8 @@ async fn exchange(scene: &Scene, image: &str) {
         inspect(&name, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}").expect("it runs");
     let at = |port: u16| format!("{address}:{port}").parse().expect("an address");
 
-    let text = |variable: &str| std::env::var(variable).ok();
     let home = std::env::var_os("HOME").map(Into::into);
-    let environment = Environment {
-        host: text("DOCKER_HOST"),
-        context: text("DOCKER_CONTEXT"),
-        home,
-        ..Environment::default()
-    };
+    let environment = Environment::new(|name| std::env::var_os(name), home);
     let found = resolve(&Choice::default(), &environment).unwrap_or_else(|problem| panic!("{problem}"));
     let engine: std::sync::Arc<dyn Api> = std::sync::Arc::new(Client::open(&found).expect("an engine"));
     let architecture = engine.info().await.expect("an engine").architecture;

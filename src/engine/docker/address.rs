@@ -1,4 +1,4 @@
-//! Which engine: the one that the harness's own `docker` would talk to.
+//! Which engine: the one that the harness's own `docker` or `podman` would talk to.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,6 +8,10 @@ use serde::Deserialize;
 
 use crate::report::error::{Code, Problem};
 use crate::system::digest::sha256_hex;
+
+pub use podman::PodmanEnvironment;
+
+mod podman;
 
 /// The socket that Docker listens on where nothing else is said.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -42,12 +46,27 @@ impl EngineAddress {
     }
 }
 
+/// A command-line client whose engine is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    /// `docker`.
+    #[default]
+    Docker,
+    /// `podman`.
+    Podman {
+        /// Whether it talks to a service in any case.
+        is_remote: bool,
+    },
+}
+
 /// What the harness's own argv says about the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// `-H`.
+    /// Which client it is.
+    pub client: Client,
+    /// `-H`, or podman's `--url`.
     pub host: Option<OsString>,
-    /// `--context`.
+    /// `--context`, or podman's `--connection`.
     pub context: Option<OsString>,
     /// `--config`.
     pub config: Option<OsString>,
@@ -68,8 +87,25 @@ pub struct Environment {
     pub tls: bool,
     /// The home directory.
     pub home: Option<PathBuf>,
-    /// Where Podman's service may listen, and who says so: it is used where nothing names an engine and Docker does not answer.
-    pub podman: Vec<(String, String)>,
+    /// What names a Podman. It is used if the harness is Podman's, or if nothing names an engine and Docker does not answer.
+    pub podman: PodmanEnvironment,
+}
+
+impl Environment {
+    /// Reads it from these variables.
+    #[must_use]
+    pub fn new(variable: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Self {
+        let text = |name: &str| variable(name)?.into_string().ok();
+        let is_set = |name: &&str| variable(name).is_some_and(|value| !value.is_empty());
+        Self {
+            host: text("DOCKER_HOST"),
+            context: text("DOCKER_CONTEXT"),
+            config: variable("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from),
+            tls: ["DOCKER_TLS_VERIFY", "DOCKER_TLS"].iter().any(is_set),
+            podman: PodmanEnvironment::new(&text, home.as_deref()),
+            home,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -91,7 +127,8 @@ struct ContextEndpoint {
 }
 
 /// Resolves the address: the harness's own options, `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context of
-/// docker's configuration, the default socket; if nobody accepts connections there, a socket of Podman's where somebody does.
+/// docker's configuration, the default socket; if nobody accepts connections there, a socket of Podman's where somebody does. For a
+/// harness of Podman's, what its own client uses.
 ///
 /// # Errors
 /// When the context does not exist or its address is of a kind that is not supported.
@@ -99,7 +136,9 @@ pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddre
     let config = client_folder(choice, environment);
     let text = |value: &OsString| value.to_string_lossy().into_owned();
     let mut is_default = false;
-    let (host, origin) = if let Some(host) = &choice.host {
+    let (host, origin) = if let Client::Podman { is_remote } = choice.client {
+        podman::resolve(choice, is_remote, &environment.podman)?
+    } else if let Some(host) = &choice.host {
         // To docker, `-H ""` is the default socket.
         let host = if host.is_empty() { DEFAULT_HOST.to_owned() } else { text(host) };
         (host, "the harness's -H".to_owned())
@@ -111,7 +150,7 @@ pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddre
         from_context(&config, context, "DOCKER_CONTEXT")?
     } else if let Some(context) = current_context(&config) {
         from_context(&config, &context, "docker's current context")?
-    } else if let Some(podman) = podman(environment) {
+    } else if let Some(podman) = podman_instead(&environment.podman) {
         podman
     } else {
         is_default = true;
@@ -124,9 +163,10 @@ pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddre
 }
 
 /// The first socket at which Podman accepts connections; none as long as Docker does.
-fn podman(environment: &Environment) -> Option<(String, String)> {
-    let is_without = !environment.podman.is_empty() && !accepts(DEFAULT_HOST);
-    is_without.then(|| first_that_accepts(&environment.podman)).flatten()
+fn podman_instead(environment: &PodmanEnvironment) -> Option<(String, String)> {
+    let places = environment.places();
+    let is_without = !places.is_empty() && !accepts(DEFAULT_HOST);
+    is_without.then(|| first_that_accepts(&places)).flatten()
 }
 
 fn first_that_accepts(places: &[(String, String)]) -> Option<(String, String)> {

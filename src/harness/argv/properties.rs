@@ -240,6 +240,7 @@ fn any_word() -> impl Strategy<Value = Vec<u8>> {
         "env",
         "timeout",
         "podman",
+        "--pod=p",
         "-H",
         "-it",
         "-e",

@@ -6,7 +6,7 @@ mod refusals;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Additions, Connection, Harness, NetworkMode, Verb, parse};
+use super::{Additions, Client, Connection, Harness, NetworkMode, Verb, parse};
 use crate::report::error::Problem;
 
 /// Words at spaces; `''` is an empty one.
@@ -23,7 +23,11 @@ fn text(value: &OsStr) -> String {
 }
 
 fn describe_connection(connection: &Connection, parts: &mut Vec<String>) {
-    let Connection { host, context, config, tls } = connection;
+    let Connection { client, host, context, config, tls } = connection;
+    parts.extend(match client {
+        Client::Docker => None,
+        Client::Podman { is_remote } => Some(if *is_remote { "podman-remote" } else { "podman" }.to_owned()),
+    });
     for (name, value) in [("engine", host), ("context", context), ("config", config)] {
         parts.extend(value.as_ref().map(|value| format!("{name}={}", text(value))));
     }
@@ -49,6 +53,8 @@ fn describe(parsed: &Result<Harness, Problem>) -> String {
                 NetworkMode::None => Some("net:none".to_owned()),
                 NetworkMode::Container(name) => Some(format!("net:of={name}")),
                 NetworkMode::DefaultBridge => Some("net:bridge".to_owned()),
+                NetworkMode::Alone(mode) => Some(format!("net:alone={mode}")),
+                NetworkMode::Pod(pod) => Some(format!("net:pod={pod}")),
             });
             let switches = [
                 (run.is_detached(), "d"),
@@ -113,6 +119,35 @@ fn verbs_and_docker_options() {
         ("docker --tlscacert a --tlscert b --tlskey=c run img", "run@6 img@7"),
         ("docker -c one -c two run img", "run@5 img@6 context=two"),
         ("docker --new-option=run run img", "run@2 img@3"),
+    ]);
+}
+
+#[test]
+fn verbs_and_podman_options() {
+    check(&[
+        ("podman create img", "create@1 img@2 podman"),
+        ("/usr/bin/podman container run img", "run@2 img@3 podman"),
+        ("podman-remote run img", "run@1 img@2 podman-remote"),
+        ("podman -r run img", "run@2 img@3 podman-remote"),
+        ("podman --remote=false run img", "run@2 img@3 podman"),
+        ("podman --url unix:///s run img", "run@3 img@4 podman engine=unix:///s"),
+        ("podman -H=unix:///s run img", "run@2 img@3 podman engine=unix:///s"),
+        ("podman -c far run img", "run@3 img@4 podman context=far"),
+        ("podman --context far run img", "run@3 img@4 podman context=far"),
+        ("podman --root /r --log-level=debug run img", "run@4 img@5 podman"),
+        ("podman run --replace --tz UTC --name c -it --rmi img run", "run@1 img@9 i t name=c podman"),
+        ("podman run -d --sdnotify=conmon --userns keep-id img", "run@1 img@6 d podman"),
+        ("podman create --init-ctr once --pod p img", "create@1 img@6 net:pod=p podman"),
+        ("podman ps", "host podman"),
+        ("podman --url tcp://h:1 exec c sh", "host podman engine=tcp://h:1"),
+        ("podman run --help", "host podman"),
+        ("podman volume create run", "host podman"),
+        ("podman run", "error: `podman run` of the harness has no image"),
+        ("podman create -d img", "error: `podman create` has no option `-d` that farrier knows"),
+        (
+            "podman run --domainname x img",
+            "error: `podman run` has no option `--domainname` that farrier knows",
+        ),
     ]);
 }
 

@@ -17,11 +17,11 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::HarnessShape,
         meaning: "farrier cannot launch the harness's command in this form.",
         causes: &[
-            "The command is `docker compose run`, `sudo docker run` or `podman run`, to which farrier cannot add variables and a network.",
-            "The command has an option of docker that farrier does not know.",
+            "The command is `docker compose run`, `sudo docker run` or `nerdctl run`, to which farrier cannot add variables and a network.",
+            "The command has an option of docker or podman that farrier does not know.",
             "The harness is detached (`docker run -d`) or only created, so a session sidecar would be removed at once.",
         ],
-        steps: &["Write the harness as `docker run …`, or as a command on this host."],
+        steps: &["Write the harness as `docker run …` or `podman run …`, or as a command on this host."],
     },
     Explanation {
         code: Code::HarnessNoRoute,

@@ -23,14 +23,8 @@ impl RealEngine {
     /// None where there is no engine, which it then says.
     pub fn open() -> Option<Self> {
         let scene = Scene::with_docker()?;
-        let environment = Environment {
-            host: std::env::var("DOCKER_HOST").ok(),
-            context: std::env::var("DOCKER_CONTEXT").ok(),
-            config: std::env::var_os("DOCKER_CONFIG").map(Into::into),
-            tls: false,
-            home: std::env::var_os("HOME").map(Into::into),
-            podman: Vec::new(),
-        };
+        let home = std::env::var_os("HOME").map(Into::into);
+        let environment = Environment::new(|name| std::env::var_os(name), home);
         let address = resolve(&Choice::default(), &environment).expect("the address of the engine");
         let engine = Client::open(&address).expect("the engine");
         Some(Self { volumes: RefCell::default(), images: RefCell::default(), engine, scene })

@@ -28,13 +28,8 @@ struct RealDocker {
 /// Docker on this machine; `None`, which it then says, if there is none.
 pub fn on_docker() -> Option<Box<dyn Ground>> {
     let scene = Scene::with_docker()?;
-    let environment = Environment {
-        host: std::env::var("DOCKER_HOST").ok(),
-        context: std::env::var("DOCKER_CONTEXT").ok(),
-        config: std::env::var_os("DOCKER_CONFIG").map(Into::into),
-        home: std::env::var_os("HOME").map(Into::into),
-        ..Environment::default()
-    };
+    let home = std::env::var_os("HOME").map(Into::into);
+    let environment = Environment::new(|name| std::env::var_os(name), home);
     let opened = EngineKind::of_images().open(&Choice::default(), &environment, &Folders::default());
     let opened = opened.unwrap_or_else(|problem| panic!("{problem}"));
     let image = Image::new().change("CMD [\"wait\"]".to_owned());

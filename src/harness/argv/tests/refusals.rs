@@ -25,8 +25,8 @@ fn host_commands() {
         ("docker compose exec db run", "host"),
         ("docker compose -p run up", "host"),
         ("docker-compose up", "host"),
-        ("podman exec db psql", "host"),
-        ("podman volume create run", "host"),
+        ("nerdctl exec db psql", "host"),
+        ("nerdctl volume create run", "host"),
         ("mydocker run img", "host"),
         ("docker.sh run img", "host"),
         ("env", "host"),
@@ -54,6 +54,10 @@ fn refused_forms() {
             format!("the harness is `{form}`: another user's docker, which farrier does not rewrite");
         check(&[(line, &format!("error: {message}"))]);
     }
+    check(&[(
+        "sudo podman run img",
+        "error: the harness is `sudo podman run`: another user's podman, which farrier does not rewrite",
+    )]);
     for (line, form, wrapper) in [
         ("env A=1 docker run img", "docker run", "env"),
         ("env -i -u B A=1 C= /usr/bin/docker run img", "docker run", "env"),
@@ -84,13 +88,13 @@ fn refused_forms() {
         check(&[(line, &format!("error: {message}"))]);
     }
     for (line, form) in [
-        ("podman run img", "podman run"),
-        ("/usr/bin/podman --remote --log-level run create img", "podman create"),
-        ("podman -c far container run img", "podman run"),
+        ("nerdctl run img", "nerdctl run"),
+        ("/usr/bin/nerdctl --debug-full --namespace run create img", "nerdctl create"),
+        ("finch container run img", "finch run"),
         ("nerdctl -n k8s.io run img", "nerdctl run"),
-        ("sudo podman run img", "podman run"),
+        ("sudo nerdctl run img", "nerdctl run"),
     ] {
-        let message = format!("the harness is `{form}`, and farrier starts its sidecars on a Docker engine");
+        let message = format!("the harness is `{form}`, and farrier starts its sidecars on Docker or Podman");
         check(&[(line, &format!("error: {message}"))]);
     }
 }
@@ -146,7 +150,9 @@ fn every_refusal_says_what_to_do() {
         "sudo docker run x",
         "nice docker run x",
         "docker compose run x",
-        "podman run x",
+        "nerdctl run x",
+        "sudo podman run x",
+        "podman run --novel x",
     ] {
         let problem = parse_line(line).expect_err(line);
         assert_eq!(problem.code, Code::HarnessShape, "{line}");
