@@ -101,7 +101,7 @@ impl Docker {
     /// The engine at an address. Nothing is asked yet.
     ///
     /// # Errors
-    /// If the address is of a kind that is not supported.
+    /// If the address or its certificates cannot be used.
     pub fn open(address: &EngineAddress, cache: Option<PathBuf>) -> EngineResult<Self> {
         let client = Client::open(address).map_err(classification::explained)?;
         let api = Arc::new(Bounded::new(client, Timeouts::default()));

@@ -79,7 +79,7 @@ impl HarnessTarget {
             host: connection.host.clone(),
             context: connection.context.clone(),
             config: connection.config.clone(),
-            tls: connection.tls,
+            tls: connection.tls.clone(),
         };
         if let Harness::Docker(run) = harness {
             target.image = (!run.is_folder()).then(|| run.image().to_string_lossy().into_owned());

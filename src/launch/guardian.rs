@@ -55,12 +55,17 @@ impl Guardian {
         let kinds: Vec<&str> = kinds.into_iter().map(EngineKind::name).collect();
         let mut command = Command::new(own_program());
         command.arg0("farrier").args([GUARD, &session.id, &session.host, &kinds.join(",")]);
-        for (name, value) in
-            [("host", &choice.host), ("context", &choice.context), ("config", &choice.config)]
-        {
+        for (name, value) in [
+            ("host", &choice.host),
+            ("context", &choice.context),
+            ("config", &choice.config),
+            ("authorities", &choice.tls.authorities),
+            ("certificate", &choice.tls.certificate),
+            ("key", &choice.tls.key),
+        ] {
             command.args(value.iter().flat_map(|value| [OsStr::new(name), value]));
         }
-        command.args(choice.tls.then_some("tls"));
+        command.args(choice.tls.is_on.then_some("tls"));
         command.args(match choice.client {
             Client::Docker => None,
             Client::Podman { is_remote } => Some(if is_remote { "podman-remote" } else { "podman" }),
@@ -109,9 +114,12 @@ fn choice(mut words: &[OsString]) -> Choice {
             Some("host") => &mut choice.host,
             Some("context") => &mut choice.context,
             Some("config") => &mut choice.config,
+            Some("authorities") => &mut choice.tls.authorities,
+            Some("certificate") => &mut choice.tls.certificate,
+            Some("key") => &mut choice.tls.key,
             other => {
                 match other {
-                    Some("tls") => choice.tls = true,
+                    Some("tls") => choice.tls.is_on = true,
                     Some("podman") => choice.client = Client::Podman { is_remote: false },
                     Some("podman-remote") => choice.client = Client::Podman { is_remote: true },
                     _ => {}
@@ -177,16 +185,18 @@ async fn guard(session: &Session, engines: &[Connection]) -> Result<(), Problem>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::kinds::TlsOptions;
 
     #[test]
     fn what_the_harness_says_about_the_engine_reaches_the_guardian() {
-        let words = ["host", "tcp://h:1", "config", "config", "tls", "podman-remote"].map(OsString::from);
+        let words =
+            ["host", "tcp://h:1", "config", "config", "tls", "key", "k", "podman-remote"].map(OsString::from);
         let expected = Choice {
             client: Client::Podman { is_remote: true },
             host: Some("tcp://h:1".into()),
             context: None,
             config: Some("config".into()),
-            tls: true,
+            tls: TlsOptions { is_on: true, key: Some("k".into()), ..TlsOptions::default() },
         };
         assert_eq!(choice(&words), expected);
         assert_eq!(choice(&[]), Choice::default());

@@ -14,6 +14,7 @@ mod probe_commands;
 mod programs;
 mod python_flags;
 mod readme;
+mod remote;
 mod sessions;
 mod terminal;
 mod timings;

@@ -23,6 +23,7 @@ mod launch_order;
 mod launch_podman;
 mod launch_ports;
 mod launch_pull;
+mod launch_remote;
 mod launch_reuse;
 mod launch_sessions;
 mod launch_variables;

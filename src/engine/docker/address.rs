@@ -9,18 +9,24 @@ use serde::Deserialize;
 use crate::report::error::{Code, Problem};
 use crate::system::digest::sha256_hex;
 
+pub use encryption::{TlsFiles, TlsOptions};
 pub use podman::PodmanEnvironment;
 
+mod encryption;
 mod podman;
 
 /// The socket that Docker listens on where nothing else is said.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
 /// Where the engine is, and who said so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineAddress {
-    /// `unix://…`, `tcp://…` or `http://…`.
+    /// `unix://…`, `tcp://…`, `http://…`, `https://…` or `ssh://…`.
     pub host: String,
+    /// What encrypts the connection; `None` if it is not encrypted, or by SSH.
+    pub tls: Option<TlsFiles>,
+    /// The key for SSH, if Podman's connection names one.
+    pub identity: Option<PathBuf>,
     /// What it was taken from, for messages.
     pub origin: String,
     /// The folder of docker's client configuration.
@@ -70,8 +76,8 @@ pub struct Choice {
     pub context: Option<OsString>,
     /// `--config`.
     pub config: Option<OsString>,
-    /// Any of the options that switch TLS on.
-    pub tls: bool,
+    /// What it says about encryption.
+    pub tls: TlsOptions,
 }
 
 /// The variables that decide, as they were at start-up.
@@ -85,6 +91,8 @@ pub struct Environment {
     pub config: Option<PathBuf>,
     /// `DOCKER_TLS_VERIFY` or `DOCKER_TLS`.
     pub tls: bool,
+    /// `DOCKER_CERT_PATH`.
+    pub certificates: Option<PathBuf>,
     /// The home directory.
     pub home: Option<PathBuf>,
     /// What names a Podman. It is used if the harness is Podman's, or if nothing names an engine and Docker does not answer.
@@ -102,6 +110,7 @@ impl Environment {
             context: text("DOCKER_CONTEXT"),
             config: variable("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from),
             tls: ["DOCKER_TLS_VERIFY", "DOCKER_TLS"].iter().any(is_set),
+            certificates: variable("DOCKER_CERT_PATH").filter(|value| !value.is_empty()).map(PathBuf::from),
             podman: PodmanEnvironment::new(&text, home.as_deref()),
             home,
         }
@@ -124,6 +133,32 @@ struct ContextMeta {
 struct ContextEndpoint {
     #[serde(rename = "Host")]
     host: Option<String>,
+    #[serde(rename = "SkipTLSVerify", default)]
+    skips_verification: bool,
+}
+
+/// Where an engine is, in the words of whoever named it.
+struct Named {
+    host: String,
+    origin: String,
+    tls: NamedTls,
+    identity: Option<PathBuf>,
+}
+
+/// Who says how the connection is encrypted.
+enum NamedTls {
+    /// Options and variables.
+    Client,
+    /// The files of a context, which need not be there.
+    Context(PathBuf),
+    /// Nobody.
+    Nobody,
+}
+
+impl Named {
+    fn of_client(host: impl Into<String>, origin: &str) -> Self {
+        Self { host: host.into(), origin: origin.to_owned(), tls: NamedTls::Client, identity: None }
+    }
 }
 
 /// Resolves the address: the harness's own options, `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context of
@@ -131,21 +166,21 @@ struct ContextEndpoint {
 /// harness of Podman's, what its own client uses.
 ///
 /// # Errors
-/// When the context does not exist or its address is of a kind that is not supported.
+/// If the context does not exist, its address is of a kind that is not supported, or its certificates are missing.
 pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddress, Problem> {
     let config = client_folder(choice, environment);
     let text = |value: &OsString| value.to_string_lossy().into_owned();
     let mut is_default = false;
-    let (host, origin) = if let Client::Podman { is_remote } = choice.client {
+    let named = if let Client::Podman { is_remote } = choice.client {
         podman::resolve(choice, is_remote, &environment.podman)?
     } else if let Some(host) = &choice.host {
         // To docker, `-H ""` is the default socket.
         let host = if host.is_empty() { DEFAULT_HOST.to_owned() } else { text(host) };
-        (host, "the harness's -H".to_owned())
+        Named::of_client(host, "the harness's -H")
     } else if let Some(context) = &choice.context {
         from_context(&config, &text(context), "the harness's --context")?
     } else if let Some(host) = environment.host.as_ref().filter(|host| !host.is_empty()) {
-        (host.clone(), "DOCKER_HOST".to_owned())
+        Named::of_client(host, "DOCKER_HOST")
     } else if let Some(context) = environment.context.as_ref().filter(|context| !context.is_empty()) {
         from_context(&config, context, "DOCKER_CONTEXT")?
     } else if let Some(context) = current_context(&config) {
@@ -154,19 +189,24 @@ pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddre
         podman
     } else {
         is_default = true;
-        (DEFAULT_HOST.to_owned(), "docker's default".to_owned())
+        Named::of_client(DEFAULT_HOST, "docker's default")
     };
-    supported(
-        EngineAddress { host: with_scheme(&host), origin, config, is_default },
-        environment.tls || choice.tls,
-    )
+    let Named { host, origin, tls, identity } = named;
+    let host = with_scheme(&host);
+    let tls = match tls {
+        NamedTls::Client => encryption::of_client(&host, &choice.tls, environment, &config)?,
+        NamedTls::Context(folder) => encryption::of_context(&host, &folder),
+        NamedTls::Nobody => None,
+    };
+    supported(EngineAddress { host, tls, identity, origin, config, is_default })
 }
 
 /// The first socket at which Podman accepts connections; none as long as Docker does.
-fn podman_instead(environment: &PodmanEnvironment) -> Option<(String, String)> {
+fn podman_instead(environment: &PodmanEnvironment) -> Option<Named> {
     let places = environment.places();
     let is_without = !places.is_empty() && !accepts(DEFAULT_HOST);
-    is_without.then(|| first_that_accepts(&places)).flatten()
+    let (host, origin) = is_without.then(|| first_that_accepts(&places)).flatten()?;
+    Some(Named { host, origin, tls: NamedTls::Nobody, identity: None })
 }
 
 fn first_that_accepts(places: &[(String, String)]) -> Option<(String, String)> {
@@ -192,23 +232,37 @@ fn current_context(config: &Path) -> Option<String> {
     parsed.current_context.filter(|context| !context.is_empty())
 }
 
-fn from_context(config: &Path, name: &str, origin: &str) -> Result<(String, String), Problem> {
+fn from_context(config: &Path, name: &str, origin: &str) -> Result<Named, Problem> {
     let origin = format!("context `{name}`, named by {origin}");
     if name == "default" {
-        return Ok((DEFAULT_HOST.to_owned(), origin));
+        return Ok(Named::of_client(DEFAULT_HOST, &origin));
     }
     let folder = sha256_hex(name);
-    let path = config.join("contexts").join("meta").join(folder).join("meta.json");
-    let host = std::fs::read_to_string(&path)
+    let contexts = config.join("contexts");
+    let path = contexts.join("meta").join(&folder).join("meta.json");
+    let endpoint = std::fs::read_to_string(&path)
         .ok()
         .and_then(|text| serde_json::from_str::<ContextMeta>(&text).ok())
-        .and_then(|meta| meta.endpoints.get("docker").and_then(|endpoint| endpoint.host.clone()));
-    match host {
-        Some(host) => Ok((host, origin)),
-        None => Err(Problem::error(Code::EngineContext, format!("no docker endpoint for {origin}"))
+        .and_then(|mut meta| meta.endpoints.remove("docker"));
+    let Some(ContextEndpoint { host: Some(host), skips_verification }) = endpoint else {
+        return Err(Problem::error(Code::EngineContext, format!("no docker endpoint for {origin}"))
             .hint("List the contexts that exist with `docker context ls`.")
-            .hint("Or set DOCKER_HOST to the engine's address.")),
+            .hint("Or set DOCKER_HOST to the engine's address."));
+    };
+    if skips_verification {
+        let message =
+            format!("the {origin}, skips the check of the engine's certificate, which farrier never does");
+        return Err(Problem::error(Code::EngineContext, message).hint(format!(
+            "Give the context the engine's authority: `docker context update {name} --docker host={host},ca=ca.pem`, with \
+             `cert` and `key` as before."
+        )));
     }
+    Ok(Named {
+        host,
+        origin,
+        tls: NamedTls::Context(contexts.join("tls").join(folder).join("docker")),
+        identity: None,
+    })
 }
 
 /// `docker -H` accepts an address without a scheme.
@@ -222,21 +276,17 @@ fn with_scheme(host: &str) -> String {
     }
 }
 
-fn supported(address: EngineAddress, tls: bool) -> Result<EngineAddress, Problem> {
+fn supported(address: EngineAddress) -> Result<EngineAddress, Problem> {
     let scheme = address.host.split("://").next().unwrap_or_default();
-    let unsupported = |what: &str| {
-        let message = format!("the engine's address {} ({}) needs {what}", address.host, address.origin);
-        Err(Problem::error(Code::EngineContext, format!("{message}, which farrier does not support yet")).hint(
-            "Forward the engine's socket, for example `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST`, \
-             and set DOCKER_HOST=unix:///tmp/engine.sock.",
-        ))
-    };
-    match scheme {
-        "https" => unsupported("TLS"),
-        "tcp" | "http" if tls => unsupported("TLS"),
-        "unix" | "tcp" | "http" => Ok(address),
-        other => unsupported(&format!("`{other}`")),
+    if ["unix", "tcp", "http", "https", "ssh"].contains(&scheme) {
+        return Ok(address);
     }
+    let message = format!(
+        "the engine's address {} ({}) has the scheme `{scheme}`, which farrier does not support",
+        address.host, address.origin
+    );
+    Err(Problem::error(Code::EngineContext, message)
+        .hint("Name the engine by an address that begins with `unix://`, `tcp://` or `ssh://`."))
 }
 
 #[cfg(test)]
@@ -294,8 +344,8 @@ mod tests {
         let given = environment(home.path());
         for (choice, fragment) in [
             (Choice { context: Some("nowhere".into()), ..Choice::default() }, "context `nowhere`"),
-            (Choice { host: Some("ssh://host".into()), ..Choice::default() }, "the harness's -H"),
-            (Choice { host: Some("https://host".into()), ..Choice::default() }, "TLS"),
+            (Choice { host: Some("fd://3".into()), ..Choice::default() }, "the harness's -H"),
+            (Choice { host: Some("npipe:////./pipe/docker".into()), ..Choice::default() }, "`npipe`"),
         ] {
             let problem = resolve(&choice, &given).expect_err("refused");
             assert_eq!(problem.code, Code::EngineContext);

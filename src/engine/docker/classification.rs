@@ -21,14 +21,62 @@ pub(super) fn explained(error: EngineError) -> EngineError {
     let hints: &[&'static str] = match (meaning, error.kind) {
         (Some(Meaning::NoAddressRange), _) => &FREE_ADDRESS_RANGES,
         (Some(Meaning::NoAddress), _) => &[FREE_ADDRESSES],
-        (_, EngineErrorKind::Unreachable) => &["Check that the engine runs, for example with `docker info`."],
+        (_, EngineErrorKind::Unreachable) => hints_of_connection(&error.message),
         (_, EngineErrorKind::PermissionDenied) => {
             &["Join the group that may use the socket (`docker`), or use a rootless engine."]
         }
         (Some(Meaning::DiskFull), EngineErrorKind::Refused) => &[MAKE_ROOM],
+        _ if error.message.contains(NEEDS_TLS) => {
+            &["Set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of the certificates."]
+        }
         _ => &[],
     };
-    EngineError { meaning, hints: hints.to_vec(), ..error }
+    let hints = if error.hints.is_empty() { hints.to_vec() } else { error.hints.clone() };
+    EngineError { meaning, hints, ..error }
+}
+
+/// What an engine that speaks TLS answers to whoever does not.
+const NEEDS_TLS: &str = "HTTP request to an HTTPS server";
+
+/// Parts of the messages of rustls and of OpenSSH's client, in lower case, and what to do about each; earlier rows come first.
+const CONNECTIONS: [(&str, &str); 8] = [
+    (
+        "peer certificate: unknownissuer",
+        "Check `ca.pem`: it must contain the authority that signed the engine's certificate.",
+    ),
+    (
+        "peer certificate: certificate expired",
+        "Renew the engine's certificate, or correct this host's clock.",
+    ),
+    (
+        "peer certificate: certificate not valid for name",
+        "Use a name or an address of the engine that its certificate contains.",
+    ),
+    (
+        "peer certificate",
+        "Give the engine a certificate that is valid for servers, signed by an authority in `ca.pem`.",
+    ),
+    (
+        "received fatal alert",
+        "Check `cert.pem` and `key.pem`: the engine's authority must have signed this user's certificate.",
+    ),
+    (
+        "host key verification failed",
+        "Run `ssh HOST` once, and compare the key that it shows with the host's own.",
+    ),
+    (
+        "permission denied (",
+        "farrier does not prompt: load the key with `ssh-add`, or name it in ~/.ssh/config.",
+    ),
+    ("ssh: ", "Check that `ssh HOST docker info` works without a question."),
+];
+
+fn hints_of_connection(message: &str) -> &'static [&'static str] {
+    let message = message.to_lowercase();
+    match CONNECTIONS.iter().find(|(words, _)| message.contains(words)) {
+        Some((_, hint)) => std::slice::from_ref(hint),
+        None => &["Check that the engine runs, for example with `docker info`."],
+    }
 }
 
 /// Parts of messages of Docker 20.10 to 29, containerd, runc and the reference registry, in lower case; earlier rows

@@ -33,15 +33,19 @@ use convert::{
 };
 use create::{PLATFORM, create_body};
 use errors::{absent, convert_error, metered};
-use transport::{MOST_ATTEMPTS, Meter, Target};
+use meter::Meter;
+use transport::{MOST_ATTEMPTS, Transport};
 
 mod convert;
 mod create;
 mod errors;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod meter;
 mod output;
 mod podman;
+mod ssh;
+mod tls;
 mod transport;
 
 /// How the names of settings begin that stand in the host part of a container.
@@ -59,7 +63,7 @@ const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 /// A connection to an engine.
 pub struct Client {
     connection: Docker,
-    target: Target,
+    transport: Arc<Transport>,
     local: bool,
     /// Known from its first answer on.
     is_podman: Arc<AtomicBool>,
@@ -69,12 +73,12 @@ impl Client {
     /// Makes ready to ask; nothing is asked yet.
     ///
     /// # Errors
-    /// When the address is of a kind that is not supported.
+    /// If the address or its certificates cannot be used.
     pub fn open(address: &EngineAddress) -> EngineResult<Self> {
-        let target = Target::of(address);
+        let transport = Transport::of(address)?;
         // Requests name no version, so that each engine answers in its own newest one.
-        let (connection, is_podman) = transport::client(target.clone()).map_err(convert_error)?;
-        Ok(Self { connection, target, local: address.is_local(), is_podman })
+        let (connection, is_podman) = transport::client(&transport).map_err(convert_error)?;
+        Ok(Self { connection, transport, local: address.is_local(), is_podman })
     }
 
     /// The containers that these filters let through, whatever their state.
@@ -355,7 +359,7 @@ impl Api for Client {
     }
 
     async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
-        let (client, meter) = transport::collecting_client(self.target.clone()).map_err(convert_error)?;
+        let (client, meter) = transport::collecting_client(&self.transport).map_err(convert_error)?;
         output::newest_lines(&client, &meter, container, since, lines).await
     }
 
@@ -412,7 +416,7 @@ type InputStream = std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>;
 
 impl Client {
     fn stream_client(&self) -> EngineResult<(Docker, Arc<Meter>)> {
-        transport::stream_client(self.target.clone()).map_err(convert_error)
+        transport::stream_client(&self.transport).map_err(convert_error)
     }
 
     async fn inspect_network(&self, name: &str) -> EngineResult<Option<NetworkInspect>> {

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::engine::kinds::Client;
+use crate::engine::kinds::{Client, TlsOptions};
 use crate::harness::flag_scan::Scanned;
 use crate::report::error::{Code, Problem};
 
@@ -18,8 +18,8 @@ pub struct Connection {
     pub context: Option<OsString>,
     /// `--config`: the folder of docker's configuration.
     pub config: Option<OsString>,
-    /// Whether the connection is encrypted: `--tls`, or `--tlsverify` with any value, as for docker.
-    pub tls: bool,
+    /// What they say about encryption.
+    pub tls: TlsOptions,
 }
 
 impl Connection {
@@ -32,13 +32,7 @@ impl Connection {
         if let Client::Podman { is_remote } = client {
             let is_remote = is_remote || global.is_on("remote");
             let (host, context) = (last("url"), last("connection"));
-            return Ok(Self {
-                client: Client::Podman { is_remote },
-                host,
-                context,
-                config: None,
-                tls: false,
-            });
+            return Ok(Self { client: Client::Podman { is_remote }, host, context, ..Self::default() });
         }
         if global.values("host").count() > 1 {
             return Err(Problem::error(
@@ -52,7 +46,12 @@ impl Connection {
             host: last("host"),
             context: last("context"),
             config: last("config"),
-            tls: global.is_on("tls") || global.has("tlsverify"),
+            tls: TlsOptions {
+                is_on: global.is_on("tls") || global.has("tlsverify"),
+                authorities: last("tlscacert"),
+                certificate: last("tlscert"),
+                key: last("tlskey"),
+            },
         };
         if connection.host.is_some() && connection.context.is_some() {
             return Err(Problem::error(

@@ -31,7 +31,10 @@ fn describe_connection(connection: &Connection, parts: &mut Vec<String>) {
     for (name, value) in [("engine", host), ("context", context), ("config", config)] {
         parts.extend(value.as_ref().map(|value| format!("{name}={}", text(value))));
     }
-    parts.extend(tls.then(|| "tls".to_owned()));
+    parts.extend(tls.is_on.then(|| "tls".to_owned()));
+    for (name, value) in [("ca", &tls.authorities), ("cert", &tls.certificate), ("key", &tls.key)] {
+        parts.extend(value.as_ref().map(|value| format!("{name}={}", text(value))));
+    }
 }
 
 /// One line with everything that was read, without what is as usual.
@@ -116,7 +119,7 @@ fn verbs_and_docker_options() {
         ("docker --tls run img", "run@2 img@3 tls"),
         ("docker --tls=false run img", "run@2 img@3"),
         ("docker --tlsverify=false run img", "run@2 img@3 tls"),
-        ("docker --tlscacert a --tlscert b --tlskey=c run img", "run@6 img@7"),
+        ("docker --tlscacert a --tlscert b --tlskey=c run img", "run@6 img@7 ca=a cert=b key=c"),
         ("docker -c one -c two run img", "run@5 img@6 context=two"),
         ("docker --new-option=run run img", "run@2 img@3"),
     ]);

@@ -58,11 +58,13 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "farrier cannot use the docker context or the address.",
         causes: &[
             "The context does not exist.",
-            "The address needs TLS or SSH, which farrier does not support yet.",
+            "The address has a scheme that farrier does not support, such as `npipe`.",
+            "The certificate of the authority (`ca.pem`) is missing, or the context skips the check of the engine's certificate.",
         ],
         steps: &[
             "List the contexts with `docker context ls`.",
-            "Forward the engine's socket over SSH, and set `DOCKER_HOST` to the forwarded socket.",
+            "Name the engine by an address that begins with `unix://`, `tcp://` or `ssh://`.",
+            "Put `ca.pem` into the folder that `DOCKER_CERT_PATH` names, or into the context.",
         ],
     },
     Explanation {

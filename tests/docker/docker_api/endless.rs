@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,8 +36,7 @@ impl Endless {
             }
         });
         let host = format!("unix://{}", socket.display());
-        let address =
-            EngineAddress { host, origin: String::new(), config: PathBuf::new(), is_default: false };
+        let address = EngineAddress { host, ..EngineAddress::default() };
         Self { _folder: folder, address, written }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Choice, accepts, with_scheme};
+use super::{Choice, Named, NamedTls, accepts};
 use crate::report::error::{Code, Problem};
 
 /// What names a Podman, as it was at start-up.
@@ -70,8 +70,15 @@ impl PodmanEnvironment {
 /// The connections that Podman knows.
 #[derive(Debug, Default)]
 struct Connections {
-    addresses: BTreeMap<String, String>,
+    places: BTreeMap<String, Place>,
     default: Option<String>,
+}
+
+/// Where a connection leads, and with which key.
+#[derive(Debug)]
+struct Place {
+    host: String,
+    identity: Option<PathBuf>,
 }
 
 /// Podman's `containers.conf`.
@@ -91,6 +98,7 @@ struct EngineTable {
 #[derive(Deserialize)]
 struct Destination {
     uri: Option<String>,
+    identity: Option<PathBuf>,
 }
 
 /// The file in which Podman 5 stores connections.
@@ -112,20 +120,31 @@ struct StoredConnections {
 struct StoredConnection {
     #[serde(rename = "URI")]
     address: Option<String>,
+    #[serde(rename = "Identity")]
+    identity: Option<PathBuf>,
+}
+
+impl Place {
+    fn of(host: String, identity: Option<PathBuf>) -> Self {
+        Self { host, identity: identity.filter(|identity| !identity.as_os_str().is_empty()) }
+    }
 }
 
 impl Connections {
     fn add_toml(&mut self, text: &str) {
         let Ok(file) = toml::from_str::<ConfigurationFile>(text) else { return };
         let found = file.engine.service_destinations.into_iter();
-        self.addresses.extend(found.filter_map(|(name, found)| Some((name, found.uri?))));
+        self.places
+            .extend(found.filter_map(|(name, found)| Some((name, Place::of(found.uri?, found.identity)))));
         self.default = file.engine.active_service.or_else(|| self.default.take());
     }
 
     fn add_json(&mut self, text: &str) {
         let Ok(ConnectionsFile { connection: Some(stored) }) = serde_json::from_str(text) else { return };
         let found = stored.connections.into_iter();
-        self.addresses.extend(found.filter_map(|(name, found)| Some((name, found.address?))));
+        self.places.extend(
+            found.filter_map(|(name, found)| Some((name, Place::of(found.address?, found.identity)))),
+        );
         self.default = stored.default.filter(|name| !name.is_empty()).or_else(|| self.default.take());
     }
 }
@@ -140,16 +159,22 @@ pub(super) fn resolve(
     choice: &Choice,
     is_remote: bool,
     environment: &PodmanEnvironment,
-) -> Result<(String, String), Problem> {
+) -> Result<Named, Problem> {
+    let plain = |host: String, origin: &str| Named {
+        host,
+        origin: origin.to_owned(),
+        tls: NamedTls::Nobody,
+        identity: None,
+    };
     let text = |value: &std::ffi::OsString| value.to_string_lossy().into_owned();
     if let Some(host) = choice.host.as_ref().filter(|host| !host.is_empty()) {
-        return Ok((with_scheme(&text(host)), "the harness's --url".to_owned()));
+        return Ok(plain(text(host), "the harness's --url"));
     }
     if let Some(name) = choice.context.as_ref().filter(|name| !name.is_empty()) {
         return connection(&text(name), "the harness's --connection", environment);
     }
     if let Some(host) = &environment.host {
-        return Ok((with_scheme(host), "CONTAINER_HOST".to_owned()));
+        return Ok(plain(host.clone(), "CONTAINER_HOST"));
     }
     if let Some(name) = &environment.connection {
         return connection(name, "CONTAINER_CONNECTION", environment);
@@ -159,7 +184,7 @@ pub(super) fn resolve(
     }
     let own = environment.usual.first().cloned().unwrap_or_default();
     if accepts(&own) {
-        return Ok((own, "Podman's socket".to_owned()));
+        return Ok(plain(own, "Podman's socket"));
     }
     let message = format!("the harness uses Podman, whose service does not accept connections at {own}");
     let user = if rustix::process::getuid().is_root() { "" } else { "--user " };
@@ -168,14 +193,10 @@ pub(super) fn resolve(
         .hint(format!("Without systemd, run `podman system service --time=0 {own}` in the background.")))
 }
 
-fn connection(
-    name: &str,
-    origin: &str,
-    environment: &PodmanEnvironment,
-) -> Result<(String, String), Problem> {
+fn connection(name: &str, origin: &str, environment: &PodmanEnvironment) -> Result<Named, Problem> {
     let origin = format!("connection `{name}`, named by {origin}");
-    match environment.connections().addresses.remove(name) {
-        Some(host) => Ok((with_scheme(&host), origin)),
+    match environment.connections().places.remove(name) {
+        Some(Place { host, identity }) => Ok(Named { host, origin, tls: NamedTls::Nobody, identity }),
         None => Err(Problem::error(Code::EngineContext, format!("Podman has no {origin}"))
             .hint("List the connections that exist with `podman system connection list`.")),
     }
@@ -205,7 +226,7 @@ mod tests {
             ..PodmanEnvironment::default()
         };
         let host = |choice: &Choice, is_remote, given: &PodmanEnvironment| {
-            resolve(choice, is_remote, given).map(|(host, _)| host).map_err(|problem| problem.code)
+            resolve(choice, is_remote, given).map(|named| named.host).map_err(|problem| problem.code)
         };
         let choice = Choice { client: Client::Podman { is_remote: false }, ..Choice::default() };
         assert_eq!(host(&choice, false, &given), Ok(own.clone()));

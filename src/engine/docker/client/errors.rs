@@ -6,7 +6,7 @@ use bollard::errors::Error as BollardError;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 
-use super::transport::{Endless, Meter};
+use super::meter::{Endless, Meter};
 use crate::engine::{EngineError, EngineErrorKind, EngineResult};
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err` everywhere")]

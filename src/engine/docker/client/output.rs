@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::errors::{convert_stream_error, metered};
-use super::transport::Meter;
+use super::meter::Meter;
 use crate::engine::{EngineResult, OutputRequest, Written};
 
 /// The newest lines since a moment, oldest first.

@@ -18,6 +18,15 @@ const OWN_API: &str = "/v4.0.0/libpod";
 /// Capabilities that Docker gives to every container and Podman does not: it shows them as dropped.
 const NOT_GIVEN: [&str; 3] = ["AUDIT_WRITE", "MKNOD", "NET_RAW"];
 
+/// Annotations that Podman 5 gives each container, and how others of its own begin.
+const OWN_ANNOTATIONS: [&str; 4] = [
+    "io.container.manager",
+    "org.opencontainers.image.stopSignal",
+    "org.systemd.property.KillSignal",
+    "org.systemd.property.TimeoutStopUSec",
+];
+const OWN_ANNOTATIONS_PREFIX: &str = "io.podman.annotations.";
+
 /// An answer that is put into Docker's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -98,6 +107,7 @@ fn inspected(container: &mut Value) {
     for name in ["/HostConfig/PidMode", "/HostConfig/UTSMode"] {
         change(container, name, |mode| if mode == "private" { json!("") } else { mode.clone() });
     }
+    annotations(container);
     capabilities(container, &declared);
     limits(container, &declared);
     change(container, "/Config/StopTimeout", |seconds| {
@@ -157,6 +167,19 @@ fn is_between_runs(container: &Value) -> bool {
         container.pointer("/HostConfig/RestartPolicy/Name").is_some_and(|name| name == "on-failure");
     let has_ended = container.pointer("/State/Status").is_some_and(|status| status == "exited");
     has_ended && is_on_failure && ![0, 137, 143].contains(&code) && number("/RestartCount") < most
+}
+
+/// Without Podman's own.
+fn annotations(container: &mut Value) {
+    let pointer = "/HostConfig/Annotations";
+    let found = container.pointer_mut(pointer).and_then(Value::as_object_mut);
+    let Some(annotations) = found else { return };
+    annotations.retain(|name, _| {
+        !name.starts_with(OWN_ANNOTATIONS_PREFIX) && !OWN_ANNOTATIONS.contains(&name.as_str())
+    });
+    if annotations.is_empty() {
+        set(container, pointer, Value::Null);
+    }
 }
 
 /// Counted from what Docker gives: what Podman withholds from all is dropped only if the definition says so.
@@ -238,11 +261,12 @@ mod tests {
             "NetworkMode": "bridge", "PidMode": "private", "UTSMode": "private", "CapAdd": [],
             "CapDrop": ["AUDIT_WRITE", "MKNOD", "NET_RAW"], "PidsLimit": 2048,
             "Ulimits": [{"Name": "RLIMIT_NOFILE", "Hard": 20000, "Soft": 20000}],
+            "Annotations": {"io.container.manager": "libpod", "io.podman.annotations.pids-limit": "0"},
         });
         let found = translated(shown(&json!({}), &host, "running"));
         let expected = json!({
             "NetworkMode": "farrier", "PidMode": "", "UTSMode": "", "CapAdd": [], "CapDrop": [], "PidsLimit": null,
-            "Ulimits": [],
+            "Ulimits": [], "Annotations": null,
         });
         assert_eq!(found["HostConfig"], expected);
         assert_eq!(

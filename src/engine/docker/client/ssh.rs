@@ -42,7 +42,8 @@ impl Destination {
     fn parse(address: &str, identity: Option<PathBuf>) -> Result<Self, String> {
         let rest = address.strip_prefix("ssh://").unwrap_or(address);
         let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-        let (user, place) = authority.rsplit_once('@').map_or((None, authority), |(user, place)| (Some(user), place));
+        let (user, place) =
+            authority.rsplit_once('@').map_or((None, authority), |(user, place)| (Some(user), place));
         if user.is_some_and(|user| user.contains(':')) {
             return Err("has a password, which ssh does not take".to_owned());
         }
@@ -50,12 +51,19 @@ impl Destination {
             Some((host, behind)) => (host, behind.strip_prefix(':')),
             None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
         };
-        let port = port.map(|port| port.parse::<u16>().map_err(|_| format!("has the port `{port}`"))).transpose()?;
+        let port =
+            port.map(|port| port.parse::<u16>().map_err(|_| format!("has the port `{port}`"))).transpose()?;
         if host.is_empty() || host.starts_with('-') || user.is_some_and(|user| user.starts_with('-')) {
             return Err("names no host".to_owned());
         }
         let socket = if path.len() > 1 { path } else { DEFAULT_SOCKET };
-        Ok(Self { user: user.map(str::to_owned), host: host.to_owned(), port, socket: socket.to_owned(), identity })
+        Ok(Self {
+            user: user.map(str::to_owned),
+            host: host.to_owned(),
+            port,
+            socket: socket.to_owned(),
+            identity,
+        })
     }
 
     /// The arguments of `ssh` that forward this socket.
@@ -72,7 +80,8 @@ impl Destination {
             "StreamLocalBindMask=0177",
             "ConnectTimeout=30",
         ];
-        let mut arguments: Vec<OsString> = options.iter().flat_map(|option| ["-o", option]).map(OsString::from).collect();
+        let mut arguments: Vec<OsString> =
+            options.iter().flat_map(|option| ["-o", option]).map(OsString::from).collect();
         arguments.extend(["-T".into(), forward]);
         arguments.extend(self.port.iter().flat_map(|port| ["-p".into(), OsString::from(port.to_string())]));
         arguments.extend(self.user.iter().flat_map(|user| ["-l".into(), OsString::from(user)]));
@@ -131,7 +140,7 @@ impl Tunnel {
     /// What `ssh` said last; `None` if it said nothing.
     pub(super) fn last_words(&self) -> Option<String> {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.back().map(|line| format!("ssh: {line}"))
+        said.back().map(|line| if line.starts_with("ssh: ") { line.clone() } else { format!("ssh: {line}") })
     }
 
     async fn forward(&self) -> io::Result<Forwarding> {
@@ -196,7 +205,8 @@ mod tests {
         let read = |address: &str| {
             Destination::parse(address, None).map(|found| {
                 let arguments = found.arguments(Path::new("/l"));
-                let own: Vec<String> = arguments.iter().skip(11).map(|word| word.to_string_lossy().into_owned()).collect();
+                let own: Vec<String> =
+                    arguments.iter().skip(11).map(|word| word.to_string_lossy().into_owned()).collect();
                 own.join(" ")
             })
         };

@@ -1,28 +1,32 @@
-//! Connections to the engine: one for each request, as `bollard` has it too. What an answer may take is metered where
-//! the bytes arrive, because `bollard` collects an answer whole, and a line or frame of a stream until its end: an engine
+//! Connections to the engine: on this host one for each request, as `bollard` has it too. What an answer may take is metered where
+//! the bytes arrive (`meter`), because `bollard` collects an answer whole, and a line or frame of a stream until its end: an engine
 //! that answers without end would fill the memory.
 
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker, body_full};
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Either, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Method, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::meter::{Meter, Metered};
+use super::ssh::Tunnel;
+use super::tls::Encryption;
 use super::{ANSWER_TIMEOUT_SECONDS, podman};
+use crate::engine::EngineResult;
 use crate::engine::docker::address::EngineAddress;
 
 /// Bytes of an answer that is read whole. The largest honest ones list containers: some 10 KiB each.
@@ -33,47 +37,186 @@ const LONGEST_ITEM: u64 = 2 << 20;
 const LONGEST_HEAD: usize = 64 << 10;
 /// How often Podman is asked what it refuses because something went while it looked.
 pub(super) const MOST_ATTEMPTS: u32 = 10;
-/// The port of an address without one, as for the docker client.
+/// The ports of addresses without one, as for the docker client.
 const DEFAULT_PORT: u16 = 2375;
+const DEFAULT_TLS_PORT: u16 = 2376;
+/// How long a host may take to accept a connection.
+const CONNECTING: Duration = Duration::from_secs(30);
 
-/// Where the engine listens.
-#[derive(Clone, Debug)]
-pub(super) enum Target {
+/// What `bollard` sends as the body of a request.
+type BollardBody = Either<Full<Bytes>, StreamBody<BoxStream<Result<Frame<Bytes>, io::Error>>>>;
+type BoxStream<T> = Pin<Box<dyn futures_util::Stream<Item = T> + Send>>;
+
+/// Where the engine listens, and how it is reached there.
+#[derive(Clone)]
+enum Target {
     Unix(PathBuf),
     Tcp(String),
+    Tls(String, Encryption),
+    Ssh(Arc<Tunnel>),
 }
 
-impl Target {
-    pub(super) fn of(address: &EngineAddress) -> Self {
-        let (scheme, rest) = address.host.split_once("://").unwrap_or(("", &address.host));
-        if scheme == "unix" {
-            return Self::Unix(rest.into());
-        }
-        let authority = rest.split('/').next().unwrap_or_default();
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        Self::Tcp(if has_port { authority.to_owned() } else { format!("{authority}:{DEFAULT_PORT}") })
+/// A connection that something is kept for.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// The way to an engine: a connection for each request on this host; from elsewhere, those whose answers have been read are used
+/// again.
+pub(super) struct Transport {
+    target: Target,
+    kept: Mutex<Vec<Kept>>,
+}
+
+/// A connection that has answered.
+struct Kept {
+    sender: http1::SendRequest<BollardBody>,
+    meter: Arc<Meter>,
+}
+
+impl Transport {
+    /// For an address. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// If the address or its certificates cannot be used.
+    pub(super) fn of(address: &EngineAddress) -> EngineResult<Arc<Self>> {
+        Ok(Arc::new(Self { target: Target::of(address)?, kept: Mutex::default() }))
     }
 
     fn address(&self) -> String {
-        format!("http://{}", self.name())
+        format!("http://{}", self.target.name())
+    }
+
+    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(match &self.target {
+            Target::Unix(path) => Box::new(UnixStream::connect(path).await?),
+            Target::Tcp(authority) => Box::new(tcp(authority).await?),
+            Target::Tls(authority, encryption) => Box::new(encryption.over(tcp(authority).await?).await?),
+            Target::Ssh(tunnel) => Box::new(tunnel.connect().await?),
+        })
+    }
+
+    /// Sends a request over a connection that has answered before, if there is one.
+    async fn send(&self, mut request: BollardRequest) -> Result<Response<Incoming>, BollardError> {
+        prepare(&self.target, &mut request);
+        if let Some(mut kept) = self.take() {
+            kept.meter.note_item();
+            match kept.sender.try_send_request(request).await {
+                Ok(response) => {
+                    self.keep(kept);
+                    return Ok(response);
+                }
+                // The engine had closed it. Nothing was sent.
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(self.explained(error.into_error().into())),
+                },
+            }
+        }
+        let meter = Arc::new(Meter::new(LONGEST_ANSWER));
+        let mut sender = self.open(Arc::clone(&meter)).await?;
+        let response = sender.send_request(request).await;
+        let response = response.map_err(|error| self.explained(error.into()))?;
+        self.keep(Kept { sender, meter });
+        Ok(response)
+    }
+
+    /// Sends a request over a connection of its own.
+    async fn send_alone(
+        &self,
+        meter: Arc<Meter>,
+        mut request: BollardRequest,
+    ) -> Result<Response<Incoming>, BollardError> {
+        prepare(&self.target, &mut request);
+        let mut sender = self.open(meter).await?;
+        sender.send_request(request).await.map_err(|error| self.explained(error.into()))
+    }
+
+    async fn open(&self, meter: Arc<Meter>) -> Result<http1::SendRequest<BollardBody>, BollardError> {
+        let stream = self.connect().await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(Metered { stream, meter })).await?;
+        // It ends with the answer, or with whoever reads it; what goes wrong with it the reader is told.
+        tokio::spawn(connection.with_upgrades());
+        Ok(sender)
+    }
+
+    fn take(&self) -> Option<Kept> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|kept| !kept.sender.is_closed());
+        let ready = kept.iter().position(|kept| kept.sender.is_ready())?;
+        Some(kept.swap_remove(ready))
+    }
+
+    fn keep(&self, kept: Kept) {
+        if !matches!(self.target, Target::Unix(_)) {
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+        }
+    }
+
+    /// What broke a connection, in the words of whoever knows better.
+    fn explained(&self, error: BollardError) -> BollardError {
+        let Target::Ssh(tunnel) = &self.target else { return error };
+        match tunnel.last_words() {
+            Some(words) => io::Error::other(words).into(),
+            None => error,
+        }
+    }
+}
+
+impl Target {
+    fn of(address: &EngineAddress) -> EngineResult<Self> {
+        let (scheme, rest) = address.host.split_once("://").unwrap_or(("", &address.host));
+        if scheme == "unix" {
+            return Ok(Self::Unix(rest.into()));
+        }
+        if scheme == "ssh" {
+            return Ok(Self::Ssh(Arc::new(Tunnel::new(&address.host, address.identity.clone())?)));
+        }
+        let authority = rest.split('/').next().unwrap_or_default();
+        let port = if address.tls.is_some() { DEFAULT_TLS_PORT } else { DEFAULT_PORT };
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let authority = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
+        let Some(files) = &address.tls else { return Ok(Self::Tcp(authority)) };
+        let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
+        let encryption = Encryption::new(files, host)?;
+        Ok(Self::Tls(authority, encryption))
     }
 
     /// What requests call it.
     fn name(&self) -> &str {
         match self {
-            Self::Unix(_) => "localhost",
-            Self::Tcp(authority) => authority,
+            Self::Unix(_) | Self::Ssh(_) => "localhost",
+            Self::Tcp(authority) | Self::Tls(authority, _) => authority,
         }
     }
 }
 
+async fn tcp(authority: &str) -> io::Result<TcpStream> {
+    let connecting = tokio::time::timeout(CONNECTING, TcpStream::connect(authority)).await;
+    let stream = connecting.map_err(|_| {
+        let message = format!("{authority} does not answer within {} s", CONNECTING.as_secs());
+        io::Error::new(io::ErrorKind::TimedOut, message)
+    })??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn prepare(target: &Target, request: &mut BollardRequest) {
+    let host = HeaderValue::from_str(target.name()).unwrap_or(HeaderValue::from_static("localhost"));
+    request.headers_mut().insert(HOST, host);
+    if let Some(path) = request.uri().path_and_query().cloned() {
+        *request.uri_mut() = path.into();
+    }
+}
+
 /// A client each of whose answers is read whole, and whether Podman has given one of them.
-pub(super) fn client(target: Target) -> Result<(Docker, Arc<AtomicBool>), BollardError> {
+pub(super) fn client(transport: &Arc<Transport>) -> Result<(Docker, Arc<AtomicBool>), BollardError> {
     let is_podman = Arc::new(AtomicBool::new(false));
-    let (own, address) = (Arc::clone(&is_podman), target.address());
-    let transport = move |request| understood(target.clone(), Arc::clone(&own), request);
+    let (own, transport) = (Arc::clone(&is_podman), Arc::clone(transport));
+    let address = transport.address();
+    let send = move |request| understood(Arc::clone(&transport), Arc::clone(&own), request);
     let client = Docker::connect_with_custom_transport(
-        transport,
+        send,
         Some(address),
         ANSWER_TIMEOUT_SECONDS,
         API_DEFAULT_VERSION,
@@ -82,57 +225,53 @@ pub(super) fn client(target: Target) -> Result<(Docker, Arc<AtomicBool>), Bollar
 }
 
 /// A client for one stream, and the meter that is to be told of each of its items.
-pub(super) fn stream_client(target: Target) -> Result<(Docker, Arc<Meter>), BollardError> {
-    with_meter(target, LONGEST_ITEM)
+pub(super) fn stream_client(transport: &Arc<Transport>) -> Result<(Docker, Arc<Meter>), BollardError> {
+    with_meter(transport, LONGEST_ITEM)
 }
 
 /// A client for one stream that is read whole, and its meter.
-pub(super) fn collecting_client(target: Target) -> Result<(Docker, Arc<Meter>), BollardError> {
-    with_meter(target, LONGEST_ANSWER)
+pub(super) fn collecting_client(transport: &Arc<Transport>) -> Result<(Docker, Arc<Meter>), BollardError> {
+    with_meter(transport, LONGEST_ANSWER)
 }
 
-fn with_meter(target: Target, limit: u64) -> Result<(Docker, Arc<Meter>), BollardError> {
+fn with_meter(transport: &Arc<Transport>, limit: u64) -> Result<(Docker, Arc<Meter>), BollardError> {
     let meter = Arc::new(Meter::new(limit));
-    let own = Arc::clone(&meter);
-    Ok((metered(target, move || Arc::clone(&own))?, meter))
-}
-
-fn metered(
-    target: Target,
-    meter: impl Fn() -> Arc<Meter> + Send + Sync + 'static,
-) -> Result<Docker, BollardError> {
-    let address = target.address();
-    let transport = move |request| send(target.clone(), meter(), request);
-    Docker::connect_with_custom_transport(
-        transport,
+    let (own, transport) = (Arc::clone(&meter), Arc::clone(transport));
+    let address = transport.address();
+    let send = move |request| {
+        let (transport, meter) = (Arc::clone(&transport), Arc::clone(&own));
+        async move { transport.send_alone(meter, request).await }
+    };
+    let client = Docker::connect_with_custom_transport(
+        send,
         Some(address),
         ANSWER_TIMEOUT_SECONDS,
         API_DEFAULT_VERSION,
-    )
+    );
+    Ok((client?, meter))
 }
 
 /// Sends a request whose answer is read whole, and puts what Podman answers into Docker's words.
 async fn understood(
-    target: Target,
+    transport: Arc<Transport>,
     speaks_podman: Arc<AtomicBool>,
     request: BollardRequest,
 ) -> Result<Response<Incoming>, BollardError> {
-    let meter = || Arc::new(Meter::new(LONGEST_ANSWER));
     let own = (request.method() == Method::GET).then(|| podman::answer_to(request.uri().path())).flatten();
     let runs =
         own.filter(|answer| *answer == podman::Answer::Containers).map(|_| podman::runs_path(&request));
     let path = request.uri().to_string();
-    let mut response = send(target.clone(), meter(), request).await?;
+    let mut response = transport.send(request).await?;
     if !podman::is_podman(response.headers()) {
         return Ok(response);
     }
     if own == Some(podman::Answer::Containers) && response.status().is_server_error() {
-        response = again(&target, &path).await?;
+        response = again(&transport, &path).await?;
     }
     speaks_podman.store(true, Ordering::Relaxed);
     let Some(answer) = own.filter(|_| podman::is_json(&response)) else { return Ok(response) };
     let runs = match runs {
-        Some(path) => whole(again(&target, &path).await?).await?,
+        Some(path) => whole(again(&transport, &path).await?).await?,
         None => Value::Null,
     };
     let mut value = whole(response).await?;
@@ -141,10 +280,10 @@ async fn understood(
 }
 
 /// Asks for a listing as often as Podman refuses it because a container was removed while it looked.
-async fn again(target: &Target, path: &str) -> Result<Response<Incoming>, BollardError> {
+async fn again(transport: &Transport, path: &str) -> Result<Response<Incoming>, BollardError> {
     let mut attempts = 0;
     loop {
-        let response = send(target.clone(), Arc::new(Meter::new(LONGEST_ANSWER)), get(path)?).await?;
+        let response = transport.send(get(path)?).await?;
         attempts += 1;
         if !response.status().is_server_error() || attempts == MOST_ATTEMPTS {
             return Ok(response);
@@ -182,156 +321,27 @@ async fn replay(body: Vec<u8>) -> Result<Response<Incoming>, BollardError> {
     Ok(sender.send_request(get("/")?).await?)
 }
 
-async fn send(
-    target: Target,
-    meter: Arc<Meter>,
-    mut request: BollardRequest,
-) -> Result<Response<Incoming>, BollardError> {
-    let host = HeaderValue::from_str(target.name()).unwrap_or(HeaderValue::from_static("localhost"));
-    request.headers_mut().insert(HOST, host);
-    if let Some(path) = request.uri().path_and_query().cloned() {
-        *request.uri_mut() = path.into();
-    }
-    match target {
-        Target::Unix(path) => exchange(UnixStream::connect(path).await?, meter, request).await,
-        Target::Tcp(address) => {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            exchange(stream, meter, request).await
-        }
-    }
-}
-
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    meter: Arc<Meter>,
-    request: BollardRequest,
-) -> Result<Response<Incoming>, BollardError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(Metered { stream, meter })).await?;
-    // It ends with the answer, or with whoever reads it; what goes wrong with it the reader is told.
-    tokio::spawn(connection.with_upgrades());
-    Ok(sender.send_request(request).await?)
-}
-
-/// How many more bytes an answer may have.
-#[derive(Debug)]
-pub(super) struct Meter {
-    limit: u64,
-    left: AtomicU64,
-}
-
-/// What ends an answer that goes beyond it.
-#[derive(Debug, thiserror::Error)]
-#[error("the engine's answer does not end: it is longer than {} MiB", .0 >> 20)]
-pub(super) struct Endless(u64);
-
-impl Meter {
-    const fn new(limit: u64) -> Self {
-        Self { limit, left: AtomicU64::new(limit) }
-    }
-
-    /// An item of the stream came to its end.
-    pub(super) fn note_item(&self) {
-        if !self.is_exceeded() {
-            self.left.store(self.limit, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the answer was ended.
-    pub(super) fn is_exceeded(&self) -> bool {
-        self.left.load(Ordering::Relaxed) == 0
-    }
-
-    pub(super) fn error(&self) -> Endless {
-        Endless(self.limit)
-    }
-
-    /// Zero is for good.
-    fn take(&self, count: usize) -> io::Result<()> {
-        let left = self.left.load(Ordering::Relaxed).saturating_sub(count as u64);
-        self.left.store(left, Ordering::Relaxed);
-        if left == 0 { Err(io::Error::other(self.error())) } else { Ok(()) }
-    }
-}
-
-struct Metered<S> {
-    stream: S,
-    meter: Arc<Meter>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        Poll::Ready(self.meter.take(buffer.filled().len() - before))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::docker::address::TlsFiles;
 
     #[test]
     fn an_address_without_a_port_has_dockers() {
-        for (host, expected) in [
-            ("unix:///run/docker.sock", "localhost"),
-            ("tcp://engine:2376", "engine:2376"),
-            ("tcp://engine", "engine:2375"),
-            ("http://[::1]:80/path", "[::1]:80"),
-            ("tcp://[::1]", "[::1]:2375"),
+        for (host, is_encrypted, expected) in [
+            ("unix:///run/docker.sock", false, "localhost"),
+            ("ssh://engine", false, "localhost"),
+            ("tcp://engine:2376", false, "engine:2376"),
+            ("tcp://engine", false, "engine:2375"),
+            ("tcp://engine", true, "engine:2376"),
+            ("http://[::1]:80/path", false, "[::1]:80"),
+            ("tcp://[::1]", false, "[::1]:2375"),
+            ("tcp://[::1]", true, "[::1]:2376"),
         ] {
-            let address = EngineAddress {
-                host: host.to_owned(),
-                origin: String::new(),
-                config: PathBuf::new(),
-                is_default: false,
-            };
-            assert_eq!(Target::of(&address).name(), expected, "{host}");
+            let tls = is_encrypted.then(TlsFiles::default);
+            let address = EngineAddress { host: host.to_owned(), tls, ..EngineAddress::default() };
+            let target = Target::of(&address).unwrap_or_else(|error| panic!("{host}: {error}"));
+            assert_eq!(target.name(), expected, "{host}");
         }
-    }
-
-    #[test]
-    fn an_item_gives_what_it_took_back_but_not_after_the_end() {
-        let meter = Meter::new(10);
-        assert!(meter.take(9).is_ok());
-        meter.note_item();
-        assert!(meter.take(9).is_ok());
-        assert!(meter.take(1).is_err());
-        meter.note_item();
-        assert!(meter.is_exceeded());
     }
 }
