@@ -122,7 +122,7 @@ fn a_command_that_cannot_be_run_is_found_out_before_anything_is_started() {
     for (command, way_out) in [
         (&["sudo", "docker", "run", "x"] as &[&str], "docker run"),
         (&["docker", "compose", "run", "x"], "docker run"),
-        (&["podman", "run", "x"], "docker run"),
+        (&["nerdctl", "run", "x"], "docker run"),
     ] {
         let outcome = scene.launch(command).output().assert_code(125);
         assert!(outcome.stderr().contains(way_out), "{outcome}");

@@ -81,7 +81,7 @@ fn hints_of_connection(message: &str) -> &'static [&'static str] {
 
 /// Parts of messages of Docker 20.10 to 29, containerd, runc and the reference registry, in lower case; earlier rows
 /// come first where several fit.
-const WORDS: [(&str, Meaning); 24] = [
+const WORDS: [(&str, Meaning); 25] = [
     ("no space left on device", Meaning::DiskFull),
     ("disk quota exceeded", Meaning::DiskFull),
     // Docker before and from 28, Docker Swarm, and Podman.
@@ -100,6 +100,7 @@ const WORDS: [(&str, Meaning); 24] = [
     // What follows is why: no such file, a folder, no permission.
     ("container process: exec: ", Meaning::ProgramMissing),
     ("container process caused: exec: ", Meaning::ProgramMissing),
+    ("container init: exec: ", Meaning::ProgramMissing),
     ("pull access denied", Meaning::Denied),
     ("unauthorized", Meaning::Denied),
     ("authentication required", Meaning::Denied),
@@ -161,6 +162,11 @@ mod tests {
             (
                 "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container \
                  process: exec: \"/nothing\": stat /nothing: no such file or directory: unknown",
+                Some(Meaning::ProgramMissing),
+            ),
+            (
+                "unable to start container process: error during container init: exec: \"/nothing\": stat /nothing: no such \
+                 file or directory",
                 Some(Meaning::ProgramMissing),
             ),
             (

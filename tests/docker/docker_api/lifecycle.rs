@@ -4,7 +4,7 @@ use farrier::engine::EngineErrorKind::{Conflict, Refused};
 use farrier::engine::ExecRequest;
 use farrier::engine::docker::api::{HealthStatus, Status};
 
-use super::setup::{Recipe, TestEngine, contract, kind, words};
+use super::setup::{Recipe, TestEngine, contract, given_names, kind, words};
 
 contract! {
     a_started_container_runs_and_starting_it_again_does_nothing,
@@ -28,7 +28,7 @@ async fn a_started_container_runs_and_starting_it_again_does_nothing(test_engine
         test_engine.engine().networks(&test_engine.name("net")).await.expect("one")[0].id
     );
     assert!(endpoint.address.is_some() && endpoint.gateway.is_some(), "{endpoint:?}");
-    assert_eq!(endpoint.aliases, [&id[..12]]);
+    assert_eq!(given_names(endpoint, &first.name), [&id[..12]]);
     test_engine.engine().start(&id).await.expect("nothing is to be done");
     assert_eq!(test_engine.inspect(&id).await, first);
 }

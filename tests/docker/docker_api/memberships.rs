@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use farrier::engine::EngineErrorKind::{NotFound, Refused};
 use farrier::engine::docker::api::{Endpoint, Member};
 
-use super::setup::{TestEngine, contract, kind, words};
+use super::setup::{TestEngine, contract, given_names, kind, words};
 
 contract! {
     only_what_runs_is_a_member,
@@ -69,7 +69,7 @@ async fn a_container_can_join_and_leave_a_second_network_while_it_runs(test_engi
     assert_eq!(found.network_mode, test_engine.name("net"));
     assert_eq!(found.networks.len(), 2);
     let endpoint = &found.networks[&second];
-    assert_eq!(endpoint.aliases, ["database", "store", &id[..12]]);
+    assert_eq!(given_names(endpoint, &found.name), ["database", "store", &id[..12]]);
     assert_eq!(endpoint.network_id, engine.networks(&second).await.expect("networks")[0].id);
     assert!(endpoint.address.is_some() && endpoint.gateway.is_some(), "{endpoint:?}");
     assert_eq!(engine.members(&second).await.expect("members"), [id.as_str()]);
@@ -89,8 +89,9 @@ async fn a_container_can_join_a_second_network_before_it_starts(test_engine: &dy
     assert_eq!(aliases[..1], ["database"]);
     engine.start(&id).await.expect("it starts");
     assert_eq!(engine.members(&second).await.expect("members"), [id.as_str()]);
-    let endpoint = test_engine.inspect(&id).await.networks[&second].clone();
-    assert_eq!(endpoint.aliases, ["database", &id[..12]]);
+    let found = test_engine.inspect(&id).await;
+    let endpoint = &found.networks[&second];
+    assert_eq!(given_names(endpoint, &found.name), ["database", &id[..12]]);
     assert!(endpoint.address.is_some(), "{endpoint:?}");
 }
 

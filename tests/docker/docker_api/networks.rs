@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use farrier::engine::EngineErrorKind::{NotFound, Refused};
+use farrier::engine::EngineErrorKind::{Conflict, NotFound, Refused};
 
 use super::setup::{TestEngine, contract, kind};
 
@@ -53,7 +53,11 @@ async fn two_networks_of_one_name_are_both_found_and_the_name_alone_is_refused(t
     let name = test_engine.name("net");
     let mut ids = Vec::new();
     for _ in 0..2 {
-        ids.push(test_engine.engine().create_network(&name, &BTreeMap::new()).await.expect("a network"));
+        match test_engine.engine().create_network(&name, &BTreeMap::new()).await {
+            // From Docker 25 on, an engine has no two.
+            Err(error) if error.kind == Conflict && ids.len() == 1 => return,
+            created => ids.push(created.expect("a network")),
+        }
     }
     ids.sort();
     let found = test_engine.engine().networks(&name).await.expect("networks");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farrier::engine::docker::api::{Api, Container, ContainerSpec, Status};
+use farrier::engine::docker::api::{Api, Container, ContainerSpec, Endpoint, Status};
 use farrier::engine::{EngineErrorKind, EngineResult};
 
 /// The pause before a state is looked at again.
@@ -77,6 +77,11 @@ pub fn run(case: impl Future<Output = ()>) {
 /// `["a", "b"]` as owned words.
 pub fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// The names of a container on a network, but for the container's own, which newer engines tell there, too.
+pub fn given_names(endpoint: &Endpoint, container: &str) -> Vec<String> {
+    endpoint.aliases.iter().filter(|name| *name != container).cloned().collect()
 }
 
 /// Why a call failed.

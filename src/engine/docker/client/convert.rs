@@ -303,8 +303,20 @@ fn convert_endpoint(endpoint: EndpointSettings) -> Endpoint {
         network_id,
         address: endpoint.ip_address.and_then(|text| text.parse().ok()),
         gateway: endpoint.gateway.and_then(|text| text.parse().ok()),
-        aliases: endpoint.aliases.unwrap_or_default(),
+        aliases: names(endpoint.aliases, endpoint.dns_names),
     }
+}
+
+/// What a network's name server answers to: from Docker 25 on, the engine tells all of it beside the aliases, among it the host's
+/// name that somebody gave the container.
+fn names(aliases: Option<Vec<String>>, answered: Option<Vec<String>>) -> Vec<String> {
+    let mut names = aliases.unwrap_or_default();
+    for name in answered.unwrap_or_default() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// The ports of the engine's host that an inspected container has, in order.

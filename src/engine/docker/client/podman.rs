@@ -40,6 +40,14 @@ pub(super) fn is_podman(headers: &HeaderMap) -> bool {
     headers.contains_key(VERSION)
 }
 
+/// Whether this error is about a container that was listed and is gone.
+pub(super) fn is_about_a_removal(body: &[u8]) -> bool {
+    let error: Value = serde_json::from_slice(body).unwrap_or_default();
+    ["cause", "message"]
+        .iter()
+        .any(|name| error[name].as_str().is_some_and(|said| said.contains("no such container")))
+}
+
 /// What the answer to this request is; `None` if Podman answers it as Docker does.
 pub(super) fn answer_to(path: &str) -> Option<Answer> {
     let path = path.split('?').next().unwrap_or_default();

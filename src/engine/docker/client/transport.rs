@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
-use hyper::{Method, Response};
+use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -37,6 +37,8 @@ const LONGEST_ITEM: u64 = 2 << 20;
 const LONGEST_HEAD: usize = 64 << 10;
 /// How often Podman is asked what it refuses because something went while it looked.
 pub(super) const MOST_ATTEMPTS: u32 = 10;
+/// The pause after the first attempt; each further one is longer by as much.
+const PAUSE: Duration = Duration::from_millis(25);
 /// The ports of addresses without one, as for the docker client.
 const DEFAULT_PORT: u16 = 2375;
 const DEFAULT_TLS_PORT: u16 = 2376;
@@ -260,39 +262,50 @@ async fn understood(
     let own = (request.method() == Method::GET).then(|| podman::answer_to(request.uri().path())).flatten();
     let runs =
         own.filter(|answer| *answer == podman::Answer::Containers).map(|_| podman::runs_path(&request));
-    let path = request.uri().to_string();
-    let mut response = transport.send(request).await?;
+    let (method, path) = (request.method().clone(), request.uri().to_string());
+    let response = transport.send(request).await?;
     if !podman::is_podman(response.headers()) {
         return Ok(response);
     }
-    if own == Some(podman::Answer::Containers) && response.status().is_server_error() {
-        response = again(&transport, &path).await?;
-    }
     speaks_podman.store(true, Ordering::Relaxed);
+    let response = settled(&transport, response, method, &path).await?;
     let Some(answer) = own.filter(|_| podman::is_json(&response)) else { return Ok(response) };
     let runs = match runs {
-        Some(path) => whole(again(&transport, &path).await?).await?,
+        Some(path) => {
+            let response = transport.send(bodiless(Method::GET, &path)?).await?;
+            whole(settled(&transport, response, Method::GET, &path).await?).await?
+        }
         None => Value::Null,
     };
     let mut value = whole(response).await?;
     podman::translate(answer, &mut value, &runs);
-    replay(serde_json::to_vec(&value)?).await
+    replay(StatusCode::OK, serde_json::to_vec(&value)?).await
 }
 
-/// Asks for a listing as often as Podman refuses it because a container was removed while it looked.
-async fn again(transport: &Transport, path: &str) -> Result<Response<Incoming>, BollardError> {
-    let mut attempts = 0;
-    loop {
-        let response = transport.send(get(path)?).await?;
-        attempts += 1;
-        if !response.status().is_server_error() || attempts == MOST_ATTEMPTS {
+/// Asks again for what Podman refuses because a container is removed while it looks through all of them.
+async fn settled(
+    transport: &Transport,
+    mut response: Response<Incoming>,
+    method: Method,
+    path: &str,
+) -> Result<Response<Incoming>, BollardError> {
+    for attempt in 1..MOST_ATTEMPTS {
+        if !response.status().is_server_error() || ![Method::GET, Method::DELETE].contains(&method) {
             return Ok(response);
         }
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        if !podman::is_about_a_removal(&body) {
+            return replay(status, body.into()).await;
+        }
+        tokio::time::sleep(PAUSE * attempt).await;
+        response = transport.send(bodiless(method.clone(), path)?).await?;
     }
+    Ok(response)
 }
 
-fn get(path: &str) -> Result<BollardRequest, BollardError> {
-    let request = hyper::Request::builder().uri(path).body(body_full(Bytes::new()));
+fn bodiless(method: Method, path: &str) -> Result<BollardRequest, BollardError> {
+    let request = hyper::Request::builder().method(method).uri(path).body(body_full(Bytes::new()));
     request.map_err(|error| BollardError::from(io::Error::other(error)))
 }
 
@@ -302,14 +315,15 @@ async fn whole(response: Response<Incoming>) -> Result<Value, BollardError> {
 }
 
 /// An answer with this body, for a client that takes one only from a connection.
-async fn replay(body: Vec<u8>) -> Result<Response<Incoming>, BollardError> {
+async fn replay(status: StatusCode, body: Vec<u8>) -> Result<Response<Incoming>, BollardError> {
     let (near, mut far) = tokio::io::duplex(LONGEST_HEAD);
     let (mut sender, connection) = http1::handshake(TokioIo::new(near)).await?;
     tokio::spawn(connection);
     tokio::spawn(async move {
         // Whoever does not read on has lost interest.
         let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {} -\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            status.as_u16(),
             body.len()
         );
         let _ = far.write_all(head.as_bytes()).await;
@@ -318,7 +332,7 @@ async fn replay(body: Vec<u8>) -> Result<Response<Incoming>, BollardError> {
         // The end comes with the reader's.
         let _ = tokio::io::copy(&mut far, &mut tokio::io::sink()).await;
     });
-    Ok(sender.send_request(get("/")?).await?)
+    Ok(sender.send_request(bodiless(Method::GET, "/")?).await?)
 }
 
 #[cfg(test)]
