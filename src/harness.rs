@@ -4,6 +4,7 @@
 pub mod argv;
 mod docker_flags;
 mod flag_scan;
+pub mod forwards;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod gateway;

@@ -6,6 +6,7 @@
 mod apply;
 pub mod connection;
 pub mod departure;
+pub mod forwarding;
 pub mod gateway_plan;
 pub mod guardian;
 mod milestones;

@@ -28,6 +28,7 @@ use crate::harness::reachability::{HarnessTarget, describe, foreground, on_this_
 use crate::harness::run::{Foreground, become_command, in_foreground};
 use crate::harness::variables::Form;
 use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
+use crate::launch::forwarding::Forwarding;
 use crate::launch::gateway_plan::GatewayPlan;
 use crate::launch::session::{self, OpenSession, SessionLease};
 use crate::launch::{Launch, Running, RunningOn};
@@ -195,17 +196,18 @@ fn start_all(
     session: &mut SessionState,
     (command, harness): (&[OsString], &Harness),
     way: Option<GatewayPlan>,
-) -> Result<(Running, Foreground, Option<Forwards>), Failure> {
+) -> Result<(Running, Foreground, (Option<Forwards>, Forwarding)), Failure> {
     let way = way.map(|way| runtime.run(way.found_early())).transpose()?;
     let running = runtime.run(prepared_up(launch, disabled, session))?;
     let own_network = launch.target.network.name.clone();
     let forwards = way.map(|way| runtime.run(way.open(&own_network, &running))).transpose()?;
-    let sidecars = addressed(launch, &running);
+    let seen =
+        runtime.run(async { Forwarding::of(launch, &running, harness).await.map_err(Failure::from) })?;
     let (network, prefix) = (&launch.target.network, &launch.settings.env_prefix);
     let harness =
-        foreground(command, harness, &sidecars, running.direct, network, prefix, forwards.as_ref())?;
+        foreground(command, harness, &seen.sidecars(), seen.direct, network, prefix, forwards.as_ref())?;
     let harness = runtime.run(joining::create(harness))?;
-    Ok((running, harness, forwards))
+    Ok((running, harness, (forwards, seen)))
 }
 
 /// Removes what belongs to the session, whatever ended the launch. A signal leaves that to the guardian.

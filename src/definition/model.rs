@@ -149,6 +149,18 @@ impl Definition {
         self.harness_env.iter().map(filled).collect()
     }
 
+    /// The same at other ports, each by the declared one: as the harness sees it if its ports are forwarded.
+    #[must_use]
+    pub fn at_ports(&self, others: &BTreeMap<u16, u16>) -> Self {
+        let mut forwarded = self.clone();
+        if let Interface::Port { port, ports, .. } = &mut forwarded.interface {
+            for port in ports.values_mut().chain([port]) {
+                *port = others.get(port).copied().unwrap_or(*port);
+            }
+        }
+        forwarded
+    }
+
     /// The file that declares it.
     #[must_use]
     pub fn file(&self) -> &PathBuf {

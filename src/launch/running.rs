@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::plan::instance::Instance;
 use crate::plan::sidecar::Sidecar;
 use crate::preparation::ResolvedSidecar;
+use crate::readiness::route::Route;
 use crate::readiness::wait::Waits;
 use crate::system::leases::Leases;
 
@@ -34,6 +35,8 @@ pub struct RunningOn {
     pub engine: Arc<dyn Engine>,
     /// The network on which harness and sidecars meet there.
     pub network: String,
+    /// The way to the sidecars there.
+    pub route: Arc<Route>,
     /// Each sidecar's name, with its instance.
     pub instances: Vec<(String, Instance)>,
     /// What is done about the end of each sidecar that keeps running.
@@ -89,7 +92,8 @@ impl Launch {
             });
             let on_exit = services().map(|sidecar| (sidecar.name().to_owned(), sidecar.definition.on_exit));
             let on_exit = on_exit.collect();
-            engines.push(RunningOn { engine, network, instances, on_exit, restarter, departure });
+            let route = Arc::clone(&waits.route);
+            engines.push(RunningOn { engine, network, route, instances, on_exit, restarter, departure });
         }
         let all = || engines.iter().flat_map(|on| &on.instances);
         let of = |prepared: &ResolvedSidecar| all().find(|(name, _)| name == prepared.sidecar.name());

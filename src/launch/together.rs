@@ -125,14 +125,14 @@ impl Launch {
             watch: Watch::default(),
             matches: MatchCache::below(self.settings.cache.as_deref()),
             executions: Arc::default(),
-            route: Route {
+            route: Arc::new(Route {
                 engine: Arc::clone(engine),
                 reporter: Arc::clone(&self.reporter),
                 choice: self.settings.dialling,
                 network: network.clone(),
                 images: images.chain(own).collect(),
                 decided: tokio::sync::Mutex::default(),
-            },
+            }),
             network: network.clone(),
             reporter: Arc::clone(&self.reporter),
             neighbours: Neighbours::of(sidecars()),

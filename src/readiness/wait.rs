@@ -68,7 +68,7 @@ pub struct Waits {
     /// The gate for executed commands.
     pub executions: Arc<Executions>,
     /// The way to the containers.
-    pub route: Route,
+    pub route: Arc<Route>,
     /// The network that harness and sidecars meet on.
     pub network: String,
     /// Where events go.

@@ -3,7 +3,7 @@
 use crate::support::engine::{containers_named, fixture_image};
 use crate::support::launching::server;
 use crate::support::skipping::{say_skipped, skip_unless_required};
-use crate::support::{Run, Scene};
+use crate::support::{Run, Scene, fixture_program};
 
 /// With the value 1, a test that cannot have an engine of another kind than this host's Docker fails.
 const REQUIRE_ENGINES: &str = "FARRIER_REQUIRE_ENGINES";
@@ -64,6 +64,15 @@ fn a_container_that_is_created_reaches_the_sidecar_when_it_is_started() {
     let start =
         Run::program(&scene, "podman").args(["start", "--attach", &name]).env("CONTAINER_HOST", &host);
     assert_eq!(start.output().assert_code(0).stdout().trim(), "pong");
+}
+
+#[test]
+fn a_harness_on_this_host_reaches_the_sidecar_at_a_local_port() {
+    let Some((scene, host)) = scene_with_server() else { return };
+    let (program, variable) = (fixture_program().display().to_string(), scene.variable("db"));
+    let words = [&program, "ask-env", &variable];
+    let launch = scene.launch(words).env("DOCKER_HOST", &host).output().assert_code(0);
+    assert_eq!(launch.stdout().trim(), "pong", "{launch}");
 }
 
 #[test]

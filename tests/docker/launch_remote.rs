@@ -25,11 +25,11 @@ fn scene_with_server() -> Option<Scene> {
 fn a_sidecar_becomes_ready_by_the_relay_is_reused_listed_read_and_removed() {
     let Some(scene) = scene_with_server() else { return };
     let network = scene.network("net");
-    for expected in ["create: absent", "use: "] {
+    for expected in ["create: ", "reuse: "] {
         let outcome = scene.launch(scene.asking(&network, "db")).output().assert_code(0);
         assert_eq!(outcome.stdout().trim(), "pong");
         let decisions = scene.take_decisions();
-        assert!(decisions.iter().all(|decision| decision.starts_with(expected.trim())), "{decisions:?}");
+        assert!(decisions.iter().all(|decision| decision.starts_with(expected)), "{decisions:?}");
     }
     let listed = scene.farrier(["ps"]).output().assert_code(0).stdout();
     assert!(listed.contains(&scene.name("db")), "{listed}");
@@ -50,9 +50,11 @@ fn a_session_ends_with_its_harness() {
 }
 
 #[test]
-fn a_harness_on_this_host_is_told_that_there_is_no_route() {
+fn a_harness_on_this_host_reaches_the_sidecar_at_a_local_port() {
     let Some(scene) = scene_with_server() else { return };
-    let program = fixture_program().display().to_string();
-    scene.launch([&program, "env"]).output().assert_code(125);
-    assert_eq!(scene.take_codes(), ["harness-no-route"]);
+    let (program, variable) = (fixture_program().display().to_string(), scene.variable("db"));
+    let outcome = scene.launch([&program, "ask-env", &variable]).output().assert_code(0);
+    assert_eq!(outcome.stdout().trim(), "pong", "{outcome}");
+    let told = scene.launch([&program, "env"]).output().assert_code(0).stdout();
+    assert!(told.contains(&format!("SWARMFORGE_TONG_{variable}_HOST=127.0.0.1\n")), "{told}");
 }

@@ -18,6 +18,8 @@ mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod multiplexed;
+#[cfg(test)]
+mod tests;
 mod tool;
 
 /// The relay program; empty where it could not be built.

@@ -23,7 +23,7 @@ async fn a_helper_is_unprivileged(test_engine: &dyn TestEngine) {
     let expected = [
         ("AutoRemove", "true"),
         ("CapDrop", "[\"ALL\"]"),
-        ("PidsLimit", "256"),
+        ("PidsLimit", "8192"),
         ("SecurityOpt", "[\"no-new-privileges\"]"),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -10,10 +10,11 @@ use super::HOST_PART;
 use crate::engine::docker::api::{ContainerSpec, Mounted, Settings};
 use crate::engine::{EngineError, EngineErrorKind, EngineResult};
 
-/// Bytes that a helper may use: its program needs few, python3 some 20 MiB.
-const HELPER_MEMORY: i64 = 128 << 20;
-/// Processes and threads of a helper: one a connection.
-const HELPER_PROCESSES: i64 = 256;
+/// Bytes that a helper may use: its program needs some 40 KiB a connection and holds what a server does not take, python3 needs
+/// some 20 MiB.
+const HELPER_MEMORY: i64 = 512 << 20;
+/// Processes and threads of a helper: two a connection.
+const HELPER_PROCESSES: i64 = 8192;
 
 fn some_unless_empty(list: &[String]) -> Option<Vec<String>> {
     (!list.is_empty()).then(|| list.to_vec())

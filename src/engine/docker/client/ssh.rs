@@ -66,17 +66,18 @@ impl Destination {
         })
     }
 
-    /// The arguments of `ssh` that forward this socket.
-    fn arguments(&self, local: &Path) -> Vec<OsString> {
+    /// The arguments of `ssh` that forward this socket, or make a master connection end that.
+    fn arguments(&self, local: &Path, ends: bool) -> Vec<OsString> {
         let mut forward = OsString::from("-L");
         forward.push(local);
         forward.push(":");
         forward.push(&self.socket);
-        // It asks nobody anything, becomes nobody's master, and fails if it cannot forward.
+        // It asks nobody anything, becomes nobody's master, and does not mind that others forward what the configuration says, too.
         let options = [
             "BatchMode=yes",
             "ControlMaster=no",
-            "ExitOnForwardFailure=yes",
+            "ExitOnForwardFailure=no",
+            "RemoteCommand=none",
             "StreamLocalBindMask=0177",
             "ConnectTimeout=30",
         ];
@@ -86,7 +87,11 @@ impl Destination {
         arguments.extend(self.port.iter().flat_map(|port| ["-p".into(), OsString::from(port.to_string())]));
         arguments.extend(self.user.iter().flat_map(|user| ["-l".into(), OsString::from(user)]));
         arguments.extend(self.identity.iter().flat_map(|file| ["-i".into(), file.clone().into_os_string()]));
-        arguments.extend(["--".into(), OsString::from(&self.host), COMMAND.into()]);
+        if ends {
+            arguments.extend(["-O".into(), "cancel".into(), "--".into(), OsString::from(&self.host)]);
+        } else {
+            arguments.extend(["--".into(), OsString::from(&self.host), COMMAND.into()]);
+        }
         arguments
     }
 }
@@ -102,7 +107,24 @@ pub(super) struct Tunnel {
 struct Forwarding {
     ssh: Child,
     socket: PathBuf,
+    /// What makes a master connection that existed before end the forwarding.
+    cancel: Vec<OsString>,
     _folder: TempDir,
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        let nothing = Stdio::null;
+        let cancelling = std::process::Command::new("ssh")
+            .args(&self.cancel)
+            .stdin(nothing())
+            .stdout(nothing())
+            .stderr(nothing())
+            .status();
+        if let Err(error) = cancelling {
+            tracing::debug!("ssh cannot end the forwarding: {error}");
+        }
+    }
 }
 
 impl Tunnel {
@@ -148,7 +170,7 @@ impl Tunnel {
         let socket = folder.path().join("engine");
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let mut ssh = Command::new("ssh")
-            .args(self.destination.arguments(&socket))
+            .args(self.destination.arguments(&socket, false))
             // The terminal's signals are for farrier, and for its harness.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -164,7 +186,8 @@ impl Tunnel {
             None => Ok(Ok(0)),
         };
         if matches!(answer, Ok(Ok(_))) {
-            return Ok(Forwarding { ssh, socket, _folder: folder });
+            let cancel = self.destination.arguments(&socket, true);
+            return Ok(Forwarding { ssh, socket, cancel, _folder: folder });
         }
         let host = &self.destination.host;
         if answer.is_err() {
@@ -204,9 +227,9 @@ mod tests {
     fn addresses() {
         let read = |address: &str| {
             Destination::parse(address, None).map(|found| {
-                let arguments = found.arguments(Path::new("/l"));
+                let arguments = found.arguments(Path::new("/l"), false);
                 let own: Vec<String> =
-                    arguments.iter().skip(11).map(|word| word.to_string_lossy().into_owned()).collect();
+                    arguments.iter().skip(13).map(|word| word.to_string_lossy().into_owned()).collect();
                 own.join(" ")
             })
         };

@@ -105,7 +105,7 @@ fn helper_privileges() -> BTreeMap<String, String> {
     [
         ("AutoRemove", "true"),
         ("CapDrop", "[\"ALL\"]"),
-        ("PidsLimit", "256"),
+        ("PidsLimit", "8192"),
         ("SecurityOpt", "[\"no-new-privileges\"]"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::frame::{
-    CLOSE, DATA, FAILED, HEAD_BYTES, OPENED, PAYLOAD_BYTES, REFUSED, TIMED_OUT, frame, take_head,
+    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, frame, take_head,
 };
 use super::multiplexed::{Channel, Channels, QUEUED_BYTES, take_answers};
 use crate::engine::dialler::DialError;
@@ -29,6 +29,7 @@ struct Seen {
 struct Expected {
     opened: Option<Result<(), DialError>>,
     bytes: Vec<u8>,
+    has_ended: bool,
     is_over: bool,
 }
 
@@ -83,7 +84,12 @@ fn repeated(data: &[u8]) -> Vec<u8> {
 fn dialled(channels: &Channels, channel: u32) -> Seen {
     let (opened, answer) = oneshot::channel();
     let (incoming, received) = mpsc::unbounded_channel();
-    let entry = Channel { opened: Some(opened), incoming, queued: Arc::new(AtomicUsize::new(0)) };
+    let entry = Channel {
+        opened: Some(opened),
+        incoming: Some(incoming),
+        queued: Arc::new(AtomicUsize::new(0)),
+        allowance: Arc::default(),
+    };
     if let Ok(mut channels) = channels.lock() {
         channels.insert(channel, entry);
     }
@@ -105,7 +111,10 @@ fn expected(said: &[u8]) -> HashMap<u32, Expected> {
         let Some(one) = all.get_mut(&channel).filter(|one| !one.is_over) else { continue };
         match kind {
             OPENED => one.opened = one.opened.take().or(Some(Ok(()))),
-            DATA if one.bytes.len() + length <= QUEUED_BYTES => one.bytes.extend(payload),
+            DATA if payload.is_empty() => {}
+            DATA if !one.has_ended && one.bytes.len() + length <= QUEUED_BYTES => one.bytes.extend(payload),
+            END => one.has_ended = true,
+            TAKEN => {}
             FAILED => {
                 let text = String::from_utf8_lossy(payload);
                 let error = match text.as_ref() {

@@ -1,26 +1,31 @@
 //! A relay that runs our own program: all dials share its standard streams.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::frame::{
-    CLOSE, DATA, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TIMED_OUT, frame, take_head,
+    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, WINDOW,
+    frame, take_head, taken, taken_frame,
 };
 use super::{PROGRAM, gone, helper, run_helper};
 use crate::engine::dialler::{ByteStream, DialError, Dialler};
 use crate::engine::docker::api::Api;
 use crate::engine::{Attached, EngineError, EngineErrorKind, EngineResult};
 
-/// Bytes that wait for a reader of one connection. Frames may be as small as a server's writes, so that their number
-/// says nothing.
+/// Bytes that wait for a reader of one connection: more than a relay sends. Frames may be as small as a server's writes, so that
+/// their number says nothing.
 pub(super) const QUEUED_BYTES: usize = 1 << 20;
 
 fn program_archive() -> std::io::Result<Vec<u8>> {
@@ -37,9 +42,49 @@ pub(super) type Channels = Arc<Mutex<HashMap<u32, Channel>>>;
 /// One dialled connection on this side.
 pub(super) struct Channel {
     pub(super) opened: Option<oneshot::Sender<Result<(), DialError>>>,
-    pub(super) incoming: mpsc::UnboundedSender<Vec<u8>>,
+    /// `None` once the server has said all.
+    pub(super) incoming: Option<mpsc::UnboundedSender<Vec<u8>>>,
     /// Bytes that were handed over and not taken yet.
     pub(super) queued: Arc<AtomicUsize>,
+    pub(super) allowance: Arc<Allowance>,
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.allowance.left.close();
+    }
+}
+
+/// How many bytes may be sent to the relay before it has handed on earlier ones.
+pub(super) struct Allowance {
+    left: Semaphore,
+    /// Those that it has not handed on.
+    sent: AtomicUsize,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { left: Semaphore::new(WINDOW), sent: AtomicUsize::new(0) }
+    }
+}
+
+impl Allowance {
+    /// Waits until so many may be sent; false once the connection is over.
+    async fn spend(&self, count: usize) -> bool {
+        let Ok(permits) = self.left.acquire_many(u32::try_from(count).unwrap_or(u32::MAX)).await else {
+            return false;
+        };
+        permits.forget();
+        self.sent.fetch_add(count, Ordering::Relaxed);
+        true
+    }
+
+    /// The relay handed on so many; never more than it was sent.
+    fn regain(&self, count: usize) {
+        let less = |sent: usize| Some(sent.saturating_sub(count));
+        let sent = self.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).unwrap_or_default();
+        self.left.add_permits(count.min(sent));
+    }
 }
 
 /// Our own program: all dials share its standard streams.
@@ -57,6 +102,11 @@ pub(super) async fn start(api: &Arc<dyn Api>, network: &str, image: &str) -> Eng
         program_archive().map_err(|error| EngineError::new(EngineErrorKind::Refused, error.to_string()))?;
     let spec = helper(network, image, &["/farrier-relay"]);
     let (_, attached) = run_helper(api, &spec, Some(archive)).await?;
+    Ok(over(attached))
+}
+
+/// Over the standard streams of a relay that runs.
+pub(super) fn over(attached: Attached) -> Multiplexed {
     let (frames, mut outgoing) = mpsc::channel::<Vec<u8>>(64);
     let channels = Channels::default();
     let Attached { mut input, mut output } = attached;
@@ -71,7 +121,7 @@ pub(super) async fn start(api: &Arc<dyn Api>, network: &str, image: &str) -> Eng
     // Weak, because the relay ends when the last sender is gone.
     let answers = frames.downgrade();
     let receiving = tokio::spawn(async move { take_answers(&mut output, &receiving, &answers).await });
-    Ok(Multiplexed { frames, channels, next: AtomicU32::new(1), receiving })
+    Multiplexed { frames, channels, next: AtomicU32::new(1), receiving }
 }
 
 /// Hands what the relay says to its connections, to its end or to the first frame that is none.
@@ -109,12 +159,15 @@ fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) -> boo
         // Nothing is handed over for nothing, however often it is said.
         DATA if payload.is_empty() => {}
         DATA => {
-            // Whoever does not read must not fill the memory: the connection ends.
+            // A relay that sends more than it may must not fill the memory: the connection ends.
             let queued = found.queued.fetch_add(payload.len(), Ordering::Relaxed) + payload.len();
-            if queued > QUEUED_BYTES || found.incoming.send(payload).is_err() {
+            let incoming = found.incoming.as_ref().filter(|_| queued <= QUEUED_BYTES);
+            if incoming.is_none_or(|incoming| incoming.send(payload).is_err()) {
                 channels.remove(&channel);
             }
         }
+        END => found.incoming = None,
+        TAKEN => found.allowance.regain(taken(&payload)),
         FAILED => {
             let error = match String::from_utf8_lossy(&payload).as_ref() {
                 REFUSED => DialError::Refused,
@@ -144,7 +197,13 @@ impl Dialler for Multiplexed {
         let (opened, answer) = oneshot::channel();
         let (incoming, received) = mpsc::unbounded_channel();
         let queued = Arc::new(AtomicUsize::new(0));
-        let entry = Channel { opened: Some(opened), incoming, queued: Arc::clone(&queued) };
+        let allowance = Arc::new(Allowance::default());
+        let entry = Channel {
+            opened: Some(opened),
+            incoming: Some(incoming),
+            queued: Arc::clone(&queued),
+            allowance: Arc::clone(&allowance),
+        };
         self.channels.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, entry);
         let mut forget = Forget { relay: self, channel, armed: true };
         let limit = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
@@ -154,7 +213,8 @@ impl Dialler for Multiplexed {
         match tokio::time::timeout(timeout, answer).await {
             Ok(Ok(Ok(()))) => {
                 forget.armed = false;
-                Ok(Box::new(pump(channel, self.frames.clone(), received, queued)))
+                let (frames, channels) = (self.frames.clone(), Arc::downgrade(&self.channels));
+                Ok(Box::new(pump(Pumped { channel, frames, channels, queued, allowance }, received)))
             }
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) => Err(gone()),
@@ -183,32 +243,87 @@ impl Drop for Forget<'_> {
     }
 }
 
-/// Gives a channel the shape of a stream.
-fn pump(
+/// A connection as its tasks need it.
+#[derive(Clone)]
+struct Pumped {
     channel: u32,
     frames: mpsc::Sender<Vec<u8>>,
-    mut received: mpsc::UnboundedReceiver<Vec<u8>>,
+    channels: Weak<Mutex<HashMap<u32, Channel>>>,
     queued: Arc<AtomicUsize>,
-) -> DuplexStream {
+    allowance: Arc<Allowance>,
+}
+
+/// A channel in the shape of a stream. Either direction may end alone; dropping it ends both.
+struct RelayedStream {
+    stream: DuplexStream,
+    /// Cancelled before the stream is dropped.
+    _dropped: DropGuard,
+}
+
+fn pump(pumped: Pumped, mut received: mpsc::UnboundedReceiver<Vec<u8>>) -> RelayedStream {
     let (ours, theirs) = tokio::io::duplex(PAYLOAD_BYTES);
     let (mut from_guest, mut to_guest) = tokio::io::split(theirs);
+    let dropped = CancellationToken::new();
+    let stream = RelayedStream { _dropped: dropped.clone().drop_guard(), stream: ours };
+    let taking = pumped.clone();
     tokio::spawn(async move {
         while let Some(bytes) = received.recv().await {
-            queued.fetch_sub(bytes.len(), Ordering::Relaxed);
+            taking.queued.fetch_sub(bytes.len(), Ordering::Relaxed);
             if to_guest.write_all(&bytes).await.is_err() {
+                break;
+            }
+            if taking.frames.send(taken_frame(taking.channel, bytes.len())).await.is_err() {
                 break;
             }
         }
         let _ = to_guest.shutdown().await;
     });
     tokio::spawn(async move {
-        let mut buffer = vec![0; 16 << 10];
+        let Pumped { channel, frames, channels, allowance, .. } = pumped;
+        let mut buffer = vec![0; 32 << 10];
         while let Ok(count @ 1..) = from_guest.read(&mut buffer).await {
-            if frames.send(frame(channel, DATA, &buffer[..count])).await.is_err() {
+            if !allowance.spend(count).await
+                || frames.send(frame(channel, DATA, &buffer[..count])).await.is_err()
+            {
                 break;
             }
         }
+        if !dropped.is_cancelled() {
+            let _ = frames.send(frame(channel, END, &[])).await;
+            dropped.cancelled().await;
+        }
         let _ = frames.send(frame(channel, CLOSE, &[])).await;
+        if let Some(channels) = channels.upgrade() {
+            channels.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
+        }
     });
-    ours
+    stream
+}
+
+impl AsyncRead for RelayedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for RelayedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
