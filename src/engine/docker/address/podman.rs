@@ -61,7 +61,11 @@ impl PodmanEnvironment {
         for file in &self.files {
             let Ok(text) = std::fs::read_to_string(file) else { continue };
             let is_json = file.extension().is_some_and(|extension| extension == "json");
-            if is_json { all.add_json(&text) } else { all.add_toml(&text) }
+            if is_json {
+                all.add_json(&text);
+            } else {
+                all.add_toml(&text);
+            }
         }
         all
     }

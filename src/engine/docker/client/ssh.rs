@@ -186,6 +186,8 @@ impl Tunnel {
             None => Ok(Ok(0)),
         };
         if matches!(answer, Ok(Ok(_))) {
+            // Nothing of what it said so far is about what breaks later.
+            self.said.lock().unwrap_or_else(PoisonError::into_inner).clear();
             let cancel = self.destination.arguments(&socket, true);
             return Ok(Forwarding { ssh, socket, cancel, _folder: folder });
         }
