@@ -35,7 +35,7 @@ fn a_sidecar_becomes_ready_by_the_relay_is_reused_listed_read_and_removed() {
     assert!(listed.contains(&scene.name("db")), "{listed}");
     scene.farrier(["logs", &scene.name("db")]).output().assert_code(0);
     assert!(is_running(&scene.container("db")));
-    scene.farrier(["down", &scene.name("db")]).output().assert_code(0);
+    scene.farrier(["down", "--yes", &scene.name("db")]).output().assert_code(0);
     assert_eq!(containers_named(&scene.container("db")), Vec::<String>::new());
 }
 
