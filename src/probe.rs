@@ -35,6 +35,7 @@ pub mod private_copies;
 pub mod project;
 pub mod since_0_1_0;
 pub mod store;
+pub mod tls;
 pub mod turns;
 mod verdict;
 pub mod wasi;

@@ -1,6 +1,7 @@
 //! What farrier needs of the operating system: threads, signals, limits, process groups, private files, locks. Nothing
 //! here knows of sidecars.
 
+pub mod authorities;
 pub mod blocking;
 pub mod cache_folder;
 pub mod complete_file;

@@ -4,10 +4,12 @@ use sha2::{Digest, Sha256};
 
 use crate::definition::Declared;
 use crate::preparation::ResolvedSidecar;
-use crate::probe::component::CONTRACT;
 
 /// Names what is hashed; another form of hashing gets another name.
 const FORM: &str = "farrier-approval-1";
+
+/// The first version of the contract's track. Later ones only add functions and interfaces, so that an approval stays valid.
+const CONTRACT: &str = "0.1.0";
 
 /// Something beside the definition file that takes part: a component, or the content of a granted folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +67,9 @@ pub fn fingerprint_of(prepared: &ResolvedSidecar) -> String {
         };
         if !found.built_in {
             attach("component", format!("{}.probe", readiness.field), &found.component.digest);
+        }
+        for (key, _, digest) in found.tls.iter().flat_map(|tls| tls.files()) {
+            attach("file", format!("{}.grants.tls.{key}", readiness.field), digest);
         }
         for (index, copy) in found.directories.iter().enumerate() {
             attach("directory", format!("{}.grants.dirs[{index}]", readiness.field), &copy.digest);

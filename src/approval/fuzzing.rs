@@ -15,7 +15,7 @@ use crate::plan::sidecar::{Scopes, Sidecar};
 use crate::preparation::ResolvedSidecar;
 use crate::probe::catalogue::{FoundProbe, built_in};
 use crate::probe::component::ComponentFile;
-use crate::probe::grants::{effective, interfaces};
+use crate::probe::grants::{effective, linked};
 
 /// As narrow as terminals get, where breaking lines matters most.
 const COLUMNS: usize = 40;
@@ -86,8 +86,9 @@ pub(crate) fn assert_asked(definition: Definition) {
         FoundProbe {
             name: readiness.probe.to_string(),
             component: Arc::clone(component),
-            interfaces: interfaces(&grants),
+            interfaces: linked(component, &grants, built_in),
             grants: grants.into(),
+            tls: None,
             directories: Vec::new(),
             built_in,
             remarks: Vec::new(),

@@ -1,6 +1,6 @@
 //! What a workspace definition would start, in plain words: the whole effective definition.
 
-use crate::definition::grants::{DialGrant, SWITCHES, Switch};
+use crate::definition::grants::{DialGrant, SWITCHES, Switch, TlsGrant};
 use crate::definition::model::{Definition, Disablement, Interface, Mount, Readiness};
 use crate::definition::order::OnExit;
 use crate::definition::{FoundProgram, KEYS, Rank, ValueText, qualified_image};
@@ -197,7 +197,7 @@ impl Statement {
         if let Some(command) = &readiness.command {
             self.add(label("command"), quoted(command));
         }
-        if !found.built_in || dials_elsewhere(found, definition) {
+        if !found.built_in || found.grants.tls.is_some() || dials_elsewhere(found, definition) {
             let grants = grants(found, definition);
             if grants.is_empty() {
                 self.ranked(label("may"), "do nothing but answer".to_owned(), Kept::Words, Rank::Grant);
@@ -292,6 +292,24 @@ fn dials_elsewhere(found: &FoundProbe, definition: &Definition) -> bool {
     })
 }
 
+/// Whom the probe's TLS trusts, and as whom it speaks.
+fn tls_text(grant: &TlsGrant, found: &FoundProbe) -> String {
+    let files: Vec<_> = found.tls.iter().flat_map(|tls| tls.files()).collect();
+    let file = |wanted: &str| {
+        let read = files.iter().find(|(key, ..)| *key == wanted);
+        read.map(|(_, path, digest)| format!("{}, sha256 {digest}", quoted(&path.to_string_lossy())))
+    };
+    let trust = match (grant.insecure, file("ca")) {
+        (true, _) => "INSECURELY: with any server, because no certificate is verified".to_owned(),
+        (false, Some(ca)) => format!("with servers that the authorities in {ca} vouch for"),
+        (false, None) => "with servers that this machine's authorities vouch for".to_owned(),
+    };
+    match (file("cert"), file("key")) {
+        (Some(cert), Some(key)) => format!("{trust}; as the client of {cert}, with the key {key}"),
+        _ => trust,
+    }
+}
+
 /// Each granted capability: what the probe may, and how far.
 fn grants(found: &FoundProbe, definition: &Definition) -> Vec<(&'static str, String)> {
     let grants = &found.grants;
@@ -310,6 +328,7 @@ fn grants(found: &FoundProbe, definition: &Definition) -> Vec<(&'static str, Str
     });
     let env = grants.env.iter().map(|name| word(name));
     let mut all: Vec<(&'static str, Vec<String>)> = vec![("connect to", dial.collect())];
+    all.push(("speak TLS", grants.tls.iter().map(|tls| tls_text(tls, found)).collect()));
     all.push(("run in the container", exec.collect()));
     let switches = SWITCHES.iter().filter(|switch| grants.allows(switch.name));
     all.extend(switches.map(|Switch { question: (may, extent), .. }| (*may, vec![(*extent).to_owned()])));

@@ -12,6 +12,7 @@ mod successes;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod tls_grant;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

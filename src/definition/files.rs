@@ -179,7 +179,10 @@ impl Definition {
     }
 
     /// All of a file that the definition names.
-    fn content(&self, path: &Path, budget: &ReadingBudget) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// As the operating system has it, or that it is no file of at most 1 MiB inside the workspace.
+    pub fn content(&self, path: &Path, budget: &ReadingBudget) -> io::Result<Vec<u8>> {
         let path = self.named(path)?;
         let file = self.open_beside(&path)?;
         let found = file.metadata()?;

@@ -34,6 +34,8 @@ pub const SWITCHES: &[Switch] = &[
 pub struct Grants {
     /// The addresses that it may dial.
     pub dial: Vec<DialGrant>,
+    /// How it may speak TLS there.
+    pub tls: Option<TlsGrant>,
     /// The argument lists that it may execute in the container, each as a whole.
     pub exec: Vec<Vec<String>>,
     /// The switches that are on, by name.
@@ -64,6 +66,50 @@ pub enum DialGrant {
         /// The port.
         port: u16,
     },
+}
+
+/// TLS for a probe: who may vouch for the server, and as whom the probe speaks. farrier itself reads the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsGrant {
+    /// Whether farrier accepts any certificate.
+    pub insecure: bool,
+    /// The file of the authorities that may vouch for the server, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// The client certificate.
+    pub client: Option<ClientCertificate>,
+}
+
+/// The files of a client certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, with those of intermediate authorities behind it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// How the settings of a built-in probe ask for TLS. They say otherwise what the probe checks itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsSetting {
+    /// With a certificate that farrier verifies.
+    Verified,
+    /// With any certificate.
+    Insecure,
+}
+
+impl TlsSetting {
+    /// Of the built-in probe of this name; `None` if these settings ask for no TLS.
+    #[must_use]
+    pub fn of(probe: &str, settings: &serde_json::Map<String, serde_json::Value>) -> Option<Self> {
+        let text = |key: &str| settings.get(key).and_then(serde_json::Value::as_str);
+        let is_set = |key: &str| settings.get(key).and_then(serde_json::Value::as_bool) == Some(true);
+        match probe {
+            "http" if text("scheme") != Some("https") => None,
+            "http" if is_set("insecure") => Some(Self::Insecure),
+            "http" => Some(Self::Verified),
+            _ => None,
+        }
+    }
 }
 
 /// A folder that a probe may read.

@@ -60,6 +60,7 @@ pub fn properties_of(table: &str) -> String {
         "readiness" => "Readiness",
         "readiness.grants" => "Grants",
         "readiness.grants.dirs" => "Directory",
+        "readiness.grants.tls" => "Tls",
         _ => "Limits",
     };
     format!("/definitions/{name}/properties")
@@ -288,12 +289,30 @@ table! {
     Grants {
         /// Where the probe may connect: `self`, `self:PORT`, or `NAME:PORT` of another sidecar.
         dial: Option<Vec<String>>,
+        /// Whether the probe may speak TLS where it may connect. `true`: farrier verifies the server's certificate with the
+        /// authorities that this machine trusts. A table names files. `"insecure"`: farrier accepts any certificate.
+        tls: Option<TlsOrFiles>,
         /// The commands that the probe may run in this container, as complete argument lists.
         exec: Option<Vec<Vec<String>>>,
         /// The folders that the probe may read.
         dirs: Option<Vec<Directory>>,
         /// The variables of this definition's `env` that the probe may read.
         env: Option<Vec<String>>,
+    }
+}
+
+table! {
+    /// The files with which farrier speaks TLS for a probe: relative to the definition's folder; in a trusted layer also
+    /// absolute or below `~`.
+    Tls {
+        /// The authorities that may vouch for the server, in place of those that this machine trusts (PEM).
+        ca: Option<String>,
+        /// The client certificate, with those of intermediate authorities behind it (PEM).
+        cert: Option<String>,
+        /// The client certificate's private key (PEM).
+        key: Option<String>,
+        /// Accept any server certificate.
+        insecure: Option<bool>,
     }
 }
 
@@ -333,6 +352,7 @@ choice! { OnExit { Warn Stop Restart } }
 choice! { Until { Started Ready Succeeded } }
 choice! { InterfaceKind { Port None Mcp Volume } }
 choice! { Transport { Http } }
+choice! { TlsWord { Insecure } }
 
 #[derive(JsonSchema)]
 #[schemars(untagged)]
@@ -340,6 +360,15 @@ choice! { Transport { Http } }
 enum OneOrMany {
     One(Box<Readiness>),
     Many(#[schemars(length(min = 1))] Vec<Readiness>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "declares types; the decoder reads the tree itself")]
+enum TlsOrFiles {
+    Switch(bool),
+    Word(TlsWord),
+    Files(Tls),
 }
 
 fn anything(_: &mut SchemaGenerator) -> Schema {
@@ -361,6 +390,7 @@ mod tests {
             ("after", After::KEYS.to_vec()),
             ("readiness", Readiness::KEYS.to_vec()),
             ("readiness.grants", grant_keys()),
+            ("readiness.grants.tls", Tls::KEYS.to_vec()),
             ("readiness.grants.dirs", Directory::KEYS.to_vec()),
             ("readiness.limits", Limits::KEYS.to_vec()),
         ] {

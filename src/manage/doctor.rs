@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::definition;
 use crate::preparation::settings::Settings;
+use crate::probe::contract::CONTRACT;
 use crate::report::error::Problem;
 
 mod engine;
@@ -66,7 +67,7 @@ pub async fn examine(settings: &Settings) -> Vec<Check> {
 
 fn versions() -> Check {
     let (own, host) = (env!("CARGO_PKG_VERSION"), env!("FARRIER_WASMTIME_VERSION"));
-    Check::well("version", format!("farrier {own}, wasmtime {host}, probe contract farrier:probe@0.1.0"))
+    Check::well("version", format!("farrier {own}, wasmtime {host}, probe contract farrier:probe@{CONTRACT}"))
 }
 
 fn layers(settings: &Settings) -> Vec<Check> {

@@ -9,10 +9,11 @@ use crate::definition::grants::Grants;
 use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::report::error::{Code, Problem};
 
-use super::component::{ComponentError, ComponentFile};
+use super::component::{CONTRACT, ComponentError, ComponentFile};
 use super::directories::{DirectoryCopy, DirectoryError};
 use super::folders::{ProbeFolder, ProbeFolders};
-use super::grants::{effective, interfaces, uncovered, ungranted};
+use super::grants::{effective, linked, uncovered, ungranted};
+use super::tls::Tls;
 
 /// A component that ships with farrier.
 struct BuiltIn {
@@ -59,6 +60,8 @@ pub struct FoundProbe {
     pub grants: Arc<Grants>,
     /// The interfaces to link.
     pub interfaces: Vec<&'static str>,
+    /// How it speaks TLS, if it may.
+    pub tls: Option<Arc<Tls>>,
     /// What the granted folders hold.
     pub directories: Vec<DirectoryCopy>,
     /// Whether it ships with farrier.
@@ -148,11 +151,19 @@ pub fn find(
         return Err(of_sidecar(unusable(&ComponentError::OtherDigest(component.digest.clone()))));
     }
     let grants = Arc::new(effective(readiness, built_in));
-    let interfaces = interfaces(&grants);
+    let interfaces = linked(&component, &grants, built_in);
     let mut problems = ungranted(&component, &interfaces, &name, &place);
     if built_in {
         problems.extend(uncovered(definition, readiness, &grants));
     }
+    let tls = grants.tls.as_ref().map(|grant| Tls::read(definition, grant, folders.reader().budget()));
+    let tls = match tls.transpose() {
+        Ok(tls) => tls.map(Arc::new),
+        Err(error) => {
+            problems.push(error.problem(definition, &readiness.field));
+            None
+        }
+    };
     let mut directories = Vec::new();
     for (index, grant) in grants.dirs.iter().enumerate() {
         match DirectoryCopy::read(definition, grant, folders.reader().budget()) {
@@ -185,7 +196,7 @@ pub fn find(
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
-    Ok(FoundProbe { name, component, grants, interfaces, directories, built_in, remarks })
+    Ok(FoundProbe { name, component, grants, interfaces, tls, directories, built_in, remarks })
 }
 
 /// Warns of folders and variables that a component cannot read: built for a target without them, its language's own
@@ -253,19 +264,29 @@ pub fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
     if let ComponentError::Exceeded(exceeded) = error {
         return (*exceeded).into();
     }
+    if let ComponentError::UnknownVersion(_) = error {
+        let hint = format!(
+            "Build the probe against farrier:probe@{CONTRACT}, or install a farrier that hosts its version."
+        );
+        return not_usable(name, error).hint(hint);
+    }
+    if let ComponentError::OtherTypes(_) = error {
+        let hint = format!(
+            "Build the probe against farrier:probe@{CONTRACT} and WASI 0.2 as this farrier has them (`farrier probe new` \
+             writes the SDK), or install a farrier that hosts what the probe needs."
+        );
+        return not_usable(name, error).hint(hint);
+    }
     let hint = match error {
         ComponentError::CoreModule => "Turn it into a component with `farrier probe build`.",
-        ComponentError::UnknownVersion(_) => {
-            "Build the probe against farrier:probe@0.1.0, or install a farrier that hosts its version."
-        }
-        ComponentError::OtherTypes(_) => {
-            "Build the probe against farrier:probe@0.1.0 and WASI 0.2 as this farrier has them (`farrier probe new` writes \
-             the SDK), or install a farrier that hosts what the probe needs."
-        }
         ComponentError::NoCheck => "Export `check` of farrier:probe/check@0.1.0; the package is in `wit/`.",
         _ => "Check the path and build the component again.",
     };
-    Problem::error(Code::ProbeInvalid, format!("`{name}` cannot be used as a probe: {error}")).hint(hint)
+    not_usable(name, error).hint(hint)
+}
+
+fn not_usable(name: &str, error: &ComponentError) -> Problem {
+    Problem::error(Code::ProbeInvalid, format!("`{name}` cannot be used as a probe: {error}"))
 }
 
 /// A component, and the folder that it was found in; none where it ships with farrier.

@@ -8,6 +8,7 @@ use super::executions::Executions;
 use super::memory::Memory;
 use super::numbered_log::NumberedLog;
 use super::private_copies::PrivateCopies;
+use super::tls::Tls;
 use crate::definition::grants::Grants;
 use crate::engine::Engine;
 use crate::engine::dialler::{Dialler, Sockets};
@@ -38,6 +39,8 @@ pub struct ProbeContext {
     pub grants: Arc<Grants>,
     /// Granted places to connect to.
     pub targets: Targets,
+    /// How TLS is spoken over them.
+    pub tls: Option<Arc<Tls>>,
     /// How connections are made.
     pub dialler: Option<Arc<dyn Dialler>>,
     /// Whether sockets of the guest's own language lead there too.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::definition::grants::{DialGrant, DirGrant, Grants};
+use crate::definition::grants::{DialGrant, DirGrant, Grants, TlsGrant, TlsSetting};
 use crate::definition::is_sidecar_host;
 use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::report::error::{Code, Place, Problem};
@@ -11,6 +11,10 @@ use crate::report::error::{Code, Place, Problem};
 use super::capabilities;
 use super::component::ComponentFile;
 use super::{contract, wasi};
+
+/// The interfaces of connections.
+const DIAL: &str = "dial";
+const TLS: &str = "tls";
 
 /// What a probe may do: a built-in probe gets what it needs, of which only another port than the interface's is the
 /// definition's to grant; any other probe gets what its definition grants.
@@ -25,13 +29,46 @@ pub fn effective(readiness: &Readiness, built_in: bool) -> Grants {
         "tcp" | "http" | "postgres" | "redis" | "mysql" | "grpc" | "mcp" => {
             let port = port_of_settings(readiness).map(|port| DialGrant::This(Some(port)));
             let granted = port.filter(|port| readiness.grants.dial.contains(port));
-            Grants { dial: vec![granted.unwrap_or(DialGrant::This(None))], ..nothing }
+            let dial = vec![granted.unwrap_or(DialGrant::This(None))];
+            Grants { dial, tls: tls_for(name, &readiness.settings, &readiness.grants), ..nothing }
         }
         "healthcheck" => Grants { switches: BTreeSet::from(["health"]), ..nothing },
         "exec" => Grants { exec: readiness.command.iter().cloned().collect(), ..nothing },
         "log" => Grants { switches: BTreeSet::from(["logs"]), ..nothing },
         _ => nothing,
     }
+}
+
+/// TLS for a built-in probe, if its settings ask for it: with the files of the definition.
+#[must_use]
+pub fn tls_for(
+    name: &str,
+    settings: &serde_json::Map<String, serde_json::Value>,
+    written: &Grants,
+) -> Option<TlsGrant> {
+    let asked = TlsSetting::of(name, settings)?;
+    let files = written.tls.clone().unwrap_or_default();
+    Some(TlsGrant { insecure: files.insecure || asked == TlsSetting::Insecure, ..files })
+}
+
+/// The interfaces to link for a component: those that these grants cover. A component that ships with farrier imports `tls`
+/// whether or not its settings ask for it, and without a grant each call of it is denied.
+#[must_use]
+pub fn linked(component: &ComponentFile, grants: &Grants, built_in: bool) -> Vec<&'static str> {
+    let imported = |name: &str| {
+        let mut imports = component.imports.iter().filter_map(|import| contract::named(import));
+        imports.any(|(_, interface)| interface == name)
+    };
+    let is_harmless = |name: &str| built_in && name == TLS && imported(name);
+    let found = capabilities::all()
+        .filter(|capability| capability.written(grants).is_some() || is_harmless(capability.name));
+    found.map(|capability| capability.name).collect()
+}
+
+/// Whether a component with these interfaces can do nothing but dial, and speak TLS there.
+#[must_use]
+pub fn only_dials(component: &ComponentFile, interfaces: &[&str]) -> bool {
+    interfaces.iter().all(|name| [DIAL, TLS].contains(name)) && !component.imports_wasi()
 }
 
 /// The port that the settings name; what they say otherwise is the probe's to check.
@@ -63,13 +100,6 @@ pub fn uncovered(definition: &Definition, readiness: &Readiness, effective: &Gra
     };
     let field = if written.is_empty() { "settings" } else { "grants" };
     Some(problem.at(definition.place(&format!("{}.{field}", readiness.field))).hint(hint))
-}
-
-/// The interfaces that these grants cover.
-#[must_use]
-pub fn interfaces(grants: &Grants) -> Vec<&'static str> {
-    let found = capabilities::all().filter(|capability| capability.written(grants).is_some());
-    found.map(|capability| capability.name).collect()
 }
 
 /// Every interface that a definition can grant.
@@ -129,6 +159,12 @@ pub fn adding_dial(grants: &Grants, place: DialGrant) -> Option<String> {
     can_be.then(|| line(&grants))
 }
 
+/// The line that grants TLS, too.
+#[must_use]
+pub fn adding_tls(grants: &Grants) -> String {
+    line(&Grants { tls: Some(grants.tls.clone().unwrap_or_default()), ..grants.clone() })
+}
+
 /// The line that grants one more command, or `None` if a definition cannot grant it: an empty word.
 #[must_use]
 pub fn adding_command(grants: &Grants, command: Vec<String>) -> Option<String> {
@@ -164,8 +200,10 @@ pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place
         None if wasi::base::has(import) => None,
         None => Some(not_offered(
             import,
-            "Build it against farrier:probe@0.1.0 and WASI 0.2 (cli, clocks, filesystem, io, random, sockets) only."
-                .to_owned(),
+            format!(
+                "Build it against farrier:probe@{} and WASI 0.2 (cli, clocks, filesystem, io, random, sockets) only.",
+                contract::CONTRACT
+            ),
         )),
     });
     refused.collect()
@@ -179,6 +217,7 @@ mod tests {
     fn the_line_that_adds_a_grant_keeps_the_others() {
         let granted = Grants {
             dial: vec![DialGrant::This(None)],
+            tls: None,
             exec: vec![vec!["sh".to_owned(), "-c".to_owned(), "echo \"\n\"".to_owned()]],
             switches: BTreeSet::from(["health", "logs"]),
             dirs: vec![DirGrant { host: "certs".into(), guest: "/certs".to_owned() }],

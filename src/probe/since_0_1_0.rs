@@ -23,6 +23,7 @@ mod health;
 mod log;
 mod logs;
 mod state;
+mod tls;
 
 #[allow(missing_docs, reason = "generated; the documentation is in wit/probe.wit")]
 mod bindings {
@@ -38,6 +39,7 @@ mod bindings {
 /// What a component of this version may import.
 const CAPABILITIES: &[Capability] = &[
     dial::CAPABILITY,
+    tls::CAPABILITY,
     exec::CAPABILITY,
     health::CAPABILITY,
     logs::CAPABILITY,
@@ -46,7 +48,7 @@ const CAPABILITIES: &[Capability] = &[
 ];
 
 /// The version's number.
-pub const NUMBER: &str = "0.1.0";
+pub const NUMBER: &str = "0.1.1";
 
 /// This version of the contract.
 pub static VERSION: Version = Version {

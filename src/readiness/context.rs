@@ -99,6 +99,7 @@ impl Waits {
         ProbeContext {
             grants: Arc::clone(grants),
             targets: self.targets(sidecar, container, grants, false).await,
+            tls: condition.found.tls.clone(),
             dialler: way.dialler.clone(),
             sockets: way.sockets,
             subject: Some(Subject {

@@ -172,6 +172,7 @@ impl DryRun {
             grants: Arc::clone(&self.grants),
             targets,
             subject: stand_in::subject(&self.granted)?,
+            tls: self.granted.tls.as_ref().map(|(_, tls)| Arc::clone(tls)),
             commands: self.granted.commands.clone(),
             declared: self.granted.declared.clone().or_else(|| self.granted.commands.first().cloned()),
             environment: self.granted.environment.clone(),

@@ -145,7 +145,7 @@ fn what_is_no_probe_is_told_at_once_by_every_command() {
         ("core.wasm", "probe-invalid", "it is a core WebAssembly module, not a component"),
         ("cut.wasm", "probe-invalid", "it is damaged"),
         ("world.wasm", "probe-invalid", "it is a component, but not a probe"),
-        ("later.wasm", "probe-invalid", "farrier:probe@0.2.0, but this farrier supports 0.1.0"),
+        ("later.wasm", "probe-invalid", "farrier:probe@0.2.0, but this farrier supports 0.1.1"),
         ("large.wasm", "probe-invalid", "it is larger than 64 MiB"),
         ("pipe.wasm", "probe-invalid", "it is not a regular file"),
         ("absent.wasm", "probe-invalid", "it cannot be read"),
@@ -250,7 +250,7 @@ fn of_other_types() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             import(
                 "(import \"farrier:probe/dial@0.1.3\" (instance (export \"connect-tls\" (func (param \"host\" string)))))",
             ),
-            "it imports the function `connect-tls` of farrier:probe/dial@0.1.3, which farrier:probe@0.1.0 lacks",
+            "it imports the function `connect-tls` of farrier:probe/dial@0.1.3, which farrier:probe@0.1.1 lacks",
         ),
         (
             "a function with other parameters",
@@ -308,14 +308,14 @@ fn a_component_of_a_later_patch_that_needs_nothing_new_is_hosted() {
     assert!(shown.contains("farrier:probe 0.1.3"), "{shown}");
     farrier(&scene, &["probe", "check", "./later.wasm", "--target", "localhost:1"]).output().assert_code(0);
     // What it needs and this host lacks is named.
-    let tls = "(import \"farrier:probe/tls@0.1.3\" (instance (export \"connect\" (func))))";
-    let later = with_imports(tls, guest::READY, "").replace("@0.1.0", "@0.1.3");
+    let quic = "(import \"farrier:probe/quic@0.1.3\" (instance (export \"connect\" (func))))";
+    let later = with_imports(quic, guest::READY, "").replace("@0.1.0", "@0.1.3");
     fs::write(scene.workspace().join("later.wasm"), component(&later)).expect("a file");
     for command in [&["check", "--target", "localhost:1"][..], &["build"]] {
         let outcome = farrier(&scene, &["probe"]).args(command).arg("./later.wasm").output().assert_code(2);
         let told = outcome.stderr();
-        assert!(told.contains("imports farrier:probe/tls@0.1.3, which farrier does not offer"), "{outcome}");
-        assert!(told.contains("This farrier hosts farrier:probe@0.1.0: install one that has"), "{outcome}");
+        assert!(told.contains("imports farrier:probe/quic@0.1.3, which farrier does not offer"), "{outcome}");
+        assert!(told.contains("This farrier hosts farrier:probe@0.1.1: install one that has"), "{outcome}");
     }
 }
 

@@ -12,4 +12,5 @@ mod native_cache;
 mod projects;
 mod python;
 mod sandbox;
+mod tls;
 mod wasi;

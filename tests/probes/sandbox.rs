@@ -316,7 +316,7 @@ async fn a_server_that_never_stops_talking_gets_a_verdict() {
     ];
     for (name, settings, server) in table {
         let file = ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component");
-        let probe = host.load(&file, &["dial"]).unwrap_or_else(|error| panic!("{error:?}"));
+        let probe = host.load(&file, &["dial", "tls"]).unwrap_or_else(|error| panic!("{error:?}"));
         let context = Context { settings: settings.to_owned(), port: Some(7000), ..context(1) };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
         let targets = Targets(BTreeMap::from([((context.host.clone(), 7000), Some(address))]));

@@ -10,6 +10,7 @@
     reason = "where a helper fails, its test has failed"
 )]
 
+pub mod certificates;
 pub mod cleanup;
 pub mod console;
 pub mod docker;

@@ -40,7 +40,8 @@ pub fn interfaces(component: &[u8]) -> Result<Interfaces> {
 /// What it has, and what it should have.
 pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
     let capabilities: &[&str] = match name {
-        "tcp" | "grpc" | "http" | "mcp" | "mysql" | "postgres" | "redis" => &["dial"],
+        "tcp" | "grpc" | "mcp" | "mysql" | "postgres" | "redis" => &["dial"],
+        "http" => &["dial", "tls"],
         "log" => &["logs", "state"],
         "healthcheck" => &["health"],
         "exec" => &["exec"],
@@ -52,7 +53,7 @@ pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
     let settings = matches!(name, "grpc" | "http" | "log" | "mcp" | "mysql" | "postgres" | "redis" | "tcp")
         .then_some("settings");
     let exports = ["check"].into_iter().chain(settings);
-    let qualified = |interface: &str| format!("farrier:probe/{interface}@0.1.0");
+    let qualified = |interface: &str| format!("farrier:probe/{interface}@0.1.1");
     let expected =
         Interfaces { imports: imports.map(qualified).collect(), exports: exports.map(qualified).collect() };
     ensure!(*found == expected, "the probe `{name}` has {found:?}, and should have {expected:?}");

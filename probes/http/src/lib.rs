@@ -1,4 +1,5 @@
-//! `http`: ready when one HTTP/1.1 request is answered as the settings say. Imports only `dial`.
+//! `http`: ready when one HTTP/1.1 request is answered as the settings say. Imports only `dial`
+//! and `tls`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
@@ -39,6 +40,10 @@ fn ask(host: &str, port: u16, settings: &Settings) -> Result<Verdict, Failure> {
     let headers: Vec<(&str, &str)> =
         settings.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let request = Request { method: &settings.method, path: &settings.path, headers: &headers, body: b"" };
+    if settings.scheme == "https" {
+        let response = http::send_tls(host, port, settings.server_name.as_deref(), &request)?;
+        return answer::verdict(response, settings);
+    }
     let response = http::send(host, port, &request)?;
     let status = response.status;
     let verdict = answer::verdict(response, settings)?;

@@ -16,6 +16,12 @@ use serde_json::Value;
 pub struct Settings {
     /// The interface's port where there is none.
     pub port: Option<u16>,
+    /// `http`, or `https`.
+    pub scheme: String,
+    /// With `https`: any certificate will do. farrier reads this, too.
+    pub insecure: bool,
+    /// With `https`: the name that the certificate must be for, where it is not the sidecar's.
+    pub server_name: Option<String>,
     pub path: String,
     pub method: String,
     pub headers: BTreeMap<String, String>,
@@ -30,6 +36,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             port: None,
+            scheme: "http".into(),
+            insecure: false,
+            server_name: None,
             path: "/".into(),
             method: "GET".into(),
             headers: BTreeMap::new(),
@@ -137,6 +146,22 @@ impl Settings {
         let mut problems = Vec::new();
         if self.port == Some(0) {
             problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
+        }
+        match self.scheme.as_str() {
+            "https" => {}
+            "http" => {
+                for (field, is_set) in
+                    [("insecure", self.insecure), ("server_name", self.server_name.is_some())]
+                {
+                    if is_set {
+                        problems.push(Problem::new(field, "it is for TLS: add `scheme = \"https\"`"));
+                    }
+                }
+            }
+            _ => problems.push(Problem::new("scheme", "the scheme is `http` or `https`")),
+        }
+        if self.server_name.as_ref().is_some_and(String::is_empty) {
+            problems.push(Problem::new("server_name", "it is empty: leave it out"));
         }
         if let Err(message) = http::check_path(&self.path) {
             problems.push(Problem::new("path", message));

@@ -1,5 +1,5 @@
 use farrier_probe::testing::{Peer, Sidecar};
-use farrier_probe::{Denial, Problem, Verdict};
+use farrier_probe::{Denial, Problem, Verdict, tls};
 
 use super::Http;
 
@@ -94,7 +94,7 @@ fn a_port_that_is_open_is_not_an_answer() {
     let Verdict::Failed(reason) = Sidecar::new().port(80).check::<Http>() else {
         panic!("what is not granted stays so");
     };
-    assert!(reason.contains("grants.dial"), "{reason}");
+    assert!(reason.contains("grants = { dial"), "{reason}");
     assert!(matches!(Sidecar::new().check::<Http>(), Verdict::Failed(reason) if reason.contains("port")));
 }
 
@@ -128,10 +128,38 @@ fn senseless_settings_name_their_field() {
         (r#"{"json": [{"pointer": "/a", "exists": "yes"}]}"#, vec!["json[0].exists"]),
         (r#"{"json": [{"path": "/a"}]}"#, vec!["json[0].path"]),
         (r#"{"pfad": "/"}"#, vec!["pfad"]),
+        (r#"{"scheme": "https", "insecure": true, "server_name": "a.test"}"#, vec![]),
+        (r#"{"insecure": true, "server_name": "a.test"}"#, vec!["insecure", "server_name"]),
+        (r#"{"scheme": "ftp", "server_name": ""}"#, vec!["scheme", "server_name"]),
     ];
     for (settings, fields) in rows {
         let problems = Sidecar::new().settings(settings).validate::<Http>().err().unwrap_or_default();
         let found: Vec<&str> = problems.iter().map(|Problem { path, .. }| path.as_str()).collect();
         assert_eq!(found, fields, "{settings} {problems:?}");
     }
+}
+
+#[test]
+fn https_asks_inside_tls() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let sidecar =
+        |settings: &str, peer: Peer| Sidecar::new().port(443).settings(settings).accepts(443, peer).tls();
+    let ready = sidecar(r#"{"scheme": "https"}"#, Peer::new().shakes_hands().sends(answer));
+    assert_eq!(ready.check::<Http>(), Verdict::Ready);
+    assert_eq!(ready.handshakes(), [("sidecar".into(), vec!["http/1.1".into()])]);
+    let sent = String::from_utf8(ready.sent().concat()).unwrap();
+    assert!(sent.contains("\r\nHost: sidecar\r\n"), "{sent}");
+    let named =
+        sidecar(r#"{"scheme": "https", "server_name": "a.test"}"#, Peer::new().shakes_hands().sends(answer));
+    assert_eq!(named.check::<Http>(), Verdict::Ready);
+    assert_eq!(named.handshakes()[0].0, "a.test");
+    let refused = tls::Failure::Expired("the server's certificate has expired".into());
+    let expired = sidecar(r#"{"scheme": "https"}"#, Peer::new().fails_tls(refused));
+    assert_eq!(expired.check::<Http>(), Verdict::failed("the server's certificate has expired"));
+    let stalled = sidecar(r#"{"scheme": "https"}"#, Peer::new().stalls());
+    let told = "the port accepts connections, but does not finish the TLS handshake";
+    assert_eq!(stalled.check::<Http>(), Verdict::pending(told));
+    // What was not asked for was not granted.
+    let ungranted = Sidecar::new().port(443).settings(r#"{"scheme": "https"}"#).accepts(443, Peer::new());
+    assert!(matches!(ungranted.check::<Http>(), Verdict::Failed(reason) if reason.contains("tls = true")));
 }

@@ -13,7 +13,7 @@ const WRITE_BYTES: usize = 256 << 10;
 
 /// An open stream; dropping it closes both directions.
 #[derive(Debug)]
-pub struct Connection(import::Connection);
+pub struct Connection(pub(crate) import::Connection);
 
 /// Opens a stream. `host` is the context's `host`, or the name of another granted sidecar. One dial takes at most a
 /// second; a `timeout` can only shorten that.

@@ -1,6 +1,6 @@
 //! HTTP/1.1 over a dialled connection: one request and its answer, the body read as far as it is wanted.
 //!
-//! Small on purpose: no TLS, no redirects followed, no compression asked for, one connection a request.
+//! Small on purpose: no redirects followed, no compression asked for, one connection a request.
 
 mod body;
 
@@ -40,6 +40,8 @@ pub struct Request<'a> {
 pub enum Failure {
     /// There is no connection.
     Undialled(Denial),
+    /// There is a connection, and no TLS.
+    Tls(tls::Failure),
     /// The port accepts, and then nothing comes.
     Silent,
     /// The port accepts, and the connection ends without an answer.
@@ -60,6 +62,7 @@ impl Failure {
                 Verdict::failed(Line::new().text("the dial was not granted: ").text(text))
             }
             Self::Undialled(denial) => Verdict::pending(Line::new().text(denial.text())),
+            Self::Tls(failure) => failure.verdict(),
             Self::Silent => Verdict::pending("the port accepts connections, but does not answer HTTP yet"),
             Self::Unanswered => {
                 Verdict::pending("the port accepts connections, but closes them without an answer")
@@ -81,15 +84,40 @@ impl Failure {
 /// # Errors
 /// Why there is no answer.
 pub fn send(host: &str, port: u16, request: &Request<'_>) -> Result<Response, Failure> {
-    exchange(host, port, request).map_err(|failure| match failure {
+    let connection = dial::connect(host, port, None).map_err(Failure::Undialled)?;
+    exchange(connection, &authority(host, port, 80), request).map_err(|failure| match failure {
         Failure::Unanswered => tls::greeting(host, port).map_or(Failure::Unanswered, Failure::NotHttp),
         failure => failure,
     })
 }
 
-fn exchange(host: &str, port: u16, request: &Request<'_>) -> Result<Response, Failure> {
+/// Like [`send`], inside TLS: the certificate must be for `server_name`, or for `host` if there is none.
+///
+/// # Errors
+/// Why there is no answer.
+pub fn send_tls(
+    host: &str,
+    port: u16,
+    server_name: Option<&str>,
+    request: &Request<'_>,
+) -> Result<Response, Failure> {
     let connection = dial::connect(host, port, None).map_err(Failure::Undialled)?;
-    let bytes = encode(host, port, request);
+    let name = server_name.unwrap_or(host);
+    let connection = tls::start(connection, name, &["http/1.1"]).map_err(Failure::Tls)?;
+    exchange(connection, &authority(name, port, 443), request)
+}
+
+/// The server as `Host` names it.
+fn authority(host: &str, port: u16, default: u16) -> String {
+    if port == default {
+        return host.into();
+    }
+    let port = String::from(Line::new().number(port.into()));
+    [host, ":", &port].concat()
+}
+
+fn exchange(connection: Connection, authority: &str, request: &Request<'_>) -> Result<Response, Failure> {
+    let bytes = encode(authority, request);
     // A server that refuses early may have answered and closed before it read everything.
     let sent = connection.send(&bytes);
     let mut received = Vec::new();
@@ -131,17 +159,12 @@ fn ended(received: &[u8], denial: Option<Denial>) -> Failure {
 }
 
 /// The request as bytes. The connection is for this request only.
-fn encode(host: &str, port: u16, request: &Request<'_>) -> Vec<u8> {
+fn encode(authority: &str, request: &Request<'_>) -> Vec<u8> {
     let length = String::from(Line::new().number(i32::try_from(request.body.len()).unwrap_or(i32::MAX)));
-    let port = String::from(Line::new().number(port.into()));
-    let authority = match port.as_str() {
-        "80" => host.into(),
-        port => [host, ":", port].concat(),
-    };
     let given = |name: &str| request.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
     let mut lines: Vec<(&str, &str)> = Vec::new();
     if !given("host") {
-        lines.push(("Host", &authority));
+        lines.push(("Host", authority));
     }
     if !given("user-agent") {
         lines.push(("User-Agent", "farrier-probe"));

@@ -70,6 +70,7 @@ pub struct Sidecar(Rc<RefCell<State>>);
 pub(crate) struct State {
     context: Context,
     peers: Vec<(String, u16, Peer)>,
+    tls: bool,
     commands: Vec<(Vec<String>, Result<Output, Denial>)>,
     declared: Option<Vec<String>>,
     health: Option<HealthStatus>,
@@ -77,6 +78,7 @@ pub(crate) struct State {
     log_lines: Option<Vec<String>>,
     memory: Vec<u8>,
     sent: Vec<Vec<u8>>,
+    handshakes: Vec<(String, Vec<String>)>,
     executed: Vec<Vec<String>>,
     trace: Vec<(Level, String)>,
     /// When the running poll has to end.
@@ -106,6 +108,7 @@ impl Sidecar {
         Self(Rc::new(RefCell::new(State {
             context,
             peers: Vec::new(),
+            tls: false,
             commands: Vec::new(),
             declared: None,
             health: None,
@@ -113,6 +116,7 @@ impl Sidecar {
             log_lines: None,
             memory: Vec::new(),
             sent: Vec::new(),
+            handshakes: Vec::new(),
             executed: Vec::new(),
             trace: Vec::new(),
             deadline: Instant::now(),
@@ -153,6 +157,12 @@ impl Sidecar {
     #[must_use]
     pub fn accepts_for(self, host: impl Into<String>, port: u16, peer: Peer) -> Self {
         self.with(|state| state.peers.push((host.into(), port, peer)))
+    }
+
+    /// Grants TLS. Which handshakes succeed is the peers' to say.
+    #[must_use]
+    pub fn tls(self) -> Self {
+        self.with(|state| state.tls = true)
     }
 
     /// Grants a command, and says how it ends.
@@ -210,6 +220,12 @@ impl Sidecar {
     #[must_use]
     pub fn sent(&self) -> Vec<Vec<u8>> {
         self.0.borrow().sent.clone()
+    }
+
+    /// The handshakes that the probe began: the server's name, and the protocols that it offered.
+    #[must_use]
+    pub fn handshakes(&self) -> Vec<(String, Vec<String>)> {
+        self.0.borrow().handshakes.clone()
     }
 
     /// The granted commands that the probe ran.

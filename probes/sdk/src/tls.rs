@@ -1,14 +1,69 @@
-//! Telling a port that speaks TLS from one that does not answer. Nothing here encrypts anything.
+//! TLS over connections that [`dial`](crate::dial) opened: farrier shakes hands and verifies the server, as the grant says.
+//! And telling a port that speaks TLS from one that does not answer.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::dial;
+use crate::dial::{self, Connection};
+use crate::imports::tls as import;
+use crate::{Denial, Line, Verdict};
 
-/// The reason that every built-in probe gives for a port that speaks TLS. It names the setting `port`, which all
-/// of them have.
-pub const SPEAKS_TLS: &str = "the port speaks TLS, and this probe does not: name a port without TLS in \
-                              `settings.port`, or use the probe `exec`";
+pub use crate::bindings::farrier::probe::tls::Failure;
+
+/// Shakes hands over an open connection, and gives the connection inside TLS. `server_name` is the name or address that the
+/// certificate must be for; `protocols` are offered by ALPN, the preferred one first.
+///
+/// # Errors
+/// Why there is no TLS; [`Failure::verdict`] says so in a verdict.
+pub fn start(connection: Connection, server_name: &str, protocols: &[&str]) -> Result<Connection, Failure> {
+    let protocols: Vec<String> = protocols.iter().map(|name| (*name).into()).collect();
+    import::start(connection.0, server_name, &protocols).map(Connection)
+}
+
+/// The protocol that the server chose by ALPN; `None` if it chose none, or the connection is not inside TLS.
+#[must_use]
+pub fn protocol(connection: &Connection) -> Option<String> {
+    import::protocol(&connection.0)
+}
+
+impl Failure {
+    /// What to say about it: what farrier saw, and what to do.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Denied(Denial::TimedOut) => {
+                "the port accepts connections, but does not finish the TLS handshake"
+            }
+            Self::Denied(Denial::Closed) => {
+                "the port accepts connections, but closes them during the TLS handshake: does it speak TLS?"
+            }
+            Self::Denied(denial) => denial.text(),
+            Self::NotTls(text)
+            | Self::Untrusted(text)
+            | Self::Expired(text)
+            | Self::WrongName(text)
+            | Self::Handshake(text) => text,
+        }
+    }
+
+    /// What a poll says of it. A server that speaks other TLS, or has another certificate, does not mend itself while it
+    /// starts.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let line = Line::new().text(self.text());
+        match self {
+            Self::Denied(Denial::NotGranted(_)) => Verdict::failed(line),
+            Self::Denied(_) => Verdict::pending(line),
+            _ => Verdict::failed(line),
+        }
+    }
+}
+
+/// The reason that every built-in probe gives for a port that speaks TLS while the probe's settings ask for none.
+pub const SPEAKS_TLS: &str = "the port speaks TLS, and the probe does not: ask for TLS in the settings \
+                              (`scheme = \"https\"` for `http`, else `tls = true`), or name a port without TLS in \
+                              `settings.port`";
 
 /// A `ClientHello` that any server of TLS 1.0 to 1.3 answers, with its own hello or with an alert. Its random value
 /// need not be one: the conversation ends with the answer.
@@ -45,6 +100,50 @@ pub fn greeting(host: &str, port: u16) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::testing::{Peer, Sidecar};
+
+    #[test]
+    fn what_only_a_person_can_mend_ends_the_wait() {
+        let text = || "why".into();
+        let rows = [
+            (Failure::NotTls(text()), Verdict::failed("why")),
+            (Failure::Untrusted(text()), Verdict::failed("why")),
+            (Failure::Expired(text()), Verdict::failed("why")),
+            (Failure::WrongName(text()), Verdict::failed("why")),
+            (Failure::Handshake(text()), Verdict::failed("why")),
+            (Failure::Denied(Denial::NotGranted(text())), Verdict::failed("why")),
+            (Failure::Denied(Denial::Other(text())), Verdict::pending("why")),
+        ];
+        for (failure, expected) in rows {
+            assert_eq!(failure.verdict(), expected);
+        }
+        for denial in [Denial::TimedOut, Denial::Closed] {
+            assert!(matches!(Failure::Denied(denial).verdict(), Verdict::Pending(_)));
+        }
+    }
+
+    #[test]
+    fn a_peer_that_shakes_hands_goes_on_inside_tls() {
+        let peer = Peer::new().expects("STARTTLS").sends("+").shakes_hands().expects("hello").sends("world");
+        let talk = || {
+            let plain = dial::connect("sidecar", 25, None).unwrap();
+            plain.send(b"STARTTLS").unwrap();
+            assert_eq!(plain.receive(1).unwrap(), b"+");
+            let secured = start(plain, "mail.test", &["smtp"])?;
+            assert_eq!(protocol(&secured).as_deref(), Some("smtp"));
+            secured.send(b"hello").unwrap();
+            Ok(secured.receive(9).unwrap())
+        };
+        let sidecar = Sidecar::new().accepts(25, peer.clone()).tls();
+        assert_eq!(sidecar.run(talk), Ok(b"world".to_vec()));
+        assert_eq!(sidecar.handshakes(), [("mail.test".into(), std::vec!["smtp".into()])]);
+        let ungranted = Sidecar::new().accepts(25, peer).run(talk);
+        assert!(matches!(ungranted, Err(Failure::Denied(Denial::NotGranted(_)))), "{ungranted:?}");
+        let refused = Failure::Expired("long ago".into());
+        let refusing = Peer::new().expects("STARTTLS").sends("+").fails_tls(refused.clone());
+        assert_eq!(Sidecar::new().accepts(25, refusing).tls().run(talk), Err(refused));
+        let plain = Peer::new().expects("STARTTLS").sends("+").sends("no");
+        assert!(matches!(Sidecar::new().accepts(25, plain).tls().run(talk), Err(Failure::NotTls(_))));
+    }
 
     #[test]
     fn the_greeting_is_as_long_as_it_says() {

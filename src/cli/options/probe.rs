@@ -112,7 +112,8 @@ pub struct ProbeCheck {
     #[arg(long, value_name = "JSON")]
     pub settings: Option<String>,
     /// What the probe may do besides dialling the target: `dial=self:PORT`, `dial=HOST:PORT`,
-    /// `dial=NAME:PORT=HOST:PORT`, `logs=FILE` (its lines serve as the container's log),
+    /// `dial=NAME:PORT=HOST:PORT`, `tls` (with this machine's authorities), `tls=FILE` (with those in the file),
+    /// `tls=insecure`, `logs=FILE` (its lines serve as the container's log),
     /// `health=starting|healthy|unhealthy|none`, `env=NAME=VALUE`, `exec=["command","argument"]` (fails: there is no
     /// container). Only a definition can grant folders.
     #[arg(long = "grant", value_name = "GRANT")]

@@ -14,7 +14,7 @@ use crate::cli::settings::layer_directories;
 use crate::definition::Limits;
 use crate::engine::dialler::DialError;
 use crate::probe::component::ComponentFile;
-use crate::probe::grants::{effective, uncovered, ungranted};
+use crate::probe::grants::{effective, linked, only_dials, tls_for, uncovered, ungranted};
 use crate::probe::guest::Verdict;
 use crate::probe::host::{LoadError, LoadedProbe, ProbeHost};
 use crate::readiness::dry_run::{Address, Answer, Deed, DryGrants, DryRun, Stand, parse_address};
@@ -69,16 +69,23 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
             })?;
             grants
         }
-        None => granted.as_grants(&stand),
+        None => {
+            if matches!(chosen.origin, Origin::Shipped) {
+                let map = serde_json::from_str(&settings).unwrap_or_default();
+                let tls = tls_for(&chosen.name, &map, &granted.as_grants(&stand));
+                tls.map_or(Ok(()), |tls| granted.add_tls(tls)).map_err(misused)?;
+            }
+            granted.as_grants(&stand)
+        }
     };
-    expect_granted(&chosen, &granted, declared.is_some())?;
+    let interfaces = linked(&chosen.file, &grants, matches!(chosen.origin, Origin::Shipped));
+    expect_granted(&chosen, &interfaces, declared.is_some())?;
     let (limits, watch) = limits(options, declared)?;
     let mut runtime = CommandRuntime::start()?;
     let (verdict, answers) = runtime.run(async {
-        let (probe, name) = (load(&chosen.file, &granted).await?, chosen.name.as_str());
+        let (probe, name) = (load(&chosen.file, &interfaces).await?, chosen.name.as_str());
         accept_settings(&probe, name, &settings, limits).await?;
-        let interfaces = granted.interfaces();
-        let only_dials = interfaces.iter().all(|name| *name == "dial") && !chosen.file.imports_wasi();
+        let only_dials = only_dials(&chosen.file, &interfaces);
         let grants = Arc::new(grants);
         let dry_run = DryRun { probe, only_dials, stand, granted, grants, settings, limits, watch };
         let mut answers = Vec::new();
@@ -152,9 +159,9 @@ fn settings(text: &str) -> Result<String, Failure> {
 }
 
 /// Checks that the definition, or without one the options, grant every import of the probe.
-fn expect_granted(chosen: &Chosen, granted: &DryGrants, by_definition: bool) -> Result<(), Failure> {
+fn expect_granted(chosen: &Chosen, interfaces: &[&str], by_definition: bool) -> Result<(), Failure> {
     let place = Place::file(std::path::Path::new(&chosen.name));
-    let mut problems = ungranted(&chosen.file, &granted.interfaces(), &chosen.name, &place);
+    let mut problems = ungranted(&chosen.file, interfaces, &chosen.name, &place);
     for problem in &mut problems {
         problem.place = None;
         if by_definition {
@@ -165,6 +172,11 @@ fn expect_granted(chosen: &Chosen, granted: &DryGrants, by_definition: bool) -> 
                 "exec",
                 "Commands need a container, and `farrier probe check` has none: try the probe with `farrier up`, or let \
                  commands return an error with `--grant 'exec=[\"command\",\"argument\"]'`.",
+            ),
+            (
+                "tls",
+                "Grant it with `--grant tls`, which verifies with this machine's authorities, `--grant tls=ca.pem` or \
+                 `--grant tls=insecure`.",
             ),
             ("health", "Grant it with `--grant health=healthy`."),
             ("logs", "Grant it with `--grant logs=FILE`."),
@@ -179,11 +191,11 @@ fn expect_granted(chosen: &Chosen, granted: &DryGrants, by_definition: bool) -> 
     if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
 }
 
-async fn load(file: &ComponentFile, granted: &DryGrants) -> Result<LoadedProbe, Failure> {
+async fn load(file: &ComponentFile, interfaces: &[&'static str]) -> Result<LoadedProbe, Failure> {
     let (cache, state) = own_folders();
     let host = Arc::new(ProbeHost::new(cache, state));
     let file = Arc::new(file.clone());
-    host.load_in_time(&file, &granted.interfaces()).await.map_err(|error| {
+    host.load_in_time(&file, interfaces).await.map_err(|error| {
         let problem =
             error.problem(Code::ProbeInvalid, |reason| format!("the probe cannot be loaded: {reason}"));
         let problem = match error {

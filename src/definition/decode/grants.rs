@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
+use super::tls_grant;
 use crate::definition::grants::{DialGrant, DirGrant, Grants, SWITCHES};
 use crate::definition::node::{Node, Value};
 use crate::definition::reader::{Reader, Table};
@@ -37,6 +38,7 @@ pub fn decode(
     let switches = names.filter(|name| is_on(name).unwrap_or(false)).collect();
     Grants {
         dial: dial(table, &path, has_port, reader),
+        tls: tls_grant::decode(table, &path, reader),
         exec: exec(table, &path, reader),
         switches,
         dirs: dirs(table, &path, reader),

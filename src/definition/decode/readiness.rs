@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::grants;
 use super::interface;
 use super::successes;
-use crate::definition::grants::Grants;
+use crate::definition::grants::{Grants, TlsSetting};
 use crate::definition::keys::ContainerKeys;
 use crate::definition::model::{Layer, Limits, ProbeReference, Readiness};
 use crate::definition::node::{Node, Value};
@@ -106,7 +106,8 @@ fn one(
     let probe = probe?;
     match &probe {
         ProbeReference::Named(name) if BUILT_IN.contains(&name.as_str()) => {
-            built_in(table, field, name, command.is_some(), &grants, reader);
+            let asked = TlsSetting::of(name, settings.as_ref().unwrap_or(&serde_json::Map::new()));
+            built_in(table, field, name, command.is_some(), (&grants, asked), reader);
         }
         _ => custom(table, field, &probe, around.layer, reader),
     }
@@ -284,20 +285,23 @@ fn settings(
 }
 
 /// Built-in probes need no grants, and some have no settings: these would be promises that nothing keeps. Only another
-/// port, which the settings name, must be granted.
+/// port, which the settings name, must be granted, and the files for TLS, which the settings ask for.
 fn built_in(
     table: Table<'_>,
     field: &str,
     name: &str,
     has_command: bool,
-    grants: &Grants,
+    (grants, asked): (&Grants, Option<TlsSetting>),
     reader: &mut Reader<'_>,
 ) {
     let may_dial = DIALLING.contains(&name) && names_a_port(table);
+    let has_use = may_dial || asked.is_some();
     let unused =
         [("exec", grants.exec.is_empty()), ("dirs", grants.dirs.is_empty()), ("env", grants.env.is_empty())];
     let unused = unused.iter().find(|(_, is_absent)| !is_absent).map(|(kind, _)| *kind);
     let unused = unused.or_else(|| grants.switches.first().copied());
+    let unused = unused.or((grants.tls.is_some() && asked.is_none()).then_some("tls"));
+    let unused = unused.or((!grants.dial.is_empty() && !may_dial).then_some("dial"));
     for (key, reason) in [
         ("grants", "it is granted exactly what it needs"),
         ("sha256", "it comes with farrier itself"),
@@ -305,12 +309,18 @@ fn built_in(
     ] {
         let accepted = match key {
             "settings" => WITH_SETTINGS.contains(&name),
-            "grants" => may_dial && unused.is_none(),
+            "grants" => has_use && unused.is_none(),
             _ => false,
         };
         if table.get(key).is_some() && !accepted {
             let (key_told, reason) = match unused {
-                Some(kind) if key == "grants" && may_dial => (format!("grants.{kind}"), "it only dials"),
+                Some("tls") if key == "grants" && has_use => {
+                    ("grants.tls".to_owned(), "its settings ask for no TLS")
+                }
+                Some("dial") if key == "grants" && has_use => {
+                    ("grants.dial".to_owned(), "its settings name no other port")
+                }
+                Some(kind) if key == "grants" && has_use => (format!("grants.{kind}"), "it only dials"),
                 _ => (key.to_owned(), reason),
             };
             let message =
@@ -319,6 +329,13 @@ fn built_in(
             let problem = Problem::error(Code::ConflictingFields, message).hint(hint);
             reader.report(problem, table.key_span(key));
         }
+    }
+    if asked == Some(TlsSetting::Insecure) && grants.tls.as_ref().is_some_and(|tls| tls.ca.is_some()) {
+        let message = format!(
+            "`{field}.grants.tls.ca` has no effect: `{field}.settings` accepts any certificate of the server"
+        );
+        let hint = "Remove `insecure` from the settings, or the file.";
+        reader.report(Problem::error(Code::ConflictingFields, message).hint(hint), table.key_span("grants"));
     }
     if name == "exec" && !has_command {
         let hint = "Write what to run in the container: `command = [\"pg_isready\"]`.";

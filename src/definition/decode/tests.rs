@@ -240,9 +240,10 @@ fn a_file_with_every_property_is_understood() {
          [interface]\nkind = 'mcp'\nport = 80\nname = 'm'\ntransport = 'http'\npath = 'x'\nprotocol = 'p'\naliases = ['a']\n\
          [[readiness]]\nprobe = 'mine'\ntimeout = '1m 30s'\nmax_timeout = '2m'\nsuccesses = 3\ninterval = '5s'\nsha256 = '{}'\n\
          settings = {{ a = [1, 2.5, {{ b = true }}], 'd' = 'x' }}\nlimits = {{ memory = '1MiB', poll = '60s' }}\n\
-         [readiness.grants]\ndial = ['self', 'self:81', 'other:82']\nexec = [['a', 'b']]\nhealth = true\nlogs = true\n\
+         [readiness.grants]\ndial = ['self', 'self:81', 'other:82']\ntls = {{ ca = 'ca', cert = 'c', key = 'k' }}\nexec = [['a', 'b']]\nhealth = true\nlogs = true\n\
          dirs = [{{ host = 'certs/x', guest = '/certs' }}]\nenv = ['A']\n\
-         [[readiness]]\nmode = 'exec'\ncommand = ['x']\n",
+         [[readiness]]\nmode = 'exec'\ncommand = ['x']\n\
+         [[readiness]]\nprobe = 'other'\ngrants = {{ tls = {{ insecure = true }} }}\n",
         "AB".repeat(32)
     );
     let definition = whole("db.toml", &text);
@@ -259,6 +260,7 @@ fn a_file_with_every_property_is_understood() {
         ("/definitions/After/properties", &["after[1]."]),
         ("/definitions/Readiness/properties", &["readiness[0].", "readiness[1]."]),
         ("/definitions/Grants/properties", &["readiness[0].grants."]),
+        ("/definitions/Tls/properties", &["readiness[0].grants.tls.", "readiness[2].grants.tls."]),
         ("/definitions/Directory/properties", &["readiness[0].grants.dirs[0]."]),
         ("/definitions/Limits/properties", &["readiness[0].limits."]),
     ];

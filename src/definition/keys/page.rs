@@ -32,6 +32,7 @@ pub fn page() -> String {
         ("harness", "`harness`", schema::Harness::KEYS.to_vec()),
         ("readiness", "`readiness`", schema::Readiness::KEYS.to_vec()),
         ("readiness.grants", "`readiness.grants`", schema::grant_keys()),
+        ("readiness.grants.tls", "`readiness.grants.tls`", schema::Tls::KEYS.to_vec()),
         ("readiness.grants.dirs", "`readiness.grants.dirs`", schema::Directory::KEYS.to_vec()),
         ("readiness.limits", "`readiness.limits`", schema::Limits::KEYS.to_vec()),
     ] {

@@ -9,16 +9,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::error::{RegistryError, RegistryErrorKind};
+use crate::system::authorities;
 
 /// How to speak TLS with a host for which these files may vouch, too. Blocks.
 ///
 /// # Errors
 /// If nothing on this machine says whom to trust.
 pub fn tls(additional: &[PathBuf]) -> Result<ClientConfig, RegistryError> {
-    let mut roots = RootCertStore::empty();
-    let system = rustls_native_certs::load_native_certs();
-    // Files of many authorities have some that nobody can use any more.
-    roots.add_parsable_certificates(system.certs);
+    let system = authorities::of_this_machine();
+    let mut roots = system.clone().unwrap_or_else(|_| RootCertStore::empty());
     for file in additional {
         match CertificateDer::pem_file_iter(file) {
             Ok(found) => {
@@ -27,12 +26,10 @@ pub fn tls(additional: &[PathBuf]) -> Result<ClientConfig, RegistryError> {
             Err(error) => tracing::warn!("{} cannot be read: {error}", file.display()),
         }
     }
-    if roots.is_empty() {
-        let reason = system.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-        let message = format!("this machine has no certificates of trusted authorities{reason}");
-        return Err(RegistryError::new(RegistryErrorKind::Untrusted, message));
+    match system {
+        Err(none) if roots.is_empty() => Err(RegistryError::new(RegistryErrorKind::Untrusted, none)),
+        _ => with_roots(roots),
     }
-    with_roots(roots)
 }
 
 /// How to speak TLS with nobody: for a host that is asked without it.

@@ -62,6 +62,10 @@ pub enum Cause {
     ProtocolFails,
     /// The port uses TLS, and the probe does not.
     SpeaksTls,
+    /// The probe uses TLS, and the port does not.
+    LacksTls,
+    /// The server's certificate is not one that the probe's grant trusts.
+    CertificateRefused,
     /// The server rejects the login in the probe's settings.
     LoginRefused,
     /// The server requires a login, and the probe's settings have none.
@@ -141,6 +145,8 @@ impl Cause {
             Self::ListensOnIpv6 { .. } => "listens-on-ipv6",
             Self::ProtocolFails => "protocol-fails",
             Self::SpeaksTls => "speaks-tls",
+            Self::LacksTls => "lacks-tls",
+            Self::CertificateRefused => "certificate-refused",
             Self::LoginRefused => "login-refused",
             Self::LoginMissing => "login-missing",
             Self::DatabaseMissing => "database-missing",
@@ -202,6 +208,8 @@ impl Cause {
                 "its port is open, but the server there does not use the probe's protocol".to_owned()
             }
             Self::SpeaksTls => "its port uses TLS, and the probe does not".to_owned(),
+            Self::LacksTls => "the probe uses TLS, and its port does not".to_owned(),
+            Self::CertificateRefused => "its certificate is not one that the probe trusts".to_owned(),
             Self::LoginRefused => "it rejects the login in the probe's settings".to_owned(),
             Self::LoginMissing => "it requires a login, and the probe's settings have none".to_owned(),
             Self::DatabaseMissing => "the database that the probe's settings name does not exist".to_owned(),
@@ -255,8 +263,16 @@ impl Cause {
                 "Check that [readiness] names the probe for this kind of server, and its port."
             }
             Self::SpeaksTls => {
-                "Point the probe at a port without TLS (`settings.port`, granted by `grants.dial`), or use the probe \
-                 `exec`."
+                "Ask for TLS in the probe's settings (`scheme = \"https\"` for `http`, else `tls = true`), or point the probe \
+                 at a port without TLS (`settings.port`, granted by `grants.dial`)."
+            }
+            Self::LacksTls => {
+                "Remove TLS from the probe's settings, or point the probe at the port for TLS (`settings.port`, granted by \
+                 `grants.dial`)."
+            }
+            Self::CertificateRefused => {
+                "Trust its authority with `grants = { tls = { ca = \"ca.pem\" } }` under [readiness], or give the server a \
+                 certificate that is valid for its name."
             }
             Self::LoginRefused => {
                 "Check the user and password under `settings`; data that was created with another password keeps that \

@@ -15,6 +15,7 @@ use crate::probe::context::{ProbeContext, Targets};
 use crate::probe::grants::{dial_text, list, quoted};
 use crate::probe::observed::Dialled;
 use crate::probe::store::{HostState, Poll};
+use crate::probe::tls::{Secured, broken};
 
 pub const CAPABILITY: Capability = Capability {
     name: "dial",
@@ -35,7 +36,33 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: u32 = 64 << 10;
 
 /// An open connection of a guest's.
-pub struct Connection(Box<dyn ByteStream>);
+pub struct Connection(pub Stream);
+
+/// What carries its bytes.
+pub enum Stream {
+    /// As it was dialled.
+    Plain(Box<dyn ByteStream>),
+    /// Inside TLS.
+    Secured(Box<Secured>),
+}
+
+impl Stream {
+    fn bytes(&mut self) -> &mut dyn ByteStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Secured(stream) => stream,
+        }
+    }
+
+    /// Reads some bytes; none at the end. A peer that ends TLS without saying so ends the stream: plain connections tell no
+    /// more of their end, and protocols that need to know it count their bytes.
+    async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match (self.bytes().read(buffer).await, &self) {
+            (Err(error), Self::Secured(_)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(0),
+            (read, _) => read,
+        }
+    }
+}
 
 /// What it sees of the store: where it may connect and how, its connections, and the poll.
 struct Dials<'a> {
@@ -59,6 +86,9 @@ impl Dials<'_> {
 type Answer<T> = wasmtime::Result<Result<T, Denial>>;
 
 fn denial(error: &std::io::Error) -> Denial {
+    if let Some(text) = broken(error) {
+        return Denial::Other(text);
+    }
     match error.kind() {
         std::io::ErrorKind::TimedOut => Denial::TimedOut,
         std::io::ErrorKind::ConnectionReset
@@ -105,7 +135,7 @@ impl Host for Dials<'_> {
             }
             Err(DialError::Other(text)) => return Ok(Err(Denial::Other(text))),
         };
-        Ok(match self.table.push(Connection(stream)) {
+        Ok(match self.table.push(Connection(Stream::Plain(stream))) {
             Ok(handle) => Ok(handle),
             Err(_) => Err(Denial::Limit("too many connections are open".to_owned())),
         })
@@ -163,7 +193,7 @@ impl HostConnection for Dials<'_> {
 
     async fn write(&mut self, connection: Resource<Connection>, bytes: Vec<u8>) -> Answer<()> {
         let limit = self.poll.left();
-        let stream = &mut self.table.get_mut(&connection)?.0;
+        let stream = self.table.get_mut(&connection)?.0.bytes();
         let write = async {
             stream.write_all(&bytes).await?;
             stream.flush().await

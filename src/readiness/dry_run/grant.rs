@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::definition::ReadingBudget;
-use crate::definition::grants::{DialGrant, Grants};
+use crate::definition::grants::{DialGrant, Grants, TlsGrant};
 use crate::definition::model::{Definition, Readiness};
 use crate::plan::instance::HealthStatus;
 use crate::probe::directories::DirectoryCopy;
+use crate::probe::tls::Tls;
 
 /// A place in the network by name and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,10 +64,12 @@ pub struct Stand {
 }
 
 /// Everything that was granted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct DryGrants {
     /// What the probe may dial, and where that is.
     pub places: Vec<(Address, Address)>,
+    /// How it may speak TLS: as it is granted, and what that means.
+    pub tls: Option<(TlsGrant, Arc<Tls>)>,
     /// What it may run; nothing runs it.
     pub commands: Vec<Vec<String>>,
     /// The command that its definition declares.
@@ -131,6 +135,12 @@ impl DryGrants {
         if grants.allows("logs") && granted.logs.is_none() {
             missing.push("the definition grants `logs`: name the file with `--grant logs=FILE`".to_owned());
         }
+        if let (None, Some(grant)) = (&granted.tls, &grants.tls) {
+            match Tls::read(definition, grant, &ReadingBudget::default()) {
+                Ok(tls) => granted.tls = Some((grant.clone(), Arc::new(tls))),
+                Err(error) => missing.push(error.to_string()),
+            }
+        }
         for grant in &grants.dirs {
             match DirectoryCopy::read(definition, grant, &ReadingBudget::default()) {
                 Ok(copy) => granted.directories.push(copy),
@@ -157,6 +167,7 @@ impl DryGrants {
         });
         Grants {
             dial: dial.collect(),
+            tls: self.tls.as_ref().map(|(grant, _)| grant.clone()),
             exec: self.commands.clone(),
             switches: self.switches().collect(),
             dirs: Vec::new(),
@@ -171,8 +182,20 @@ impl DryGrants {
         Ok(())
     }
 
+    /// Grants TLS as a definition would.
+    ///
+    /// # Errors
+    /// If a file that the grant names cannot be used.
+    pub fn add_tls(&mut self, grant: TlsGrant) -> Result<(), String> {
+        let tls = Tls::of(&grant, |path| std::fs::read(path)).map_err(|error| error.to_string())?;
+        self.tls = Some((grant, Arc::new(tls)));
+        Ok(())
+    }
+
     fn add(&mut self, option: &str, stand: &Stand) -> Result<(), String> {
         match option.split_once('=') {
+            None if option == "tls" => self.add_tls(TlsGrant::default())?,
+            Some(("tls", how)) => self.add_tls(tls(how)?)?,
             Some(("dial", place)) => self.places.push(dial(place, stand)?),
             Some(("logs", file)) if !file.is_empty() => self.logs = Some(PathBuf::from(file)),
             Some(("health", status)) => self.health = Some(health(status)?),
@@ -192,21 +215,11 @@ impl DryGrants {
             }
             _ => {
                 return Err(
-                    "write dial=…, logs=FILE, health=STATUS, env=NAME=VALUE or exec=[\"command\"]".to_owned()
+                    "write dial=…, tls, tls=insecure, tls=FILE, logs=FILE, health=STATUS, env=NAME=VALUE or exec=[\"command\"]".to_owned()
                 );
             }
         }
         Ok(())
-    }
-
-    /// The interfaces that this covers.
-    #[must_use]
-    pub fn interfaces(&self) -> Vec<&'static str> {
-        let mut names = Vec::new();
-        names.extend((!self.places.is_empty()).then_some("dial"));
-        names.extend((!self.commands.is_empty()).then_some("exec"));
-        names.extend(self.switches());
-        names
     }
 
     /// The switches that are on.
@@ -232,6 +245,15 @@ fn dial(place: &str, stand: &Stand) -> Result<(Address, Address), String> {
     }
     let named = parse_address(place)?;
     Ok((own(named.clone(), &stand.own.host), own(named, &stand.target.host)))
+}
+
+/// Whom TLS trusts: anybody, or a file of authorities. A client certificate takes a definition.
+fn tls(how: &str) -> Result<TlsGrant, String> {
+    match how {
+        "" => Err("write tls, tls=insecure, or tls=FILE with the authorities".to_owned()),
+        "insecure" => Ok(TlsGrant { insecure: true, ..TlsGrant::default() }),
+        file => Ok(TlsGrant { ca: Some(Path::new(file).to_owned()), ..TlsGrant::default() }),
+    }
 }
 
 fn health(status: &str) -> Result<Option<HealthStatus>, String> {
@@ -306,10 +328,11 @@ mod tests {
             ),
             (
                 "logs",
-                "`--grant logs`: write dial=…, logs=FILE, health=STATUS, env=NAME=VALUE or exec=[\"command\"]",
+                "`--grant logs`: write dial=…, tls, tls=insecure, tls=FILE, logs=FILE, health=STATUS, env=NAME=VALUE or exec=[\"command\"]",
             ),
         ] {
-            assert_eq!(DryGrants::parse(&[option.to_owned()], &stand()), Err(expected.to_owned()));
+            let told = DryGrants::parse(&[option.to_owned()], &stand()).expect_err(option);
+            assert_eq!(told, expected);
         }
     }
 }

@@ -269,9 +269,8 @@ fn settings(condition: &Condition) -> String {
 /// Whether a probe can do nothing but dial from this host.
 fn only_dials(condition: &Condition, probe_context: &ProbeContext) -> bool {
     let found = &condition.found;
-    let only = found.interfaces.iter().all(|interface| *interface == "dial");
     let direct = probe_context.dialler.as_ref().is_some_and(|dialler| dialler.is_direct());
-    only && direct && !found.component.imports_wasi()
+    direct && crate::probe::grants::only_dials(&found.component, &found.interfaces)
 }
 
 /// The answer of a successful poll, the how-manieth in a row.

@@ -21,7 +21,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The component was built for another version of `farrier:probe`.",
             "The file is truncated or too large.",
         ],
-        steps: &["Rebuild the file as a component of `farrier:probe@0.1.0`."],
+        steps: &["Rebuild the file as a component of `farrier:probe@0.1.1`."],
     },
     Explanation {
         code: Code::ProbePinMismatch,

@@ -53,6 +53,30 @@ pub mod dial {
     }
 }
 
+pub mod tls {
+    use std::string::String;
+
+    use super::{dial::Connection, needs, running};
+    use crate::bindings::farrier::probe::tls::Failure;
+
+    pub fn start(
+        connection: Connection,
+        server_name: &str,
+        protocols: &[String],
+    ) -> Result<Connection, Failure> {
+        let state = running().map_err(Failure::Denied)?;
+        if !state.borrow().tls {
+            return Err(Failure::Denied(needs("tls = true")));
+        }
+        state.borrow_mut().handshakes.push((server_name.into(), protocols.into()));
+        connection.shake_hands(protocols)
+    }
+
+    pub fn protocol(connection: &Connection) -> Option<String> {
+        connection.protocol()
+    }
+}
+
 pub mod exec {
     use std::string::String;
     use std::vec::Vec;

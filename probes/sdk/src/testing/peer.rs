@@ -7,12 +7,13 @@ use std::format;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
-use std::string::ToString;
+use std::string::{String, ToString};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 
 use super::State;
 use crate::Denial;
+use crate::bindings::farrier::probe::tls::Failure;
 
 /// What a probe meets when it dials. Each connection plays the script from its beginning; where it ends, the
 /// peer closes the connection.
@@ -38,6 +39,8 @@ enum Step {
     Sends(Vec<u8>),
     Stalls,
     Breaks(Denial),
+    /// A handshake that succeeds, or fails so.
+    Tls(Option<Failure>),
 }
 
 impl fmt::Debug for Peer {
@@ -125,6 +128,19 @@ impl Peer {
         self.then(Step::Stalls)
     }
 
+    /// Then shakes hands when the probe begins TLS; what follows is inside TLS. Plain text ends the connection. A peer that
+    /// [`answers`](Self::answers) shakes hands at any time.
+    #[must_use]
+    pub fn shakes_hands(self) -> Self {
+        self.then(Step::Tls(None))
+    }
+
+    /// Then the handshake fails in this way when the probe begins TLS.
+    #[must_use]
+    pub fn fails_tls(self, failure: Failure) -> Self {
+        self.then(Step::Tls(Some(failure)))
+    }
+
     /// Then reads fail in this way: [`Denial::Closed`] is a connection that was reset.
     #[must_use]
     pub fn breaks(self, denial: Denial) -> Self {
@@ -149,6 +165,8 @@ struct Inner {
     /// Sent by the peer, and not yet read by the probe.
     unread: VecDeque<u8>,
     stream: Option<TcpStream>,
+    /// What the probe offered first, once it is inside TLS.
+    protocol: Option<String>,
 }
 
 impl Connection {
@@ -164,8 +182,19 @@ impl Connection {
         let mut opened = state.borrow_mut();
         opened.sent.push(Vec::new());
         let number = opened.sent.len() - 1;
-        let inner = Inner { peer, received: Vec::new(), unread: VecDeque::new(), stream };
+        let inner = Inner { peer, received: Vec::new(), unread: VecDeque::new(), stream, protocol: None };
         Ok(Self { state: Rc::clone(state), number, inner: RefCell::new(inner) })
+    }
+
+    /// As the import `start`.
+    pub fn shake_hands(self, protocols: &[String]) -> Result<Self, Failure> {
+        self.inner.borrow_mut().shake_hands(protocols)?;
+        Ok(self)
+    }
+
+    /// As the import of that name.
+    pub fn protocol(&self) -> Option<String> {
+        self.inner.borrow().protocol.clone()
     }
 
     /// As the import of that name.
@@ -198,6 +227,29 @@ impl Connection {
 }
 
 impl Inner {
+    fn shake_hands(&mut self, protocols: &[String]) -> Result<(), Failure> {
+        let not_tls = || Err(Failure::NotTls("the port does not speak TLS".into()));
+        match &mut self.peer.kind {
+            Kind::Script(steps) => match steps.front() {
+                _ if !self.unread.is_empty() || !self.received.is_empty() => return not_tls(),
+                Some(Step::Tls(Some(failure))) => return Err(failure.clone()),
+                Some(Step::Tls(None)) => drop(steps.pop_front()),
+                Some(Step::Stalls) => return Err(Failure::Denied(Denial::TimedOut)),
+                Some(Step::Breaks(denial)) => return Err(Failure::Denied(denial.clone())),
+                None => return Err(Failure::Denied(Denial::Closed)),
+                Some(Step::Expects(_) | Step::Sends(_)) => return not_tls(),
+            },
+            Kind::Answers(_) => {}
+            Kind::Real(_) => {
+                let why = "the double does not encrypt: try the probe with `farrier probe check`";
+                return Err(Failure::Denied(Denial::Other(why.into())));
+            }
+            Kind::Denies(denial) => return Err(Failure::Denied(denial.clone())),
+        }
+        self.protocol = protocols.first().cloned();
+        Ok(())
+    }
+
     fn read(&mut self, max: usize, deadline: Instant) -> Result<Vec<u8>, Denial> {
         let max = max.clamp(1, 64 << 10).min(self.peer.piece.max(1));
         if let Some(stream) = &mut self.stream {
@@ -229,6 +281,9 @@ fn play(steps: &mut VecDeque<Step>, received: &mut Vec<u8>) -> Result<Vec<u8>, D
             None => return Ok(Vec::new()),
             Some(Step::Stalls) => return Err(Denial::TimedOut),
             Some(Step::Breaks(denial)) => return Err(denial.clone()),
+            // A server that waits for TLS closes what is none, and says nothing before it.
+            Some(Step::Tls(_)) if received.is_empty() => return Err(Denial::TimedOut),
+            Some(Step::Tls(_)) => return Ok(Vec::new()),
             Some(Step::Sends(bytes)) => {
                 let bytes = bytes.clone();
                 steps.pop_front();

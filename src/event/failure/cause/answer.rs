@@ -5,8 +5,10 @@
 use super::Cause;
 
 /// How answers begin, and what they mean.
-const BEGINNINGS: [(&str, Cause); 13] = [
+const BEGINNINGS: [(&str, Cause); 15] = [
     ("the port speaks TLS", Cause::SpeaksTls),
+    ("the port does not speak TLS", Cause::LacksTls),
+    ("the server's certificate ", Cause::CertificateRefused),
     ("the server refuses the login: ", Cause::LoginRefused),
     ("Redis needs a password", Cause::LoginMissing),
     ("the query needs a login", Cause::LoginMissing),

@@ -1,0 +1,147 @@
+//! Verifying a server's certificate, and noting what explains a refusal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use webpki::EndEntityCert;
+
+/// What one handshake showed, for whoever explains its failure.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The server's certificate is its own issuer.
+    self_signed: AtomicBool,
+    /// The server sent a certificate: it speaks TLS.
+    certificate: AtomicBool,
+    /// The server asked for a client certificate, and there is none.
+    wants_client: AtomicBool,
+    /// The server asked for a client certificate, and got one.
+    got_client: AtomicBool,
+}
+
+impl Seen {
+    pub fn is_self_signed(&self) -> bool {
+        self.self_signed.load(Ordering::Relaxed)
+    }
+
+    pub fn has_certificate(&self) -> bool {
+        self.certificate.load(Ordering::Relaxed)
+    }
+
+    pub fn lacks_client_certificate(&self) -> bool {
+        self.wants_client.load(Ordering::Relaxed)
+    }
+
+    pub fn sent_client_certificate(&self) -> bool {
+        self.got_client.load(Ordering::Relaxed)
+    }
+}
+
+/// Verifies with authorities, or, without any, only that the server has its certificate's key.
+#[derive(Debug)]
+pub struct Verifier {
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    /// Certificates that are trusted as they are: self-signed ones are mostly authorities' and servers' at once.
+    pinned: Arc<[CertificateDer<'static>]>,
+    provider: Arc<CryptoProvider>,
+    seen: Arc<Seen>,
+}
+
+impl Verifier {
+    pub fn new(
+        authorities: Option<Arc<WebPkiServerVerifier>>,
+        pinned: Arc<[CertificateDer<'static>]>,
+        provider: Arc<CryptoProvider>,
+        seen: Arc<Seen>,
+    ) -> Self {
+        Self { authorities, pinned, provider, seen }
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.seen.certificate.store(true, Ordering::Relaxed);
+        let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
+        let verified =
+            authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let Err(error) = verified else { return verified };
+        let is_own = EndEntityCert::try_from(end_entity).is_ok_and(|found| found.issuer() == found.subject());
+        self.seen.self_signed.store(is_own, Ordering::Relaxed);
+        // webpki accepts no authority as a server. `openssl req -x509` makes both at once, and OpenSSL accepts such a
+        // certificate where it is trusted itself. That it is valid now was checked before this.
+        if is_authority(&error) && self.pinned.iter().any(|pinned| pinned == end_entity) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(if is_authority(&error) { CertificateError::UnknownIssuer.into() } else { error })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Whether a certificate was refused because it is an authority's.
+fn is_authority(error: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
+    matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
+/// The client certificate, if there is one, for servers that ask for it.
+#[derive(Debug)]
+pub struct Client {
+    certificate: Option<Arc<CertifiedKey>>,
+    seen: Arc<Seen>,
+}
+
+impl Client {
+    pub fn new(certificate: Option<Arc<CertifiedKey>>, seen: Arc<Seen>) -> Self {
+        Self { certificate, seen }
+    }
+}
+
+impl ResolvesClientCert for Client {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let noted = if self.certificate.is_some() { &self.seen.got_client } else { &self.seen.wants_client };
+        noted.store(true, Ordering::Relaxed);
+        self.certificate.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        // Else rustls does not ask, and a server that asks would go unnoticed.
+        true
+    }
+}
