@@ -103,7 +103,12 @@ impl TlsSetting {
     pub fn of(probe: &str, settings: &serde_json::Map<String, serde_json::Value>) -> Option<Self> {
         let text = |key: &str| settings.get(key).and_then(serde_json::Value::as_str);
         let is_set = |key: &str| settings.get(key).and_then(serde_json::Value::as_bool) == Some(true);
+        let verified = is_set("tls").then_some(Self::Verified);
+        let insecure = (text("tls") == Some("insecure")).then_some(Self::Insecure);
         match probe {
+            "postgres" if text("sslmode") == Some("verify-full") => Some(Self::Verified),
+            "postgres" if text("sslmode") == Some("require") => Some(Self::Insecure),
+            "postgres" | "redis" | "mysql" | "grpc" | "mcp" => verified.or(insecure),
             "http" if text("scheme") != Some("https") => None,
             "http" if is_set("insecure") => Some(Self::Insecure),
             "http" => Some(Self::Verified),

@@ -4,3 +4,4 @@ mod databases;
 mod grpc;
 mod http;
 mod mcp;
+mod tls;

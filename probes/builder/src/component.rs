@@ -40,8 +40,8 @@ pub fn interfaces(component: &[u8]) -> Result<Interfaces> {
 /// What it has, and what it should have.
 pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
     let capabilities: &[&str] = match name {
-        "tcp" | "grpc" | "mcp" | "mysql" | "postgres" | "redis" => &["dial"],
-        "http" => &["dial", "tls"],
+        "tcp" => &["dial"],
+        "grpc" | "http" | "mcp" | "mysql" | "postgres" | "redis" => &["dial", "tls"],
         "log" => &["logs", "state"],
         "healthcheck" => &["health"],
         "exec" => &["exec"],

@@ -109,6 +109,7 @@ fn unknown_service(service: &str) -> Verdict {
 pub fn unanswered(trouble: &Trouble) -> Verdict {
     let line = Line::new();
     Verdict::pending(match trouble {
+        Trouble::Tls(failure) => return failure.verdict(),
         Trouble::Foreign(bytes) => return foreign(bytes),
         Trouble::NoGreeting(Denial::TimedOut) => line.text("the port is open, no HTTP/2 answer yet"),
         Trouble::NoGreeting(Denial::Closed) => {

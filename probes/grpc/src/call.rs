@@ -1,6 +1,6 @@
 //! One call over HTTP/2: everything is said at once, then read until the one stream ends.
 
-use farrier_probe::Denial;
+use farrier_probe::{Denial, tls};
 use loona_hpack::{Decoder, Encoder};
 
 use crate::frame::{self, Frame, Head};
@@ -36,6 +36,8 @@ pub struct Answer {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Trouble {
+    /// There is no TLS.
+    Tls(tls::Failure),
     /// Nothing was said, or not enough to tell what it is.
     NoGreeting(Denial),
     /// The connection ended or stalled after the server had greeted.
@@ -50,13 +52,21 @@ pub enum Trouble {
     Broken(&'static str),
 }
 
+/// As a request names the server.
+pub struct Origin {
+    /// Name and port.
+    pub authority: String,
+    /// Whether it is asked without TLS.
+    pub is_plain: bool,
+}
+
 /// Calls `Check` with this request.
 ///
 /// # Errors
 /// The call did not come to its end.
-pub fn check(server: &mut impl Stream, authority: &str, request: &[u8]) -> Result<Answer, Trouble> {
-    let mut call = Call { server, unread: Vec::new(), heard: 0, greeted: false };
-    call.say(&opening(authority, request)).map_err(Trouble::NoGreeting)?;
+pub fn check(connection: &mut impl Stream, origin: &Origin, request: &[u8]) -> Result<Answer, Trouble> {
+    let mut call = Call { server: connection, unread: Vec::new(), heard: 0, greeted: false };
+    call.say(&opening(origin, request)).map_err(Trouble::NoGreeting)?;
     let answer = call.listen()?;
     let mut farewell = Vec::new();
     frame::write(&mut farewell, frame::GOAWAY, 0, 0, &FAREWELL);
@@ -65,12 +75,12 @@ pub fn check(server: &mut impl Stream, authority: &str, request: &[u8]) -> Resul
     Ok(answer)
 }
 
-fn opening(authority: &str, request: &[u8]) -> Vec<u8> {
+fn opening(origin: &Origin, request: &[u8]) -> Vec<u8> {
     let headers: [(&[u8], &[u8]); 7] = [
         (b":method", b"POST"),
-        (b":scheme", b"http"),
+        (b":scheme", if origin.is_plain { &b"http"[..] } else { b"https" }),
         (b":path", METHOD),
-        (b":authority", authority.as_bytes()),
+        (b":authority", origin.authority.as_bytes()),
         (b"content-type", b"application/grpc"),
         (b"te", b"trailers"),
         (b"user-agent", concat!("farrier-probe-grpc/", env!("CARGO_PKG_VERSION")).as_bytes()),

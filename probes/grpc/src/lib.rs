@@ -1,5 +1,5 @@
-//! `grpc`: ready when the server's health service, `grpc.health.v1.Health`, says SERVING. Speaks HTTP/2 without
-//! TLS. Imports only `dial`.
+//! `grpc`: ready when the server's health service, `grpc.health.v1.Health`, says SERVING. Speaks HTTP/2, with
+//! TLS if it is asked to. Imports only `dial` and `tls`.
 
 mod answer;
 mod call;
@@ -7,10 +7,11 @@ mod frame;
 mod message;
 mod stream;
 
+use farrier_probe::dial::Connection;
 use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial, tls};
 use serde::Deserialize;
 
-use call::Trouble;
+use call::{Origin, Trouble};
 use stream::Stream;
 
 /// Names of services are a few dozen bytes; this keeps the request within one frame.
@@ -26,6 +27,9 @@ struct Settings {
     service: String,
     /// Where the health service listens, if not at the declared port.
     port: Option<u16>,
+    tls: tls::Setting,
+    /// With TLS: the name that the certificate must be for, where it is not the sidecar's.
+    server_name: Option<String>,
 }
 
 impl Probe for Grpc {
@@ -38,12 +42,16 @@ impl Probe for Grpc {
                  `settings.port`",
             );
         };
-        let authority = format!("{}:{port}", context.host);
+        let is_plain = settings.tls == tls::Setting::Off;
+        let name = settings.server_name.as_deref().unwrap_or(&context.host);
+        let origin = Origin { authority: format!("{name}:{port}"), is_plain };
         match dial::connect(&context.host, port, None) {
-            Ok(mut connection) => match ask(&mut connection, &authority, &settings.service) {
+            Ok(connection) => match secured(connection, name, is_plain)
+                .and_then(|mut connection| ask(&mut connection, &origin, &settings.service))
+            {
                 // What many servers do at their port for TLS: some close, some answer with HTTP/1.
                 Err(Trouble::NoGreeting(Denial::Closed) | Trouble::Foreign(_))
-                    if tls::greeting(&context.host, port).is_some() =>
+                    if is_plain && tls::greeting(&context.host, port).is_some() =>
                 {
                     Verdict::failed(tls::SPEAKS_TLS)
                 }
@@ -72,6 +80,7 @@ impl Probe for Grpc {
                 "name a service, as in `orders.v1.Orders`, and no method of it: `Check` is asked about it",
             ));
         }
+        problems.extend(settings.tls.problem(settings.server_name.as_deref()));
         if settings.port == Some(0) {
             problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
         }
@@ -81,9 +90,14 @@ impl Probe for Grpc {
 
 farrier_probe::export!(Grpc with settings);
 
+/// The connection inside TLS, unless the server is asked in plain text. HTTP/2 is agreed on by ALPN.
+fn secured(connection: Connection, name: &str, is_plain: bool) -> Result<Connection, Trouble> {
+    if is_plain { Ok(connection) } else { tls::start(connection, name, &["h2"]).map_err(Trouble::Tls) }
+}
+
 /// Asks once how the service is.
-fn ask(server: &mut impl Stream, authority: &str, service: &str) -> Result<Verdict, Trouble> {
-    let answer = call::check(server, authority, &message::request(service))?;
+fn ask(connection: &mut impl Stream, origin: &Origin, service: &str) -> Result<Verdict, Trouble> {
+    let answer = call::check(connection, origin, &message::request(service))?;
     Ok(answer::verdict(&answer, service))
 }
 

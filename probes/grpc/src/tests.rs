@@ -35,7 +35,7 @@ impl Stream for Server {
 }
 
 fn asked(says: impl Into<Vec<u8>>, then: Denial, service: &str) -> Verdict {
-    ask(&mut Server::new(says, then), "orders:50051", service)
+    ask(&mut Server::new(says, then), &plain("orders:50051"), service)
         .unwrap_or_else(|trouble| answer::unanswered(&trouble))
 }
 
@@ -79,6 +79,10 @@ const GO_OK: &str = "00000e010400000001885f8b1d75d0620d263d4c4d65640000070000000
 const GO_UNKNOWN: &str = "000031010500000001885f8b1d75d0620d263d4c4d656440889acac8b21234da8f013540899acac8b5254207317f8b\
                           b6aeb51fc54a20b677310b";
 
+fn plain(authority: &str) -> Origin {
+    Origin { authority: authority.to_owned(), is_plain: true }
+}
+
 #[test]
 fn what_real_servers_said_is_understood() {
     let serving = "000007000000000001000000000208 01";
@@ -116,7 +120,7 @@ fn what_real_servers_said_is_understood() {
 #[test]
 fn a_server_is_told_what_http_2_wants() {
     let mut server = Server::new(hexadecimal(&format!("{GO}{GO_OK}")), Denial::TimedOut);
-    assert_eq!(ask(&mut server, "etcd:2379", "orders").ok(), Some(Verdict::Ready));
+    assert_eq!(ask(&mut server, &plain("etcd:2379"), "orders").ok(), Some(Verdict::Ready));
     let told = server.told.strip_prefix(PREFACE).expect("the preface comes first");
     assert!(told.starts_with(&frame(SETTINGS, 0, 0, &[0, 2, 0, 0, 0, 0])));
     let question = b"\0\0\0\0\x08\x0a\x06orders";
@@ -321,6 +325,22 @@ fn senseless_settings_are_refused_by_field() {
         let paths: Vec<String> = problems.into_iter().map(|problem| problem.path).collect();
         assert_eq!(paths, expected, "{settings}");
     }
-    let long = Settings { service: "x".repeat(LONGEST_SERVICE + 1), port: None };
+    let long = Settings { service: "x".repeat(LONGEST_SERVICE + 1), ..Settings::default() };
     assert!(Grpc::validate(&long).is_err());
+}
+
+#[test]
+fn tls_agrees_on_http2() {
+    let settings = r#"{"tls": true, "server_name": "orders.test"}"#;
+    let peer = farrier_probe::testing::Peer::new().shakes_hands();
+    let sidecar =
+        farrier_probe::testing::Sidecar::new().port(443).settings(settings).accepts(443, peer).tls();
+    // It closes; nothing asks whether it speaks TLS.
+    assert!(matches!(sidecar.check::<Grpc>(), Verdict::Pending(_)));
+    assert_eq!(sidecar.handshakes(), [("orders.test".to_owned(), vec!["h2".to_owned()])]);
+    let refused = tls::Failure::WrongName("the server's certificate is for `a`".to_owned());
+    let peer = farrier_probe::testing::Peer::new().fails_tls(refused);
+    let sidecar =
+        farrier_probe::testing::Sidecar::new().port(443).settings(settings).accepts(443, peer).tls();
+    assert_eq!(sidecar.check::<Grpc>(), Verdict::failed("the server's certificate is for `a`"));
 }

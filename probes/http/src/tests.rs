@@ -157,7 +157,7 @@ fn https_asks_inside_tls() {
     let expired = sidecar(r#"{"scheme": "https"}"#, Peer::new().fails_tls(refused));
     assert_eq!(expired.check::<Http>(), Verdict::failed("the server's certificate has expired"));
     let stalled = sidecar(r#"{"scheme": "https"}"#, Peer::new().stalls());
-    let told = "the port accepts connections, but does not finish the TLS handshake";
+    let told = "the port accepts connections, but does not finish the TLS handshake: does it speak TLS?";
     assert_eq!(stalled.check::<Http>(), Verdict::pending(told));
     // What was not asked for was not granted.
     let ungranted = Sidecar::new().port(443).settings(r#"{"scheme": "https"}"#).accepts(443, Peer::new());

@@ -1,5 +1,5 @@
 //! `mcp`: ready when a Model Context Protocol server initializes a session over streamable HTTP, and, where
-//! that is asked for, lists these tools. Imports only `dial`.
+//! that is asked for, lists these tools. Imports only `dial` and `tls`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
@@ -12,7 +12,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use farrier_probe::{Context, Line, Probe, Problem, Verdict, http};
+use farrier_probe::{Context, Line, Probe, Problem, Verdict, http, tls};
 use serde::Deserialize;
 
 use session::{Session, Trouble};
@@ -33,11 +33,22 @@ struct Settings {
     headers: BTreeMap<String, String>,
     /// Names that the server's list of tools has to hold.
     tools: Vec<String>,
+    tls: tls::Setting,
+    /// With TLS: the name that the certificate must be for, where it is not the sidecar's.
+    server_name: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { port: None, path: "/mcp".into(), host: None, headers: BTreeMap::new(), tools: Vec::new() }
+        Self {
+            port: None,
+            path: "/mcp".into(),
+            host: None,
+            headers: BTreeMap::new(),
+            tools: Vec::new(),
+            tls: tls::Setting::Off,
+            server_name: None,
+        }
     }
 }
 
@@ -68,6 +79,7 @@ impl Probe for Mcp {
         if settings.port == Some(0) {
             problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
         }
+        problems.extend(settings.tls.problem(settings.server_name.as_deref()));
         if let Err(message) = http::check_path(&settings.path) {
             problems.push(Problem::new("path", message));
         }

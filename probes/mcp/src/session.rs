@@ -138,11 +138,11 @@ impl<'a> Session<'a> {
             headers.push(("MCP-Protocol-Version", protocol));
         }
         headers.extend(self.settings.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        http::send(
-            self.host,
-            self.port,
-            &Request { method, path: &self.settings.path, headers: &headers, body },
-        )
+        let request = Request { method, path: &self.settings.path, headers: &headers, body };
+        if self.is_plain() {
+            return http::send(self.host, self.port, &request);
+        }
+        http::send_tls(self.host, self.port, self.settings.server_name.as_deref(), &request)
     }
 
     /// Whether the status says that the message was taken.
@@ -161,13 +161,19 @@ impl<'a> Session<'a> {
                     .into(),
             )),
             // What many servers say to plain HTTP at their port for TLS.
-            400 if tls::greeting(self.host, self.port).is_some() => Err(Trouble::Never(SPEAKS_TLS.into())),
+            400 if self.is_plain() && tls::greeting(self.host, self.port).is_some() => {
+                Err(Trouble::Never(SPEAKS_TLS.into()))
+            }
             _ => {
                 let body = response.body(200).map(|(body, _)| body).unwrap_or_default();
                 let said = farrier_probe::line::first(&body);
                 Err(not_yet(if said.is_empty() { line } else { line.text(": ").bytes(said) }))
             }
         }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.settings.tls == tls::Setting::Off
     }
 
     /// Whether the settings hold credentials. The server may not know them yet.

@@ -142,3 +142,14 @@ fn senseless_settings_name_their_field() {
         assert_eq!(found, fields, "{settings} {problems:?}");
     }
 }
+
+#[test]
+fn a_session_inside_tls_shakes_hands_for_each_request() {
+    let inside = sidecar(r#"{"tls": true, "server_name": "tools.test"}"#, &[json(INITIALIZED)]).tls();
+    assert_eq!(inside.check::<Mcp>(), Verdict::Ready);
+    assert!(inside.handshakes().iter().all(|(name, _)| name == "tools.test"));
+    assert_eq!(inside.handshakes().len(), inside.sent().len());
+    let problems =
+        Sidecar::new().settings(r#"{"server_name": "a"}"#).validate::<Mcp>().err().unwrap_or_default();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}

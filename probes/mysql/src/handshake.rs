@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use farrier_probe::Verdict;
+use farrier_probe::{Verdict, tls};
 
 use crate::Settings;
 use crate::packet::{self, Failure, Packet, Rest};
@@ -13,6 +13,7 @@ use crate::stream::Stream;
 /// What this client can: long passwords, protocol 4.1 with its authentication, and plugins for that.
 const LONG_PASSWORD: u32 = 0x1;
 const PROTOCOL_41: u32 = 0x200;
+const SSL: u32 = 0x800;
 const SECURE_CONNECTION: u32 = 0x8000;
 const PLUGIN_AUTH: u32 = 0x8_0000;
 const LONGEST_PACKET: u32 = 1 << 24;
@@ -69,13 +70,22 @@ impl<'a> Greeting<'a> {
         if self.plugin.is_empty() { b"mysql_native_password" } else { self.plugin }
     }
 
-    /// The answer to it, with this proof of a password.
-    fn response(&self, user: &str, proof: &[u8]) -> Vec<u8> {
+    /// How each answer to it begins; before TLS, that is all of it.
+    fn beginning(&self, tls: tls::Setting) -> Vec<u8> {
         let named = self.capabilities & PLUGIN_AUTH;
-        let mut response = (LONG_PASSWORD | PROTOCOL_41 | SECURE_CONNECTION | named).to_le_bytes().to_vec();
-        response.extend_from_slice(&LONGEST_PACKET.to_le_bytes());
-        response.push(CHARACTER_SET);
-        response.extend_from_slice(&[0; 23]);
+        let ssl = if tls == tls::Setting::Off { 0 } else { SSL };
+        let own = LONG_PASSWORD | PROTOCOL_41 | SECURE_CONNECTION | named | ssl;
+        let mut beginning = own.to_le_bytes().to_vec();
+        beginning.extend_from_slice(&LONGEST_PACKET.to_le_bytes());
+        beginning.push(CHARACTER_SET);
+        beginning.extend_from_slice(&[0; 23]);
+        beginning
+    }
+
+    /// The answer to it, with this proof of a password.
+    fn response(&self, user: &str, proof: &[u8], tls: tls::Setting) -> Vec<u8> {
+        let named = self.capabilities & PLUGIN_AUTH;
+        let mut response = self.beginning(tls);
         response.extend_from_slice(user.as_bytes());
         response.push(0);
         response.push(u8::try_from(proof.len()).unwrap_or_default());
@@ -88,12 +98,12 @@ impl<'a> Greeting<'a> {
     }
 }
 
-/// Completes a handshake, whatever the server makes of the login.
+/// Completes a handshake with a server of this name, whatever the server makes of the login.
 ///
 /// # Errors
 /// The connection failed, or the server speaks something else.
-pub fn shake(server: &mut impl Stream, settings: &Settings) -> Result<Shaken, Failure> {
-    let Packet { sequence, body, .. } = packet::receive(server)?;
+pub fn shake(server: &mut impl Stream, settings: &Settings, name: &str) -> Result<Shaken, Failure> {
+    let Packet { mut sequence, body, .. } = packet::receive(server)?;
     let greeting = match body.split_first() {
         Some((0xff, error)) => return refused(&body, error, settings, false),
         Some((10, greeting)) => Greeting::parse(greeting),
@@ -108,12 +118,25 @@ pub fn shake(server: &mut impl Stream, settings: &Settings) -> Result<Shaken, Fa
     if greeting.capabilities & PROTOCOL_41 == 0 {
         return Ok(Shaken::Over(Verdict::failed("the server speaks a protocol from before MySQL 4.1")));
     }
+    if settings.tls != tls::Setting::Off {
+        if greeting.capabilities & SSL == 0 {
+            return Ok(Shaken::Over(Verdict::failed(
+                "the port does not speak TLS: the server has no certificate (`ssl_cert`, `ssl_key`); give it one, or remove \
+                 `tls` from the settings",
+            )));
+        }
+        sequence = sequence.wrapping_add(1);
+        packet::send(server, sequence, &greeting.beginning(settings.tls))?;
+        if let Err(failure) = server.secure(name) {
+            return Ok(Shaken::Over(failure.verdict()));
+        }
+    }
     let prove = |plugin: &[u8], nonce: &[u8]| {
         settings.password.as_ref().map_or(Some(Vec::new()), |text| password::prove(plugin, nonce, text))
     };
     let proof = prove(greeting.plugin(), &greeting.nonce);
     let mut proven = proof.is_some();
-    let response = greeting.response(settings.user(), &proof.unwrap_or_default());
+    let response = greeting.response(settings.user(), &proof.unwrap_or_default(), settings.tls);
     packet::send(server, sequence.wrapping_add(1), &response)?;
 
     for _ in 0..MOST_PACKETS {
@@ -130,8 +153,12 @@ pub fn shake(server: &mut impl Stream, settings: &Settings) -> Result<Shaken, Fa
                 proof.unwrap_or_default()
             }
             // caching_sha2_password: the proof was found right (3), or the server has not the password at hand
-            // and wants it encrypted (4). A wrong one ends the handshake, which breaking off would not.
+            // and wants it encrypted (4), which it is inside TLS. Whoever has not proven who they are does not get it. A
+            // wrong one ends the handshake, which breaking off would not.
             Some((0x01, [3])) => continue,
+            Some((0x01, [4])) if settings.tls == tls::Setting::Verified => {
+                [settings.password.as_deref().unwrap_or_default().as_bytes(), b"\0"].concat()
+            }
             Some((0x01, _)) => {
                 proven = false;
                 alloc::vec![0]

@@ -1,5 +1,5 @@
 //! `mysql`: ready when MySQL or MariaDB completes a handshake, and, if asked to, has opened a database and run a query.
-//! Imports only `dial`.
+//! Imports only `dial` and `tls`.
 //!
 //! The handshake is always completed: servers count those that are broken off, and block a host after
 //! `max_connect_errors` of them.
@@ -22,6 +22,7 @@ use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial, tls};
 use serde::Deserialize;
 
 use packet::Failure;
+use stream::Dialled;
 
 struct Mysql;
 
@@ -40,6 +41,10 @@ struct Settings {
     database: Option<String>,
     /// Ready when the server has run it without an error.
     query: Option<String>,
+    /// The session is inside TLS.
+    tls: tls::Setting,
+    /// With TLS: the name that the certificate must be for, where it is not the sidecar's.
+    server_name: Option<String>,
 }
 
 impl Settings {
@@ -63,8 +68,10 @@ impl Probe for Mysql {
             );
         };
         match dial::connect(&context.host, port, None) {
-            Ok(mut connection) => {
-                session::hold(&mut connection, &settings).unwrap_or_else(|failure| unanswered(&failure))
+            Ok(connection) => {
+                let name = settings.server_name.as_deref().unwrap_or(&context.host);
+                let answer = session::hold(&mut Dialled::new(connection), &settings, name);
+                answer.unwrap_or_else(|failure| unanswered(&failure))
             }
             Err(denial) => undialled(&denial),
         }
@@ -81,6 +88,7 @@ impl Probe for Mysql {
         if settings.port == Some(0) {
             problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
         }
+        problems.extend(settings.tls.problem(settings.server_name.as_deref()));
         for (field, value) in fields {
             let Some(value) = value else { continue };
             if value.trim().is_empty() {

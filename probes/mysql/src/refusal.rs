@@ -33,6 +33,10 @@ impl<'a> Refusal<'a> {
             }
             // No account is for this host, yet.
             1130 => Verdict::pending(self.login_refused().text(" (make an account for '%')")),
+            // The account, or all of them, demand TLS.
+            3159 if settings.password.is_some() || settings.wants_a_session() => {
+                Verdict::pending(self.login_refused().text(" (add `tls = true` to the settings)"))
+            }
             // Accounts and passwords may be made after the port has opened.
             _ if self.is_about_login() && settings.password.is_some() && proven => {
                 Verdict::pending(self.login_refused())

@@ -20,12 +20,12 @@ const SHORT: usize = 9;
 /// The server wants a file of the client's.
 const WANTS_A_FILE: u8 = 0xfb;
 
-/// Holds the whole conversation.
+/// Holds the whole conversation, with a server of this name.
 ///
 /// # Errors
 /// The connection failed, or the server speaks something else.
-pub fn hold(server: &mut impl Stream, settings: &Settings) -> Result<Verdict, Failure> {
-    if let Shaken::Over(verdict) = handshake::shake(server, settings)? {
+pub fn hold(server: &mut impl Stream, settings: &Settings, name: &str) -> Result<Verdict, Failure> {
+    if let Shaken::Over(verdict) = handshake::shake(server, settings, name)? {
         return Ok(verdict);
     }
     let verdict = match ask(server, settings) {

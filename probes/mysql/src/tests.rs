@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use farrier_probe::testing::{Peer, Sidecar};
+
 use super::*;
 use crate::stream::Stream;
 
@@ -37,10 +39,15 @@ impl Stream for Server {
         self.told.extend_from_slice(bytes);
         Ok(())
     }
+
+    fn secure(&mut self, name: &str) -> Result<(), tls::Failure> {
+        self.told.extend_from_slice(name.as_bytes());
+        Ok(())
+    }
 }
 
 fn verdict(says: impl Into<Vec<u8>>, settings: &Settings) -> Verdict {
-    session::hold(&mut Server::new(says), settings).unwrap_or_else(|failure| unanswered(&failure))
+    session::hold(&mut Server::new(says), settings, "db").unwrap_or_else(|failure| unanswered(&failure))
 }
 
 fn packet(sequence: u8, body: &[u8]) -> Vec<u8> {
@@ -194,7 +201,7 @@ fn a_server_that_is_silent_is_pending() {
         (Denial::Other("no route".into()), "the connection failed: no route"),
     ];
     for (denial, expected) in rows {
-        let answer = session::hold(&mut Server::ending("", denial), &Settings::default());
+        let answer = session::hold(&mut Server::ending("", denial), &Settings::default(), "db");
         assert_eq!(unanswered(&answer.expect_err("nothing was said")), Verdict::pending(expected));
     }
 }
@@ -202,7 +209,7 @@ fn a_server_that_is_silent_is_pending() {
 #[test]
 fn a_handshake_is_completed_and_left_politely() {
     let mut server = Server::new([greeting(NATIVE), packet(2, OK)].concat());
-    let answer = session::hold(&mut server, &settings(Some("app"), None));
+    let answer = session::hold(&mut server, &settings(Some("app"), None), "db");
     assert_eq!(answer.ok(), Some(Verdict::Ready));
     let mut response = b"\x01\x82\x08\0\0\0\0\x01\x21".to_vec();
     response.extend_from_slice(&[0; 23]);
@@ -267,12 +274,12 @@ fn a_database_and_a_query_are_asked_for_in_a_session() {
         assert_eq!(verdict(session_then(&says), settings), expected, "{quoted}");
     }
     let mut server = Server::new(session_then(&[packet(1, OK), packet(1, OK)]));
-    assert_eq!(session::hold(&mut server, &both).ok(), Some(Verdict::Ready));
+    assert_eq!(session::hold(&mut server, &both, "db").ok(), Some(Verdict::Ready));
     let told = [packet(0, b"\x02app"), packet(0, b"\x03select 1"), packet(0, b"\x01")].concat();
     assert!(server.told.ends_with(&told));
     let mut late = Server::ending(session_then(&[packet(1, OK)]), Denial::TimedOut);
     assert_eq!(
-        session::hold(&mut late, &both).ok(),
+        session::hold(&mut late, &both, "db").ok(),
         Some(Verdict::pending("the query did not end in time; `limits.poll` gives it more"))
     );
 }
@@ -314,4 +321,67 @@ fn senseless_settings_are_refused_by_field() {
         let paths: Vec<String> = problems.into_iter().map(|problem| problem.path).collect();
         assert_eq!(paths, expected, "{settings:?}");
     }
+}
+
+/// The greeting of a server that has a certificate.
+fn offering_tls(plugin: &str) -> Vec<u8> {
+    let mut greeting = greeting(plugin);
+    let at = greeting.windows(2).position(|bytes| bytes == b"\xfe\xf7").unwrap();
+    greeting[at + 1] = 0xff;
+    greeting
+}
+
+#[test]
+fn tls_begins_between_the_greeting_and_the_login() {
+    let secured = Settings { tls: tls::Setting::Verified, ..settings(None, Some("secret")) };
+    let insecure = Settings { tls: tls::Setting::Insecure, ..settings(None, Some("secret")) };
+    let mut server = Server::new([offering_tls(NATIVE), packet(3, OK)].concat());
+    let answer = session::hold(&mut server, &secured, "db.test");
+    assert_eq!(answer.ok(), Some(Verdict::Ready));
+    // 32 bytes as packet 1, then the handshake, then the login as packet 2.
+    assert_eq!(server.told[..4], [32, 0, 0, 1]);
+    assert_eq!(&server.told[36..43], b"db.test");
+    assert_eq!(server.told[46], 2);
+    assert!(server.told[43..].windows(4).any(|bytes| bytes == b"root"));
+    let plain = "the port does not speak TLS: the server has no certificate";
+    assert!(
+        matches!(verdict(greeting(NATIVE), &secured), Verdict::Failed(reason) if reason.starts_with(plain))
+    );
+    // Only a server that has proven who it is gets the password itself.
+    for (settings, gets) in [(&secured, true), (&insecure, false)] {
+        let says = [offering_tls(CACHING), packet(3, b"\x01\x04"), packet(5, OK)].concat();
+        let mut server = Server::new(says);
+        assert_eq!(session::hold(&mut server, settings, "db").ok(), Some(Verdict::Ready));
+        assert_eq!(server.told.windows(7).any(|bytes| bytes == b"secret\0"), gets);
+    }
+}
+
+#[test]
+fn a_failed_handshake_of_tls_is_told() {
+    let failure = tls::Failure::Expired("the server's certificate has expired".into());
+    let request = [&[32, 0, 0, 1, 0x01, 0x8a, 0x08, 0][..], &[0, 0, 0, 1, 33], &[0; 23]].concat();
+    let peer = Peer::new().sends(offering_tls(NATIVE)).expects(request).fails_tls(failure);
+    let sidecar = Sidecar::new().port(3306).settings(r#"{"tls": true}"#).accepts(3306, peer).tls();
+    let Verdict::Failed(reason) = sidecar.check::<Mysql>() else { panic!("a person must act") };
+    assert_eq!(reason, "the server's certificate has expired");
+    for (settings, fields) in
+        [(r#"{"tls": "perhaps"}"#, vec!["tls"]), (r#"{"server_name": "a"}"#, vec!["server_name"])]
+    {
+        let problems = Sidecar::new().settings(settings).validate::<Mysql>().err().unwrap_or_default();
+        let found: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        assert_eq!(found, fields, "{settings}");
+    }
+}
+
+#[test]
+fn a_server_that_demands_tls_is_told() {
+    let demand =
+        "#HY000Connections using insecure transport are prohibited while --require_secure_transport=ON.";
+    let says = || [greeting(NATIVE), refusal(2, 3159, demand)].concat();
+    // It accepts connections. Who may log in is the harness's business.
+    assert_eq!(verdict(says(), &Settings::default()), Verdict::Ready);
+    let Verdict::Pending(pending) = verdict(says(), &settings(None, Some("secret"))) else {
+        panic!("it may change")
+    };
+    assert!(pending.reason.ends_with("(add `tls = true` to the settings)"), "{}", pending.reason);
 }

@@ -1,4 +1,4 @@
-//! `postgres`: ready when PostgreSQL accepts connections, by its own protocol. Imports only `dial`.
+//! `postgres`: ready when PostgreSQL accepts connections, by its own protocol. Imports only `dial` and `tls`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
@@ -8,6 +8,7 @@ mod conversation;
 mod message;
 mod password;
 mod refusal;
+mod secured;
 mod stream;
 
 use alloc::string::String;
@@ -35,6 +36,12 @@ struct Settings {
     password: Option<String>,
     /// Ready when the server has run it without an error.
     query: Option<String>,
+    /// The session is inside TLS.
+    tls: tls::Setting,
+    /// The same in the words of libpq: `disable`, `require` or `verify-full`.
+    sslmode: Option<String>,
+    /// With TLS: the name that the certificate must be for, where it is not the sidecar's.
+    server_name: Option<String>,
 }
 
 impl Settings {
@@ -44,6 +51,14 @@ impl Settings {
 
     fn database(&self) -> &str {
         self.database.as_deref().unwrap_or_else(|| self.user())
+    }
+
+    fn tls(&self) -> tls::Setting {
+        match self.sslmode.as_deref() {
+            Some("require") => tls::Setting::Insecure,
+            Some("verify-full") => tls::Setting::Verified,
+            _ => self.tls,
+        }
     }
 
     /// Whether the server must let the user in. Otherwise who may log in is the harness's business.
@@ -66,10 +81,21 @@ impl Probe for Postgres {
             Ok(connection) => connection,
             Err(denial) => return undialled(&denial),
         };
+        let is_plain = settings.tls() == tls::Setting::Off;
+        if !is_plain {
+            let name = settings.server_name.as_deref().unwrap_or(&context.host);
+            connection = match secured::secure(connection, name) {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(verdict)) => return verdict,
+                Err(failure) => return unanswered(&failure),
+            };
+        }
         let nonce = password::nonce(&[&context.sidecar, &context.host], context.elapsed_ms);
         match conversation::hold(&mut connection, &settings, &nonce) {
             // As OpenSSL does it with what is no greeting of its own.
-            Err(Failure::Connection(Denial::Closed)) if tls::greeting(&context.host, port).is_some() => {
+            Err(Failure::Connection(Denial::Closed))
+                if is_plain && tls::greeting(&context.host, port).is_some() =>
+            {
                 Verdict::failed(tls::SPEAKS_TLS)
             }
             Err(failure) => unanswered(&failure),
@@ -88,6 +114,16 @@ impl Probe for Postgres {
         if settings.port == Some(0) {
             problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
         }
+        match (settings.sslmode.as_deref(), settings.tls) {
+            (None | Some("disable" | "require" | "verify-full"), tls::Setting::Off) | (None, _) => {}
+            (Some(_), tls::Setting::Off) => problems.push(Problem::new(
+                "sslmode",
+                "it is `disable`, `require` (any certificate) or `verify-full`: of the other modes, `allow` and `prefer` \
+                 prove nothing about TLS, and `verify-ca` does not look at the name",
+            )),
+            _ => problems.push(Problem::new("sslmode", "it says the same as `tls`: keep one of the two")),
+        }
+        problems.extend(settings.tls().problem(settings.server_name.as_deref()));
         for (field, value) in fields {
             let Some(value) = value else { continue };
             if value.trim().is_empty() {

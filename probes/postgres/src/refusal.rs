@@ -35,6 +35,13 @@ impl<'a> Refusal<'a> {
             b"3D000" if settings.database.is_some() || settings.query.is_some() => Verdict::pending(
                 Line::new().text("the database \"").text(settings.database()).text("\" does not exist yet"),
             ),
+            // No rule lets the user in without TLS; whoever wrote the rules meant it.
+            b"28000" if settings.wants_a_session() && self.is_about_plain_text() => Verdict::pending(
+                Line::new()
+                    .text("the server refuses the login: ")
+                    .bytes(self.message)
+                    .text(" (with TLS it may not: add `tls = true` to the settings)"),
+            ),
             // The role, its password and the rules of access may be made after the port has opened.
             [b'2', b'8', ..] if settings.wants_a_session() => {
                 Verdict::pending(Line::new().text("the server refuses the login: ").bytes(self.message))
@@ -46,6 +53,11 @@ impl<'a> Refusal<'a> {
             b"" => Verdict::pending(self.line()),
             _ => Verdict::pending(self.line().text(" (SQLSTATE ").bytes(self.code).text(")")),
         }
+    }
+
+    /// Whether no rule lets the user in without TLS. Only the words tell, in English, of PostgreSQL 14 and of older ones.
+    fn is_about_plain_text(&self) -> bool {
+        [&b", no encryption"[..], b", SSL off"].iter().any(|end| self.message.ends_with(end))
     }
 
     /// The server's own words.

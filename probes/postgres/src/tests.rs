@@ -76,6 +76,7 @@ fn settings(fields: &[(&str, &str)]) -> Settings {
         database: field("database"),
         password: field("password"),
         query: field("query"),
+        ..Settings::default()
     }
 }
 
@@ -269,5 +270,75 @@ fn senseless_settings_are_refused_by_field() {
         let problems = Postgres::validate(&settings).err().unwrap_or_default();
         let paths: Vec<String> = problems.into_iter().map(|problem| problem.path).collect();
         assert_eq!(paths, expected, "{settings:?}");
+    }
+}
+
+#[test]
+fn tls_begins_when_the_server_agrees() {
+    let ready = [request(0, &[]), message(b'Z', b"I")].concat();
+    let check = |settings: &str, peer: Peer| {
+        let sidecar = Sidecar::new().port(5432).settings(settings).accepts(5432, peer).tls();
+        (sidecar.check::<Postgres>(), sidecar.handshakes())
+    };
+    for settings in [r#"{"tls": true}"#, r#"{"tls": "insecure"}"#, r#"{"sslmode": "require"}"#] {
+        let peer = Peer::new().expects(SSL).sends("S").shakes_hands().sends(&ready);
+        let (verdict, handshakes) = check(settings, peer);
+        assert_eq!(verdict, Verdict::Ready, "{settings}");
+        assert_eq!(handshakes[0].0, "sidecar");
+    }
+    let named = r#"{"sslmode": "verify-full", "server_name": "db.test"}"#;
+    let (_, handshakes) = check(named, Peer::new().expects(SSL).sends("S").shakes_hands().sends(&ready));
+    assert_eq!(handshakes[0].0, "db.test");
+    let refused = "the port does not speak TLS: PostgreSQL has `ssl = off`";
+    let rows = [
+        (Peer::new().expects(SSL).sends("N"), refused),
+        (Peer::new().expects(SSL).sends(error("53300", "too many clients")), "too many clients"),
+        (
+            Peer::new().expects(SSL).sends("HTTP/1.1 400\r\n"),
+            "the port does not speak the protocol of PostgreSQL",
+        ),
+        (Peer::new().expects(SSL), "the port accepts connections, but closes them"),
+        (Peer::new().expects(SSL).stalls(), "the port accepts connections, but PostgreSQL does not answer"),
+        // What somebody in between adds to the server's word is no part of what follows inside TLS.
+        (Peer::new().expects(SSL).sends("SZ").shakes_hands(), "the port does not speak TLS"),
+    ];
+    for (peer, expected) in rows {
+        let told = format!("{peer:?}");
+        let reason = match check(r#"{"tls": true}"#, peer).0 {
+            Verdict::Pending(pending) => pending.reason,
+            Verdict::Failed(reason) => reason,
+            Verdict::Ready => String::new(),
+        };
+        assert!(reason.starts_with(expected), "{told}: {reason}");
+    }
+}
+
+/// The request for TLS.
+const SSL: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
+
+#[test]
+fn a_rule_that_demands_tls_is_told() {
+    let refusal = error(
+        "28000",
+        "no pg_hba.conf entry for host \"1.2.3.4\", user \"a\", database \"b\", no encryption",
+    );
+    let settings = Settings { database: Some("b".into()), ..Settings::default() };
+    let Verdict::Pending(pending) = verdict(refusal, &settings) else { panic!("it may change") };
+    assert!(pending.reason.ends_with("add `tls = true` to the settings)"), "{}", pending.reason);
+}
+
+#[test]
+fn senseless_modes_of_tls_name_their_field() {
+    for (settings, fields) in [
+        (r#"{"sslmode": "verify-full", "server_name": "a"}"#, vec![]),
+        (r#"{"sslmode": "disable"}"#, vec![]),
+        (r#"{"sslmode": "prefer"}"#, vec!["sslmode"]),
+        (r#"{"sslmode": "require", "tls": true}"#, vec!["sslmode"]),
+        (r#"{"server_name": "a"}"#, vec!["server_name"]),
+        (r#"{"tls": "maybe"}"#, vec!["tls"]),
+    ] {
+        let problems = Sidecar::new().settings(settings).validate::<Postgres>().err().unwrap_or_default();
+        let found: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        assert_eq!(found, fields, "{settings}");
     }
 }

@@ -1,5 +1,5 @@
 //! `redis`: ready when Redis answers PING, has loaded its data, and, as a replica, has synchronised with its master.
-//! Imports only `dial`.
+//! Imports only `dial` and `tls`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
@@ -30,6 +30,10 @@ struct Settings {
     username: Option<String>,
     /// Sent before PING.
     password: Option<String>,
+    /// As `rediss://` has it.
+    tls: tls::Setting,
+    /// With TLS: the name that the certificate must be for, where it is not the sidecar's.
+    server_name: Option<String>,
 }
 
 impl Probe for Redis {
@@ -46,9 +50,17 @@ impl Probe for Redis {
             Ok(connection) => connection,
             Err(denial) => return undialled(&denial),
         };
+        let is_plain = settings.tls == tls::Setting::Off;
+        if !is_plain {
+            let name = settings.server_name.as_deref().unwrap_or(&context.host);
+            connection = match tls::start(connection, name, &[]) {
+                Ok(connection) => connection,
+                Err(failure) => return failure.verdict(),
+            };
+        }
         match converse(&mut connection, &settings) {
             // As OpenSSL does it with what is no greeting of its own.
-            Err(Denial::Closed) if tls::greeting(&context.host, port).is_some() => {
+            Err(Denial::Closed) if is_plain && tls::greeting(&context.host, port).is_some() => {
                 Verdict::failed(tls::SPEAKS_TLS)
             }
             Err(denial) => unanswered(&denial),
@@ -66,6 +78,7 @@ impl Probe for Redis {
                 problems.push(Problem::new(field, "it is empty: leave it out"));
             }
         }
+        problems.extend(settings.tls.problem(settings.server_name.as_deref()));
         if settings.username.is_some() && settings.password.is_none() {
             problems.push(Problem::new("username", "it needs a `password` beside it"));
         }

@@ -46,7 +46,7 @@ fn ask(server: &mut Server, settings: &Settings) -> Verdict {
 
 fn login(username: Option<&str>, password: Option<&str>) -> Settings {
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    Settings { port: None, username: owned(username), password: owned(password) }
+    Settings { port: None, username: owned(username), password: owned(password), ..Settings::default() }
 }
 
 const PING: &str = "*1\r\n$4\r\nPING\r\n";
@@ -206,5 +206,44 @@ fn senseless_settings_are_refused_by_field() {
         let problems = Redis::validate(&settings).err().unwrap_or_default();
         let paths: Vec<String> = problems.into_iter().map(|problem| problem.path).collect();
         assert_eq!(paths, expected, "{settings:?}");
+    }
+}
+
+#[test]
+fn rediss_asks_inside_tls() {
+    let inside = || {
+        let info = "role:master\r\n";
+        let info = format!("${}\r\n{info}\r\n", info.len());
+        Peer::new()
+            .shakes_hands()
+            .expects("*1\r\n$4\r\nPING\r\n")
+            .sends("+PONG\r\n")
+            .expects("*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n")
+            .sends(info)
+    };
+    let sidecar =
+        |settings: &str, peer: Peer| Sidecar::new().port(6380).settings(settings).accepts(6380, peer).tls();
+    for (settings, name) in [
+        (r#"{"tls": true}"#, "sidecar"),
+        (r#"{"tls": "insecure"}"#, "sidecar"),
+        (r#"{"tls": true, "server_name": "cache.test"}"#, "cache.test"),
+    ] {
+        let asked = sidecar(settings, inside());
+        assert_eq!(asked.check::<Redis>(), Verdict::Ready, "{settings}");
+        assert_eq!(asked.handshakes()[0].0, name);
+    }
+    let refused = tls::Failure::NotTls("the port does not speak TLS".into());
+    let plain = sidecar(r#"{"tls": true}"#, Peer::new().fails_tls(refused));
+    assert_eq!(plain.check::<Redis>(), Verdict::failed("the port does not speak TLS"));
+    for (settings, fields) in [
+        (r#"{"tls": "yes"}"#, vec!["tls"]),
+        (r#"{"tls": 1}"#, vec!["tls"]),
+        (r#"{"server_name": "a"}"#, vec!["server_name"]),
+        (r#"{"tls": true, "server_name": ""}"#, vec!["server_name"]),
+        (r#"{"tls": false}"#, vec![]),
+    ] {
+        let problems = Sidecar::new().settings(settings).validate::<Redis>().err().unwrap_or_default();
+        let found: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        assert_eq!(found, fields, "{settings}");
     }
 }

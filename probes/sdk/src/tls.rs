@@ -33,7 +33,7 @@ impl Failure {
     pub fn text(&self) -> &str {
         match self {
             Self::Denied(Denial::TimedOut) => {
-                "the port accepts connections, but does not finish the TLS handshake"
+                "the port accepts connections, but does not finish the TLS handshake: does it speak TLS?"
             }
             Self::Denied(Denial::Closed) => {
                 "the port accepts connections, but closes them during the TLS handshake: does it speak TLS?"
@@ -56,6 +56,64 @@ impl Failure {
             Self::Denied(Denial::NotGranted(_)) => Verdict::failed(line),
             Self::Denied(_) => Verdict::pending(line),
             _ => Verdict::failed(line),
+        }
+    }
+}
+
+/// `tls` in the settings of a probe: `true`, or `"insecure"` for any certificate. farrier reads the settings of built-in
+/// probes, too, and trusts accordingly.
+#[cfg(feature = "settings")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Setting {
+    /// In plain text.
+    #[default]
+    Off,
+    /// With a certificate that farrier verifies.
+    Verified,
+    /// With any certificate.
+    Insecure,
+}
+
+#[cfg(feature = "settings")]
+impl Setting {
+    /// What is wrong with a `server_name` beside it.
+    #[must_use]
+    pub fn problem(self, server_name: Option<&str>) -> Option<crate::Problem> {
+        let message = match server_name? {
+            "" => "it is empty: leave it out",
+            _ if self == Self::Off => "it is for TLS: add `tls = true`",
+            _ => return None,
+        };
+        Some(crate::Problem::new("server_name", message))
+    }
+}
+
+#[cfg(feature = "settings")]
+impl<'de> serde::Deserialize<'de> for Setting {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SettingVisitor)
+    }
+}
+
+#[cfg(feature = "settings")]
+struct SettingVisitor;
+
+#[cfg(feature = "settings")]
+impl serde::de::Visitor<'_> for SettingVisitor {
+    type Value = Setting;
+
+    fn expecting(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str("true, false, or \"insecure\" for any certificate")
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, is_on: bool) -> Result<Setting, E> {
+        Ok(if is_on { Setting::Verified } else { Setting::Off })
+    }
+
+    fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Setting, E> {
+        match word {
+            "insecure" => Ok(Setting::Insecure),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
         }
     }
 }

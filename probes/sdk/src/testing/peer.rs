@@ -229,6 +229,16 @@ impl Connection {
 impl Inner {
     fn shake_hands(&mut self, protocols: &[String]) -> Result<(), Failure> {
         let not_tls = || Err(Failure::NotTls("the port does not speak TLS".into()));
+        if let Kind::Script(steps) = &mut self.peer.kind {
+            // What the probe said before it began TLS, without waiting for an answer.
+            while let Some(Step::Expects(expected)) = steps.front() {
+                if !self.received.starts_with(expected) {
+                    break;
+                }
+                self.received.drain(..expected.len());
+                steps.pop_front();
+            }
+        }
         match &mut self.peer.kind {
             Kind::Script(steps) => match steps.front() {
                 _ if !self.unread.is_empty() || !self.received.is_empty() => return not_tls(),
