@@ -187,6 +187,7 @@ impl LoadedProbe {
             observed: Observed::default(),
             deadline,
             stretch: Stretch::default(),
+            handshakes: 0,
             computing: None,
         };
         let state = HostState {

@@ -10,6 +10,8 @@ use wasmtime::{Error, ResourceLimiter};
 pub const HOSTCALL_FUEL: usize = 1 << 20;
 /// Host objects (connections, streams, what is waited for) that one poll may hold.
 pub const HOST_OBJECTS: usize = 256;
+/// TLS handshakes that one poll may begin: each takes farrier's own time, and its connection farrier's memory.
+pub const HANDSHAKES: u32 = 64;
 /// Handles that a component's own tables may hold.
 pub const COMPONENT_HANDLES: usize = 1_000;
 /// Linear memory that all polls of a launch may hold at one time: 1 GiB, as much as one of them may be granted. Probes

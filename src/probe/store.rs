@@ -73,6 +73,8 @@ pub struct Poll {
     pub deadline: Deadline,
     /// Since when the guest has had the thread.
     pub stretch: Stretch,
+    /// How many TLS handshakes it began.
+    pub handshakes: u32,
     /// Whether it computes, and for how long it then pauses.
     pub computing: Option<Computing>,
 }

@@ -14,7 +14,7 @@ mkdir -p "$out"
 export RUSTC=${GUEST_RUSTC:-${RUSTC:-rustc}}
 export CARGO_TARGET_DIR=$root/target/test-guests
 export CARGO_ENCODED_RUSTFLAGS=--remap-path-prefix=$root=/farrier$'\x1f'--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo
-for guest in ${GUESTS:-standard hostile}; do
+for guest in ${GUESTS:-standard hostile handshakes}; do
     cargo build --quiet --release --target wasm32-wasip2 --manifest-path "$here/$guest/Cargo.toml"
     cp "$CARGO_TARGET_DIR/wasm32-wasip2/release/$guest.wasm" "$out/$guest.wasm"
 done

@@ -131,6 +131,12 @@ impl Guest {
         Self { bytes: Arc::new(built("hostile")), granted: vec!["dial", "exec", "logs"], probe_context, port }
     }
 
+    /// The guest that abuses TLS.
+    pub fn shaking_hands(probe_context: ProbeContext, port: u16) -> Self {
+        let granted = vec!["dial", "tls"];
+        Self { bytes: Arc::new(built("handshakes")), granted, probe_context, port: Some(port) }
+    }
+
     pub fn standard(probe_context: ProbeContext) -> Self {
         Self { bytes: Arc::new(built("standard")), granted: Vec::new(), probe_context, port: None }
     }

@@ -16,6 +16,7 @@ mod compilation;
 mod connections;
 mod container;
 mod features;
+mod handshakes;
 mod space;
 mod swaps;
 mod system;
@@ -29,6 +30,7 @@ async fn each_attempt_ends_in_its_verdict_in_time_and_within_its_memory() {
     attempts.extend(space::attempts());
     attempts.extend(values::attempts());
     attempts.extend(connections::attempts().await);
+    attempts.extend(handshakes::attempts().await);
     attempts.extend(container::attempts());
     attempts.extend(system::attempts());
     attempts.extend(features::attempts());

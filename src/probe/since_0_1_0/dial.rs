@@ -32,6 +32,8 @@ fn written(grants: &Grants) -> Option<String> {
 
 /// How long one dial may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the end of TLS may take, which no server has to answer.
+const FAREWELL: Duration = Duration::from_millis(10);
 /// Bytes that one read returns at most.
 const READ_BYTES: u32 = 64 << 10;
 
@@ -206,7 +208,12 @@ impl HostConnection for Dials<'_> {
     }
 
     async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
-        self.table.delete(connection)?;
+        let Connection(stream) = self.table.delete(connection)?;
+        if let Stream::Secured(mut secured) = stream {
+            // A server whose client says nothing of its end takes that for a fault, and logs it.
+            let limit = self.poll.left().min(FAREWELL);
+            let _ = tokio::time::timeout(limit, secured.shutdown()).await;
+        }
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use super::types::Denial;
 use crate::definition::grants::{Grants, TlsGrant};
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::grants::{adding_tls, quoted};
+use crate::probe::limits::HANDSHAKES;
 use crate::probe::store::{HostState, Poll};
 use crate::probe::tls::{Failure as Seen, Tls};
 
@@ -80,6 +81,10 @@ impl Host for Handshakes<'_> {
         {
             return denied(Denial::Limit("the server's name or the protocols are too long".to_owned()));
         }
+        if self.poll.handshakes >= HANDSHAKES {
+            return denied(Denial::Limit(format!("too many handshakes: a poll may begin {HANDSHAKES}")));
+        }
+        self.poll.handshakes += 1;
         let protocols = protocols.into_iter().map(String::into_bytes).collect();
         let limit = self.poll.left();
         let shaken = tokio::time::timeout(limit, tls.shake_hands(stream, &server_name, protocols));
