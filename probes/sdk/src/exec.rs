@@ -17,7 +17,7 @@ pub fn run<A: AsRef<str>>(argv: &[A]) -> Result<Output, Denial> {
     import::run(&argv)
 }
 
-/// The command that the definition declares for its readiness.
+/// The command in the definition's `readiness.command`.
 #[must_use]
 pub fn declared() -> Option<Vec<String>> {
     import::declared()

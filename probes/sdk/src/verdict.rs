@@ -29,8 +29,8 @@ impl Verdict {
         self
     }
 
-    /// Reports progress: extends the deadline to at least this far away, up to the definition's `max_timeout`. Changes
-    /// only a pending verdict.
+    /// Reports progress: extends the deadline so that at least this much time remains, up to the definition's `max_timeout`.
+    /// Changes only a pending verdict.
     #[must_use]
     pub fn extend(mut self, time: Duration) -> Self {
         if let Self::Pending(pending) = &mut self {
