@@ -188,6 +188,9 @@ struct SessionState {
     open: Option<OpenSession>,
 }
 
+/// What carries the harness's connections as long as it is kept.
+type Ways = (Option<Forwards>, Forwarding);
+
 /// Starts the sidecars, and makes the command of the harness.
 fn start_all(
     runtime: &mut CommandRuntime,
@@ -196,7 +199,7 @@ fn start_all(
     session: &mut SessionState,
     (command, harness): (&[OsString], &Harness),
     way: Option<GatewayPlan>,
-) -> Result<(Running, Foreground, (Option<Forwards>, Forwarding)), Failure> {
+) -> Result<(Running, Foreground, Ways), Failure> {
     let way = way.map(|way| runtime.run(way.found_early())).transpose()?;
     let running = runtime.run(prepared_up(launch, disabled, session))?;
     let own_network = launch.target.network.name.clone();

@@ -81,8 +81,8 @@ impl NetworkMode {
             several => {
                 let mut names: Vec<String> = Vec::new();
                 for target in several {
-                    let Self::Named(named) = mode(target)? else { return Err(not_alone(target)) };
-                    let target = named.first().unwrap_or(target);
+                    let Self::Named(one) = mode(target)? else { return Err(not_alone(target)) };
+                    let target = one.first().unwrap_or(target);
                     if names.contains(target) {
                         return Err(repeated(target));
                     }

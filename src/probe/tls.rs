@@ -117,7 +117,8 @@ impl Tls {
             Trust::Anyone => (None, Arc::default()),
             Trust::Named { verifier, pinned } => (Some(Arc::clone(verifier)), Arc::clone(pinned)),
             Trust::Machine(read) => {
-                let machine = read.get_or_init(machine).await.clone().map_err(Failure::untrusted_machine)?;
+                let machine = read.get_or_init(machine).await.clone();
+                let machine = machine.map_err(|reason| Failure::untrusted_machine(&reason))?;
                 (Some(machine), Arc::default())
             }
         };

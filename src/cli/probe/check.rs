@@ -55,28 +55,25 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
         (None, Some(declared)) => declared.probe(&layer_directories(&options.layers))?,
         (probe, _) => choose(probe.as_deref().unwrap_or_default(), &options.layers)?,
     };
-    let grants = match declared {
-        Some(Declared { definition, readiness }) => {
-            let is_built_in = matches!(chosen.origin, Origin::Shipped);
-            let grants = effective(readiness, is_built_in);
-            if let Some(problem) = uncovered(definition, readiness, &grants).filter(|_| is_built_in) {
-                return Err(problem.into());
-            }
-            let declared = DryGrants::declared(definition, readiness, &grants, &options.grants, &stand);
-            granted = declared.map_err(|missing| {
-                let problem = |text| Problem::error(Code::Usage, text).hint(HELP);
-                Failure::of(missing.into_iter().map(problem).collect())
-            })?;
-            grants
+    let grants = if let Some(Declared { definition, readiness }) = declared {
+        let is_built_in = matches!(chosen.origin, Origin::Shipped);
+        let grants = effective(readiness, is_built_in);
+        if let Some(problem) = uncovered(definition, readiness, &grants).filter(|_| is_built_in) {
+            return Err(problem.into());
         }
-        None => {
-            if matches!(chosen.origin, Origin::Shipped) {
-                let map = serde_json::from_str(&settings).unwrap_or_default();
-                let tls = tls_for(&chosen.name, &map, &granted.as_grants(&stand));
-                tls.map_or(Ok(()), |tls| granted.add_tls(tls)).map_err(misused)?;
-            }
-            granted.as_grants(&stand)
+        let declared = DryGrants::declared(definition, readiness, &grants, &options.grants, &stand);
+        granted = declared.map_err(|missing| {
+            let problem = |text| Problem::error(Code::Usage, text).hint(HELP);
+            Failure::of(missing.into_iter().map(problem).collect())
+        })?;
+        grants
+    } else {
+        if matches!(chosen.origin, Origin::Shipped) {
+            let map = serde_json::from_str(&settings).unwrap_or_default();
+            let tls = tls_for(&chosen.name, &map, &granted.as_grants(&stand));
+            tls.map_or(Ok(()), |tls| granted.add_tls(tls)).map_err(misused)?;
         }
+        granted.as_grants(&stand)
     };
     let interfaces = linked(&chosen.file, &grants, matches!(chosen.origin, Origin::Shipped));
     expect_granted(&chosen, &interfaces, declared.is_some())?;

@@ -111,7 +111,7 @@ impl Environment {
             config: variable("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from),
             tls: ["DOCKER_TLS_VERIFY", "DOCKER_TLS"].iter().any(is_set),
             certificates: variable("DOCKER_CERT_PATH").filter(|value| !value.is_empty()).map(PathBuf::from),
-            podman: PodmanEnvironment::new(&text, home.as_deref()),
+            podman: PodmanEnvironment::new(text, home.as_deref()),
             home,
         }
     }

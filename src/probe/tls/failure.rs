@@ -34,7 +34,7 @@ pub enum Failure {
 
 impl Failure {
     /// This machine trusts nobody.
-    pub fn untrusted_machine(reason: String) -> Self {
+    pub fn untrusted_machine(reason: &str) -> Self {
         Self::Untrusted(format!(
             "{reason}: install them (`ca-certificates`), or name a file in `grants.tls`: `tls = {{ ca = \"ca.pem\" }}`"
         ))
