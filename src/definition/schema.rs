@@ -302,12 +302,12 @@ table! {
 }
 
 table! {
-    /// The files with which farrier speaks TLS for a probe: relative to the definition's folder; in a trusted layer also
-    /// absolute or below `~`.
+    /// The files that farrier uses for a probe's TLS. Their paths are relative to the definition's folder; in a trusted layer, they
+    /// may also be absolute or begin with `~/`.
     Tls {
         /// The authorities that may vouch for the server, in place of those that this machine trusts (PEM).
         ca: Option<String>,
-        /// The client certificate, with those of intermediate authorities behind it (PEM).
+        /// The client certificate, followed by those of intermediate authorities (PEM).
         cert: Option<String>,
         /// The client certificate's private key (PEM).
         key: Option<String>,

@@ -235,9 +235,9 @@ impl Engines {
             let Err(error) = tried else { return expected };
             let reason = match error.kind() {
                 io::ErrorKind::PermissionDenied => {
-                    format!("Docker refuses this user at {}", address.host)
+                    format!("Docker refuses this user at {}", address.shown())
                 }
-                _ => format!("Docker does not answer at {}", address.host),
+                _ => format!("Docker does not answer at {}", address.shown()),
             };
             tracing::info!("{reason}: images run on the engine `native`");
             ForImages { kind: EngineKind::Native, reason: Some(reason) }
@@ -253,7 +253,7 @@ pub fn help_engine(arguments: &[OsString]) -> Option<u8> {
 
 fn open_docker(choice: &Choice, environment: &Environment, folders: &Folders) -> Result<Opened, Problem> {
     let address = address::resolve(choice, environment)?;
-    let place = format!("{} ({})", address.host, address.origin);
+    let place = format!("{} ({})", address.shown(), address.origin);
     let engine = Docker::open(&address, folders.cache.clone());
     let engine = engine.map_err(|error| engine_problem(&format!("use the engine at {place}"), &error))?;
     Ok(Opened { engine: Arc::new(engine), place })

@@ -2,6 +2,7 @@
 //!
 //! Keys and certificates stay here. Sessions are not resumed: each poll verifies the server anew.
 
+mod authorities;
 mod failure;
 mod material;
 mod verifier;
@@ -10,15 +11,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
+use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use self::authorities::Authorities;
 pub use self::failure::{Failure, broken};
 pub use self::material::MaterialError;
 use self::verifier::{Client, Seen, Verifier};
@@ -26,7 +27,7 @@ use crate::definition::ReadingBudget;
 use crate::definition::grants::TlsGrant;
 use crate::definition::model::Definition;
 use crate::engine::dialler::ByteStream;
-use crate::system::authorities;
+use crate::system::authorities::of_this_machine;
 use crate::system::blocking::blocking;
 
 /// A connection inside TLS.
@@ -44,9 +45,9 @@ enum Trust {
     /// Nobody has to.
     Anyone,
     /// The authorities of this machine, which are read at the first handshake.
-    Machine(OnceCell<Result<Arc<WebPkiServerVerifier>, String>>),
+    Machine(OnceCell<Arc<Authorities>>),
     /// The certificates of a file.
-    Named { verifier: Arc<WebPkiServerVerifier>, pinned: Arc<[CertificateDer<'static>]> },
+    Named(Arc<Authorities>),
 }
 
 impl std::fmt::Debug for Tls {
@@ -57,12 +58,6 @@ impl std::fmt::Debug for Tls {
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
-}
-
-/// Verifies with these authorities.
-fn verifying(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, String> {
-    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-    built.map_err(|error| error.to_string())
 }
 
 impl Tls {
@@ -87,10 +82,7 @@ impl Tls {
         let trust = match &grant.ca {
             _ if grant.insecure => Trust::Anyone,
             None => Trust::Machine(OnceCell::new()),
-            Some(path) => {
-                let (verifier, pinned) = files.authorities(path)?;
-                Trust::Named { verifier, pinned }
-            }
+            Some(path) => Trust::Named(Arc::new(files.authorities(path)?)),
         };
         let client = grant.client.as_ref().map(|client| files.client(client)).transpose()?;
         Ok(Self { trust, client, files: files.read })
@@ -113,17 +105,18 @@ impl Tls {
     ) -> Result<Secured, Failure> {
         let name = ServerName::try_from(server_name.to_owned())
             .map_err(|_| Failure::WrongName(failure::no_name(server_name)))?;
-        let (verifier, pinned) = match &self.trust {
-            Trust::Anyone => (None, Arc::default()),
-            Trust::Named { verifier, pinned } => (Some(Arc::clone(verifier)), Arc::clone(pinned)),
+        let authorities = match &self.trust {
+            Trust::Anyone => None,
+            Trust::Named(authorities) => Some(Arc::clone(authorities)),
             Trust::Machine(read) => {
-                let machine = read.get_or_init(machine).await.clone();
+                // A failure is not kept: it may have been the limit of threads or open files.
+                let machine = read.get_or_try_init(machine).await;
                 let machine = machine.map_err(|reason| Failure::untrusted_machine(&reason))?;
-                (Some(machine), Arc::default())
+                Some(Arc::clone(machine))
             }
         };
         let seen = Arc::new(Seen::default());
-        let verifier = Verifier::new(verifier, pinned, provider(), Arc::clone(&seen));
+        let verifier = Verifier::new(authorities, provider(), Arc::clone(&seen));
         let client = Client::new(self.client.clone(), Arc::clone(&seen));
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -139,9 +132,9 @@ impl Tls {
 }
 
 /// The authorities of this machine.
-async fn machine() -> Result<Arc<WebPkiServerVerifier>, String> {
-    match blocking("certificates", authorities::of_this_machine).await {
-        Ok(roots) => verifying(roots?),
+async fn machine() -> Result<Arc<Authorities>, String> {
+    match blocking("certificates", of_this_machine).await {
+        Ok(roots) => Authorities::of_machine(roots?).map(Arc::new),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -35,8 +35,9 @@ fn each_certificate_is_told_from_the_right_one() {
     let ca = format!("tls={}", certificates.path("ca.pem"));
     let (other, own) =
         (format!("tls={}", certificates.path("other.pem")), format!("tls={}", certificates.path("self.pem")));
+    let alone = format!("tls={}", certificates.path("alone.pem"));
     let ca = ca.as_str();
-    let rows: [(&str, &str, &str, &str); 18] = [
+    let rows: [(&str, &str, &str, &str); 20] = [
         ("server", "localhost", ca, ""),
         ("server", "127.0.0.1", ca, ""),
         ("server", "localhost", "tls=insecure", ""),
@@ -86,6 +87,9 @@ fn each_certificate_is_told_from_the_right_one() {
         ("unnamed", "localhost", ca, "names no host (subjectAltName), so that it is not for `localhost`"),
         ("self", "127.0.0.1", &own, ""),
         ("client", "localhost", &own, "comes from an authority that is not trusted"),
+        // A server's own certificate vouches for itself alone.
+        ("alone", "localhost", &alone, ""),
+        ("under", "localhost", &alone, "comes from an authority that is not trusted"),
     ];
     for (certificate, host, grant, told) in rows {
         let server = certificates.serve(certificate, &[]);

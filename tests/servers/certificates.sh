@@ -5,7 +5,7 @@
 #
 # `ca` and `other` are authorities. `ca` issued `server` (localhost, db.test, 127.0.0.1), `elsewhere` (other names), `expired`,
 # `future` and `client`. `self` is its own authority. `unnamed` has no name but its subject's, `odd` has a hundred, and one
-# with control characters.
+# with control characters. `alone` is its own issuer and no authority; `under` was issued by it all the same.
 set -euo pipefail
 cd "$1"
 
@@ -20,8 +20,14 @@ leaf() {
     key "$1"
     openssl req -new -key "$1.key" -subj "/CN=$1" -out "$1.csr"
     printf 'basicConstraints=CA:FALSE\n%s\n' "${2:+subjectAltName=$2}" >"$1.extensions"
-    openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -set_serial "0x$(openssl rand -hex 8)" -days "${3:-3650}" \
+    openssl x509 -req -in "$1.csr" -CA "${issuer:-ca}.pem" -CAkey "${issuer:-ca}.key" -set_serial "0x$(openssl rand -hex 8)" -days "${3:-3650}" \
         -extfile "$1.extensions" -out "$1.pem"
+}
+alone() {
+    key "$1"
+    openssl req -new -key "$1.key" -subj "/CN=$1" -out "$1.csr"
+    printf 'basicConstraints=CA:FALSE\nsubjectAltName=%s\n' "$2" >"$1.extensions"
+    openssl x509 -req -in "$1.csr" -signkey "$1.key" -days 3650 -extfile "$1.extensions" -out "$1.pem"
 }
 dated() {
     key "$1"
@@ -48,6 +54,8 @@ END
 root ca
 root other
 root self DNS:localhost,DNS:db.test,IP:127.0.0.1
+alone alone DNS:localhost
+issuer=alone leaf under DNS:localhost
 leaf server DNS:localhost,DNS:db.test,IP:127.0.0.1
 leaf elsewhere DNS:other.test,DNS:*.wild.test
 dated expired 20200101000000Z 20200102000000Z

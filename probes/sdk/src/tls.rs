@@ -11,8 +11,8 @@ use crate::{Denial, Line, Verdict};
 
 pub use crate::bindings::farrier::probe::tls::Failure;
 
-/// Shakes hands over an open connection, and gives the connection inside TLS. `server_name` is the name or address that the
-/// certificate must be for; `protocols` are offered by ALPN, the preferred one first.
+/// Performs the TLS handshake over an open connection, and gives the connection inside TLS. `server_name` is the name or address that the
+/// certificate must be for; `protocols` are offered via ALPN, the preferred one first.
 ///
 /// # Errors
 /// Why there is no TLS; [`Failure::verdict`] says so in a verdict.
@@ -21,7 +21,7 @@ pub fn start(connection: Connection, server_name: &str, protocols: &[&str]) -> R
     import::start(connection.0, server_name, &protocols).map(Connection)
 }
 
-/// The protocol that the server chose by ALPN; `None` if it chose none, or the connection is not inside TLS.
+/// The protocol that the server chose via ALPN; `None` if it chose none, or the connection is not inside TLS.
 #[must_use]
 pub fn protocol(connection: &Connection) -> Option<String> {
     import::protocol(&connection.0)

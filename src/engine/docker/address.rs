@@ -36,6 +36,19 @@ pub struct EngineAddress {
 }
 
 impl EngineAddress {
+    /// The address as messages show it: without a password.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let Some((scheme, rest)) = self.host.split_once("://").filter(|(scheme, _)| *scheme != "unix") else {
+            return self.host.clone();
+        };
+        let (authority, path) = rest.find('/').map_or((rest, ""), |end| rest.split_at(end));
+        match authority.rsplit_once('@').and_then(|(user, place)| Some((user.split_once(':')?.0, place))) {
+            Some((user, place)) => format!("{scheme}://{user}:…@{place}{path}"),
+            None => self.host.clone(),
+        }
+    }
+
     /// Tries whether somebody accepts connections there now, if it is a socket of this host.
     ///
     /// # Errors
@@ -178,13 +191,13 @@ pub fn resolve(choice: &Choice, environment: &Environment) -> Result<EngineAddre
         let host = if host.is_empty() { DEFAULT_HOST.to_owned() } else { text(host) };
         Named::of_client(host, "the harness's -H")
     } else if let Some(context) = &choice.context {
-        from_context(&config, &text(context), "the harness's --context")?
+        from_context(&config, &text(context), "the harness's --context", environment)?
     } else if let Some(host) = environment.host.as_ref().filter(|host| !host.is_empty()) {
         Named::of_client(host, "DOCKER_HOST")
     } else if let Some(context) = environment.context.as_ref().filter(|context| !context.is_empty()) {
-        from_context(&config, context, "DOCKER_CONTEXT")?
+        from_context(&config, context, "DOCKER_CONTEXT", environment)?
     } else if let Some(context) = current_context(&config) {
-        from_context(&config, &context, "docker's current context")?
+        from_context(&config, &context, "docker's current context", environment)?
     } else if let Some(podman) = podman_instead(&environment.podman) {
         podman
     } else {
@@ -232,10 +245,17 @@ fn current_context(config: &Path) -> Option<String> {
     parsed.current_context.filter(|context| !context.is_empty())
 }
 
-fn from_context(config: &Path, name: &str, origin: &str) -> Result<Named, Problem> {
+fn from_context(
+    config: &Path,
+    name: &str,
+    origin: &str,
+    environment: &Environment,
+) -> Result<Named, Problem> {
     let origin = format!("context `{name}`, named by {origin}");
     if name == "default" {
-        return Ok(Named::of_client(DEFAULT_HOST, &origin));
+        // As docker's client: this context is what the environment says.
+        let host = environment.host.as_deref().filter(|host| !host.is_empty());
+        return Ok(Named::of_client(host.map_or_else(|| DEFAULT_HOST.to_owned(), with_scheme), &origin));
     }
     let folder = sha256_hex(name);
     let contexts = config.join("contexts");
@@ -283,7 +303,8 @@ fn supported(address: EngineAddress) -> Result<EngineAddress, Problem> {
     }
     let message = format!(
         "the engine's address {} ({}) has the scheme `{scheme}`, which farrier does not support",
-        address.host, address.origin
+        address.shown(),
+        address.origin
     );
     Err(Problem::error(Code::EngineContext, message)
         .hint("Name the engine by an address that begins with `unix://`, `tcp://` or `ssh://`."))
@@ -325,6 +346,25 @@ mod tests {
         assert_eq!(host(&choice, &given), Ok("unix:///run/user/1000/docker.sock".to_owned()));
         let choice = Choice { host: Some("localhost:2375".into()), ..choice };
         assert_eq!(host(&choice, &given), Ok("tcp://localhost:2375".to_owned()));
+        // Docker's client takes DOCKER_HOST for the context `default`.
+        let choice = Choice { context: Some("default".into()), ..Choice::default() };
+        assert_eq!(host(&choice, &given), Ok("unix:///a.sock".to_owned()));
+        given.host = None;
+        assert_eq!(host(&choice, &given), Ok(DEFAULT_HOST.to_owned()));
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for (host, shown) in [
+            ("ssh://me:secret@h:22/run/x", "ssh://me:…@h:22/run/x"),
+            ("tcp://me:se@cret@h:2375", "tcp://me:…@h:2375"),
+            ("ssh://me@h", "ssh://me@h"),
+            ("tcp://10.0.0.1:2375", "tcp://10.0.0.1:2375"),
+            ("unix:///a:b@c/d.sock", "unix:///a:b@c/d.sock"),
+        ] {
+            let address = EngineAddress { host: host.to_owned(), ..EngineAddress::default() };
+            assert_eq!(address.shown(), shown, "{host}");
+        }
     }
 
     #[test]

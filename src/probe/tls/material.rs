@@ -4,13 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys, RootCertStore};
+use rustls::{Error, InconsistentKeys};
 
-use super::{provider, verifying};
+use super::authorities::Authorities;
+use super::provider;
 use crate::definition::Exceeded;
 use crate::definition::grants::ClientCertificate;
 use crate::definition::model::Definition;
@@ -79,18 +79,10 @@ impl<R: Fn(&Path) -> io::Result<Vec<u8>>> Files<R> {
         Self { content, read: Vec::new() }
     }
 
-    /// Who may vouch for servers, and the same certificates one by one.
-    pub fn authorities(
-        &mut self,
-        path: &Path,
-    ) -> Result<(Arc<WebPkiServerVerifier>, Arc<[CertificateDer<'static>]>), MaterialError> {
+    /// Who may vouch for servers.
+    pub fn authorities(&mut self, path: &Path) -> Result<Authorities, MaterialError> {
         let certificates = self.certificates("ca", path)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in &certificates {
-            roots.add(certificate.clone()).map_err(|error| unusable("ca", path, error.to_string()))?;
-        }
-        let verifier = verifying(roots).map_err(|reason| unusable("ca", path, reason))?;
-        Ok((verifier, certificates.into()))
+        Authorities::of_file(certificates).map_err(|reason| unusable("ca", path, reason))
     }
 
     /// A client certificate with its key.

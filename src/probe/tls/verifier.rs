@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use webpki::EndEntityCert;
+
+use super::authorities::Authorities;
 
 /// What one handshake showed, for whoever explains its failure.
 #[derive(Debug, Default)]
@@ -46,21 +47,18 @@ impl Seen {
 /// Verifies with authorities, or, without any, only that the server has its certificate's key.
 #[derive(Debug)]
 pub struct Verifier {
-    authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// Certificates that are trusted as they are: self-signed ones are mostly authorities' and servers' at once.
-    pinned: Arc<[CertificateDer<'static>]>,
+    authorities: Option<Arc<Authorities>>,
     provider: Arc<CryptoProvider>,
     seen: Arc<Seen>,
 }
 
 impl Verifier {
     pub fn new(
-        authorities: Option<Arc<WebPkiServerVerifier>>,
-        pinned: Arc<[CertificateDer<'static>]>,
+        authorities: Option<Arc<Authorities>>,
         provider: Arc<CryptoProvider>,
         seen: Arc<Seen>,
     ) -> Self {
-        Self { authorities, pinned, provider, seen }
+        Self { authorities, provider, seen }
     }
 }
 
@@ -75,18 +73,13 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         self.seen.certificate.store(true, Ordering::Relaxed);
         let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
-        let verified =
-            authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        let Err(error) = verified else { return verified };
-        let is_own = EndEntityCert::try_from(end_entity).is_ok_and(|found| found.issuer() == found.subject());
-        self.seen.self_signed.store(is_own, Ordering::Relaxed);
-        // webpki accepts no authority as a server. `openssl req -x509` makes both at once, and OpenSSL accepts such a
-        // certificate where it is trusted itself. That it is valid now was checked before this.
-        if is_authority(&error) && self.pinned.iter().any(|pinned| pinned == end_entity) {
-            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-            return Ok(ServerCertVerified::assertion());
+        let verified = authorities.verify(end_entity, intermediates, server_name, ocsp_response, now);
+        if verified.is_err() {
+            let is_own =
+                EndEntityCert::try_from(end_entity).is_ok_and(|found| found.issuer() == found.subject());
+            self.seen.self_signed.store(is_own, Ordering::Relaxed);
         }
-        Err(if is_authority(&error) { CertificateError::UnknownIssuer.into() } else { error })
+        verified
     }
 
     fn verify_tls12_signature(
@@ -112,12 +105,6 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
-}
-
-/// Whether a certificate was refused because it is an authority's.
-fn is_authority(error: &Error) -> bool {
-    let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
-    matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 /// The client certificate, if there is one, for servers that ask for it.

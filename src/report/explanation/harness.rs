@@ -27,9 +27,9 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::HarnessNoRoute,
         meaning: "The harness cannot reach the addresses of the sidecars.",
         causes: &[
-            "The harness runs on this host, the engine is Podman, in a virtual machine or on another machine, and farrier cannot run a \
-             relay there: `--dial none`, or no image that can run one.",
-            "`farrier up --print` or `env` should print addresses, but only a harness that farrier runs gets forwarded ports.",
+            "The harness runs on this host; the engine is Podman, or runs in a virtual machine or on another machine; and farrier \
+             cannot run a relay there, because of `--dial none` or because no image can run one.",
+            "You asked `farrier up --print` or `farrier env` for addresses, but only a harness that farrier runs gets forwarded ports.",
             "The harness runs in a container and the sidecar on this host, but this host is not on the container's network, or \
              another server uses the sidecar's port there.",
         ],

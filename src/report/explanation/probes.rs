@@ -70,12 +70,16 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::GrantUnreadable,
-        meaning: "farrier cannot read a granted folder, or the folder contains something that no probe may get.",
+        meaning: "farrier cannot read a granted folder or a file of `grants.tls`, or it contains something that cannot be used.",
         causes: &[
             "The folder does not exist, or is outside the definition's folder.",
             "The folder contains a symlink, a pipe, a socket or a device, or more than 16 MiB.",
+            "A file that `grants.tls` names does not exist, is larger than 1 MiB, or does not contain a certificate or key in PEM format.",
         ],
-        steps: &["Grant a folder inside the definition's folder that contains only regular files."],
+        steps: &[
+            "Grant a folder inside the definition's folder that contains only regular files.",
+            "Name certificate files in PEM format, and a key without a passphrase.",
+        ],
     },
     Explanation {
         code: Code::ProbeProject,

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
@@ -22,6 +22,9 @@ const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 const CONNECTING: Duration = Duration::from_secs(30);
 /// How long `ssh` may take to end after its host closed the connection.
 const ENDING: Duration = Duration::from_secs(2);
+/// How long a master connection may take to end a forwarding, and the pause between two looks at that.
+const CANCELLING: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(5);
 /// Lines of what `ssh` says that are kept.
 const KEPT: usize = 8;
 /// Runs on the host: says that the way is open, and ends with farrier.
@@ -120,10 +123,24 @@ impl Drop for Forwarding {
             .stdin(nothing())
             .stdout(nothing())
             .stderr(nothing())
-            .status();
-        if let Err(error) = cancelling {
-            tracing::debug!("ssh cannot end the forwarding: {error}");
+            .spawn();
+        match cancelling {
+            Ok(child) => end_soon(child),
+            Err(error) => tracing::debug!("ssh cannot end the forwarding: {error}"),
         }
+    }
+}
+
+/// Waits for a child, for a moment: a master connection that is stopped would never answer.
+fn end_soon(mut child: std::process::Child) {
+    let begun = Instant::now();
+    while matches!(child.try_wait(), Ok(None)) {
+        if begun.elapsed() > CANCELLING {
+            let _ = child.kill();
+            let _ = child.wait();
+            break;
+        }
+        std::thread::sleep(LOOK);
     }
 }
 
@@ -134,7 +151,7 @@ impl Tunnel {
     /// If it is no address.
     pub(super) fn new(address: &str, identity: Option<PathBuf>) -> EngineResult<Self> {
         let destination = Destination::parse(address, identity).map_err(|what| {
-            let message = format!("the address {address} {what}");
+            let message = format!("the address of the engine {what}");
             EngineError {
                 hints: vec!["Write it as `ssh://USER@HOST`, with `:PORT` and `/PATH/OF/THE/SOCKET` if they are not the usual ones."],
                 ..EngineError::new(EngineErrorKind::Unreachable, message)

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -27,6 +28,9 @@ use crate::engine::{Attached, EngineError, EngineErrorKind, EngineResult};
 /// Bytes that wait for a reader of one connection: more than a relay sends. Frames may be as small as a server's writes, so that
 /// their number says nothing.
 pub(super) const QUEUED_BYTES: usize = 1 << 20;
+
+/// How long what was written before a stream was dropped may still take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 fn program_archive() -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
@@ -90,7 +94,7 @@ impl Allowance {
 /// Our own program: all dials share its standard streams.
 pub(super) struct Multiplexed {
     frames: mpsc::Sender<Vec<u8>>,
-    channels: Channels,
+    pub(super) channels: Channels,
     next: AtomicU32,
     /// Over when the relay is.
     receiving: JoinHandle<()>,
@@ -139,7 +143,7 @@ pub(super) async fn take_answers(
         }
         let is_known = receive(channels, channel, kind, payload);
         if let (false, OPENED, Some(answers)) = (is_known, kind, answers.upgrade()) {
-            let _ = answers.try_send(frame(channel, CLOSE, &[]));
+            close(&answers, channel);
         }
     }
     // The relay is gone: every connection through it ends.
@@ -209,15 +213,18 @@ impl Dialler for Multiplexed {
         let limit = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
         let mut payload = limit.to_be_bytes().to_vec();
         payload.extend(address.to_string().into_bytes());
-        self.frames.send(frame(channel, OPEN, &payload)).await.map_err(|_| gone())?;
-        match tokio::time::timeout(timeout, answer).await {
-            Ok(Ok(Ok(()))) => {
+        let open = frame(channel, OPEN, &payload);
+        let dialled = async {
+            self.frames.send(open).await.map_err(|_| gone())?;
+            answer.await.unwrap_or_else(|_| Err(gone()))
+        };
+        match tokio::time::timeout(timeout, dialled).await {
+            Ok(Ok(())) => {
                 forget.armed = false;
                 let (frames, channels) = (self.frames.clone(), Arc::downgrade(&self.channels));
                 Ok(Box::new(pump(Pumped { channel, frames, channels, queued, allowance }, received)))
             }
-            Ok(Ok(Err(error))) => Err(error),
-            Ok(Err(_)) => Err(gone()),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(DialError::TimedOut),
         }
     }
@@ -238,8 +245,17 @@ impl Drop for Forget<'_> {
     fn drop(&mut self) {
         if self.armed {
             self.relay.channels.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.channel);
-            let _ = self.relay.frames.try_send(frame(self.channel, CLOSE, &[]));
+            close(&self.relay.frames, self.channel);
         }
+    }
+}
+
+/// Tells the relay that a connection is over, also while its queue is full: it would keep the connection.
+fn close(frames: &mpsc::Sender<Vec<u8>>, channel: u32) {
+    let unsent = frames.try_send(frame(channel, CLOSE, &[]));
+    if let (Err(mpsc::error::TrySendError::Full(close)), Ok(runtime)) = (unsent, Handle::try_current()) {
+        let frames = frames.clone();
+        runtime.spawn(async move { frames.send(close).await });
     }
 }
 
@@ -255,9 +271,9 @@ struct Pumped {
 
 /// A channel in the shape of a stream. Either direction may end alone; dropping it ends both.
 struct RelayedStream {
-    stream: DuplexStream,
-    /// Cancelled before the stream is dropped.
+    /// Cancelled before the stream is dropped: fields go in this order.
     _dropped: DropGuard,
+    stream: DuplexStream,
 }
 
 fn pump(pumped: Pumped, mut received: mpsc::UnboundedReceiver<Vec<u8>>) -> RelayedStream {
@@ -282,12 +298,19 @@ fn pump(pumped: Pumped, mut received: mpsc::UnboundedReceiver<Vec<u8>>) -> Relay
         let Pumped { channel, frames, channels, allowance, .. } = pumped;
         let mut buffer = vec![0; 32 << 10];
         while let Ok(count @ 1..) = from_guest.read(&mut buffer).await {
-            if !allowance.spend(count).await
-                || frames.send(frame(channel, DATA, &buffer[..count])).await.is_err()
-            {
+            let data = frame(channel, DATA, &buffer[..count]);
+            let sending = async { allowance.spend(count).await && frames.send(data).await.is_ok() };
+            // A server that reads nothing must not keep what nobody holds any more.
+            let given_up = async {
+                dropped.cancelled().await;
+                tokio::time::sleep(LAST_WORDS).await;
+            };
+            if !tokio::select! { is_sent = sending => is_sent, () = given_up => false } {
                 break;
             }
         }
+        // Who goes on writing learns that nobody takes it.
+        drop(from_guest);
         if !dropped.is_cancelled() {
             let _ = frames.send(frame(channel, END, &[])).await;
             dropped.cancelled().await;

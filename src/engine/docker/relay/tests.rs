@@ -126,3 +126,33 @@ async fn a_connection_that_is_dropped_ends_at_the_server() {
     let ended = tokio::time::timeout(LIMIT, server.read(&mut [0; 1])).await.expect("in time");
     assert_eq!(ended.expect("its end"), 0);
 }
+
+#[tokio::test]
+async fn a_connection_that_is_dropped_ends_although_its_server_reads_nothing() {
+    let Some((relay, _process)) = relay() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (dialled, accepted) = tokio::join!(relay.connect(address, LIMIT), listener.accept());
+    let (mut dialled, _server) = (dialled.expect("it accepts"), accepted.expect("a connection"));
+    // Whatever the server's side takes, at some time it takes no more.
+    let stuck = tokio::time::timeout(Duration::from_secs(1), async {
+        while dialled.write_all(&vec![b'z'; MUCH]).await.is_ok() {}
+    });
+    stuck.await.expect_err("nobody reads it");
+    drop(dialled);
+    let forgotten = async {
+        while !relay.channels.lock().expect("no panic").is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, forgotten).await.expect("it is forgotten");
+}
+
+#[tokio::test]
+async fn whoever_writes_to_a_server_that_has_gone_is_told() {
+    let Some((relay, _process)) = relay() else { return };
+    let leaving = serve(async |mut stream| drop(stream.read_exact(&mut [0; 1]).await)).await;
+    let mut stream = relay.connect(leaving, LIMIT).await.expect("it accepts");
+    let writing = async { while stream.write_all(&vec![b'x'; MUCH]).await.is_ok() {} };
+    tokio::time::timeout(LIMIT, writing).await.expect("an error");
+}
