@@ -69,7 +69,7 @@ impl Authorities {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
-            verified => verified,
+            other => other,
         }
     }
 }
