@@ -149,7 +149,7 @@ impl Definition {
         self.harness_env.iter().map(filled).collect()
     }
 
-    /// The same at other ports, each by the declared one: as the harness sees it if its ports are forwarded.
+    /// A copy at other ports, each by the declared one: as the harness sees it if its ports are forwarded.
     #[must_use]
     pub fn at_ports(&self, others: &BTreeMap<u16, u16>) -> Self {
         let mut forwarded = self.clone();

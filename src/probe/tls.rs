@@ -1,6 +1,6 @@
 //! TLS for probes: farrier shakes hands over a connection that a probe opened, and verifies the server as the grant says.
 //!
-//! Keys and certificates stay here. Sessions are not resumed: each poll verifies the server anew.
+//! Keys and certificates stay here. Sessions are not resumed: each poll verifies the server again.
 
 mod authorities;
 mod failure;

@@ -107,8 +107,8 @@ async fn one_that_restarted_while_others_were_waited_for_is_waited_for_again() {
 async fn one_whose_own_time_is_up_is_not_waited_for_again() {
     let fixture = Fixture::new();
     let (_listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"300ms\"");
-    fixture.engine.fault(At::Nth(Call::Listed, 1), Fault::Late(Duration::from_millis(400)));
+    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"2s\"");
+    fixture.engine.fault(At::Nth(Call::Listed, 1), Fault::Late(Duration::from_millis(2_500)));
     fixture.engine.before(At::Nth(Call::Listed, 1), |world| world.restart("farrier-db"));
     let ended = fixture.launch().await;
     assert_eq!(ended.codes(), ["not-ready"]);

@@ -254,7 +254,7 @@ async fn older_data_is_not_blamed_for_what_is_about_no_login() {
     let fixture = Fixture::new();
     fixture.engine.change(|world| world.add_image(IMAGE, keeping_data()));
     for level in ["info", "debug"] {
-        let asking = "probe = \"exec\"\ncommand = [\"ready\"]\ntimeout = \"300ms\"";
+        let asking = "probe = \"exec\"\ncommand = [\"ready\"]\ntimeout = \"2s\"";
         let definition = plain(&format!("env = {{ LEVEL = \"{level}\" }}"));
         fixture.define("db", &definition.replace("probe = \"skip\"", asking));
         let told = format!("{:?}", fixture.launch().await.events("not-ready"));

@@ -15,12 +15,12 @@ use super::setup::{Fixture, IMAGE, closed_port, listener};
 async fn a_port_that_stays_closed_ends_at_the_timeout_with_what_was_tried() {
     let fixture = Fixture::new();
     let port = closed_port().await;
-    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"300ms\"");
+    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"2s\"");
     let ended = fixture.launch().await;
     assert_eq!(ended.codes(), ["not-ready"]);
     assert_eq!(
         ended.message(),
-        "sidecar `db` is not ready: the probe `tcp` did not succeed within 300ms: connection refused"
+        "sidecar `db` is not ready: the probe `tcp` did not succeed within 2s: connection refused"
     );
     assert!(fixture.container("db").is_some(), "it is left running for whoever looks into it");
 }

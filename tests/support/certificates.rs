@@ -28,7 +28,7 @@ impl Certificates {
         None
     }
 
-    /// The same for a test without a definition's folder.
+    /// For a test without a definition's folder.
     pub fn of(scene: &Scene) -> Option<Self> {
         Self::in_folder(&scene.path("certificates"))
     }
