@@ -1,24 +1,18 @@
-//! What happens to instances: supervisors write each state of theirs into one folder, too, which the kernel watches. That a
-//! supervisor was killed it cannot write itself, so its process is watched.
+//! What happens to instances: whoever changes one tells the `watchers`. That a supervisor was killed it cannot tell itself, so its
+//! process is watched.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::task::Poll;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use rustix::fs::inotify;
-use tokio::io::unix::AsyncFd;
 
-use super::processes::{Ending, awaited};
+use super::processes::Ending;
 use super::store::{Store, refused};
+use super::watchers::{Told, Watcher};
 use crate::engine::{Change, ChangeKind, EngineResult};
-
-/// Bytes of events that are read at once.
-const EVENTS: usize = 4 << 10;
 
 /// A stream of changes, from now on, and of what had happened before.
 pub fn stream(store: &Store) -> EngineResult<BoxStream<'static, EngineResult<Change>>> {
@@ -33,7 +27,7 @@ pub fn stream(store: &Store) -> EngineResult<BoxStream<'static, EngineResult<Cha
 
 struct Watching {
     store: Store,
-    events: AsyncFd<OwnedFd>,
+    watcher: Watcher,
     /// By the instance's id.
     supervisors: BTreeMap<String, Ending>,
     told: VecDeque<Change>,
@@ -41,11 +35,8 @@ struct Watching {
 
 impl Watching {
     fn begin(store: Store) -> io::Result<Self> {
-        let events = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
-        let wanted = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE;
-        inotify::add_watch(&events, store.changes(), wanted)?;
-        let events = awaited(events)?;
-        let mut watching = Self { store, events, supervisors: BTreeMap::new(), told: VecDeque::new() };
+        let watcher = Watcher::begin(&store.changes())?;
+        let mut watching = Self { store, watcher, supervisors: BTreeMap::new(), told: VecDeque::new() };
         for id in watching.store.ids() {
             watching.look(&id);
         }
@@ -57,7 +48,7 @@ impl Watching {
             if let Some(change) = self.told.pop_front() {
                 return Ok(change);
             }
-            let (events, supervisors) = (&self.events, &mut self.supervisors);
+            let (watcher, supervisors) = (&self.watcher, &mut self.supervisors);
             let ended = poll_fn(|context| {
                 let mut ended = supervisors
                     .iter_mut()
@@ -66,7 +57,11 @@ impl Watching {
             });
             let ids = tokio::select! {
                 id = ended => vec![id],
-                names = changed(events) => names?,
+                told = watcher.told() => match told? {
+                    Told::Of(ids) => ids,
+                    // Also those that are gone.
+                    Told::Overflow => supervisors.keys().cloned().chain(self.store.ids()).collect(),
+                },
             };
             for id in ids {
                 self.look(&id);
@@ -102,30 +97,6 @@ impl Watching {
 
     fn tell(&mut self, id: &str, kind: ChangeKind, time: i64) {
         self.told.push_back(Change { instance: id.to_owned(), kind, time });
-    }
-}
-
-/// The names in the folder that changed since it was asked last; there is at least one.
-async fn changed(events: &AsyncFd<OwnedFd>) -> io::Result<Vec<String>> {
-    loop {
-        let mut ready = events.readable().await?;
-        let mut buffer = [MaybeUninit::uninit(); EVENTS];
-        let mut reader = inotify::Reader::new(events.get_ref(), &mut buffer);
-        let mut names = Vec::new();
-        loop {
-            match reader.next() {
-                Ok(event) => {
-                    let name = event.file_name().and_then(|name| name.to_str().ok());
-                    names.extend(name.filter(|name| !name.starts_with('.')).map(str::to_owned));
-                }
-                Err(rustix::io::Errno::AGAIN) => break ready.clear_ready(),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if !names.is_empty() {
-            return Ok(names);
-        }
     }
 }
 

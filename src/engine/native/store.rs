@@ -14,7 +14,7 @@
 //! names/NAME                        the id of the instance with this name
 //! volumes/                          data that outlives containers (`volumes`)
 //! networks/DIGEST                   the name of a network, which is nothing else
-//! changes/ID                        written whenever the state is, so that one folder tells of all changes
+//! changes/TOKEN                     a pipe of somebody who watches for changes (`watchers`)
 //! ```
 
 use std::borrow::Cow;
@@ -35,6 +35,7 @@ use super::roles::Helper;
 use super::specification::{Runs, Specification};
 use super::state::RunState;
 use super::volumes::{Volumes, is_anonymous};
+use super::watchers;
 use crate::engine::{EngineError, EngineErrorKind, EngineResult, Meaning};
 use crate::plan::session::{Session, is_session_id};
 use crate::system::digest::sha256_hex;
@@ -129,9 +130,10 @@ impl InstanceFolder {
 
     /// Lets everybody know who waits for it that something changed. Who is not woken looks a little later.
     fn tell(&self) {
-        let id = self.0.file_name().unwrap_or_default();
-        let changes = self.0.ancestors().nth(2).map(|root| root.join("changes").join(id));
-        let _ = changes.map(|path| write_atomically(&path, &[]));
+        let id = self.0.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(root) = self.0.ancestors().nth(2) {
+            watchers::tell(&root.join("changes"), &id);
+        }
     }
 
     /// Writes down how the run is going, and lets everybody know who waits for it.
@@ -314,7 +316,7 @@ impl Store {
             renamed => renamed.map_err(|error| unusable(&folder.0, &error))?,
         }
         self.helper.remove_tree(&unfinished.0).map_err(|error| unusable(&folder.0, &error))?;
-        let _ = std::fs::remove_file(self.changes().join(id));
+        watchers::tell(&self.changes(), id);
         Ok(())
     }
 
@@ -434,7 +436,7 @@ pub fn new_id() -> EngineResult<String> {
     Ok(hex::encode(random))
 }
 
-fn is_id(text: &str) -> bool {
+pub fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
