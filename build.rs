@@ -1,5 +1,7 @@
-//! Says where the built-in probes lie and which digests they have, and compiles the relay for the machine that farrier is built for.
+//! Says where the built-in probes lie and which digests they have, compiles the relay for the machine that farrier is built for, and
+//! compresses what few commands need.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +12,9 @@ fn main() {
         std::env::var_os("FARRIER_BUILT_PROBES").map_or_else(|| manifest.join("probes/built"), PathBuf::from);
     println!("cargo::rustc-env=FARRIER_BUILT_PROBES={}", built.display());
     tell_digests(&built.join("stamp.toml"));
+    let sdk = built.join("sdk.tar");
+    println!("cargo::rerun-if-changed={}", sdk.display());
+    compress(&sdk, "sdk.tar.gz");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/engine/docker/relay/program.rs");
     compile_relay(&manifest);
@@ -58,5 +63,24 @@ fn compile_relay(manifest: &Path) {
             .is_ok_and(|status| status.success());
     if !compiled && std::fs::write(&out, []).is_err() {
         println!("cargo::warning=the relay could not be built");
+    }
+    compress(&out, "relay.gz");
+}
+
+/// Writes what farrier unpacks when it needs it (`system/packed`): both files together would add a megabyte to the program.
+/// What is empty stays so.
+fn compress(file: &Path, name: &str) {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join(name);
+    let compressed = || -> io::Result<()> {
+        let bytes = std::fs::read(file)?;
+        if bytes.is_empty() {
+            return std::fs::write(&out, bytes);
+        }
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&bytes)?;
+        std::fs::write(&out, encoder.finish()?)
+    };
+    if let Err(error) = compressed() {
+        panic!("{} cannot be compressed: {error}", file.display());
     }
 }

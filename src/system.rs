@@ -13,6 +13,7 @@ pub mod leases;
 pub mod listeners;
 pub mod lock;
 pub mod own_program;
+pub mod packed;
 pub mod private_files;
 pub mod process_limits;
 pub mod session_leases;

@@ -109,8 +109,17 @@ async fn accept(listener: TcpListener, sidecar: Arc<Distant>, port: u16) {
     }
 }
 
-/// Carries one connection, whose directions may end one after the other.
+/// Carries one connection, whose directions may end one after the other. A client whose server cannot be reached, or cuts the
+/// connection off, sees a reset, as on the server's own network.
 async fn carry(mut client: TcpStream, sidecar: &Distant, port: u16) -> Result<(), String> {
+    let carried = copy(&mut client, sidecar, port).await;
+    if carried.is_err() {
+        let _ = client.set_zero_linger();
+    }
+    carried
+}
+
+async fn copy(client: &mut TcpStream, sidecar: &Distant, port: u16) -> Result<(), String> {
     let relay = sidecar.route.dialler(&sidecar.instance).await.map_err(|error| error.to_string())?;
     let relay = relay.ok_or("there is no relay")?;
     let address = SocketAddr::from((sidecar.address, port));
@@ -118,6 +127,6 @@ async fn carry(mut client: TcpStream, sidecar: &Distant, port: u16) -> Result<()
     let mut server = server.map_err(|error| format!("{address}: {error:?}"))?;
     let _ = client.set_nodelay(true);
     let copied =
-        tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, COPIED_BYTES, COPIED_BYTES).await;
+        tokio::io::copy_bidirectional_with_sizes(client, &mut server, COPIED_BYTES, COPIED_BYTES).await;
     copied.map(drop).map_err(|error| error.to_string())
 }

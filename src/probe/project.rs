@@ -5,10 +5,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::probe::catalogue::built_in;
+use crate::system::packed::unpack;
 
 /// The SDK's sources: the crate is unpacked into Rust projects, so that what is made with this farrier fits it.
 /// The builder of the built-in probes packs them, since a published package cannot hold another's folder.
-const SDK: &[u8] = include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/sdk.tar"));
+const SDK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sdk.tar.gz"));
 
 /// The most characters of a name.
 const MOST_CHARACTERS: usize = 64;
@@ -147,7 +148,8 @@ pub fn check_name(name: &str) -> Result<(), String> {
 /// When the packed SDK is damaged.
 pub fn rust(name: &str) -> io::Result<Files> {
     let mut files = fill(RUST, name);
-    for entry in tar::Archive::new(SDK).entries()? {
+    let archive = unpack(SDK)?;
+    for entry in tar::Archive::new(archive.as_slice()).entries()? {
         let mut entry = entry?;
         let path = Path::new("farrier-probe").join(entry.path()?);
         let mut bytes = Vec::new();

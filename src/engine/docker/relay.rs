@@ -22,8 +22,8 @@ mod multiplexed;
 mod tests;
 mod tool;
 
-/// The relay program; empty where it could not be built.
-const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relay"));
+/// The relay program, compressed; empty where it could not be built.
+const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relay.gz"));
 /// Marks relay containers.
 pub const LABEL_RELAY: &str = "farrier.relay";
 /// How long clearing up behind other launches may hold this one up; what is left is for the next one.

@@ -88,6 +88,7 @@ fn dialled(channels: &Channels, channel: u32) -> Seen {
         opened: Some(opened),
         incoming: Some(incoming),
         queued: Arc::new(AtomicUsize::new(0)),
+        is_complete: Arc::default(),
         allowance: Arc::default(),
     };
     if let Ok(mut channels) = channels.lock() {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +24,7 @@ use super::{PROGRAM, gone, helper, run_helper};
 use crate::engine::dialler::{ByteStream, DialError, Dialler};
 use crate::engine::docker::api::Api;
 use crate::engine::{Attached, EngineError, EngineErrorKind, EngineResult};
+use crate::system::packed::unpack;
 
 /// Bytes that wait for a reader of one connection: more than a relay sends. Frames may be as small as a server's writes, so that
 /// their number says nothing.
@@ -33,11 +34,12 @@ pub(super) const QUEUED_BYTES: usize = 1 << 20;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 fn program_archive() -> std::io::Result<Vec<u8>> {
+    let program = unpack(PROGRAM)?;
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
-    header.set_size(PROGRAM.len() as u64);
+    header.set_size(program.len() as u64);
     header.set_mode(0o755);
-    archive.append_data(&mut header, "farrier-relay", PROGRAM)?;
+    archive.append_data(&mut header, "farrier-relay", program.as_slice())?;
     archive.into_inner()
 }
 
@@ -50,6 +52,8 @@ pub(super) struct Channel {
     pub(super) incoming: Option<mpsc::UnboundedSender<Vec<u8>>>,
     /// Bytes that were handed over and not taken yet.
     pub(super) queued: Arc<AtomicUsize>,
+    /// Whether the server has said all; an end of any other kind is a reset.
+    pub(super) is_complete: Arc<AtomicBool>,
     pub(super) allowance: Arc<Allowance>,
 }
 
@@ -170,7 +174,10 @@ fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) -> boo
                 channels.remove(&channel);
             }
         }
-        END => found.incoming = None,
+        END => {
+            found.is_complete.store(true, Ordering::Release);
+            found.incoming = None;
+        }
         TAKEN => found.allowance.regain(taken(&payload)),
         FAILED => {
             let error = match String::from_utf8_lossy(&payload).as_ref() {
@@ -202,10 +209,12 @@ impl Dialler for Multiplexed {
         let (incoming, received) = mpsc::unbounded_channel();
         let queued = Arc::new(AtomicUsize::new(0));
         let allowance = Arc::new(Allowance::default());
+        let is_complete = Arc::new(AtomicBool::new(false));
         let entry = Channel {
             opened: Some(opened),
             incoming: Some(incoming),
             queued: Arc::clone(&queued),
+            is_complete: Arc::clone(&is_complete),
             allowance: Arc::clone(&allowance),
         };
         self.channels.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, entry);
@@ -222,7 +231,8 @@ impl Dialler for Multiplexed {
             Ok(Ok(())) => {
                 forget.armed = false;
                 let (frames, channels) = (self.frames.clone(), Arc::downgrade(&self.channels));
-                Ok(Box::new(pump(Pumped { channel, frames, channels, queued, allowance }, received)))
+                let pumped = Pumped { channel, frames, channels, queued, allowance };
+                Ok(Box::new(pump(pumped, received, is_complete)))
             }
             Ok(Err(error)) => Err(error),
             Err(_) => Err(DialError::TimedOut),
@@ -273,14 +283,19 @@ struct Pumped {
 struct RelayedStream {
     /// Cancelled before the stream is dropped: fields go in this order.
     _dropped: DropGuard,
+    is_complete: Arc<AtomicBool>,
     stream: DuplexStream,
 }
 
-fn pump(pumped: Pumped, mut received: mpsc::UnboundedReceiver<Vec<u8>>) -> RelayedStream {
+fn pump(
+    pumped: Pumped,
+    mut received: mpsc::UnboundedReceiver<Vec<u8>>,
+    is_complete: Arc<AtomicBool>,
+) -> RelayedStream {
     let (ours, theirs) = tokio::io::duplex(PAYLOAD_BYTES);
     let (mut from_guest, mut to_guest) = tokio::io::split(theirs);
     let dropped = CancellationToken::new();
-    let stream = RelayedStream { _dropped: dropped.clone().drop_guard(), stream: ours };
+    let stream = RelayedStream { _dropped: dropped.clone().drop_guard(), is_complete, stream: ours };
     let taking = pumped.clone();
     tokio::spawn(async move {
         while let Some(bytes) = received.recv().await {
@@ -329,7 +344,14 @@ impl AsyncRead for RelayedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = (buffer.filled().len(), buffer.remaining());
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let has_ended = before.1 > 0 && buffer.filled().len() == before.0;
+        // A server that was cut off, or a relay that is gone, must not look like the end of an answer.
+        if has_ended && !self.is_complete.load(Ordering::Acquire) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

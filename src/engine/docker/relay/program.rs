@@ -10,7 +10,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use frame::{
     CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, WINDOW, frame, take_head, taken, taken_frame,
@@ -20,6 +20,8 @@ mod frame;
 
 /// What is read at once.
 const READ_BYTES: usize = 16 << 10;
+/// How long what was sent before a connection was closed may still take to reach its server.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What a thread needs.
 const STACK_BYTES: usize = 64 << 10;
 
@@ -28,15 +30,13 @@ type Connections = Arc<Mutex<HashMap<u32, Connection>>>;
 
 /// What the launcher says about a connection goes to its threads.
 struct Connection {
-    stream: Arc<TcpStream>,
-    /// Bytes for the server; empty ones at their end.
+    /// Bytes for the server; empty ones at their end. The connection ends when they are written and this is dropped.
     outgoing: Sender<Vec<u8>>,
     allowance: Arc<Allowance>,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
         self.allowance.change(None);
     }
 }
@@ -63,6 +63,10 @@ impl Allowance {
         *left
     }
 
+    fn is_over(&self) -> bool {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     fn spend(&self, count: usize) {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         *left = left.map(|left| left.saturating_sub(count));
@@ -83,6 +87,8 @@ fn dial(payload: &[u8]) -> io::Result<TcpStream> {
     let address: SocketAddr = address.parse().map_err(|_| invalid())?;
     let stream = TcpStream::connect_timeout(&address, limit)?;
     stream.set_nodelay(true)?;
+    // Whoever writes looks that often whether anybody still waits for it.
+    stream.set_write_timeout(Some(LAST_WORDS))?;
     Ok(stream)
 }
 
@@ -103,9 +109,12 @@ fn serve(channel_id: u32, payload: &[u8], output: &Output, connections: &Connect
     let connected = dial(payload).map(Arc::new).and_then(|stream| {
         let (outgoing, queued) = channel();
         let allowance = Arc::new(Allowance { left: Mutex::new(Some(WINDOW)), changed: Condvar::new() });
-        let (writing, output) = (Arc::clone(&stream), Arc::clone(output));
-        start(move || write(channel_id, &writing, &queued, &output))?;
-        let connection = Connection { stream: Arc::clone(&stream), outgoing, allowance: Arc::clone(&allowance) };
+        let (writing, permitted, output) = (Arc::clone(&stream), Arc::clone(&allowance), Arc::clone(output));
+        start(move || {
+            write(channel_id, &writing, &queued, &permitted, &output);
+            let _ = writing.shutdown(Shutdown::Both);
+        })?;
+        let connection = Connection { outgoing, allowance: Arc::clone(&allowance) };
         connections.lock().unwrap_or_else(PoisonError::into_inner).insert(channel_id, connection);
         Ok((stream, allowance))
     });
@@ -129,15 +138,21 @@ fn serve(channel_id: u32, payload: &[u8], output: &Output, connections: &Connect
     Ok(())
 }
 
-/// Copies to the connection, and says what the server has taken.
-fn write(channel_id: u32, mut stream: &TcpStream, queued: &Receiver<Vec<u8>>, output: &Output) {
+/// Copies to the connection, and says what the server has taken, until everything is written that the launcher sent before it
+/// closed the connection.
+fn write(
+    channel_id: u32,
+    stream: &TcpStream,
+    queued: &Receiver<Vec<u8>>,
+    allowance: &Allowance,
+    output: &Output,
+) {
     while let Ok(bytes) = queued.recv() {
         if bytes.is_empty() {
             let _ = stream.shutdown(Shutdown::Write);
-            return;
+            continue;
         }
-        if stream.write_all(&bytes).is_err() {
-            let _ = stream.shutdown(Shutdown::Both);
+        if write_all(stream, &bytes, allowance).is_err() {
             let _ = send(output, &frame(channel_id, CLOSE, &[]));
             return;
         }
@@ -145,6 +160,21 @@ fn write(channel_id: u32, mut stream: &TcpStream, queued: &Receiver<Vec<u8>>, ou
             return;
         }
     }
+}
+
+/// Writes them, however long the server takes, but once the connection is over: then nobody else ends a wait for a server that
+/// reads nothing.
+fn write_all(mut stream: &TcpStream, mut bytes: &[u8], allowance: &Allowance) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !allowance.is_over() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn main() -> io::Result<()> {
@@ -185,6 +215,12 @@ fn main() -> io::Result<()> {
             (DATA | END | TAKEN | CLOSE, None) => {}
             _ => break,
         }
+    }
+    connections.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    // Every connection's threads hold it.
+    let given_up = Instant::now() + LAST_WORDS;
+    while Arc::strong_count(&output) > 1 && Instant::now() < given_up {
+        thread::sleep(Duration::from_millis(5));
     }
     Ok(())
 }

@@ -156,3 +156,43 @@ async fn whoever_writes_to_a_server_that_has_gone_is_told() {
     let writing = async { while stream.write_all(&vec![b'x'; MUCH]).await.is_ok() {} };
     tokio::time::timeout(LIMIT, writing).await.expect("an error");
 }
+
+#[tokio::test]
+async fn what_was_written_before_a_connection_is_dropped_reaches_its_server() {
+    let Some((relay, _process)) = relay() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    for _ in 0..50 {
+        let (dialled, accepted) = tokio::join!(relay.connect(address, LIMIT), listener.accept());
+        let (mut dialled, (mut server, _)) = (dialled.expect("it accepts"), accepted.expect("a connection"));
+        dialled.write_all(&[b'x'; 100 << 10]).await.expect("written");
+        drop(dialled);
+        let mut all = Vec::new();
+        let reading = server.read_to_end(&mut all);
+        tokio::time::timeout(LIMIT, reading).await.expect("in time").expect("its end");
+        assert_eq!(all.len(), 100 << 10);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_off_does_not_look_complete() {
+    let Some((relay, mut process)) = relay() else { return };
+    // A server that ends, one that resets, and a relay that is gone: only the first has said all.
+    let ending = serve(async |mut stream| drop(stream.write_all(b"all").await)).await;
+    let resetting = serve(async |mut stream| {
+        drop(stream.read_exact(&mut [0; 1]).await);
+        stream.set_zero_linger().expect("no time to linger");
+    });
+    let resetting = resetting.await;
+    let waiting = serve(async |mut stream| drop(stream.read_to_end(&mut Vec::new()).await)).await;
+    let mut ended = relay.connect(ending, LIMIT).await.expect("it accepts");
+    assert_eq!(ended.read_to_end(&mut Vec::new()).await.expect("its end"), 3);
+    let mut reset = relay.connect(resetting, LIMIT).await.expect("it accepts");
+    reset.write_all(b"x").await.expect("written");
+    let error = reset.read_to_end(&mut Vec::new()).await.expect_err("a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    let mut left = relay.connect(waiting, LIMIT).await.expect("it accepts");
+    process.kill().await.expect("it ends");
+    let error = left.read_to_end(&mut Vec::new()).await.expect_err("a relay that is gone");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
