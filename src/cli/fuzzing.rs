@@ -167,6 +167,8 @@ fn report(texts: &mut Texts) {
     let report = FailureReport {
         sidecar: texts.next(),
         reference: texts.next(),
+        whole_log: texts.next(),
+        is_kept: true,
         container_name: container.name.clone(),
         code: Code::NotReady,
         reason: texts.next(),

@@ -102,7 +102,8 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     drop(launch);
     let stop = Arc::new(HarnessStop::default());
     // The engine may be at one of these when the harness ends.
-    let restarts = running.engines.iter().any(|on| on.on_exit.values().any(|what| *what == OnExit::Restart));
+    let restarts =
+        running.engines.iter().any(|on| on.on_exit.values().any(|action| action.on_exit == OnExit::Restart));
     let watches = watches(&running, &stop, reporter);
     let mut signals = match runtime.catch_signals() {
         Ok(signals) => signals,

@@ -34,6 +34,7 @@ mod stopping;
 mod store;
 mod supervisor;
 mod volumes;
+mod watchers;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -12,7 +12,6 @@ use crate::definition::order::OnExit;
 use crate::event::failure::sidecar_end::SidecarEnd;
 use crate::plan::instance::Instance;
 use crate::report::error::{Code, Failure, Problem};
-use crate::report::shell::command_line;
 use crate::report::{elapsed, exit};
 
 /// How long a harness that is asked to end may take before it is killed: as long as Docker gives a container.
@@ -36,14 +35,15 @@ pub trait Restarts: Send + Sync {
 #[derive(Debug, Default)]
 pub struct HarnessStop {
     asked: CancellationToken,
-    end: Mutex<Option<SidecarEnd>>,
+    end: Mutex<Option<(SidecarEnd, String)>>,
     was_killed: AtomicBool,
 }
 
 impl HarnessStop {
     /// Asks for it; the first end counts.
-    pub fn ask(&self, end: &SidecarEnd) {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| end.clone());
+    pub fn ask(&self, end: &SidecarEnd, whole_log: &str) {
+        let asked = || (end.clone(), whole_log.to_owned());
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(asked);
         self.asked.cancel();
     }
 
@@ -60,8 +60,7 @@ impl HarnessStop {
     /// Why the harness was asked to end; `None` if it was not.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
-        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let logs = command_line(&["farrier", "logs"], &[&end.sidecar], &[]);
+        let (end, whole_log) = self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let mut message = format!("farrier ended the harness, because {}", end.sentence());
         if self.was_killed.load(Ordering::Relaxed) {
             let grace = elapsed::limit(GRACE);
@@ -69,21 +68,28 @@ impl HarnessStop {
                 "; the harness had not ended {grace} after SIGTERM, so farrier killed it"
             ));
         }
-        let problem = Problem::error(Code::SidecarEnded, message)
-            .of(end.sidecar.clone())
-            .hint(format!("Read its output with `{logs}`."))
-            .hint(
+        let problem =
+            Problem::error(Code::SidecarEnded, message).of(end.sidecar.clone()).hint(whole_log).hint(
                 "If the harness can go on without it, write `on_exit = \"warn\"` or `on_exit = \"restart\"`.",
             );
         Some(Failure { exit: exit::REFUSED, problems: vec![problem] })
     }
 }
 
+/// What is done about the end of a sidecar.
+#[derive(Clone, Debug, Default)]
+pub struct ExitAction {
+    /// What its definition says.
+    pub on_exit: OnExit,
+    /// How to read everything that it wrote, in one sentence.
+    pub whole_log: String,
+}
+
 /// What is done about the ends of sidecars, by their names.
 #[derive(Clone)]
 pub struct ExitActions {
     /// What their definitions say.
-    pub of: BTreeMap<String, OnExit>,
+    pub of: BTreeMap<String, ExitAction>,
     /// Ends the harness.
     pub stop: Arc<HarnessStop>,
     /// Starts sidecars again.
@@ -93,8 +99,8 @@ pub struct ExitActions {
 impl ExitActions {
     /// What is done about the end of a sidecar.
     #[must_use]
-    pub fn about(&self, sidecar: &str) -> OnExit {
-        self.of.get(sidecar).copied().unwrap_or_default()
+    pub fn about(&self, sidecar: &str) -> ExitAction {
+        self.of.get(sidecar).cloned().unwrap_or_default()
     }
 
     /// Starts a sidecar again that has ended so many times before, however often that has to be tried: there is nobody to be
@@ -143,14 +149,15 @@ mod tests {
             cause: None,
             log: vec!["last words".to_owned()],
         };
-        stop.ask(&end("db"));
-        stop.ask(&end("cache"));
+        stop.ask(&end("db"), "Read it.");
+        stop.ask(&end("cache"), "Read that.");
         let failure = stop.failure().expect("a reason");
         assert_eq!(failure.exit, 125);
         assert_eq!(
             failure.problems[0].message,
             "farrier ended the harness, because db ended while the harness ran (exit code 3); last log line: last words"
         );
+        assert_eq!(failure.problems[0].hints[0], "Read it.");
         stop.note_killed();
         let message = &stop.failure().expect("a reason").problems[0].message;
         assert!(

@@ -266,9 +266,10 @@ impl SidecarWatch {
         if end.runs_again || self.is_over.load(Ordering::Relaxed) {
             return;
         }
-        match actions.about(&end.sidecar) {
+        let action = actions.about(&end.sidecar);
+        match action.on_exit {
             OnExit::Warn => {}
-            OnExit::Stop => actions.stop.ask(&end),
+            OnExit::Stop => actions.stop.ask(&end, &action.whole_log),
             OnExit::Restart => {
                 let before = self.with(|sidecars| sidecars[index].restarts);
                 let container = actions.restart(&end.sidecar, before).await;

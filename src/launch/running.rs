@@ -10,6 +10,7 @@ use super::placement::Placement;
 use super::restarting::Restarter;
 use crate::definition::order::OnExit;
 use crate::engine::Engine;
+use crate::harness::on_exit::ExitAction;
 use crate::plan::instance::Instance;
 use crate::plan::sidecar::Sidecar;
 use crate::preparation::ResolvedSidecar;
@@ -40,7 +41,7 @@ pub struct RunningOn {
     /// Each sidecar's name, with its instance.
     pub instances: Vec<(String, Instance)>,
     /// What is done about the end of each sidecar that keeps running.
-    pub on_exit: BTreeMap<String, OnExit>,
+    pub on_exit: BTreeMap<String, ExitAction>,
     /// Starts them again.
     pub restarter: Arc<Restarter>,
     /// Marks them as used, and says how they leave networks that no launch uses them on.
@@ -90,8 +91,11 @@ impl Launch {
                 departure: Arc::clone(&departure),
                 sidecars: services().filter(is_restarted).map(by_name).collect(),
             });
-            let on_exit = services().map(|sidecar| (sidecar.name().to_owned(), sidecar.definition.on_exit));
-            let on_exit = on_exit.collect();
+            let action = |sidecar: &Sidecar| ExitAction {
+                on_exit: sidecar.definition.on_exit,
+                whole_log: sidecar.whole_log(),
+            };
+            let on_exit = services().map(|sidecar| (sidecar.name().to_owned(), action(sidecar))).collect();
             let route = Arc::clone(&waits.route);
             engines.push(RunningOn { engine, network, route, instances, on_exit, restarter, departure });
         }

@@ -10,6 +10,7 @@ pub use self::configuration::{Configuration, FirstValue, FirstValues, older_data
 use crate::definition::container_token;
 use crate::definition::model::{Definition, Layer, Mount};
 use crate::plan::session::{LABEL_SESSION, SessionMember};
+use crate::report::shell::command_line;
 use crate::system::digest::sha256_hex;
 
 /// The label that names the sidecar; also what events are filtered by.
@@ -189,6 +190,22 @@ impl Sidecar {
     #[must_use]
     pub fn reference(&self) -> &str {
         if self.instance.is_some() || self.session.is_some() { &self.container } else { self.name() }
+    }
+
+    /// How to read everything that it wrote, after the launch has ended: the container of a session's sidecar is removed then.
+    #[must_use]
+    pub fn whole_log(&self) -> String {
+        if self.session.is_none() {
+            let logs = command_line(&["farrier", "logs"], &[self.reference()], &[]);
+            return format!("Read the whole log with `{logs}`.");
+        }
+        let removed = "The container and its log were removed with the session";
+        let mounts = &self.definition.container.mounts;
+        if mounts.iter().any(|mount| matches!(mount, Mount::Workspace { .. })) {
+            // Only a session's sidecar may mount the workspace.
+            return format!("{removed}.");
+        }
+        format!("{removed}. To keep them, write `lifecycle = \"shared\"` until you have found the cause.")
     }
 
     /// The environment that its definition gives its container.

@@ -251,6 +251,8 @@ impl Wait<'_> {
         FailureReport {
             sidecar: self.sidecar.name().to_owned(),
             reference: self.sidecar.reference().to_owned(),
+            whole_log: self.sidecar.whole_log(),
+            is_kept: self.sidecar.session.is_none(),
             container_name: self.sidecar.container.clone(),
             code: ended.code,
             reason: ended.reason,

@@ -7,10 +7,10 @@ mod signals;
 use serde_json::Value;
 
 use self::setup::{Kind, Stack};
-use crate::programs::setup::processes_with;
+use crate::programs::setup::{Programs, processes_with};
 use crate::support::host_programs::with_shell;
 use crate::support::tables::is_whole;
-use crate::support::{Layer, PATIENT, Signal, wait_until};
+use crate::support::{Layer, PATIENT, Signal, fixture_program, free_port, wait_until};
 
 #[test]
 fn a_session_lives_as_long_as_its_harness() {
@@ -158,6 +158,15 @@ fn a_session_mounts_the_workspace() {
     define("shared", "workspace:/src");
     let refused = stack.images.farrier(["validate"]).output().assert_code(125);
     assert!(refused.stdout().contains("[unsupported-mount]"), "{refused}");
+    // The report names only what is left, and nothing that this definition may not say.
+    let failing = "lifecycle = 'session'\nimage = 'oci:./shell'\nmounts = ['workspace:/src']\n\
+                   entrypoint = ['/bin/sh', '-c', 'exit 3']\njob = 'once'\n[interface]\nkind = 'none'\n";
+    scene.define("tool", failing);
+    let failed = stack.images.farrier(["launch", "--", "true"]).output().assert_code(125);
+    assert!(
+        failed.stderr().contains("help: The container and its log were removed with the session.\n"),
+        "{failed}"
+    );
     // Without a workspace there is none to mount.
     define("session", "workspace:/src");
     let elsewhere = scene.path("elsewhere");
@@ -165,6 +174,42 @@ fn a_session_mounts_the_workspace() {
     let outside = stack.images.farrier(["launch", "--", "true"]).directory(&elsewhere).output();
     assert!(matches!(outside.code(), Some(2 | 125)), "{outside}");
     assert!(outside.stderr().contains("workspace"), "{outside}");
+}
+
+/// The container of a session's sidecar is removed with its log, so nobody is sent there.
+#[test]
+fn a_failed_launch_says_where_the_whole_log_is() {
+    let programs = Programs::new();
+    let (scene, program) = (&programs.scene, fixture_program().display().to_string());
+    let removed = "The container and its log were removed with the session. To keep them, write `lifecycle = \"shared\"` until \
+                   you have found the cause.";
+    let end = scene.path("end");
+    let port = free_port();
+    let serve = format!(
+        "program = ['{program}', 'serve', '--port', '{port}', '--exit-when', '{}', '--code', '3']\non_exit = 'stop'\n\
+         [interface]\nkind = 'port'\nport = {port}\n[readiness]\nprobe = 'tcp'\n",
+        end.display()
+    );
+    let job = format!("program = ['{program}', 'exit', '3']\njob = 'once'\n[interface]\nkind = 'none'\n");
+    // One that fails before the harness starts, and one that ends beside it.
+    for (text, code) in [(job, "error[job-failed]"), (serve, "error[sidecar-ended]")] {
+        for lifecycle in ["session", "shared"] {
+            drop(std::fs::remove_file(&end));
+            scene.define("it", &format!("lifecycle = '{lifecycle}'\n{text}"));
+            let touch = ["launch", "--", "sh", "-c", &format!("touch '{}'; exec sleep 1000", end.display())];
+            let failed = programs.farrier(touch).output().assert_code(125).stderr();
+            assert!(failed.contains(code), "{failed}");
+            if lifecycle == "session" {
+                assert!(failed.contains(removed) && !failed.contains("farrier logs"), "{failed}");
+                continue;
+            }
+            assert!(!failed.contains("removed with the session"), "{failed}");
+            let hint = format!("Read the whole log with `farrier logs {}`.", scene.name("it"));
+            assert!(failed.contains(&hint), "{failed}");
+            programs.farrier(["logs", &scene.name("it")]).output().assert_code(0);
+            programs.farrier(["down", "--yes", &scene.name("it")]).output().assert_code(0);
+        }
+    }
 }
 
 /// A stranger's session says how to start it.

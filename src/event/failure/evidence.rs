@@ -102,6 +102,10 @@ pub struct FailureReport {
     pub sidecar: String,
     /// The name by which commands find it.
     pub reference: String,
+    /// How to read everything that it wrote, in one sentence.
+    pub whole_log: String,
+    /// Whether its container is still there after the launch, for a look at it.
+    pub is_kept: bool,
     /// Its container's name.
     pub container_name: String,
     /// What ended the wait.
@@ -211,7 +215,6 @@ impl FailureReport {
         let name = &self.container_name;
         let farrier =
             |command: &[&str]| command_line(&[&["farrier"], command].concat(), &[&self.reference], &[]);
-        let logs = format!("Read the whole log with `{}`.", farrier(&["logs"]));
         let mut steps = Vec::new();
         let mut say = |step: &str| steps.push(step.to_owned());
         if let Some(Cause::OlderData { fields }) = &self.cause {
@@ -223,7 +226,7 @@ impl FailureReport {
                 "Or remove it with all its data, and launch again: `{}`.",
                 farrier(&["down", "--volumes"])
             ));
-            steps.push(logs);
+            steps.push(self.whole_log.clone());
             return steps;
         }
         match (self.code, &self.container) {
@@ -247,14 +250,14 @@ impl FailureReport {
             (Code::SidecarExited, Some(Instance { status: Status::Exited, exit_code: 0, .. })) => say(
                 "If it should end by itself, write `job = \"once\"` in its definition, without a port or a probe.",
             ),
-            (Code::SidecarExited, Some(container)) if container.status == Status::Paused => {
+            (Code::SidecarExited, Some(container)) if container.status == Status::Paused && self.is_kept => {
                 let how = engine.by_hand(ByHand::Resume(name)).map(|command| format!(" with `{command}`"));
                 say(&format!("Resume it{}, and launch again.", how.unwrap_or_default()));
                 return steps;
             }
             (Code::NetworkUnusable, _) => say("Launch again: farrier then connects the container."),
             (Code::SidecarUnhealthy, _) => {
-                if let Some(command) = engine.by_hand(ByHand::Inspect(name)) {
+                if let Some(command) = engine.by_hand(ByHand::Inspect(name)).filter(|_| self.is_kept) {
                     say(&format!("See each run of its test with `{command}`."));
                 }
                 say("Fix the sidecar or its HEALTHCHECK, or use another probe.");
@@ -276,7 +279,7 @@ impl FailureReport {
                     say(step);
                 }
                 if matches!(self.cause, Some(Cause::NotGranted { .. })) && step.is_some() {
-                    steps.push(logs);
+                    steps.push(self.whole_log.clone());
                     return steps;
                 }
                 say("Correct [readiness] in its definition, or the image, and launch again.");
@@ -295,7 +298,7 @@ impl FailureReport {
             }
             _ => {}
         }
-        steps.push(logs);
+        steps.push(self.whole_log.clone());
         steps
     }
 
