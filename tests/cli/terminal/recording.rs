@@ -47,7 +47,7 @@ fn record(columns: u16) -> Option<Vec<Shot>> {
     Some(vec![
         ("A first launch, after it ended", shown(&first.stdout(), columns)),
         ("A second launch, which reuses both sidecars", shown(&again.stdout(), columns)),
-        ("A slow launch, which recreates one sidecar, while it waits", early),
+        ("A slow launch that recreates one sidecar, before that sidecar is ready", early),
         ("The slow launch after three seconds", late),
         ("The slow launch, after it ended", shown(&slow.stdout(), columns)),
         ("A launch that fails", shown(&failed.stdout(), columns)),
