@@ -271,7 +271,7 @@ pub struct LaunchOptions {
     /// Also use the sidecars of these profiles.
     #[arg(long, value_name = "PROFILE,…", value_delimiter = ',', env = "FARRIER_PROFILE")]
     pub profile: Vec<String>,
-    /// Recreate every sidecar.
+    /// When sidecars are started, recreate all of them.
     #[arg(long, env = "FARRIER_RECREATE", value_parser = FalseyValueParser::new())]
     pub recreate: bool,
     /// The prefix of the harness's variables [default: `SWARMFORGE_TONG_`].
@@ -333,7 +333,7 @@ fn env_prefix(text: &str) -> Result<String, &'static str> {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  farrier launch -- docker run --rm -it my-harness")]
 pub struct Launch {
-    /// The harness: `docker run …`, or any command on this host.
+    /// The harness: `docker run …`, `podman run …`, or any command on this host.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
     /// Layers.

@@ -96,7 +96,7 @@ pub struct Schema {
 #[command(after_help = "\
 MATCH compares each sidecar with its definition in the current layers:
   fresh             the container matches its definition
-  stale             the next launch recreates the container; see the reason
+  stale             the next launch recreates the container; the reason follows
   orphan            the definition's file no longer exists
   session           the sidecar belongs to the launch in the column USED BY
   not declared      the current layers do not declare the sidecar; others may
@@ -157,7 +157,8 @@ pub struct Logs {
 #[command(after_help = "\
 Without NAME, --all or --orphans, farrier removes the sidecars that the current
 layers declare. farrier keeps volumes and their data unless you give
---volumes. It names each volume before it asks for confirmation.
+--volumes. With --volumes, farrier names each volume before it asks for
+confirmation.
 
 Examples:
   farrier down db

@@ -118,7 +118,7 @@ pub struct ProbeCheck {
     /// container). Only a definition can grant folders.
     #[arg(long = "grant", value_name = "GRANT")]
     pub grants: Vec<String>,
-    /// Poll as a launch does, until the probe is ready or the timeout expires.
+    /// Poll as a launch does, until the probe reports ready or the timeout expires.
     #[arg(long)]
     pub watch: bool,
     /// The timeout of `--watch` [default: the definition's, or 30s].
