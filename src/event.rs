@@ -141,7 +141,7 @@ pub enum Event<'a> {
         after: Duration,
         /// The number of polls by all its probes.
         attempts: u32,
-        /// If the sidecar has several probes, the last one to become ready.
+        /// If the sidecar has several probes, the last one to report ready.
         last: Option<&'a str>,
     },
     /// A job succeeded.

@@ -133,7 +133,7 @@ keys! {
     stop_timeout: GracePeriod { setting: Some("StopTimeout") }
 
     /// Instead of `image`: a program on this host, with its arguments. farrier searches `PATH` for a name without `/`; a path
-    /// is relative to this file. The program runs as you, and listens on a port of this host; only `confine`
+    /// is relative to this file. The program runs as you, and listens on one of this host's ports; only `confine`
     /// limits what it can do.
     program: Program { rank: Rank::Machine }
 

@@ -166,7 +166,7 @@ table! {
         /// What farrier does if the sidecar ends while the harness runs. `warn` (the default): it reports the end after the harness
         /// has ended. `stop`: it sends SIGTERM to the harness, kills it if it has not ended 10 s later, and exits with 125. `restart`: it starts the sidecar again.
         on_exit: Option<OnExit>,
-        /// The profiles in which the sidecar takes part: `--profile debug` includes it. Default: every launch.
+        /// The profiles in which the sidecar takes part: `--profile debug` includes it. Without this key, the sidecar takes part in every launch.
         profiles: Option<Vec<String>>,
         /// In a trusted layer: the workspace cannot disable this sidecar.
         required: Option<bool>,

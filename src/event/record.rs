@@ -128,7 +128,7 @@ pub enum Record {
         probe: String,
         /// The number of the answer, from 1.
         attempt: u32,
-        /// The answer, in words; `ready` ends the wait.
+        /// The answer, in words; `ready` if the probe has reported ready as often as `successes` requires.
         answer: String,
         /// How long the poll took.
         took_ms: f64,
@@ -148,7 +148,7 @@ pub enum Record {
         after_ms: f64,
         /// The number of polls by all its probes.
         attempts: u32,
-        /// If the sidecar has several probes, the last one to become ready.
+        /// If the sidecar has several probes, the last one to report ready.
         last_probe: Option<String>,
     },
     /// A job ended with exit code 0.
@@ -290,7 +290,7 @@ pub struct FailureRecord {
     /// The sidecars that were never started, because they come after this one.
     #[serde(default)]
     pub held_back: Vec<String>,
-    /// The newest log lines since the container's current start, oldest first.
+    /// The newest log lines since the container's latest start, oldest first.
     pub log: Vec<String>,
     /// What to do about it.
     pub hints: Vec<String>,

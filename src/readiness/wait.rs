@@ -1,4 +1,4 @@
-//! The wait for one sidecar: polls its probes until all say ready, on evidence from its current start only.
+//! The wait for one sidecar: polls its probes until all say ready, on evidence from its latest start only.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -136,7 +136,7 @@ pub struct FailureReport {
     pub others: Vec<(String, Phase)>,
     /// The sidecars that were never started, because they come after this one.
     pub held_back: Vec<String>,
-    /// The newest log lines since the current start.
+    /// The newest log lines since the latest start.
     pub log: Vec<String>,
     /// Next steps.
     pub hints: Vec<String>,

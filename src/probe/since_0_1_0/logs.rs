@@ -1,4 +1,4 @@
-//! `logs`: what the container wrote since its current start.
+//! `logs`: what the container wrote since its latest start.
 
 use std::time::Duration;
 

@@ -49,9 +49,9 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::UnknownKey,
-        meaning: "farrier does not know a key. If compose, docker or Kubernetes defines the key, this is an error, because \
-                  ignoring it would change what runs or give the container more power. For any other key, or if the value \
-                  asks for what farrier does anyway (`tty: false`), it is a warning.",
+        meaning: "farrier does not recognise a key in the definition. If compose, docker or Kubernetes defines the key, this is \
+                  an error, because ignoring it would change what runs or give the container more power. For any other key, \
+                  or if the value asks for what farrier does anyway (`tty: false`), it is a warning.",
         causes: &[
             "A typo; the message then suggests the nearest key.",
             "The key belongs in another table, or has another name in farrier.",
@@ -122,7 +122,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         causes: &[
             "The workspace defines a name that the user's, the organisation's or the repository's layer also defines. farrier uses the trusted definition and warns.",
             "The workspace disables a `required` definition. This is an error.",
-            "The workspace disables a definition that is not required. farrier warns each time, and launches nothing until you approve it.",
+            "The workspace disables a definition that is not required. farrier warns each time, and launches nothing until you approve disabling the definition.",
             "The workspace disables a definition, and declares a sidecar that would take over its name, through another spelling of the name or an alias. This is an error.",
         ],
         steps: &[
@@ -228,7 +228,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::ApprovalRequired,
         meaning: "A workspace definition has no approval in its current form.",
         causes: &[
-            "The checkout contains definitions; their author could start any image.",
+            "The checkout contains definitions; without an approval, their author could start any image.",
             "An approved definition, its probe or a granted folder has changed, or has changed back.",
             "A trusted layer's folder is in the workspace, in another worktree of it, or in a home directory that is a checkout.",
             "farrier cannot ask, because there is no terminal or because of `--no-prompt`.",

@@ -44,7 +44,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::NoIsolation,
         meaning: "farrier gives the container a separate root directory, but cannot isolate it further: the container can do everything \
-                  that you can do, and its port is a port of this host. This is a warning.",
+                  that you can do, and its port is a port on this host. This is a warning.",
         causes: &[
             "farrier runs in a container without the capabilities SYS_ADMIN and NET_ADMIN, or under a seccomp filter that forbids namespaces.",
         ],
@@ -218,7 +218,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::PortTaken,
-        meaning: "Another process or container already uses a port of this host that a sidecar needs, for its `program` or for \
+        meaning: "Another process or container already uses a port on this host that a sidecar needs, for its `program` or for \
                   `interface.publish`. A probe could mistake the other server for the sidecar.",
         causes: &[
             "The same server is already running as a system service, or was started by hand.",

@@ -9,7 +9,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "The command line is invalid, or names something that farrier cannot use.",
         causes: &[
             "An option names a file or folder that does not exist.",
-            "farrier does not know an argument.",
+            "farrier does not recognise an argument.",
         ],
         steps: &["Read `farrier COMMAND --help`."],
     },
@@ -18,7 +18,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "farrier cannot launch the harness's command in this form.",
         causes: &[
             "The command is `docker compose run`, `sudo docker run` or `nerdctl run`, to which farrier cannot add variables and a network.",
-            "The command has an option of docker or podman that farrier does not know.",
+            "The command has an option of docker or podman that farrier does not recognise.",
             "The harness is detached (`docker run -d`) or only created, so a session sidecar would be removed at once.",
         ],
         steps: &["Write the harness as `docker run …` or `podman run …`, or as a command on this host."],

@@ -48,7 +48,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "A built-in probe's settings name a port other than the interface's, and the definition does not grant it.",
             "The component imports something that farrier offers to no probe.",
         ],
-        steps: &["If you trust the probe with it, add the grant that the error names."],
+        steps: &["If you trust the probe with the grant that the error names, add the grant."],
     },
     Explanation {
         code: Code::ProbeSettings,
@@ -70,7 +70,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::GrantUnreadable,
-        meaning: "farrier cannot read a granted folder or a file of `grants.tls`, or it contains something that cannot be used.",
+        meaning: "farrier cannot read a granted folder or a file of `grants.tls`, or the folder or file contains something that cannot be used.",
         causes: &[
             "The folder does not exist, or is outside the definition's folder.",
             "The folder contains a symlink, a pipe, a socket or a device, or more than 16 MiB.",
