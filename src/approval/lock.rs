@@ -166,7 +166,7 @@ impl Lock {
         }
         if document.version != VERSION {
             return Err(no_lock(format!(
-                "it has version {}, and this farrier reads {VERSION}",
+                "it has version {}, and this version of farrier reads {VERSION}",
                 document.version
             )));
         }

@@ -116,7 +116,7 @@ fn published(definitions: &[Definition], problems: &mut Vec<Problem>) {
                 .find(|(other, published)| other.name != definition.name && published.collides(port));
             if let Some((holder, _)) = holder {
                 let message = format!(
-                    "`{}` and `{}` ({}) would both use port {} of this host",
+                    "`{}` and `{}` ({}) would both use port {} on this host",
                     definition.name,
                     holder.name,
                     holder.file().display(),

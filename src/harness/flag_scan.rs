@@ -246,7 +246,7 @@ fn unknown(grammar: Grammar, spelling: &str, is_it: impl Fn(&Flag) -> bool) -> P
         return problem.hint(format!("Did you mean `--{nearest}`? Correct the harness command."));
     }
     problem.hint(format!(
-        "If it is newer than this farrier, write `{spelling}=VALUE` (`{spelling}=true` for a switch): farrier \
+        "If it is newer than this version of farrier, write `{spelling}=VALUE` (`{spelling}=true` for a switch): farrier \
          passes on such an option unchanged."
     ))
 }

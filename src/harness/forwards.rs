@@ -65,7 +65,7 @@ impl LocalForwards {
             for port in sidecar.ports.clone() {
                 let (listener, local) = listen().await.map_err(|error| {
                     let message = format!("cannot listen at {LOCAL} for the harness: {error}");
-                    Problem::error(Code::StateUnusable, message).hint("Free some ports of this host.")
+                    Problem::error(Code::StateUnusable, message).hint("Free some ports on this host.")
                 })?;
                 forwards.ports.entry(sidecar.name.clone()).or_default().insert(port, local);
                 forwards.tasks.push(tokio::spawn(accept(listener, Arc::clone(&sidecar), port)));

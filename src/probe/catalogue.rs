@@ -266,14 +266,14 @@ pub fn not_a_probe(name: &str, error: &ComponentError) -> Problem {
     }
     if let ComponentError::UnknownVersion(_) = error {
         let hint = format!(
-            "Build the probe against farrier:probe@{CONTRACT}, or install a farrier that hosts its version."
+            "Build the probe against farrier:probe@{CONTRACT}, or install a version of farrier that hosts its version."
         );
         return not_usable(name, error).hint(hint);
     }
     if let ComponentError::OtherTypes(_) = error {
         let hint = format!(
-            "Build the probe against farrier:probe@{CONTRACT} and WASI 0.2 as this farrier has them (`farrier probe new` \
-             writes the SDK), or install a farrier that hosts what the probe needs."
+            "Build the probe against farrier:probe@{CONTRACT} and WASI 0.2 as this version of farrier has them (`farrier probe new` \
+             writes the SDK), or install a version of farrier that hosts what the probe needs."
         );
         return not_usable(name, error).hint(hint);
     }

@@ -81,7 +81,7 @@ pub enum ComponentError {
     #[error("{0}")]
     OtherTypes(String),
     /// A contract that this host does not speak.
-    #[error("it is built for farrier:probe@{0}, but this farrier supports {CONTRACT}")]
+    #[error("it is built for farrier:probe@{0}, but this version of farrier supports {CONTRACT}")]
     UnknownVersion(String),
 }
 

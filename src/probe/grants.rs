@@ -192,7 +192,7 @@ pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place
             None => Some(not_offered(
                 import,
                 format!(
-                    "This farrier hosts farrier:probe@{}: install one that has this interface, or build the probe without it.",
+                    "This version of farrier hosts farrier:probe@{}: install one that has this interface, or build the probe without it.",
                     version.number
                 ),
             )),

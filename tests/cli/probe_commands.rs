@@ -145,7 +145,7 @@ fn what_is_no_probe_is_told_at_once_by_every_command() {
         ("core.wasm", "probe-invalid", "it is a core WebAssembly module, not a component"),
         ("cut.wasm", "probe-invalid", "it is damaged"),
         ("world.wasm", "probe-invalid", "it is a component, but not a probe"),
-        ("later.wasm", "probe-invalid", "farrier:probe@0.2.0, but this farrier supports 0.1.1"),
+        ("later.wasm", "probe-invalid", "farrier:probe@0.2.0, but this version of farrier supports 0.1.1"),
         ("large.wasm", "probe-invalid", "it is larger than 64 MiB"),
         ("pipe.wasm", "probe-invalid", "it is not a regular file"),
         ("absent.wasm", "probe-invalid", "it cannot be read"),
@@ -315,7 +315,7 @@ fn a_component_of_a_later_patch_that_needs_nothing_new_is_hosted() {
         let outcome = farrier(&scene, &["probe"]).args(command).arg("./later.wasm").output().assert_code(2);
         let told = outcome.stderr();
         assert!(told.contains("imports farrier:probe/quic@0.1.3, which farrier does not offer"), "{outcome}");
-        assert!(told.contains("This farrier hosts farrier:probe@0.1.1: install one that has"), "{outcome}");
+        assert!(told.contains("This version of farrier hosts farrier:probe@0.1.1: install one"), "{outcome}");
     }
 }
 

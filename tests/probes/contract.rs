@@ -102,7 +102,7 @@ fn a_component_of_an_unknown_contract_is_refused_with_both_versions_named() {
         );
         let told = scene.farrier(["validate"]).output().assert_code(2).stdout();
         assert!(told.contains(&format!("built for farrier:probe@{version}")), "{told}");
-        assert!(told.contains("this farrier supports 0.1.1"), "{told}");
+        assert!(told.contains("this version of farrier supports 0.1.1"), "{told}");
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) fn problems<'a>(sidecar: &'a Sidecar, taken: &'a Taken) -> impl Itera
     sidecar.definition.container.publish.iter().filter_map(|port| {
         let by = taken.get(port)?;
         let place = SocketAddr::new(port.address, port.host);
-        let message = format!("port {place} of this host is in use by {by}");
+        let message = format!("port {place} on this host is in use by {by}");
         let problem = Problem::error(Code::PortTaken, message).of(sidecar.name());
         Some(
             problem

@@ -63,7 +63,7 @@ fn what_no_host_has_yet_is_refused_as_tls_is_by_an_older_one() {
     let told = scene.farrier(["validate"]).output().assert_code(2).stdout();
     for words in [
         "imports farrier:probe/quic@0.1.2, which farrier does not offer",
-        "This farrier hosts farrier:probe@0.1.1: install one that has this interface",
+        "This version of farrier hosts farrier:probe@0.1.1: install one that has this interface",
     ] {
         assert!(told.contains(words), "{told}");
     }

@@ -33,7 +33,7 @@ fn rules_between_definitions() {
                 ("org/b.toml", &published("'127.0.0.1:5430-5432:1-3'")),
             ],
             Code::ConflictingFields,
-            "port 5432 of this host",
+            "port 5432 on this host",
             "free port",
         ),
         (

@@ -26,7 +26,7 @@ pub(super) const TOP: &[Words] = &[
     ),
     words(
         &["volumes", "volume", "mount", "bind", "binds", "volumes_from", "volume_mounts", "volume_driver"],
-        "Write `mounts = [\"volume:data:/data\"]`, or `bind:./file:/file:ro` for a file of this host.",
+        "Write `mounts = [\"volume:data:/data\"]`, or `bind:./file:/file:ro` for a file on this host.",
     ),
     words(&["tmpfs"], "Write `mounts = [\"tmpfs:/run:64MiB\"]`."),
     words(

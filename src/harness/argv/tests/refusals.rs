@@ -167,7 +167,7 @@ fn hints_fit_the_mistake() {
     for (line, hint) in [
         ("docker run --netwrok n img", "Did you mean `--network`? Correct the harness command."),
         ("docker run --nmae n img", "Did you mean `--name`? Correct the harness command."),
-        ("docker run --novel n img", "If it is newer than this farrier, write `--novel=VALUE`"),
+        ("docker run --novel n img", "If it is newer than this version of farrier, write `--novel=VALUE`"),
         ("docker create --detach img", "Leave `--detach` out: only `docker run` has it."),
         ("docker create -d img", "Leave `-d` out: only `docker run` has it."),
     ] {
