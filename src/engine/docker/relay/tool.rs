@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::task::JoinHandle;
 
 use super::{gone, helper, run_helper};
@@ -38,7 +38,10 @@ enum Tool {
     Bash,
 }
 
-/// Connects, says so with one byte, and copies both ways until either side ends.
+/// What a tool writes first, once it has connected.
+const SIGN: &[u8; 1] = b"+";
+
+/// Connects, gives the sign, and copies both ways until either side ends.
 const PYTHON: &str = "\
 import socket,sys,threading,os
 s=socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3]))
@@ -139,6 +142,18 @@ impl ToolRelay {
     }
 }
 
+/// Waits for the sign that the tool has connected. Only the tool gives it: Docker writes to the same stream why it could not
+/// run the tool, for example in a container that is being removed.
+async fn connected(output: &mut (impl AsyncRead + Unpin)) -> Result<(), DialError> {
+    let mut first = [0_u8; 1];
+    match output.read_exact(&mut first).await {
+        Ok(_) if first == *SIGN => Ok(()),
+        Ok(_) => Err(gone()),
+        // The tools tell no reasons apart: their end without the sign is a refusal.
+        Err(_) => Err(DialError::Refused),
+    }
+}
+
 #[async_trait]
 impl Dialler for ToolRelay {
     async fn connect(
@@ -153,12 +168,7 @@ impl Dialler for ToolRelay {
                 EngineErrorKind::NotFound | EngineErrorKind::Conflict => gone(),
                 _ => DialError::Other(error.message),
             })?;
-            let mut first = [0_u8; 1];
-            match attached.output.read_exact(&mut first).await {
-                Ok(_) => Ok(attached),
-                // The tools tell no reasons apart: their end without the sign is a refusal.
-                Err(_) => Err(DialError::Refused),
-            }
+            connected(&mut attached.output).await.map(|()| attached)
         };
         match tokio::time::timeout(timeout + TOOL_START, dial).await {
             Ok(Ok(attached)) => Ok(Box::new(tokio::io::join(attached.output, attached.input))),
@@ -169,5 +179,26 @@ impl Dialler for ToolRelay {
 
     fn has_ended(&self) -> bool {
         self.listening.is_finished()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_tools_own_sign_means_that_it_has_connected() {
+        let refused = Err(DialError::Refused);
+        let of_the_engine =
+            "OCI runtime exec failed: exec failed: cannot exec in a stopped container: unknown\r\n";
+        for (output, wanted) in [
+            ("+", Ok(())),
+            ("+220 ready", Ok(())),
+            ("", refused),
+            (of_the_engine, Err(gone())),
+            ("bash: connect: Connection refused", Err(gone())),
+        ] {
+            assert_eq!(connected(&mut output.as_bytes()).await, wanted, "{output:?}");
+        }
     }
 }
