@@ -16,6 +16,7 @@ mod fingerprint;
 mod forwarding;
 mod health;
 mod images;
+mod instance_folder;
 mod isolation;
 mod limited;
 mod limits;

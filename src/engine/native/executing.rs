@@ -6,9 +6,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
+use super::instance_folder::InstanceFolder;
 use super::roles::{ENTER, Helper, LIMITED_COMMAND};
 use super::specification::Runs;
-use super::store::{InstanceFolder, Stored, refused};
+use super::store::{Stored, refused};
 use crate::engine::{EngineResult, ExecOutput, ExecRequest};
 
 /// Bytes that are read at once.

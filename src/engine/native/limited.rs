@@ -19,9 +19,9 @@ use super::container::process_one::Report;
 use super::container::program::exit_code;
 use super::container::user::User;
 use super::control_group::ControlGroup;
+use super::instance_folder::InstanceFolder;
 use super::roles::Failure;
 use super::specification::{ProgramSpecification, Runs, Specification};
-use super::store::InstanceFolder;
 use crate::plan::sidecar::Sidecar;
 use crate::report::error::{Code, Problem};
 

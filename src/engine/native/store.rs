@@ -17,20 +17,16 @@
 //! changes/TOKEN                     a pipe of somebody who watches for changes (`watchers`)
 //! ```
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::container::filesystem;
 use super::control_group::ControlGroup;
 use super::health::HealthRecord;
 use super::images::ImageStore;
+use super::instance_folder::{InstanceFolder, MOST_BYTES, write_json};
 use super::roles::Helper;
 use super::specification::{Runs, Specification};
 use super::state::RunState;
@@ -43,9 +39,6 @@ use crate::system::private_files::{
     create_private_file, create_private_folder, private_folder, read_private, write_atomically,
 };
 
-/// The largest file of the engine's own that is read.
-const MOST_BYTES: u64 = 4 << 20;
-
 /// Whoever makes an instance gives it its name sooner.
 const ABANDONED: Duration = Duration::from_mins(10);
 
@@ -55,10 +48,6 @@ pub struct Store {
     root: PathBuf,
     helper: Helper,
 }
-
-/// The folder of one instance.
-#[derive(Clone, Debug)]
-pub struct InstanceFolder(pub PathBuf);
 
 /// An instance as it stands on the disk.
 #[derive(Clone, Debug)]
@@ -73,75 +62,6 @@ pub struct Stored {
     pub state: Option<RunState>,
     /// What its health test said; `None` if it has none, or never began.
     pub health: Option<HealthRecord>,
-}
-
-impl InstanceFolder {
-    /// The instance's id, which its folder is named after.
-    pub fn id(&self) -> Cow<'_, str> {
-        self.0.file_name().unwrap_or_default().to_string_lossy()
-    }
-
-    /// A file in it.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// The file that a supervisor locks.
-    pub fn lock_file(&self) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.file("lock"))
-    }
-
-    /// Whether a supervisor holds the lock.
-    fn is_locked(&self) -> bool {
-        let Ok(file) = self.lock_file() else { return false };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
-    }
-
-    /// What the instance is.
-    pub fn specification(&self) -> Option<Specification> {
-        read_json(&self.file("specification.json"))
-    }
-
-    /// How its run is going.
-    pub fn state(&self) -> Option<RunState> {
-        read_json(&self.file("state.json"))
-    }
-
-    /// The control groups of its program, which runs.
-    pub fn control_group(&self) -> ControlGroup {
-        let id = self.id();
-        let program = self.state().and_then(|state| state.program);
-        program.map_or_else(ControlGroup::none, |program| ControlGroup::of_program(program, &id))
-    }
-
-    /// What its health test said.
-    fn health(&self) -> Option<HealthRecord> {
-        read_json(&self.file("health.json"))
-    }
-
-    /// Writes down what its health test said, and if that matters lets everybody know who waits for it.
-    pub fn write_health(&self, record: &HealthRecord, is_told: bool) -> io::Result<()> {
-        write_json(&self.file("health.json"), record)?;
-        if is_told {
-            self.tell();
-        }
-        Ok(())
-    }
-
-    /// Lets everybody know who waits for it that something changed. Who is not woken looks a little later.
-    fn tell(&self) {
-        let id = self.0.file_name().unwrap_or_default().to_string_lossy();
-        if let Some(root) = self.0.ancestors().nth(2) {
-            watchers::tell(&root.join("changes"), &id);
-        }
-    }
-
-    /// Writes down how the run is going, and lets everybody know who waits for it.
-    pub fn write_state(&self, state: &RunState) -> io::Result<()> {
-        write_json(&self.file("state.json"), state)?;
-        self.tell();
-        Ok(())
-    }
 }
 
 impl Store {
@@ -447,14 +367,6 @@ fn entries(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries.filter_map(name).filter(|name| !name.starts_with('.')).collect();
     names.sort_unstable();
     names
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    serde_json::from_slice(&read_private(path, MOST_BYTES)?).ok()
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    write_atomically(path, &[&serde_json::to_vec(value)?])
 }
 
 /// What the engine cannot do.

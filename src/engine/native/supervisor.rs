@@ -27,13 +27,13 @@ use self::testing::Testing;
 use super::container::program::exit_code;
 use super::control_group::ControlGroup;
 use super::forwarding;
+use super::instance_folder::InstanceFolder;
 use super::log::LogWriter;
 use super::neighbours::passage;
 use super::processes::{Process, place};
 use super::roles::Failure;
 use super::specification::Specification;
 use super::state::{Beginning, End, RunState, moment};
-use super::store::InstanceFolder;
 use crate::system::job_control::begin_session;
 
 /// Bytes that are read of a stream at once.

@@ -17,9 +17,9 @@ use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 use super::process_one::container_of;
 use super::program::{execute, exit_code};
 use super::specification::ContainerSpecification;
+use crate::engine::native::instance_folder::InstanceFolder;
 use crate::engine::native::processes::Process;
 use crate::engine::native::roles::{ENTERED, Failure};
-use crate::engine::native::store::InstanceFolder;
 use crate::system::own_program::OWN_PROGRAM;
 
 /// What the exit code is if the container cannot be entered.

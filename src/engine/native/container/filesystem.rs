@@ -18,9 +18,9 @@ use super::mounts::ContainerMount;
 use super::specification::ContainerSpecification;
 use crate::engine::native::beneath;
 use crate::engine::native::images::{ImageStore, merging};
+use crate::engine::native::instance_folder::InstanceFolder;
 use crate::engine::native::neighbours::RESOLVER;
 use crate::engine::native::roles::{Failure, Helper};
-use crate::engine::native::store::InstanceFolder;
 
 /// Where the root is mounted, in the instance's folder.
 const ROOT: &str = "root";

@@ -18,11 +18,11 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior, set_parent_proces
 use super::filesystem;
 use super::specification::ContainerSpecification;
 use crate::engine::native::control_group::ControlGroup;
+use crate::engine::native::instance_folder::InstanceFolder;
 use crate::engine::native::namespaces;
 use crate::engine::native::processes::Process;
 use crate::engine::native::roles::{Failure, PROGRAM};
 use crate::engine::native::specification::{MARK, Specification};
-use crate::engine::native::store::InstanceFolder;
 use crate::system::job_control::begin_session;
 use crate::system::own_program::OWN_PROGRAM;
 

@@ -23,9 +23,9 @@ use super::process_one::{Report, container_of};
 use super::specification::ContainerSpecification;
 use super::user::User;
 use crate::engine::native::control_group::ControlGroup;
+use crate::engine::native::instance_folder::InstanceFolder;
 use crate::engine::native::namespaces;
 use crate::engine::native::roles::Failure;
-use crate::engine::native::store::InstanceFolder;
 use crate::system::job_control::begin_session;
 
 /// As a shell has it.

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags, open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 
-use crate::engine::native::store::InstanceFolder;
+use crate::engine::native::instance_folder::InstanceFolder;
 use crate::system::listeners;
 
 /// The socket's name in the folder.

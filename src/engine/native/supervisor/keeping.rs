@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::definition::RestartPolicy;
+use crate::engine::native::instance_folder::InstanceFolder;
 use crate::engine::native::roles::SUPERVISE_RUN;
 use crate::engine::native::state::RunState;
-use crate::engine::native::store::InstanceFolder;
 use crate::system::job_control::begin_session;
 use crate::system::own_program::OWN_PROGRAM;
 

@@ -13,10 +13,10 @@ use tokio::net::unix::pipe;
 use crate::engine::native::container::specification::ContainerSpecification;
 use crate::engine::native::control_group::ControlGroup;
 use crate::engine::native::forwarding::{Reserved, reserve};
+use crate::engine::native::instance_folder::InstanceFolder;
 use crate::engine::native::neighbours::Neighbours;
 use crate::engine::native::roles::{Failure, LIMITED, PROCESS_ONE, PROGRAM};
 use crate::engine::native::specification::{MARK, ProgramSpecification, Runs, Specification};
-use crate::engine::native::store::InstanceFolder;
 use crate::engine::native::{limits, namespaces};
 use crate::system::own_program::OWN_PROGRAM;
 

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::starting::Stream;
 use crate::engine::native::health::{HealthRecord, HealthTest};
+use crate::engine::native::instance_folder::InstanceFolder;
 use crate::engine::native::roles::TESTED;
-use crate::engine::native::store::InstanceFolder;
 use crate::system::own_program::OWN_PROGRAM;
 
 /// How much of a run's output is kept, in bytes: as Docker has it.
