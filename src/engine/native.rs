@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 pub use self::capabilities::CAPABILITIES;
 use self::images::Pruned;
@@ -83,7 +83,13 @@ pub struct Native {
     findings: Arc<OnceCell<Findings>>,
     /// Whether programs can be confined here.
     confining: Arc<OnceCell<Result<(), Failure>>>,
+    /// Room for starts that are under way.
+    starts: Arc<Semaphore>,
 }
+
+/// How many instances are started at a time. A start is mostly processor time, so that more at once would only make each take
+/// longer: of a thousand at once, on two busy cores, some took longer than a start may take.
+const STARTS: usize = 32;
 
 /// Does what farrier executes itself for, if these arguments ask for it, and gives the exit code.
 #[must_use]
@@ -114,6 +120,7 @@ impl Native {
             registries: RegistryConfiguration::default(),
             findings: Arc::default(),
             confining: Arc::default(),
+            starts: Arc::new(Semaphore::new(STARTS)),
         }
     }
 

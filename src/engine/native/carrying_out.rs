@@ -270,6 +270,8 @@ impl Carrying<'_> {
     async fn supervise(&self, id: &str) -> EngineResult<Beginning> {
         let folder = self.store().instance(id);
         let failed = |error: &std::io::Error| refused(format!("its supervisor does not start: {error}"));
+        // It is never closed.
+        let _room = self.native.starts.acquire().await;
         let mut supervisor = Command::new(&self.store().helper().0)
             .arg0("farrier")
             .arg(SUPERVISE)
