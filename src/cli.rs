@@ -43,6 +43,7 @@ mod launch;
 mod logs;
 mod man;
 mod managing;
+mod missing_probes;
 mod new;
 pub mod options;
 mod panicking;

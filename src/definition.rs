@@ -4,6 +4,7 @@
 //! turns a tree into `model`; `rules` looks across definitions; `refusals` names what is valid but not started.
 //! Nothing here needs an engine, and every stage reports all problems that it finds.
 
+pub mod artifact_reference;
 mod beside;
 pub(crate) mod budget;
 mod confined;
@@ -43,6 +44,7 @@ mod wellknown;
 pub mod working_trees;
 mod yaml;
 
+pub use artifact_reference::{ArtifactReference, FORM as ARTIFACT_FORM};
 pub use budget::{Exceeded, ReadingBudget};
 pub use confined::ConfinedPaths;
 pub use declared::Declared;

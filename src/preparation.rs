@@ -2,6 +2,7 @@
 //! harness's command. All problems are found, not only the first.
 
 pub mod choice;
+pub mod downloads;
 pub mod settings;
 
 use std::ffi::OsString;
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::definition::model::{Lifecycle, Mount, Readiness};
-use crate::definition::{self, Definition, Disablement, FoundProgram, Layer, LayerReport, budget};
+use crate::definition::{self, Definition, Disablement, FoundProgram, Layer, LayerReport, Loaded, budget};
 use crate::engine::Capabilities;
 use crate::engine::image_file::FileImage;
 use crate::engine::kinds::Engines;
@@ -90,6 +91,12 @@ pub struct Preparation {
 /// Reads and checks all definitions and their probes.
 #[must_use]
 pub fn prepare(settings: &Settings) -> Preparation {
+    resolve(settings, load(settings))
+}
+
+/// Reads all definitions, and keeps those that take part.
+#[must_use]
+pub fn load(settings: &Settings) -> Loaded {
     let mut loaded = definition::load(&settings.directories);
     if let Err(problems) = settings.choice.keep(&mut loaded.definitions) {
         loaded.problems.extend(problems);
@@ -98,6 +105,12 @@ pub fn prepare(settings: &Settings) -> Preparation {
     if !settings.choice.all {
         loaded.problems.extend(definition::taken_variables(&loaded.definitions, &settings.env_prefix));
     }
+    loaded
+}
+
+/// Checks the definitions that were read, and their probes.
+#[must_use]
+pub fn resolve(settings: &Settings, loaded: Loaded) -> Preparation {
     let folders = ProbeFolders::of(&settings.directories);
     let mut preparation = Preparation {
         layers: loaded.layers,
@@ -143,6 +156,7 @@ pub fn prepare(settings: &Settings) -> Preparation {
         }
     }
     preparation.refuse_beyond(|definition| settings.engine.of(definition).capabilities());
+    downloads::drop_explained(&mut preparation.problems);
     budget::tell_once(&mut preparation.problems);
     preparation
 }

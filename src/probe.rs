@@ -4,6 +4,7 @@
 //! granted, `native_code` compiles it in a process of its own, `host` polls it. What it may import are the capabilities of its contract's version, one file each
 //! (`since_0_1_0`), and WASI (`wasi`).
 
+pub mod artifacts;
 pub mod cache;
 pub mod capabilities;
 pub mod catalogue;

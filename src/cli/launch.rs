@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::approval;
 use crate::cli::addresses::addresses;
 use crate::cli::data::print;
+use crate::cli::missing_probes;
 use crate::cli::options;
 use crate::cli::runtime::CommandRuntime;
 use crate::cli::unused_workspace;
@@ -43,7 +44,9 @@ use crate::system::process_limits;
 /// Starts what is needed, waits, runs the harness.
 pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     let settings = Settings::new(&options.layers, &options.launch).of_harness(&options.command);
-    let mut preparation = preparation::prepare(&settings);
+    let mut loaded = preparation::load(&settings);
+    missing_probes::download(&settings, &mut loaded, reporter)?;
+    let mut preparation = preparation::resolve(&settings, loaded);
     let unused = unused_workspace::warnings(&options.layers);
     let mut disabled = std::mem::take(&mut preparation.disabled);
     if preparation.definitions == 0 && !preparation.problems.iter().any(Problem::is_error) {
@@ -300,7 +303,9 @@ pub(super) fn start(
     reporter: &Arc<Reporter>,
 ) -> Result<u8, Failure> {
     let nothing = || form.iter().for_each(|form| print(&form.print(&[])));
-    let mut preparation = preparation::prepare(&settings);
+    let mut loaded = preparation::load(&settings);
+    missing_probes::download(&settings, &mut loaded, reporter)?;
+    let mut preparation = preparation::resolve(&settings, loaded);
     preparation.problems.extend(unused_workspace::warnings(layers));
     preparation.accept(refuse_sessions(&preparation))?;
     let mut disabled = std::mem::take(&mut preparation.disabled);

@@ -19,7 +19,10 @@ use crate::readiness::route::Dialling;
 
 pub use engine::{Engine, EngineCommand, EngineList, EnginePrune, EnginePull};
 pub use managing::{Completions, Doctor, Down, Explain, Import, Logs, Man, New, NewLayer, Ps, Schema, Shell};
-pub use probe::{Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew};
+pub use probe::{
+    Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew, ProbePin,
+    ProbePull, ProbePush, ProbeUpdate,
+};
 
 /// Start the sidecars that a command needs, wait until each one is ready, and run the command.
 #[derive(Debug, Parser)]

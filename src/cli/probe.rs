@@ -3,9 +3,15 @@
 mod build;
 mod check;
 mod declared;
+mod difference;
 mod inspect;
 mod list;
 mod new;
+mod pin;
+mod pull;
+mod push;
+mod registries;
+mod update;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,6 +19,7 @@ use std::sync::Arc;
 
 use crate::cli::options::{LayerOptions, Probe, ProbeCommand};
 use crate::cli::settings::layer_directories;
+use crate::definition::artifact_reference::SCHEME;
 use crate::event::Reporter;
 use crate::probe::catalogue::{named, not_a_probe, remote, unknown};
 use crate::probe::component::ComponentFile;
@@ -27,6 +34,10 @@ pub fn probe(options: &Probe, reporter: &Reporter) -> Result<u8, Failure> {
         ProbeCommand::New(options) => new::new(options),
         ProbeCommand::Build(options) => build::build(options, reporter),
         ProbeCommand::Check(options) => check::check(options),
+        ProbeCommand::Push(options) => push::push(options),
+        ProbeCommand::Pull(options) => pull::pull(options),
+        ProbeCommand::Pin(options) => pin::pin(options),
+        ProbeCommand::Update(options) => update::update(options),
     }
 }
 
@@ -46,6 +57,8 @@ enum Origin {
     Layer(crate::definition::Layer, PathBuf),
     /// A file that was named by its path.
     File(PathBuf),
+    /// From a registry.
+    Registry,
 }
 
 impl Origin {
@@ -54,6 +67,7 @@ impl Origin {
             Self::Shipped => "ships with farrier".to_owned(),
             Self::Layer(layer, path) => format!("{layer} layer, {}", path.display()),
             Self::File(_) => "a file".to_owned(),
+            Self::Registry => "from a registry".to_owned(),
         }
     }
 
@@ -62,6 +76,7 @@ impl Origin {
             Self::Shipped => ("shipped", None),
             Self::Layer(layer, path) => (layer.as_str(), Some(path)),
             Self::File(path) => ("file", Some(path)),
+            Self::Registry => ("registry", None),
         };
         serde_json::json!({ "kind": origin, "file": path.map(|path| path.display().to_string()) })
     }
@@ -79,6 +94,9 @@ pub(super) fn inspected(file: &ComponentFile) -> (String, serde_json::Value) {
 fn choose(probe: &OsStr, layers: &LayerOptions) -> Result<Chosen, Failure> {
     let name = probe.to_string_lossy().into_owned();
     let path = Path::new(probe);
+    if name.starts_with(SCHEME) {
+        return registries::chosen(&name);
+    }
     if let Some(problem) = remote(&name) {
         return Err(problem.into());
     }

@@ -102,7 +102,7 @@ fn check_name(name: &str) -> Result<(), String> {
 }
 
 /// As docker decides: the first component is a registry where it looks like a host.
-fn is_registry(first: &str) -> bool {
+pub(super) fn is_registry(first: &str) -> bool {
     first == "localhost" || first.contains(['.', ':']) || first.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::artifact_reference::ArtifactReference;
 use super::declared::Declared;
 use super::files::ReadFile;
 use super::grants::Grants;
@@ -401,6 +402,8 @@ pub enum ProbeReference {
     Named(String),
     /// The path of a file as written, relative to the definition's folder.
     File(PathBuf),
+    /// A component in a registry.
+    Artifact(ArtifactReference),
 }
 
 impl fmt::Display for ProbeReference {
@@ -408,6 +411,7 @@ impl fmt::Display for ProbeReference {
         match self {
             Self::Named(name) => formatter.write_str(name),
             Self::File(path) => write!(formatter, "{}", path.display()),
+            Self::Artifact(reference) => write!(formatter, "{reference}"),
         }
     }
 }

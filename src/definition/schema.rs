@@ -252,7 +252,7 @@ table! {
     /// How farrier decides that the sidecar is ready.
     Readiness {
         /// `tcp`, `healthcheck`, `exec`, `skip`, `http`, `log`, `postgres`, `redis`, `mysql`, `grpc`, `mcp`, the name of a
-        /// custom probe, or `./file.wasm`.
+        /// custom probe, `./file.wasm`, or a probe in a registry (`oci://ghcr.io/acme/orders-ready:1.2`).
         #[schemars(length(min = 1))]
         probe: Option<String>,
         /// An alias of `probe`.
@@ -272,7 +272,7 @@ table! {
         interval: Option<String>,
         /// For `exec`: the command to run in the container; exit code 0 means ready.
         command: Option<Words>,
-        /// The SHA-256 that pins a custom component, as 64 hex digits. Required in the workspace layer.
+        /// The SHA-256 that pins a custom component, as 64 hex digits. Required in the workspace layer, unless `probe` is in a registry and pinned by its digest or by `probes.lock`.
         #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]
         sha256: Option<String>,
         /// The probe's settings.

@@ -259,13 +259,23 @@ fn open_docker(choice: &Choice, environment: &Environment, folders: &Folders) ->
     Ok(Opened { engine: Arc::new(engine), place })
 }
 
+/// How registries are reached from this host, with the credentials of docker's client.
+#[must_use]
+pub fn registries(environment: &Environment) -> RegistryConfiguration {
+    configuration_of(&Choice::default(), environment)
+}
+
+fn configuration_of(choice: &Choice, environment: &Environment) -> RegistryConfiguration {
+    let client = address::client_folder(choice, environment);
+    RegistryConfiguration::new(client, environment.home.as_deref())
+}
+
 fn native_folder(folders: &Folders) -> Option<PathBuf> {
     folders.state.as_ref().map(|state| state.join(native::FOLDER))
 }
 
 fn open_native(choice: &Choice, environment: &Environment, folders: &Folders) -> Result<Opened, Problem> {
-    let client = address::client_folder(choice, environment);
-    let registries = RegistryConfiguration::new(client, environment.home.as_deref());
+    let registries = configuration_of(choice, environment);
     let folder = native_folder(folders).ok_or_else(|| {
         let message = "the engine `native` needs a folder for its state, and there is no home directory";
         Problem::error(Code::StateUnusable, message).hint("Set HOME, or XDG_STATE_HOME.")

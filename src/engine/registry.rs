@@ -1,6 +1,6 @@
 //! Image registries, for engines that pull images themselves: what a reference names (`reference`), where it may be had
 //! (`configuration`), requests (`http`, `roots`) and who makes them (`credentials`, `authorization`), and the calls of the
-//! distribution API (`source`). Nothing here knows where images are kept.
+//! distribution API (`source`, `upload`). Nothing here knows where images are kept.
 
 mod authorization;
 pub mod configuration;
@@ -10,6 +10,7 @@ mod http;
 mod reference;
 mod roots;
 mod source;
+mod upload;
 
 pub use self::credentials::{Credentials, credentials};
 pub use self::error::{RegistryError, RegistryErrorKind};

@@ -67,7 +67,7 @@ pub enum Record {
     Pulling {
         /// The sidecar that needs the image.
         sidecar: String,
-        /// The image.
+        /// The image; `oci://…` for a probe in a registry.
         image: String,
     },
     /// A pull made progress.
@@ -83,7 +83,7 @@ pub enum Record {
     Pulled {
         /// The sidecar that needs the image.
         sidecar: String,
-        /// The image.
+        /// The image; `oci://…` for a probe in a registry.
         image: String,
     },
     /// farrier asked the engine to stop a container that farrier is recreating or removing.

@@ -9,6 +9,7 @@ use crate::definition::grants::Grants;
 use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::report::error::{Code, Problem};
 
+use super::artifacts;
 use super::component::{CONTRACT, ComponentError, ComponentFile};
 use super::directories::{DirectoryCopy, DirectoryError};
 use super::folders::{ProbeFolder, ProbeFolders};
@@ -145,6 +146,10 @@ pub fn find(
             let opened = definition.open_beside(path);
             (folders.reader().read(opened, pin).map_err(|error| of_sidecar(unusable(&error)))?, false)
         }
+        ProbeReference::Artifact(reference) => {
+            let read = artifacts::read(definition, readiness, reference, folders.reader());
+            (read.map_err(|problem| of_sidecar(vec![problem.at(place.clone())]))?, false)
+        }
     };
     // A probe that ships with farrier was not read for this definition.
     if pin.is_some_and(|pin| pin != component.digest) {
@@ -182,7 +187,9 @@ pub fn find(
         }
     }
     let mut remarks = unusable_grants(&component, &grants, &name, definition, &readiness.field);
-    if readiness.sha256.is_none() && !built_in {
+    // A probe in a registry is not even read without a pin.
+    let is_in_registry = matches!(readiness.probe, ProbeReference::Artifact(_));
+    if readiness.sha256.is_none() && !built_in && !is_in_registry {
         remarks.push(
             Problem::warning(Code::ProbeUnpinned, format!("the probe `{name}` is not pinned"))
                 .at(place)
@@ -237,7 +244,7 @@ fn other_digest(name: &str, found: &str, pin: &str) -> Problem {
         .hint("Find out who changed the file; if the change is wanted, write its digest as the pin.")
 }
 
-/// Says that a probe is read from a file only, if it is named by an address (`oci://…`, `https://…`).
+/// Says that a probe is read from files and registries only, if it is named by another address (`https://…`).
 #[must_use]
 pub fn remote(name: &str) -> Option<Problem> {
     let (scheme, rest) = name.split_once("://").or_else(|| name.split_once(":/"))?;
@@ -249,12 +256,13 @@ pub fn remote(name: &str) -> Option<Problem> {
     is_scheme.then(|| {
         Problem::error(
             Code::ProbeNotFound,
-            format!("`{name}` is an address: farrier reads probes from files, and downloads none"),
+            format!("`{name}` is an address that farrier does not download probes from"),
         )
         .hint(format!(
             "Download the component, inspect it with `farrier probe inspect ./{file}.wasm`, and name the file: \
              `probe = \"./{file}.wasm\"`."
         ))
+        .hint("Or name a probe in a registry: `probe = \"oci://REGISTRY/REPOSITORY:TAG\"`.")
     })
 }
 

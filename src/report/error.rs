@@ -87,8 +87,18 @@ codes! {
     ProbeInvalid = "probe-invalid",
     /// The component's SHA-256 is not the pinned one.
     ProbePinMismatch = "probe-pin-mismatch",
-    /// The component is not pinned (a warning).
+    /// The component is not pinned: an error for a probe in a registry, otherwise a warning.
     ProbeUnpinned = "probe-unpinned",
+    /// The tag of a probe in a registry names another artifact than the pinned one.
+    ProbeTagMoved = "probe-tag-moved",
+    /// A pinned probe is not in the cache.
+    ProbeNotPulled = "probe-not-pulled",
+    /// What a registry has is not a probe, or not what its manifest says.
+    ProbeArtifact = "probe-artifact",
+    /// The file that pins the probes of a folder cannot be used.
+    ProbeLockUnusable = "probe-lock-unusable",
+    /// A registry cannot be reached, or refuses a probe.
+    RegistryFailed = "registry-failed",
     /// The component imports something that its grants do not cover.
     ProbeNotGranted = "probe-not-granted",
     /// A granted folder cannot be read, or contains something that no probe may get.

@@ -37,6 +37,10 @@ pub fn code_of(problems: &[Problem]) -> u8 {
                 | Code::ProbeNotFound
                 | Code::ProbeInvalid
                 | Code::ProbePinMismatch
+                | Code::ProbeUnpinned
+                | Code::ProbeTagMoved
+                | Code::ProbeArtifact
+                | Code::ProbeLockUnusable
                 | Code::ProbeNotGranted
                 | Code::GrantUnreadable
                 | Code::ProbeSettings

@@ -339,17 +339,19 @@ fn a_file_that_is_not_the_pinned_one_is_not_parsed() {
 #[test]
 fn an_address_is_no_missing_file() {
     let scene = Scene::new();
-    for probe in ["oci://ghcr.io/acme/orders-ready:1.2", "https://example.com/orders-ready.wasm"] {
+    for probe in ["ftp://example.com/acme/orders-ready:1.2", "https://example.com/orders-ready.wasm"] {
         let outcome = farrier(&scene, &["probe", "inspect", probe]).output().assert_code(2);
         let told = outcome.stderr();
-        assert!(
-            told.contains("is an address: farrier reads probes from files, and downloads none"),
-            "{outcome}"
-        );
+        assert!(told.contains("is an address that farrier does not download probes from"), "{outcome}");
         assert!(told.contains("probe = \"./orders-ready.wasm\""), "{outcome}");
         scene.define_in(Layer::User, "db.toml", definition(probe));
         let told = farrier(&scene, &["validate"]).output().assert_code(2).stdout();
-        assert!(told.contains("downloads none") && !told.contains("No such file"), "{told}");
+        assert!(
+            told.contains("does not download")
+                && told.contains("oci://REGISTRY")
+                && !told.contains("No such file"),
+            "{told}"
+        );
     }
 }
 

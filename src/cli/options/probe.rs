@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
 
 use super::{Format, LayerOptions};
+use crate::cli::sidecar_names;
 use crate::definition::{parse_duration, parse_size};
 
 /// Options of `probe`.
@@ -31,6 +33,14 @@ pub enum ProbeCommand {
     Build(ProbeBuild),
     /// Run a probe against any reachable address, without an engine.
     Check(ProbeCheck),
+    /// Push a component to a registry, from which definitions can name it (`oci://…`).
+    Push(ProbePush),
+    /// Download the probes that the definitions pin into the cache, or one probe into a file.
+    Pull(ProbePull),
+    /// Pin the probes that definitions name by tags, in `probes.lock` beside the definitions.
+    Pin(ProbePin),
+    /// Show what changed at the tags that `probes.lock` pins, and pin the new probes.
+    Update(ProbeUpdate),
 }
 
 /// Options of `probe list`.
@@ -58,6 +68,61 @@ pub struct ProbeInspect {
     /// The output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
     pub format: Format,
+}
+
+/// Options of `probe push`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  farrier probe push ./orders-ready.wasm oci://ghcr.io/acme/orders-ready:1.2"
+)]
+pub struct ProbePush {
+    /// A component file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The registry, the repository and the tag. The credentials are those of the docker client (`docker login`).
+    #[arg(value_name = "oci://REGISTRY/REPOSITORY:TAG")]
+    pub reference: String,
+}
+
+/// Options of `probe pull`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  farrier probe pull\n  farrier probe pull oci://ghcr.io/acme/ready:1 --out ./ready.wasm"
+)]
+pub struct ProbePull {
+    /// Download this probe into a file [default: into the cache, every probe that a definition pins].
+    #[arg(value_name = "oci://REGISTRY/REPOSITORY:TAG")]
+    pub reference: Option<String>,
+    /// The output file [default: ./REPOSITORY.wasm].
+    #[arg(long, short, value_name = "FILE", requires = "reference")]
+    pub out: Option<PathBuf>,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+}
+
+/// Options of `probe pin`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  farrier probe pin")]
+pub struct ProbePin {
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+}
+
+/// Options of `probe update`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  farrier probe update --dry-run\n  farrier probe update orders")]
+pub struct ProbeUpdate {
+    /// The sidecars whose probes are updated [default: all].
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(sidecar_names))]
+    pub names: Vec<String>,
+    /// Show what changed, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
 }
 
 /// The language of a new probe.

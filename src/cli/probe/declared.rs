@@ -63,6 +63,7 @@ impl Declared {
             _ if found.built_in => Origin::Shipped,
             ProbeReference::Named(name) => Origin::File(name.into()),
             ProbeReference::File(path) => Origin::File(path.clone()),
+            ProbeReference::Artifact(_) => Origin::Registry,
         };
         Ok(Chosen { name: found.name, file: Arc::unwrap_or_clone(found.component), origin })
     }
@@ -77,6 +78,7 @@ fn condition<'d>(definition: &'d Definition, probe: Option<&OsStr>) -> Result<&'
     let is_named = |readiness: &&Readiness| match (&readiness.probe, probe) {
         (ProbeReference::Named(name), Some(probe)) => OsStr::new(name) == probe,
         (ProbeReference::File(path), Some(probe)) => file(path) == file(Path::new(probe)),
+        (ProbeReference::Artifact(reference), Some(probe)) => *probe == *reference.to_string(),
         (_, None) => false,
     };
     let mut named = definition.readiness.iter().filter(is_named);

@@ -87,6 +87,7 @@ fn human(entries: &[Entry]) -> String {
             Origin::Shipped => "shipped",
             Origin::Layer(layer, _) => layer.as_str(),
             Origin::File(_) => "file",
+            Origin::Registry => "registry",
         };
         match file {
             Ok(file) => {

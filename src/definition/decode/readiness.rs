@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::grants;
 use super::interface;
 use super::successes;
+use crate::definition::artifact_reference::{ArtifactReference, FORM, SCHEME};
 use crate::definition::grants::{Grants, TlsSetting};
 use crate::definition::keys::ContainerKeys;
 use crate::definition::model::{Layer, Limits, ProbeReference, Readiness};
@@ -172,6 +173,16 @@ fn probe(
         let problem = Problem::error(Code::ConflictingFields, message);
         reader.report(problem.hint(probe_hint(around.has_port)).hint(hint), &node.span);
         return None;
+    }
+    if name.starts_with(SCHEME) {
+        return match ArtifactReference::parse(name) {
+            Ok(reference) => Some(ProbeReference::Artifact(reference)),
+            Err(reason) => {
+                let message = format!("`{field}.{key}` is no reference to a probe in a registry: {reason}");
+                reader.report(Problem::error(Code::InvalidValue, message).hint(FORM), &node.span);
+                None
+            }
+        };
     }
     if name.contains('/') || name.to_ascii_lowercase().ends_with(".wasm") {
         if around.layer == Layer::Workspace && name.starts_with('/') {
@@ -357,7 +368,9 @@ fn custom(table: Table<'_>, field: &str, probe: &ProbeReference, layer: Layer, r
         let problem = Problem::error(Code::ConflictingFields, message).hint(hint);
         reader.report(problem, table.key_span("command"));
     }
-    if layer == Layer::Workspace && table.get("sha256").is_none() {
+    // What pins a probe in a registry may stand beside the definition, in a file that is not read yet.
+    let is_in_registry = matches!(probe, ProbeReference::Artifact(_));
+    if layer == Layer::Workspace && table.get("sha256").is_none() && !is_in_registry {
         let message =
             format!("`{field}.sha256` is missing: a workspace definition must pin the component `{probe}`");
         let mut problem = Problem::error(Code::MissingField, message)

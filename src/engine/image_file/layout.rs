@@ -37,7 +37,7 @@ impl Layout {
             .into_iter()
             .filter(|manifest| name.is_none_or(|name| manifest.names().any(|found| found == name)));
         let manifest = choose(open, named.collect(), name, 0)?;
-        let Manifest { config, layers } = Manifest::parse(&read_blob(open, &manifest)?)?;
+        let Manifest { config, layers, .. } = Manifest::parse(&read_blob(open, &manifest)?)?;
         Ok(Self { config, layers })
     }
 

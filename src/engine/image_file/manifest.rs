@@ -55,6 +55,9 @@ pub struct Manifest {
     pub config: Descriptor,
     /// Its layers, the lowest first.
     pub layers: Vec<Descriptor>,
+    /// What is said about it, by whoever pushed it.
+    #[serde(default)]
+    pub annotations: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 /// What a registry answers with if it is asked for a manifest.
@@ -75,6 +78,12 @@ struct Shape {
 }
 
 impl Descriptor {
+    /// The type of what it names; empty if it says none.
+    #[must_use]
+    pub fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
     /// Whether it names an index, as its media type says.
     #[must_use]
     pub fn is_index(&self) -> bool {

@@ -64,7 +64,8 @@ impl Challenge {
         basic
     }
 
-    /// The header that answers it. `is_plain` tells that the registry itself is asked without TLS.
+    /// The header that answers it, for this scope if the registry names none. `is_plain` tells that the registry itself is asked
+    /// without TLS.
     ///
     /// # Errors
     /// If there are no credentials that it takes.
@@ -72,7 +73,7 @@ impl Challenge {
         &self,
         http: &Http,
         (host, is_plain): (&str, bool),
-        (repository, credentials): (&str, Option<&Credentials>),
+        (needed, credentials): (&str, Option<&Credentials>),
     ) -> Result<HeaderValue, RegistryError> {
         match self {
             Self::Basic => {
@@ -87,8 +88,8 @@ impl Challenge {
                     );
                     return Err(RegistryError::invalid(message));
                 }
-                let scope = scope.clone().unwrap_or_else(|| format!("repository:{repository}:pull"));
-                let token = token(http, host, (realm, service.as_deref(), &scope), credentials).await?;
+                let scope = scope.as_deref().unwrap_or(needed);
+                let token = token(http, host, (realm, service.as_deref(), scope), credentials).await?;
                 header(&format!("Bearer {token}"))
             }
         }

@@ -1,9 +1,9 @@
 //! Requests over HTTP and HTTPS, through the proxies that the environment names. Redirections are followed, without
-//! credentials if they lead to another host.
+//! credentials if they lead to another host, and never to a host that only this machine reaches.
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -33,6 +33,8 @@ use crate::system::blocking::blocking;
 const CONNECTING: Duration = Duration::from_secs(20);
 /// How long it may take to begin its answer.
 const ANSWERING: Duration = Duration::from_secs(60);
+/// Bytes that a slow connection sends in a second.
+const SLOWEST: u64 = 64 << 10;
 /// How many redirections are followed.
 const MOST_REDIRECTIONS: usize = 5;
 
@@ -49,16 +51,18 @@ enum Client {
 /// Makes requests.
 pub struct Http {
     configuration: RegistryConfiguration,
+    /// The hosts that the user's files name. Every other host is one that a registry named.
+    homes: Vec<String>,
     proxies: Matcher,
     /// By scheme and host: each host has certificates of its own.
     clients: Mutex<BTreeMap<String, Client>>,
 }
 
 impl Http {
-    /// With these certificates.
+    /// With these certificates, for registries at these hosts.
     #[must_use]
-    pub fn new(configuration: RegistryConfiguration) -> Self {
-        Self { configuration, proxies: Matcher::from_env(), clients: Mutex::default() }
+    pub fn new(configuration: RegistryConfiguration, homes: Vec<String>) -> Self {
+        Self { configuration, homes, proxies: Matcher::from_env(), clients: Mutex::default() }
     }
 
     /// Gets what is at an address.
@@ -110,6 +114,7 @@ impl Http {
     ) -> Result<Response<Incoming>, RegistryError> {
         let host = host_of(address);
         let client = self.client(address).await?;
+        let limit = ANSWERING + Duration::from_secs(body.len() as u64 / SLOWEST);
         let mut request = Request::builder().method(method).uri(address);
         if let Some(all) = request.headers_mut() {
             all.clone_from(headers);
@@ -123,8 +128,8 @@ impl Http {
             Client::Direct(client) => client.request(request),
             Client::Tunnelled(client) => client.request(request),
         };
-        let Ok(answer) = tokio::time::timeout(ANSWERING, answer).await else {
-            let message = format!("the registry at {host} does not answer within {} s", ANSWERING.as_secs());
+        let Ok(answer) = tokio::time::timeout(limit, answer).await else {
+            let message = format!("the registry at {host} does not answer within {} s", limit.as_secs());
             return Err(RegistryError::new(RegistryErrorKind::Unreachable, message));
         };
         answer.map_err(|error| RegistryError::of_connection(&host, &error))
@@ -144,7 +149,14 @@ impl Http {
         } else {
             None
         };
-        let mut connector = HttpConnector::new_with_resolver(Resolver);
+        let reach = Reach::of(&host, &self.homes);
+        if let Some(address) = address_of(&host).filter(|address| !reach.allows(*address)) {
+            return Err(RegistryError::invalid(leads_astray(address)));
+        }
+        let proxy = self.proxies.intercept(address);
+        // A proxy looks names up itself, and may be on this host.
+        let reach = if proxy.is_some() { Reach::Anywhere } else { reach };
+        let mut connector = HttpConnector::new_with_resolver(Resolver(reach));
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECTING));
@@ -156,10 +168,9 @@ impl Http {
         };
         let builder = builder.enable_http1();
         // A registry of this host is never asked through another one.
-        let name = without_port(&host).trim_matches(['[', ']']);
-        let is_own = name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        let is_own = is_of_this_host(&host);
         let pool = legacy::Client::builder(TokioExecutor::new());
-        let client = match self.proxies.intercept(address).filter(|_| !is_own) {
+        let client = match proxy.filter(|_| !is_own) {
             Some(proxy) => {
                 let mut tunnel = Tunnel::new(proxy.uri().clone(), connector);
                 if let Some(authorization) = proxy.basic_auth() {
@@ -185,12 +196,12 @@ fn host_of(address: &Uri) -> String {
     address.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-const fn is_redirection(status: StatusCode) -> bool {
+pub(super) const fn is_redirection(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 /// Where a redirection leads; `None` if nobody should follow it there, as from TLS to none.
-fn redirected(from: &Uri, location: &str) -> Option<Uri> {
+pub(super) fn redirected(from: &Uri, location: &str) -> Option<Uri> {
     let (scheme, authority) = (from.scheme_str()?, from.authority()?);
     let next: Uri = if location.starts_with("//") {
         format!("{scheme}:{location}").parse().ok()?
@@ -205,9 +216,59 @@ fn redirected(from: &Uri, location: &str) -> Option<Uri> {
     }
 }
 
+/// The address that a host is; `None` if it is a name.
+fn address_of(host: &str) -> Option<IpAddr> {
+    without_port(host).trim_matches(['[', ']']).parse().ok()
+}
+
+fn is_of_this_host(host: &str) -> bool {
+    without_port(host) == "localhost" || address_of(host).is_some_and(|address| address.is_loopback())
+}
+
+fn leads_astray(address: IpAddr) -> String {
+    format!("the registry leads to {address}, which only this machine reaches")
+}
+
+/// Where a host may be. Whoever runs a registry could otherwise let this machine ask what nobody else can: servers on its
+/// loopback, or a cloud's metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// A host that the user's files name.
+    Anywhere,
+    /// A host that a registry on this host's loopback names.
+    Loopback,
+    /// A host that any other registry names.
+    Elsewhere,
+}
+
+impl Reach {
+    fn of(host: &str, homes: &[String]) -> Self {
+        if homes.iter().any(|home| home == host) {
+            Self::Anywhere
+        } else if homes.iter().any(|home| is_of_this_host(home)) {
+            Self::Loopback
+        } else {
+            Self::Elsewhere
+        }
+    }
+
+    fn allows(self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let is_of_link = match address {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        match self {
+            Self::Anywhere => true,
+            Self::Loopback => !is_of_link && !address.is_unspecified(),
+            Self::Elsewhere => !is_of_link && !address.is_unspecified() && !address.is_loopback(),
+        }
+    }
+}
+
 /// Looks names up on a thread that may be refused: those of tokio panic then.
 #[derive(Clone)]
-struct Resolver;
+struct Resolver(Reach);
 
 impl Service<Name> for Resolver {
     type Response = vec::IntoIter<SocketAddr>;
@@ -220,13 +281,45 @@ impl Service<Name> for Resolver {
 
     fn call(&mut self, name: Name) -> Self::Future {
         let look_up = blocking("names", move || (name.as_str(), 0).to_socket_addrs());
-        Box::pin(async move { look_up.await? })
+        let Self(reach) = *self;
+        Box::pin(async move {
+            let (allowed, refused): (Vec<_>, Vec<_>) =
+                look_up.await??.partition(|found| reach.allows(found.ip()));
+            match refused.first() {
+                Some(refused) if allowed.is_empty() => Err(io::Error::other(leads_astray(refused.ip()))),
+                _ => Ok(allowed.into_iter()),
+            }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registry_leads_nowhere_that_only_this_machine_reaches() {
+        let (remote, own) = (vec!["ghcr.io".to_owned()], vec!["127.0.0.1:5000".to_owned()]);
+        for (homes, host, addresses, is_allowed) in [
+            (&remote, "ghcr.io", &["140.82.112.3", "127.0.0.1", "169.254.169.254"][..], true),
+            (&remote, "storage.test", &["140.82.112.3", "10.0.0.1", "2001:db8::1"], true),
+            (
+                &remote,
+                "storage.test",
+                &["127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"],
+                false,
+            ),
+            (&remote, "storage.test", &["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"], false),
+            (&own, "127.0.0.1:5001", &["127.0.0.1", "::1", "10.0.0.1"], true),
+            (&own, "127.0.0.1:5001", &["169.254.169.254", "fe80::1", "0.0.0.0"], false),
+        ] {
+            let reach = Reach::of(host, homes);
+            for address in addresses {
+                let parsed = address.parse().expect("an address");
+                assert_eq!(reach.allows(parsed), is_allowed, "{homes:?} {host} {address}");
+            }
+        }
+    }
 
     #[test]
     fn redirections_never_lead_from_tls_to_none() {

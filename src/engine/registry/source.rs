@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
@@ -64,8 +64,9 @@ pub struct Content {
 /// The places from which an image may be had, in the order in which they are asked.
 #[must_use]
 pub fn sources(reference: &Reference, configuration: &RegistryConfiguration) -> Vec<Source> {
-    let http = Arc::new(Http::new(configuration.clone()));
-    let endpoints = configuration.endpoints(reference).into_iter();
+    let endpoints = configuration.endpoints(reference);
+    let homes = endpoints.iter().map(|endpoint| endpoint.host.clone()).collect();
+    let http = Arc::new(Http::new(configuration.clone(), homes));
     let source = |endpoint| Source {
         http: Arc::clone(&http),
         configuration: configuration.clone(),
@@ -74,7 +75,7 @@ pub fn sources(reference: &Reference, configuration: &RegistryConfiguration) -> 
         credentials: OnceCell::new(),
         authorization: Mutex::default(),
     };
-    endpoints.map(source).collect()
+    endpoints.into_iter().map(source).collect()
 }
 
 impl Source {
@@ -83,9 +84,7 @@ impl Source {
     /// # Errors
     /// If it is not there, or is not what its digests say.
     pub async fn find(&self) -> Result<Found, RegistryError> {
-        if self.endpoint.is_guess {
-            self.greet().await?;
-        }
+        self.prepare().await?;
         let (bytes, digest) = self.manifest(&self.reference.version, None).await?;
         let mut document = Document::parse(&bytes)?;
         for _ in 0..=DEEPEST {
@@ -102,6 +101,23 @@ impl Source {
             }
         }
         Err(RegistryError::invalid("its indexes refer to each other in a circle"))
+    }
+
+    /// The manifest or index that the reference names, as it is. Its digest is the one that the reference names, if it names one.
+    ///
+    /// # Errors
+    /// If it is not there, or is not what its digest says.
+    pub async fn raw_manifest(&self) -> Result<Vec<u8>, RegistryError> {
+        self.prepare().await?;
+        Ok(self.manifest(&self.reference.version, None).await?.0)
+    }
+
+    /// Finds out whether the registry answers at all if that is not known, before anything is asked of it.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn prepare(&self) -> Result<(), RegistryError> {
+        if self.endpoint.is_guess { self.greet().await } else { Ok(()) }
     }
 
     /// Asks for any answer: who speaks no TLS may wait for ever for what it takes for the rest of a request.
@@ -183,14 +199,30 @@ impl Source {
         Ok(bytes)
     }
 
-    /// Gets something of the repository, and answers the registry's question about who asks.
+    /// Gets something of the repository.
     async fn get(&self, path: &str, headers: &HeaderMap) -> Result<Response<Incoming>, RegistryError> {
-        let address = format!("{}/v2/{}/{path}", self.endpoint.origin, self.reference.repository);
+        self.request(&Method::GET, &self.address(path), headers, Bytes::new()).await
+    }
+
+    /// The address of something of the repository.
+    pub(super) fn address(&self, path: &str) -> String {
+        format!("{}/v2/{}/{path}", self.endpoint.origin, self.reference.repository)
+    }
+
+    /// Makes a request, and answers the registry's question about who asks. Nobody else gets an answer to that.
+    pub(super) async fn request(
+        &self,
+        method: &Method,
+        address: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, RegistryError> {
         let mut headers = headers.clone();
+        let is_own = address.starts_with(&format!("{}/", self.endpoint.origin));
         let known = self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        headers.extend(known.map(|known| (AUTHORIZATION, known)));
-        let answer = self.http.get(&address, &headers).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED {
+        headers.extend(known.filter(|_| is_own).map(|known| (AUTHORIZATION, known)));
+        let answer = self.http.send(method, address, &headers, body.clone()).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED || !is_own {
             return Ok(answer);
         }
         let Some(challenge) = Challenge::of(answer.headers()) else {
@@ -198,11 +230,13 @@ impl Source {
         };
         let credentials = self.credentials().await;
         let is_plain = self.endpoint.origin.starts_with("http://");
-        let (registry, asker) = ((self.host(), is_plain), (self.reference.repository.as_str(), credentials));
+        let actions = if [Method::GET, Method::HEAD].contains(method) { "pull" } else { "pull,push" };
+        let scope = format!("repository:{}:{actions}", self.reference.repository);
+        let (registry, asker) = ((self.host(), is_plain), (scope.as_str(), credentials));
         let authorization = challenge.answer(&self.http, registry, asker).await?;
         headers.insert(AUTHORIZATION, authorization.clone());
         *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(authorization);
-        let answer = self.http.get(&address, &headers).await?;
+        let answer = self.http.send(method, address, &headers, body).await?;
         match answer.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(denied(self.host(), credentials)),
             _ => Ok(answer),

@@ -6,9 +6,10 @@ use crate::report::error::Code;
 pub(super) const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: Code::ProbeNotFound,
-        meaning: "No probe has this name, or no file has this path.",
+        meaning: "No probe has this name, no file has this path, or the registry has no such probe.",
         causes: &[
             "The name of a built-in probe contains a typo.",
+            "The repository or the tag of a probe in a registry (`oci://…`) contains a typo, or needs a login.",
             "The component's path is relative to the current folder; it must be relative to the definition.",
         ],
         steps: &["Correct `probe` in `[readiness]`. A path begins with `./` or `/`."],
@@ -36,9 +37,78 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ProbeUnpinned,
-        meaning: "The component is not pinned, so a changed file would run unnoticed. This is a warning.",
-        causes: &["`[readiness]` has no `sha256`."],
-        steps: &["Check that the component is the right one, and add the `sha256` that the hint shows."],
+        meaning: "The component is not pinned, so changed bytes would run unnoticed. For a file, this is a warning; for a probe in \
+                  a registry, it is an error.",
+        causes: &[
+            "`[readiness]` has no `sha256`.",
+            "`probe` names a tag in a registry, which may name other bytes tomorrow, and `probes.lock` does not pin the tag.",
+        ],
+        steps: &[
+            "Check that the component is the right one, and add the `sha256` that the hint shows.",
+            "For a probe in a registry, run `farrier probe pin` and commit `probes.lock`, or write `@sha256:…` behind the tag.",
+        ],
+    },
+    Explanation {
+        code: Code::ProbeTagMoved,
+        meaning: "The tag of a probe in a registry names other bytes than the pinned ones. farrier never runs what is not pinned.",
+        causes: &[
+            "Somebody pushed another version under the same tag.",
+            "Somebody else took over the repository.",
+        ],
+        steps: &[
+            "Show what changed: `farrier probe update --dry-run`.",
+            "If you trust the change, pin it: `farrier probe update`. A pin in the definition (`sha256`, `@sha256:…`) is yours to edit.",
+        ],
+    },
+    Explanation {
+        code: Code::ProbeNotPulled,
+        meaning: "The pinned probe is not in the cache. A launch downloads what trusted definitions pin, but contacts no registry that \
+                  only a workspace names, and no other command downloads anything by itself.",
+        causes: &[
+            "The workspace's probes have not been downloaded on this machine yet.",
+            "The cache was emptied, or its copy is damaged.",
+        ],
+        steps: &[
+            "Run `farrier probe pull`.",
+            "Without a network, download the component elsewhere (`farrier probe pull REFERENCE --out FILE`), and name the file in the \
+             definition.",
+        ],
+    },
+    Explanation {
+        code: Code::ProbeArtifact,
+        meaning: "What the registry has is not a probe, or not what its manifest says. farrier keeps nothing of it.",
+        causes: &[
+            "The reference names an image, an index or another kind of artifact.",
+            "The component is larger than 64 MiB.",
+            "The registry or a proxy changes what it delivers: a size or digest differs from the manifest's.",
+        ],
+        steps: &[
+            "Check the reference.",
+            "Push the component again with `farrier probe push`, or with `wkg oci push`.",
+        ],
+    },
+    Explanation {
+        code: Code::ProbeLockUnusable,
+        meaning: "`probes.lock` cannot be read or written.",
+        causes: &[
+            "Somebody edited or merged the file by hand.",
+            "The file was written by a later farrier.",
+            "It is a link that leads out of the workspace, or anyone can write to it.",
+        ],
+        steps: &["Restore the file from version control, or remove it and run `farrier probe pin`."],
+    },
+    Explanation {
+        code: Code::RegistryFailed,
+        meaning: "A registry cannot be reached, is not trusted, or refuses this user. Probes that are in the cache need no registry.",
+        causes: &[
+            "There is no network, or a proxy is missing (HTTPS_PROXY).",
+            "The docker client has no credentials for the registry, or others than the registry accepts.",
+            "The registry's certificate comes from an authority that this machine does not trust.",
+        ],
+        steps: &[
+            "Log in with `docker login REGISTRY`.",
+            "Without a network, name a component by its file: `probe = \"./orders-ready.wasm\"`.",
+        ],
     },
     Explanation {
         code: Code::ProbeNotGranted,

@@ -1,0 +1,103 @@
+//! What the commands for probes in registries share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::{Chosen, Origin};
+use crate::cli::options::LayerOptions;
+use crate::cli::runtime::CommandRuntime;
+use crate::cli::settings::{layer_directories, of_this_process};
+use crate::definition::{self, ARTIFACT_FORM, ArtifactReference, Definition, LayerDirectories};
+use crate::engine::kinds;
+use crate::probe::artifacts::cached::ArtifactCache;
+use crate::probe::artifacts::lock::ProbeLock;
+use crate::probe::artifacts::transfer::Registries;
+use crate::probe::artifacts::{Pin, fetch_named, references};
+use crate::report::error::{Code, Failure, Problem};
+use crate::report::escape::escape;
+
+/// A reference on the command line.
+pub fn reference(text: &str) -> Result<ArtifactReference, Problem> {
+    ArtifactReference::parse(text).map_err(|reason| {
+        let message = format!("`{}` is not a reference to a probe in a registry: {reason}", escape(text));
+        Problem::error(Code::Usage, message).hint(ARTIFACT_FORM)
+    })
+}
+
+/// The registries, with this user's credentials.
+pub fn registries() -> Registries {
+    let settings = of_this_process();
+    Registries::new(settings.map(|settings| kinds::registries(&settings.environment)).unwrap_or_default())
+}
+
+/// The definitions of all layers.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn definitions(layers: &LayerOptions) -> Result<(LayerDirectories, Vec<Definition>), Failure> {
+    let directories = layer_directories(layers);
+    let loaded = definition::load(&directories);
+    let errors: Vec<Problem> = loaded.problems.into_iter().filter(Problem::is_error).collect();
+    if errors.is_empty() { Ok((directories, loaded.definitions)) } else { Err(Failure::of(errors)) }
+}
+
+/// A folder of definitions that name probes by tags, without a pin of their own.
+pub struct TaggedFolder {
+    /// The folder.
+    pub path: PathBuf,
+    /// Its `probes.lock`.
+    pub lock: ProbeLock,
+    /// The references, each with the sidecars that name it.
+    pub references: BTreeMap<ArtifactReference, BTreeSet<String>>,
+}
+
+/// The folders of these layers, of all sidecars or of those with these names.
+///
+/// # Errors
+/// Everything that is wrong with the definitions, the locks or the names.
+pub fn tagged_folders(layers: &LayerOptions, names: &[String]) -> Result<Vec<TaggedFolder>, Failure> {
+    let (directories, definitions) = definitions(layers)?;
+    let unknown = names.iter().filter(|name| definitions.iter().all(|definition| definition.name != **name));
+    let unknown: Vec<Problem> = unknown
+        .map(|name| {
+            let message = format!("no definition declares the sidecar `{}`", escape(name));
+            Problem::error(Code::SidecarNotFound, message)
+                .hint("List the definitions with `farrier validate`.")
+        })
+        .collect();
+    if !unknown.is_empty() {
+        return Err(Failure::of(unknown));
+    }
+    let mut folders: BTreeMap<PathBuf, TaggedFolder> = BTreeMap::new();
+    for definition in &definitions {
+        if !names.is_empty() && !names.contains(&definition.name) {
+            continue;
+        }
+        for (readiness, reference) in references(definition) {
+            if Pin::of_definition(readiness, reference).is_some() {
+                continue;
+            }
+            let path = definition.folder().to_owned();
+            if !folders.contains_key(&path) {
+                let lock = ProbeLock::beside(definition, &directories.budget)?;
+                let folder = TaggedFolder { path: path.clone(), lock, references: BTreeMap::new() };
+                folders.insert(path.clone(), folder);
+            }
+            if let Some(folder) = folders.get_mut(&path) {
+                folder.references.entry(reference.clone()).or_default().insert(definition.name.clone());
+            }
+        }
+    }
+    Ok(folders.into_values().collect())
+}
+
+/// What is printed where nothing is to be done.
+pub const NOTHING_TAGGED: &str = "No definition names a probe in a registry by its tag alone.\n";
+
+/// The probe that a reference on the command line means now.
+pub fn chosen(text: &str) -> Result<Chosen, Failure> {
+    let (registries, cache, reference) = (registries(), ArtifactCache::of_user(), reference(text)?);
+    let fetched = fetch_named(&registries, &cache, &reference);
+    let (pinned, file) = CommandRuntime::start()?.run_alone(async { Ok(fetched.await?) })?;
+    Ok(Chosen { name: pinned.to_string(), file, origin: Origin::Registry })
+}

@@ -1,0 +1,175 @@
+//! Probes in registries: pushed, pulled, pinned and updated, on a real registry and on ones that answer what no real one would.
+
+mod hostile;
+mod launching;
+mod lock;
+mod setup;
+
+use std::fs;
+
+use serde_json::Value;
+
+use self::setup::{Published, Scenery, other, ready};
+use crate::support::http::Server;
+use crate::support::registry::{self, client_configuration};
+use crate::support::{Layer, Scene, assert_output};
+
+#[test]
+fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
+    let scenery = Scenery::new();
+    let scene = &scenery.scene;
+    let Some(registry) = registry::start(scene) else { return };
+    let reference = format!("oci://{}/acme/orders-ready:1", registry.address);
+    let farrier = |words: &[&str]| scenery.farrier(words).output();
+    let told = |words: &[&str], code| {
+        farrier(words).assert_code(code).to_string().replace(&registry.address, "[REGISTRY]")
+    };
+    let file = scenery.file("mine.wasm", ready());
+    let file = file.as_str();
+
+    // Without credentials, with wrong ones, with the right ones.
+    let push = |code| told(&["probe", "push", file, &reference], code);
+    let denied = push(125);
+    assert!(denied.contains("[registry-failed]") && denied.contains("docker login [REGISTRY]"), "{denied}");
+    scenery.log_in(&client_configuration(&registry.address, false));
+    let denied = push(125);
+    assert!(denied.contains("does not accept the login of `farrier`"), "{denied}");
+    scenery.log_in(&client_configuration(&registry.address, true));
+    let pushed = push(0);
+    assert_output!(scene, pushed, @"");
+    assert_eq!(push(0), pushed, "who pushes the same gets the same");
+
+    // A tag alone pins nothing.
+    scenery.define("orders", &reference);
+    let unpinned = told(&["validate"], 2);
+    assert!(unpinned.contains("[probe-unpinned]") && unpinned.contains("farrier probe pin"), "{unpinned}");
+    assert_output!(scene, told(&["probe", "pin"], 0), @"");
+    assert_output!(scene, told(&["probe", "pin"], 0), @"");
+    assert_output!(scene, told(&["validate"], 0), @"");
+    assert_output!(scene, told(&["probe", "pull"], 0), @"");
+    assert_output!(scene, told(&["probe", "update"], 0), @"");
+    let lock = scene.layer(Layer::User).join("probes.lock");
+    let first = fs::read_to_string(&lock).expect("a lock");
+
+    // The tag moves: nothing changes here until somebody asks for it.
+    let file = scenery.file("other.wasm", other());
+    told(&["probe", "push", &file, &reference], 0);
+    farrier(&["validate"]).assert_code(0);
+    assert_output!(scene, told(&["probe", "pin"], 2), @"");
+    let update = told(&["probe", "update", "--dry-run"], 0);
+    assert_output!(scene, update, @"");
+    assert_eq!(fs::read_to_string(&lock).expect("a lock"), first);
+    assert_output!(scene, told(&["probe", "update", &scene.name("orders")], 0), @"");
+    assert_ne!(fs::read_to_string(&lock).expect("a lock"), first);
+    // The new one wants what nobody granted.
+    let refused = told(&["validate"], 2);
+    assert!(refused.contains("[probe-not-granted]"), "{refused}");
+    fs::write(&lock, &first).expect("the old lock");
+
+    // The registry is away: what is in the cache goes on working.
+    let address = registry.address.clone();
+    drop(registry);
+    let told =
+        |words: &[&str], code| farrier(words).assert_code(code).to_string().replace(&address, "[REGISTRY]");
+    told(&["validate"], 0);
+    let pulled = told(&["probe", "pull"], 0);
+    assert!(pulled.contains("is in the cache"), "{pulled}");
+    let away = told(&["probe", "update"], 125);
+    assert!(away.contains("[registry-failed]") && away.contains("does not answer"), "{away}");
+    fs::remove_dir_all(scene.cache_home().join("farrier/probes")).expect("removed");
+    assert_output!(scene, told(&["validate"], 125), @"");
+    let away = told(&["probe", "pull"], 125);
+    assert!(away.contains("[registry-failed]") && away.contains("help: "), "{away}");
+}
+
+#[test]
+fn a_probe_is_pulled_into_a_file_for_a_machine_without_a_network() {
+    let scenery = Scenery::new();
+    let mut published = Published::default();
+    let digest = published.publish("acme/orders-ready", "1", &ready());
+    let registry = Server::start(move |request| published.answer(request));
+    let scene = &scenery.scene;
+    let reference = format!("oci://{}/acme/orders-ready:1", registry.address);
+    let told = |words: &[&str]| {
+        let outcome = scenery.farrier(words).output().assert_code(0);
+        outcome.to_string().replace(&registry.address, "[REGISTRY]")
+    };
+    assert_output!(scene, told(&["probe", "pull", &reference]), @"");
+    assert_eq!(fs::read(scene.workspace().join("orders-ready.wasm")).expect("a file"), ready());
+    let pinned = format!("{reference}@{digest}");
+    told(&["probe", "pull", &pinned, "--out", "there.wasm"]);
+    assert_eq!(fs::read(scene.workspace().join("there.wasm")).expect("a file"), ready());
+    let inspected = told(&["probe", "inspect", &pinned]);
+    assert!(
+        inspected.contains("from a registry") && inspected.contains(&format!("probe = \"oci://")),
+        "{inspected}"
+    );
+    let wrong = scenery.farrier(&["probe", "pull", "oci://orders-ready:1"]).output().assert_code(2);
+    assert!(wrong.stderr().contains("names no registry") && wrong.stderr().contains("help: "), "{wrong}");
+}
+
+/// As `wkg` reads and writes them: `oci-wasm` reads the configuration into a structure with these fields.
+#[test]
+fn what_is_pushed_is_what_the_specification_says() {
+    let scenery = Scenery::new();
+    let storage = scenery.scene.path("storage");
+    let Some(registry) = registry::open(&scenery.scene, &storage) else { return };
+    let reference = format!("oci://{}/acme/orders-ready:1", registry.address);
+    let file = scenery.file("mine.wasm", ready());
+    scenery.farrier(&["probe", "push", &file, &reference]).output().assert_code(0);
+    let get = |path: &str| {
+        crate::support::http::request(
+            &registry.address,
+            &format!("GET /v2/acme/orders-ready/{path}"),
+            "accept: application/vnd.oci.image.manifest.v1+json\r\n",
+            b"",
+        )
+    };
+    let json = |bytes: &[u8]| -> Value { serde_json::from_slice(bytes).expect("JSON") };
+    let answer = get("manifests/1");
+    assert_eq!(answer.header("content-type"), "application/vnd.oci.image.manifest.v1+json");
+    let manifest = json(&answer.body);
+    assert_eq!(
+        (&manifest["schemaVersion"], &manifest["mediaType"]),
+        (&2.into(), &"application/vnd.oci.image.manifest.v1+json".into())
+    );
+    assert_eq!(manifest["config"]["mediaType"], "application/vnd.wasm.config.v0+json");
+    let layers = manifest["layers"].as_array().expect("layers");
+    assert_eq!((layers.len(), &layers[0]["mediaType"]), (1, &"application/wasm".into()));
+    assert_eq!(layers[0]["annotations"]["org.opencontainers.image.title"], "orders-ready.wasm");
+    let layer = layers[0]["digest"].as_str().expect("a digest");
+    assert_eq!(get(&format!("blobs/{layer}")).body, ready());
+    let config = get(&format!("blobs/{}", manifest["config"]["digest"].as_str().expect("a digest"))).body;
+    assert_eq!(manifest["config"]["size"], config.len());
+    let config = json(&config);
+    let expected = serde_json::json!({
+        "created": "1970-01-01T00:00:00Z",
+        "author": null,
+        "architecture": "wasm",
+        "os": "wasip2",
+        "layerDigests": [layer],
+        "component": {
+            "exports": ["farrier:probe/check@0.1.0"],
+            "imports": ["farrier:probe/types@0.1.0"],
+            "target": null,
+        },
+    });
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn references_that_cannot_be_right_are_told_before_any_registry_is_asked() {
+    let scene = Scene::new();
+    for (probe, text) in [
+        ("oci://orders-ready:1", "names no registry"),
+        ("oci://ghcr.io/acme/orders-ready", "neither a tag nor a digest"),
+        ("oci://169.254.169.254/latest:1", "own link"),
+        ("oci://ghcr.io/../../etc:1", "separator"),
+        ("oci://ghcr.io/x@sha256:12", "the digest must be"),
+    ] {
+        scene.define_in(Layer::Workspace, "db.toml", setup::definition(probe, ""));
+        let outcome = scene.farrier(["validate", "--color", "never"]).output().assert_code(2).stdout();
+        assert!(outcome.contains("error[invalid-value]") && outcome.contains(text), "{probe}: {outcome}");
+        assert!(outcome.contains("oci://REGISTRY/REPOSITORY:TAG"), "{probe}: {outcome}");
+    }
+}
