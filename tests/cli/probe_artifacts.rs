@@ -9,7 +9,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use self::setup::{Published, Scenery, other, ready};
+use self::setup::{Published, Scenery, other, ready, versioned};
 use crate::support::http::Server;
 use crate::support::registry::{self, client_configuration};
 use crate::support::{Layer, Scene, assert_output};
@@ -24,7 +24,7 @@ fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
     let told = |words: &[&str], code| {
         farrier(words).assert_code(code).to_string().replace(&registry.address, "[REGISTRY]")
     };
-    let file = scenery.file("mine.wasm", ready());
+    let file = scenery.file("mine.wasm", versioned(ready(), "1.0.0"));
     let file = file.as_str();
 
     // Without credentials, with wrong ones, with the right ones.
@@ -36,30 +36,110 @@ fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
     assert!(denied.contains("does not accept the login of `farrier`"), "{denied}");
     scenery.log_in(&client_configuration(&registry.address, true));
     let pushed = push(0);
-    assert_output!(scene, pushed, @"");
+    assert_output!(scene, pushed, @r#"
+    exit code 0
+    --- stdout
+    oci://[REGISTRY]/acme/orders-ready:1@[ID]
+
+    Add these lines to a definition:
+
+    [readiness]
+    probe = "oci://[REGISTRY]/acme/orders-ready:1@[ID]"
+    --- stderr
+    "#);
     assert_eq!(push(0), pushed, "who pushes the same gets the same");
 
     // A tag alone pins nothing.
     scenery.define("orders", &reference);
     let unpinned = told(&["validate"], 2);
     assert!(unpinned.contains("[probe-unpinned]") && unpinned.contains("farrier probe pin"), "{unpinned}");
-    assert_output!(scene, told(&["probe", "pin"], 0), @"");
-    assert_output!(scene, told(&["probe", "pin"], 0), @"");
-    assert_output!(scene, told(&["validate"], 0), @"");
-    assert_output!(scene, told(&["probe", "pull"], 0), @"");
-    assert_output!(scene, told(&["probe", "update"], 0), @"");
+    assert_output!(scene, told(&["probe", "pin"], 0), @r#"
+    exit code 0
+    --- stdout
+    oci://[REGISTRY]/acme/orders-ready:1 is pinned now: [ID]
+    wrote [SCENE]/config/farrier/sidecars/probes.lock
+    --- stderr
+    "#);
+    assert_output!(scene, told(&["probe", "pin"], 0), @r#"
+    exit code 0
+    --- stdout
+    oci://[REGISTRY]/acme/orders-ready:1 is pinned already: [ID]
+    --- stderr
+    "#);
+    assert_output!(scene, told(&["validate"], 0), @r#"
+    exit code 0
+    --- stdout
+    layer user      [SCENE]/config/farrier/sidecars (1 file)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such folder)
+    1 sidecar, 0 errors, 0 warnings
+    --- stderr
+    "#);
+    assert_output!(scene, told(&["probe", "pull"], 0), @r#"
+    exit code 0
+    --- stdout
+    oci://[REGISTRY]/acme/orders-ready:1 is in the cache: sha256 [ID]
+    --- stderr
+    "#);
+    assert_output!(scene, told(&["probe", "update"], 0), @r#"
+    exit code 0
+    --- stdout
+    oci://[REGISTRY]/acme/orders-ready:1 is up to date: [ID]
+    --- stderr
+    "#);
     let lock = scene.layer(Layer::User).join("probes.lock");
     let first = fs::read_to_string(&lock).expect("a lock");
 
     // The tag moves: nothing changes here until somebody asks for it.
-    let file = scenery.file("other.wasm", other());
+    let file = scenery.file("other.wasm", versioned(other(), "1.1.0"));
     told(&["probe", "push", &file, &reference], 0);
     farrier(&["validate"]).assert_code(0);
-    assert_output!(scene, told(&["probe", "pin"], 2), @"");
+    assert_output!(scene, told(&["probe", "pin"], 2), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[probe-tag-moved]: the tag of `oci://[REGISTRY]/acme/orders-ready:1` moved: it names [ID] now, but [ID] is pinned
+     |
+     = help: See what changed with `farrier probe update --dry-run`.
+     = help: If you trust the change, pin it with `farrier probe update`.
+    "#);
     let update = told(&["probe", "update", "--dry-run"], 0);
-    assert_output!(scene, update, @"");
+    assert_output!(scene, update, @r#"
+    exit code 0
+    --- stdout
+    oci://[REGISTRY]/acme/orders-ready:1, the probe of `orders-[TOKEN]`, changed:
+      - version  1.0.0
+      + version  1.1.0
+      - digest   [ID]
+      + digest   [ID]
+      - sha256   [ID]
+      + sha256   [ID]
+      - size     0.6 KiB (702 bytes)
+      + size     0.8 KiB (858 bytes)
+      + imports  farrier:probe/logs@0.1.0
+      - needs    no grants
+      + needs    grants = { logs = true }
+    Nothing was written, because this is a dry run.
+    --- stderr
+    "#);
     assert_eq!(fs::read_to_string(&lock).expect("a lock"), first);
-    assert_output!(scene, told(&["probe", "update", &scene.name("orders")], 0), @"");
+    assert_output!(scene, told(&["probe", "update", &scene.name("orders")], 0), @r#"
+    exit code 0
+    --- stdout
+    oci://[REGISTRY]/acme/orders-ready:1, the probe of `orders-[TOKEN]`, changed:
+      - version  1.0.0
+      + version  1.1.0
+      - digest   [ID]
+      + digest   [ID]
+      - sha256   [ID]
+      + sha256   [ID]
+      - size     0.6 KiB (702 bytes)
+      + size     0.8 KiB (858 bytes)
+      + imports  farrier:probe/logs@0.1.0
+      - needs    no grants
+      + needs    grants = { logs = true }
+    wrote [SCENE]/config/farrier/sidecars/probes.lock
+    --- stderr
+    "#);
     assert_ne!(fs::read_to_string(&lock).expect("a lock"), first);
     // The new one wants what nobody granted.
     let refused = told(&["validate"], 2);
@@ -77,7 +157,23 @@ fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
     let away = told(&["probe", "update"], 125);
     assert!(away.contains("[registry-failed]") && away.contains("does not answer"), "{away}");
     fs::remove_dir_all(scene.cache_home().join("farrier/probes")).expect("removed");
-    assert_output!(scene, told(&["validate"], 125), @"");
+    assert_output!(scene, told(&["validate"], 125), @r#"
+    exit code 125
+    --- stdout
+    error[probe-not-pulled]: the probe `oci://[REGISTRY]/acme/orders-ready:1` is not in the cache
+     --> [SCENE]/config/farrier/sidecars/orders-[TOKEN].toml:6:9
+      |
+    6 | probe = "oci://[REGISTRY]/acme/orders-ready:1"
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Run `farrier probe pull`, which downloads what the definitions pin.
+      = help: Without a network, copy the component beside the definition and name the file: `probe = "./orders-ready.wasm"`.
+
+    layer user      [SCENE]/config/farrier/sidecars (1 file)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such folder)
+    1 sidecar, 1 error, 0 warnings
+    --- stderr
+    "#);
     let away = told(&["probe", "pull"], 125);
     assert!(away.contains("[registry-failed]") && away.contains("help: "), "{away}");
 }
@@ -94,7 +190,18 @@ fn a_probe_is_pulled_into_a_file_for_a_machine_without_a_network() {
         let outcome = scenery.farrier(words).output().assert_code(0);
         outcome.to_string().replace(&registry.address, "[REGISTRY]")
     };
-    assert_output!(scene, told(&["probe", "pull", &reference]), @"");
+    assert_output!(scene, told(&["probe", "pull", &reference]), @r#"
+    exit code 0
+    --- stdout
+    ./orders-ready.wasm: 0.6 KiB (687 bytes), from oci://[REGISTRY]/acme/orders-ready:1@[ID]
+
+    Put it beside a definition, and add these lines to the definition:
+
+    [readiness]
+    probe = "./orders-ready.wasm"
+    sha256 = "[ID]"
+    --- stderr
+    "#);
     assert_eq!(fs::read(scene.workspace().join("orders-ready.wasm")).expect("a file"), ready());
     let pinned = format!("{reference}@{digest}");
     told(&["probe", "pull", &pinned, "--out", "there.wasm"]);

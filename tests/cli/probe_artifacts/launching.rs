@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::setup::{Published, digest, other, ready};
+use super::setup::{Published, definition, digest, other, ready};
 use crate::programs::setup::Programs;
 use crate::support::http::Server;
 use crate::support::{Layer, fixture_program};
@@ -74,7 +74,7 @@ fn a_launch_downloads_nothing_for_a_workspace_and_nothing_for_sidecars_that_take
     programs.farrier(["up"]).output();
     assert_eq!(registry.requests().len(), 0, "it takes no part");
     fs::remove_file(programs.scene.layer(Layer::User).join(format!("{name}.toml"))).expect("removed");
-    let text = format!("lifecycle = 'shared'\n{}", waiting(&probe));
+    let text = definition(&format!("oci://{}/acme/x@{manifest}", registry.address), "");
     programs.scene.define_in(Layer::Workspace, "of-workspace.toml", &text);
     let up = programs.farrier(["up", "--no-prompt"]).output().assert_code(125);
     assert!(up.stderr().contains("error[probe-not-pulled]"), "{up}");

@@ -24,6 +24,14 @@ pub fn other() -> Vec<u8> {
     component(&with_imports(LOGS, guest::READY, ""))
 }
 
+/// A component that names its version in the standard section.
+pub fn versioned(mut component: Vec<u8>, version: &str) -> Vec<u8> {
+    let (name, length) = ("version", u8::try_from(version.len()).expect("short"));
+    component.extend([0, 8 + length, 7]);
+    component.extend(name.bytes().chain(version.bytes()));
+    component
+}
+
 pub fn digest(bytes: &[u8]) -> String {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
