@@ -111,23 +111,29 @@ pub fn read(
 ) -> Result<Arc<ComponentFile>, Problem> {
     let pin = Pin::find(definition, readiness, reference, reader.budget())?;
     let cache = ArtifactCache::of_user();
-    let Some(sha256) = pin.component(&cache) else { return Err(not_pulled(reference)) };
-    let Ok(file) = cache.open(&sha256) else { return Err(not_pulled(reference)) };
+    let is_trusted = definition.layer.is_trusted();
+    let Some(sha256) = pin.component(&cache) else { return Err(not_pulled(reference, is_trusted)) };
+    let Ok(file) = cache.open(&sha256) else { return Err(not_pulled(reference, is_trusted)) };
     reader.read(Ok(file), Some(&sha256)).map_err(|error| match error {
         ComponentError::OtherDigest(_) | ComponentError::NotAFile => {
             let message = format!("the copy of the probe `{reference}` in the cache is damaged");
-            Problem::error(Code::ProbeNotPulled, message).hint(PULL)
+            Problem::error(Code::ProbeNotPulled, message).hint("Download it again with `farrier probe pull`.")
         }
         error => not_a_probe(&reference.to_string(), &error),
     })
 }
 
-/// What to do about a probe that is not in the cache.
-const PULL: &str = "Run `farrier probe pull`, which downloads what the definitions pin.";
-
-fn not_pulled(reference: &ArtifactReference) -> Problem {
+fn not_pulled(reference: &ArtifactReference, is_trusted: bool) -> Problem {
     let message = format!("the probe `{reference}` is not in the cache");
-    Problem::error(Code::ProbeNotPulled, message).hint(PULL).hint(format!(
+    let registry = reference.registry();
+    let pull = if is_trusted {
+        format!("Run `farrier probe pull`, which downloads it from {registry}; a launch does so by itself.")
+    } else {
+        format!(
+            "Run `farrier probe pull`, which downloads it from {registry}; nothing else contacts that registry."
+        )
+    };
+    Problem::error(Code::ProbeNotPulled, message).hint(pull).hint(format!(
         "Without a network, copy the component beside the definition and name the file: `probe = \"./{}.wasm\"`.",
         reference.name()
     ))

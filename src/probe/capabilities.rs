@@ -88,8 +88,18 @@ pub fn all() -> impl Iterator<Item = &'static Capability> {
 /// What a component's imports let it do, each once, in the order of the tables; types do nothing.
 #[must_use]
 pub fn capabilities(file: &ComponentFile) -> Vec<Meaning> {
+    of_imports(&file.imports)
+}
+
+/// What one import lets a component do.
+#[must_use]
+pub fn capabilities_of(import: &str) -> Vec<Meaning> {
+    of_imports(&[import.to_owned()])
+}
+
+fn of_imports(all_imports: &[String]) -> Vec<Meaning> {
     let interface = |import: &str| import.split('@').next().unwrap_or_default().to_owned();
-    let imports: BTreeSet<String> = file.imports.iter().map(|import| interface(import)).collect();
+    let imports: BTreeSet<String> = all_imports.iter().map(|import| interface(import)).collect();
     let own = all().filter(|capability| imports.contains(&format!("{PACKAGE}{}", capability.name)));
     let own = own.map(|capability| Meaning {
         word: capability.name,

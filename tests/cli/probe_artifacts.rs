@@ -115,7 +115,7 @@ fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
       + sha256   [ID]
       - size     0.6 KiB (702 bytes)
       + size     0.8 KiB (858 bytes)
-      + imports  farrier:probe/logs@0.1.0
+      + imports  farrier:probe/logs@0.1.0: reads what the container wrote since its start
       - needs    no grants
       + needs    grants = { logs = true }
     Nothing was written, because this is a dry run.
@@ -134,7 +134,7 @@ fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
       + sha256   [ID]
       - size     0.6 KiB (702 bytes)
       + size     0.8 KiB (858 bytes)
-      + imports  farrier:probe/logs@0.1.0
+      + imports  farrier:probe/logs@0.1.0: reads what the container wrote since its start
       - needs    no grants
       + needs    grants = { logs = true }
     wrote [SCENE]/config/farrier/sidecars/probes.lock
@@ -166,7 +166,7 @@ fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
     6 | probe = "oci://[REGISTRY]/acme/orders-ready:1"
       |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: Run `farrier probe pull`, which downloads what the definitions pin.
+      = help: Run `farrier probe pull`, which downloads it from [REGISTRY]; a launch does so by itself.
       = help: Without a network, copy the component beside the definition and name the file: `probe = "./orders-ready.wasm"`.
 
     layer user      [SCENE]/config/farrier/sidecars (1 file)
@@ -213,6 +213,64 @@ fn a_probe_is_pulled_into_a_file_for_a_machine_without_a_network() {
     );
     let wrong = scenery.farrier(&["probe", "pull", "oci://orders-ready:1"]).output().assert_code(2);
     assert!(wrong.stderr().contains("names no registry") && wrong.stderr().contains("help: "), "{wrong}");
+}
+
+#[test]
+fn what_a_definition_pins_itself_is_compared_and_left_to_its_author() {
+    let scenery = Scenery::new();
+    let scene = &scenery.scene;
+    let mut published = Published::default();
+    let (old, new) = (versioned(ready(), "1.0.0"), versioned(other(), "2.0.0"));
+    let first = published.publish("acme/x", "old", &old);
+    let second = published.publish("acme/x", "1", &new);
+    let registry = Server::start(move |request| published.answer(request));
+    let tagged = format!("oci://{}/acme/x:1", registry.address);
+    let update = || {
+        let outcome = scenery.farrier(&["probe", "update"]).output().assert_code(0);
+        outcome.to_string().replace(&registry.address, "[REGISTRY]")
+    };
+    let file = scene.define("db", &setup::definition(&format!("{tagged}@{first}"), ""));
+    let before = fs::read(&file).expect("a definition");
+    assert_output!(scene, update(), @r#"
+    exit code 0
+    --- stdout
+    oci://[REGISTRY]/acme/x:1, the probe of `db-[TOKEN]`, changed:
+      - digest   [ID]
+      + digest   [ID]
+      - sha256   [ID]
+      + sha256   [ID]
+      - size     0.6 KiB (702 bytes)
+      + size     0.8 KiB (858 bytes)
+      + imports  farrier:probe/logs@0.1.0: reads what the container wrote since its start
+      - needs    no grants
+      + needs    grants = { logs = true }
+    The definition pins it. If you trust the change, write into [SCENE]/config/farrier/sidecars/db-[TOKEN].toml:
+      probe = "oci://[REGISTRY]/acme/x:1@[ID]"
+    --- stderr
+    "#);
+    assert_eq!(fs::read(&file).expect("a definition"), before);
+    // Of a component that is nowhere any more, its digest alone is known.
+    let absent = format!("sha256 = \"{}\"\n", "0".repeat(64));
+    scene.define("db", &setup::definition(&tagged, &absent));
+    assert_output!(scene, update(), @r#"
+    exit code 0
+    --- stdout
+    oci://[REGISTRY]/acme/x:1, the probe of `db-[TOKEN]`, changed:
+      + version  1.2.3
+      + digest   [ID]
+      - sha256   [ID]
+      + sha256   [ID]
+      + size     0.8 KiB (858 bytes)
+      The pinned component is gone, so farrier cannot compare what it imports.
+    The definition pins it. If you trust the change, write into [SCENE]/config/farrier/sidecars/db-[TOKEN].toml:
+      sha256 = "[ID]"
+    --- stderr
+    "#);
+    scene.define("db", &setup::definition(&format!("{tagged}@{second}"), ""));
+    let same = update();
+    assert!(same.contains("is up to date"), "{same}");
+    let none = scenery.farrier(&["probe", "update", "nobody"]).output();
+    assert!(none.stderr().contains("error[sidecar-not-found]") && none.stderr().contains("help: "), "{none}");
 }
 
 /// As `wkg` reads and writes them: `oci-wasm` reads the configuration into a structure with these fields.

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 
 use super::inspect::human_size;
 use crate::definition::ArtifactReference;
-use crate::probe::capabilities::grant_line;
+use crate::probe::capabilities::{capabilities_of, grant_line};
 use crate::probe::component::ComponentFile;
 use crate::report::escape::escape;
 
 /// One version.
 pub struct Side<'a> {
-    pub digest: &'a str,
-    pub sha256: &'a str,
+    /// Of the manifest; `None` if it is unknown.
+    pub digest: Option<&'a str>,
+    /// Of the component; `None` if it is unknown.
+    pub sha256: Option<&'a str>,
     pub version: Option<String>,
     /// `None` if the component cannot be had any more.
     pub file: Option<&'a ComponentFile>,
@@ -29,8 +31,8 @@ pub fn difference(
     let both = |value: fn(&Side<'_>) -> Option<String>| (value(before), value(now));
     for (label, (before, now)) in [
         ("version", both(|side| side.version.clone())),
-        ("digest", both(|side| Some(side.digest.to_owned()))),
-        ("sha256", both(|side| Some(side.sha256.to_owned()))),
+        ("digest", both(|side| side.digest.map(str::to_owned))),
+        ("sha256", both(|side| side.sha256.map(str::to_owned))),
         (
             "size",
             both(|side| side.file.map(|file| format!("{} ({} bytes)", human_size(file), file.bytes.len()))),
@@ -47,12 +49,19 @@ pub fn difference(
     {
         let (before, now): (BTreeSet<&String>, BTreeSet<&String>) =
             (before.iter().collect(), now.iter().collect());
-        before.difference(&now).for_each(|gone| text.push_str(&changed(label, Some(gone), None)));
-        now.difference(&before).for_each(|added| text.push_str(&changed(label, None, Some(added))));
+        before.difference(&now).for_each(|gone| text.push_str(&changed(label, Some(&meaning(gone)), None)));
+        now.difference(&before).for_each(|added| text.push_str(&changed(label, None, Some(&meaning(added)))));
     }
     let needs = |file: &ComponentFile| grant_line(file).unwrap_or_else(|| "no grants".to_owned());
     text.push_str(&changed("needs", Some(&needs(before)), Some(&needs(now))));
     text
+}
+
+/// An interface, and what it lets a probe do.
+fn meaning(interface: &str) -> String {
+    let known = capabilities_of(interface);
+    let sentence = known.first().map(|known| format!(": {}", known.sentence));
+    format!("{interface}{}", sentence.unwrap_or_default())
 }
 
 /// Nothing if both are the same.

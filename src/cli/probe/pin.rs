@@ -1,6 +1,6 @@
 //! `probe pin`: what tags mean now, into `probes.lock`.
 
-use super::registries::{NOTHING_TAGGED, registries, tagged_folders};
+use super::registries::{NOTHING_TAGGED, definitions, registries, tagged_folders};
 use crate::cli::data::print;
 use crate::cli::options::ProbePin;
 use crate::cli::runtime::CommandRuntime;
@@ -15,7 +15,8 @@ use crate::report::exit;
 
 /// Pins what is not pinned yet, and checks the rest.
 pub fn pin(options: &ProbePin) -> Result<u8, Failure> {
-    let folders = tagged_folders(&options.layers, &[])?;
+    let (directories, definitions) = definitions(&options.layers)?;
+    let folders = tagged_folders(&definitions, &directories.budget)?;
     if folders.is_empty() {
         print(NOTHING_TAGGED);
     }

@@ -7,7 +7,9 @@ use super::{Chosen, Origin};
 use crate::cli::options::LayerOptions;
 use crate::cli::runtime::CommandRuntime;
 use crate::cli::settings::{layer_directories, of_this_process};
-use crate::definition::{self, ARTIFACT_FORM, ArtifactReference, Definition, LayerDirectories};
+use crate::definition::{
+    self, ARTIFACT_FORM, ArtifactReference, Definition, LayerDirectories, ReadingBudget,
+};
 use crate::engine::kinds;
 use crate::probe::artifacts::cached::ArtifactCache;
 use crate::probe::artifacts::lock::ProbeLock;
@@ -51,12 +53,14 @@ pub struct TaggedFolder {
     pub references: BTreeMap<ArtifactReference, BTreeSet<String>>,
 }
 
-/// The folders of these layers, of all sidecars or of those with these names.
+/// The definitions that name a probe in a registry, of all sidecars or of those with these names.
 ///
 /// # Errors
-/// Everything that is wrong with the definitions, the locks or the names.
-pub fn tagged_folders(layers: &LayerOptions, names: &[String]) -> Result<Vec<TaggedFolder>, Failure> {
-    let (directories, definitions) = definitions(layers)?;
+/// If a name is no sidecar's.
+pub fn chosen_definitions(
+    definitions: Vec<Definition>,
+    names: &[String],
+) -> Result<Vec<Definition>, Failure> {
     let unknown = names.iter().filter(|name| definitions.iter().all(|definition| definition.name != **name));
     let unknown: Vec<Problem> = unknown
         .map(|name| {
@@ -68,18 +72,27 @@ pub fn tagged_folders(layers: &LayerOptions, names: &[String]) -> Result<Vec<Tag
     if !unknown.is_empty() {
         return Err(Failure::of(unknown));
     }
+    let is_chosen = |definition: &Definition| names.is_empty() || names.contains(&definition.name);
+    Ok(definitions.into_iter().filter(is_chosen).collect())
+}
+
+/// The folders of these definitions.
+///
+/// # Errors
+/// If a lock cannot be used.
+pub fn tagged_folders(
+    definitions: &[Definition],
+    budget: &ReadingBudget,
+) -> Result<Vec<TaggedFolder>, Failure> {
     let mut folders: BTreeMap<PathBuf, TaggedFolder> = BTreeMap::new();
-    for definition in &definitions {
-        if !names.is_empty() && !names.contains(&definition.name) {
-            continue;
-        }
+    for definition in definitions {
         for (readiness, reference) in references(definition) {
             if Pin::of_definition(readiness, reference).is_some() {
                 continue;
             }
             let path = definition.folder().to_owned();
             if !folders.contains_key(&path) {
-                let lock = ProbeLock::beside(definition, &directories.budget)?;
+                let lock = ProbeLock::beside(definition, budget)?;
                 let folder = TaggedFolder { path: path.clone(), lock, references: BTreeMap::new() };
                 folders.insert(path.clone(), folder);
             }
@@ -91,8 +104,29 @@ pub fn tagged_folders(layers: &LayerOptions, names: &[String]) -> Result<Vec<Tag
     Ok(folders.into_values().collect())
 }
 
+/// A tag that its definition pins itself.
+pub struct PinnedTag<'a> {
+    /// The definition.
+    pub definition: &'a Definition,
+    /// The reference by its tag alone.
+    pub by_tag: ArtifactReference,
+    /// The pin.
+    pub pin: Pin,
+}
+
+/// The tags that definitions pin themselves.
+pub fn pinned_tags(definitions: &[Definition]) -> Vec<PinnedTag<'_>> {
+    let each = definitions.iter().flat_map(|definition| {
+        references(definition).filter_map(move |(readiness, reference)| {
+            let pin = Pin::of_definition(readiness, reference)?;
+            Some(PinnedTag { definition, by_tag: reference.by_tag()?, pin })
+        })
+    });
+    each.collect()
+}
+
 /// What is printed where nothing is to be done.
-pub const NOTHING_TAGGED: &str = "No definition names a probe in a registry by its tag alone.\n";
+pub const NOTHING_TAGGED: &str = "No definition names a probe in a registry by a tag.\n";
 
 /// The probe that a reference on the command line means now.
 pub fn chosen(text: &str) -> Result<Chosen, Failure> {

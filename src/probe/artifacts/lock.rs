@@ -22,8 +22,8 @@ const MOST_BYTES: u64 = 1 << 20;
 /// Write permission for everybody.
 const OTHERS_WRITE: u32 = 0o002;
 /// What stands in the file before the pins.
-const HEAD: &str = "# Pins the probes that the definitions in this folder name by tags. `farrier probe pin` adds pins, and `farrier probe\n\
-                    # update` changes them. Commit this file.\n";
+const HEAD: &str = "# Pins the probes that the definitions in this folder name by tags. Commit this file.\n\
+                    # `farrier probe pin` adds pins, and `farrier probe update` changes them.\n";
 
 /// What a tag means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,8 +197,8 @@ mod tests {
         }
         assert_eq!(ProbeLock::parse(&lock.text()), Ok(lock.clone()));
         insta::assert_snapshot!(lock.text(), @r#"
-        # Pins the probes that the definitions in this folder name by tags. `farrier probe pin` adds pins, and `farrier probe
-        # update` changes them. Commit this file.
+        # Pins the probes that the definitions in this folder name by tags. Commit this file.
+        # `farrier probe pin` adds pins, and `farrier probe update` changes them.
         version = 1
 
         [[probe]]
