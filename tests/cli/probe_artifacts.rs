@@ -10,7 +10,7 @@ use std::fs;
 use serde_json::Value;
 
 use self::setup::{Published, Scenery, other, ready, versioned};
-use crate::support::http::Server;
+use crate::support::http::{Reply, Server};
 use crate::support::registry::{self, client_configuration};
 use crate::support::{Layer, Scene, assert_output};
 
@@ -213,6 +213,30 @@ fn a_probe_is_pulled_into_a_file_for_a_machine_without_a_network() {
     );
     let wrong = scenery.farrier(&["probe", "pull", "oci://orders-ready:1"]).output().assert_code(2);
     assert!(wrong.stderr().contains("names no registry") && wrong.stderr().contains("help: "), "{wrong}");
+}
+
+#[test]
+fn a_push_asks_the_token_server_for_a_token_that_may_push() {
+    let scenery = Scenery::new();
+    let file = scenery.file("mine.wasm", ready());
+    let registry = Server::start(|request| {
+        let realm = format!("Bearer realm=\"http://{}/token\",service=\"test\"", request.header("host"));
+        match (request.first[0].as_str(), request.path(), request.header("authorization")) {
+            (_, "/v2/", _) => Reply::ok("{}"),
+            (_, path, _) if path.starts_with("/token?") => {
+                Reply::ok(if path.contains("push") { r#"{"token":"push"}"# } else { r#"{"token":"pull"}"# })
+            }
+            ("HEAD", _, "Bearer pull" | "Bearer push") => Reply::status(404),
+            ("POST", _, "Bearer push") => Reply::status(202).header("location", "/v2/upload?state=1"),
+            ("PUT", _, "Bearer push") => Reply::status(201),
+            _ => Reply::status(401).header("www-authenticate", &realm),
+        }
+    });
+    let reference = format!("oci://{}/acme/x:1", registry.address);
+    scenery.farrier(&["probe", "push", &file, &reference]).output().assert_code(0);
+    assert_eq!(registry.count("/token?service=test&scope=repository%3Aacme%2Fx%3Apull%2Cpush"), 1);
+    assert_eq!(registry.count("/v2/upload?state=1&digest=sha256:"), 2);
+    assert_eq!(registry.count("/v2/acme/x/manifests/1"), 1);
 }
 
 #[test]
