@@ -38,17 +38,14 @@ impl ArtifactReference {
         let registry = registry.ok_or_else(|| "it names no registry, such as `ghcr.io`".to_owned())?;
         image::check(reference)?;
         if is_link_local(registry) {
-            return Err(format!(
-                "`{registry}` is an address of this machine's own link, where no registry is"
-            ));
+            return Err(format!("`{registry}` is a link-local or unspecified address, where no registry is"));
         }
         match digest.strip_prefix('@') {
             Some(digest) if !digest.starts_with("sha256:") => {
                 return Err("farrier checks only digests of the form `sha256:`".to_owned());
             }
-            Some(_) => {}
             None if tag_of(path).is_none() => return Err("it names neither a tag nor a digest".to_owned()),
-            None => {}
+            _ => {}
         }
         Ok(Self { text: text.to_owned(), named: SCHEME.len() + named })
     }
@@ -113,7 +110,7 @@ fn tag_of(path: &str) -> Option<&str> {
     path.rsplit_once('/')?.1.split_once(':').map(|(_, tag)| tag)
 }
 
-/// Whether a registry is an address that only this machine's own link has, such as that of a cloud's metadata.
+/// Whether a registry is an address of this host's own link, such as that of a cloud's metadata, or of no host.
 fn is_link_local(registry: &str) -> bool {
     let host = match registry.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -175,11 +172,11 @@ mod tests {
             ("oci://user:secret@ghcr.io/x:1", "names no registry"),
             ("oci://ghcr.io/x@sha256:abc", "digest"),
             (&sha512, "only digests"),
-            ("oci://169.254.169.254/x:1", "own link"),
-            ("oci://169.254.169.254:80/x:1", "own link"),
-            ("oci://[fe80::1]/x:1", "own link"),
+            ("oci://169.254.169.254/x:1", "link-local"),
+            ("oci://169.254.169.254:80/x:1", "link-local"),
+            ("oci://[fe80::1]/x:1", "link-local"),
             ("oci://[::ffff:169.254.169.254]/x:1", "registry"),
-            ("oci://0.0.0.0:5000/x:1", "own link"),
+            ("oci://0.0.0.0:5000/x:1", "link-local"),
             ("oci://oci:./x", "names a file"),
             ("oci://\u{202e}ghcr.io/x:1", "character"),
         ] {

@@ -11,30 +11,56 @@ use serde_json::Value;
 
 use self::setup::{Published, Scenery, other, ready, versioned};
 use crate::support::http::{Reply, Server};
-use crate::support::registry::{self, client_configuration};
+use crate::support::registry::{self, Registry, client_configuration};
 use crate::support::{Layer, Scene, assert_output};
 
-#[test]
-fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
-    let scenery = Scenery::new();
-    let scene = &scenery.scene;
-    let Some(registry) = registry::start(scene) else { return };
-    let reference = format!("oci://{}/acme/orders-ready:1", registry.address);
-    let farrier = |words: &[&str]| scenery.farrier(words).output();
-    let told = |words: &[&str], code| {
-        farrier(words).assert_code(code).to_string().replace(&registry.address, "[REGISTRY]")
-    };
-    let file = scenery.file("mine.wasm", versioned(ready(), "1.0.0"));
-    let file = file.as_str();
+/// A real registry, and a reference to a probe there.
+struct Real {
+    scenery: Scenery,
+    registry: Registry,
+    reference: String,
+}
 
-    // Without credentials, with wrong ones, with the right ones.
-    let push = |code| told(&["probe", "push", file, &reference], code);
+impl Real {
+    /// None, and a loud message, where the registry's program cannot be had.
+    fn start() -> Option<Self> {
+        let scenery = Scenery::new();
+        let registry = registry::start(&scenery.scene)?;
+        let reference = format!("oci://{}/acme/orders-ready:1", registry.address);
+        Some(Self { scenery, registry, reference })
+    }
+
+    /// The same with the right credentials, a probe that was pushed, and a definition of the user that names its tag.
+    fn with_a_probe() -> Option<Self> {
+        let real = Self::start()?;
+        real.scenery.log_in(&client_configuration(&real.registry.address, true));
+        real.push(&versioned(ready(), "1.0.0"), 0);
+        real.scenery.define("orders", &real.reference);
+        Some(real)
+    }
+
+    fn push(&self, component: &[u8], code: i32) -> String {
+        let file = self.scenery.file("pushed.wasm", component);
+        self.told(&["probe", "push", &file, &self.reference], code)
+    }
+
+    fn told(&self, words: &[&str], code: i32) -> String {
+        let outcome = self.scenery.farrier(words).output().assert_code(code);
+        outcome.to_string().replace(&self.registry.address, "[REGISTRY]")
+    }
+}
+
+#[test]
+fn a_probe_is_pushed_with_the_users_credentials() {
+    let Some(real) = Real::start() else { return };
+    let (scene, address) = (&real.scenery.scene, &real.registry.address);
+    let push = |code| real.push(&ready(), code);
     let denied = push(125);
     assert!(denied.contains("[registry-failed]") && denied.contains("docker login [REGISTRY]"), "{denied}");
-    scenery.log_in(&client_configuration(&registry.address, false));
+    real.scenery.log_in(&client_configuration(address, false));
     let denied = push(125);
     assert!(denied.contains("does not accept the login of `farrier`"), "{denied}");
-    scenery.log_in(&client_configuration(&registry.address, true));
+    real.scenery.log_in(&client_configuration(address, true));
     let pushed = push(0);
     assert_output!(scene, pushed, @r#"
     exit code 0
@@ -48,9 +74,14 @@ fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
     --- stderr
     "#);
     assert_eq!(push(0), pushed, "who pushes the same gets the same");
+}
 
+#[test]
+fn a_tag_is_pinned_and_its_move_is_refused_until_it_is_updated() {
+    let Some(real) = Real::with_a_probe() else { return };
+    let scene = &real.scenery.scene;
+    let told = |words: &[&str], code| real.told(words, code);
     // A tag alone pins nothing.
-    scenery.define("orders", &reference);
     let unpinned = told(&["validate"], 2);
     assert!(unpinned.contains("[probe-unpinned]") && unpinned.contains("farrier probe pin"), "{unpinned}");
     assert_output!(scene, told(&["probe", "pin"], 0), @r#"
@@ -90,9 +121,8 @@ fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
     let first = fs::read_to_string(&lock).expect("a lock");
 
     // The tag moves: nothing changes here until somebody asks for it.
-    let file = scenery.file("other.wasm", versioned(other(), "1.1.0"));
-    told(&["probe", "push", &file, &reference], 0);
-    farrier(&["validate"]).assert_code(0);
+    real.push(&versioned(other(), "1.1.0"), 0);
+    told(&["validate"], 0);
     assert_output!(scene, told(&["probe", "pin"], 2), @r#"
     exit code 2
     --- stdout
@@ -144,13 +174,19 @@ fn a_probe_is_pushed_pinned_and_updated_and_then_needs_no_registry() {
     // The new one wants what nobody granted.
     let refused = told(&["validate"], 2);
     assert!(refused.contains("[probe-not-granted]"), "{refused}");
-    fs::write(&lock, &first).expect("the old lock");
+}
 
-    // The registry is away: what is in the cache goes on working.
-    let address = registry.address.clone();
+#[test]
+fn what_is_pinned_and_in_the_cache_needs_no_registry() {
+    let Some(real) = Real::with_a_probe() else { return };
+    real.told(&["probe", "pin"], 0);
+    let Real { scenery, registry, .. } = real;
+    let (scene, address) = (&scenery.scene, registry.address.clone());
+    // It is away.
     drop(registry);
-    let told =
-        |words: &[&str], code| farrier(words).assert_code(code).to_string().replace(&address, "[REGISTRY]");
+    let told = |words: &[&str], code| {
+        scenery.farrier(words).output().assert_code(code).to_string().replace(&address, "[REGISTRY]")
+    };
     told(&["validate"], 0);
     let pulled = told(&["probe", "pull"], 0);
     assert!(pulled.contains("is in the cache"), "{pulled}");
@@ -207,10 +243,7 @@ fn a_probe_is_pulled_into_a_file_for_a_machine_without_a_network() {
     told(&["probe", "pull", &pinned, "--out", "there.wasm"]);
     assert_eq!(fs::read(scene.workspace().join("there.wasm")).expect("a file"), ready());
     let inspected = told(&["probe", "inspect", &pinned]);
-    assert!(
-        inspected.contains("from a registry") && inspected.contains(&format!("probe = \"oci://")),
-        "{inspected}"
-    );
+    assert!(inspected.contains("from a registry") && inspected.contains("probe = \"oci://"), "{inspected}");
     let wrong = scenery.farrier(&["probe", "pull", "oci://orders-ready:1"]).output().assert_code(2);
     assert!(wrong.stderr().contains("names no registry") && wrong.stderr().contains("help: "), "{wrong}");
 }
@@ -352,7 +385,7 @@ fn references_that_cannot_be_right_are_told_before_any_registry_is_asked() {
     for (probe, text) in [
         ("oci://orders-ready:1", "names no registry"),
         ("oci://ghcr.io/acme/orders-ready", "neither a tag nor a digest"),
-        ("oci://169.254.169.254/latest:1", "own link"),
+        ("oci://169.254.169.254/latest:1", "link-local"),
         ("oci://ghcr.io/../../etc:1", "separator"),
         ("oci://ghcr.io/x@sha256:12", "the digest must be"),
     ] {

@@ -85,7 +85,7 @@ impl ProbeLock {
             toml::from_str(text).map_err(|error: toml::de::Error| error.message().replace('\n', ", "))?;
         if document.version != VERSION {
             return Err(format!(
-                "it has version {}, but this farrier reads version {VERSION}",
+                "it has version {}, but this version of farrier reads version {VERSION}",
                 document.version
             ));
         }
@@ -231,7 +231,7 @@ mod tests {
             (format!("{honest}registry = \"evil.test\"\n"), "unknown field `registry`"),
             (format!("{honest}{}", honest.trim_start_matches("version = 1\n")), "twice"),
             (entry("./orders.wasm", &digest, &hex), "does not begin"),
-            (entry("oci://169.254.169.254/x:1", &digest, &hex), "own link"),
+            (entry("oci://169.254.169.254/x:1", &digest, &hex), "link-local"),
             (entry(&format!("{tagged}@{digest}"), &digest, &hex), "needs no pin"),
             (entry(tagged, "sha256:../../../etc/passwd", &hex), "is not a digest"),
             (entry(tagged, &digest, "../../../etc/passwd"), "is not a digest"),

@@ -52,7 +52,7 @@ fn a_lock_that_cannot_be_used_is_told_and_no_registry_is_asked() {
         (honest.replace("version = 1", "version = 1\nregistry = \"evil.test\""), "unknown field"),
         (honest.replace(&pins[0].1, "../../../../etc/passwd"), "is not a digest"),
         (honest.replace(&pins[0].0, "sha256:../../x"), "is not a digest"),
-        (honest.replace(&reference, "oci://169.254.169.254/x:1"), "own link"),
+        (honest.replace(&reference, "oci://169.254.169.254/x:1"), "link-local"),
         (format!("# {}\n{honest}", "x".repeat(1 << 20)), "larger than 1 MiB"),
     ] {
         fs::write(&path, text).expect("a lock");
