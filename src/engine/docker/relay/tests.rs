@@ -165,7 +165,7 @@ async fn what_was_written_before_a_connection_is_dropped_reaches_its_server() {
     for _ in 0..50 {
         let (dialled, accepted) = tokio::join!(relay.connect(address, LIMIT), listener.accept());
         let (mut dialled, (mut server, _)) = (dialled.expect("it accepts"), accepted.expect("a connection"));
-        dialled.write_all(&[b'x'; 100 << 10]).await.expect("written");
+        dialled.write_all(&vec![b'x'; 100 << 10]).await.expect("written");
         drop(dialled);
         let mut all = Vec::new();
         let reading = server.read_to_end(&mut all);
