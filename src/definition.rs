@@ -63,6 +63,7 @@ pub use model::*;
 pub use names::{container_token, is_sidecar_host, variable_token};
 pub use program::{FoundProgram, program_digest};
 pub use read::{Access, is_escape, outside_workspace};
+pub use reader::nearest;
 pub use refusals::refusals;
 pub use rules::taken_variables;
 pub use schema::json_schema;

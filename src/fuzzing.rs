@@ -11,7 +11,7 @@ pub use crate::definition::fuzzing::{definitions_toml, definitions_yaml, image_r
 pub use crate::engine::docker::client::fuzzing::engine_answers;
 pub use crate::engine::docker::relay::fuzzing::relay_frames;
 pub use crate::harness::fuzzing::harness_argv;
-pub use crate::probe::fuzzing::component_bytes;
+pub use crate::probe::fuzzing::{component_bytes, settings_schemas};
 
 use crate::event::problem_json;
 use crate::report::error::Problem;
@@ -33,6 +33,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("quantities", quantities),
     ("relay_frames", relay_frames),
     ("rendered_text", rendered_text),
+    ("settings_schemas", settings_schemas),
 ];
 
 /// Whether a terminal acts on a character, hides it or reorders others by it. A list of its own, so that a gap in the

@@ -34,6 +34,8 @@ pub mod observed;
 pub mod platform;
 pub mod private_copies;
 pub mod project;
+pub mod sections;
+pub mod settings_schema;
 pub mod since_0_1_0;
 pub mod store;
 pub mod tls;

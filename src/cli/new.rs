@@ -8,12 +8,13 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 
 use super::data::{indented, print};
+use super::schema::of_definitions;
 use crate::cli::options::{LaunchOptions, New, NewLayer};
 use crate::cli::runtime::CommandRuntime;
 use crate::cli::settings::layer_directories;
 use crate::definition::draft::{Draft, ImageFacts, SCHEMA_FILE, check_name};
 use crate::definition::working_trees::{Inside, WorkingTrees};
-use crate::definition::{LayerDirectories, check_image, is_escape, json_schema, load, outside_workspace};
+use crate::definition::{LayerDirectories, check_image, is_escape, load, outside_workspace};
 use crate::engine::kinds::Choice;
 use crate::launch::connection;
 use crate::preparation::settings::Settings;
@@ -192,7 +193,7 @@ impl Target {
 
     /// Writes the schema beside it, for editors, where there is none yet.
     pub(super) fn write_schema(&self) -> Result<(), Problem> {
-        match self.create(SCHEMA_FILE, &indented(&json_schema())) {
+        match self.create(SCHEMA_FILE, &indented(&of_definitions())) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(failed(&self.path.join(SCHEMA_FILE), &error))
             }

@@ -121,6 +121,7 @@ fn sidecar(
     } else {
         readiness::decode(table, &interface, &container, layer, reader)
     };
+    survey.places.extend(reader.take_places());
     let job_timeout =
         if is_job { order::job_timeout(table, &interface, &container, reader) } else { Some(JOB_TIMEOUT) };
     let after = order::after(table, reader);

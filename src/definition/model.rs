@@ -13,6 +13,7 @@ use super::grants::Grants;
 use super::keys::{ContainerKeys, JobRuns};
 use super::order::{After, OnExit};
 use super::read::Access;
+use super::reader::key_of;
 use super::template::{Part, Template};
 use crate::report::error::{Place, Source};
 
@@ -120,6 +121,12 @@ impl Definition {
                 }
             }
         }
+    }
+
+    /// Where the key of a setting stands, if its value stands elsewhere.
+    #[must_use]
+    pub fn key_place(&self, field: &str) -> Place {
+        self.places.get(&key_of(field)).cloned().unwrap_or_else(|| self.place(field))
     }
 
     /// When it runs, if it ends by itself; `None` if it keeps running.

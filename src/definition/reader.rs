@@ -53,6 +53,14 @@ impl<'n> Table<'n> {
     }
 }
 
+/// The longest path under which the place of a key is noted.
+const LONGEST_PATH: usize = 512;
+
+/// The name under which the place of a field's key is noted, if its value stands elsewhere. No field has it.
+pub fn key_of(path: &str) -> String {
+    format!("key {path}")
+}
+
 /// The path of a key in a table.
 pub fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
@@ -78,6 +86,13 @@ impl<'a> Reader<'a> {
     pub fn note_place(&mut self, path: String, span: &Range<usize>) {
         let place = self.place(span);
         self.places.insert(path, place);
+    }
+
+    /// Notes where the key of a field stands that has a single value.
+    pub fn note_key(&mut self, path: &str, entry: &Entry) {
+        if entry.value.scalar().is_some() && path.len() <= LONGEST_PATH {
+            self.note_place(key_of(path), &entry.key_span);
+        }
     }
 
     /// What was noted so far.

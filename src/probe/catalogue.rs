@@ -14,6 +14,7 @@ use super::component::{CONTRACT, ComponentError, ComponentFile};
 use super::directories::{DirectoryCopy, DirectoryError};
 use super::folders::{ProbeFolder, ProbeFolders};
 use super::grants::{effective, linked, uncovered, ungranted};
+use super::settings_schema::{self, SettingsSchema};
 use super::tls::Tls;
 
 /// A component that ships with farrier.
@@ -110,6 +111,12 @@ pub fn built_in_names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|known| known.name)
 }
 
+/// The schemas of the settings of the probes that ship with farrier, by their names.
+pub fn built_in_schemas() -> impl Iterator<Item = (&'static str, serde_json::Value)> {
+    let schema = |known: &BuiltIn| SettingsSchema::of(&*read_once(known).ok()?).ok()?;
+    BUILT_IN.iter().filter_map(move |known| Some((known.name, schema(known)?.to_json())))
+}
+
 /// Finds the probe of one readiness, checks its pin and its imports.
 ///
 /// # Errors
@@ -187,6 +194,25 @@ pub fn find(
         }
     }
     let mut remarks = unusable_grants(&component, &grants, &name, definition, &readiness.field);
+    // Before anything is compiled; what is right so far, the probe itself checks later. A built-in probe requires nothing that
+    // its schema knows, so that a launch without settings reads none.
+    let described = if built_in && readiness.settings.is_empty() {
+        Ok(Vec::new())
+    } else {
+        settings_schema::problems(&component, &name, definition, readiness)
+    };
+    match described {
+        Ok(found) => problems.extend(found),
+        Err(error) => {
+            let message = format!("farrier ignores the settings schema of the probe `{name}`: {error}");
+            remarks.push(
+                Problem::warning(Code::ProbeInvalid, message)
+                    .at(place.clone())
+                    .of(definition.name.clone())
+                    .hint("Only the probe itself checks its settings. Report this to the probe's author."),
+            );
+        }
+    }
     // A probe in a registry is not even read without a pin.
     let is_in_registry = matches!(readiness.probe, ProbeReference::Artifact(_));
     if readiness.sha256.is_none() && !built_in && !is_in_registry {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use super::catalogue::is_built_in;
 use super::complexity::{Complexity, TooComplex};
 use super::contract::{self, PACKAGE};
 use super::limits::COMPONENT_BYTES;
+use super::sections::SETTINGS_SCHEMA;
 use crate::definition::{Exceeded, ReadingBudget};
 use crate::system::digest::sha256_hex;
 
@@ -36,6 +38,8 @@ pub struct ComponentFile {
     pub imports: Vec<String>,
     /// Names of the exported interfaces.
     pub exports: Vec<String>,
+    /// Where the bytes have the schema of the settings.
+    pub schema: Option<Range<usize>>,
 }
 
 impl fmt::Debug for ComponentFile {
@@ -138,7 +142,7 @@ impl ComponentFile {
         let complexity =
             Complexity::of(&bytes).map_err(|error| ComponentError::Damaged(error.to_string()))?;
         complexity.excess().map_or(Ok(()), Err)?;
-        let (imports, exports) = outside(&bytes)?;
+        let (imports, exports, schema) = outside(&bytes)?;
         if !exports.iter().any(|name| name.starts_with(CHECK)) {
             return Err(ComponentError::NoCheck);
         }
@@ -152,7 +156,7 @@ impl ComponentFile {
         if !is_built_in(&bytes) {
             contract::compare(&bytes, &imports, &exports).map_err(ComponentError::OtherTypes)?;
         }
-        Ok(Self { digest: sha256_hex(&bytes), bytes, imports, exports })
+        Ok(Self { digest: sha256_hex(&bytes), bytes, imports, exports, schema })
     }
 
     /// Takes a component apart that ships with farrier: what [`Self::parse`] would find out about it is known.
@@ -160,8 +164,8 @@ impl ComponentFile {
     /// # Errors
     /// When the bytes are damaged.
     pub(super) fn known(bytes: &'static [u8], digest: &str) -> Result<Self, ComponentError> {
-        let (imports, exports) = outside(bytes)?;
-        Ok(Self { digest: digest.to_owned(), bytes: bytes.to_vec(), imports, exports })
+        let (imports, exports, schema) = outside(bytes)?;
+        Ok(Self { digest: digest.to_owned(), bytes: bytes.to_vec(), imports, exports, schema })
     }
 
     /// Whether it needs anything of WASI.
@@ -174,6 +178,12 @@ impl ComponentFile {
     #[must_use]
     pub fn validates_settings(&self) -> bool {
         self.exports.iter().any(|name| name.starts_with(SETTINGS))
+    }
+
+    /// The text of the schema of its settings, if it carries one.
+    #[must_use]
+    pub fn settings_schema(&self) -> Option<&[u8]> {
+        self.bytes.get(self.schema.clone()?)
     }
 }
 
@@ -196,11 +206,13 @@ fn read_bounded(opened: std::io::Result<File>, budget: &ReadingBudget) -> Result
     Ok(bytes)
 }
 
-/// Names of imports and exports of the outermost component.
-fn outside(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), ComponentError> {
+/// Names of imports and exports of the outermost component, and where the outermost schema of settings stands: a linker that
+/// makes components leaves it in the module.
+fn outside(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>, Option<Range<usize>>), ComponentError> {
     let damaged = |error: wasmparser::BinaryReaderError| ComponentError::Damaged(error.to_string());
     let mut imports = Vec::new();
     let mut exports = Vec::new();
+    let mut schema: Option<(usize, Range<usize>)> = None;
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(damaged)? {
@@ -216,10 +228,16 @@ fn outside(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), ComponentError> {
                     exports.push(export.map_err(damaged)?.name.name.to_owned());
                 }
             }
+            Payload::CustomSection(section) if section.name() == SETTINGS_SCHEMA => {
+                if schema.as_ref().is_none_or(|(other, _)| depth < *other) {
+                    let start = section.data_offset();
+                    schema = Some((depth, start..start + section.data().len()));
+                }
+            }
             _ => {}
         }
     }
-    Ok((imports, exports))
+    Ok((imports, exports, schema.map(|(_, range)| range)))
 }
 
 #[cfg(test)]

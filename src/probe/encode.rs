@@ -6,6 +6,8 @@ use wasi_preview1_component_adapter_provider::{
 use wasmparser::{Encoding, Parser, Payload};
 use wit_component::ComponentEncoder;
 
+use super::sections::{self, Sections};
+
 /// Why bytes cannot become a component.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
@@ -24,11 +26,11 @@ pub enum EncodeError {
 }
 
 /// Wraps a core module that describes its world; a component stays as it is. Calls of WASI preview 1 become
-/// calls of WASI 0.2.
+/// calls of WASI 0.2. What the module says about itself, and `additions`, become sections of the component.
 ///
 /// # Errors
 /// Why that is impossible.
-pub fn component(bytes: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
+pub fn component(bytes: Vec<u8>, additions: Sections<'_>) -> Result<Vec<u8>, EncodeError> {
     let damaged = |error: wasmparser::BinaryReaderError| EncodeError::Damaged(error.to_string());
     if !bytes.starts_with(b"\0asm") {
         return Err(EncodeError::NotWebAssembly);
@@ -46,22 +48,28 @@ pub fn component(bytes: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
             _ => {}
         }
     }
-    if done {
+    if done && additions.is_empty() {
         return Ok(bytes);
+    }
+    if done {
+        return sections::written_to(&bytes, &additions).map_err(damaged);
     }
     if !world {
         return Err(EncodeError::NoWorld);
     }
+    let (mut described, module) = sections::taken_from(&bytes).map_err(damaged)?;
+    described.extend(additions);
     let encode = || {
         let mut encoder = ComponentEncoder::default();
         if preview1 {
             let adapter = WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
             encoder = encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter)?;
         }
-        encoder.validate(true).module(&bytes)?.encode()
+        encoder.validate(true).module(&module)?.encode()
     };
-    encode().map_err(|error: anyhow::Error| {
+    let component = encode().map_err(|error: anyhow::Error| {
         let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
         EncodeError::DoesNotFit(causes.join(": ").replace('\n', " "))
-    })
+    })?;
+    sections::written_to(&component, &described).map_err(damaged)
 }

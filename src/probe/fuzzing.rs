@@ -3,12 +3,16 @@
 use super::complexity::Complexity;
 use super::component::{ComponentError, ComponentFile};
 use super::grants::ungranted;
-use super::metadata::{Producers, versions};
+use super::metadata::{Metadata, Producers, versions};
+use super::sections;
+use super::settings_schema::{SchemaError, SettingsSchema};
 use crate::cli::fuzzing::assert_inspected;
 use crate::fuzzing::{assert_shown, assert_told};
 use crate::probe::capabilities::{capabilities, foreign, grant_line};
 use crate::probe::catalogue::not_a_probe;
+use crate::probe::limits::SETTINGS_PROBLEMS;
 use crate::report::error::Place;
+use crate::report::escape::escape;
 
 /// What every component begins with.
 const PREAMBLE: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -30,8 +34,10 @@ fn bytes(bytes: Vec<u8>) {
         digest: String::new(),
         imports: Vec::new(),
         exports: Vec::new(),
+        schema: None,
     };
     assert_producers(&unread);
+    assert!(Metadata::of(&unread).fields().count() <= 1 + sections::STANDARD.len());
     let file = match ComponentFile::parse(bytes) {
         Ok(file) => file,
         Err(error) => {
@@ -45,6 +51,9 @@ fn bytes(bytes: Vec<u8>) {
     assert_eq!(ComponentFile::parse(file.bytes.clone()), Ok::<_, ComponentError>(file.clone()));
     facets(&file);
     assert_inspected(&file);
+    let rewritten = sections::written_to(&file.bytes, &sections::of(&file.bytes)).map(ComponentFile::parse);
+    let rewritten = rewritten.map(|file| file.map(|file| (file.imports, file.exports)));
+    assert_eq!(rewritten.ok(), Some(Ok((file.imports.clone(), file.exports.clone()))));
 }
 
 /// What is said of it from outside.
@@ -59,6 +68,34 @@ fn facets(file: &ComponentFile) {
     if let Some(line) = grant_line(file) {
         assert_shown(&line);
         assert!(!line.contains('\n'));
+    }
+}
+
+/// A schema, and behind the first byte 0xff settings: whatever both say, mistakes are few and told, and what farrier understood
+/// of the schema means the same.
+pub fn settings_schemas(data: &[u8]) {
+    let (text, settings) = match data.iter().position(|byte| *byte == 0xff) {
+        Some(end) => (&data[..end], &data[end + 1..]),
+        None => (data, &b"{}"[..]),
+    };
+    let schema = match SettingsSchema::parse(text) {
+        Ok(schema) => schema,
+        Err(error) => {
+            assert!(error != SchemaError::TooLarge || text.len() > 64 << 10);
+            return;
+        }
+    };
+    let (listed, _) = schema.settings();
+    listed.iter().for_each(|setting| assert_shown(&escape(&setting.line())));
+    let understood = schema.to_json();
+    assert!(SettingsSchema::parse(understood.to_string().as_bytes()).is_ok(), "{understood}");
+    let settings: serde_json::Value = serde_json::from_slice(settings).unwrap_or_default();
+    let Some(settings) = settings.as_object() else { return };
+    let found = schema.check(settings);
+    assert!(found.len() <= SETTINGS_PROBLEMS);
+    for violation in found {
+        let path = violation.path.clone();
+        assert_told(&violation.problem(&path).hint("Correct it."));
     }
 }
 

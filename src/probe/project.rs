@@ -110,6 +110,7 @@ const PYTHON: Template = &[
     ("requirements.txt", include_str!("../../templates/probe-python/requirements.txt")),
     ("app.py", include_str!("../../templates/probe-python/app.py")),
     ("test_app.py", include_str!("../../templates/probe-python/test_app.py")),
+    ("settings.schema.json", include_str!("../../templates/probe-python/settings.schema.json")),
     ("wit/world.wit", include_str!("../../templates/probe-python/world.wit")),
     ("wit/deps/farrier-probe/probe.wit", include_str!("../../wit/probe.wit")),
 ];

@@ -17,7 +17,7 @@ from wit_world.imports.types import (
     Verdict_Ready,
 )
 
-# The settings, with their defaults.
+# The settings, with their defaults. `settings.schema.json` describes them.
 DEFAULTS = {"send": "", "expect": ""}
 # The probe stops reading an answer at this length.
 MOST_BYTES = 4096

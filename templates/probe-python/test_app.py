@@ -51,6 +51,11 @@ class TheProbe(unittest.TestCase):
         verdict = check(Connection(b"503 starting\r\n"), expect="ready")
         self.assertEqual(verdict.value.reason, "the answer lacks 'ready'")
 
+    def test_the_schema_describes_the_settings(self):
+        with open("settings.schema.json", encoding="utf-8") as file:
+            properties = json.load(file)["properties"]
+        self.assertEqual({name: schema["default"] for name, schema in properties.items()}, app.DEFAULTS)
+
     def test_mistakes_in_settings_are_named(self):
         with self.assertRaises(Err) as raised:
             app.Settings().validate('{"sned": "x", "expect": 1}')

@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 
-use farrier_probe::{Context, Line, Probe, Verdict, dial};
+use farrier_probe::{Context, Line, Probe, Schema, Verdict, dial};
 
 /// The probe stops reading an answer at this length.
 const MOST_BYTES: usize = 4096;
 
-/// The definition's `settings`. farrier reports a mistake, with the field's path, before it starts any container.
-#[derive(Debug, Default, serde::Deserialize)]
+/// The definition's `settings`. farrier reports a mistake, with its line, before it starts any container. The comments on the
+/// fields become part of the component; `farrier probe inspect` shows them.
+#[derive(Debug, Default, serde::Deserialize, Schema)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     /// The text to send.

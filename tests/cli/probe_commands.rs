@@ -4,6 +4,7 @@
 
 mod check;
 mod compiler;
+mod settings;
 
 use std::fs;
 use std::io::{Read, Write};

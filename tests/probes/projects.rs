@@ -91,6 +91,11 @@ fn a_project_in_rust_passes_its_test_builds_and_tells_ready_from_not() {
     let component = project.join("orders-ready.wasm");
     let size = std::fs::metadata(&component).expect("the component").len();
     assert!(size < 150_000, "{size} bytes");
+    let told = scene.farrier(["probe", "inspect"]).arg(&component).output().assert_code(0).stdout();
+    for words in ["name         orders-ready\n", "version      0.1.0\n", "send (a string): The text to send."]
+    {
+        assert!(told.contains(words), "{words}: {told}");
+    }
     assert!(built.stdout().contains("grants = { dial = [\"self\"] }"), "{built}");
     try_it(&scene, &component);
 }
@@ -230,6 +235,8 @@ fn a_project_in_python_passes_its_test_builds_and_tells_ready_from_not() {
         .filter(|line| !line.starts_with("farrier "))
         .collect();
     assert_eq!(commands.len(), 5, "{commands:?}");
+    let describe =
+        readme.lines().find_map(|line| line.strip_prefix("farrier probe build ")).expect("a command");
     for command in &commands {
         let outcome = own(Run::program(&scene, "sh").args(["-euc", command]), &project).output();
         if outcome.code() != Some(0) && command.contains("pip install") {
@@ -238,8 +245,19 @@ fn a_project_in_python_passes_its_test_builds_and_tells_ready_from_not() {
         }
         outcome.assert_code(0);
     }
+    let describe = || {
+        let words = ["probe", "build"].into_iter().chain(describe.split(' '));
+        own(scene.farrier(words), &project).output().assert_code(0);
+    };
+    describe();
     let component: PathBuf = project.join("orders-ready.wasm");
     try_it(&scene, &component);
+    let told = scene.farrier(["probe", "inspect"]).arg(&component).output().assert_code(0).stdout();
+    assert!(
+        told.contains("version      0.1.0")
+            && told.contains("(a string, by default \"\"): The text to send."),
+        "{told}"
+    );
     // An exception that nobody catches, in the component as the README has it built.
     let source = project.join("app.py");
     let text = std::fs::read_to_string(&source).expect("the source");

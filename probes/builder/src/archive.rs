@@ -11,7 +11,7 @@ pub const FILE: &str = "sdk.tar";
 /// Where the SDK is, below the repository's root.
 const SDK: &str = "probes/sdk";
 /// What its package holds.
-const CONTENT: [&str; 4] = ["Cargo.toml", "README.md", "src", "wit"];
+const CONTENT: [&str; 6] = ["Cargo.toml", "README.md", "derive/Cargo.toml", "derive/src", "src", "wit"];
 
 /// Packs the sources, byte for byte the same each time.
 ///

@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use wit_component::{ComponentEncoder, DecodedWasm};
 
+use crate::sections::{self, SETTINGS_SCHEMA};
+
 /// The names of a component's interfaces, sorted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Interfaces {
@@ -10,12 +12,15 @@ pub struct Interfaces {
     pub exports: Vec<String>,
 }
 
-/// Wraps a core module that wit-bindgen's code is in, and validates the result.
+/// Wraps a core module that wit-bindgen's code is in, and validates the result. What the module says about itself becomes
+/// sections of the component.
 ///
 /// # Errors
 /// The module does not fit the world that it describes.
 pub fn from_module(module: &[u8]) -> Result<Vec<u8>> {
-    ComponentEncoder::default().validate(true).module(module)?.encode()
+    let (described, module) = sections::taken_from(module)?;
+    let component = ComponentEncoder::default().validate(true).module(&module)?.encode()?;
+    Ok(sections::written_to(&component, &described)?)
 }
 
 /// Reads what a component imports and exports.
@@ -34,11 +39,11 @@ pub fn interfaces(component: &[u8]) -> Result<Interfaces> {
     Ok(Interfaces { imports, exports })
 }
 
-/// Makes sure that a built-in imports what it needs and nothing else.
+/// Makes sure that a built-in imports what it needs and nothing else, and describes its settings.
 ///
 /// # Errors
 /// What it has, and what it should have.
-pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
+pub fn expect(name: &str, component: &[u8], found: &Interfaces) -> Result<()> {
     let capabilities: &[&str] = match name {
         "tcp" => &["dial"],
         "grpc" | "http" | "mcp" | "mysql" | "postgres" | "redis" => &["dial", "tls"],
@@ -52,6 +57,10 @@ pub fn expect(name: &str, found: &Interfaces) -> Result<()> {
     let imports = capabilities.iter().copied().chain(["types"]);
     let settings = matches!(name, "grpc" | "http" | "log" | "mcp" | "mysql" | "postgres" | "redis" | "tcp")
         .then_some("settings");
+    let described = sections::of(component);
+    ensure!(described.contains_key("version"), "the probe `{name}` tells no version");
+    let has_schema = described.contains_key(SETTINGS_SCHEMA);
+    ensure!(has_schema == settings.is_some(), "the probe `{name}` has a schema without settings, or none");
     let exports = ["check"].into_iter().chain(settings);
     let qualified = |interface: &str| format!("farrier:probe/{interface}@0.1.1");
     let expected =

@@ -6,6 +6,8 @@
 mod archive;
 mod compile;
 mod component;
+#[path = "../../../src/probe/sections.rs"]
+mod sections;
 mod stamp;
 
 use std::collections::BTreeMap;
@@ -47,7 +49,7 @@ fn main() -> Result<ExitCode> {
         let module = fs::read(guests.module(name)).with_context(context)?;
         let component = component::from_module(&module).with_context(context)?;
         let interfaces = component::interfaces(&component).with_context(context)?;
-        component::expect(name, &interfaces)?;
+        component::expect(name, &component, &interfaces)?;
         guests.expect_no_trace(name, &component)?;
         let entry = Entry {
             rustc: guests.rustc.clone(),

@@ -89,7 +89,7 @@ pub fn digest(bytes: &[u8]) -> String {
 pub fn sources(root: &Path, name: &str) -> Result<String> {
     let mut files = BTreeMap::new();
     let own = format!("probes/{name}");
-    for package in [own.as_str(), "probes/sdk"] {
+    for package in [own.as_str(), "probes/sdk", "probes/sdk/derive"] {
         collect(root, &format!("{package}/Cargo.toml"), &mut files)?;
         collect(root, &format!("{package}/src"), &mut files)?;
     }

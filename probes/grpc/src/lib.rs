@@ -8,7 +8,7 @@ mod message;
 mod stream;
 
 use farrier_probe::dial::Connection;
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial, tls};
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Schema, Verdict, dial, tls};
 use serde::Deserialize;
 
 use call::{Origin, Trouble};
@@ -20,15 +20,17 @@ const LONGEST_SERVICE: usize = 1024;
 struct Grpc;
 
 /// What a definition's `readiness.settings` may hold.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Schema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
-    /// The service to ask about, as in `orders.v1.Orders`; empty is the server as a whole.
+    /// The service to ask about, such as `orders.v1.Orders`. Default: the server as a whole.
     service: String,
-    /// Where the health service listens, if not at the declared port.
+    /// The port to dial. Default: the interface's port. Another one must be granted: `grants = { dial = ["self:9000"] }`.
+    #[setting(minimum = 1)]
     port: Option<u16>,
+    /// Whether to use TLS: `true` verifies the server's certificate, `"insecure"` accepts any.
     tls: tls::Setting,
-    /// With TLS: the name that the certificate must be for, where it is not the sidecar's.
+    /// With TLS: the name that the server's certificate must be for. Default: the sidecar's name.
     server_name: Option<String>,
 }
 

@@ -5,57 +5,52 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use farrier_probe::{Line, Problem, http};
+use farrier_probe::schema::Shape;
+use farrier_probe::{Line, Problem, Schema, http};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 /// What is asked for, and which answer is wanted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The interface's port where there is none.
+    /// The port to dial. Default: the interface's port. Another one must be granted: `grants = { dial = ["self:9000"] }`.
+    #[setting(minimum = 1)]
     pub port: Option<u16>,
-    /// `http`, or `https`.
+    /// `https` for a server that speaks TLS.
+    #[setting(default = "http", values("http", "https"))]
     pub scheme: String,
-    /// With `https`: any certificate will do. farrier reads this, too.
+    /// With `https`: accept any certificate of the server.
     pub insecure: bool,
-    /// With `https`: the name that the certificate must be for, where it is not the sidecar's.
+    /// With `https`: the name that the server's certificate must be for, and the host name in the request. Default: the
+    /// sidecar's name.
     pub server_name: Option<String>,
+    /// The path of the request.
+    #[setting(default = "/")]
     pub path: String,
+    /// The method of the request.
+    #[setting(default = "GET")]
     pub method: String,
+    /// Headers of the request, by their names.
     pub headers: BTreeMap<String, String>,
+    /// The status codes that count as ready: a number, a class such as `"2xx"`, or a list of both. Default: 200 to 399.
     pub status: Statuses,
-    /// Text that the body holds.
+    /// Text that the body of the answer must contain.
     pub body: Option<String>,
-    /// What holds in the body as JSON.
+    /// Conditions on a body in JSON.
     pub json: Vec<Condition>,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            port: None,
-            scheme: "http".into(),
-            insecure: false,
-            server_name: None,
-            path: "/".into(),
-            method: "GET".into(),
-            headers: BTreeMap::new(),
-            status: Statuses(alloc::vec![Statuses::USUAL]),
-            body: None,
-            json: Vec::new(),
-        }
-    }
-}
-
 /// Something about one place in a JSON body.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
-    /// A JSON pointer (RFC 6901): `/checks/0/status`.
+    /// Where to look: a JSON pointer (RFC 6901) such as `/checks/0/status`.
     pub pointer: String,
+    /// What must be there.
     pub equals: Option<Value>,
+    /// Whether anything must be there.
     pub exists: Option<bool>,
 }
 
@@ -70,6 +65,18 @@ impl Statuses {
     pub fn contain(&self, status: u16) -> bool {
         self.0.iter().any(|(first, last)| (*first..=*last).contains(&status))
     }
+}
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self(alloc::vec![Self::USUAL])
+    }
+}
+
+impl Schema for Statuses {
+    const SHAPE: Shape = Shape::Json {
+        members: r#""type":["integer","string","array"],"minimum":200,"maximum":599,"items":{"type":["integer","string"],"minimum":200,"maximum":599}"#,
+    };
 }
 
 impl<'de> Deserialize<'de> for Statuses {

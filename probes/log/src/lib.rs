@@ -1,7 +1,7 @@
 //! `log`: ready when the container has written a line that matches, since its current start. Imports only
 //! `logs` and `state`: it reads each line once, from the first one of the run on, and remembers how far it is.
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, logs, state};
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Schema, Verdict, logs, state};
 use regex_lite::Regex;
 use serde::Deserialize;
 
@@ -17,20 +17,16 @@ const QUOTED_CHARACTERS: usize = 80;
 struct Log;
 
 /// What a definition's `readiness.settings` may hold: one of `pattern` and `text`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Deserialize, Schema)]
+#[serde(deny_unknown_fields, default)]
 struct Settings {
-    /// A regular expression that is looked for anywhere in a line.
+    /// A regular expression that matches anywhere in a line. Either this or `text` is required.
     pattern: Option<String>,
-    /// Text that is looked for anywhere in a line.
+    /// Text that is anywhere in a line.
     text: Option<String>,
     /// How many lines have to match.
-    #[serde(default = "once")]
+    #[setting(default = 1, minimum = 1, maximum = 1000)]
     count: u32,
-}
-
-const fn once() -> u32 {
-    1
 }
 
 /// What a line is held against.

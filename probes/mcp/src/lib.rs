@@ -12,7 +12,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use farrier_probe::{Context, Line, Probe, Problem, Verdict, http, tls};
+use farrier_probe::{Context, Line, Probe, Problem, Schema, Verdict, http, tls};
 use serde::Deserialize;
 
 use session::{Session, Trouble};
@@ -20,36 +20,26 @@ use session::{Session, Trouble};
 struct Mcp;
 
 /// What a definition's `readiness.settings` may hold.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
-    /// The interface's port where there is none.
+    /// The port to dial. Default: the interface's port. Another one must be granted: `grants = { dial = ["self:9000"] }`.
+    #[setting(minimum = 1)]
     port: Option<u16>,
+    /// The path of the server's endpoint.
+    #[setting(default = "/mcp")]
     path: String,
-    /// The `Host` header. Servers that guard against DNS rebinding answer to `localhost` only, and others to any
-    /// name, so that `localhost:PORT` is sent where there is none.
+    /// The Host header. Default: `localhost:PORT`, because servers that guard against DNS rebinding answer only to some
+    /// names.
     host: Option<String>,
-    /// Sent with each request: `Authorization`.
+    /// Headers of each request, by their names, such as `Authorization`.
     headers: BTreeMap<String, String>,
-    /// Names that the server's list of tools has to hold.
+    /// The tools that the server must list.
     tools: Vec<String>,
+    /// Whether to use TLS: `true` verifies the server's certificate, `"insecure"` accepts any.
     tls: tls::Setting,
-    /// With TLS: the name that the certificate must be for, where it is not the sidecar's.
+    /// With TLS: the name that the server's certificate must be for. Default: the sidecar's name.
     server_name: Option<String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            port: None,
-            path: "/mcp".into(),
-            host: None,
-            headers: BTreeMap::new(),
-            tools: Vec::new(),
-            tls: tls::Setting::Off,
-            server_name: None,
-        }
-    }
 }
 
 impl Probe for Mcp {

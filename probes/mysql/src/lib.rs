@@ -18,7 +18,7 @@ mod stream;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial, tls};
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Schema, Verdict, dial, tls};
 use serde::Deserialize;
 
 use packet::Failure;
@@ -27,23 +27,24 @@ use stream::Dialled;
 struct Mysql;
 
 /// What a definition's `readiness.settings` may hold.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Schema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
-    /// The interface's port if there is none.
+    /// The port to dial. Default: the interface's port. Another one must be granted: `grants = { dial = ["self:9000"] }`.
+    #[setting(minimum = 1)]
     port: Option<u16>,
-    /// `root` where there is none.
+    /// Who logs in. Default: `root`.
     user: Option<String>,
-    /// With it, the server must let the user in. Without, who may log in is the harness's business, unless a database
-    /// or a query is asked for.
+    /// The user's password. Without it, a server that refuses the login counts as ready, unless the settings name a database
+    /// or a query.
     password: Option<String>,
-    /// Ready only if the user can open it.
+    /// The database that the user must be able to open.
     database: Option<String>,
-    /// Ready when the server has run it without an error.
+    /// A query that the server must run without an error.
     query: Option<String>,
-    /// The session is inside TLS.
+    /// Whether to use TLS: `true` verifies the server's certificate, `"insecure"` accepts any.
     tls: tls::Setting,
-    /// With TLS: the name that the certificate must be for, where it is not the sidecar's.
+    /// With TLS: the name that the server's certificate must be for. Default: the sidecar's name.
     server_name: Option<String>,
 }
 

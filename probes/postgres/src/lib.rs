@@ -14,7 +14,7 @@ mod stream;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial, tls};
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Schema, Verdict, dial, tls};
 use serde::Deserialize;
 
 use message::Failure;
@@ -22,25 +22,28 @@ use message::Failure;
 struct Postgres;
 
 /// What a definition's `readiness.settings` may hold.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Schema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
-    /// The interface's port if there is none.
+    /// The port to dial. Default: the interface's port. Another one must be granted: `grants = { dial = ["self:9000"] }`.
+    #[setting(minimum = 1)]
     port: Option<u16>,
-    /// `postgres` where there is none.
+    /// Who logs in. Default: `postgres`.
     user: Option<String>,
-    /// The user's name where there is none.
+    /// The database to open. Default: the user's name.
     database: Option<String>,
-    /// With it, the probe logs in. Without, a server that asks for one accepts connections, and is ready, unless a
-    /// database or a query is asked for.
+    /// The user's password. Without it, a server that asks for one counts as ready, unless the settings name a database or a
+    /// query.
     password: Option<String>,
-    /// Ready when the server has run it without an error.
+    /// A query that the server must run without an error.
     query: Option<String>,
-    /// The session is inside TLS.
+    /// Whether to use TLS: `true` verifies the server's certificate, `"insecure"` accepts any.
     tls: tls::Setting,
-    /// The same in the words of libpq: `disable`, `require` or `verify-full`.
+    /// TLS in the words of libpq, in place of `tls`: `verify-full` means `true`, `require` means `"insecure"`. The modes
+    /// `allow` and `prefer` prove nothing about TLS, and `verify-ca` does not look at the name.
+    #[setting(values("disable", "require", "verify-full"))]
     sslmode: Option<String>,
-    /// With TLS: the name that the certificate must be for, where it is not the sidecar's.
+    /// With TLS: the name that the server's certificate must be for. Default: the sidecar's name.
     server_name: Option<String>,
 }
 

@@ -12,7 +12,7 @@ mod stream;
 use alloc::string::String;
 use alloc::{vec, vec::Vec};
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Verdict, dial, tls};
+use farrier_probe::{Context, Denial, Line, Probe, Problem, Schema, Verdict, dial, tls};
 use serde::Deserialize;
 
 use protocol::Conversation;
@@ -21,18 +21,19 @@ use stream::Stream;
 struct Redis;
 
 /// What a definition's `readiness.settings` may hold.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Schema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
-    /// The interface's port if there is none.
+    /// The port to dial. Default: the interface's port. Another one must be granted: `grants = { dial = ["self:9000"] }`.
+    #[setting(minimum = 1)]
     port: Option<u16>,
-    /// Whose password it is; the server's default user where there is none.
+    /// Whose password it is. Default: the server's default user.
     username: Option<String>,
-    /// Sent before PING.
+    /// The password, if the server requires one.
     password: Option<String>,
-    /// As `rediss://` has it.
+    /// Whether to use TLS: `true` verifies the server's certificate, `"insecure"` accepts any.
     tls: tls::Setting,
-    /// With TLS: the name that the certificate must be for, where it is not the sidecar's.
+    /// With TLS: the name that the server's certificate must be for. Default: the sidecar's name.
     server_name: Option<String>,
 }
 

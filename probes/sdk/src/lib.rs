@@ -27,6 +27,7 @@ mod minimal;
 #[cfg(all(feature = "panics", target_family = "wasm", target_os = "unknown"))]
 mod panics;
 mod probe;
+pub mod schema;
 mod settings;
 pub mod state;
 #[cfg(not(target_family = "wasm"))]
@@ -35,7 +36,10 @@ pub mod tls;
 mod verdict;
 
 pub use bindings::settings::exports::farrier::probe::settings::Problem;
+/// Derives [`Schema`] from the type of a probe's settings.
+pub use farrier_probe_derive::Schema;
 pub use line::Line;
 pub use probe::{Context, Denial, Probe};
+pub use schema::Schema;
 pub use settings::{NoSettings, Settings};
 pub use verdict::{Pending, Verdict};

@@ -89,6 +89,13 @@ impl Setting {
 }
 
 #[cfg(feature = "settings")]
+impl crate::Schema for Setting {
+    const SHAPE: crate::schema::Shape =
+        crate::schema::Shape::OneOf { values: &["true", "false", "\"insecure\""] };
+    const DEFAULT: Option<&'static str> = Some("false");
+}
+
+#[cfg(feature = "settings")]
 impl<'de> serde::Deserialize<'de> for Setting {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(SettingVisitor)

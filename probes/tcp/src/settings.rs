@@ -2,14 +2,16 @@
 
 use alloc::string::String;
 
-use farrier_probe::{Line, Problem};
+use farrier_probe::{Line, Problem, Schema};
 
 const NO_PORT: &str = "a port is a number from 1 to 65535";
 
 /// What a definition's `readiness.settings` may hold.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq, Schema)]
+#[setting(deny_unknown_fields)]
 pub struct Settings {
-    /// The interface's port if there is none.
+    /// The port to dial. Default: the interface's port. Another one must be granted: `grants = { dial = ["self:9000"] }`.
+    #[setting(minimum = 1)]
     pub port: Option<u16>,
 }
 

@@ -148,14 +148,24 @@ pub struct ProbeNew {
 
 /// Options of `probe build`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  farrier probe build ./orders-ready")]
+#[command(
+    after_help = "Examples:\n  farrier probe build ./orders-ready\n  farrier probe build orders.wasm --settings-schema settings.schema.json --metadata version=1.2.0 --out orders.wasm"
+)]
 pub struct ProbeBuild {
-    /// The folder of a Rust crate, or a core module (`.wasm`).
+    /// The folder of a Rust crate, a core module, or a component (`.wasm`).
     #[arg(default_value = ".")]
     pub path: PathBuf,
     /// The output file [default: NAME.wasm in the crate; NAME.component.wasm beside a module].
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// A JSON Schema of the probe's settings, which becomes part of the component. A crate that uses farrier-probe has its
+    /// own.
+    #[arg(long, value_name = "FILE")]
+    pub settings_schema: Option<PathBuf>,
+    /// What the component says about itself: `name`, `version`, `description`, `authors`, `licenses`, `source`,
+    /// `homepage` or `revision`. A crate says most of it in its Cargo.toml.
+    #[arg(long, value_name = "KEY=TEXT")]
+    pub metadata: Vec<String>,
 }
 
 /// Options of `probe check`.

@@ -18,6 +18,8 @@ use crate::probe::component::ComponentFile;
 use crate::probe::grants::{grantable, ungranted};
 use crate::probe::host::{LoadError, ProbeHost};
 use crate::probe::limits::COMPONENT_BYTES;
+use crate::probe::sections::{NAME, SETTINGS_SCHEMA, STANDARD, Sections};
+use crate::probe::settings_schema::{MOST_BYTES, SettingsSchema};
 use crate::probe::{compile, encode, platform};
 use crate::report::error::{Code, Failure, Place, Problem};
 use crate::report::escape::escape;
@@ -25,6 +27,8 @@ use crate::report::exit;
 
 /// Builds it, makes sure that it is a probe, and prints what a definition needs.
 pub fn build(options: &ProbeBuild, reporter: &Reporter) -> Result<u8, Failure> {
+    // Mistakes in the options come before the compiler.
+    let additions = additions(options)?;
     let (module, default, private) = if options.path.is_dir() {
         let module = compile::module(&options.path)?;
         let default = options.path.join(format!("{}.wasm", module.package));
@@ -33,12 +37,12 @@ pub fn build(options: &ProbeBuild, reporter: &Reporter) -> Result<u8, Failure> {
         (options.path.clone(), options.path.with_extension("component.wasm"), Vec::new())
     };
     let out = options.out.clone().unwrap_or(default);
-    let bytes = read(&module).map_err(|reason| {
+    let bytes = read(&module, COMPONENT_BYTES).map_err(|reason| {
         unusable(&module, &reason).hint("Name the folder of a Rust crate, or a core module's file.")
     })?;
     let warnings = platform::missing(&bytes).into_iter().chain(compile::traces(&bytes, &private));
     warnings.for_each(|warning| reporter.tell(&Event::Problem(&warning)));
-    let component = encode::component(bytes).map_err(|error| {
+    let component = encode::component(bytes, additions).map_err(|error| {
         let hint = match error {
             encode::EncodeError::NoWorld => {
                 "Build it with the crate farrier-probe, or with wit-bindgen and the package in `wit/`."
@@ -63,6 +67,34 @@ pub fn build(options: &ProbeBuild, reporter: &Reporter) -> Result<u8, Failure> {
         definition_lines(&file, &format!("./{}", escape(&name))),
     ));
     Ok(exit::SUCCESS)
+}
+
+/// What the options say about the component.
+fn additions(options: &ProbeBuild) -> Result<Sections<'static>, Failure> {
+    let mut additions = Sections::new();
+    for pair in &options.metadata {
+        let (key, text) = pair.split_once('=').unwrap_or((pair, ""));
+        let section = if key == "name" { Some(NAME) } else { STANDARD.into_iter().find(|name| *name == key) };
+        let Some(section) = section.filter(|_| !text.is_empty()) else {
+            let message = format!("`--metadata {pair}` is not KEY=TEXT with one of farrier's keys");
+            let hint = format!("The keys are `name`, `{}`.", STANDARD.join("`, `"));
+            return Err(Problem::error(Code::Usage, message).hint(hint).into());
+        };
+        additions.insert(section, text.as_bytes().to_vec().into());
+    }
+    if let Some(path) = &options.settings_schema {
+        let unusable = |reason: &str| {
+            let message = format!("`{}` is not a schema of settings: {reason}", path.display());
+            Problem::error(Code::ProbeBuild, message)
+                .hint("docs/writing-a-probe.md describes the part of JSON Schema that farrier reads.")
+        };
+        let text = read(path, MOST_BYTES as u64).map_err(|reason| unusable(&reason))?;
+        SettingsSchema::parse(&text).map_err(|error| unusable(&error.to_string()))?;
+        // Without spaces, and with what farrier does not read: an editor may.
+        let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        additions.insert(SETTINGS_SCHEMA, value.to_string().into_bytes().into());
+    }
+    Ok(additions)
 }
 
 /// Refuses what `validate` or a launch would refuse, however much is granted.
@@ -100,8 +132,8 @@ fn unusable(path: &Path, reason: &str) -> Problem {
     )
 }
 
-/// Reads a module, without ever waiting on a pipe or a device.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+/// Reads a file, without ever waiting on a pipe or a device.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let opened = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = opened.map_err(|error| error.to_string())?;
@@ -109,11 +141,14 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     if !found.is_file() {
         return Err("it is not a regular file".to_owned());
     }
-    if found.len() > COMPONENT_BYTES {
-        return Err(format!("it is larger than {} MiB", COMPONENT_BYTES >> 20));
+    if found.len() > most {
+        return Err(match most >> 20 {
+            0 => format!("it is larger than {} KiB", most >> 10),
+            mebibytes => format!("it is larger than {mebibytes} MiB"),
+        });
     }
     let mut bytes = Vec::new();
-    file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     Ok(bytes)
 }
 

@@ -17,6 +17,7 @@ use crate::probe::component::ComponentFile;
 use crate::probe::grants::{effective, linked, only_dials, tls_for, uncovered, ungranted};
 use crate::probe::guest::Verdict;
 use crate::probe::host::{LoadError, LoadedProbe, ProbeHost};
+use crate::probe::settings_schema::SettingsSchema;
 use crate::readiness::dry_run::{Address, Answer, Deed, DryGrants, DryRun, Stand, parse_address};
 use crate::readiness::schedule::Terms;
 use crate::report::elapsed::{limit, milliseconds};
@@ -78,6 +79,9 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
     let interfaces = linked(&chosen.file, &grants, matches!(chosen.origin, Origin::Shipped));
     expect_granted(&chosen, &interfaces, declared.is_some())?;
     let (limits, watch) = limits(options, declared)?;
+    if declared.is_none() || options.settings.is_some() {
+        expect_described(&chosen, &settings)?;
+    }
     let mut runtime = CommandRuntime::start()?;
     let (verdict, answers) = runtime.run(async {
         let (probe, name) = (load(&chosen.file, &interfaces).await?, chosen.name.as_str());
@@ -188,6 +192,23 @@ fn expect_granted(chosen: &Chosen, interfaces: &[&str], by_definition: bool) -> 
     if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
 }
 
+/// Checks the settings against the schema that the component carries. Those of a definition are checked already.
+fn expect_described(chosen: &Chosen, settings: &str) -> Result<(), Failure> {
+    let Ok(Some(schema)) = SettingsSchema::of(&chosen.file) else { return Ok(()) };
+    let settings: serde_json::Map<String, Value> = serde_json::from_str(settings).unwrap_or_default();
+    let problems = schema.check(&settings).into_iter().map(|violation| {
+        let dot = if violation.path.is_empty() { "" } else { "." };
+        let path = format!("settings{dot}{}", violation.path);
+        violation.problem(&path).hint(correct_settings(&chosen.name))
+    });
+    let problems: Vec<Problem> = problems.collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+}
+
+fn correct_settings(name: &str) -> String {
+    format!("Correct the settings of the probe `{name}` with `--settings`.")
+}
+
 async fn load(file: &ComponentFile, interfaces: &[&'static str]) -> Result<LoadedProbe, Failure> {
     let (cache, state) = own_folders();
     let host = Arc::new(ProbeHost::new(cache, state));
@@ -213,8 +234,7 @@ async fn accept_settings(
         Ok(found) => found.into_iter().map(|wrong| {
             let dot = if wrong.path.is_empty() { "" } else { "." };
             let message = format!("settings{dot}{}: {}", escape(&wrong.path), escape(&wrong.message));
-            Problem::error(Code::ProbeSettings, message)
-                .hint(format!("Correct the settings of the probe `{name}` with `--settings`."))
+            Problem::error(Code::ProbeSettings, message).hint(correct_settings(name))
         }),
         Err(crash) => {
             let message = format!("the probe `{name}` cannot check its settings: {crash}");

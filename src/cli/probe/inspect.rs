@@ -7,7 +7,8 @@ use crate::cli::data::{print, print_json};
 use crate::cli::options::{Format, ProbeInspect};
 use crate::probe::capabilities::{capabilities, foreign, grant_line};
 use crate::probe::component::{CONTRACT, ComponentFile};
-use crate::probe::metadata::{Producers, versions};
+use crate::probe::metadata::{Metadata, Producers, versions};
+use crate::probe::settings_schema::{Setting, SettingsSchema};
 use crate::report::error::Failure;
 use crate::report::escape::escape;
 use crate::report::exit;
@@ -53,6 +54,9 @@ pub(super) fn human(chosen: &Chosen) -> String {
     let Chosen { name, file, origin } = chosen;
     let mut text = format!("{}: {}\n\n", escape(name), escape(&origin.human()));
     let mut line = |label: &str, value: &str| text.push_str(&format!("{label:<12} {}\n", escape(value)));
+    for (field, text) in Metadata::of(file).fields() {
+        line(field, text);
+    }
     line("size", &format!("{} ({} bytes)", human_size(file), file.bytes.len()));
     line("sha256", &file.digest);
     for (package, versions) in versions(file) {
@@ -79,10 +83,27 @@ pub(super) fn human(chosen: &Chosen) -> String {
             values.iter().map(|(name, version)| format!("{name} {version}").trim().to_owned()).collect();
         line(&field, &values.join(", "));
     }
+    for (index, setting) in settings(file).iter().enumerate() {
+        line(if index == 0 { "settings" } else { "" }, setting);
+    }
     if !matches!(origin, Origin::Shipped) {
         text.push_str(&format!("\nA definition that uses it:\n\n{}", definition_lines(file, &escape(name))));
     }
     text
+}
+
+/// The settings as its schema describes them, a line each; none if it has none.
+fn settings(file: &ComponentFile) -> Vec<String> {
+    let (settings, more) = match SettingsSchema::of(file) {
+        Ok(Some(schema)) => schema.settings(),
+        Ok(None) if file.validates_settings() => {
+            return vec!["described by no schema; only the probe checks them".to_owned()];
+        }
+        Ok(None) => return Vec::new(),
+        Err(error) => return vec![format!("farrier ignores their schema: {error}")],
+    };
+    let more = (more > 0).then(|| format!("and {more} more"));
+    settings.iter().map(Setting::line).chain(more).collect()
 }
 
 pub(super) fn as_json(chosen: &Chosen) -> Value {
@@ -113,6 +134,8 @@ pub(super) fn as_json(chosen: &Chosen) -> Value {
         "capabilities": capabilities,
         "refused_imports": foreign(file),
         "grants": grant_line(file),
+        "metadata": Metadata::of(file).fields().collect::<std::collections::BTreeMap<_, _>>(),
+        "settings_schema": SettingsSchema::of(file).ok().flatten().map(|schema| schema.to_json()),
         "languages": producers.languages(),
         "producers": fields,
     })

@@ -14,7 +14,7 @@ use crate::probe::capabilities::capabilities;
 use crate::probe::catalogue::{built_in, built_in_names};
 use crate::probe::component::{ComponentError, ComponentFile};
 use crate::probe::folders::ProbeFolders;
-use crate::probe::metadata::Producers;
+use crate::probe::metadata::{Metadata, Producers};
 use crate::report::escape::escape;
 use crate::report::exit;
 
@@ -80,7 +80,7 @@ fn words(file: &ComponentFile) -> Vec<&'static str> {
 fn human(entries: &[Entry]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["PROBE", "ORIGIN", "CONTRACT", "SIZE", "SHA-256", "IMPORTS", "LANGUAGES"]);
+    table.set_header(["PROBE", "VERSION", "ORIGIN", "CONTRACT", "SIZE", "SHA-256", "IMPORTS", "LANGUAGES"]);
     let mut broken = String::new();
     for Entry { name, origin, file } in entries {
         let word = match origin {
@@ -93,6 +93,7 @@ fn human(entries: &[Entry]) -> String {
             Ok(file) => {
                 table.add_row([
                     name.clone(),
+                    escape(Metadata::of(file).version().unwrap_or_default()),
                     word.to_owned(),
                     contract(file),
                     human_size(file),
@@ -118,6 +119,7 @@ fn as_json(entry: &Entry) -> Value {
     let mut value = json!({ "name": entry.name, "origin": entry.origin.as_json() });
     match &entry.file {
         Ok(file) => {
+            value["version"] = Metadata::of(file).version().into();
             value["contract"] = contract(file).into();
             value["bytes"] = file.bytes.len().into();
             value["sha256"] = file.digest.clone().into();

@@ -20,8 +20,9 @@ pub fn json(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Json> {
             let converted: Vec<_> = entries
                 .iter()
                 .map(|entry| {
-                    json(&entry.value, &join(path, &entry.key), reader)
-                        .map(|value| (entry.key.clone(), value))
+                    let path = join(path, &entry.key);
+                    reader.note_key(&path, entry);
+                    json(&entry.value, &path, reader).map(|value| (entry.key.clone(), value))
                 })
                 .collect();
             converted.into_iter().collect::<Option<Map<_, _>>>().map(Json::Object)

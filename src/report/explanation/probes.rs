@@ -21,6 +21,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The file is a core module, not a component.",
             "The component was built for another version of `farrier:probe`.",
             "The file is truncated or too large.",
+            "As a warning: the schema of the component's settings cannot be used, so only the probe checks them.",
         ],
         steps: &["Rebuild the file as a component of `farrier:probe@0.1.1`."],
     },
@@ -122,9 +123,11 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::ProbeSettings,
-        meaning: "The probe rejects its settings.",
+        meaning: "The settings are not what the probe accepts: its schema says so, or the probe itself.",
         causes: &["A field of `settings` is missing, is misspelt or has the wrong type."],
-        steps: &["Correct the field that the error names; the probe's documentation describes its settings."],
+        steps: &[
+            "Correct the field that the error names; `farrier probe inspect` shows the settings that a probe describes.",
+        ],
     },
     Explanation {
         code: Code::ProbeCrashed,

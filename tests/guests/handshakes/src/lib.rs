@@ -29,7 +29,7 @@ enum Attempt {
     Read(u32),
 }
 
-farrier_probe::export!(Handshakes with settings);
+farrier_probe::export!(Handshakes with settings and no schema);
 
 impl Probe for Handshakes {
     type Settings = Attempt;

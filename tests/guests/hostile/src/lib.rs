@@ -67,7 +67,7 @@ enum Attempt {
     Nap,
 }
 
-farrier_probe::export!(Hostile with settings);
+farrier_probe::export!(Hostile with settings and no schema);
 
 impl Probe for Hostile {
     type Settings = Attempt;

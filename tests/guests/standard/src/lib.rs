@@ -44,7 +44,7 @@ enum Attempt {
     Connections(SocketAddr),
 }
 
-farrier_probe::export!(Standard with settings);
+farrier_probe::export!(Standard with settings and no schema);
 
 impl Probe for Standard {
     type Settings = Attempt;
