@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn every_grant_is_named() {
         let grants = "grants = { dial = [\"self\", \"self:81\"], exec = [[\"a\", \"b c\"], [\"d\"]], \
-                      health = true, logs = true, env = [\"A\"] }\nsettings = { user = \"u\" }";
+                      health = true, logs = true, env = [\"A\"] }\nsettings = { port = 81 }";
         let statement = statement("env = { A = \"1\" }", &format!("probe = \"./mine.wasm\"\n{grants}"));
         let text = |label: &str| {
             let label = format!("readiness: {label}");
@@ -437,7 +437,7 @@ mod tests {
         assert_eq!(text("may use its health"), "the engine's status, and the image's own test");
         assert_eq!(text("may read its log"), "since the container's start");
         assert_eq!(text("may read from env"), "A");
-        assert_eq!(text("settings"), "{\"user\":\"u\"}");
+        assert_eq!(text("settings"), "{\"port\":81}");
         assert!(text("probe").starts_with("./mine.wasm, "), "{statement:?}");
     }
 
