@@ -206,9 +206,12 @@ fn read_bounded(opened: std::io::Result<File>, budget: &ReadingBudget) -> Result
     Ok(bytes)
 }
 
+/// What a component shows without being run: its imports, its exports, and where the schema of its settings stands.
+type Outside = (Vec<String>, Vec<String>, Option<Range<usize>>);
+
 /// Names of imports and exports of the outermost component, and where the outermost schema of settings stands: a linker that
 /// makes components leaves it in the module.
-fn outside(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>, Option<Range<usize>>), ComponentError> {
+fn outside(bytes: &[u8]) -> Result<Outside, ComponentError> {
     let damaged = |error: wasmparser::BinaryReaderError| ComponentError::Damaged(error.to_string());
     let mut imports = Vec::new();
     let mut exports = Vec::new();
@@ -228,11 +231,12 @@ fn outside(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>, Option<Range<usize
                     exports.push(export.map_err(damaged)?.name.name.to_owned());
                 }
             }
-            Payload::CustomSection(section) if section.name() == SETTINGS_SCHEMA => {
-                if schema.as_ref().is_none_or(|(other, _)| depth < *other) {
-                    let start = section.data_offset();
-                    schema = Some((depth, start..start + section.data().len()));
-                }
+            Payload::CustomSection(section)
+                if section.name() == SETTINGS_SCHEMA
+                    && schema.as_ref().is_none_or(|(other, _)| depth < *other) =>
+            {
+                let start = section.data_offset();
+                schema = Some((depth, start..start + section.data().len()));
             }
             _ => {}
         }

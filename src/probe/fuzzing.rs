@@ -86,7 +86,9 @@ pub fn settings_schemas(data: &[u8]) {
         }
     };
     let (listed, _) = schema.settings();
-    listed.iter().for_each(|setting| assert_shown(&escape(&setting.line())));
+    for setting in &listed {
+        assert_shown(&escape(&setting.line()));
+    }
     let understood = schema.to_json();
     assert!(SettingsSchema::parse(understood.to_string().as_bytes()).is_ok(), "{understood}");
     let settings: serde_json::Value = serde_json::from_slice(settings).unwrap_or_default();

@@ -280,10 +280,9 @@ fn required(members: &Members) -> Result<Vec<String>, SchemaError> {
     const EXPECTED: SchemaError =
         SchemaError::Keyword("required", "a list of at most 256 names, each of at most 128 bytes");
     let names = match members.get("required") {
-        None => return Ok(Vec::new()),
+        // Draft 3 has a truth value in the property itself.
+        None | Some(Value::Bool(_)) => return Ok(Vec::new()),
         Some(Value::Array(names)) if names.len() <= MOST_NAMED => names,
-        // Draft 3 has it in the property.
-        Some(Value::Bool(_)) => return Ok(Vec::new()),
         Some(_) => return Err(EXPECTED),
     };
     let name = |name: &Value| name.as_str().filter(|name| name.len() <= LONGEST_NAME).map(str::to_owned);
