@@ -285,6 +285,8 @@ mod tests {
             }],
             "annotations": {
                 "org.opencontainers.image.authors": "somebody",
+                "org.opencontainers.image.description": "Ready when the sidecar's declared port accepts a connection",
+                "org.opencontainers.image.licenses": "Apache-2.0 OR MIT",
                 "org.opencontainers.image.version": "1.2.3",
             },
         });
