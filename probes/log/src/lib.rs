@@ -1,4 +1,4 @@
-//! `log`: ready when the container has written a line that matches, since its current start. Imports only
+//! `log`: ready when the container has written a line that matches, since its latest start. Imports only
 //! `logs` and `state`: it reads each line once, from the first one of the run on, and remembers how far it is.
 
 use farrier_probe::{Context, Denial, Line, Probe, Problem, Schema, Verdict, logs, state};

@@ -39,7 +39,7 @@ struct Settings {
     query: Option<String>,
     /// Whether to use TLS: `true` verifies the server's certificate, `"insecure"` accepts any.
     tls: tls::Setting,
-    /// TLS in the words of libpq, in place of `tls`: `verify-full` means `true`, `require` means `"insecure"`. The modes
+    /// libpq's name for how to use TLS, in place of `tls`: `verify-full` means `true`, `require` means `"insecure"`. The modes
     /// `allow` and `prefer` prove nothing about TLS, and `verify-ca` does not look at the name.
     #[setting(values("disable", "require", "verify-full"))]
     sslmode: Option<String>,

@@ -1,4 +1,4 @@
-//! The container's log since its current start.
+//! The container's log since its latest start.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,10 +15,10 @@ pub fn tail(max: u32) -> Result<Vec<String>, Denial> {
 }
 
 /// Returns the lines from number `first` onwards, oldest first; the first line since the start is number 0. Returns an
-/// empty list if the container has not written that many lines yet.
+/// empty list if the container has not written line `first` yet.
 ///
 /// One call returns at most `max` lines, and never more than 10,000 lines or 256 KiB; each line is truncated at 16 KiB. A
-/// probe that keeps the next number in [`state`](crate::state) reads each line once.
+/// probe that keeps the next line's number in [`state`](crate::state) reads each line once.
 ///
 /// # Errors
 /// Why there is no log.

@@ -19,7 +19,8 @@ pub fn new(options: &ProbeNew) -> Result<u8, Failure> {
     })?;
     let files = match options.lang {
         Language::Rust => project::rust(name).map_err(|error| {
-            problem(format!("the SDK in this farrier is damaged: {error}")).hint("Install farrier again.")
+            problem(format!("the SDK in this version of farrier is damaged: {error}"))
+                .hint("Install farrier again.")
         })?,
         Language::Python => project::python(name),
     };
