@@ -323,8 +323,9 @@ impl Store {
                 ));
         }
         if let Some(version) = value["version"].as_u64().filter(|version| *version > u64::from(VERSION)) {
-            let message =
-                format!("the approvals file {shown} has version {version}, written by a later farrier");
+            let message = format!(
+                "the approvals file {shown} has version {version}, written by a later version of farrier"
+            );
             return Err(unusable(message).hint("Use that farrier, or name another file with `--approvals`."));
         }
         Ok(match serde_json::from_value::<Document>(value) {

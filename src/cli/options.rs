@@ -274,7 +274,7 @@ pub struct LaunchOptions {
     /// Also use the sidecars of these profiles.
     #[arg(long, value_name = "PROFILE,…", value_delimiter = ',', env = "FARRIER_PROFILE")]
     pub profile: Vec<String>,
-    /// When sidecars are started, recreate all of them.
+    /// When starting the sidecars, recreate all of them, even unchanged ones.
     #[arg(long, env = "FARRIER_RECREATE", value_parser = FalseyValueParser::new())]
     pub recreate: bool,
     /// The prefix of the harness's variables [default: `SWARMFORGE_TONG_`].

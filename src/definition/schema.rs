@@ -275,7 +275,7 @@ table! {
         /// The SHA-256 that pins a custom component, as 64 hex digits. Required in the workspace layer, unless `probe` is in a registry and pinned by its digest or by `probes.lock`.
         #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]
         sha256: Option<String>,
-        /// The probe's settings. `farrier probe inspect NAME` shows which there are.
+        /// The probe's settings. `farrier probe inspect NAME` shows which settings a probe has.
         settings: Option<BTreeMap<String, serde_json::Value>>,
         /// What the probe may do.
         grants: Option<Grants>,

@@ -69,7 +69,7 @@ impl Pin {
                 format!("the probe `{reference}` is not pinned, and its tag may mean other bytes tomorrow");
             Problem::error(Code::ProbeUnpinned, message)
                 .hint(format!("Run `farrier probe pin`, which writes `{FILE}` beside the definition."))
-                .hint("Or write the digest behind the tag: `@sha256:…`.")
+                .hint("Or write the digest after the tag: `@sha256:…`.")
         })?;
         Ok(Self::from(locked))
     }

@@ -27,7 +27,7 @@ struct Settings {
     /// The port to dial. Default: the interface's port. Another one must be granted: `grants = { dial = ["self:9000"] }`.
     #[setting(minimum = 1)]
     port: Option<u16>,
-    /// Whose password it is. Default: the server's default user.
+    /// The user that the password belongs to. Default: the server's default user.
     username: Option<String>,
     /// The password, if the server requires one.
     password: Option<String>,

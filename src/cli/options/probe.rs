@@ -35,7 +35,7 @@ pub enum ProbeCommand {
     Check(ProbeCheck),
     /// Push a component to a registry, from which definitions can name it (`oci://…`).
     Push(ProbePush),
-    /// Download the probes that the definitions pin into the cache, or one probe into a file.
+    /// Download into the cache the probes that the definitions pin, or download one probe into a file.
     Pull(ProbePull),
     /// Pin the probes that definitions name by tags, in `probes.lock` beside the definitions.
     Pin(ProbePin),

@@ -12,11 +12,12 @@ use crate::cli::options::ProbeUpdate;
 use crate::cli::runtime::CommandRuntime;
 use crate::definition::ArtifactReference;
 use crate::probe::artifacts::cached::ArtifactCache;
-use crate::probe::artifacts::format::{Artifact, version};
+use crate::probe::artifacts::format::Artifact;
 use crate::probe::artifacts::lock::LockedProbe;
 use crate::probe::artifacts::transfer::Registries;
 use crate::probe::artifacts::{Pin, take};
 use crate::probe::component::ComponentFile;
+use crate::probe::metadata::Metadata;
 use crate::report::error::{Failure, Problem};
 use crate::report::escape::escape;
 use crate::report::exit;
@@ -173,5 +174,7 @@ fn up_to_date(reference: &ArtifactReference, digest: &str) -> String {
 }
 
 fn version_of(artifact: Option<&Artifact>, file: &ComponentFile) -> Option<String> {
-    artifact.and_then(|artifact| artifact.version.clone()).or_else(|| version(&file.bytes))
+    artifact
+        .and_then(|artifact| artifact.version.clone())
+        .or_else(|| Metadata::of(file).version().map(str::to_owned))
 }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use wasmparser::{Parser, Payload};
 
 use crate::engine::image_file::digest_of;
 use crate::engine::image_file::manifest::{Descriptor, Document};
 use crate::probe::component::ComponentFile;
 use crate::probe::limits::COMPONENT_BYTES;
+use crate::probe::metadata::Metadata;
 
 /// The media type of the configuration.
 pub const CONFIG: &str = "application/vnd.wasm.config.v0+json";
@@ -36,8 +36,6 @@ const SECTIONS: &[(&str, &str)] = &[
     ("source", "org.opencontainers.image.source"),
     ("version", VERSION),
 ];
-/// The longest text of a section that becomes an annotation.
-const MOST_CHARACTERS: usize = 500;
 
 /// A probe in a registry, as its manifest describes it.
 #[derive(Clone, Debug)]
@@ -171,7 +169,7 @@ struct Part<'a> {
 /// Never for texts that a component can contain.
 pub fn documents(file: &ComponentFile, title: &str) -> serde_json::Result<Documents> {
     let layer = format!("sha256:{}", file.digest);
-    let annotations = annotations(&file.bytes);
+    let annotations = annotations(file);
     let config = Config {
         created: CREATED,
         author: annotations.get("org.opencontainers.image.authors").map(String::as_str),
@@ -193,30 +191,14 @@ pub fn documents(file: &ComponentFile, title: &str) -> serde_json::Result<Docume
     Ok(Documents { manifest: serde_json::to_vec(&manifest)?, config })
 }
 
-/// What the sections of the outermost component say about it, as annotations.
-fn annotations(component: &[u8]) -> BTreeMap<&'static str, String> {
-    let mut found = BTreeMap::new();
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
-        match payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if depth == 0 => {
-                let known = SECTIONS.iter().find(|(name, _)| *name == section.name());
-                if let (Some((_, annotation)), Ok(text)) = (known, std::str::from_utf8(section.data())) {
-                    found.insert(*annotation, text.chars().take(MOST_CHARACTERS).collect());
-                }
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-/// The version that a component names.
-#[must_use]
-pub fn version(component: &[u8]) -> Option<String> {
-    annotations(component).remove(VERSION).map(|version| short(&version))
+/// What a component says about itself, as annotations.
+fn annotations(file: &ComponentFile) -> BTreeMap<&'static str, String> {
+    let metadata = Metadata::of(file);
+    let annotation = |(name, text): (&str, &str)| {
+        let (_, annotation) = SECTIONS.iter().find(|(section, _)| *section == name)?;
+        Some((*annotation, text.to_owned()))
+    };
+    metadata.fields().filter_map(annotation).collect()
 }
 
 #[cfg(test)]
@@ -226,15 +208,12 @@ mod tests {
 
     use super::*;
 
-    /// A probe with these custom sections behind everything else.
-    fn component(sections: &[(&str, &str)]) -> ComponentFile {
+    /// A probe with these custom sections.
+    fn component(sections: &[(&'static str, &str)]) -> ComponentFile {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/probes/built/tcp.wasm");
-        let mut bytes = std::fs::read(path).expect("tcp");
-        for (name, text) in sections {
-            let length = |text: &str| u8::try_from(text.len()).expect("short");
-            bytes.extend([0, 1 + length(name) + length(text), length(name)]);
-            bytes.extend(name.bytes().chain(text.bytes()));
-        }
+        let bytes = std::fs::read(path).expect("tcp");
+        let sections = sections.iter().map(|(name, text)| (*name, text.as_bytes().into())).collect();
+        let bytes = crate::probe::sections::written_to(&bytes, &sections).expect("a component");
         ComponentFile::parse(bytes).expect("a probe")
     }
 
@@ -266,7 +245,6 @@ mod tests {
         assert_eq!(artifact.sha256(), file.digest);
         assert_eq!(artifact.size, file.bytes.len() as u64);
         assert_eq!(artifact.version.as_deref(), Some("1.2.3"));
-        assert_eq!(version(&file.bytes).as_deref(), Some("1.2.3"));
         assert_eq!(artifact.digest, digest_of(&manifest));
         let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
         let expected = json!({

@@ -46,7 +46,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         ],
         steps: &[
             "Check that the component is the right one, and add the `sha256` that the hint shows.",
-            "For a probe in a registry, run `farrier probe pin` and commit `probes.lock`, or write `@sha256:…` behind the tag.",
+            "For a probe in a registry, run `farrier probe pin` and commit `probes.lock`, or write `@sha256:…` after the tag.",
         ],
     },
     Explanation {
@@ -93,7 +93,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "`probes.lock` cannot be read or written.",
         causes: &[
             "Somebody edited or merged the file by hand.",
-            "The file was written by a later farrier.",
+            "The file was written by a later version of farrier.",
             "It is a link that leads out of the workspace, or anyone can write to it.",
         ],
         steps: &["Restore the file from version control, or remove it and run `farrier probe pin`."],
@@ -103,7 +103,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         meaning: "A registry cannot be reached, is not trusted, or refuses this user. Probes that are in the cache need no registry.",
         causes: &[
             "There is no network, or a proxy is missing (HTTPS_PROXY).",
-            "The docker client has no credentials for the registry, or others than the registry accepts.",
+            "The docker client has no credentials for the registry, or has credentials that the registry does not accept.",
             "The registry's certificate comes from an authority that this machine does not trust.",
         ],
         steps: &[
