@@ -3,3 +3,4 @@
 
 mod architecture;
 mod built_probes;
+mod pages;

@@ -131,7 +131,7 @@ fn a_file_that_others_decide_about_is_refused() {
     std::fs::write(&later, "{\"format\": \"farrier-approvals\", \"version\": 2, \"keys\": []}")
         .expect("a file");
     let outcome = refused(&scene, &["up", "--approvals", &later.display().to_string()]);
-    assert!(outcome.stderr().contains("later farrier"), "{outcome}");
+    assert!(outcome.stderr().contains("later version of farrier"), "{outcome}");
     refused(&scene, &["up", "--approvals", &open.display().to_string()]);
 }
 
