@@ -139,6 +139,13 @@ impl SidecarPlan {
         carried.unwrap_or_default()
     }
 
+    /// Whether people have to know what becomes of its data: the new values may have no effect on it, or nothing uses it any
+    /// more.
+    #[must_use]
+    pub fn is_about_data(&self) -> bool {
+        !self.carried().1.is_empty() || self.unused_volumes().next().is_some()
+    }
+
     /// The anonymous volumes that nothing uses any more.
     pub fn unused_volumes(&self) -> impl Iterator<Item = &Mounted> {
         self.steps.iter().filter_map(|step| match step {

@@ -123,6 +123,11 @@ impl Sink for LiveSink {
             }
             _ => {}
         }
+        if let Event::Planned(plan) = event
+            && plan.is_about_data()
+        {
+            self.keep(event);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Live lines: what they say while a launch waits, and what is left of them.
 
 use super::screen::{define, launch, server, shown, wait_for_screen};
-use crate::support::{PATIENT, Scene, docker, wait_until};
+use crate::support::{Image, PATIENT, Scene, docker, fixture_image, wait_until};
 
 const TCP: &str = "probe = \"tcp\"\ntimeout = \"60s\"";
 
@@ -59,6 +59,23 @@ fn a_recreation_says_why_when_all_is_over() {
     let outcome = launch(&scene, &[], &["exit", "0"], 100, &[]).wait().assert_code(0);
     let screen = shown(&outcome.stdout(), 100);
     assert!(screen.ends_with(": recreated, because env.LEVEL changed"), "{screen}");
+}
+
+#[test]
+fn what_becomes_of_data_stays_on_the_screen() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let image = scene.image(&Image::new().change("VOLUME [\"/data\"]"));
+    let level = |level: &str| {
+        let text = server("0", &format!("env = {{ LEVEL = \"{level}\" }}"), TCP);
+        define(&scene, "db", &text.replace(&fixture_image(), &image));
+    };
+    for (value, is_told) in [("low", false), ("high", true), ("high", false)] {
+        level(value);
+        let outcome = launch(&scene, &[], &["exit", "0"], 100, &[]).wait().assert_code(0);
+        let screen = shown(&outcome.stdout(), 100);
+        assert_eq!(screen.contains("the data was first written with another"), is_told, "{screen}");
+        assert!(screen.lines().last().is_some_and(|line| line.starts_with("farrier: db ")), "{screen}");
+    }
 }
 
 #[test]
