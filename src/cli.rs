@@ -6,7 +6,6 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::Parser;
 use tracing::Level;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -75,7 +74,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         let _ = std::io::stderr().lock().write_all(steps.as_bytes());
         return crate::report::exit::INVALID;
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::of(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output, mistakes to standard error; a closed one is nobody's problem here.
