@@ -193,8 +193,8 @@ pub enum Record {
     /// A sidecar ended while the harness was running. farrier writes the event at once, and writes it again, with
     /// `runs_again`, if the sidecar is running again when the harness has ended.
     SidecarEnded(SidecarEndRecord),
-    /// The harness has ended. Only `stopping` events, if farrier removes a session, and problems can follow: for example, a
-    /// sidecar's `on_exit = "stop"` ended the harness, or farrier could not remove the session.
+    /// The harness has ended. Only two kinds of event can follow: `stopping`, if farrier removes a session, and `problem`, for
+    /// example if a sidecar's `on_exit = "stop"` ended the harness, or if farrier could not remove the session.
     HarnessEnded {
         /// The harness's exit code; 128 + N if signal N ended the harness. farrier exits with the same code, or with 125 if a
         /// sidecar's `on_exit = "stop"` ended the harness.
