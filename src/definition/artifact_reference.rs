@@ -81,7 +81,7 @@ impl ArtifactReference {
         Some(Self { text: self.before_digest().to_owned(), named: self.named })
     }
 
-    /// The same tag, if any, with this digest of the manifest.
+    /// This reference with its tag, if any, and this digest of the manifest.
     #[must_use]
     pub fn at(&self, digest: &str) -> Self {
         Self { text: format!("{}@{digest}", self.before_digest()), named: self.named }

@@ -23,7 +23,7 @@ pub enum Cause {
     EveryLaunch,
     /// A job comes after these, which are other instances than when it ran.
     After(Vec<String>),
-    /// These fields of the definition changed; none where the old ones are not known.
+    /// These fields of the definition changed; empty if the old fields are unknown.
     Configuration(Vec<String>),
     /// The tag names another image now.
     Image {

@@ -30,7 +30,7 @@ impl Real {
         Some(Self { scenery, registry, reference })
     }
 
-    /// The same with the right credentials, a probe that was pushed, and a definition of the user that names its tag.
+    /// Also has the right credentials, a pushed probe, and a user definition that names its tag.
     fn with_a_probe() -> Option<Self> {
         let real = Self::start()?;
         real.scenery.log_in(&client_configuration(&real.registry.address, true));
