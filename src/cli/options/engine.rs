@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Format, LayerOptions};
+use super::shared::{Format, LayerOptions};
 
 /// Options of `engine`.
 #[derive(Debug, Args)]

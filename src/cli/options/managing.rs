@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
-use super::{Format, LayerOptions};
+use super::shared::{Format, LayerOptions};
 use crate::cli::sidecar_names;
 use crate::definition::BUILT_IN;
 

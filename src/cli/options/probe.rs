@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
-use super::{Format, LayerOptions};
+use super::shared::{Format, LayerOptions};
 use crate::cli::sidecar_names;
 use crate::definition::{parse_duration, parse_size};
 

@@ -1,14 +1,12 @@
-//! Containers: made, started, ended and removed as Docker does it.
+//! Containers: made, shown and removed as Docker does it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::io::DuplexStream;
 
-use super::image::{DoubleImage, End, Run};
-use super::networks::joined;
+use super::image::{DoubleImage, End};
 use super::output::Line;
 use super::world::{World, carries, not_found};
 use crate::definition::PublishedPort;
@@ -32,16 +30,16 @@ pub(super) fn wires() -> (Attached, Wires) {
 /// A container with what inspecting it does not tell.
 pub(super) struct Kept {
     pub(super) container: Container,
-    image: DoubleImage,
+    pub(super) image: DoubleImage,
     /// When it was created, in nanoseconds since 1970.
     pub(super) created: i64,
     /// What the image was called when it was made.
     pub(super) reference: String,
-    anonymous: BTreeSet<String>,
-    removed_at_end: bool,
+    pub(super) anonymous: BTreeSet<String>,
+    pub(super) removed_at_end: bool,
     pub(super) log: Vec<Line>,
     pub(super) starts: usize,
-    wires: Option<Wires>,
+    pub(super) wires: Option<Wires>,
 }
 
 impl Kept {
@@ -56,15 +54,7 @@ impl Kept {
     }
 }
 
-/// A process that was started, as far as it goes on by itself.
-pub(super) struct Begun {
-    pub(super) id: String,
-    pub(super) started_at: String,
-    pub(super) ends: Option<(Duration, End)>,
-    pub(super) copies: Option<Wires>,
-}
-
-fn conflict(message: String) -> EngineError {
+pub(super) fn conflict(message: String) -> EngineError {
     EngineError::new(EngineErrorKind::Conflict, message)
 }
 
@@ -119,7 +109,7 @@ impl World {
             .ok_or_else(|| not_found(format_args!("container: {name}")))
     }
 
-    fn id_of(&self, name: &str) -> Option<String> {
+    pub(super) fn id_of(&self, name: &str) -> Option<String> {
         let found = self.containers.values().find(|kept| kept.container.name == name);
         found
             .or_else(|| self.containers.get(name))
@@ -201,11 +191,6 @@ impl World {
         all
     }
 
-    /// Whether a container's process exists.
-    pub(super) fn runs(&self, name: &str) -> bool {
-        self.id_of(name).and_then(|id| self.containers.get(&id)).is_some_and(Kept::is_up)
-    }
-
     /// Makes a container. Gives its id.
     pub fn create(&mut self, spec: &ContainerSpec) -> EngineResult<String> {
         let image = self.known_image(&spec.image).cloned();
@@ -281,181 +266,12 @@ impl World {
         Ok(id)
     }
 
-    /// Starts a container; what ends at once has ended when this returns.
-    pub(super) fn start(&mut self, name: &str) -> EngineResult<Option<Begun>> {
-        let now = self.now();
-        let kept = self.find_mut(name)?;
-        let id = kept.container.id.clone();
-        match kept.container.status {
-            Status::Paused => {
-                return Err(conflict("cannot start a paused container, try unpause instead".to_owned()));
-            }
-            Status::Running | Status::Restarting => return Ok(None),
-            _ => {}
-        }
-        let process = &kept.container.process;
-        let arguments: Vec<String> = process.entrypoint.iter().chain(&process.command).cloned().collect();
-        let run = kept.image.run(&arguments);
-        let (address, declared) = (kept.image.address(kept.starts), kept.container.networks.clone());
-        let mut endpoints = BTreeMap::new();
-        let mut failure = None;
-        if let End::CannotRun(message) = &run.end {
-            failure = Some(EngineError::new(EngineErrorKind::Refused, message.clone()));
-        }
-        for (network, mut endpoint) in declared {
-            endpoint.id = self.new_id();
-            match self.one_network(&network) {
-                Ok(found) => {
-                    endpoints.insert(found.name.clone(), joined(endpoint, &found, address, &id));
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        let kept = self.find_mut(&id)?;
-        if let Some(error) = failure {
-            kept.container.error.clone_from(&error.message);
-            kept.container.exit_code = 127;
-            return Err(error);
-        }
-        let container = &mut kept.container;
-        container.networks = endpoints;
-        container.status = Status::Running;
-        container.started_at = rfc3339(now);
-        (container.exit_code, container.oom_killed) = (0, false);
-        container.error.clear();
-        let tested = container
-            .process
-            .health
-            .as_ref()
-            .is_some_and(|health| health.test.first().is_some_and(|kind| kind != "NONE"));
-        container.health = tested.then(|| Health { status: HealthStatus::Starting, runs: Vec::new() });
-        let started_at = container.started_at.clone();
-        kept.starts += 1;
-        if let Some((_, output)) = &mut kept.wires {
-            // As much as the stream takes without a reader; whoever attached reads it, and its end with the
-            // run's.
-            let _ = output.write_all(&run.stdout).now_or_never();
-        }
-        let wires = kept.wires.take_if(|_| run.end == End::Copies);
-        self.write_log(&id, &run);
-        self.emit(&id, "start");
-        let Run { after, end, .. } = run;
-        let mut begun = Begun { id, started_at, ends: None, copies: None };
-        match end {
-            End::Never => {}
-            End::Copies => begun.copies = wires,
-            end if after.is_zero() => self.end_run(&begun.id, &begun.started_at, &end),
-            end => begun.ends = Some((after, end)),
-        }
-        Ok(Some(begun))
-    }
-
-    /// Starts a container as another tool would.
-    pub fn start_now(&mut self, name: &str) -> EngineResult<()> {
-        self.start(name).map(drop)
-    }
-
-    /// Ends the run of a container that began at this moment, if it still goes on.
-    pub(super) fn end_run(&mut self, id: &str, started_at: &str, end: &End) {
-        if self.container(id).is_some_and(|container| container.started_at == started_at) {
-            self.end(id, end);
-        }
-    }
-
-    /// Ends a container's process.
-    pub fn end(&mut self, name: &str, end: &End) {
-        let Ok(kept) = self.find_mut(name) else { return };
-        if !kept.is_up() {
-            return;
-        }
-        let id = kept.container.id.clone();
-        if *end == End::OutOfMemory {
-            kept.container.oom_killed = true;
-            self.emit(&id, "oom");
-        }
-        let now = rfc3339(self.now());
-        let Ok(kept) = self.find_mut(&id) else { return };
-        kept.container.status = Status::Exited;
-        kept.container.finished_at = now;
-        kept.container.exit_code = if let End::Exit(code) = end { *code } else { 137 };
-        kept.wires = None;
-        for endpoint in kept.container.networks.values_mut() {
-            (endpoint.address, endpoint.gateway) = (None, None);
-            endpoint.id.clear();
-        }
-        let removed = kept.removed_at_end;
-        self.emit(&id, "die");
-        if removed {
-            self.remove(&id, true);
-        }
-    }
-
-    /// Restarts a container, which may give it another address.
-    pub fn restart(&mut self, name: &str) {
-        self.end(name, &End::Exit(0));
-        if self.start(name).is_ok()
-            && let Ok(kept) = self.find_mut(name)
-        {
-            kept.container.restarts += 1;
-        }
-    }
-
-    /// Freezes a container.
-    pub fn pause(&mut self, name: &str) {
-        if let Ok(kept) = self.find_mut(name)
-            && kept.container.status == Status::Running
-        {
-            kept.container.status = Status::Paused;
-            let id = kept.container.id.clone();
-            self.emit(&id, "pause");
-        }
-    }
-
     /// Gives a container another name.
     pub fn rename(&mut self, id: &str, name: &str) -> EngineResult<()> {
         if self.containers.values().any(|kept| kept.container.name == name) {
             return Err(conflict(format!("The container name \"/{name}\" is already in use")));
         }
         name.clone_into(&mut self.find_mut(id)?.container.name);
-        Ok(())
-    }
-
-    pub(super) fn resume(&mut self, name: &str) -> EngineResult<()> {
-        let kept = self.find_mut(name)?;
-        if kept.container.status != Status::Paused {
-            let message = format!("Container {} is not paused", kept.container.id);
-            return Err(EngineError::new(EngineErrorKind::Refused, message));
-        }
-        kept.container.status = Status::Running;
-        Ok(())
-    }
-
-    /// Lets a run of the health test end in this way, and the engine draw this conclusion.
-    pub fn health(&mut self, name: &str, status: HealthStatus, exit_code: i64, output: &str) {
-        let Ok(kept) = self.find_mut(name) else { return };
-        let Some(health) = &mut kept.container.health else { return };
-        health.runs.push((exit_code, output.to_owned()));
-        if health.status == status {
-            return;
-        }
-        health.status = status;
-        let id = kept.container.id.clone();
-        let word = match status {
-            HealthStatus::Starting => "starting",
-            HealthStatus::Healthy => "healthy",
-            HealthStatus::Unhealthy => "unhealthy",
-        };
-        self.emit(&id, &format!("health_status: {word}"));
-    }
-
-    /// Lets a container end by itself, as one that heeds its stop signal does.
-    pub fn stop(&mut self, name: &str) -> EngineResult<()> {
-        let kept = self.find_mut(name)?;
-        if kept.is_up() {
-            let id = kept.container.id.clone();
-            self.emit(&id, "kill");
-            self.end(&id, &End::Exit(0));
-        }
         Ok(())
     }
 
@@ -477,36 +293,7 @@ impl World {
         }
     }
 
-    /// What a command in a container does.
-    pub(super) fn exec(&mut self, name: &str, arguments: &[String]) -> EngineResult<Run> {
-        let kept = self.find_mut(name)?;
-        let id = &kept.container.id;
-        match kept.container.status {
-            Status::Running => {}
-            Status::Paused => {
-                return Err(conflict(format!("Container {id} is paused, unpause it before exec")));
-            }
-            _ => return Err(conflict(format!("Container {id} is not running"))),
-        }
-        let run = kept.image.run(arguments);
-        if let End::CannotRun(message) = &run.end {
-            let text = format!("OCI runtime exec failed: exec failed: {message}\r\n");
-            return Ok(Run { stdout: text.into_bytes(), ..Run::exit(126) });
-        }
-        Ok(run)
-    }
-
     pub(super) fn upload(&mut self, name: &str, _: &[u8]) -> EngineResult<()> {
         self.find_mut(name).map(drop)
     }
-
-    pub(super) fn attach(&mut self, name: &str, wires: Wires) -> EngineResult<()> {
-        self.find_mut(name)?.wires = Some(wires);
-        Ok(())
-    }
-}
-
-fn rfc3339(nanoseconds: i64) -> String {
-    let time = jiff::Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or_default();
-    format!("{time:.9}")
 }
