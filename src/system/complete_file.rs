@@ -70,7 +70,16 @@ fn create_by_renaming(
     let mut file = NamedTempFile::new_in(folder)?;
     file.as_file().set_permissions(Permissions::from_mode(MODE))?;
     prepare(file.as_file_mut())?;
-    file.persist_noclobber(path).map_err(|error| error.error)
+    match file.persist_noclobber(path) {
+        Ok(file) => Ok(file),
+        // Early gVisor renames nothing to the name of a file that was removed, and says that it exists. It makes links.
+        Err(unnamed) if unnamed.error.kind() == io::ErrorKind::AlreadyExists => {
+            let (file, temporary) = unnamed.file.into_parts();
+            std::fs::hard_link(&temporary, path)?;
+            Ok(file)
+        }
+        Err(unnamed) => Err(unnamed.error),
+    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 use std::fs::File;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::processes::{marked, place};
+use super::processes::{Ending, marked, place};
 use super::specification::MARK;
 use super::state::RunState;
 use super::store::{Store, Stored, refused};
@@ -79,11 +80,15 @@ async fn end_strays(id: &str, name: &str) -> EngineResult<()> {
         if strays.is_empty() {
             return Ok(());
         }
+        // A process that ends loses its mark before it closes its sockets, so its end is waited for, and not that it is found no
+        // more.
+        let endings: Vec<_> = strays.iter().filter_map(|stray| stray.ending()).collect();
         for signal in [Signal::STOP, Signal::KILL] {
             for stray in &strays {
                 stray.signal(signal);
             }
         }
+        let _ = tokio::time::timeout(KILLED, join_all(endings.into_iter().map(Ending::wait))).await;
         pause.take(name).await?;
     }
 }
@@ -116,4 +121,35 @@ fn elsewhere(name: &str) -> EngineError {
     let mut error = refused(format!("`{name}` runs in another PID namespace or on another machine"));
     error.hints.push("Remove it where it was started, with `farrier down`.");
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::engine::native::processes::facts;
+
+    #[tokio::test]
+    async fn strays_have_ended_and_are_not_only_out_of_sight() {
+        // The kernel takes a while to free this memory, and no file is closed before that.
+        let mut child = Command::new("dd")
+            .args(["if=/dev/zero", "of=/dev/null", "bs=512M"])
+            .env(MARK, "a-stray-of-this-test")
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("dd is there");
+        let id = i32::try_from(child.id()).expect("a number");
+        let resident_kib = || {
+            let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+            line.trim().trim_end_matches(" kB").parse().unwrap_or(0_u64)
+        };
+        while resident_kib() < 400 << 10 {
+            tokio::task::yield_now().await;
+        }
+        end_strays("a-stray-of-this-test", "stray").await.expect("it ends");
+        assert!(facts(id).is_none_or(|found| found.has_ended), "it goes on");
+        child.wait().expect("a child");
+    }
 }

@@ -49,6 +49,19 @@ fn what_kills_floods_and_closes_harms_only_itself() {
 }
 
 #[test]
+fn a_process_debugs_its_own_children_and_not_farriers_process_1() {
+    let images = Images::new();
+    images.layout("box", &with_shell());
+    let log = images.script(
+        "box",
+        "/fixture trace 1\n\
+         cat /proc/1/mem >/dev/null 2>&1 || echo refused to read its memory\n\
+         for file in /proc/1/fd/* /proc/1/root /proc/1/cwd; do ls $file/ >/dev/null 2>&1 && echo opened $file; done",
+    );
+    assert_eq!(log, "may debug its child, may not debug 1\nrefused to read its memory\nwhole\n");
+}
+
+#[test]
 fn a_clock_that_was_set_back_disturbs_nothing() {
     let images = Images::new();
     images.layout("box", &with_shell());

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
@@ -47,7 +48,7 @@ const CAPABILITIES: u32 = 64;
 /// Becomes the user, for good, with these capabilities if that is root. Every step that fails ends this: nothing runs with more
 /// than it should have, nor with less than was declared.
 pub fn become_user(user: &User, surroundings: &Surroundings, isolation: Isolation) -> io::Result<()> {
-    let step = |what: &'static str| move |error: rustix::io::Errno| Failure::doing(what)(error.into());
+    let step = |what: &'static str| move |error: Errno| Failure::doing(what)(error.into());
     let filters = seccomp::filters()?;
     let is_alone = isolation == Isolation::OneId;
     if is_alone && (user.id, user.group) != (0, 0) {
@@ -59,7 +60,7 @@ pub fn become_user(user: &User, surroundings: &Surroundings, isolation: Isolatio
     let groups: Vec<Gid> = user.groups.iter().map(|group| Gid::from_raw(*group)).collect();
     match set_thread_groups(&groups) {
         // Where there is one user only, groups can be neither set nor dropped.
-        Err(rustix::io::Errno::PERM) if is_alone || user.id == 0 => {}
+        Err(Errno::PERM) if is_alone || user.id == 0 => {}
         done => done.map_err(step("set groups"))?,
     }
     let (id, group) = (Uid::from_raw(user.id), Gid::from_raw(user.group));
@@ -82,7 +83,11 @@ pub fn become_user(user: &User, surroundings: &Surroundings, isolation: Isolatio
 
 /// Gives up for good what executed programs could get of capabilities, but for these.
 pub fn drop_all_but(wanted: CapabilitySet) -> io::Result<()> {
-    clear_ambient_capability_set()?;
+    match clear_ambient_capability_set() {
+        // Early gVisor and Linux before 4.3 have no such set.
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(error) => return Err(error.into()),
+    }
     for number in 0..CAPABILITIES {
         let one = CapabilitySet::from_bits_retain(1 << number);
         // The kernel does not know all numbers.

@@ -153,8 +153,12 @@ pub fn furnish_copy(folder: &InstanceFolder) -> io::Result<()> {
         let found =
             rustix::fs::stat(Path::new("/dev").join(name)).map_err(doing(format!("look at /dev/{name}")))?;
         beneath::remove(&dev, name.as_bytes())?;
-        rustix::fs::mknodat(&dev, *name, FileType::CharacterDevice, mode, found.st_rdev)
-            .map_err(doing(format!("make /dev/{name}")))?;
+        match rustix::fs::mknodat(&dev, *name, FileType::CharacterDevice, mode, found.st_rdev) {
+            Ok(()) => {}
+            // gVisor makes none, not even for root.
+            Err(Errno::PERM) => continue,
+            Err(error) => return Err(doing(format!("make /dev/{name}"))(error)),
+        }
         let opened = rustix::fs::openat(&dev, *name, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
         if matches!(opened, Err(Errno::ACCESS)) {
             beneath::remove(&dev, name.as_bytes())?;
