@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::support::Scene;
 use crate::support::scene::Layer;
+use crate::support::{Scene, assert_output};
 
 const COMPOSE: &str = "services:\n  db:\n    image: postgres:16\n    ports: [\"15432:5432\"]\n    volumes:\n      - data:/var/lib/postgresql/data\n      - ./init.sql:/docker-entrypoint-initdb.d/init.sql:ro\n    dns: [1.1.1.1]\nvolumes: {data: }\n";
 
@@ -17,7 +17,36 @@ fn definitions_are_written_and_valid_and_every_key_is_told() {
     let scene = Scene::new();
     written(&scene, COMPOSE);
     let dry = scene.farrier(["import", "compose.yaml", "--dry-run"]).output().assert_code(0);
-    assert!(dry.stdout().contains("# db.toml\nlifecycle = \"shared\"\n"), "{dry}");
+    assert_output!(dry, @r#"
+    exit code 0
+    --- stdout
+    # db.toml
+    lifecycle = "shared"
+    image = "postgres:16"
+    mounts = [
+        "volume:data:/var/lib/postgresql/data",
+        "bind:../../init.sql:/docker-entrypoint-initdb.d/init.sql:ro",
+    ]
+
+    [interface]
+    kind = "port"
+    port = 5432
+    publish = ["15432:5432"]
+
+    [readiness]
+    probe = "postgres"
+    timeout = "60s"
+
+    db:
+      dns IS NOT TRANSLATED: definitions have no such key
+      image is image
+      ports is interface.publish
+      volumes is mounts
+    the file itself:
+      volumes is mounts of the services
+    1 definition, not written; not translated: 1 key
+    --- stderr
+    "#);
     let file = scene.layer(Layer::Workspace).join("db.toml");
     assert!(!file.exists(), "{dry}");
     let outcome = scene.farrier(["import", "compose.yaml"]).output().assert_code(0);
@@ -32,7 +61,22 @@ fn definitions_are_written_and_valid_and_every_key_is_told() {
     let text = std::fs::read_to_string(&file).expect("a definition");
     assert!(text.contains("\"bind:../../init.sql:/docker-entrypoint-initdb.d/init.sql:ro\","), "{text}");
     let valid = scene.farrier(["validate"]).output().assert_code(0);
-    assert!(valid.stdout().contains("1 sidecar, 0 errors"), "{valid}");
+    assert_output!(valid, @r#"
+    exit code 0
+    --- stdout
+    warning[approval-required]: `db` comes from the workspace and is not approved: a launch asks for approval first
+     --> [SCENE]/workspace/.farrier/sidecars/db.toml:1:1
+      |
+    1 | lifecycle = "shared"
+      | ^
+      |
+      = help: Review it and answer: `farrier approve db`.
+
+    layer user      [SCENE]/config/farrier/sidecars (no such folder)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (1 file)
+    1 sidecar, 0 errors, 1 warning
+    --- stderr
+    "#);
 }
 
 #[test]
@@ -41,7 +85,14 @@ fn nothing_is_written_over_without_force() {
     written(&scene, COMPOSE);
     let file = scene.define_in(Layer::Workspace, "db.toml", "mine");
     let refused = scene.farrier(["import", "compose.yaml"]).output().assert_code(2);
-    assert!(refused.stderr().contains("[duplicate-definition]"), "{refused}");
+    assert_output!(refused, @"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[duplicate-definition]: [SCENE]/workspace/.farrier/sidecars/db.toml already exists
+     |
+     = help: Nothing was changed. Edit that file, or choose another name.
+    ");
     assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "mine");
     scene.farrier(["import", "compose.yaml", "--force", "db"]).output().assert_code(0);
     assert_ne!(std::fs::read_to_string(&file).expect("it is there"), "mine");
@@ -63,6 +114,13 @@ fn what_cannot_be_imported_is_one_clear_error() {
         assert!(refused.stderr().contains(&format!("[{code}]")), "{text}: {refused}");
     }
     let absent = scene.farrier(["import", "none.yaml"]).output().assert_code(2);
-    assert!(absent.stderr().contains("[file-unusable]"), "{absent}");
+    assert_output!(absent, @"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[file-unusable]: cannot read none.yaml: No such file or directory (os error 2)
+     |
+     = help: Name a compose file: `farrier import compose.yaml`.
+    ");
     assert!(!Path::new(&scene.layer(Layer::Workspace)).join("db.toml").exists());
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
-use crate::support::{Image, Layer, Scene};
+use crate::support::{Image, Layer, Scene, assert_output};
 
 fn validates(scene: &Scene) {
     let checked = scene.farrier(["validate", "--no-workspace"]).output().assert_code(0);
@@ -118,7 +118,15 @@ fn it_goes_to_the_workspace_and_says_what_comes_next() {
     let path = scene.layer(Layer::Workspace).join("db.toml");
     let first = format!("{} declares `db`. Next:", path.display());
     assert_eq!(outcome.stdout().lines().next(), Some(first.as_str()), "{outcome}");
-    assert!(outcome.stdout().contains("farrier approve db"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 0
+    --- stdout
+    [SCENE]/workspace/.farrier/sidecars/db.toml declares `db`. Next:
+      edit it, then check it with `farrier validate`
+      farrier approve db    because workspace definitions are not trusted
+      farrier up
+    --- stderr
+    ");
     assert!(path.with_file_name("farrier.schema.json").is_file());
 
     let outside = Scene::new();
@@ -152,7 +160,14 @@ fn a_workspace_cannot_lead_it_elsewhere() {
     std::fs::create_dir(scene.workspace().join(".farrier")).expect("a folder");
     std::os::unix::fs::symlink(&elsewhere, scene.workspace().join(".farrier/sidecars")).expect("a link");
     let outcome = scene.farrier(["new", "db", "--image", "redis:7"]).output().assert_code(2);
-    assert!(outcome.stderr().contains("error[outside-workspace]"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[outside-workspace]: the path leads out of the workspace through a symlink
+    --> [SCENE]/workspace/.farrier/sidecars
+     = help: Put the file itself into the workspace, or move the definition to the user's own layer.
+    ");
     assert_eq!(std::fs::read_dir(&elsewhere).expect("the folder").count(), 0, "{outcome}");
 }
 

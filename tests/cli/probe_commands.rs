@@ -93,7 +93,7 @@ fn inspect_says_in_plain_words_what_a_component_can_do() {
     fs::write(scene.workspace().join("mine.wasm"), component(&with_imports(imports, guest::READY, "")))
         .expect("a file");
     let outcome = farrier(&scene, &["probe", "inspect", "./mine.wasm"]).output().assert_code(0);
-    assert_output!(scene, outcome, @r#"
+    assert_output!(outcome, @r#"
     exit code 0
     --- stdout
     ./mine.wasm: a file

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use self::setup::{Programs, processes_with};
-use crate::support::{Layer, PATIENT, fixture_program, free_port, wait_until};
+use crate::support::{Layer, PATIENT, assert_output, fixture_program, free_port, wait_until};
 
 #[test]
 fn a_program_is_started_once_and_the_harness_reaches_it() {
@@ -181,13 +181,37 @@ fn what_cannot_be_started_is_refused_by_name() {
     let programs = Programs::new();
     programs.plain("absent", "program = ['no-such-program-of-anybody']");
     let up = programs.farrier(["up"]).output().assert_code(125);
-    assert!(up.stderr().contains("[program-missing]") && up.stderr().contains("is not on PATH"), "{up}");
+    assert_output!(up, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[program-missing]: the program `no-such-program-of-anybody` is not on PATH
+     --> [SCENE]/config/farrier/sidecars/absent-[TOKEN].toml:2:1
+      |
+    2 | program = ['no-such-program-of-anybody']
+      | ^^^^^^^
+      |
+      = help: Install it, check its spelling and PATH, or name its file: `program = ["./server"]`.
+    "#);
     let script = programs.scene.path("script");
     std::fs::write(&script, "#!/no/such/shell\n").expect("written");
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("executable");
     programs.plain("absent", &format!("program = ['{}']", script.display()));
     let up = programs.farrier(["up"]).output().assert_code(125);
-    assert!(up.stderr().contains("[program-missing]"), "{up}");
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    farrier: absent-[TOKEN]: create, because it does not exist
+    error[program-missing]: `[SCENE]/script` does not start: start the program: No such file or directory (os error 2)
+     --> [SCENE]/config/farrier/sidecars/absent-[TOKEN].toml:2:1
+      |
+    2 | program = ['[SCENE]/script']
+      | ^^^^^^^
+      |
+      = help: Check that the program exists, and also the interpreter in its first line (`#!…`) or its loader.
+      = help: See `farrier explain program-missing`.
+    ");
     assert!(programs.all().is_empty(), "nothing is left of it");
 }
 
@@ -212,7 +236,14 @@ fn a_harness_in_a_container_does_not_reach_a_program() {
     let programs = Programs::new();
     programs.serving("api", 7000, "'--port', '7000'");
     let launch = programs.farrier(["launch", "--", "docker", "run", "image"]).output().assert_code(125);
-    assert!(launch.stderr().contains("[harness-no-route]"), "{launch}");
+    assert_output!(launch, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[harness-no-route]: the harness runs in a container, and cannot reach `api-[TOKEN]` on this host: Cannot connect to the Docker daemon at unix:///nowhere.sock. Is the docker daemon running?
+     |
+     = help: Run the harness on this host, or give it `--network host`.
+    ");
     assert!(programs.all().is_empty());
 }
 
@@ -221,13 +252,46 @@ fn an_engine_that_was_asked_for_says_what_it_cannot_do() {
     let programs = Programs::new();
     programs.plain("box", "image = 'postgres:16'\nmounts = ['docker-socket:ro']");
     let up = programs.farrier(["up", "--engine", "native"]).output().assert_code(125);
-    assert!(up.stderr().contains("has no socket that a sidecar could use"), "{up}");
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[engine-lacks]: the engine `native` has no socket that a sidecar could use
+     --> [SCENE]/config/farrier/sidecars/box-[TOKEN].toml:3:1
+      |
+    3 | mounts = ['docker-socket:ro']
+      | ^^^^^^
+      |
+      = help: Remove `docker-socket` from `mounts`, or run the sidecar on an engine such as `docker`.
+    ");
     programs.plain("box", "program = ['sleep', '1000']\nresources.gpus = 'all'");
     let up = programs.farrier(["up"]).output().assert_code(125);
-    assert!(up.stderr().contains("does not support `resources.gpus`"), "{up}");
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[engine-lacks]: the engine `native` does not support `resources.gpus`
+     --> [SCENE]/config/farrier/sidecars/box-[TOKEN].toml:3:18
+      |
+    3 | resources.gpus = 'all'
+      |                  ^^^^^
+      |
+      = help: Remove the setting if the sidecar can run without it.
+    ");
     programs.plain("box", "program = ['sleep', '1000']");
     let up = programs.farrier(["up"]).env("FARRIER_ENGINE", "docker").output().assert_code(125);
-    assert!(up.stderr().contains("the engine `docker` runs no programs on this host"), "{up}");
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[engine-lacks]: the engine `docker` runs no programs on this host
+     --> [SCENE]/config/farrier/sidecars/box-[TOKEN].toml:2:1
+      |
+    2 | program = ['sleep', '1000']
+      | ^^^^^^^
+      |
+      = help: Use `--engine auto`, or name an `image`.
+    ");
 }
 
 #[test]
@@ -280,7 +344,63 @@ fn a_workspaces_program_is_shown_for_what_it_is_and_each_build_is_asked_about() 
     let text = "lifecycle = 'shared'\nprogram = ['./server']\n[interface]\nkind = 'none'\n[readiness]\nprobe = 'skip'\n";
     programs.scene.define_in(Layer::Workspace, &format!("{name}.toml"), text);
     let shown = programs.farrier(["approve", &name, "--format", "json"]).output();
-    assert!(shown.stdout().contains("runs on this machine as you, unconfined"), "{shown}");
+    assert_output!(shown, @r#"
+    exit code 125
+    --- stdout
+    {
+      "sidecars": [
+        {
+          "approved": false,
+          "changes": null,
+          "differences": null,
+          "disables": false,
+          "file": "[SCENE]/workspace/.farrier/sidecars/theirs-[TOKEN].toml",
+          "hash": "[ID]",
+          "sidecar": "theirs-[TOKEN]",
+          "statement": [
+            {
+              "label": "program file",
+              "text": "\"[SCENE]/workspace/.farrier/sidecars/server\", [ID]; it may run other files, which are not shown"
+            },
+            {
+              "label": "mounts",
+              "text": "none"
+            },
+            {
+              "label": "program",
+              "text": "[\"./server\"], which runs on this machine as you, unconfined: it can do everything that you can do"
+            },
+            {
+              "label": "networks",
+              "text": "this machine's own"
+            },
+            {
+              "label": "memory",
+              "text": "no limit"
+            },
+            {
+              "label": "reached",
+              "text": "not at all"
+            },
+            {
+              "label": "readiness: probe",
+              "text": "skip, which ships with farrier"
+            },
+            {
+              "label": "readiness: time",
+              "text": "30s from the start, at most 1m"
+            },
+            {
+              "label": "env",
+              "text": "your PATH, HOME, LANG and TZ"
+            }
+          ],
+          "workspace": "[SCENE]/workspace"
+        }
+      ]
+    }
+    --- stderr
+    "#);
     let shown: Value = serde_json::from_str(&shown.stdout()).expect("JSON");
     let hash = shown["sidecars"][0]["hash"].as_str().unwrap_or_else(|| panic!("{shown:#}")).to_owned();
     programs.farrier(["up"]).output().assert_code(125);
@@ -288,7 +408,20 @@ fn a_workspaces_program_is_shown_for_what_it_is_and_each_build_is_asked_about() 
     programs.farrier(["up"]).output().assert_code(0);
     build("two");
     let again = programs.farrier(["up"]).output().assert_code(125);
-    assert!(again.stderr().contains("[approval-required]"), "{again}");
+    assert_output!(again, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[approval-required]: `theirs-[TOKEN]` comes from the workspace, and it has changed since you approved it: program file
+     --> [SCENE]/workspace/.farrier/sidecars/theirs-[TOKEN].toml:1:1
+      |
+    1 | lifecycle = 'shared'
+      | ^
+      |
+      = help: Review it and answer on a terminal: `farrier approve theirs-[TOKEN]`.
+      = help: If you have already reviewed it: `farrier approve theirs-[TOKEN] --hash [ID]`.
+      = help: `--no-workspace` starts without the sidecars of the workspace.
+    ");
     programs.scene.define_in(
         Layer::Workspace,
         &format!("{name}.toml"),
@@ -362,7 +495,18 @@ fn a_program_runs_as_the_user_that_it_names_and_only_root_may_name_another() {
     programs.plain("box", "program = ['sleep', '1000']\nuser = 'nobody-of-that-name'");
     let up = programs.farrier(["up"]).output().assert_code(125);
     assert_eq!((&programs.only()["id"], &programs.only()["state"]), (&before["id"], &"running".into()));
-    assert!(up.stderr().contains("this host has no user or group `nobody-of-that-name`"), "{up}");
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[invalid-value]: this host has no user or group `nobody-of-that-name`
+     --> [SCENE]/config/farrier/sidecars/box-[TOKEN].toml:3:8
+      |
+    3 | user = 'nobody-of-that-name'
+      |        ^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Name a user of this host, or a number.
+    ");
     if !rustix::process::geteuid().is_root() {
         programs.plain("box", "program = ['sleep', '1000']\nuser = 'root'");
         let up = programs.farrier(["up"]).output().assert_code(125);

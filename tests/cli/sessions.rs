@@ -10,7 +10,7 @@ use self::setup::{Kind, Stack};
 use crate::programs::setup::{Programs, processes_with};
 use crate::support::host_programs::with_shell;
 use crate::support::tables::is_whole;
-use crate::support::{Layer, PATIENT, Signal, fixture_program, free_port, wait_until};
+use crate::support::{Layer, PATIENT, Signal, assert_output, fixture_program, free_port, wait_until};
 
 #[test]
 fn a_session_lives_as_long_as_its_harness() {
@@ -157,7 +157,22 @@ fn a_session_mounts_the_workspace() {
     // One that outlives the launch would keep it, and be used for another workspace.
     define("shared", "workspace:/src");
     let refused = stack.images.farrier(["validate"]).output().assert_code(125);
-    assert!(refused.stdout().contains("[unsupported-mount]"), "{refused}");
+    assert_output!(refused, @r#"
+    exit code 125
+    --- stdout
+    error[unsupported-mount]: `tool-[TOKEN]` is shared and mounts the workspace, which every later launch that reuses it would see
+     --> [SCENE]/config/farrier/sidecars/tool-[TOKEN].toml:3:11
+      |
+    3 | mounts = ['workspace:/src']
+      |           ^^^^^^^^^^^^^^^^
+      |
+      = help: Write `lifecycle = "session"` if each launch may have a sidecar of its own.
+
+    layer user      [SCENE]/config/farrier/sidecars (4 files)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such folder)
+    4 sidecars, 1 error, 0 warnings
+    --- stderr
+    "#);
     // The report names only what is left, and nothing that this definition may not say.
     let failing = "lifecycle = 'session'\nimage = 'oci:./shell'\nmounts = ['workspace:/src']\n\
                    entrypoint = ['/bin/sh', '-c', 'exit 3']\njob = 'once'\n[interface]\nkind = 'none'\n";
@@ -221,7 +236,20 @@ fn a_workspaces_session_is_approved_like_any_other_sidecar() {
     let text = "lifecycle = 'session'\nprogram = ['sleep', '1000']\n[interface]\nkind = 'none'\n[readiness]\nprobe = 'skip'\n";
     scene.define_in(Layer::Workspace, &file, text);
     let refused = stack.images.farrier(["launch", "--no-prompt", "--", "true"]).output().assert_code(125);
-    assert!(refused.stderr().contains("[approval-required]"), "{refused}");
+    assert_output!(refused, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[approval-required]: `tool-[TOKEN]` comes from the workspace, and you have not approved it
+     --> [SCENE]/workspace/.farrier/sidecars/tool-[TOKEN].toml:1:1
+      |
+    1 | lifecycle = 'session'
+      | ^
+      |
+      = help: Review it and answer on a terminal: `farrier approve tool-[TOKEN]`.
+      = help: If you have already reviewed it: `farrier approve tool-[TOKEN] --hash [ID]`.
+      = help: `--no-workspace` starts without the sidecars of the workspace.
+    ");
     stack.is_gone("nothing was started");
     let plan = stack.images.farrier(["plan", "--format", "json"]).output().assert_code(0).stdout();
     let plan: Value = serde_json::from_str(&plan).expect("JSON");

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::images::setup::Images;
 use crate::support::launching::{idler, server};
-use crate::support::{Image, Outcome, Scene, fixture_image};
+use crate::support::{Image, Outcome, Scene, assert_output, fixture_image};
 
 /// The row of a sidecar: action, pull, create, start, to ready, total, before.
 fn row(outcome: &Outcome, name: &str) -> Vec<String> {
@@ -157,5 +157,12 @@ fn a_report_is_written_of_a_launch_that_fails_and_refused_where_it_cannot_be() {
     }
     scene.farrier(["down", "--yes", "--engine", "native"]).output().assert_code(0);
     let refused = up(&text(&scene.path("no/such/folder.html"))).assert_code(2);
-    assert!(refused.stderr().contains("error[usage]: cannot write timings to "), "{refused}");
+    assert_output!(refused, @"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[usage]: cannot write timings to [SCENE]/no/such/folder.html: No such file or directory (os error 2)
+     |
+     = help: Name a file in a folder that exists.
+    ");
 }

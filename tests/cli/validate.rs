@@ -89,7 +89,7 @@ fn valid_layers_are_listed_with_their_counts() {
     scene.define_in(Layer::Org, "cache.toml", "disable = true\n");
     let org = scene.layer(Layer::Org);
     let outcome = without_engine(&scene, &["validate", "--org-dir"]).arg(org).output().assert_code(0);
-    assert_output!(scene, outcome, @"
+    assert_output!(outcome, @"
     exit code 0
     --- stdout
     layer user      [SCENE]/config/farrier/sidecars (1 file)
@@ -115,7 +115,7 @@ fn an_unknown_key_is_a_warning_with_the_nearest_known_one() {
          [readiness]\nprobe = \"tcp\"\ntimout = \"5s\"\n",
     );
     let outcome = without_engine(&scene, &["validate", "--no-workspace"]).output().assert_code(0);
-    assert_output!(scene, outcome, @r#"
+    assert_output!(outcome, @r#"
     exit code 0
     --- stdout
     warning[unknown-key]: `readiness.timout` is not a key of a definition; it is ignored
@@ -250,7 +250,22 @@ fn a_probe_that_is_no_regular_file_is_not_waited_for() {
     std::fs::remove_file(&file).expect("removed");
     rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RWXU).expect("a pipe");
     let outcome = without_engine(&scene, &["validate"]).output().assert_code(2);
-    assert!(outcome.stdout().contains("it is not a regular file"), "{outcome}");
+    assert_output!(outcome, @r#"
+    exit code 2
+    --- stdout
+    error[probe-invalid]: `./probe.wasm` cannot be used as a probe: it is not a regular file
+     --> [SCENE]/config/farrier/sidecars/db.toml:9:9
+      |
+    9 | probe = "./probe.wasm"
+      |         ^^^^^^^^^^^^^^
+      |
+      = help: Check the path and build the component again.
+
+    layer user      [SCENE]/config/farrier/sidecars (1 file)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such folder)
+    1 sidecar, 1 error, 0 warnings
+    --- stderr
+    "#);
 }
 
 #[test]
@@ -310,9 +325,40 @@ fn a_built_in_probe_is_granted_another_port_only_by_its_definition() {
         }
     }
     let wrong = readiness("tcp", "settings = { port = 0 }", "").assert_code(2);
-    assert!(wrong.stdout().contains("expected a number from 1 to 65535"), "{wrong}");
+    assert_output!(wrong, @r#"
+    exit code 2
+    --- stdout
+    error[probe-settings]: readiness.settings.port: invalid value: integer `0`, expected a number from 1 to 65535
+     --> [SCENE]/config/farrier/sidecars/db-[TOKEN].toml:8:21
+      |
+    8 | settings = { port = 0 }
+      |                     ^
+      |
+      = help: `port`: The port to dial. Default: the interface's port. Another one must be granted: `grants = { dial = ["self:9000"] }`.
+      = help: Correct the settings of the probe `tcp`.
+
+    layer user      [SCENE]/config/farrier/sidecars (1 file)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such folder)
+    1 sidecar, 1 error, 0 warnings
+    --- stderr
+    "#);
     let unknown = readiness("tcp", "settings = { host = \"x\" }", "").assert_code(2);
-    assert!(unknown.stdout().contains("unknown field `host`, expected `port`"), "{unknown}");
+    assert_output!(unknown, @r#"
+    exit code 2
+    --- stdout
+    error[probe-settings]: readiness.settings.host: unknown field `host`, expected `port`
+     --> [SCENE]/config/farrier/sidecars/db-[TOKEN].toml:8:14
+      |
+    8 | settings = { host = "x" }
+      |              ^^^^
+      |
+      = help: Correct the settings of the probe `tcp`.
+
+    layer user      [SCENE]/config/farrier/sidecars (1 file)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such folder)
+    1 sidecar, 1 error, 0 warnings
+    --- stderr
+    "#);
 }
 
 #[test]
@@ -381,7 +427,22 @@ fn probes_check_their_settings_where_address_space_is_limited() {
     let run = Run::program(&scene, "sh").args(["-c", script, "sh", farrier, "validate"]);
     let outcome = run.output().assert_code(2);
     // What no schema says, so that the probe itself says it.
-    assert!(outcome.stdout().contains("[probe-settings]: readiness.settings.path: "), "{outcome}");
+    assert_output!(outcome, @r#"
+    exit code 2
+    --- stdout
+    error[probe-settings]: readiness.settings.path: a path begins with `/`
+     --> [SCENE]/config/farrier/sidecars/web-[TOKEN].toml:8:21
+      |
+    8 | settings = { path = "health" }
+      |                     ^^^^^^^^
+      |
+      = help: Correct the settings of the probe `http`.
+
+    layer user      [SCENE]/config/farrier/sidecars (1 file)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such folder)
+    1 sidecar, 1 error, 0 warnings
+    --- stderr
+    "#);
 }
 
 #[test]
@@ -414,7 +475,21 @@ fn what_leaves_a_container_more_power_is_said_where_only_errors_are_wanted() {
     scene.define_in(Layer::User, "db.toml", definition("resources.memroy = \"64MiB\""));
     scene.define_in(Layer::User, "other.toml", definition("x-comment = \"x\""));
     let outcome = without_engine(&scene, &["up", "-q", "--no-workspace"]).output().assert_code(125);
-    assert!(outcome.stderr().contains("`resources.memroy` is not a key"), "{outcome}");
+    assert_output!(outcome, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    warning[unknown-key]: `resources.memroy` is not a key of a definition; it is ignored
+     --> [SCENE]/config/farrier/sidecars/db.toml:3:11
+      |
+    3 | resources.memroy = "64MiB"
+      |           ^^^^^^
+      |
+      = help: Did you mean `memory`?
+    error[engine-unreachable]: cannot use the engine at unix:///nonexistent/docker.sock (DOCKER_HOST): No such file or directory (os error 2)
+     |
+     = help: Check that the engine runs, for example with `docker info`.
+    "#);
     assert!(!outcome.stderr().contains("x-comment"), "{outcome}");
 }
 
@@ -451,7 +526,17 @@ fn a_limit_on_this_process_is_told_as_that() {
     let events = scene.path("events");
     let words = ["up", "--events", &events.display().to_string()];
     let outcome = limited(&scene, "-f 0", &words).output().assert_code(125);
-    assert!(outcome.stderr().contains("`ulimit -f`"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[engine-unreachable]: cannot use the engine at unix:///nonexistent/docker.sock (DOCKER_HOST): No such file or directory (os error 2)
+     |
+     = help: Check that the engine runs, for example with `docker info`.
+    warning[state-unusable]: events are no longer written: a file would exceed this process's limit on file size (`ulimit -f`: 0)
+     |
+     = help: The launch continues. Free disk space for the events, or read them while they are written.
+    ");
 }
 
 #[test]

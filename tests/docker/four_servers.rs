@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::registry::Registry;
 use crate::support::servers::{image_of_four, registry_with};
 use crate::support::skipping::say_skipped;
-use crate::support::{Layer, Outcome, Run, Scene};
+use crate::support::{Layer, Outcome, Run, Scene, assert_output};
 
 /// A server: its name, its port, and how it runs.
 struct Server {
@@ -221,7 +221,39 @@ fn in_an_ordinary_container(scene: &Scene, image: &str) {
     let run = inside(scene, image, &[]);
     let farrier = |arguments: &[&str]| run(&[&["farrier"], arguments].concat());
     let refused = farrier(&["up"]).output().assert_code(125);
-    assert!(refused.stderr().contains("without isolation, nothing can be mounted"), "{refused}");
+    assert_output!(refused, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[engine-lacks]: without isolation, nothing can be mounted, but the sidecar mounts `/data`
+     --> /layer/app-[TOKEN].toml:5:1
+      |
+    5 | mounts = ['volume:data:/data']
+      | ^^^^^^
+      |
+      = help: Run `farrier doctor` to see what would allow namespaces, or run the sidecar on Docker.
+    error[engine-lacks]: without isolation, nothing can be mounted, but the sidecar mounts `/data`
+     --> /layer/cache-[TOKEN].toml:5:1
+      |
+    5 | mounts = ['volume:data:/data']
+      | ^^^^^^
+      |
+      = help: Run `farrier doctor` to see what would allow namespaces, or run the sidecar on Docker.
+    error[engine-lacks]: without isolation, nothing can be mounted, but the sidecar mounts `/var/lib/postgresql`
+     --> /layer/db-[TOKEN].toml:5:1
+      |
+    5 | mounts = ['volume:data:/var/lib/postgresql']
+      | ^^^^^^
+      |
+      = help: Run `farrier doctor` to see what would allow namespaces, or run the sidecar on Docker.
+    error[engine-lacks]: without isolation, nothing can be mounted, but the sidecar mounts `/data`
+     --> /layer/web-[TOKEN].toml:5:1
+      |
+    5 | mounts = ['volume:data:/data']
+      | ^^^^^^
+      |
+      = help: Run `farrier doctor` to see what would allow namespaces, or run the sidecar on Docker.
+    ");
     std::fs::remove_file(scene.layer(Layer::User).join(format!("{}.toml", scene.name("ask"))))
         .expect("removed");
     for server in SERVERS {

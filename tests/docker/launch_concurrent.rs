@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::support::engine::{container_id, container_logs, inspect, is_running};
 use crate::support::launching::{assert_answered, codes, decisions, identity, server};
-use crate::support::{PATIENT, Run, Running, Scene, Signal, docker, fixture_image, wait_until};
+use crate::support::{
+    PATIENT, Run, Running, Scene, Signal, assert_output, docker, fixture_image, wait_until,
+};
 
 /// Starts a launch whose harness stays until its input is closed.
 fn hold(scene: &Scene, network: &str) -> Running {
@@ -125,7 +127,19 @@ fn a_sidecar_that_a_running_harness_uses_is_not_pulled_away() {
         assert!(message.contains(part), "{part}: {message}");
     }
     assert!(!message.contains(&network), "arguments may hold secrets: {message}");
-    assert!(refused.stderr().contains("--recreate"), "{refused}");
+    assert_output!(refused, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[sidecar-in-use]: sidecar `db-[TOKEN]` would be recreated (env.LEVEL changed), but process [PROCESS] uses it: docker run farrier-fixture:[DIGEST]
+     --> [SCENE]/config/farrier/sidecars/db-[TOKEN].toml:2:9
+      |
+    2 | image = "farrier-fixture:[DIGEST]"
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Wait until that launch ends.
+      = help: Or add `--recreate` to replace it despite that launch.
+    "#);
     assert!(!refused.to_string().contains("\"two\""), "{refused}");
     assert_eq!(identity(&container), first);
     scene.farrier(["plan", "--"]).args(scene.asking(&network, "db")).output().assert_code(125);

@@ -2,7 +2,8 @@
 
 use crate::support::engine::is_running;
 use crate::support::{
-    Image, Layer, PATIENT, Scene, docker, fixture_image, fixture_program, free_port, wait_until,
+    Image, Layer, PATIENT, Scene, assert_output, docker, fixture_image, fixture_program, free_port,
+    wait_until,
 };
 
 /// Removes what Docker does not know of.
@@ -109,7 +110,19 @@ fn what_cannot_be_reached_from_a_container_is_refused_before_anything_is_started
     }
     let create =
         scene.farrier(["launch", "--", "docker", "create", &image, "wait"]).output().assert_code(125);
-    assert!(create.stderr().contains("only to a harness that it runs itself"), "{create}");
+    assert_output!(create, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[harness-no-route]: the harness runs in a container, and cannot reach `box-[TOKEN]` on this host: farrier forwards connections only to a harness that it runs itself
+     --> [SCENE]/config/farrier/sidecars/box-[TOKEN].toml:2:9
+      |
+    2 | image = 'oci:./box'
+      |         ^^^^^^^^^^^
+      |
+      = help: Run the harness on this host, or give it `--network host`.
+      = help: Or load the image into the harness's engine, and name it by its reference.
+    ");
     let port = free_port();
     image_file(&scene, "box", port);
     image_file(&scene, "two", port);

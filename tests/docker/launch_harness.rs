@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use crate::support::engine::{container_id, is_running};
 use crate::support::launching::{assert_answered, identity, server, server_ready};
 use crate::support::{
-    PATIENT, Run, Running, Scene, Signal, docker, fixture_image, fixture_program, wait_until,
+    PATIENT, Run, Running, Scene, Signal, assert_output, docker, fixture_image, fixture_program, wait_until,
 };
 
 /// A scene with a server `db`, and the fixture on this host.
@@ -70,7 +70,14 @@ fn the_variables_begin_as_asked_for_and_those_of_that_prefix_that_are_the_users_
     }
     let launch = scene.farrier(["launch", "--", &program, "env"]).env("FARRIER_ENV_PREFIX", "9");
     let refused = launch.output().assert_code(2);
-    assert!(refused.stderr().contains("begins with no digit"), "{refused}");
+    assert_output!(refused, @"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: invalid value '9' for '--env-prefix <PREFIX>': a prefix consists of letters, digits and `_`, and begins with no digit
+
+    For more information, try '--help'.
+    ");
 }
 
 #[test]
@@ -308,6 +315,16 @@ fn a_detached_harness_is_warned_about() {
     let (label, image) = (scene.label(), fixture_image());
     let harness = ["docker", "run", "-d", "--label", &label, "--network", &network, &image, "wait"];
     let outcome = scene.launch(harness).output().assert_code(0);
-    assert!(outcome.stderr().contains("detached"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 0
+    --- stdout
+    [ID]
+    --- stderr
+    warning[harness-shape]: the harness is detached (-d), so farrier does not treat its sidecars as in use once it has started
+     |
+     = help: Omit `-d`, so that other launches cannot recreate the sidecars or disconnect them while the harness runs.
+    farrier: db-[TOKEN]: create, because it does not exist
+    farrier: db-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    ");
     docker(["rm", "--force", outcome.stdout().trim()]);
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::launching::{idler, planned, server};
-use crate::support::{Scene, docker, fixture_image};
+use crate::support::{Scene, assert_output, docker, fixture_image};
 
 /// A line of a definition, and what inspecting the container then shows, by its place.
 const KEYS: &[(&str, &[(&str, &str)])] = &[
@@ -104,10 +104,39 @@ fn files_of_variables_become_the_environment_and_a_changed_one_is_the_cause() {
     assert_eq!(scene.take_decisions(), ["recreate: env.A changed"]);
     write("two.env", "A\n");
     let refused = scene.up().output().assert_code(2);
-    assert!(refused.stderr().contains("[file-unusable]") && refused.stderr().contains("line 1"), "{refused}");
+    assert_output!(refused, @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[file-unusable]: the file of variables `two.env` cannot be read: line 1: it has no `=` between a name and a value
+     --> [SCENE]/config/farrier/sidecars/db-[TOKEN].toml:5:24
+      |
+    5 | env_file = ["one.env", "two.env", { path = "none.env", required = false }]
+      |                        ^^^^^^^^^
+      |
+      = help: Write `NAME=value` on each line; single quotes keep a value as it is.
+    "#);
     std::fs::remove_file(folder.join("one.env")).expect("it goes");
     let refused = scene.up().output().assert_code(2);
-    assert!(refused.stderr().contains("it is not there"), "{refused}");
+    assert_output!(refused, @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[file-unusable]: `env_file[0]` names `one.env`, which cannot be used: it is not there
+     --> [SCENE]/config/farrier/sidecars/db-[TOKEN].toml:5:13
+      |
+    5 | env_file = ["one.env", "two.env", { path = "none.env", required = false }]
+      |             ^^^^^^^^^
+      |
+      = help: Check the path, which starts at the definition's folder.
+    error[file-unusable]: the file of variables `two.env` cannot be read: line 1: it has no `=` between a name and a value
+     --> [SCENE]/config/farrier/sidecars/db-[TOKEN].toml:5:24
+      |
+    5 | env_file = ["one.env", "two.env", { path = "none.env", required = false }]
+      |                        ^^^^^^^^^
+      |
+      = help: Write `NAME=value` on each line; single quotes keep a value as it is.
+    "#);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::support::docker::run;
 use crate::support::engine::is_running;
 use crate::support::launching::{identity, idler, server};
 use crate::support::servers::postgres_image;
-use crate::support::{PATIENT, Scene, docker, fixture_image, fixture_program, wait_until};
+use crate::support::{PATIENT, Scene, assert_output, docker, fixture_image, fixture_program, wait_until};
 
 /// As the official image does it, but for the wait before the server begins.
 const DATABASE: &str = "cd /tmp; d=/tmp/data; initdb --pgdata=$d --username=postgres --auth=trust --no-locale --encoding=UTF8 \
@@ -245,5 +245,12 @@ fn a_sidecars_end_stops_the_harness_or_starts_it_again_as_its_definition_says() 
     });
     assert!(is_running(&scene.container("db")) && identity(&scene.container("db")) != before);
     let outcome = launch.wait().assert_code(0);
-    assert!(outcome.stderr().contains("; it is running again"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 0
+    --- stdout
+    --- stderr
+    farrier: db-[TOKEN]: recreate, because it is not running: exited (exit code 3)
+    farrier: db-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    farrier: db-[TOKEN] ended while the harness ran: its program ended with exit code 3; it is running again; last log line: ending as it was told
+    ");
 }

@@ -4,7 +4,7 @@ mod stopping;
 
 use crate::support::engine::{container_id, inspect, is_running};
 use crate::support::launching::{assert_answered, identity, idler, planned, server, server_ready};
-use crate::support::{Image, PATIENT, Scene, docker, fixture_image, wait_until};
+use crate::support::{Image, PATIENT, Scene, assert_output, docker, fixture_image, wait_until};
 
 /// A scene with a server `db` on a network, launched once. Gives the network.
 fn launched(scene: &Scene, top: &str) -> String {
@@ -484,7 +484,15 @@ fn what_a_label_says_reaches_the_terminal_escaped() {
         .collect();
     forge(&scene, &network, &forged, &[], SERVE);
     let plan = scene.farrier(["plan", "--"]).args(scene.asking(&network, "db")).output().assert_code(0);
-    assert!(plan.stdout().contains("A\\x1b[31mB changed"), "{plan}");
+    assert_output!(plan, @r"
+    exit code 0
+    --- stdout
+    layer user      [SCENE]/config/farrier/sidecars (1 file)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such folder)
+    network net-[TOKEN]: use
+    db-[TOKEN]: recreate, because it was created but never started; env.A\x1b[31mB changed
+    --- stderr
+    ");
     assert!(!plan.stdout().contains('\u{1b}'), "{plan}");
 }
 

@@ -10,7 +10,7 @@ use crate::support::launching::server;
 use crate::support::proxy::Request;
 use crate::support::tables::{is_whole, step};
 use crate::support::{
-    PATIENT, Proxy, Running, Scene, Signal, Trouble, containers_named, docker, fixture_image,
+    PATIENT, Proxy, Running, Scene, Signal, Trouble, assert_output, containers_named, docker, fixture_image,
     fixture_program, wait_until,
 };
 
@@ -100,15 +100,47 @@ fn a_sidecar_of_a_session_lives_as_long_as_its_harness() {
     // A harness on this host reaches it by address.
     let variable = scene.variable("web");
     let asked = scene.launch([program(), "ask-env".to_owned(), variable]).output().assert_code(0);
-    assert!(asked.stdout().contains("pong"), "{asked}");
+    assert_output!(asked, @"
+    exit code 0
+    --- stdout
+    pong
+    --- stderr
+    farrier: db-[TOKEN]: reuse, because it is running and matches its definition
+      connected to network farrier-session-[SESSION]
+    farrier: web-[TOKEN]: create, because it does not exist
+      after db-[TOKEN] (ready)
+    farrier: network farrier-session-[SESSION]: created
+    farrier: db-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    farrier: web-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    ");
     scene.launch([program(), "exit".to_owned(), "7".to_owned()]).output().assert_code(7);
     assert_eq!(left(&scene, &BTreeSet::new()), Vec::<String>::new());
     // Without a harness there is none.
     let up = scene.up().output().assert_code(125);
-    assert!(up.stderr().contains("farrier launch -- COMMAND"), "{up}");
+    assert_output!(up, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[unsupported-lifecycle]: `web-[TOKEN]` is a session sidecar, which lives as long as the harness of one launch
+     --> [SCENE]/config/farrier/sidecars/web-[TOKEN].toml:1:13
+      |
+    1 | lifecycle = "session"
+      |             ^^^^^^^^^
+      |
+      = help: Start it with its harness: `farrier launch -- COMMAND`.
+      = help: Or name the sidecars to start: `farrier up NAME`.
+    "#);
     scene.up().arg(scene.name("db")).output().assert_code(0);
     let detached = scene.launch(["docker", "run", "-d", &image, "wait"]).output().assert_code(125);
-    assert!(detached.stderr().contains("detached"), "{detached}");
+    assert_output!(detached, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[harness-shape]: the harness is detached (-d), and `web-[TOKEN]` is gone when the harness's command ends
+     |
+     = help: Run the harness in the foreground: `farrier launch -- docker run IMAGE`.
+     = help: Or write `lifecycle = "shared"`.
+    "#);
 }
 
 fn networks_of(container: &str) -> Vec<String> {
@@ -136,10 +168,33 @@ fn a_harness_that_named_its_network_is_on_the_sessions_too() {
         "near",
     ]);
     let asked = scene.launch(scene.asking(&network, "web")).output().assert_code(0);
-    assert!(asked.stdout().contains("pong"), "{asked}");
+    assert_output!(asked, @"
+    exit code 0
+    --- stdout
+    pong
+    --- stderr
+    farrier: db-[TOKEN]: create, because it does not exist
+    farrier: web-[TOKEN]: create, because it does not exist
+      after db-[TOKEN] (ready)
+    farrier: network farrier-session-[SESSION]: created
+    farrier: db-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    farrier: web-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    ");
     let near =
         scene.launch(scene.in_container(&network, &["ask", &neighbour, "7000"])).output().assert_code(0);
-    assert!(near.stdout().contains("near"), "{near}");
+    assert_output!(near, @"
+    exit code 0
+    --- stdout
+    near
+    --- stderr
+    farrier: db-[TOKEN]: reuse, because it is running and matches its definition
+      connected to network farrier-session-[SESSION]
+    farrier: web-[TOKEN]: create, because it does not exist
+      after db-[TOKEN] (ready)
+    farrier: network farrier-session-[SESSION]: created
+    farrier: db-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    farrier: web-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    ");
     scene.launch(scene.in_container(&network, &["exit", "9"])).output().assert_code(9);
     assert_eq!(left(&scene, &BTreeSet::new()), Vec::<String>::new());
     let missing =
@@ -156,7 +211,19 @@ fn two_sessions_of_the_same_definitions_do_not_meet() {
     let of_first = ids(&scene);
     let asked =
         scene.launch([program(), "ask-env".to_owned(), scene.variable("web")]).output().assert_code(0);
-    assert!(asked.stdout().contains("pong"), "{asked}");
+    assert_output!(asked, @"
+    exit code 0
+    --- stdout
+    pong
+    --- stderr
+    farrier: db-[TOKEN]: reuse, because it is running and matches its definition
+      connected to network farrier-session-[SESSION]
+    farrier: web-[TOKEN]: create, because it does not exist
+      after db-[TOKEN] (ready)
+    farrier: network farrier-session-[SESSION]: created
+    farrier: db-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    farrier: web-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    ");
     assert_eq!(ids(&scene), of_first, "the first one's is untouched");
     let ps = scene.farrier(["ps", "--all", "--format", "json"]).output().assert_code(0);
     let ps: Value = serde_json::from_str(&ps.stdout()).expect("JSON");
@@ -390,7 +457,22 @@ fn a_session_mounts_the_workspace_and_knows_where_it_is() {
     // One that outlives the launch would keep it; and without a workspace there is none to mount.
     define("shared", "mounts = [\"workspace:/src\"]");
     let refused = scene.farrier(["validate"]).output().assert_code(125);
-    assert!(refused.stdout().contains("[unsupported-mount]"), "{refused}");
+    assert_output!(refused, @r#"
+    exit code 125
+    --- stdout
+    error[unsupported-mount]: `web-[TOKEN]` is shared and mounts the workspace, which every later launch that reuses it would see
+     --> [SCENE]/config/farrier/sidecars/web-[TOKEN].toml:4:11
+      |
+    4 | mounts = ["workspace:/src"]
+      |           ^^^^^^^^^^^^^^^^
+      |
+      = help: Write `lifecycle = "session"` if each launch may have a sidecar of its own.
+
+    layer user      [SCENE]/config/farrier/sidecars (2 files)
+    layer workspace [SCENE]/workspace/.farrier/sidecars (no such folder)
+    2 sidecars, 1 error, 0 warnings
+    --- stderr
+    "#);
     define("session", "mounts = [\"workspace:/src\"]");
     let elsewhere = scene.path("elsewhere");
     std::fs::create_dir_all(&elsewhere).expect("a folder");

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::launching::server;
 use crate::support::scene::Layer;
-use crate::support::{Scene, fixture_image};
+use crate::support::{Scene, assert_output, fixture_image};
 
 fn with_url(scene: &Scene, more: &str) -> String {
     let text = server(&fixture_image(), &format!("env = {{ WORD = \"it's $5\" }}\n{more}"));
@@ -51,7 +51,14 @@ fn on_this_host_a_harness_a_shell_and_env_get_the_same() {
     let Some(scene) = Scene::with_docker() else { return };
     scene.define("db", &with_url(&scene, ""));
     let none = scene.farrier(["env"]).output().assert_code(125);
-    assert!(none.stderr().contains("[sidecar-not-found]") && none.stderr().contains("farrier up"), "{none}");
+    assert_output!(none, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[sidecar-not-found]: the sidecar `db-[TOKEN]` does not run as it is declared
+     |
+     = help: Start it with `farrier up`.
+    ");
     let up = scene.farrier(["up", "--print", "sh"]).output().assert_code(0);
     let script = format!("{}printf %s \"$SIDECAR_URL\"", up.stdout());
     let shell = Command::new("sh").args(["-c", &script]).output().expect("a shell");
@@ -79,7 +86,75 @@ fn variables_of_the_environment_and_of_a_file_are_replaced_and_a_workspace_is_as
         assert!(asked.stdout().contains(words), "{words}: {asked}");
     }
     let asked = scene.farrier(["approve", "--format", "json"]).env("TAG", "2").output();
-    assert!(asked.stdout().contains("x:2"), "{asked}");
+    assert_output!(asked, @r#"
+    exit code 125
+    --- stdout
+    {
+      "sidecars": [
+        {
+          "approved": false,
+          "changes": null,
+          "differences": null,
+          "disables": false,
+          "file": "[SCENE]/workspace/.farrier/sidecars/db.toml",
+          "hash": "[ID]",
+          "sidecar": "db",
+          "statement": [
+            {
+              "label": "mounts",
+              "text": "none"
+            },
+            {
+              "label": "networks",
+              "text": "the harness's"
+            },
+            {
+              "label": "reads variables",
+              "text": "FARRIER_TEST_A, TAG"
+            },
+            {
+              "label": "image",
+              "text": "docker.io/library/x:2"
+            },
+            {
+              "label": "entrypoint",
+              "text": "the image's own"
+            },
+            {
+              "label": "command",
+              "text": "the image's own"
+            },
+            {
+              "label": "memory",
+              "text": "no limit"
+            },
+            {
+              "label": "reached",
+              "text": "not at all"
+            },
+            {
+              "label": "readiness: probe",
+              "text": "skip, which ships with farrier"
+            },
+            {
+              "label": "readiness: time",
+              "text": "30s from the start, at most 1m"
+            },
+            {
+              "label": "env A",
+              "text": "\"from the file\""
+            },
+            {
+              "label": "env B",
+              "text": "\"${B}\""
+            }
+          ],
+          "workspace": "[SCENE]/workspace"
+        }
+      ]
+    }
+    --- stderr
+    "#);
     std::fs::write(file, text.replace("readiness.", "harness.env.LD_PRELOAD = \"x\"\nreadiness."))
         .expect("a file");
     let refused = scene.farrier(["validate"]).output().assert_code(2);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::launching::{idler, server};
 use crate::support::scene::Layer;
 use crate::support::servers::postgres_image;
-use crate::support::{Scene, docker, fixture_image};
+use crate::support::{Scene, assert_output, docker, fixture_image};
 
 /// As the official image does it: the scripts run once, on a new cluster.
 const START: &str = "set -e; cd /tmp; d=/var/lib/postgresql/data; if [ ! -s $d/PG_VERSION ]; then \
@@ -170,7 +170,18 @@ fn a_bound_file_is_seen_and_an_anonymous_volume_gives_way_to_a_named_one() {
     );
     std::fs::write(file.parent().expect("a folder").join("greeting"), "hello").expect("a file");
     let absent = scene.up().output().assert_code(2);
-    assert!(absent.stderr().contains("`~/data`") && absent.stderr().contains("it is not there"), "{absent}");
+    assert_output!(absent, @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[file-unusable]: `mounts[1]` names `~/data`, which cannot be used: it is not there
+     --> [SCENE]/config/farrier/sidecars/db-[TOKEN].toml:4:43
+      |
+    4 | mounts = ["bind:./greeting:/greeting:ro", "bind:~/data:/data"]
+      |                                           ^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Check the path, which starts at the definition's folder.
+    "#);
     std::fs::create_dir(scene.home().join("data")).expect("a folder");
     scene.up().output().assert_code(0);
     let container = scene.container("db");
@@ -233,7 +244,20 @@ fn a_workspace_binds_copies_of_its_own_files_only() {
     std::fs::remove_file(folder.join("good")).expect("it goes");
     std::fs::write(folder.join("good"), "changed").expect("a file");
     let refused = scene.up().output().assert_code(125);
-    assert!(refused.stderr().contains("[approval-required]"), "{refused}");
+    assert_output!(refused, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[approval-required]: `db-[TOKEN]` comes from the workspace, and it has changed since you approved it: mounts
+     --> [SCENE]/workspace/.farrier/sidecars/db-[TOKEN].toml:1:1
+      |
+    1 | lifecycle = "shared"
+      | ^
+      |
+      = help: Review it and answer on a terminal: `farrier approve db-[TOKEN]`.
+      = help: If you have already reviewed it: `farrier approve db-[TOKEN] --hash [ID]`.
+      = help: `--no-workspace` starts without the sidecars of the workspace.
+    "#);
     // A copy goes with the container that mounts it.
     let copies = || {
         let folder = scene.state_home().join("farrier/bound");

@@ -18,7 +18,7 @@ fn a_program_is_run_with_a_known_environment_and_without_a_terminal() {
     let names: Vec<_> = names.iter().filter(|name| !name.starts_with("DOCKER_")).collect();
     assert_eq!(names, ["EXTRA", "HOME", "PATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"]);
     let standard_streams = Run::program(&scene, fixture_program()).arg("tty").output();
-    assert_output!(scene, standard_streams, @"
+    assert_output!(standard_streams, @"
     exit code 0
     --- stdout
     stdin: not a terminal
@@ -50,7 +50,7 @@ fn a_running_program_can_be_watched_fed_and_signalled() {
     copying.type_text("one\n");
     copying.wait_for_stdout("one\n");
     copying.close_stdin();
-    assert_output!(scene, copying.wait().assert_code(0), @"
+    assert_output!(copying.wait().assert_code(0), @"
     exit code 0
     --- stdout
     one
@@ -61,7 +61,7 @@ fn a_running_program_can_be_watched_fed_and_signalled() {
     let waiting = Run::program(&scene, fixture_program()).arg("wait").spawn();
     // Not SIGTERM, which the program handles as soon as it has come that far.
     waiting.signal(Signal::KILL);
-    assert_output!(scene, waiting.wait(), @"
+    assert_output!(waiting.wait(), @"
     ended by signal 9
     --- stdout
     --- stderr
@@ -83,7 +83,7 @@ fn every_scene_has_its_own_names_and_folders() {
     assert_ne!(one.cache_home(), other.cache_home());
     let definition = one.define("db", "image = \"x\"");
     assert_eq!(definition, one.layer(Layer::User).join(format!("{}.toml", one.name("db"))));
-    assert_output!(one, definition.display(), @"[SCENE]/config/farrier/sidecars/db-[TOKEN].toml");
+    assert_output!(definition.display(), @"[SCENE]/config/farrier/sidecars/db-[TOKEN].toml");
 }
 
 #[test]

@@ -44,4 +44,4 @@ pub use proxy::{Proxy, Trouble};
 pub use run::Run;
 pub use running::{Outcome, Running, Signal};
 pub use scene::{Layer, Scene};
-pub(crate) use snapshot::assert_output;
+pub(crate) use snapshot::{assert_output, snapshot_settings};

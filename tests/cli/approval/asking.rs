@@ -2,7 +2,7 @@
 
 use super::setup::{PLAIN, approve, asked, containers, declare, declare_server, detached, state, unattended};
 use crate::support::engine::inspect;
-use crate::support::{Image, Layer, Scene, docker, registry};
+use crate::support::{Image, Layer, Scene, assert_output, docker, registry};
 
 #[test]
 fn only_a_clear_yes_on_the_terminal_starts_anything() {
@@ -93,7 +93,20 @@ fn a_terminal_is_not_asked_where_that_was_ruled_out() {
     declare(&scene, PLAIN);
     let launch = scene.farrier(["up", "--no-prompt"]).env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
     let outcome = launch.spawn_on_terminal(80, 24).wait().assert_code(125);
-    assert!(outcome.stdout().contains("approval-required"), "{outcome}");
+    assert_output!(outcome, @r#"
+    exit code 125
+    --- stdout
+    [1m[91merror[approval-required][0m[1m: `db-[TOKEN]` comes from the workspace, and you have not approved it[0m
+     [1m[94m--> [0m[SCENE]/workspace/.farrier/sidecars/db-[TOKEN].toml:1:1
+      [1m[94m|[0m
+    [1m[94m1[0m [1m[94m|[0m lifecycle = "shared"
+      [1m[94m|[0m [1m[91m^[0m
+      [1m[94m|[0m
+      [1m[94m= [0m[1mhelp[0m: Review it and answer on a terminal: `farrier approve db-[TOKEN]`.
+      [1m[94m= [0m[1mhelp[0m: If you have already reviewed it: `farrier approve db-[TOKEN] --hash [ID]`.
+      [1m[94m= [0m[1mhelp[0m: `--no-workspace` starts without the sidecars of the workspace.
+    --- stderr
+    "#);
     assert!(!outcome.stdout().contains("[y/N]"), "{outcome}");
 }
 
@@ -139,8 +152,18 @@ fn the_engine_s_socket_wants_a_pinned_image_and_the_sidecar_s_name() {
     let toml = PLAIN.replace("env =", "mounts = [\"docker-socket\"]\nenv =");
     declare(&scene, &toml);
     let outcome = unattended(&scene, &["up"]).output().assert_code(125);
-    assert!(outcome.stderr().contains("error[unsupported-mount]"), "{outcome}");
-    assert!(outcome.stderr().contains("@sha256:"), "{outcome}");
+    assert_output!(outcome, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[unsupported-mount]: `db-[TOKEN]` comes from the workspace and mounts the engine's socket, and its image is not pinned by a digest
+     --> [SCENE]/workspace/.farrier/sidecars/db-[TOKEN].toml:2:9
+      |
+    2 | image = "postgres:16"
+      |         ^^^^^^^^^^^^^
+      |
+      = help: Write the image as `name@sha256:…`, so that an approval is for one image only.
+    "#);
     declare(&scene, &toml.replace("postgres:16", &format!("postgres:16@sha256:{}", "a".repeat(64))));
     let name = scene.name("db");
     for (typed, code) in [("y\n", 125), ("yes\n", 125), ("\n", 125), (format!("{name}\n").as_str(), 0)] {

@@ -1,7 +1,7 @@
 //! `farrier approve`, and what `plan` and `validate` say of what is not approved.
 
 use super::setup::{PLAIN, approve, declare, detached, hash, json, state, unattended};
-use crate::support::{Layer, Scene};
+use crate::support::{Layer, Scene, assert_output};
 
 #[test]
 fn a_hash_approves_what_it_is_of_and_nothing_else() {
@@ -10,7 +10,18 @@ fn a_hash_approves_what_it_is_of_and_nothing_else() {
     let (name, right) = (scene.name("db"), hash(&scene));
     let wrong = "0".repeat(64);
     let outcome = unattended(&scene, &["approve", &name, "--hash", &wrong]).output().assert_code(125);
-    assert!(outcome.stderr().contains("error[approval-mismatch]"), "{outcome}");
+    assert_output!(outcome, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[approval-mismatch]: `db-[TOKEN]` has the hash [ID], not [ID]
+     --> [SCENE]/workspace/.farrier/sidecars/db-[TOKEN].toml:1:1
+      |
+    1 | lifecycle = "shared"
+      | ^
+      |
+      = help: Find out what has changed since you noted the hash; `farrier approve` shows the current definition.
+    "#);
     assert!(outcome.stderr().contains(&wrong) && outcome.stderr().contains(&right), "{outcome}");
     assert_eq!(state(&scene)["approved"], false);
     let outcome = unattended(&scene, &["approve", &name, "--hash", &right]).output().assert_code(0);

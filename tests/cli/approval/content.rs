@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::setup::{PLAIN, approve, declare, json, state, unattended};
 use crate::support::guest::{self, component, validating, with_imports};
-use crate::support::{Layer, Scene};
+use crate::support::{Layer, Scene, assert_output};
 
 fn refused(scene: &Scene) -> String {
     unattended(scene, &["up", "--no-prompt"]).output().assert_code(125).stderr()
@@ -74,7 +74,18 @@ fn one_byte_of_a_component_is_refused_by_the_pin_and_then_asks_again() {
     bytes[place] ^= 1;
     declare_probe(&scene, &bytes, &digest);
     let outcome = unattended(&scene, &["up", "--no-prompt"]).output().assert_code(2);
-    assert!(outcome.stderr().contains("error[probe-pin-mismatch]"), "{outcome}");
+    assert_output!(outcome, @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[probe-pin-mismatch]: the probe `./mine.wasm` has the digest [ID], but [ID] is pinned
+     --> [SCENE]/workspace/.farrier/sidecars/db-[TOKEN].toml:9:10
+      |
+    9 | sha256 = "[ID]"
+      |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Find out who changed the file; if the change is wanted, write its digest as the pin.
+    "#);
     declare_probe(&scene, &bytes, &pin(&bytes));
     let told = refused(&scene);
     assert!(told.contains("it has changed since you approved it: readiness: probe"), "{told}");

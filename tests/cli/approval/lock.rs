@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::setup::{PLAIN, approve, hash, json, unattended};
-use crate::support::{Layer, Outcome, Scene};
+use crate::support::{Layer, Outcome, Scene, assert_output};
 
 /// `db` and a sidecar of a profile, both approved and pinned.
 fn pinned(scene: &Scene) -> PathBuf {
@@ -83,7 +83,17 @@ fn a_lock_pins_only_what_is_approved_and_replaces_only_locks() {
     let precious = scene.path("precious");
     std::fs::write(&precious, "text").expect("a file");
     let outcome = write(&precious).assert_code(125);
-    assert!(outcome.stderr().contains("error[approval-lock-unusable]"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    db-[TOKEN]: approved
+    ui-[TOKEN]: approved
+    --- stderr
+    error[approval-lock-unusable]: [SCENE]/precious is not an approvals lock file: expected ident at line 1 column 2
+     |
+     = help: `farrier approve --lock FILE` writes one.
+     = help: farrier replaces only locks. Name another file, or remove this one.
+    ");
     assert_eq!(std::fs::read_to_string(&precious).expect("kept"), "text");
     write(&scene.path("no/such/folder")).assert_code(125);
 }
@@ -111,5 +121,12 @@ fn a_workspace_does_not_approve_itself_by_a_lock() {
 
     std::fs::set_permissions(&lock, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("a mode");
     let outcome = from_lock(&scene, "open", &lock).assert_code(125);
-    assert!(outcome.stderr().contains("another user can write"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[approval-lock-unusable]: another user can write to the lock [SCENE]/farrier.lock
+     |
+     = help: Copy it to a file of your own, after checking its content.
+    ");
 }

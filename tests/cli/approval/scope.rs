@@ -3,7 +3,7 @@
 use super::setup::{approve, asked, containers, declare_server, detached, json, unattended};
 use crate::support::engine::{container_id, inspect};
 use crate::support::launching::server;
-use crate::support::{Layer, Scene, fixture_image};
+use crate::support::{Layer, Scene, assert_output, fixture_image};
 
 const SCOPE: &str = "{{index .Config.Labels \"farrier.scope\"}}";
 
@@ -57,7 +57,15 @@ fn a_container_of_another_scope_is_a_taken_name() {
     let id =
         scene.docker_run(["--name", &name, "--label", &other, "--label", &sidecar, &fixture_image(), "wait"]);
     let outcome = detached(&scene, &["up"]).output().assert_code(125);
-    assert!(outcome.stderr().contains("error[name-taken]"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[name-taken]: the container `farrier-db-[TOKEN]-[SCOPE]` belongs to the sidecar `db-[TOKEN]`, which has the same container name
+     |
+     = help: Remove it with `docker rm -f farrier-db-[TOKEN]-[SCOPE]` if it is not needed.
+     = help: Or rename the definition's file: farrier derives the container's name from the file name.
+    ");
     assert_eq!(container_id(&name), Some(id));
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::setup::{PLAIN, approve, declare, hash, json, state, unattended};
 use crate::support::skipping::say_skipped;
-use crate::support::{Layer, Outcome, Run, Scene};
+use crate::support::{Layer, Outcome, Run, Scene, assert_output};
 
 fn file(scene: &Scene) -> PathBuf {
     scene.state_home().join("farrier/approvals.json")
@@ -125,13 +125,27 @@ fn a_file_that_others_decide_about_is_refused() {
     let link = scene.path("link.json");
     symlink(file(&scene), &link).expect("a link");
     let outcome = refused(&scene, &["up", "--approvals", &link.display().to_string()]);
-    assert!(outcome.stderr().contains("symlink"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[state-unusable]: the approvals file [SCENE]/link.json is a symlink
+     |
+     = help: Name the file that it leads to with `--approvals`.
+    ");
 
     let later = scene.path("later.json");
     std::fs::write(&later, "{\"format\": \"farrier-approvals\", \"version\": 2, \"keys\": []}")
         .expect("a file");
     let outcome = refused(&scene, &["up", "--approvals", &later.display().to_string()]);
-    assert!(outcome.stderr().contains("later version of farrier"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[state-unusable]: the approvals file [SCENE]/later.json has version 2, written by a later version of farrier
+     |
+     = help: Use that farrier, or name another file with `--approvals`.
+    ");
     refused(&scene, &["up", "--approvals", &open.display().to_string()]);
 }
 
@@ -165,19 +179,39 @@ fn a_lock_that_is_no_file_or_is_never_given_back_ends_in_a_message() {
     let held = std::fs::File::open(&lock).expect("the lock");
     held.lock().expect("it is free");
     let outcome = refused(&scene, &["approve", "--revoke", &name]);
-    assert!(outcome.stderr().contains("held by another process"), "{outcome}");
-    assert!(outcome.stderr().contains("`fuser -v /"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[state-unusable]: the approvals file [SCENE]/state/farrier/approvals.json cannot be locked: [SCENE]/state/farrier/approvals.json.lock has been held by another process for 10s
+     |
+     = help: Find that process with `fuser -v [SCENE]/state/farrier/approvals.json.lock`, and run farrier again.
+    ");
     drop(held);
 
     std::fs::remove_file(&lock).expect("it goes");
     rustix::fs::mkfifoat(rustix::fs::CWD, &lock, rustix::fs::Mode::RWXU).expect("a pipe");
     let outcome = refused(&scene, &["approve", "--revoke", &name]);
-    assert!(outcome.stderr().contains("not a regular file"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[state-unusable]: the approvals file [SCENE]/state/farrier/approvals.json cannot be locked: [SCENE]/state/farrier/approvals.json.lock is not a regular file
+     |
+     = help: Remove it with `rm [SCENE]/state/farrier/approvals.json.lock`, and run farrier again.
+    ");
     assert!(outcome.stderr().contains("`rm /") && !outcome.stderr().contains("disk"), "{outcome}");
     // Also where somebody reads the pipe.
     let reader = std::fs::OpenOptions::new().read(true).write(true).open(&lock).expect("a pipe");
     let outcome = refused(&scene, &["approve", "--revoke", &name]);
-    assert!(outcome.stderr().contains("not a regular file"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[state-unusable]: the approvals file [SCENE]/state/farrier/approvals.json cannot be locked: [SCENE]/state/farrier/approvals.json.lock is not a regular file
+     |
+     = help: Remove it with `rm [SCENE]/state/farrier/approvals.json.lock`, and run farrier again.
+    ");
     drop(reader);
 
     std::fs::remove_file(&lock).expect("it goes");
@@ -230,6 +264,13 @@ fn a_folder_that_another_group_or_user_may_change_is_refused() {
     let setpriv = Run::program(&scene, "setpriv").args(["--regid", "54321", "--clear-groups"]);
     let up = setpriv.args([env!("CARGO_BIN_EXE_farrier"), "up", "--no-prompt", "--approvals", &path]);
     let outcome = up.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().assert_code(125);
-    assert!(outcome.stderr().contains("group 54321 can replace"), "{outcome}");
-    assert!(outcome.stderr().contains("`chmod g-w "), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[state-unusable]: group 54321 can replace the approvals in [SCENE]/shared
+     |
+     = help: Run `chmod g-w [SCENE]/shared`.
+     = help: With `--approvals`, name a file of your own outside any workspace.
+    ");
 }

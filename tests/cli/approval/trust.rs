@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::setup::{PLAIN, json, unattended};
-use crate::support::{Run, Scene};
+use crate::support::{Run, Scene, assert_output};
 
 /// Writes a definition into this folder.
 fn declare_in(scene: &Scene, folder: &str) -> PathBuf {
@@ -67,12 +67,37 @@ fn the_user_s_layer_in_a_home_that_is_the_checkout_is_the_workspace_s() {
         .env("XDG_CONFIG_HOME", scene.home().join(".config"))
         .env("XDG_STATE_HOME", scene.home().join(".local/state"));
     let outcome = up.directory(scene.home()).output().assert_code(125);
-    assert!(outcome.stderr().contains("is in the workspace"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[state-unusable]: the approvals file [SCENE]/home/.local/state/farrier/approvals.json is in the workspace [SCENE]/home, to which its approvals apply
+     |
+     = help: With `--approvals`, name a file of your own outside any workspace.
+     = help: Or add `--no-workspace`, if that whole checkout is your own configuration.
+    ");
     let shown = unattended(&scene, &["validate"])
         .env("XDG_CONFIG_HOME", scene.home().join(".config"))
         .env("XDG_STATE_HOME", scene.home().join(".local/state"));
     let shown = shown.directory(scene.home()).output().assert_code(0);
-    assert!(shown.stdout().contains("add `--no-workspace`"), "{shown}");
+    assert_output!(shown, @r#"
+    exit code 0
+    --- stdout
+    warning[state-unusable]: the approvals file [SCENE]/home/.local/state/farrier/approvals.json is in the workspace [SCENE]/home, to which its approvals apply
+     |
+     = help: With `--approvals`, name a file of your own outside any workspace.
+     = help: Or add `--no-workspace`, if that whole checkout is your own configuration.
+
+    warning[approval-required]: `db-[TOKEN]` comes from the workspace and is not approved: a launch asks for approval first
+     --> [SCENE]/home/.config/farrier/sidecars/db-[TOKEN].toml:1:1
+      |
+    1 | lifecycle = "shared"
+      | ^
+
+    layer workspace [SCENE]/home/.config/farrier/sidecars (1 file, given as user but inside the workspace)
+    1 sidecar, 0 errors, 2 warnings
+    --- stderr
+    "#);
     assert!(!shown.stdout().contains("farrier approve"), "which would fail: {shown}");
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::support::Scene;
+use crate::support::{Scene, assert_output};
 
 fn files(folder: &Path) -> BTreeMap<String, String> {
     std::fs::read_dir(folder)
@@ -37,5 +37,12 @@ fn the_manual_pages() {
 fn a_folder_that_is_not_there_is_refused() {
     let scene = Scene::new();
     let refused = scene.farrier(["man"]).arg(scene.path("absent")).output().assert_code(2);
-    assert!(refused.stderr().contains("[usage]"), "{refused}");
+    assert_output!(refused, @"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[usage]: cannot write the manual pages to [SCENE]/absent: No such file or directory (os error 2)
+     |
+     = help: Name an existing folder that you can write to.
+    ");
 }

@@ -11,7 +11,7 @@ use super::setup::Images;
 use crate::programs::setup::processes_with;
 use crate::support::host_programs::with_shell;
 use crate::support::skipping::say_skipped;
-use crate::support::{Image, PATIENT, Run, wait_until};
+use crate::support::{Image, PATIENT, Run, assert_output, wait_until};
 
 /// The system calls before which a process is killed: each changes what others find.
 const CALLS: &str = "rename,renameat,renameat2,mkdir,mkdirat,mount,unshare,execve,unlink,unlinkat,chmod,fchmodat,\
@@ -153,7 +153,19 @@ fn a_full_disk_is_told_as_such_and_what_runs_goes_on() {
     images.layout("big", &Image::new().file("/big", vec![7; 8 << 20], 0o644));
     images.plain("big", "command = ['wait']");
     let up = images.farrier(["up"]).output().assert_code(125);
-    assert!(up.stderr().contains("[disk-full]"), "{up}");
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    farrier: big-[TOKEN]: create, because it does not exist
+    error[disk-full]: there is no space left for the image `oci:./big`: No space left on device (os error 28)
+     --> [SCENE]/config/farrier/sidecars/big-[TOKEN].toml:2:9
+      |
+    2 | image = 'oci:./big'
+      |         ^^^^^^^^^^^
+      |
+      = help: Remove images that nothing uses with `farrier engine prune`.
+    ");
     assert!(images.programs.all().is_empty());
     disk.grow();
     images.farrier(["up"]).output().assert_code(0);
@@ -165,7 +177,15 @@ fn a_full_disk_is_told_as_such_and_what_runs_goes_on() {
     assert!(filled.is_ok_and(|filled| !filled.status.success()), "it is full");
     images.plain("big", "command = ['wait']\nenv = { LEVEL = '2' }");
     let up = images.farrier(["up"]).output().assert_code(125);
-    assert!(up.stderr().contains("[disk-full]"), "{up}");
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    farrier: big-[TOKEN]: recreate, because env.LEVEL changed
+    error[disk-full]: cannot create `farrier-big-[TOKEN]`: [SCENE]/state/farrier/native/instances/.[ID].: No space left on device (os error 28)
+     |
+     = help: Check who owns the folder, that only you may write to it, and that its disk is not full.
+    ");
     assert_eq!(
         (&images.sidecar("big")["id"], &images.sidecar("big")["state"]),
         (&first["id"], &"running".into())

@@ -14,7 +14,7 @@ use self::setup::{Pulls, Served};
 use crate::support::http::{Reply, Server};
 use crate::support::registry::{self, client_configuration};
 use crate::support::skipping::say_skipped;
-use crate::support::{Image, PATIENT, wait_until};
+use crate::support::{Image, PATIENT, assert_output, wait_until};
 
 #[test]
 fn an_image_is_pulled_once_by_tag_or_digest_with_the_users_credentials() {
@@ -104,8 +104,21 @@ fn a_registry_with_tls_needs_an_authority_that_is_trusted() {
     pulls.log_in(&client_configuration(&registry.address, true));
     pulls.serving("box", &reference, 7001);
     let up = pulls.farrier(["up"]).output().assert_code(125);
-    assert!(up.stderr().contains("error[image-unavailable]"), "{up}");
-    assert!(up.stderr().contains("is not trusted") && up.stderr().contains("SSL_CERT_FILE"), "{up}");
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    farrier: box-[TOKEN]: create, because it does not exist
+      its image will be pulled
+    farrier: box-[TOKEN]: pulling 127.0.0.1:[PORT]/box:1
+    error[image-unavailable]: image `127.0.0.1:[PORT]/box:1` is unavailable: the registry at 127.0.0.1:[PORT] is not trusted: invalid peer certificate: UnknownIssuer
+     --> [SCENE]/config/farrier/sidecars/box-[TOKEN].toml:2:9
+      |
+    2 | image = '127.0.0.1:[PORT]/box:1'
+      |         ^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Put the certificate of the registry's authority into /etc/docker/certs.d/127.0.0.1:[PORT]/ca.crt, among the system's certificates, or into a file that SSL_CERT_FILE names.
+    ");
     // As Docker names it, for one registry.
     let folder = scene.config_home().join("docker/certs.d").join(&registry.address);
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -203,7 +216,15 @@ fn a_tag_that_moved_is_pulled_when_somebody_asks_for_it() {
     assert_eq!(pulls.images.sidecar("box")["image_id"], second.as_str());
     // Nobody listens there.
     let failed = pulls.farrier(["engine", "pull", "127.0.0.1:1/box:1"]).output().assert_code(125);
-    assert!(failed.stderr().contains("error[image-unavailable]"), "{failed}");
+    assert_output!(failed, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[image-unavailable]: image `127.0.0.1:1/box:1` is unavailable: the registry at 127.0.0.1:1 does not answer: Connection refused (os error 111)
+     |
+     = help: Check that 127.0.0.1:1 can be reached from this host; HTTPS_PROXY names a proxy.
+     = help: Run the command again: farrier continues the pull where it stopped.
+    ");
 }
 
 #[test]
@@ -324,15 +345,40 @@ fn without_docker_images_run_on_this_host_and_the_plan_says_why() {
     // Docker's own command means Docker, and an address that somebody named means that.
     let docker = ["plan", "--", "docker", "run", "image"];
     let plan = pulls.without_docker(&docker).expect("as before").output().assert_code(125);
-    assert!(plan.stderr().contains("error[engine-unreachable]"), "{plan}");
+    assert_output!(plan, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[engine-unreachable]: cannot use the engine at unix:///var/run/docker.sock (docker's default): No such file or directory (os error 2)
+     |
+     = help: Check that the engine runs, for example with `docker info`.
+    ");
     let named = pulls.without_docker(&["plan"]).expect("as before").env("DOCKER_HOST", "unix:///nowhere");
     let plan = named.output().assert_code(125);
-    assert!(plan.stderr().contains("error[engine-unreachable]"), "{plan}");
+    assert_output!(plan, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[engine-unreachable]: cannot use the engine at unix:///nowhere (DOCKER_HOST): No such file or directory (os error 2)
+     |
+     = help: Check that the engine runs, for example with `docker info`.
+    ");
     // What Docker could do is told with what this engine cannot.
     pulls.images.programs.plain("box", &format!("image = '{}/box:1'\nprivileged = true", registry.address));
     let plan = pulls.without_docker(&["plan"]).expect("as before").output().assert_code(125);
-    assert!(plan.stderr().contains("error[engine-lacks]"), "{plan}");
-    assert!(plan.stderr().contains("Docker does not answer"), "{plan}");
+    assert_output!(plan, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[engine-lacks]: the engine `native` does not support `privileged`
+     --> [SCENE]/config/farrier/sidecars/box-[TOKEN].toml:3:14
+      |
+    3 | privileged = true
+      |              ^^^^
+      |
+      = help: Remove the setting if the sidecar can run without it.
+      = help: Docker does not answer at unix:///var/run/docker.sock, which would otherwise run the image.
+    ");
 }
 
 #[test]
@@ -341,6 +387,17 @@ fn a_harness_in_a_container_that_outlives_farrier_does_not_reach_what_this_host_
     pulls.serving("box", "localhost:1/box:1", 7001);
     let launch =
         pulls.farrier(["launch", "--", "docker", "run", "--detach", "image"]).output().assert_code(125);
-    assert!(launch.stderr().contains("error[harness-no-route]"), "{launch}");
-    assert!(launch.stderr().contains("--engine auto"), "{launch}");
+    assert_output!(launch, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[harness-no-route]: the harness runs in a container, and cannot reach `box-[TOKEN]` on this host: farrier forwards connections only to a harness in the foreground
+     --> [SCENE]/config/farrier/sidecars/box-[TOKEN].toml:2:9
+      |
+    2 | image = 'localhost:1/box:1'
+      |         ^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Run the harness on this host, or give it `--network host`.
+      = help: Or use `--engine auto`, so that the harness's engine runs the image.
+    ");
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::setup::{Published, Scenery, digest, ready};
+use crate::support::assert_output;
 use crate::support::http::{Reply, Server};
 
 /// Pulls what is served as `x:1`, which fails like this, and leaves nothing. Gives the requests.
@@ -94,8 +95,14 @@ fn a_pinned_digest_is_checked_whatever_the_registry_sends() {
     let registry = Server::start(move |request| published.answer(request));
     let reference = format!("oci://{}/x@{digest}", registry.address);
     let outcome = scenery.farrier(&["probe", "pull", &reference]).output().assert_code(2);
-    assert!(outcome.stderr().contains("error[probe-artifact]"), "{outcome}");
-    assert!(outcome.stderr().contains("the digest of the manifest is"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[probe-artifact]: the probe `oci://127.0.0.1:[PORT]/x@[ID]` is unavailable: the digest of the manifest is [ID], not [ID]
+     |
+     = help: Push the probe to the registry again, or name another version.
+    ");
 }
 
 #[test]

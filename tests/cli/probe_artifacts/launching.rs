@@ -5,7 +5,7 @@ use std::fs;
 use super::setup::{Published, definition, digest, other, ready};
 use crate::programs::setup::Programs;
 use crate::support::http::Server;
-use crate::support::{Layer, fixture_program};
+use crate::support::{Layer, assert_output, fixture_program};
 
 /// A definition of a program that runs until it is ended, with these lines about its readiness.
 fn waiting(readiness: &str) -> String {
@@ -50,7 +50,19 @@ fn a_tag_that_moved_is_refused_where_the_definition_pins_the_component() {
     let probe = format!("probe = 'oci://{}/acme/x:1'\nsha256 = '{pinned}'", registry.address);
     programs.define("one", &waiting(&probe));
     let up = programs.farrier(["up"]).output().assert_code(2);
-    assert!(up.stderr().contains("error[probe-tag-moved]") && up.stderr().contains("help: "), "{up}");
+    assert_output!(up, @"
+    exit code 2
+    --- stdout
+    --- stderr
+    farrier: one-[TOKEN]: pulling oci://127.0.0.1:[PORT]/acme/x:1
+    error[probe-tag-moved]: `oci://127.0.0.1:[PORT]/acme/x:1` is the component [ID] now, but [ID] is pinned
+     --> [SCENE]/config/farrier/sidecars/one-[TOKEN].toml:6:9
+      |
+    6 | probe = 'oci://127.0.0.1:[PORT]/acme/x:1'
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Find out who moved the tag; if the change is wanted, write its SHA-256 as the pin.
+    ");
     assert!(!up.stderr().contains("probe-not-pulled"), "one reason is enough: {up}");
     assert_eq!(registry.count("/blobs/"), 0);
     assert!(programs.all().is_empty());
@@ -58,7 +70,19 @@ fn a_tag_that_moved_is_refused_where_the_definition_pins_the_component() {
     let probe = format!("probe = 'oci://127.0.0.1:1/acme/x:1'\nsha256 = '{pinned}'");
     programs.define("one", &waiting(&probe));
     let up = programs.farrier(["up"]).output().assert_code(125);
-    assert!(up.stderr().contains("error[registry-failed]") && up.stderr().contains("help: "), "{up}");
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    farrier: one-[TOKEN]: pulling oci://127.0.0.1:1/acme/x:1
+    error[registry-failed]: the probe `oci://127.0.0.1:1/acme/x:1` is unavailable: the registry at 127.0.0.1:1 does not answer: Connection refused (os error 111)
+     --> [SCENE]/config/farrier/sidecars/one-[TOKEN].toml:6:9
+      |
+    6 | probe = 'oci://127.0.0.1:1/acme/x:1'
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Check that 127.0.0.1:1 can be reached from this host; HTTPS_PROXY names a proxy.
+    ");
 }
 
 #[test]
@@ -77,6 +101,18 @@ fn a_launch_downloads_nothing_for_a_workspace_and_nothing_for_sidecars_that_take
     let text = definition(&format!("oci://{}/acme/x@{manifest}", registry.address), "");
     programs.scene.define_in(Layer::Workspace, "of-workspace.toml", &text);
     let up = programs.farrier(["up", "--no-prompt"]).output().assert_code(125);
-    assert!(up.stderr().contains("error[probe-not-pulled]"), "{up}");
+    assert_output!(up, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[probe-not-pulled]: the probe `oci://127.0.0.1:[PORT]/acme/x@[ID]` is not in the cache
+     --> [SCENE]/workspace/.farrier/sidecars/of-workspace.toml:6:9
+      |
+    6 | ... = "oci://127.0.0.1:[PORT]/acme/x@[ID]"
+      |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Run `farrier probe pull`, which downloads it from 127.0.0.1:[PORT]; nothing else contacts that registry.
+      = help: Without a network, copy the component beside the definition and name the file: `probe = "./x.wasm"`.
+    "#);
     assert_eq!(registry.requests().len(), 0, "nobody approved it");
 }

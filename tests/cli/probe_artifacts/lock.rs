@@ -7,8 +7,8 @@ use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::Value;
 
 use super::setup::{Published, Scenery, definition, other, ready};
-use crate::support::Layer;
 use crate::support::http::Server;
+use crate::support::{Layer, assert_output};
 
 /// An honest registry with both probes, and their pins.
 fn registry() -> (Server, Vec<(String, String)>) {
@@ -88,10 +88,19 @@ fn what_a_lock_pins_is_what_is_asked_about_and_another_pin_asks_again() {
 
     // No command but `probe pull` contacts a registry that a workspace names.
     let up = scenery.farrier(&["up"]).output().assert_code(125);
-    assert!(
-        up.stderr().contains("error[probe-not-pulled]") && up.stderr().contains("farrier probe pull"),
-        "{up}"
-    );
+    assert_output!(up, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[probe-not-pulled]: the probe `oci://127.0.0.1:[PORT]/acme/x:1` is not in the cache
+     --> [SCENE]/workspace/.farrier/sidecars/db.toml:6:9
+      |
+    6 | probe = "oci://127.0.0.1:[PORT]/acme/x:1"
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Run `farrier probe pull`, which downloads it from 127.0.0.1:[PORT]; nothing else contacts that registry.
+      = help: Without a network, copy the component beside the definition and name the file: `probe = "./x.wasm"`.
+    "#);
     assert_eq!(registry.requests().len(), 0);
     scenery.farrier(&["probe", "pull"]).output().assert_code(0);
     let asked = registry.requests().len();
@@ -105,24 +114,52 @@ fn what_a_lock_pins_is_what_is_asked_about_and_another_pin_asks_again() {
     assert!(first.to_string().contains(&pins[0].1), "the question names the component: {first:#}");
     scenery.farrier(&["approve", "db", "--hash", &hash(&first)]).output().assert_code(0);
     let up = scenery.farrier(&["up"]).output().assert_code(125);
-    assert!(up.stderr().contains("error[engine-unreachable]"), "approved: {up}");
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[engine-unreachable]: cannot inspect `example`: No such file or directory (os error 2)
+     |
+     = help: Check that the engine runs, for example with `docker info`.
+    ");
 
     // Another component, of the same registry and repository.
     fs::write(&path, lock(&reference, &pins[1])).expect("a lock");
     scenery.farrier(&["probe", "pull"]).output().assert_code(0);
     assert_ne!(hash(&state()), hash(&first));
     let up = scenery.farrier(&["up"]).output().assert_code(125);
-    assert!(up.stderr().contains("error[approval-required]"), "{up}");
+    assert_output!(up, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[approval-required]: `db` comes from the workspace, and it has changed since you approved it: readiness: probe
+     --> [SCENE]/workspace/.farrier/sidecars/db.toml:1:1
+      |
+    1 | lifecycle = "shared"
+      | ^
+      |
+      = help: Review it and answer on a terminal: `farrier approve db`.
+      = help: If you have already reviewed it: `farrier approve db --hash [ID]`.
+      = help: `--no-workspace` starts without the sidecars of the workspace.
+    "#);
 
     // Two digests that do not belong together: the component decides, and the registry has another one under the manifest.
     fs::write(&path, lock(&reference, &(pins[1].0.clone(), pins[0].1.clone()))).expect("a lock");
     assert_eq!(hash(&state()), hash(&first), "these bytes were approved");
     fs::remove_dir_all(scene.cache_home().join("farrier/probes")).expect("removed");
     let pulled = scenery.farrier(&["probe", "pull"]).output().assert_code(2);
-    assert!(
-        pulled.stderr().contains("error[probe-pin-mismatch]") && pulled.stderr().contains("probes.lock"),
-        "{pulled}"
-    );
+    assert_output!(pulled, @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[probe-pin-mismatch]: `oci://127.0.0.1:[PORT]/acme/x:1@[ID]` is the component [ID], but probes.lock pins [ID] with it
+     --> [SCENE]/workspace/.farrier/sidecars/db.toml:6:9
+      |
+    6 | probe = "oci://127.0.0.1:[PORT]/acme/x:1"
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: Find out which of the two digests is right, and correct the other.
+    "#);
 
     // Bytes in the cache under a digest that is not theirs are not run.
     fs::write(&path, lock(&reference, &pins[0])).expect("a lock");

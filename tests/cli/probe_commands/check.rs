@@ -1,6 +1,7 @@
 //! `farrier probe check`: a probe is run against what options name, without an engine.
 
 use super::*;
+use crate::support::{assert_output, snapshot_settings};
 
 #[test]
 fn check_runs_a_probe_and_says_what_it_did() {
@@ -8,7 +9,7 @@ fn check_runs_a_probe_and_says_what_it_did() {
     let address = server(b"");
     let port = address.rsplit(':').next().expect("a port").to_owned();
     let outcome = farrier(&scene, &["probe", "check", "tcp", "--target", &address]).output().assert_code(0);
-    scene.settings().bind(|| {
+    snapshot_settings().bind(|| {
         insta::with_settings!({filters => vec![(port.as_str(), "[PORT]"), (r"\d+\.\d+ m?s", "[TIME]")]}, {
             insta::assert_snapshot!(outcome.to_string(), @r"
             exit code 0
@@ -44,7 +45,13 @@ fn watching_ends_when_the_port_opens_and_when_the_time_is_over() {
     let watched = farrier(&scene, &["probe", "check", "tcp", "--watch", "--target", &target]).spawn();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is still free");
     let outcome = watched.wait().assert_code(0);
-    assert!(outcome.stdout().contains(": ready\n"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 0
+    --- stdout
+    poll 1 at [TIME], after [TIME]: ready
+      dialled 127.0.0.1:[PORT]: connected after [TIME], wrote 0 bytes, read 0 bytes
+    --- stderr
+    ");
     drop(listener);
 }
 
@@ -56,13 +63,12 @@ fn health_logs_and_commands_are_answered_from_options() {
     check(&["healthcheck", "--grant", "health=healthy"]).assert_code(0);
     check(&["healthcheck", "--grant", "health=starting"]).assert_code(1);
     let outcome = check(&["exec", "--grant", "exec=[\"pg_isready\"]"]).assert_code(1);
-    assert!(
-        outcome.stdout().contains(
-            "`pg_isready` cannot be run: commands need a container, and `farrier probe check` has none: try them with \
-             `farrier up`"
-        ),
-        "{outcome}"
-    );
+    assert_output!(outcome, @"
+    exit code 1
+    --- stdout
+    poll 1 at [TIME], after [TIME]: failed: `pg_isready` cannot be run: commands need a container, and `farrier probe check` has none: try them with `farrier up`
+    --- stderr
+    ");
     for (probe, hint) in [("healthcheck", "--grant health=healthy"), ("exec", "--grant 'exec=[")] {
         let told = check(&[probe]).assert_code(2).stderr();
         assert!(told.contains("[probe-not-granted]") && told.contains(hint), "{told}");
@@ -145,16 +151,35 @@ fn a_definition_gives_check_its_settings_grants_and_limits() {
     scene.define_in(Layer::User, "mine.wasm", component(&guest(guest::SPIN)));
     let file = define("probe = \"./mine.wasm\"\ntimeout = \"300ms\"\nlimits = { poll = \"120ms\" }");
     let outcome = check(&file, &["--target", "localhost:1", "--watch"]).assert_code(1);
-    assert!(outcome.stdout().contains("no answer within 120ms"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 1
+    --- stdout
+    poll 1 at [TIME], after [TIME]: timed-out: no answer within [TIME]
+    --- stderr
+    ");
     // Ready, but not as often in a row as it says: as in a launch, time is up first.
     scene.define_in(Layer::User, "mine.wasm", component(&guest(READY_AFTER_1700_MS)));
     let file = define("probe = \"./mine.wasm\"\nsuccesses = 2\ninterval = \"1s\"\ntimeout = \"2s\"");
     let outcome = check(&file, &["--target", "localhost:1", "--watch"]).assert_code(1);
-    assert!(outcome.stdout().contains(": ready\n"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 1
+    --- stdout
+    poll 1 at [TIME], after [TIME]: pending: a reason from the guest
+      asks for the next poll after 1s [TIME]
+    poll 2 at [TIME], after [TIME]: ready
+    --- stderr
+    ");
     // As in a definition, a timeout that is too short for that is a mistake.
     let file = define("probe = \"tcp\"\nsuccesses = 5\ninterval = \"300ms\"");
     let outcome = check(&file, &["--target", &address, "--watch", "--timeout", "1200ms"]).assert_code(2);
-    assert!(outcome.stderr().contains("too short for 5 successes that are 300ms apart"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[usage]: `--timeout` is too short for 5 successes that are [TIME] apart
+     |
+     = help: Raise `--timeout`, or leave it out: the definition's timeout is long enough.
+    ");
     check(&file, &["--target", &address, "--timeout", "1200ms"]).assert_code(0);
     // What it grants and cannot be known here is asked for, all at once.
     let logs = component(&with_imports(guest::LOGS, guest::READY, ""));
@@ -167,9 +192,27 @@ fn a_definition_gives_check_its_settings_grants_and_limits() {
     // An import that it does not grant is refused as `validate` refuses it.
     let file = define("probe = \"./mine.wasm\"");
     let outcome = check(&file, &["--target", "localhost:1"]).assert_code(2);
-    assert!(outcome.stderr().contains("which its definition does not grant"), "{outcome}");
+    assert_output!(outcome, @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[probe-not-granted]: the probe `./mine.wasm` imports farrier:probe/logs@0.1.0, which its definition does not grant
+     --> [SCENE]/config/farrier/sidecars/orders.toml:8:9
+      |
+    8 | probe = "./mine.wasm"
+      |         ^^^^^^^^^^^^^
+      |
+      = help: Grant it with `grants.logs = true` under [readiness].
+    "#);
     let outcome = check(&file.with_file_name("absent.toml"), &["--target", "localhost:1"]).assert_code(2);
-    assert!(outcome.stderr().contains("names no definition"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 2
+    --- stdout
+    --- stderr
+    error[usage]: `--definition [SCENE]/config/farrier/sidecars/absent.toml` names no definition
+     |
+     = help: Name a file that ends in .toml or .yaml and declares a sidecar.
+    ");
 }
 
 #[test]

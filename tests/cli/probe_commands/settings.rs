@@ -45,7 +45,7 @@ fn any_component_can_say_what_it_is_and_which_settings_it_accepts() {
     let scene = Scene::new();
     described(&scene, component(&guest(guest::READY)), SCHEMA);
     let outcome = farrier(&scene, &["probe", "inspect", "./mail.wasm"]).output().assert_code(0);
-    assert_output!(scene, outcome, @r#"
+    assert_output!(outcome, @r#"
     exit code 0
     --- stdout
     ./mail.wasm: a file
@@ -106,7 +106,7 @@ fn mistakes_are_told_with_their_place_before_the_probe_runs() {
     let settings = "settings = { greting = \"220\", tries = 12, mode = \"pop\", users = [{ nam = 1 }] }";
     scene.define_in(Layer::User, "mail.toml", definition(settings));
     let outcome = farrier(&scene, &["validate"]).output().assert_code(2);
-    assert_output!(scene, outcome, @r#"
+    assert_output!(outcome, @r#"
     exit code 2
     --- stdout
     error[probe-settings]: readiness.settings.greting: unknown field `greting`, expected one of `greeting`, `mode`, `tries`, `users`

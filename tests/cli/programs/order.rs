@@ -1,7 +1,7 @@
 //! Order and jobs of programs, without any engine beside farrier itself.
 
 use super::setup::Programs;
-use crate::support::{PATIENT, fixture_program, free_port, wait_until};
+use crate::support::{PATIENT, assert_output, fixture_program, free_port, wait_until};
 
 /// A server that needs a job that needs another server.
 fn application(programs: &Programs, level: &str, code: u8) {
@@ -117,10 +117,18 @@ fn a_programs_end_stops_the_harness_or_starts_it_again_as_its_definition_says() 
     let program = fixture_program().display().to_string();
     define("stop");
     let stopped = harness(&[&program, "wait"]).wait().assert_code(125);
-    assert!(
-        stopped.stderr().contains("error[sidecar-ended]") && stopped.stderr().contains("exit code 3"),
-        "{stopped}"
-    );
+    assert_output!(stopped, @r#"
+    exit code 125
+    --- stdout
+    --- stderr
+    farrier: api-[TOKEN]: create, because it does not exist
+    farrier: api-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    farrier: api-[TOKEN] ended while the harness ran: its program ended with exit code 3; last log line: ending as it was told
+    error[sidecar-ended]: farrier ended the harness, because api-[TOKEN] ended while the harness ran: its program ended with exit code 3; last log line: ending as it was told
+     |
+     = help: Read the whole log with `farrier logs api-[TOKEN]`.
+     = help: If the harness can go on without it, write `on_exit = "warn"` or `on_exit = "restart"`.
+    "#);
     assert!(!stopped.stderr().contains("killed it"), "it ended by SIGTERM: {stopped}");
 
     std::fs::remove_file(&end).expect("it is there");
@@ -138,5 +146,12 @@ fn a_programs_end_stops_the_harness_or_starts_it_again_as_its_definition_says() 
         .assert_code(0);
     assert_eq!(asked.stdout(), "pong\n", "{asked}");
     let outcome = launch.wait().assert_code(0);
-    assert!(outcome.stderr().contains("; it is running again"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 0
+    --- stdout
+    --- stderr
+    farrier: api-[TOKEN]: recreate, because it is not running: exited (exit code 3)
+    farrier: api-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    farrier: api-[TOKEN] ended while the harness ran: its program ended with exit code 3; it is running again; last log line: ending as it was told
+    ");
 }

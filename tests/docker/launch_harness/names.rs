@@ -1,7 +1,7 @@
 //! What a container harness says about names and variables, and what of it would keep it from a sidecar.
 
 use super::scene_with_server;
-use crate::support::{PATIENT, Scene, fixture_image};
+use crate::support::{PATIENT, Scene, assert_output, fixture_image};
 
 /// `docker run` of a harness that prints its environment, with these options.
 fn harness(scene: &Scene, options: &[&str]) -> Vec<String> {
@@ -42,7 +42,15 @@ fn a_harness_that_takes_a_sidecar_s_name_is_refused() {
         assert_eq!(scene.take_codes(), ["alias-taken"], "{option}");
     }
     let outcome = scene.launch(harness(&scene, &["--link", "other"])).output().assert_code(125);
-    assert!(outcome.stderr().contains("docker network create"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[network-unusable]: the harness's `--link other` works on Docker's default bridge only, and farrier adds another network
+     |
+     = help: Put both on a network of your own: `docker network create NAME`, `docker network connect NAME other`, and give the harness `--network NAME` beside `--link`.
+     = help: Or leave `--link` out if the harness does not need that container.
+    ");
     assert_eq!(scene.take_codes(), ["network-unusable"]);
 }
 

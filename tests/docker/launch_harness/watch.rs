@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::support::engine::is_running;
 use crate::support::launching::server;
-use crate::support::{PATIENT, Running, Scene, docker, fixture_image, fixture_program, wait_until};
+use crate::support::{
+    PATIENT, Running, Scene, assert_output, docker, fixture_image, fixture_program, wait_until,
+};
 
 /// A scene with a server that ends with code 3 as soon as its file exists.
 fn scene_with_mortal() -> Option<(Scene, String)> {
@@ -102,7 +104,14 @@ fn a_sidecar_that_another_farrier_stops_is_told_as_that() {
         "{end:#}"
     );
     let outcome = launch.wait().assert_code(0);
-    assert!(outcome.stderr().contains("another farrier command stopped it"), "{outcome}");
+    assert_output!(outcome, @"
+    exit code 0
+    --- stdout
+    --- stderr
+    farrier: db-[TOKEN]: create, because it does not exist
+    farrier: db-[TOKEN]: ready after [TIME] ([COUNT] polls)
+    farrier: db-[TOKEN] ended while the harness ran: another farrier command stopped it
+    ");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::ps::started;
 use crate::support::engine::{container_id, inspect, is_running};
 use crate::support::launching::{idler, server};
 use crate::support::running::Outcome;
-use crate::support::{Image, Scene, docker, fixture_image, wait_until};
+use crate::support::{Image, Scene, assert_output, docker, fixture_image, wait_until};
 
 /// What was printed, without networks of farrier's that nothing was on: other tests leave some.
 fn containers(outcome: &Outcome) -> String {
@@ -62,8 +62,14 @@ fn an_orphan_can_be_named() {
 fn nothing_goes_unasked() {
     let Some(scene) = with_server(&["db"]) else { return };
     let refused = scene.farrier(["down"]).stdin("y\n").output().assert_code(125);
-    assert!(refused.stderr().contains("[confirmation-required]"), "{refused}");
-    assert!(refused.stderr().contains("--yes"), "{refused}");
+    assert_output!(refused, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[confirmation-required]: removing 1 sidecar (farrier-db-[TOKEN]) needs confirmation, and there is no terminal
+     |
+     = help: Add `--yes` to skip the question.
+    ");
     for (typed, code) in [("\n", 0), ("n\n", 0), ("yess\n", 0), ("\u{3}", 130)] {
         let mut asking = scene.farrier(["down"]).spawn_on_terminal(80, 24);
         asking.wait_for_stdout("Remove 1 sidecar? [y/N]");
@@ -105,8 +111,19 @@ fn what_a_launch_uses_is_left_unless_forced_and_nothing_else_goes_either() {
     let listed = super::ps::listed(&scene, "db").expect("it is listed");
     assert_eq!(listed["used_by"][0]["process"], holding.id(), "{listed:#}");
     let refused = scene.farrier(["down", "--yes"]).output().assert_code(125);
-    assert!(refused.stderr().contains("[sidecar-in-use]"), "{refused}");
-    assert!(refused.stderr().contains("--force"), "{refused}");
+    assert_output!(refused, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[sidecar-in-use]: process [PROCESS] uses the sidecar `cache-[TOKEN]`: docker run farrier-fixture:[DIGEST]
+     |
+     = help: Wait until that launch ends.
+     = help: Or add `--force` to remove it despite that launch.
+    error[sidecar-in-use]: process [PROCESS] uses the sidecar `db-[TOKEN]`: docker run farrier-fixture:[DIGEST]
+     |
+     = help: Wait until that launch ends.
+     = help: Or add `--force` to remove it despite that launch.
+    ");
     assert!(is_running(&scene.container("db")) && is_running(&scene.container("cache")));
     scene.farrier(["down", "--yes", "--force", &scene.name("db")]).output().assert_code(0);
     assert!(container_id(&scene.container("db")).is_none());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ps::started;
 use crate::support::launching::{idler, server};
-use crate::support::{Scene, Signal, docker, fixture_image, wait_until};
+use crate::support::{Scene, Signal, assert_output, docker, fixture_image, wait_until};
 
 /// A server that writes these lines when it starts, and every exchange.
 fn talking(scene: &Scene, lines: &str) -> String {
@@ -86,7 +86,13 @@ fn only_a_terminal_is_kept_from_control_characters() {
     let piped = scene.farrier(["logs", &scene.name("db")]).output().assert_code(0);
     assert!(piped.stdout().starts_with("\u{1b}[31mred\tend\n"), "{piped}");
     let shown = scene.farrier(["logs", &scene.name("db")]).spawn_on_terminal(80, 24).wait().assert_code(0);
-    assert!(shown.stdout().contains("\\x1b[31mred"), "{shown}");
+    assert_output!(shown, @r"
+    exit code 0
+    --- stdout
+    \x1b[31mred	end
+    accepting 0.0.0.0:7000 at [UNIX TIME]
+    --- stderr
+    ");
     assert!(!shown.stdout().contains('\u{1b}'), "{shown}");
 }
 
@@ -113,5 +119,12 @@ fn an_unknown_name_is_refused_with_the_one_that_is_near() {
     assert!(near.stderr().contains(&format!("Did you mean `{}`?", scene.name("db"))), "{near}");
     scene.define("absent", &idler(&fixture_image(), "command = [\"wait\"]"));
     let absent = scene.farrier(["logs", &scene.name("absent")]).output().assert_code(125);
-    assert!(absent.stderr().contains("farrier up"), "{absent}");
+    assert_output!(absent, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[sidecar-not-found]: the sidecar `absent-[TOKEN]` has no container
+     |
+     = help: Start it with `farrier up`.
+    ");
 }
