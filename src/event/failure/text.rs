@@ -87,7 +87,9 @@ fn container_lines(container: &Instance) -> Vec<String> {
         ));
     }
     if container.restarts > 0 {
-        state.push_str(&format!(", restarted {} times", container.restarts));
+        let times =
+            if container.restarts == 1 { "once".to_owned() } else { format!("{} times", container.restarts) };
+        state.push_str(&format!(", restarted {times}"));
     }
     let mut lines = vec![state];
     if !container.error.is_empty() {
