@@ -34,6 +34,7 @@ mod read;
 mod reader;
 mod refusals;
 mod rules;
+pub mod scenario;
 mod schema;
 mod signal;
 mod size;

@@ -34,6 +34,7 @@ pub mod observed;
 pub mod platform;
 pub mod private_copies;
 pub mod project;
+pub mod randomness;
 pub mod sections;
 pub mod settings_schema;
 pub mod since_0_1_0;

@@ -10,6 +10,7 @@ pub mod matches;
 pub mod phase;
 mod redial;
 pub mod route;
+pub mod scenario;
 pub mod schedule;
 mod until;
 pub mod wait;

@@ -4,6 +4,7 @@
 pub mod authorities;
 pub mod blocking;
 pub mod cache_folder;
+pub mod clock;
 pub mod complete_file;
 pub mod digest;
 pub mod folders;

@@ -20,7 +20,7 @@ pub use launching::{Env, Launch, Plan, Reset, Up, Validate};
 pub use managing::{Completions, Doctor, Down, Explain, Import, Logs, Man, New, NewLayer, Ps, Schema, Shell};
 pub use probe::{
     Language, Probe, ProbeBuild, ProbeCheck, ProbeCommand, ProbeInspect, ProbeList, ProbeNew, ProbePin,
-    ProbePull, ProbePush, ProbeUpdate,
+    ProbePull, ProbePush, ProbeTest, ProbeUpdate,
 };
 pub use shared::{ApprovalOptions, Color, Format, LaunchOptions, LayerOptions, OutputOptions};
 

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod check_record;
 mod declared;
 mod difference;
 mod inspect;
@@ -11,6 +12,8 @@ mod pin;
 mod pull;
 mod push;
 mod registries;
+mod test;
+mod trial;
 mod update;
 
 use std::ffi::OsStr;
@@ -34,6 +37,7 @@ pub fn probe(options: &Probe, reporter: &Reporter) -> Result<u8, Failure> {
         ProbeCommand::New(options) => new::new(options),
         ProbeCommand::Build(options) => build::build(options, reporter),
         ProbeCommand::Check(options) => check::check(options),
+        ProbeCommand::Test(options) => test::test(options),
         ProbeCommand::Push(options) => push::push(options),
         ProbeCommand::Pull(options) => pull::pull(options),
         ProbeCommand::Pin(options) => pin::pin(options),

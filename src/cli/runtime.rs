@@ -110,10 +110,24 @@ impl CommandRuntime {
     /// # Errors
     /// When the system has no threads or files left.
     pub fn start() -> Result<Self, Failure> {
+        Self::with_clock(false)
+    }
+
+    /// Starts one whose clock ([`crate::system::clock`]) stands still as long as there is something to do.
+    ///
+    /// # Errors
+    /// When the system has no threads or files left.
+    pub fn with_a_stopped_clock() -> Result<Self, Failure> {
+        Self::with_clock(true)
+    }
+
+    fn with_clock(is_stopped: bool) -> Result<Self, Failure> {
         // tokio panics without files for its signals.
         process_limits::open_files(0)?;
         // One thread that waits and works: what it waits for would otherwise wake one thread by another, each time.
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| unusable(&error))?;
+        let mut builder = Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(is_stopped).build();
+        let runtime = runtime.map_err(|error| unusable(&error))?;
         let signals = runtime.block_on(async { Signals::listen() }).map_err(|error| unusable(&error))?;
         Ok(Self { runtime: Some(runtime), signals })
     }

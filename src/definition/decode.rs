@@ -17,8 +17,9 @@ mod tls_grant;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub(super) use self::grants::unset;
+pub(super) use self::grants::{dial_grant, unset};
 pub use self::readiness::BUILT_IN;
+pub(super) use self::readiness::of_scenario as readiness_of_scenario;
 use self::survey::Survey;
 use super::declared::Declared;
 use super::interpolation::has_secret;

@@ -16,6 +16,8 @@ use crate::report::error::{Code, Place, Problem, Source};
 pub struct Reader<'a> {
     source: &'a Arc<Source>,
     sidecar: &'a str,
+    /// Whether an unknown key is an error, since this is a scenario.
+    is_scenario: bool,
     problems: Vec<Problem>,
     places: BTreeMap<String, Place>,
 }
@@ -69,7 +71,12 @@ pub fn join(path: &str, key: &str) -> String {
 impl<'a> Reader<'a> {
     /// Nothing found yet.
     pub const fn new(source: &'a Arc<Source>, sidecar: &'a str) -> Self {
-        Self { source, sidecar, problems: Vec::new(), places: BTreeMap::new() }
+        Self { source, sidecar, is_scenario: false, problems: Vec::new(), places: BTreeMap::new() }
+    }
+
+    /// Like [`Reader::new`], for a scenario.
+    pub fn of_scenario(source: &'a Arc<Source>) -> Self {
+        Self { is_scenario: true, ..Self::new(source, "") }
     }
 
     /// Whether the file is TOML, in which variables are replaced.
@@ -103,7 +110,8 @@ impl<'a> Reader<'a> {
     /// Adds a problem at its place.
     pub fn report(&mut self, problem: Problem, span: &Range<usize>) {
         let place = self.place(span);
-        self.problems.push(problem.at(place).of(self.sidecar));
+        let problem = problem.at(place);
+        self.problems.push(if self.is_scenario { problem } else { problem.of(self.sidecar) });
     }
 
     /// Adds that a field must be something else.
@@ -150,6 +158,11 @@ impl<'a> Reader<'a> {
 
     fn unknown_key(&mut self, entry: &Entry, path: &str, keys: &[&str]) {
         let key = join(path, &entry.key);
+        if self.is_scenario {
+            let problem = Problem::error(Code::UnknownKey, format!("`{key}` is not a key of a scenario"));
+            self.report(problem.hint(suggestion(&entry.key, keys)), &entry.key_span);
+            return;
+        }
         let ignored = format!("`{key}` is not a key of a definition; it is ignored");
         if let Some(hint) = foreign::advice(path, &entry.key) {
             if foreign::is_default(path, &entry.key, &entry.value.value, self.sidecar) {
@@ -162,10 +175,7 @@ impl<'a> Reader<'a> {
             self.report(Problem::error(Code::UnknownKey, message).hint(hint), &entry.key_span);
             return;
         }
-        let hint = match nearest(&entry.key, keys) {
-            Some(key) => format!("Did you mean `{key}`?"),
-            None => format!("Remove it; the keys here are {}.", keys.join(", ")),
-        };
+        let hint = suggestion(&entry.key, keys);
         let mut problem = Problem::warning(Code::UnknownKey, ignored).hint(hint);
         // Any other key may have been meant to limit the container.
         problem.is_told_always = !is_note(&entry.key);
@@ -284,6 +294,14 @@ impl<'a> Reader<'a> {
         };
         self.wrong(field, EXPECTED, node, &hint);
         None
+    }
+}
+
+/// What to write in place of an unknown key.
+fn suggestion(key: &str, keys: &[&str]) -> String {
+    match nearest(key, keys) {
+        Some(known) => format!("Did you mean `{known}`?"),
+        None => format!("Remove it; the keys here are {}.", keys.join(", ")),
     }
 }
 

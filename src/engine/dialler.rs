@@ -1,5 +1,6 @@
 //! How a connection is made: from this host, or through a relay on the sidecars' network.
 
+use std::any::Any;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,10 +15,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// Both directions of a connection.
-pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// Both directions of a connection. Who made one recognises it again ([`Any`]).
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + Any {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + Any> ByteStream for T {}
 
 /// Why a dial failed, as far as a probe needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub enum Sockets {
     Direct,
     /// Nowhere: this host does not reach them, and only `dial` goes through a relay.
     Relayed,
+    /// Nowhere: there is no sidecar, and a scenario plays what `dial` reaches.
+    Played,
 }
 
 /// Makes connections.

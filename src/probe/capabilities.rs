@@ -7,7 +7,7 @@
 //!
 //! To add a capability: the interface in `wit/probe.wit`, imported by the world `complete`, and in the copy
 //! `probes/sdk/wit`; a file in `since_0_1_0` and its line in that table; for a grant that is `true` or absent, a line of
-//! `definition/grants.rs`; for `probe check`, an arm in `readiness/dry_run/grant.rs`. Functions return a `result`, because one
+//! `definition/grants.rs`; for `probe check`, an arm in `readiness/dry_run/grant.rs`; for `probe test`, what `readiness/scenario` plays. Functions return a `result`, because one
 //! without can only trap where the host cannot answer. For authors in Rust: a module of `probes/sdk` and its double in
 //! `testing/`. Each word of the contract is part of the stamp of every built component: rebuild them with
 //! `cargo run --package farrier-probe-builder`, and `docs/wit.md` with its `wit-reference`.

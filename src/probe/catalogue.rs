@@ -241,12 +241,13 @@ fn unusable_grants(
     definition: &Definition,
     field: &str,
 ) -> Vec<Problem> {
-    let imports = |interface: &str| component.imports.iter().any(|import| import.starts_with(interface));
-    let grants = [
-        ("env", !grants.env.is_empty(), "wasi:cli/environment@", "variables"),
-        ("dirs", !grants.dirs.is_empty(), "wasi:filesystem/", "files"),
+    let imports = |interface: &&str| component.imports.iter().any(|import| import.starts_with(interface));
+    let grants: [(&str, bool, &[&str], &str); 2] = [
+        ("env", !grants.env.is_empty(), &["farrier:probe/env@", "wasi:cli/environment@"], "variables"),
+        ("dirs", !grants.dirs.is_empty(), &["wasi:filesystem/"], "files"),
     ];
-    let unusable = grants.into_iter().filter(|(_, granted, interface, _)| *granted && !imports(interface));
+    let is_unused = |interfaces: &[&str]| !interfaces.iter().any(imports);
+    let unusable = grants.into_iter().filter(|(_, granted, interfaces, _)| *granted && is_unused(interfaces));
     unusable
         .map(|(grant, _, _, what)| {
             let message = format!(

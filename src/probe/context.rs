@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::executions::Executions;
 use super::memory::Memory;
 use super::numbered_log::NumberedLog;
 use super::private_copies::PrivateCopies;
-use super::tls::Tls;
+use super::randomness::Randomness;
+use super::tls::Handshakes;
 use crate::definition::grants::Grants;
 use crate::engine::Engine;
 use crate::engine::dialler::{Dialler, Sockets};
@@ -40,7 +42,7 @@ pub struct ProbeContext {
     /// Granted places to connect to.
     pub targets: Targets,
     /// How TLS is spoken over them.
-    pub tls: Option<Arc<Tls>>,
+    pub tls: Option<Arc<dyn Handshakes>>,
     /// How connections are made.
     pub dialler: Option<Arc<dyn Dialler>>,
     /// Whether sockets of the guest's own language lead there too.
@@ -57,4 +59,8 @@ pub struct ProbeContext {
     pub folders: Option<Arc<PrivateCopies>>,
     /// What it remembers from poll to poll of one run.
     pub memory: Memory,
+    /// Where its random numbers come from.
+    pub randomness: Randomness,
+    /// The time since 1970 at which a stopped clock began; `None` while the clock runs.
+    pub stopped_at: Option<(Instant, Duration)>,
 }

@@ -3,8 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::system::clock;
+
 /// What a guest keeps of its poll, at most, for its answer after it waited in vain.
 const ANSWER_TIME: Duration = Duration::from_millis(50);
+/// How long a guest may compute in one poll while the clock is stopped, on which computing takes no time. Longer than any
+/// guest needs on a busy machine, so that a scenario means the same everywhere.
+const COMPUTING: Duration = Duration::from_secs(10);
 
 /// The end of one poll, shared by the host's calls and the clock around the poll.
 #[derive(Clone, Debug)]
@@ -18,40 +23,51 @@ struct End {
     kept: Duration,
     /// Whether the guest was given its moment to answer, which happens once.
     answering: bool,
+    /// When the poll must be over by the system's clock, if the one for polls is stopped.
+    computed: Option<Instant>,
 }
 
 impl Deadline {
     /// The end of a poll that begins now and may take this long.
     #[must_use]
     pub fn after(limit: Duration) -> Self {
-        let (begun, kept) = (Instant::now(), ANSWER_TIME.min(limit / 10));
-        Self(Arc::new(Mutex::new(End { begun, at: begun + limit, kept, answering: false })))
+        let (begun, kept) = (clock::now(), ANSWER_TIME.min(limit / 10));
+        let end = End { begun, at: begun + limit, kept, answering: false, computed: None };
+        Self(Arc::new(Mutex::new(end)))
+    }
+
+    /// Ends a poll that computes too long by the system's clock, too.
+    #[must_use]
+    pub fn on_a_stopped_clock(self) -> Self {
+        self.end().computed = Some(Instant::now() + COMPUTING);
+        self
     }
 
     /// How long the poll has run.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.end().begun.elapsed()
+        clock::since(self.end().begun)
     }
 
     /// Whether the poll must be over.
     #[must_use]
     pub fn has_passed(&self) -> bool {
-        Instant::now() >= self.end().at
+        let end = self.end();
+        clock::now() >= end.at || end.computed.is_some_and(|computed| Instant::now() >= computed)
     }
 
     /// How long a call of the guest may take: nothing once only its time to answer is left.
     #[must_use]
     pub fn left(&self) -> Duration {
         let end = self.end();
-        end.at.saturating_duration_since(Instant::now()).saturating_sub(end.kept)
+        end.at.saturating_duration_since(clock::now()).saturating_sub(end.kept)
     }
 
     /// Leaves the guest its moment to answer after a call that took all that was left, however late a busy machine ended
     /// the call. Once: a guest that goes on to wait is ended.
     pub fn let_answer(&self) {
         let mut end = self.end();
-        let answered = Instant::now() + ANSWER_TIME;
+        let answered = clock::now() + ANSWER_TIME;
         if !end.answering && answered > end.at {
             (end.answering, end.at) = (true, answered);
         }
@@ -67,7 +83,7 @@ impl Deadline {
     pub async fn passed(&self) {
         loop {
             let at = self.end().at;
-            if Instant::now() >= at {
+            if clock::now() >= at {
                 return;
             }
             tokio::time::sleep_until(at.into()).await;

@@ -130,9 +130,6 @@ pub fn line(grants: &Grants) -> String {
         };
         parts.push(format!("dirs = {}", list(grants.dirs.iter().map(folder))));
     }
-    if !grants.env.is_empty() {
-        parts.push(format!("env = {}", list(grants.env.iter().map(|name| quoted(name)))));
-    }
     format!("grants = {{ {} }}", parts.join(", "))
 }
 
@@ -209,6 +206,15 @@ pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place
     refused.collect()
 }
 
+/// The line that grants one more variable, or `None` if a definition cannot grant it.
+#[must_use]
+pub fn adding_variable(grants: &Grants, name: String) -> Option<String> {
+    let can_be = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let mut grants = grants.clone();
+    grants.env.push(name);
+    can_be.then(|| line(&grants))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,7 +230,7 @@ mod tests {
             env: vec!["PGUSER".to_owned()],
         };
         let added = adding_dial(&granted, DialGrant::This(Some(9999)));
-        insta::assert_snapshot!(added.clone().unwrap_or_default(), @r#"grants = { dial = ["self", "self:9999"], exec = [["sh", "-c", "echo \"\n\""]], health = true, logs = true, dirs = [{ host = "certs", guest = "/certs" }], env = ["PGUSER"] }"#);
+        insta::assert_snapshot!(added.clone().unwrap_or_default(), @r#"grants = { dial = ["self", "self:9999"], exec = [["sh", "-c", "echo \"\n\""]], health = true, logs = true, env = ["PGUSER"], dirs = [{ host = "certs", guest = "/certs" }] }"#);
         assert!(added.unwrap_or_default().parse::<toml::Table>().is_ok());
         let other = |name: &str, port| {
             adding_dial(&Grants::default(), DialGrant::Sidecar { name: name.to_owned(), port })

@@ -180,6 +180,10 @@ impl LoadedProbe {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_OBJECTS);
         let deadline = Deadline::after(limits.poll);
+        let deadline = match probe_context.stopped_at {
+            Some(_) => deadline.on_a_stopped_clock(),
+            None => deadline,
+        };
         let limiter = SummingLimiter::new(limits.memory, self.memory.clone());
         let poll = Poll {
             own: None,

@@ -40,6 +40,8 @@ pub const LOG_PAGE_LINES: usize = 10_000;
 pub const LOG_PAGE_BYTES: usize = 256 << 10;
 /// Bytes that a probe may remember from poll to poll.
 pub const STATE_BYTES: usize = 64 << 10;
+/// Random bytes that one call of `random` or of WASI returns at most.
+pub const RANDOM_BYTES: u32 = 64 << 10;
 /// Trace lines that one poll may write.
 pub const TRACE_LINES: usize = 100;
 /// Problems with its settings that a component may tell; of more, the number is told.

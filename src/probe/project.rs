@@ -102,6 +102,7 @@ const RUST: Template = &[
     (".gitignore", include_str!("../../templates/probe-rust/gitignore")),
     ("src/lib.rs", include_str!("../../templates/probe-rust/lib.rs")),
     ("src/tests.rs", include_str!("../../templates/probe-rust/tests.rs")),
+    ("scenarios/starting.toml", include_str!("../../templates/probe-rust/starting.toml")),
 ];
 
 const PYTHON: Template = &[
@@ -110,6 +111,7 @@ const PYTHON: Template = &[
     ("requirements.txt", include_str!("../../templates/probe-python/requirements.txt")),
     ("app.py", include_str!("../../templates/probe-python/app.py")),
     ("test_app.py", include_str!("../../templates/probe-python/test_app.py")),
+    ("scenarios/starting.toml", include_str!("../../templates/probe-python/starting.toml")),
     ("settings.schema.json", include_str!("../../templates/probe-python/settings.schema.json")),
     ("wit/world.wit", include_str!("../../templates/probe-python/world.wit")),
     ("wit/deps/farrier-probe/probe.wit", include_str!("../../wit/probe.wit")),

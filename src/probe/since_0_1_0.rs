@@ -17,11 +17,14 @@ use super::contract::Version;
 use super::guest::{Context, Guest, SettingsProblem, Verdict};
 use super::store::HostState;
 
+mod clock;
 mod dial;
+mod env;
 mod exec;
 mod health;
 mod log;
 mod logs;
+mod random;
 mod state;
 mod tls;
 
@@ -43,12 +46,15 @@ const CAPABILITIES: &[Capability] = &[
     exec::CAPABILITY,
     health::CAPABILITY,
     logs::CAPABILITY,
+    env::CAPABILITY,
     state::CAPABILITY,
+    random::CAPABILITY,
+    clock::CAPABILITY,
     log::CAPABILITY,
 ];
 
 /// The version's number.
-pub const NUMBER: &str = "0.1.1";
+pub const NUMBER: &str = "0.1.2";
 
 /// This version of the contract.
 pub static VERSION: Version = Version {

@@ -11,13 +11,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use self::authorities::Authorities;
 pub use self::failure::{Failure, broken};
@@ -31,7 +31,27 @@ use crate::system::authorities::of_this_machine;
 use crate::system::blocking::blocking;
 
 /// A connection inside TLS.
-pub type Secured = TlsStream<Box<dyn ByteStream>>;
+pub struct Secured {
+    /// What the probe reads and writes; the rest is TLS.
+    pub stream: Box<dyn ByteStream>,
+    /// The protocol that the server chose via ALPN.
+    pub protocol: Option<String>,
+}
+
+/// Who shakes hands for a probe.
+#[async_trait]
+pub trait Handshakes: Send + Sync {
+    /// Shakes hands over this stream with a server of this name. The caller bounds the time.
+    ///
+    /// # Errors
+    /// Why there is no TLS.
+    async fn shake_hands(
+        &self,
+        stream: Box<dyn ByteStream>,
+        server_name: &str,
+        protocols: Vec<Vec<u8>>,
+    ) -> Result<Secured, Failure>;
+}
 
 /// What a grant of TLS means: whom to trust, and as whom to speak.
 pub struct Tls {
@@ -92,12 +112,11 @@ impl Tls {
     pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path, &str)> {
         self.files.iter().map(|(key, path, digest)| (*key, path.as_path(), digest.as_str()))
     }
+}
 
-    /// Shakes hands over this stream with a server of this name. The caller bounds the time.
-    ///
-    /// # Errors
-    /// Why there is no TLS.
-    pub async fn shake_hands(
+#[async_trait]
+impl Handshakes for Tls {
+    async fn shake_hands(
         &self,
         stream: Box<dyn ByteStream>,
         server_name: &str,
@@ -127,7 +146,10 @@ impl Tls {
         config.resumption = rustls::client::Resumption::disabled();
         config.alpn_protocols = protocols;
         let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        shaken.map_err(|error| Failure::of(&error, &seen, server_name))
+        let stream = shaken.map_err(|error| Failure::of(&error, &seen, server_name))?;
+        let chosen = stream.get_ref().1.alpn_protocol();
+        let protocol = chosen.map(|name| String::from_utf8_lossy(name).into_owned());
+        Ok(Secured { stream: Box::new(stream), protocol })
     }
 }
 

@@ -14,11 +14,16 @@ use super::limits::{HOSTCALL_FUEL, LAUNCH_MEMORY, REASON_CHARACTERS, TRACE_LINES
 use super::native_code::Limited;
 use super::store::{HostState, Level};
 use crate::definition::model::Limits;
+use crate::engine::dialler::Sockets;
 use crate::system::process_limits;
 
 /// Why a guest's own sockets lead nowhere.
 const SOCKETS_RELAYED: &str = "it uses its own sockets (wasi:sockets), but this host reaches sidecars through a \
                                relay, which works only with the interface `dial` of farrier:probe";
+
+/// The same where a scenario is played.
+const SOCKETS_PLAYED: &str = "it uses its own sockets (wasi:sockets), but a scenario plays only what the interface `dial` of \
+                              farrier:probe reaches";
 
 /// What wasmtime says of a call that passed more than [`HOSTCALL_FUEL`].
 const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
@@ -44,7 +49,9 @@ pub fn judged(verdict: Verdict, state: &HostState) -> Verdict {
         return verdict;
     }
     if state.traces.socket_refused.load(Ordering::Relaxed) {
-        return Verdict::Failed(SOCKETS_RELAYED.to_owned());
+        let is_played = state.probe_context.sockets == Sockets::Played;
+        let reason = if is_played { SOCKETS_PLAYED } else { SOCKETS_RELAYED };
+        return Verdict::Failed(reason.to_owned());
     }
     if state.limiter.launch_exhausted {
         let reason = format!(

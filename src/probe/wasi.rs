@@ -1,6 +1,6 @@
 //! WASI 0.2, for guests whose language's runtime pulls it in: inert, but for what was granted.
 //!
-//! Clocks and random numbers are real; there are no arguments and no standard input; output is captured for the
+//! Clocks and random numbers are real, except in a scenario; there are no arguments and no standard input; output is captured for the
 //! trace; files are private copies of granted folders; sockets connect to granted addresses only.
 
 use std::collections::BTreeSet;
@@ -15,12 +15,15 @@ use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets};
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsView};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{Deterministic, FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use self::denied::DeniedSocket;
 use self::output::Output;
+use self::stopped_clock::Stopped;
 use super::context::ProbeContext;
+use super::limits::RANDOM_BYTES;
+use super::randomness::{Randomness, Seeded};
 use super::store::HostState;
 use crate::definition::is_sidecar_host;
 use crate::engine::dialler::Sockets;
@@ -29,6 +32,7 @@ pub mod base;
 mod denied;
 mod names;
 mod output;
+mod stopped_clock;
 
 /// Its packages, each with one word for it and what it lets a component do. All of it is inert until a grant gives it
 /// something.
@@ -41,8 +45,8 @@ pub const MEANINGS: &[(&str, &str, &str)] = &[
     ("io", "io", "waits for its own streams"),
 ];
 
-/// Random bytes that one call may ask for.
-const RANDOM_BYTES: u64 = 64 << 10;
+/// Bytes of a seed's numbers, after which they begin again.
+const SEEDED_BYTES: usize = 16 << 10;
 
 /// What a guest wrote and tried through WASI during one poll.
 #[derive(Clone, Debug, Default)]
@@ -111,14 +115,14 @@ impl WasiView for HostState {
 /// Made at the first call, so that guests without WASI do not pay for it.
 fn context(probe_context: &ProbeContext, traces: &Traces) -> WasiCtx {
     let mut builder = WasiCtxBuilder::new();
-    builder.envs(&probe_context.environment).max_random_size(RANDOM_BYTES);
+    builder.envs(&probe_context.environment).max_random_size(RANDOM_BYTES.into());
     builder.stdout(traces.stdout.clone()).stderr(traces.stderr.clone());
     builder.allow_tcp(true).allow_udp(false).allow_ip_name_lookup(false);
     let allowed: BTreeSet<SocketAddr> = match probe_context.sockets {
         Sockets::Direct => probe_context.targets.0.values().flatten().copied().collect(),
-        Sockets::Relayed => BTreeSet::new(),
+        Sockets::Relayed | Sockets::Played => BTreeSet::new(),
     };
-    let relayed = probe_context.sockets == Sockets::Relayed;
+    let nowhere = probe_context.sockets != Sockets::Direct;
     let (refused, denied) = (Arc::clone(&traces.socket_refused), Arc::clone(&traces.socket_denied));
     let deny = move |what| *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
     builder.socket_addr_check(move |address, usage| {
@@ -129,7 +133,7 @@ fn context(probe_context: &ProbeContext, traces: &Traces) -> WasiCtx {
                 deny(DeniedSocket::Listen);
                 false
             }
-            SocketAddrUse::TcpConnect if relayed => {
+            SocketAddrUse::TcpConnect if nowhere => {
                 refused.store(true, Ordering::Relaxed);
                 false
             }
@@ -144,6 +148,13 @@ fn context(probe_context: &ProbeContext, traces: &Traces) -> WasiCtx {
         };
         Box::pin(std::future::ready(answer))
     });
+    if let Some((begun, date)) = probe_context.stopped_at {
+        let stopped = Stopped { begun, date };
+        builder.monotonic_clock(stopped).wall_clock(stopped);
+    }
+    if let Randomness::Seeded(seeded) = &probe_context.randomness {
+        seed(&mut builder, seeded.clone());
+    }
     for folder in probe_context.folders.iter().flat_map(|folders| folders.entries()) {
         // The copy is farrier's own: where it cannot be opened, the guest finds no such folder.
         if let Err(error) = builder.preopened_dir(&folder.host, &folder.guest, FsPerms::ReadOnly) {
@@ -151,6 +162,19 @@ fn context(probe_context: &ProbeContext, traces: &Traces) -> WasiCtx {
         }
     }
     builder.build()
+}
+
+/// Gives a guest the numbers of a seed. They begin again after so many that no guest notices.
+fn seed(builder: &mut WasiCtxBuilder, mut seeded: Seeded) {
+    let mut numbers = || {
+        let mut bytes = vec![0; SEEDED_BYTES];
+        seeded.fill(&mut bytes);
+        Deterministic::new(bytes)
+    };
+    builder.secure_random(numbers()).insecure_random(numbers());
+    let mut number = [0; 16];
+    seeded.fill(&mut number);
+    builder.insecure_random_seed(u128::from_le_bytes(number));
 }
 
 /// `wasi:io` works on the table alone.

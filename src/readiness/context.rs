@@ -16,6 +16,7 @@ use crate::probe::context::{ProbeContext, Subject, Targets};
 use crate::probe::memory::Memory;
 use crate::probe::numbered_log::NumberedLog;
 use crate::probe::private_copies::PrivateCopies;
+use crate::probe::tls::Handshakes;
 
 use super::look::find;
 use super::wait::{Condition, Waits};
@@ -99,7 +100,7 @@ impl Waits {
         ProbeContext {
             grants: Arc::clone(grants),
             targets: self.targets(sidecar, container, grants, false).await,
-            tls: condition.found.tls.clone(),
+            tls: condition.found.tls.clone().map(|tls| tls as Arc<dyn Handshakes>),
             dialler: way.dialler.clone(),
             sockets: way.sockets,
             subject: Some(Subject {
@@ -114,6 +115,7 @@ impl Waits {
             environment: values.map(|(name, value)| (name.clone(), value.clone())).collect(),
             folders: way.folders.clone(),
             memory: way.memory.clone(),
+            ..ProbeContext::default()
         }
     }
 }

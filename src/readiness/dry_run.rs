@@ -1,14 +1,20 @@
 //! A probe tried without an engine: what it is granted comes from options, and what it does is written down.
 
+mod commands;
+mod conversation;
 mod grant;
 mod recorder;
 mod stand_in;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+pub use conversation::brief;
 pub use grant::{Address, DryGrants, Stand, parse_address};
 pub use recorder::{Deed, Recorder};
+
+use commands::Executed;
+use conversation::RecordedHandshakes;
 
 use crate::definition::Limits;
 use crate::definition::grants::Grants;
@@ -18,8 +24,11 @@ use crate::probe::guest::{Context, Verdict};
 use crate::probe::host::{LoadedProbe, Polled};
 use crate::probe::memory::Memory;
 use crate::probe::private_copies::PrivateCopies;
+use crate::probe::tls::Handshakes;
 use crate::readiness::redial::{Opened, redial};
+use crate::readiness::scenario::Recording;
 use crate::readiness::schedule::{Course, Terms};
+use crate::system::clock;
 
 /// One try of a probe.
 pub struct DryRun {
@@ -64,22 +73,28 @@ pub struct Answer {
 
 impl DryRun {
     /// Polls once, or as a launch does until it is ready, failed, broken or out of time. `tell` gets each answer
-    /// once the next differs from it.
+    /// once the next differs from it. Every poll becomes a part of the recording.
     ///
     /// # Errors
     /// When the files that its grants name cannot be read, or its folders not be copied.
-    pub async fn run(&self, mut tell: impl FnMut(&Answer)) -> std::io::Result<Verdict> {
+    pub async fn run(
+        &self,
+        mut recording: Option<&mut Recording>,
+        mut tell: impl FnMut(&Answer),
+    ) -> std::io::Result<Verdict> {
         let recorder = Recorder::default();
+        let recorder = if recording.is_some() { recorder.with_content() } else { recorder };
+        let executed = Executed::default();
         let folders = PrivateCopies::write(&self.granted.directories)?.map(Arc::new);
         let memory = Memory::default();
-        let begun = Instant::now();
+        let begun = clock::now();
         let mut course = self.watch.map(|terms| Course::new(begun, terms, Duration::ZERO));
         let mut last: Option<Answer> = None;
         let mut attempt = 0;
         let mut opened: Option<Opened> = None;
         loop {
             attempt += 1;
-            let asked_at = Instant::now();
+            let asked_at = clock::now();
             let left = course.as_ref().map(|course| course.deadline().saturating_duration_since(asked_at));
             let left = left.unwrap_or(self.limits.poll).max(Duration::from_millis(1));
             let limits = Limits { poll: self.limits.poll.min(left), ..self.limits };
@@ -88,15 +103,21 @@ impl DryRun {
                 Some(opened) => Arc::new(recorder.through(opened.before(Arc::new(Direct)))),
                 None => Arc::new(recorder.clone()),
             };
-            let probe_context = ProbeContext {
+            let mut probe_context = ProbeContext {
                 folders,
                 memory,
                 dialler: Some(dialler),
-                ..self.probe_context(&recorder).await?
+                ..self.probe_context(&recorder, &executed, limits.poll).await?
             };
-            let context = self.context(attempt, begun.elapsed(), left);
+            if let Some(recording) = &recording {
+                probe_context.randomness = recording.randomness(attempt);
+                let tls = probe_context.tls.take();
+                probe_context.tls = tls.map(|tls| Arc::new(RecordedHandshakes(tls)) as Arc<dyn Handshakes>);
+            }
+            let elapsed = clock::since(begun);
+            let context = self.context(attempt, elapsed, left);
             let polled = self.probe.poll(context, probe_context, limits).await;
-            let took = asked_at.elapsed();
+            let took = clock::since(asked_at);
             let Polled { verdict, trace, observed } = polled;
             let (asked, extend) = match &verdict {
                 Verdict::Pending { retry_after, extend, .. } => (*retry_after, *extend),
@@ -104,6 +125,12 @@ impl DryRun {
             };
             let extended_to = course.as_mut().and_then(|course| course.extend(extend));
             let deeds = recorder.take();
+            if let Some(recording) = &mut recording {
+                let lines = stand_in::lines(&self.granted)?;
+                let (deeds, commands) = (deeds.clone(), executed.take());
+                let elapsed = Duration::from_millis(elapsed.as_millis().try_into().unwrap_or(u64::MAX));
+                recording.add(elapsed, &verdict, deeds, commands, self.granted.health, &lines);
+            }
             match &mut last {
                 Some(answer) if answer.verdict == verdict => {
                     answer.times += 1;
@@ -161,7 +188,12 @@ impl DryRun {
     }
 
     /// What one poll may do. Names are looked up each time: a server may move while it is watched.
-    async fn probe_context(&self, recorder: &Recorder) -> std::io::Result<ProbeContext> {
+    async fn probe_context(
+        &self,
+        recorder: &Recorder,
+        executed: &Executed,
+        limit: Duration,
+    ) -> std::io::Result<ProbeContext> {
         let mut targets = Targets::default();
         for (name, address) in &self.granted.places {
             let found = address.resolve().await;
@@ -171,8 +203,8 @@ impl DryRun {
         Ok(ProbeContext {
             grants: Arc::clone(&self.grants),
             targets,
-            subject: stand_in::subject(&self.granted)?,
-            tls: self.granted.tls.as_ref().map(|(_, tls)| Arc::clone(tls)),
+            subject: stand_in::subject(&self.granted, executed, limit)?,
+            tls: self.granted.tls.as_ref().map(|(_, tls)| Arc::clone(tls) as Arc<dyn Handshakes>),
             commands: self.granted.commands.clone(),
             declared: self.granted.declared.clone().or_else(|| self.granted.commands.first().cloned()),
             environment: self.granted.environment.clone(),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::definition::model::Readiness;
+use crate::system::clock;
 
 /// No pause is shorter.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -25,6 +26,8 @@ const STRETCH_OF_EACH: Duration = Duration::from_millis(10);
 const EXACT_BELOW: Duration = Duration::from_millis(10);
 /// A last poll begins this long before the end, or twice what one costs.
 const LAST_POLL: Duration = Duration::from_millis(10);
+/// What a built-in probe that executes commands may take for one poll: Docker's default for health tests.
+const EXECUTING_POLL: Duration = Duration::from_secs(30);
 /// A probe may not put its next poll off further than this.
 const LONGEST_ASKED: Duration = Duration::from_secs(10);
 
@@ -123,6 +126,12 @@ pub fn until_next(pause: Duration, asked: Option<Duration>, cost: Duration, left
     }
 }
 
+/// How long one poll may take, of a built-in probe that executes commands or of any other.
+#[must_use]
+pub const fn poll_limit(readiness: &Readiness, is_executing: bool) -> Duration {
+    if is_executing && !readiness.has_poll_limit { EXECUTING_POLL } else { readiness.limits.poll }
+}
+
 /// What a definition says of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -159,7 +168,7 @@ impl Course {
     /// A wait that began then. `due` is left to it at least, whatever time has passed.
     #[must_use]
     pub fn new(begun: Instant, terms: Terms, due: Duration) -> Self {
-        let deadline = (begun + terms.timeout).max(Instant::now() + due);
+        let deadline = (begun + terms.timeout).max(clock::now() + due);
         Self { begun, deadline, terms, in_a_row: 0, pace: Pace::default() }
     }
 
@@ -172,7 +181,7 @@ impl Course {
     /// Whether it is over.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        Instant::now() >= self.deadline
+        clock::now() >= self.deadline
     }
 
     /// How many polls in a row said ready.
@@ -191,7 +200,7 @@ impl Course {
     /// the beginning, or `None` if it was later already.
     pub fn extend(&mut self, asked: Option<Duration>) -> Option<Duration> {
         let latest = self.begun + self.terms.max_timeout.max(self.terms.timeout);
-        let later = (Instant::now() + asked?).min(latest);
+        let later = (clock::now() + asked?).min(latest);
         (later > self.deadline).then(|| {
             self.deadline = later;
             later - self.begun
@@ -207,7 +216,7 @@ impl Course {
         asked: Option<Duration>,
     ) -> Duration {
         let cost = self.pace.cost(took, executes);
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.deadline.saturating_duration_since(clock::now());
         let (asked, least) = match self.in_a_row {
             0 => (asked, Duration::ZERO),
             _ => (Some(self.terms.interval), self.terms.interval),
@@ -219,7 +228,7 @@ impl Course {
     /// polls cost from then on is another matter.
     pub fn stretch(&mut self, took: Duration, waiting: usize) -> Duration {
         self.pace = Pace::default();
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.deadline.saturating_duration_since(clock::now());
         let stretch = STRETCH.max(STRETCH_OF_EACH.saturating_mul(count(waiting)));
         until_next(stretch, None, took, left)
     }

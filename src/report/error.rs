@@ -111,6 +111,10 @@ codes! {
     ProbeBuild = "probe-build",
     /// The probe trapped, or exceeded its time or another limit.
     ProbeCrashed = "probe-crashed",
+    /// A scenario's file cannot be read or written.
+    ScenarioUnreadable = "scenario-unreadable",
+    /// The probe did something else than its scenario says.
+    ScenarioFailed = "scenario-failed",
 
     // The engine.
     /// No engine answers at the address.

@@ -46,6 +46,7 @@ pub fn code_of(problems: &[Problem]) -> u8 {
                 | Code::ProbeSettings
                 | Code::ProbeProject
                 | Code::ProbeBuild
+                | Code::ScenarioUnreadable
                 | Code::Usage
         )
     };

@@ -4,6 +4,7 @@
 
 mod check;
 mod compiler;
+mod scenarios;
 mod settings;
 
 use std::fs;
@@ -146,7 +147,7 @@ fn what_is_no_probe_is_told_at_once_by_every_command() {
         ("core.wasm", "probe-invalid", "it is a core WebAssembly module, not a component"),
         ("cut.wasm", "probe-invalid", "it is damaged"),
         ("world.wasm", "probe-invalid", "it is a component, but not a probe"),
-        ("later.wasm", "probe-invalid", "farrier:probe@0.2.0, but this version of farrier supports 0.1.1"),
+        ("later.wasm", "probe-invalid", "farrier:probe@0.2.0, but this version of farrier supports 0.1.2"),
         ("large.wasm", "probe-invalid", "it is larger than 64 MiB"),
         ("pipe.wasm", "probe-invalid", "it is not a regular file"),
         ("absent.wasm", "probe-invalid", "it cannot be read"),
@@ -251,7 +252,7 @@ fn of_other_types() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             import(
                 "(import \"farrier:probe/dial@0.1.3\" (instance (export \"connect-tls\" (func (param \"host\" string)))))",
             ),
-            "it imports the function `connect-tls` of farrier:probe/dial@0.1.3, which farrier:probe@0.1.1 lacks",
+            "it imports the function `connect-tls` of farrier:probe/dial@0.1.3, which farrier:probe@0.1.2 lacks",
         ),
         (
             "a function with other parameters",
@@ -316,7 +317,7 @@ fn a_component_of_a_later_patch_that_needs_nothing_new_is_hosted() {
         let outcome = farrier(&scene, &["probe"]).args(command).arg("./later.wasm").output().assert_code(2);
         let told = outcome.stderr();
         assert!(told.contains("imports farrier:probe/quic@0.1.3, which farrier does not offer"), "{outcome}");
-        assert!(told.contains("This version of farrier hosts farrier:probe@0.1.1: install one"), "{outcome}");
+        assert!(told.contains("This version of farrier hosts farrier:probe@0.1.2: install one"), "{outcome}");
     }
 }
 

@@ -206,7 +206,7 @@ fn each_file_that_is_no_usable_probe_is_named_for_what_it_is() {
             &["core WebAssembly module", "farrier probe build"],
         ),
         ("truncated", good[..good.len() / 2].to_vec(), "probe-invalid", &["damaged"]),
-        ("another contract", component(&later), "probe-invalid", &["farrier:probe@0.2.0", "supports 0.1.1"]),
+        ("another contract", component(&later), "probe-invalid", &["farrier:probe@0.2.0", "supports 0.1.2"]),
         ("no probe", component("(component)"), "probe-invalid", &["farrier:probe/check"]),
         (
             "ungranted",

@@ -32,7 +32,7 @@ fn the_contract_only_grows() {
             "`{declaration}` of farrier:probe@0.1.0 is missing, changed or moved in wit/probe.wit"
         );
     }
-    assert_eq!(CONTRACT, "0.1.1", "0.1.0 stays hosted when another version comes");
+    assert_eq!(CONTRACT, "0.1.2", "0.1.0 stays hosted when another version comes");
 }
 
 fn define(scene: &Scene, settings: &str) {
@@ -102,7 +102,7 @@ fn a_component_of_an_unknown_contract_is_refused_with_both_versions_named() {
         );
         let told = scene.farrier(["validate"]).output().assert_code(2).stdout();
         assert!(told.contains(&format!("built for farrier:probe@{version}")), "{told}");
-        assert!(told.contains("this version of farrier supports 0.1.1"), "{told}");
+        assert!(told.contains("this version of farrier supports 0.1.2"), "{told}");
     }
 }
 

@@ -98,6 +98,66 @@ fn a_project_in_rust_passes_its_test_builds_and_tells_ready_from_not() {
     }
     assert!(built.stdout().contains("grants = { dial = [\"self\"] }"), "{built}");
     try_it(&scene, &component);
+    let played = scene.farrier(["probe", "test"]).arg(&component).output().assert_code(0);
+    assert!(played.stdout().contains("1 scenario, 0 failed"), "{played}");
+}
+
+/// A check that says what it got of the interfaces that need no WASI.
+const WITHOUT_WASI: &str = r#"
+        use farrier_probe::{clock, env, random};
+        let (begun, user) = (clock::now(), env::get("PGUSER"));
+        let (bytes, many) = (random::bytes(16).unwrap(), random::bytes(1 << 20));
+        let passed = clock::now() >= begun;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        if context.attempt == 1 {
+            return Verdict::pending(&*format!("{user:?} {hex} {passed} {}", many.is_err()));
+        }
+        if env::get("PGPASSWORD").is_err() {
+            return Verdict::pending("no password");
+        }"#;
+
+#[test]
+fn a_probe_without_wasi_gets_random_numbers_time_and_granted_variables() {
+    let Some(compiler) = guest_compiler() else { return };
+    let scene = Scene::new();
+    scene.farrier(["probe", "new", "plain-ready"]).output().assert_code(0);
+    let project = scene.workspace().join("plain-ready");
+    write_check(&project, WITHOUT_WASI);
+    let built =
+        own(scene.farrier(["probe", "build"]), &project).env("RUSTC", compiler).output().assert_code(0);
+    assert!(built.stdout().contains("imports dial, env, random, clock, log"), "{built}");
+    assert!(built.stdout().contains("env = [\"NAME\"]"), "{built}");
+    let component = project.join("plain-ready.wasm");
+    let check = || {
+        let words = ["--target", "localhost:1", "--grant", "env=PGUSER=me"];
+        scene.farrier(["probe", "check"]).arg(&component).args(words).timeout(PATIENCE).output()
+    };
+    let [first, second] = [check(), check()].map(|outcome| {
+        let told = outcome.assert_code(1).stdout();
+        assert!(told.contains("pending: Ok(\"me\") ") && told.contains(" true true"), "{told}");
+        told.split(' ').find(|word| word.len() == 32).map(str::to_owned)
+    });
+    assert!(first.is_some() && first != second, "{first:?} {second:?}");
+    let outcome =
+        scene.farrier(["probe", "check"]).arg(&component).args(["--target", "localhost:1"]).output();
+    assert!(outcome.assert_code(2).stderr().contains("`--grant env=NAME=VALUE`"));
+    // In a scenario, they are the same each time, and what is not granted ends the wait.
+    let scenario = scene.workspace().join("plain.toml");
+    let play = |grants: &str, polls: &str| {
+        let head = format!(
+            "port = 1\nenv = {{ PGUSER = \"me\", X = \"x\" }}\nseed = 7\n[readiness]\ngrants = {{ dial = [\"self\"], env = [{grants}] }}\n"
+        );
+        std::fs::write(&scenario, format!("{head}{polls}")).expect("a scenario");
+        scene.farrier(["probe", "test"]).arg(&component).arg(&scenario).timeout(PATIENCE).output()
+    };
+    let poll = |expected: &str| format!("[[poll]]\n{expected}\n");
+    let told = play("\"PGUSER\"", &poll("expect = \"pending\"\nreason = \"x\"")).assert_code(1).stderr();
+    let found =
+        told.split("answered `pending: ").nth(1).and_then(|rest| rest.split('`').next()).expect("an answer");
+    let same = format!("expect = \"pending\"\nreason = {}", serde_json::Value::from(found));
+    play("\"PGUSER\"", &poll(&same)).assert_code(0);
+    let denied = format!("{}{}", poll(&same), poll("expect = \"failed\""));
+    play("\"PGUSER\"", &denied).assert_code(0);
 }
 
 /// Writes a project's probe, with this as what its check does first.
@@ -258,6 +318,8 @@ fn a_project_in_python_passes_its_test_builds_and_tells_ready_from_not() {
             && told.contains("(a string, by default \"\"): The text to send."),
         "{told}"
     );
+    let played = scene.farrier(["probe", "test"]).arg(&component).timeout(PATIENCE).output().assert_code(0);
+    assert!(played.stdout().contains("passed, 12 polls, 10m 1s 200ms by its clock"), "{played}");
     // An exception that nobody catches, in the component as the README has it built.
     let source = project.join("app.py");
     let text = std::fs::read_to_string(&source).expect("the source");

@@ -46,7 +46,7 @@ fn only_the_docker_engine_names_bollard() {
     );
 }
 
-/// `engine/kinds` opens engines; the dry run of a probe stands on the double of Docker.
+/// `engine/kinds` opens engines; a probe's dry run and its scenarios stand on the double of Docker.
 #[test]
 fn the_core_knows_no_engine_by_name() {
     let places = [
@@ -54,6 +54,7 @@ fn the_core_knows_no_engine_by_name() {
         "src/engine/docker",
         "src/engine/kinds.rs",
         "src/readiness/dry_run",
+        "src/readiness/scenario",
         "src/fuzzing.rs",
     ];
     assert_eq!(strangers("docker::", &places), Vec::<PathBuf>::new());

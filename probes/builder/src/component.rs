@@ -62,7 +62,7 @@ pub fn expect(name: &str, component: &[u8], found: &Interfaces) -> Result<()> {
     let has_schema = described.contains_key(SETTINGS_SCHEMA);
     ensure!(has_schema == settings.is_some(), "the probe `{name}` has a schema without settings, or none");
     let exports = ["check"].into_iter().chain(settings);
-    let qualified = |interface: &str| format!("farrier:probe/{interface}@0.1.1");
+    let qualified = |interface: &str| format!("farrier:probe/{interface}@0.1.2");
     let expected =
         Interfaces { imports: imports.map(qualified).collect(), exports: exports.map(qualified).collect() };
     ensure!(*found == expected, "the probe `{name}` has {found:?}, and should have {expected:?}");

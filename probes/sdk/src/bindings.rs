@@ -8,14 +8,17 @@ wit_bindgen::generate!({
     inline: "
         package farrier:sdk;
         world capabilities {
-            import farrier:probe/types@0.1.1;
-            import farrier:probe/dial@0.1.1;
-            import farrier:probe/tls@0.1.1;
-            import farrier:probe/exec@0.1.1;
-            import farrier:probe/health@0.1.1;
-            import farrier:probe/logs@0.1.1;
-            import farrier:probe/state@0.1.1;
-            import farrier:probe/log@0.1.1;
+            import farrier:probe/types@0.1.2;
+            import farrier:probe/dial@0.1.2;
+            import farrier:probe/tls@0.1.2;
+            import farrier:probe/exec@0.1.2;
+            import farrier:probe/health@0.1.2;
+            import farrier:probe/logs@0.1.2;
+            import farrier:probe/state@0.1.2;
+            import farrier:probe/env@0.1.2;
+            import farrier:probe/random@0.1.2;
+            import farrier:probe/clock@0.1.2;
+            import farrier:probe/log@0.1.2;
         }
     ",
     world: "farrier:sdk/capabilities",
@@ -28,9 +31,9 @@ wit_bindgen::generate!({
 pub mod check {
     wit_bindgen::generate!({
         path: "wit",
-        inline: "package farrier:sdk; world check { export farrier:probe/check@0.1.1; }",
+        inline: "package farrier:sdk; world check { export farrier:probe/check@0.1.2; }",
         world: "farrier:sdk/check",
-        with: { "farrier:probe/types@0.1.1": crate::bindings::farrier::probe::types },
+        with: { "farrier:probe/types@0.1.2": crate::bindings::farrier::probe::types },
         pub_export_macro: true,
         export_macro_name: "export_check",
         default_bindings_module: "farrier_probe::bindings::check",
@@ -41,7 +44,7 @@ pub mod check {
 pub mod settings {
     wit_bindgen::generate!({
         path: "wit",
-        inline: "package farrier:sdk; world settings { export farrier:probe/settings@0.1.1; }",
+        inline: "package farrier:sdk; world settings { export farrier:probe/settings@0.1.2; }",
         world: "farrier:sdk/settings",
         additional_derives: [PartialEq],
         pub_export_macro: true,

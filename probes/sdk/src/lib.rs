@@ -11,7 +11,9 @@ extern crate std;
 #[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic)]
 pub mod bindings;
 
+pub mod clock;
 pub mod dial;
+pub mod env;
 pub mod exec;
 #[doc(hidden)]
 pub mod export;
@@ -27,6 +29,7 @@ mod minimal;
 #[cfg(all(feature = "panics", target_family = "wasm", target_os = "unknown"))]
 mod panics;
 mod probe;
+pub mod random;
 pub mod schema;
 mod settings;
 pub mod state;

@@ -77,6 +77,10 @@ pub(crate) struct State {
     health_test: Option<TestResult>,
     log_lines: Option<Vec<String>>,
     memory: Vec<u8>,
+    variables: Vec<(String, String)>,
+    random: u64,
+    clock: Duration,
+    tick: Duration,
     sent: Vec<Vec<u8>>,
     handshakes: Vec<(String, Vec<String>)>,
     executed: Vec<Vec<String>>,
@@ -115,6 +119,10 @@ impl Sidecar {
             health_test: None,
             log_lines: None,
             memory: Vec::new(),
+            variables: Vec::new(),
+            random: 0,
+            clock: Duration::ZERO,
+            tick: Duration::ZERO,
             sent: Vec::new(),
             handshakes: Vec::new(),
             executed: Vec::new(),
@@ -191,6 +199,24 @@ impl Sidecar {
     #[must_use]
     pub fn logs<A: ToString>(self, lines: &[A]) -> Self {
         self.with(|state| state.log_lines = Some(lines.iter().map(ToString::to_string).collect()))
+    }
+
+    /// Grants a variable, and sets it.
+    #[must_use]
+    pub fn env(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(|state| state.variables.push((name.into(), value.into())))
+    }
+
+    /// Changes the random numbers, which are otherwise those of the seed 0 in each test.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        self.with(|state| state.random = seed)
+    }
+
+    /// Sets the clock, and by how much it moves on each time that the probe reads it. It stands still at 0 otherwise.
+    #[must_use]
+    pub fn clock(self, now: Duration, tick: Duration) -> Self {
+        self.with(|state| (state.clock, state.tick) = (now, tick))
     }
 
     /// Polls the probe once: reads the settings and calls its `check`, as the component's export does.

@@ -33,6 +33,8 @@ pub enum ProbeCommand {
     Build(ProbeBuild),
     /// Run a probe against any reachable address, without an engine.
     Check(ProbeCheck),
+    /// Play scenarios for a probe: what a sidecar answers, poll by poll, on a clock that does not wait.
+    Test(ProbeTest),
     /// Push a component to a registry, from which definitions can name it (`oci://…`).
     Push(ProbePush),
     /// Download into the cache the probes that the definitions pin, or download one probe into a file.
@@ -168,10 +170,30 @@ pub struct ProbeBuild {
     pub metadata: Vec<String>,
 }
 
+/// Options of `probe test`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  farrier probe test ./orders-ready.wasm\n  farrier probe test redis scenarios/loading.toml"
+)]
+pub struct ProbeTest {
+    /// A component file (`./name.wasm`), or a probe's name.
+    #[arg(value_name = "FILE|NAME")]
+    pub probe: OsString,
+    /// Scenarios, or folders of them [default: the folder `scenarios` beside the component].
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<PathBuf>,
+    /// Layers.
+    #[command(flatten)]
+    pub layers: LayerOptions,
+    /// The output format.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "FARRIER_FORMAT")]
+    pub format: Format,
+}
+
 /// Options of `probe check`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  farrier probe check ./orders-ready.wasm --target localhost:8080 --watch\n  farrier probe check --definition .farrier/sidecars/orders.toml --target localhost:8080 --watch\n  farrier probe check ./seen.wasm --target localhost:80 --grant logs=server.log --settings '{\"text\":\"up\"}'"
+    after_help = "Examples:\n  farrier probe check ./orders-ready.wasm --target localhost:8080 --watch\n  farrier probe check --definition .farrier/sidecars/orders.toml --target localhost:8080 --watch\n  farrier probe check ./seen.wasm --target localhost:80 --grant logs=server.log --settings '{\"text\":\"up\"}'\n  farrier probe check redis --target localhost:6379 --record scenarios/ready.toml"
 )]
 pub struct ProbeCheck {
     /// A component file (`./name.wasm`), or a probe's name [default: the definition's probe].
@@ -189,13 +211,20 @@ pub struct ProbeCheck {
     /// What the probe may do besides dialling the target: `dial=self:PORT`, `dial=HOST:PORT`,
     /// `dial=NAME:PORT=HOST:PORT`, `tls` (with this machine's authorities), `tls=FILE` (with those in the file),
     /// `tls=insecure`, `logs=FILE` (its lines serve as the container's log),
-    /// `health=starting|healthy|unhealthy|none`, `env=NAME=VALUE`, `exec=["command","argument"]` (fails: there is no
-    /// container). Only a definition can grant folders.
+    /// `health=starting|healthy|unhealthy|none`, `env=NAME=VALUE`, `exec=["command","argument"]` (fails without
+    /// `--run-commands`: there is no container). Only a definition can grant folders.
     #[arg(long = "grant", value_name = "GRANT")]
     pub grants: Vec<String>,
+    /// Run granted commands on this host, as your user.
+    #[arg(long)]
+    pub run_commands: bool,
     /// Poll as a launch does, until the probe reports ready or the timeout expires.
     #[arg(long)]
     pub watch: bool,
+    /// Write a scenario for `farrier probe test` into this file: everything that the probe sends and receives, passwords
+    /// included. Only you can read the file.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// The timeout of `--watch` [default: the definition's, or 30s].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,

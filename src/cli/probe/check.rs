@@ -1,11 +1,14 @@
 //! `probe check`: a probe run against anything reachable, without an engine.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::check_record::{self, Record};
 use super::declared::Declared;
+use super::trial::{NOT_READY, accept_settings, expect_described, load, told};
 use super::{Chosen, Origin, choose};
 use crate::cli::data::{print, print_json};
 use crate::cli::options::{Format, ProbeCheck};
@@ -13,21 +16,15 @@ use crate::cli::runtime::CommandRuntime;
 use crate::cli::settings::layer_directories;
 use crate::definition::Limits;
 use crate::engine::dialler::DialError;
-use crate::probe::component::ComponentFile;
 use crate::probe::grants::{effective, linked, only_dials, tls_for, uncovered, ungranted};
 use crate::probe::guest::Verdict;
-use crate::probe::host::{LoadError, LoadedProbe, ProbeHost};
-use crate::probe::settings_schema::SettingsSchema;
 use crate::readiness::dry_run::{Address, Answer, Deed, DryGrants, DryRun, Stand, parse_address};
 use crate::readiness::schedule::Terms;
 use crate::report::elapsed::{limit, milliseconds};
 use crate::report::error::{Code, Failure, Place, Problem};
 use crate::report::escape::escape;
 use crate::report::exit;
-use crate::system::folders::own_folders;
 
-/// The exit code of a probe that did not say ready.
-const NOT_READY: u8 = 1;
 /// The default timeout of a definition.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -80,17 +77,20 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
     expect_granted(&chosen, &interfaces, declared.is_some())?;
     let (limits, watch) = limits(options, declared)?;
     if declared.is_none() || options.settings.is_some() {
-        expect_described(&chosen, &settings)?;
+        expect_described(&chosen, &settings, &correct_settings(&chosen.name))?;
     }
+    let record = options.record.as_deref().map(Record::to);
+    granted.runs_commands = options.run_commands;
     let mut runtime = CommandRuntime::start()?;
-    let (verdict, answers) = runtime.run(async {
+    let (verdict, answers, recorded) = runtime.run(async {
         let (probe, name) = (load(&chosen.file, &interfaces).await?, chosen.name.as_str());
-        accept_settings(&probe, name, &settings, limits).await?;
+        accept_settings(&probe, name, &settings, &correct_settings(name), limits).await?;
         let only_dials = only_dials(&chosen.file, &interfaces);
         let grants = Arc::new(grants);
         let dry_run = DryRun { probe, only_dials, stand, granted, grants, settings, limits, watch };
         let mut answers = Vec::new();
-        let verdict = dry_run.run(|answer| match options.format {
+        let mut recording = record.as_ref().map(|record| record.begin(&dry_run));
+        let verdict = dry_run.run(recording.as_mut(), |answer| match options.format {
             Format::Human => print(&human(answer, limits)),
             Format::Json => answers.push(as_json(answer)),
         });
@@ -98,12 +98,17 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
             let message = format!("a granted log or folder cannot be read: {error}");
             usage(message, "Name a regular file with `--grant logs=FILE`.")
         })?;
-        Ok((verdict, answers))
+        Ok((verdict, answers, recording))
     })?;
+    let written = match record.zip(recorded) {
+        Some((record, recording)) => Some(record.write(&chosen.name, &target, recording)?),
+        None => None,
+    };
     let ready = verdict == Verdict::Ready;
-    if options.format == Format::Json {
-        let report = report(&chosen, &target, ready, &answers);
-        print_json(&report);
+    match (options.format, &written) {
+        (Format::Json, _) => print_json(&report(&chosen, &target, ready, &answers, written.as_deref())),
+        (Format::Human, Some(file)) => print(&check_record::told(file)),
+        (Format::Human, None) => {}
     }
     Ok(if ready { exit::SUCCESS } else { NOT_READY })
 }
@@ -172,7 +177,8 @@ fn expect_granted(chosen: &Chosen, interfaces: &[&str], by_definition: bool) -> 
             (
                 "exec",
                 "Commands need a container, and `farrier probe check` has none: try the probe with `farrier up`, or let \
-                 commands return an error with `--grant 'exec=[\"command\",\"argument\"]'`.",
+                 commands return an error with `--grant 'exec=[\"command\",\"argument\"]'`; `--run-commands` runs them on \
+                 this host.",
             ),
             (
                 "tls",
@@ -181,6 +187,7 @@ fn expect_granted(chosen: &Chosen, interfaces: &[&str], by_definition: bool) -> 
             ),
             ("health", "Grant it with `--grant health=healthy`."),
             ("logs", "Grant it with `--grant logs=FILE`."),
+            ("env", "Grant it with `--grant env=NAME=VALUE`."),
         ] {
             if problem.message.contains(&format!("imports farrier:probe/{interface}@")) {
                 problem.message =
@@ -192,74 +199,8 @@ fn expect_granted(chosen: &Chosen, interfaces: &[&str], by_definition: bool) -> 
     if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
 }
 
-/// Checks the settings against the schema that the component carries. Those of a definition are checked already.
-fn expect_described(chosen: &Chosen, settings: &str) -> Result<(), Failure> {
-    let Ok(Some(schema)) = SettingsSchema::of(&chosen.file) else { return Ok(()) };
-    let settings: serde_json::Map<String, Value> = serde_json::from_str(settings).unwrap_or_default();
-    let problems = schema.check(&settings).into_iter().map(|violation| {
-        let dot = if violation.path.is_empty() { "" } else { "." };
-        let path = format!("settings{dot}{}", violation.path);
-        violation.problem(&path).hint(correct_settings(&chosen.name))
-    });
-    let problems: Vec<Problem> = problems.collect();
-    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
-}
-
 fn correct_settings(name: &str) -> String {
     format!("Correct the settings of the probe `{name}` with `--settings`.")
-}
-
-async fn load(file: &ComponentFile, interfaces: &[&'static str]) -> Result<LoadedProbe, Failure> {
-    let (cache, state) = own_folders();
-    let host = Arc::new(ProbeHost::new(cache, state));
-    let file = Arc::new(file.clone());
-    host.load_in_time(&file, interfaces).await.map_err(|error| {
-        let problem =
-            error.problem(Code::ProbeInvalid, |reason| format!("the probe cannot be loaded: {reason}"));
-        let problem = match error {
-            LoadError::Component(_) => problem.hint("Build the component again."),
-            LoadError::Limit(_) => problem,
-        };
-        problem.into()
-    })
-}
-
-async fn accept_settings(
-    probe: &LoadedProbe,
-    name: &str,
-    settings: &str,
-    limits: Limits,
-) -> Result<(), Failure> {
-    let problems = match probe.validate(settings, limits).await {
-        Ok(found) => found.into_iter().map(|wrong| {
-            let dot = if wrong.path.is_empty() { "" } else { "." };
-            let message = format!("settings{dot}{}: {}", escape(&wrong.path), escape(&wrong.message));
-            Problem::error(Code::ProbeSettings, message).hint(correct_settings(name))
-        }),
-        Err(crash) => {
-            let message = format!("the probe `{name}` cannot check its settings: {crash}");
-            return Err(Failure {
-                exit: NOT_READY,
-                problems: vec![
-                    Problem::error(Code::ProbeCrashed, message)
-                        .hint("Report the crash to the probe's author."),
-                ],
-            });
-        }
-    };
-    let problems: Vec<Problem> = problems.collect();
-    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
-}
-
-/// The word for a verdict, and what it says.
-fn told(verdict: &Verdict) -> (&'static str, Option<&str>) {
-    match verdict {
-        Verdict::Ready => ("ready", None),
-        Verdict::Pending { reason, .. } => ("pending", Some(reason)),
-        Verdict::Failed(reason) => ("failed", Some(reason)),
-        Verdict::Crashed(reason) => ("crashed", Some(reason)),
-        Verdict::TimedOut => ("timed-out", None),
-    }
 }
 
 fn short(time: Duration) -> String {
@@ -353,12 +294,19 @@ fn as_json(answer: &Answer) -> Value {
     })
 }
 
-fn report(chosen: &Chosen, target: &Address, ready: bool, answers: &[Value]) -> Value {
+fn report(
+    chosen: &Chosen,
+    target: &Address,
+    ready: bool,
+    answers: &[Value],
+    recorded: Option<&Path>,
+) -> Value {
     json!({
         "probe": chosen.name,
         "sha256": chosen.file.digest,
         "target": target.to_string(),
         "ready": ready,
         "answers": answers,
+        "recorded": recorded.map(|file| file.display().to_string()),
     })
 }

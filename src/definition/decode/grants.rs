@@ -63,7 +63,11 @@ fn dial(grants: Table<'_>, path: &str, has_port: Option<bool>, reader: &mut Read
     granted
 }
 
-fn dial_grant(text: &str, has_port: Option<bool>) -> Result<DialGrant, String> {
+/// A place as a definition writes it.
+///
+/// # Errors
+/// Why it is none.
+pub fn dial_grant(text: &str, has_port: Option<bool>) -> Result<DialGrant, String> {
     if text == "self" {
         return if has_port == Some(false) {
             Err("the interface declares no port, so the grant must name one".to_owned())

@@ -128,6 +128,49 @@ fn one(
     })
 }
 
+/// Reads a scenario's `readiness` table, in which everything may stand but which probe it is.
+pub fn of_scenario(
+    scenario: Table<'_>,
+    has_port: bool,
+    env: &BTreeMap<String, String>,
+    reader: &mut Reader<'_>,
+) -> Option<Readiness> {
+    const FIELD: &str = "readiness";
+    const KEYS: [&str; 8] =
+        ["settings", "command", "grants", "limits", "timeout", "max_timeout", "successes", "interval"];
+    let empty = Node::empty();
+    let node = scenario.get(FIELD).unwrap_or(&empty);
+    let table = reader.table(node, FIELD, &KEYS, scenario.key_span(FIELD))?;
+    let command = table.get("command").map(|node| reader.program_line(node, &format!("{FIELD}.command")));
+    let timeout = table.get("timeout").map(|node| reader.duration(node, &format!("{FIELD}.timeout")));
+    let timeout = timeout.unwrap_or(Some(DEFAULT_TIMEOUT));
+    let max_timeout = max_timeout(table, FIELD, timeout, reader);
+    let in_a_row = successes::decode(table, FIELD, timeout, reader);
+    let (limits, has_poll_limit) = limits(table, FIELD, reader);
+    let settings = settings(table, FIELD, reader);
+    let grants = grants::decode(table, FIELD, Some(has_port), Some(env), reader);
+    if !grants.dirs.is_empty() {
+        let message = format!("`{FIELD}.grants.dirs` is not supported in a scenario");
+        let hint = "Remove it: a scenario plays what the sidecar answers, and has no folders.";
+        reader.report(Problem::error(Code::InvalidValue, message).hint(hint), table.key_span("grants"));
+    }
+    let in_a_row = in_a_row?;
+    Some(Readiness {
+        probe: ProbeReference::Named(String::new()),
+        timeout: timeout?,
+        max_timeout: max_timeout?,
+        successes: in_a_row.successes,
+        interval: in_a_row.interval,
+        command: command.flatten(),
+        sha256: None,
+        settings: settings?,
+        grants,
+        limits,
+        has_poll_limit,
+        field: FIELD.to_owned(),
+    })
+}
+
 /// Which probes can be named: without a port those that ask at none.
 fn probe_hint(has_port: Option<bool>) -> String {
     let fits = |name: &&str| has_port != Some(false) || !DIALLING.contains(name);

@@ -37,6 +37,20 @@ impl Reader<'_> {
         }
     }
 
+    /// A whole number in a range.
+    pub fn whole_number(&mut self, node: &Node, field: &str, least: u64, most: u64) -> Option<u64> {
+        let number = match node.scalar().map(|scalar| scalar.kind) {
+            Some(ScalarKind::Integer(Some(number))) => u64::try_from(number).ok(),
+            _ => None,
+        };
+        let found = number.filter(|number| (least..=most).contains(number));
+        if found.is_none() {
+            let expected = format!("a whole number from {least} to {most}");
+            self.wrong(field, &expected, node, "Write a number in this range, without quotes.");
+        }
+        found
+    }
+
     /// An amount of memory in bytes.
     pub fn size(&mut self, node: &Node, field: &str) -> Option<u64> {
         let scalar = node.scalar();

@@ -45,14 +45,14 @@ pub enum Stream {
     /// As it was dialled.
     Plain(Box<dyn ByteStream>),
     /// Inside TLS.
-    Secured(Box<Secured>),
+    Secured(Secured),
 }
 
 impl Stream {
     fn bytes(&mut self) -> &mut dyn ByteStream {
         match self {
             Self::Plain(stream) => stream,
-            Self::Secured(stream) => stream,
+            Self::Secured(secured) => &mut secured.stream,
         }
     }
 
@@ -212,7 +212,7 @@ impl HostConnection for Dials<'_> {
         if let Stream::Secured(mut secured) = stream {
             // A server whose client says nothing of its end takes that for a fault, and logs it.
             let limit = self.poll.left().min(FAREWELL);
-            let _ = tokio::time::timeout(limit, secured.shutdown()).await;
+            let _ = tokio::time::timeout(limit, secured.stream.shutdown()).await;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::grants::{adding_tls, quoted};
 use crate::probe::limits::HANDSHAKES;
 use crate::probe::store::{HostState, Poll};
-use crate::probe::tls::{Failure as Seen, Tls};
+use crate::probe::tls::{Failure as Seen, Handshakes as Handshaker};
 
 pub const CAPABILITY: Capability = Capability {
     name: "tls",
@@ -42,7 +42,7 @@ fn written(grants: &Grants) -> Option<String> {
 /// What it sees of the store: the connections, how TLS is spoken over them, and the poll.
 struct Handshakes<'a> {
     table: &'a mut ResourceTable,
-    tls: Option<&'a Tls>,
+    tls: Option<&'a dyn Handshaker>,
     poll: &'a mut Poll,
 }
 
@@ -93,7 +93,7 @@ impl Host for Handshakes<'_> {
             return denied(Denial::TimedOut);
         };
         let secured = match shaken {
-            Ok(secured) => Stream::Secured(Box::new(secured)),
+            Ok(secured) => Stream::Secured(secured),
             Err(failure) => return Ok(Err(told(failure))),
         };
         match self.table.push(Connection(secured)) {
@@ -104,8 +104,7 @@ impl Host for Handshakes<'_> {
 
     async fn protocol(&mut self, connection: Resource<Connection>) -> Answer<Option<String>> {
         let Connection(Stream::Secured(secured)) = self.table.get(&connection)? else { return Ok(None) };
-        let chosen = secured.get_ref().1.alpn_protocol();
-        Ok(chosen.map(|name| String::from_utf8_lossy(name).into_owned()))
+        Ok(secured.protocol.clone())
     }
 }
 

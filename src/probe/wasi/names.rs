@@ -105,7 +105,7 @@ impl Host for Lookup<'_> {
         _: Resource<Network>,
         name: String,
     ) -> Result<Resource<ResolveAddressStream>, SocketError> {
-        if self.sockets == Sockets::Relayed {
+        if self.sockets != Sockets::Direct {
             self.traces.socket_refused.store(true, Ordering::Relaxed);
             return Err(ErrorCode::NameUnresolvable.into());
         }

@@ -70,8 +70,10 @@ pub struct DryGrants {
     pub places: Vec<(Address, Address)>,
     /// How it may speak TLS: as it is granted, and what that means.
     pub tls: Option<(TlsGrant, Arc<Tls>)>,
-    /// What it may run; nothing runs it.
+    /// What it may run.
     pub commands: Vec<Vec<String>>,
+    /// Whether this host runs it. Nothing does otherwise.
+    pub runs_commands: bool,
     /// The command that its definition declares.
     pub declared: Option<Vec<String>>,
     /// The health that it reads: none where the container has no health test.

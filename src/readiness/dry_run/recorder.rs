@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::conversation::Script;
 use super::grant::Address;
+use crate::definition::scenario::Step;
 use crate::engine::dialler::{ByteStream, DialError, Dialler, Direct};
 
 /// One dial, and what went over the connection.
@@ -19,6 +21,8 @@ use crate::engine::dialler::{ByteStream, DialError, Dialler, Direct};
 pub struct Deed {
     /// What the probe asked for.
     pub name: String,
+    /// Its host and port.
+    pub place: Address,
     /// Where that is.
     pub address: SocketAddr,
     /// How long connecting took.
@@ -31,12 +35,16 @@ pub struct Deed {
     pub written: u64,
     /// Whether the other side ended the stream.
     pub ended: bool,
+    /// What went over the connection, if that is recorded.
+    pub steps: Vec<Step>,
 }
 
 #[derive(Debug, Default)]
 struct Record {
-    names: BTreeMap<SocketAddr, String>,
+    names: BTreeMap<SocketAddr, Address>,
     deeds: Vec<Deed>,
+    /// What went over each connection, if that is recorded.
+    scripts: Option<Vec<Script>>,
 }
 
 /// Connects from this host, and keeps a record. Clones share it.
@@ -57,23 +65,44 @@ impl Recorder {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records what goes over the connections from now on, too.
+    #[must_use]
+    pub fn with_content(self) -> Self {
+        self.record().scripts = Some(Vec::new());
+        self
+    }
+
     /// Shares its record with what is dialled through this.
     #[must_use]
     pub fn through(&self, dialler: Arc<dyn Dialler>) -> Self {
         Self { record: Arc::clone(&self.record), dialler }
     }
 
+    /// Notes what went over a connection, if that is recorded.
+    pub(super) fn script(&self, index: usize, change: impl FnOnce(&mut Script)) {
+        if let Some(script) = self.record().scripts.as_mut().and_then(|scripts| scripts.get_mut(index)) {
+            change(script);
+        }
+    }
+
     /// Says what a place is called.
     pub fn name(&self, address: Option<SocketAddr>, name: &Address) {
         if let Some(address) = address {
-            self.record().names.insert(address, name.to_string());
+            self.record().names.insert(address, name.clone());
         }
     }
 
     /// What was done since the last time.
     #[must_use]
     pub fn take(&self) -> Vec<Deed> {
-        std::mem::take(&mut self.record().deeds)
+        let mut record = self.record();
+        let mut deeds = std::mem::take(&mut record.deeds);
+        if let Some(scripts) = &mut record.scripts {
+            for (deed, script) in deeds.iter_mut().zip(std::mem::take(scripts)) {
+                deed.steps = script.steps(deed.ended);
+            }
+        }
+        deeds
     }
 }
 
@@ -87,11 +116,26 @@ impl Dialler for Recorder {
         let begun = Instant::now();
         let connected = self.dialler.connect(address, timeout).await;
         let mut record = self.record();
-        let name = record.names.get(&address).cloned().unwrap_or_else(|| address.to_string());
+        let place = record.names.get(&address).cloned();
+        let place = place.unwrap_or_else(|| Address { host: address.ip().to_string(), port: address.port() });
         let error = connected.as_ref().err().cloned();
-        let deed = Deed { name, address, took: begun.elapsed(), error, read: 0, written: 0, ended: false };
-        record.deeds.push(deed);
+        let (name, took) = (place.to_string(), begun.elapsed());
+        let steps = Vec::new();
+        record.deeds.push(Deed {
+            name,
+            place,
+            address,
+            took,
+            error,
+            read: 0,
+            written: 0,
+            ended: false,
+            steps,
+        });
         let index = record.deeds.len() - 1;
+        if let Some(scripts) = &mut record.scripts {
+            scripts.push(Script::begin());
+        }
         drop(record);
         connected.map(|stream| -> Box<dyn ByteStream> {
             Box::new(Counted { stream, recorder: self.clone(), index })
@@ -99,10 +143,10 @@ impl Dialler for Recorder {
     }
 }
 
-struct Counted {
-    stream: Box<dyn ByteStream>,
-    recorder: Recorder,
-    index: usize,
+pub(super) struct Counted {
+    pub stream: Box<dyn ByteStream>,
+    pub recorder: Recorder,
+    pub index: usize,
 }
 
 impl Counted {
@@ -110,6 +154,10 @@ impl Counted {
         if let Some(deed) = self.recorder.record().deeds.get_mut(self.index) {
             change(deed);
         }
+    }
+
+    fn script(&self, change: impl FnOnce(&mut Script)) {
+        self.recorder.script(self.index, change);
     }
 }
 
@@ -120,8 +168,17 @@ impl AsyncRead for Counted {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        if let Err(error) = read {
+            // TLS that ends without a word ends the stream for a probe.
+            match error.kind() {
+                io::ErrorKind::UnexpectedEof => self.note(|deed| deed.ended = true),
+                _ => self.script(Script::breaks),
+            }
+            return Poll::Ready(Err(error));
+        }
         let count = buffer.filled().len() - before;
+        self.script(|script| script.receive(buffer.filled().get(before..).unwrap_or_default()));
         self.note(|deed| {
             deed.read += count as u64;
             deed.ended |= count == 0;
@@ -138,6 +195,7 @@ impl AsyncWrite for Counted {
     ) -> Poll<io::Result<usize>> {
         let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
         self.note(|deed| deed.written += count as u64);
+        self.script(|script| script.send(bytes.get(..count).unwrap_or_default()));
         Poll::Ready(Ok(count))
     }
 

@@ -23,14 +23,12 @@ use crate::probe::private_copies::PrivateCopies;
 use crate::readiness::context::ProbeRoute;
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
 use crate::readiness::redial::{Opened, redial};
-use crate::readiness::schedule::{Course, Terms};
+use crate::readiness::schedule::{Course, Terms, poll_limit};
 use crate::report::elapsed::limit;
 use crate::report::error::Code;
 
 /// What making the way to the containers may take at least, however short a sidecar's own limit is.
 const LEAST_FOR_THE_WAY: Duration = Duration::from_secs(10);
-/// What a built-in probe that executes commands may take for one poll: Docker's default for health tests.
-const EXECUTING_POLL: Duration = Duration::from_secs(30);
 
 /// A poll that did not say ready.
 #[derive(Default)]
@@ -298,9 +296,7 @@ fn no_answer(condition: &Condition, limits: Limits) -> String {
 }
 
 pub(super) fn poll_limits(condition: &Condition, left: Duration) -> Limits {
-    let declared = condition.readiness.limits;
     let is_executing = condition.found.built_in && condition.found.executes();
-    let poll =
-        if is_executing && !condition.readiness.has_poll_limit { EXECUTING_POLL } else { declared.poll };
-    Limits { poll: poll.min(left), ..declared }
+    let poll = poll_limit(&condition.readiness, is_executing);
+    Limits { poll: poll.min(left), ..condition.readiness.limits }
 }

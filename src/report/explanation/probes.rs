@@ -23,7 +23,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The file is truncated or too large.",
             "As a warning: the schema of the component's settings cannot be used, so only the probe checks them.",
         ],
-        steps: &["Rebuild the file as a component of `farrier:probe@0.1.1`."],
+        steps: &["Rebuild the file as a component of `farrier:probe@0.1.2`."],
     },
     Explanation {
         code: Code::ProbePinMismatch,
@@ -139,6 +139,31 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         steps: &[
             "Launch with `-vv` to see the probe's output.",
             "Raise the limit in `[readiness.limits]`, or report the bug to the probe's author.",
+        ],
+    },
+    Explanation {
+        code: Code::ScenarioUnreadable,
+        meaning: "farrier cannot read a scenario of `farrier probe test`, or cannot write the one that `farrier probe check --record` \
+                  names.",
+        causes: &[
+            "The file does not exist, or is not a regular file.",
+            "The scenario is larger than 1 MiB.",
+            "The folder of the new file does not exist, or you cannot write to it.",
+        ],
+        steps: &["Correct the path.", "Record fewer polls, or remove polls that show nothing new."],
+    },
+    Explanation {
+        code: Code::ScenarioFailed,
+        meaning: "The probe did something else than a scenario of `farrier probe test` says: it answered another verdict, or sent \
+                  something else to the sidecar.",
+        causes: &[
+            "The probe has a bug, or a change of the probe altered what it does.",
+            "The scenario was recorded with another version of the probe, or with other settings.",
+            "The probe sends what changes each time, such as the date: no scenario can expect that.",
+        ],
+        steps: &[
+            "Compare the expected and the seen bytes or answers in the message.",
+            "If the probe does what you want, correct the scenario, or record it again with `farrier probe check --record`.",
         ],
     },
     Explanation {

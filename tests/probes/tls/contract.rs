@@ -37,7 +37,7 @@ fn define(scene: &Scene, grants: &str) {
 fn a_component_that_needs_tls_is_granted_it_or_refused_by_its_name() {
     let scene = Scene::new();
     let Some(_) = Certificates::in_folder(&scene.layer(Layer::User).join("certs")) else { return };
-    for version in ["0.1.1", "0.1.7"] {
+    for version in ["0.1.1", "0.1.2", "0.1.7"] {
         scene.define_in(Layer::User, "mine.wasm", component(&with_imports(&imports(version), READY, "")));
         for grant in ["true", "'insecure'", "{ ca = 'certs/ca.pem' }"] {
             define(&scene, &format!("dial = ['self'], tls = {grant}"));
@@ -57,13 +57,13 @@ fn a_component_that_needs_tls_is_granted_it_or_refused_by_its_name() {
 #[test]
 fn what_no_host_has_yet_is_refused_as_tls_is_by_an_older_one() {
     let scene = Scene::new();
-    let later = imports("0.1.1").replace("farrier:probe/tls@0.1.1", "farrier:probe/quic@0.1.2");
+    let later = imports("0.1.1").replace("farrier:probe/tls@0.1.1", "farrier:probe/quic@0.1.3");
     scene.define_in(Layer::User, "mine.wasm", component(&with_imports(&later, READY, "")));
     define(&scene, "dial = ['self']");
     let told = scene.farrier(["validate"]).output().assert_code(2).stdout();
     for words in [
-        "imports farrier:probe/quic@0.1.2, which farrier does not offer",
-        "This version of farrier hosts farrier:probe@0.1.1: install one that has this interface",
+        "imports farrier:probe/quic@0.1.3, which farrier does not offer",
+        "This version of farrier hosts farrier:probe@0.1.2: install one that has this interface",
     ] {
         assert!(told.contains(words), "{told}");
     }

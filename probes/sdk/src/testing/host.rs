@@ -160,6 +160,59 @@ pub mod state {
     }
 }
 
+pub mod env {
+    use std::string::String;
+
+    use super::{needs, running};
+    use crate::Denial;
+
+    pub fn get(name: &str) -> Result<String, Denial> {
+        let state = running()?;
+        let state = state.borrow();
+        let found = state.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        found.ok_or_else(|| needs(&std::format!("env = [{name:?}]")))
+    }
+}
+
+pub mod random {
+    use std::vec::Vec;
+
+    use super::running;
+    use crate::Denial;
+
+    /// As under farrier.
+    const MOST: u32 = 64 << 10;
+
+    pub fn bytes(count: u32) -> Result<Vec<u8>, Denial> {
+        if count > MOST {
+            return Err(Denial::Limit("one call returns at most 64 KiB of random numbers".into()));
+        }
+        let state = running()?;
+        let mut state = state.borrow_mut();
+        // SplitMix64: a test has the same numbers each time.
+        let next = |number: &mut u64| {
+            *number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (*number ^ (*number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (mixed ^ (mixed >> 31)).to_le_bytes()[0]
+        };
+        Ok((0..count).map(|_| next(&mut state.random)).collect())
+    }
+}
+
+pub mod clock {
+    use super::running;
+
+    pub fn now() -> u64 {
+        running().map_or(0, |state| {
+            let mut state = state.borrow_mut();
+            let (now, tick) = (state.clock, state.tick);
+            state.clock += tick;
+            u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+        })
+    }
+}
+
 pub mod log {
     use super::running;
 

@@ -3,7 +3,7 @@ use std::thread;
 use std::vec;
 
 use super::*;
-use crate::{NoSettings, dial, exec, health, log, logs, state};
+use crate::{NoSettings, clock, dial, env, exec, health, log, logs, random, state};
 
 /// Dials, writes, and says what it reads up to the end of the line.
 fn ask(host: &str) -> Result<Vec<u8>, Denial> {
@@ -137,4 +137,23 @@ fn a_probe_is_told_what_the_test_says() {
     let sidecar = Sidecar::new().context(|context| context.attempt = 3).port(80).settings("{\"a\": 1}");
     assert_eq!(sidecar.check::<Told>(), Verdict::pending("sidecar Some(80) 3 {\"a\": 1}"));
     assert_eq!(sidecar.validate::<Told>(), Ok(()));
+}
+
+#[test]
+fn variables_random_numbers_and_the_clock_are_the_tests_own() {
+    let second = Duration::from_secs(1);
+    let sidecar = || Sidecar::new().env("PGUSER", "me").clock(second * 5, second);
+    sidecar().run(|| {
+        assert_eq!(env::get("PGUSER"), Ok("me".into()));
+        assert!(
+            matches!(env::get("PGPASSWORD"), Err(Denial::NotGranted(text)) if text.contains("PGPASSWORD"))
+        );
+        assert_eq!((clock::now(), clock::now()), (second * 5, second * 6));
+        assert!(matches!(random::bytes((64 << 10) + 1), Err(Denial::Limit(_))));
+    });
+    let numbers = |sidecar: Sidecar| sidecar.run(|| (random::bytes(16), random::bytes(16)));
+    let (first, second) = numbers(sidecar());
+    assert!(first.is_ok() && first != second);
+    assert_eq!(numbers(sidecar()), (first.clone(), second), "each test has the same");
+    assert_ne!(numbers(sidecar().seed(1)).0, first);
 }
