@@ -66,7 +66,7 @@ fn health_logs_and_commands_are_answered_from_options() {
     assert_output!(outcome, @"
     exit code 1
     --- stdout
-    poll 1 at [TIME], after [TIME]: failed: `pg_isready` cannot be run: commands need a container, and `farrier probe check` has none: try them with `farrier up`
+    poll 1 at [TIME], after [TIME]: failed: `pg_isready` cannot be run: commands need a container, and `farrier probe check` has none: try them with `farrier up`, or on this host with `--run-commands`
     --- stderr
     ");
     for (probe, hint) in [("healthcheck", "--grant health=healthy"), ("exec", "--grant 'exec=[")] {

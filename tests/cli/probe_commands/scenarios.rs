@@ -162,24 +162,22 @@ fn a_report_reads_like_this() {
     let scene = Scene::new();
     let text = "port = 80\n\n[[poll]]\nexpect = \"ready\"\n\n[[poll.dial]]\nresult = \"refused\"\n";
     let outcome = play(&scene, "tcp", text);
-    scene.settings().bind(|| {
-        insta::with_settings!({filters => vec![(r"\d+\.\d+ ms", "[TIME]")]}, {
-            insta::assert_snapshot!(outcome.to_string(), @r"
-            exit code 1
-            --- stdout
-            it.toml: FAILED, 1 poll, 0s by its clock
-              poll 1 at 0s, after 0s: `pending: connection refused`
-            1 scenario, 1 failed, in [TIME]
-            --- stderr
-            error[scenario-failed]: poll 1: expected `ready`, but the probe answered `pending: connection refused`
-             --> it.toml:3:1
-              |
-            3 | [[poll]]
-              | ^^^^^^^^
-              |
-              = help: Correct the probe, or the scenario if the probe does what you want.
-            ");
-        });
+    insta::with_settings!({filters => vec![(r"\d+\.\d+ ms", "[TIME]")]}, {
+        insta::assert_snapshot!(outcome.to_string(), @r"
+        exit code 1
+        --- stdout
+        it.toml: FAILED, 1 poll, 0s by its clock
+          poll 1 at 0s, after 0s: `pending: connection refused`
+        1 scenario, 1 failed, in [TIME]
+        --- stderr
+        error[scenario-failed]: poll 1: expected `ready`, but the probe answered `pending: connection refused`
+         --> it.toml:3:1
+          |
+        3 | [[poll]]
+          | ^^^^^^^^
+          |
+          = help: Correct the probe, or the scenario if the probe does what you want.
+        ");
     });
 }
 
