@@ -27,11 +27,11 @@ mod known_images;
 mod layers;
 pub mod model;
 mod names;
-mod node;
+pub(crate) mod node;
 pub mod order;
 mod program;
 mod read;
-mod reader;
+pub(crate) mod reader;
 mod refusals;
 mod rules;
 pub mod scenario;
@@ -39,7 +39,7 @@ mod schema;
 mod signal;
 mod size;
 mod template;
-mod toml;
+pub(crate) mod toml;
 mod variables;
 mod wellknown;
 pub mod working_trees;
@@ -53,13 +53,13 @@ pub use decode::BUILT_IN;
 pub use dialect::in_the_files_language;
 pub use duration::parse as parse_duration;
 pub use files::{COPIES, ReadFile};
-pub use image::{check as check_image, familiar as familiar_image, qualified as qualified_image};
+pub use image::{Repository, check as check_image, familiar as familiar_image, qualified as qualified_image};
 pub use image_file::{ImageFile, ImageFormat};
 pub use keys::{
     ConfinedNetwork, ContainerKeys, JobRuns, KEYS, Key, Protocol, PublishedPort, Rank, RestartPolicy,
-    Settings, ValueText, salted, whole_seconds,
+    Settings, ValueText, linux_capability, salted, whole_seconds,
 };
-pub use layers::{LayerDirectories, LayerReport, Loaded, load};
+pub use layers::{LayerDirectories, LayerReport, Loaded, load, of_source};
 pub use model::*;
 pub use names::{container_token, is_sidecar_host, variable_token};
 pub use program::{FoundProgram, program_digest};

@@ -3,6 +3,8 @@
 
 pub mod choice;
 pub mod downloads;
+pub mod permitted;
+pub mod policy;
 pub mod settings;
 
 use std::ffi::OsString;
@@ -10,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::definition::model::{Lifecycle, Mount, Readiness};
-use crate::definition::{self, Definition, Disablement, FoundProgram, Layer, LayerReport, Loaded, budget};
+use crate::definition::{self, Definition, Disablement, FoundProgram, Layer, LayerReport, budget};
 use crate::engine::Capabilities;
 use crate::engine::image_file::FileImage;
 use crate::engine::kinds::Engines;
@@ -20,6 +22,8 @@ use crate::harness::network_mode::NetworkMode;
 use crate::harness::reachability::session_refusal;
 use crate::harness::{names, run};
 use crate::plan::sidecar::{ImageReference, Sidecar};
+use crate::preparation::permitted::{Parts, Permitted};
+use crate::preparation::policy::PolicyReport;
 use crate::preparation::settings::Settings;
 use crate::probe::catalogue::{self, FoundProbe};
 use crate::probe::folders::ProbeFolders;
@@ -80,12 +84,14 @@ pub struct Preparation {
     pub sidecars: Vec<ResolvedSidecar>,
     /// The trusted sidecars that the workspace disables.
     pub disabled: Vec<Disabled>,
-    /// How many definitions are in force.
+    /// How many definitions are in force, those that a policy refuses included.
     pub definitions: usize,
     /// Errors and warnings.
     pub problems: Vec<Problem>,
     /// On which engine each sidecar lives.
     pub engines: Engines,
+    /// The policies that bound the definitions.
+    pub policies: Vec<PolicyReport>,
 }
 
 /// Reads and checks all definitions and their probes.
@@ -94,9 +100,9 @@ pub fn prepare(settings: &Settings) -> Preparation {
     resolve(settings, load(settings))
 }
 
-/// Reads all definitions, and keeps those that take part.
+/// Reads all definitions, and keeps those that take part and that every policy permits.
 #[must_use]
-pub fn load(settings: &Settings) -> Loaded {
+pub fn load(settings: &Settings) -> Permitted {
     let mut loaded = definition::load(&settings.directories);
     if let Err(problems) = settings.choice.keep(&mut loaded.definitions) {
         loaded.problems.extend(problems);
@@ -105,28 +111,27 @@ pub fn load(settings: &Settings) -> Loaded {
     if !settings.choice.all {
         loaded.problems.extend(definition::taken_variables(&loaded.definitions, &settings.env_prefix));
     }
-    loaded
+    Permitted::of(settings, loaded)
 }
 
 /// Checks the definitions that were read, and their probes.
 #[must_use]
-pub fn resolve(settings: &Settings, loaded: Loaded) -> Preparation {
+pub fn resolve(settings: &Settings, permitted: Permitted) -> Preparation {
     let folders = ProbeFolders::of(&settings.directories);
+    let Parts { layers, definitions, disabled, problems, declared, policies } = permitted.into_parts();
+    let disabled = disabled.into_iter();
     let mut preparation = Preparation {
-        layers: loaded.layers,
-        disabled: loaded
-            .disabled
-            .into_iter()
-            .map(|disablement| Disabled { disablement, approval: Approval::Missing })
-            .collect(),
-        definitions: loaded.definitions.len(),
-        problems: loaded.problems,
+        layers,
+        disabled: disabled.map(|disablement| Disabled { disablement, approval: Approval::Missing }).collect(),
+        definitions: declared,
+        problems,
         engines: settings.engine.clone(),
+        policies,
         ..Preparation::default()
     };
-    let refusals = definition::refusals(&loaded.definitions).into_iter();
+    let refusals = definition::refusals(&definitions).into_iter();
     preparation.problems.extend(refusals.map(definition::in_the_files_language));
-    for definition in loaded.definitions {
+    for definition in definitions {
         let program = definition.find_program(&settings.directories.budget).transpose();
         let program = program.map_err(|problem| vec![definition::in_the_files_language(problem)]);
         let image = FileImage::find(&definition).transpose().map(|found| found.map(|image| image.id));

@@ -19,3 +19,4 @@ pub mod private_files;
 pub mod process_limits;
 pub mod session_leases;
 pub mod timer;
+pub mod writers;

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::{Value, json};
 
 use crate::definition::LayerReport;
+use crate::preparation::policy::PolicyReport;
 use crate::report::escape::{escape, escape_json};
 
 /// Data goes to standard output; a reader that went away is no failure.
@@ -72,4 +73,20 @@ pub(super) fn layer_lines(layers: &[LayerReport]) -> String {
         format!("layer {:<9} {directory} ({found}{moved})\n", layer.layer.as_str())
     };
     layers.iter().map(line).collect()
+}
+
+/// Every policy that is in force with its rules, as data.
+pub(super) fn policies_json(policies: &[PolicyReport]) -> Value {
+    let each = policies
+        .iter()
+        .map(|policy| json!({ "file": policy.path.display().to_string(), "rules": policy.rules }));
+    each.collect()
+}
+
+/// Every policy that is in force with its rules, a line each.
+pub(super) fn policy_lines(policies: &[PolicyReport]) -> String {
+    let line = |policy: &PolicyReport| {
+        format!("policy          {} ({})\n", escape(&policy.path.display().to_string()), policy.in_words())
+    };
+    policies.iter().map(line).collect()
 }

@@ -2,14 +2,17 @@
 
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::data::print;
 use super::new::Target;
-use crate::cli::options::Import;
-use crate::cli::settings::layer_directories;
+use crate::cli::options::{Import, LaunchOptions, NewLayer};
 use crate::definition::draft::check_name;
-use crate::definition::import::{Imported, Outcome, from_compose};
-use crate::report::error::{Code, Failure, Problem};
+use crate::definition::import::{Imported, ImportedService, Outcome, from_compose};
+use crate::definition::{Definition, of_source};
+use crate::preparation::permitted::{policies, surroundings};
+use crate::preparation::settings::Settings;
+use crate::report::error::{Code, Failure, Problem, Source};
 use crate::report::escape::escape;
 use crate::report::exit;
 
@@ -19,8 +22,11 @@ const MOST_BYTES: u64 = 8 << 20;
 /// Translates, writes or prints, and gives the account of every key.
 pub fn import(options: &Import) -> Result<u8, Failure> {
     let text = read(&options.file)?;
-    let directories = layer_directories(&options.layers);
-    let (_, folder) = super::new::folder(options.layer, &directories)?;
+    let settings = Settings::new(&options.layers, &LaunchOptions::default());
+    // Whether anything of it may start is known before anything is written.
+    let policies = policies(&settings).map_err(Failure::of)?;
+    let directories = &settings.directories;
+    let (layer, folder) = super::new::folder(options.layer, directories)?;
     let here =
         options.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let imported = from_compose(&text, &options.services, &between(&folder, here))?;
@@ -46,7 +52,18 @@ pub fn import(options: &Import) -> Result<u8, Failure> {
         target.write_schema()?;
     }
     print(&account(&imported, &folder, options.dry_run));
-    Ok(exit::SUCCESS)
+    let definitions = imported.services.iter().flat_map(|service| written(service, &folder, layer));
+    let refusals = definitions.flat_map(|definition| policies.refusals(&definition, surroundings(&settings)));
+    let refusals: Vec<Problem> = refusals.collect();
+    // What a policy refuses can be edited, so that it is written all the same.
+    if refusals.is_empty() { Ok(exit::SUCCESS) } else { Err(Failure::of(refusals)) }
+}
+
+/// The definition of a service, as a launch would read it.
+fn written(service: &ImportedService, folder: &Path, layer: NewLayer) -> Vec<Definition> {
+    let path = folder.join(format!("{}.toml", service.name));
+    let source = Arc::new(Source { path, text: service.toml.clone() });
+    of_source(&source, layer.of_definitions()).definitions
 }
 
 fn read(file: &Path) -> Result<String, Problem> {

@@ -44,9 +44,9 @@ use crate::system::process_limits;
 /// Starts what is needed, waits, runs the harness.
 pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
     let settings = Settings::new(&options.layers, &options.launch).of_harness(&options.command);
-    let mut loaded = preparation::load(&settings);
-    missing_probes::download(&settings, &mut loaded, reporter)?;
-    let mut preparation = preparation::resolve(&settings, loaded);
+    let mut permitted = preparation::load(&settings);
+    missing_probes::download(&settings, &mut permitted, reporter)?;
+    let mut preparation = preparation::resolve(&settings, permitted);
     let unused = unused_workspace::warnings(&options.layers);
     let mut disabled = std::mem::take(&mut preparation.disabled);
     if preparation.definitions == 0 && !preparation.problems.iter().any(Problem::is_error) {
@@ -303,9 +303,9 @@ pub(super) fn start(
     reporter: &Arc<Reporter>,
 ) -> Result<u8, Failure> {
     let nothing = || form.iter().for_each(|form| print(&form.print(&[])));
-    let mut loaded = preparation::load(&settings);
-    missing_probes::download(&settings, &mut loaded, reporter)?;
-    let mut preparation = preparation::resolve(&settings, loaded);
+    let mut permitted = preparation::load(&settings);
+    missing_probes::download(&settings, &mut permitted, reporter)?;
+    let mut preparation = preparation::resolve(&settings, permitted);
     preparation.problems.extend(unused_workspace::warnings(layers));
     preparation.accept(refuse_sessions(&preparation))?;
     let mut disabled = std::mem::take(&mut preparation.disabled);

@@ -1,18 +1,22 @@
 //! Before a launch: the download of pinned probes that the cache lacks.
 
 use crate::cli::runtime::CommandRuntime;
-use crate::definition::Loaded;
 use crate::engine::kinds::registries;
 use crate::event::{Event, Reporter};
 use crate::preparation::downloads::missing;
+use crate::preparation::permitted::Permitted;
 use crate::preparation::settings::Settings;
 use crate::probe::artifacts::transfer::Registries;
 use crate::report::error::Failure;
 
 /// Downloads what trusted definitions pin and the cache lacks; nothing is done if nothing is missing. What fails becomes a
 /// problem of the definitions, so that it is reported with all others.
-pub(super) fn download(settings: &Settings, loaded: &mut Loaded, reporter: &Reporter) -> Result<(), Failure> {
-    let missing = missing(&loaded.definitions, &settings.directories.budget);
+pub(super) fn download(
+    settings: &Settings,
+    permitted: &mut Permitted,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let missing = missing(permitted.definitions(), &settings.directories.budget);
     if missing.is_empty() {
         return Ok(());
     }
@@ -30,6 +34,6 @@ pub(super) fn download(settings: &Settings, loaded: &mut Loaded, reporter: &Repo
         Ok(problems)
     })?;
     drop(missing);
-    loaded.problems.extend(problems);
+    permitted.note(problems);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::data::{indented, layer_lines, layers_json, print, print_json};
+use super::data::{indented, layer_lines, layers_json, policies_json, policy_lines, print, print_json};
 use super::launch::{assemble, check_limits, check_settings};
 use crate::approval;
 use crate::cli::options::{self, Format};
@@ -47,8 +47,9 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
         },
     };
     preparation.accept(Vec::new())?;
-    let layers = layer_lines(&preparation.layers);
+    let layers = layer_lines(&preparation.layers) + &policy_lines(&preparation.policies);
     let layers_json = layers_json(&preparation.layers);
+    let policies = policies_json(&preparation.policies);
     let mut disabled = std::mem::take(&mut preparation.disabled);
     approval::recognise_and_tell(&settings, &mut disabled, reporter)?;
     if preparation.definitions == 0 {
@@ -63,7 +64,8 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
             Format::Json => {
                 let disabled = disabled_json(&disabled);
                 indented(&json!({
-                    "layers": layers_json, "network": null, "sidecars": [], "disabled": disabled,
+                    "layers": layers_json, "policies": policies, "network": null, "sidecars": [],
+                    "disabled": disabled,
                 }))
             }
         };
@@ -118,6 +120,7 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
             let network = planned.first().map(|(_, plan)| plan.to_json()["network"].clone());
             indented(&json!({
                 "layers": layers_json,
+                "policies": policies,
                 "network": network,
                 "engines": networks.collect::<Vec<_>>(),
                 "sidecars": sidecars,

@@ -1,5 +1,6 @@
 //! `probe`: working with probes, one file a command.
 
+mod bounded;
 mod build;
 mod check;
 mod check_record;
@@ -99,7 +100,7 @@ fn choose(probe: &OsStr, layers: &LayerOptions) -> Result<Chosen, Failure> {
     let name = probe.to_string_lossy().into_owned();
     let path = Path::new(probe);
     if name.starts_with(SCHEME) {
-        return registries::chosen(&name);
+        return registries::chosen(&name, layers);
     }
     if let Some(problem) = remote(&name) {
         return Err(problem.into());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use etcetera::BaseStrategy;
+use etcetera::base_strategy::Xdg;
 
 use super::completions::default_layers;
 use super::options::{ApprovalOptions, LaunchOptions, LayerOptions};
@@ -15,6 +16,7 @@ use crate::harness::argv::{self, Harness};
 use crate::harness::reachability::ENV_PREFIX;
 use crate::plan::sidecar::Scopes;
 use crate::preparation::choice::SidecarChoice;
+use crate::preparation::policy::{self, PolicyFiles};
 use crate::preparation::settings::{Settings, checkout_of, home, resolved};
 use crate::system::folders::own_folders;
 
@@ -22,7 +24,7 @@ impl Settings {
     /// Resolves the options of a command that reads definitions.
     #[must_use]
     pub fn new(layers: &LayerOptions, launch: &LaunchOptions) -> Self {
-        let folders = etcetera::base_strategy::Xdg::new().ok();
+        let folders = Xdg::new().ok();
         let directories = layer_directories(layers);
         let scopes = Scopes {
             org: directories.org.as_deref().map(resolved),
@@ -50,6 +52,7 @@ impl Settings {
             engine: Engines::new(layers.engine, environment.clone()),
             choice: SidecarChoice { only: launch.only.clone(), profiles: launch.profile.clone(), all: false },
             environment,
+            policies: policy_files(folders.as_ref()),
         }
     }
 }
@@ -61,6 +64,11 @@ impl Settings {
         let is_of_docker = matches!(argv::parse(command), Ok(Harness::Docker(_)));
         Self { engine: self.engine.of_harness(is_of_docker), ..self }
     }
+}
+
+/// The policies of this machine and of the user with these folders. No option and no variable of farrier's names another file.
+pub(super) fn policy_files(folders: Option<&Xdg>) -> PolicyFiles {
+    policy::files(folders.map(BaseStrategy::config_dir).as_deref())
 }
 
 /// What decides about engines without any option.
@@ -86,7 +94,7 @@ fn given_options(layers: &LayerOptions, approval: &ApprovalOptions) -> Vec<Strin
 /// The folders that the layers' options and defaults name.
 #[must_use]
 pub fn layer_directories(layers: &LayerOptions) -> LayerDirectories {
-    let folders = etcetera::base_strategy::Xdg::new().ok();
+    let folders = Xdg::new().ok();
     let workspace_root = workspace_root(layers);
     let given = |option: &Option<OsString>| {
         option.as_ref().map(|value| (!value.is_empty()).then(|| PathBuf::from(value)))

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::data::{layer_lines, layers_json, print, print_json};
+use super::data::{layer_lines, layers_json, policies_json, policy_lines, print, print_json};
 use crate::approval;
 use crate::cli::options::{self, Format};
 use crate::cli::runtime::CommandRuntime;
 use crate::cli::unused_workspace;
 use crate::definition::in_the_files_language;
 use crate::event::problem_json;
+use crate::preparation::permitted::policies;
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Preparation, ValidationPhase, validate_settings, validates_settings};
 use crate::probe::host::ProbeHost;
@@ -26,6 +27,13 @@ pub fn validate(options: &options::Validate, color: bool) -> Result<u8, Failure>
     let settings = Settings::new(&options.layers, &options.launch);
     let settings = Settings { engine: settings.engine.clone().as_expected(), ..settings };
     let mut preparation = preparation::prepare(&settings);
+    if preparation.definitions == 0 {
+        // Nobody asked for it yet, and whoever writes a policy wants to know whether it is right.
+        match policies(&settings) {
+            Ok(policies) => preparation.policies = policies.reports(),
+            Err(problems) => preparation.problems.extend(problems),
+        }
+    }
     preparation.problems.extend(unused_workspace::warnings(&options.layers));
     preparation.problems.extend(approval::not_run(&settings, &mut preparation.sidecars));
     preparation.problems.extend(approval::not_run(&settings, &mut preparation.disabled));
@@ -57,6 +65,7 @@ fn human(preparation: &Preparation, color: bool) -> String {
         text.push_str("\n\n");
     }
     text.push_str(&layer_lines(&preparation.layers));
+    text.push_str(&policy_lines(&preparation.policies));
     let errors = preparation.problems.iter().filter(|problem| problem.is_error()).count();
     let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
     let warnings = preparation.problems.len() - errors;
@@ -72,6 +81,7 @@ fn human(preparation: &Preparation, color: bool) -> String {
 fn as_json(preparation: &Preparation) -> Value {
     json!({
         "layers": layers_json(&preparation.layers),
+        "policies": policies_json(&preparation.policies),
         "sidecars": preparation.sidecars.iter().map(|prepared| prepared.sidecar.name()).collect::<Vec<_>>(),
         "problems": preparation.problems.iter().map(problem_json).collect::<Vec<_>>(),
         "valid": !preparation.problems.iter().any(Problem::is_error),

@@ -71,6 +71,69 @@ pub fn familiar(image: &str) -> String {
     }
 }
 
+/// The place of images in a registry: a repository, or all repositories whose path begins with these components.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// The registry's host in lower case, with its port if one is written.
+    pub registry: String,
+    /// The path; empty for the whole registry.
+    pub path: String,
+}
+
+impl Repository {
+    /// The repository of an image; `None` for an image in a file, and for what an engine takes for the id of an image.
+    #[must_use]
+    pub fn of(image: &str) -> Option<Self> {
+        if ImageFile::parse(image).is_some() {
+            return None;
+        }
+        let whole = qualified(image);
+        let named = whole.split('@').next().unwrap_or_default();
+        let (registry, path) = named.split_once('/')?;
+        let last = path.rfind('/').map_or(0, |slash| slash + 1);
+        let tag = path.get(last..).and_then(|name| name.find(':'));
+        let path = tag.and_then(|colon| path.get(..last + colon)).unwrap_or(path);
+        Some(Self { registry: registry.to_ascii_lowercase(), path: path.to_owned() })
+    }
+
+    /// Reads a registry, or a part of one: `docker.io`, `ghcr.io/acme`.
+    ///
+    /// # Errors
+    /// One clause that says why it is neither.
+    pub fn prefix(text: &str) -> Result<Self, String> {
+        let (registry, path) = text.split_once('/').unwrap_or((text, ""));
+        if !is_registry(registry) {
+            return Err(format!("`{registry}` is not a registry, such as `docker.io`"));
+        }
+        check_registry(registry)?;
+        if !path.is_empty() {
+            path.split('/').try_for_each(check_component)?;
+        } else if text.ends_with('/') {
+            return Err("a part between slashes is empty".to_owned());
+        }
+        let registry = registry.to_ascii_lowercase();
+        // As for images, this is another name of Docker Hub.
+        let registry = if registry == "index.docker.io" { "docker.io".to_owned() } else { registry };
+        Ok(Self { registry, path: path.to_owned() })
+    }
+
+    /// Whether another one is in it. Components of a path count as a whole.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        let rest = other.path.strip_prefix(&self.path);
+        let is_inside =
+            self.path.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.registry == other.registry && is_inside
+    }
+}
+
+impl std::fmt::Display for Repository {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let slash = if self.path.is_empty() { "" } else { "/" };
+        write!(formatter, "{}{slash}{}", self.registry, self.path)
+    }
+}
+
 /// The reference with its registry, whatever stands behind its name.
 fn completed(image: &str) -> String {
     const REGISTRY: &str = "docker.io";
@@ -215,6 +278,52 @@ mod tests {
             (&format!("sha256:{id}"), &format!("sha256:{id}")),
         ] {
             assert_eq!(qualified(image), whole);
+        }
+    }
+
+    #[test]
+    fn an_image_is_in_one_repository_however_it_is_spelled() {
+        let digest = format!("@sha256:{}", "a".repeat(64));
+        for (image, repository) in [
+            ("postgres", Some("docker.io/library/postgres")),
+            ("postgres:16", Some("docker.io/library/postgres")),
+            ("index.docker.io/postgres", Some("docker.io/library/postgres")),
+            ("registry-1.docker.io/library/x", Some("registry-1.docker.io/library/x")),
+            ("GHCR.IO/acme/x:1", Some("ghcr.io/acme/x")),
+            (&format!("ghcr.io:443/a/b:1{digest}"), Some("ghcr.io:443/a/b")),
+            ("docker.io.evil.example/x", Some("docker.io.evil.example/x")),
+            ("localhost:5000/x", Some("localhost:5000/x")),
+            (&"a".repeat(64), None),
+            (&format!("sha256:{}", "a".repeat(64)), None),
+            ("oci:./layout", None),
+            ("docker-archive:./x.tar", None),
+        ] {
+            let found = Repository::of(image).map(|repository| repository.to_string());
+            assert_eq!(found.as_deref(), repository, "{image}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_registry_contains_whole_components() {
+        let prefix = |text: &str| Repository::prefix(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        for (part, image, expected) in [
+            ("docker.io", "postgres", true),
+            ("index.docker.io", "docker.io/team/x", true),
+            ("docker.io/library", "postgres:16", true),
+            ("docker.io/library", "team/x", false),
+            ("ghcr.io/acme", "ghcr.io/acme/x:1", true),
+            ("ghcr.io/acme", "ghcr.io/acme", true),
+            ("ghcr.io/acme", "ghcr.io/acme-evil/x", false),
+            ("ghcr.io", "ghcr.io.evil.example/x", false),
+            ("ghcr.io", "ghcr.io:8443/x", false),
+        ] {
+            let repository = Repository::of(image).expect(image);
+            assert_eq!(prefix(part).contains(&repository), expected, "{part} {image}");
+        }
+        for text in
+            ["", "acme", "postgres", "https://ghcr.io", "ghcr.io/", "ghcr.io//x", "ghcr.io/x:1", "ghcr.io/X"]
+        {
+            assert!(Repository::prefix(text).is_err(), "{text}");
         }
     }
 

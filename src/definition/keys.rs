@@ -50,6 +50,7 @@ use self::labels::Labels;
 use self::mounts::Mounts;
 use self::networks::Networks;
 pub(super) use self::paths::normalised;
+pub use self::privileges::known as linux_capability;
 use self::privileges::{LinuxCapabilities, SecurityOptions, Sysctls};
 use self::program::{Program, WorkingDirectory};
 use self::publish::Publish;

@@ -129,8 +129,8 @@ pub fn load(directories: &LayerDirectories) -> Loaded {
     loaded
 }
 
-/// What one source says alone, read as a file of a layer.
-#[cfg(any(test, fuzzing))]
+/// What one source says alone, read as a file of a layer. The files that it names are not read.
+#[must_use]
 pub fn of_source(source: &Arc<Source>, layer: Layer) -> Loaded {
     let (path, access) = (source.path.clone(), read::Access::default());
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -116,7 +116,8 @@ impl Definition {
     }
 
     /// A path as the definition means it: absolute, below the home directory, or beside its file.
-    pub(super) fn beside(&self, word: &str) -> PathBuf {
+    #[must_use]
+    pub fn beside(&self, word: &str) -> PathBuf {
         let home = || std::env::var_os("HOME").map(PathBuf::from);
         match word.strip_prefix("~/").and_then(|rest| Some(home()?.join(rest))) {
             Some(path) if self.layer.is_trusted() => path,

@@ -15,7 +15,7 @@ use crate::definition::Definition;
 use crate::plan::HarnessNetwork;
 use crate::report::error::{Code, Problem};
 
-pub use super::docker::address::{Choice, Client, Environment, TlsOptions};
+pub use super::docker::address::{Choice, Client, Environment, SOCKET_NAMES, TlsOptions};
 
 /// An engine that a command means. Nothing has been asked of it.
 pub struct Opened {

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::definition;
+use crate::preparation::permitted::policies;
+use crate::preparation::policy::PolicyReport;
 use crate::preparation::settings::Settings;
 use crate::probe::contract::CONTRACT;
 use crate::report::error::Problem;
@@ -62,7 +64,29 @@ pub async fn examine(settings: &Settings) -> Vec<Check> {
     checks.push(folders::approvals(settings.approvals.as_deref()));
     checks.push(folders::locks(engine.as_ref().map(|info| info.id.as_str())));
     checks.extend(layers(settings));
+    checks.extend(policy(settings));
     checks
+}
+
+/// The policies that bound everything, or why they keep everything from starting.
+fn policy(settings: &Settings) -> Vec<Check> {
+    const NAME: &str = "policy";
+    match policies(settings) {
+        Err(problems) => problems.iter().map(|problem| Check::problem(NAME, problem)).collect(),
+        Ok(policies) if policies.reports().is_empty() => {
+            let files = [&settings.policies.user, &settings.policies.machine];
+            let places: Vec<String> =
+                files.into_iter().flatten().map(|file| file.display().to_string()).collect();
+            vec![Check::well(NAME, format!("none ({})", places.join(", ")))]
+        }
+        Ok(policies) => {
+            let reports = policies.reports();
+            let check = |report: &PolicyReport| {
+                Check::well(NAME, format!("{}: {}", report.path.display(), report.in_words()))
+            };
+            reports.iter().map(check).collect()
+        }
+    }
 }
 
 fn versions() -> Check {

@@ -6,6 +6,7 @@ use crate::definition::LayerDirectories;
 use crate::engine::kinds::{Engines, Environment, Folders};
 use crate::plan::sidecar::Scopes;
 use crate::preparation::choice::SidecarChoice;
+use crate::preparation::policy::PolicyFiles;
 use crate::readiness::route::Dialling;
 
 /// Resolved options.
@@ -40,6 +41,8 @@ pub struct Settings {
     pub engine: Engines,
     /// Which of the declared sidecars take part.
     pub choice: SidecarChoice,
+    /// Where the policies are that bound all definitions.
+    pub policies: PolicyFiles,
 }
 
 impl Settings {

@@ -79,6 +79,10 @@ codes! {
     ApprovalMismatch = "approval-mismatch",
     /// A file that pins approvals cannot be used.
     ApprovalLockUnusable = "approval-lock-unusable",
+    /// The policy of this user or of this machine does not permit what a definition, a probe or a command asks for.
+    PolicyRefused = "policy-refused",
+    /// A policy cannot be read, or is wrong; farrier starts nothing.
+    PolicyUnusable = "policy-unusable",
 
     // Probes.
     /// No probe has this name.

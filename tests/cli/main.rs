@@ -10,6 +10,7 @@ mod images;
 mod import;
 mod new;
 mod passthrough;
+mod policy;
 mod probe_artifacts;
 mod probe_commands;
 mod programs;

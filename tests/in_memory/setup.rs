@@ -20,6 +20,7 @@ use farrier::launch::{Launch, Running};
 use farrier::plan::HarnessNetwork;
 use farrier::plan::instance::Instance;
 use farrier::plan::sidecar::Scopes;
+use farrier::preparation::policy::PolicyFiles;
 use farrier::preparation::settings::Settings;
 use farrier::preparation::{ResolvedSidecar, prepare};
 use farrier::probe::host::ProbeHost;
@@ -164,6 +165,7 @@ impl Fixture {
             environment: farrier::engine::docker::address::Environment::default(),
             engine: Engines::default(),
             choice: farrier::preparation::choice::SidecarChoice::default(),
+            policies: PolicyFiles { machine: None, user: Some(self.folder.path().join("policy.toml")) },
         }
     }
 

@@ -10,7 +10,7 @@ use clap_complete::ArgValueCandidates;
 
 use super::shared::{Format, LayerOptions};
 use crate::cli::sidecar_names;
-use crate::definition::BUILT_IN;
+use crate::definition::{BUILT_IN, Layer};
 
 /// Options of `new`.
 #[derive(Debug, Args)]
@@ -80,6 +80,19 @@ pub enum NewLayer {
     Repo,
     /// The workspace's layer.
     Workspace,
+}
+
+impl NewLayer {
+    /// The layer that definitions of it count for.
+    #[must_use]
+    pub const fn of_definitions(self) -> Layer {
+        match self {
+            Self::User => Layer::User,
+            Self::Org => Layer::Org,
+            Self::Repo => Layer::Repo,
+            Self::Workspace => Layer::Workspace,
+        }
+    }
 }
 
 /// Options of `schema`.

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::bounded::{expect_permitted_reference, expect_permitted_trial};
 use super::check_record::{self, Record};
 use super::declared::Declared;
+use super::registries::policies_of;
 use super::trial::{NOT_READY, accept_settings, expect_described, load, told};
 use super::{Chosen, Origin, choose};
 use crate::cli::data::{print, print_json};
@@ -49,6 +51,8 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
         (None, Some(declared)) => Value::Object(declared.readiness.settings.clone()).to_string(),
         (None, None) => "{}".to_owned(),
     };
+    let policies = policies_of(&options.layers)?;
+    expect_permitted_reference(&policies, options.probe.as_deref())?;
     let chosen = match (&options.probe, declared) {
         (None, Some(declared)) => declared.probe(&layer_directories(&options.layers))?,
         (probe, _) => choose(probe.as_deref().unwrap_or_default(), &options.layers)?,
@@ -76,6 +80,9 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
     let interfaces = linked(&chosen.file, &grants, matches!(chosen.origin, Origin::Shipped));
     expect_granted(&chosen, &interfaces, declared.is_some())?;
     let (limits, watch) = limits(options, declared)?;
+    let tls = granted.tls.as_ref().map(|(grant, _)| grant).or(grants.tls.as_ref());
+    let is_insecure = tls.is_some_and(|tls| tls.insecure);
+    expect_permitted_trial(&policies, declared, is_insecure, limits.memory)?;
     if declared.is_none() || options.settings.is_some() {
         expect_described(&chosen, &settings, &correct_settings(&chosen.name))?;
     }

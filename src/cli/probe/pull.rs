@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::inspect::{definition_lines, human_size};
-use super::registries::{definitions, reference, registries};
+use super::registries::{definitions, permitted_reference, registries};
 use crate::cli::data::print;
 use crate::cli::options::ProbePull;
 use crate::cli::runtime::CommandRuntime;
@@ -19,7 +19,7 @@ use crate::report::exit;
 /// Downloads what was asked for.
 pub fn pull(options: &ProbePull) -> Result<u8, Failure> {
     match &options.reference {
-        Some(text) => one(options, &reference(text)?),
+        Some(text) => one(options, &permitted_reference(text, &options.layers)?),
         None => all(options),
     }
 }

@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use etcetera::base_strategy::Xdg;
+
 use super::{Chosen, Origin};
 use crate::cli::options::LayerOptions;
 use crate::cli::runtime::CommandRuntime;
-use crate::cli::settings::{layer_directories, of_this_process};
+use crate::cli::settings::{layer_directories, of_this_process, policy_files};
 use crate::definition::{
     self, ARTIFACT_FORM, ArtifactReference, Definition, LayerDirectories, ReadingBudget,
+    in_the_files_language,
 };
 use crate::engine::kinds;
+use crate::preparation::policy::Policies;
 use crate::probe::artifacts::cached::ArtifactCache;
 use crate::probe::artifacts::lock::ProbeLock;
 use crate::probe::artifacts::transfer::Registries;
@@ -26,20 +30,43 @@ pub fn reference(text: &str) -> Result<ArtifactReference, Problem> {
     })
 }
 
+/// A reference on the command line to a probe that a command downloads or runs, if every policy permits it.
+///
+/// # Errors
+/// If it is no reference, a policy refuses it, or a policy cannot be used.
+pub fn permitted_reference(text: &str, layers: &LayerOptions) -> Result<ArtifactReference, Failure> {
+    let reference = reference(text)?;
+    let refusals = policies_of(layers)?.reference_refusals(&reference);
+    if refusals.is_empty() { Ok(reference) } else { Err(Failure::of(refusals)) }
+}
+
+/// The policies that bound the commands for probes.
+///
+/// # Errors
+/// Everything that is wrong with a policy.
+pub fn policies_of(layers: &LayerOptions) -> Result<Policies, Failure> {
+    let trees = || layer_directories(layers).working_trees;
+    Policies::read(&policy_files(Xdg::new().ok().as_ref()), &trees).map_err(Failure::of)
+}
+
 /// The registries, with this user's credentials.
 pub fn registries() -> Registries {
     let settings = of_this_process();
     Registries::new(settings.map(|settings| kinds::registries(&settings.environment)).unwrap_or_default())
 }
 
-/// The definitions of all layers.
+/// The definitions of all layers, if every policy permits the registries of their probes.
 ///
 /// # Errors
-/// Everything that is wrong with them.
+/// Everything that is wrong with them, and everything that a policy refuses.
 pub fn definitions(layers: &LayerOptions) -> Result<(LayerDirectories, Vec<Definition>), Failure> {
     let directories = layer_directories(layers);
     let loaded = definition::load(&directories);
-    let errors: Vec<Problem> = loaded.problems.into_iter().filter(Problem::is_error).collect();
+    let mut errors: Vec<Problem> = loaded.problems.into_iter().filter(Problem::is_error).collect();
+    let policies = policies_of(layers)?;
+    for definition in &loaded.definitions {
+        errors.extend(policies.registry_refusals(definition).into_iter().map(in_the_files_language));
+    }
     if errors.is_empty() { Ok((directories, loaded.definitions)) } else { Err(Failure::of(errors)) }
 }
 
@@ -129,8 +156,9 @@ pub fn pinned_tags(definitions: &[Definition]) -> Vec<PinnedTag<'_>> {
 pub const NOTHING_TAGGED: &str = "No definition names a probe in a registry by a tag.\n";
 
 /// The probe that a reference on the command line means now.
-pub fn chosen(text: &str) -> Result<Chosen, Failure> {
-    let (registries, cache, reference) = (registries(), ArtifactCache::of_user(), reference(text)?);
+pub fn chosen(text: &str, layers: &LayerOptions) -> Result<Chosen, Failure> {
+    let reference = permitted_reference(text, layers)?;
+    let (registries, cache) = (registries(), ArtifactCache::of_user());
     let fetched = fetch_named(&registries, &cache, &reference);
     let (pinned, file) = CommandRuntime::start()?.run_alone(async { Ok(fetched.await?) })?;
     Ok(Chosen { name: pinned.to_string(), file, origin: Origin::Registry })

@@ -27,6 +27,14 @@ pub struct Device {
     cgroup_permissions: String,
 }
 
+impl Device {
+    /// The device's path on the engine's host, in its shortest form.
+    #[must_use]
+    pub fn on_host(&self) -> &str {
+        &self.path_on_host
+    }
+}
+
 /// Graphics processors.
 pub struct Gpus;
 

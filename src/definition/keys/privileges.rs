@@ -86,6 +86,12 @@ fn capability(text: &str) -> String {
     upper.strip_prefix("CAP_").unwrap_or(&upper).to_owned()
 }
 
+/// The name of a capability of Linux, without `CAP_`; `None` if there is no such capability.
+#[must_use]
+pub fn known(text: &str) -> Option<String> {
+    Some(capability(text)).filter(|name| CAPABILITIES.contains(&name.as_str()))
+}
+
 /// The texts of a JSON list in one form, sorted, each once.
 fn texts_of(list: Option<&Json>, canonical: impl Fn(&str) -> String) -> Vec<String> {
     let items = list.and_then(Json::as_array).into_iter().flatten();
@@ -104,8 +110,7 @@ impl Kind for LinuxCapabilities {
         };
         let mut found = Vec::with_capacity(names.len());
         for (index, (name, item)) in names.iter().zip(items).enumerate() {
-            let name = capability(name);
-            if CAPABILITIES.contains(&name.as_str()) {
+            if let Some(name) = known(name) {
                 found.push(name);
             } else {
                 let hint =

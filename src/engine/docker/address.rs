@@ -11,9 +11,11 @@ use crate::system::digest::sha256_hex;
 
 pub use encryption::{TlsFiles, TlsOptions};
 pub use podman::PodmanEnvironment;
+pub use sockets::NAMES as SOCKET_NAMES;
 
 mod encryption;
 mod podman;
+mod sockets;
 
 /// The socket that Docker listens on where nothing else is said.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";

@@ -267,4 +267,32 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "Write a lock with `farrier approve --lock FILE`.",
         ],
     },
+    Explanation {
+        code: Code::PolicyRefused,
+        meaning: "A policy does not permit what a definition, a probe or a command asks for. A policy bounds everything, whoever approved it.",
+        causes: &[
+            "Your policy (`~/.config/farrier/policy.toml`) has a rule that the definition breaks; the error names the line of the rule and the line of the definition.",
+            "The machine's policy (`/etc/farrier/policy.toml`) has such a rule. Both policies bound everything, so that the stricter one wins.",
+            "The policy is newer than the approval, or than the container that runs already. farrier neither uses nor removes that container.",
+        ],
+        steps: &[
+            "Change the definition as the hint says; `farrier validate` shows what else a policy refuses.",
+            "If the rule is yours and too strict, change it; `docs/policy.md` describes each rule.",
+            "Remove a container that runs already with `farrier down NAME`.",
+        ],
+    },
+    Explanation {
+        code: Code::PolicyUnusable,
+        meaning: "A policy cannot be read or is wrong. As farrier then does not know what it permits, farrier starts nothing.",
+        causes: &[
+            "A rule or its value is misspelt; the message suggests the nearest name.",
+            "You do not have permission to read the file, or it is a symlink, a folder, or no UTF-8 text.",
+            "Somebody else can write to the file or replace it, or it is in the workspace that it bounds.",
+        ],
+        steps: &[
+            "Correct the line that the error shows; `docs/policy.md` lists the rules.",
+            "Check the owner and the permissions of the file and its folders; `farrier doctor` names what is wrong.",
+            "Remove the file if it should bound nothing.",
+        ],
+    },
 ];
