@@ -21,10 +21,11 @@ mod subject;
 mod terminal;
 
 pub use self::approvals::Approvals;
+use self::question::Question;
 use self::statement::Held;
 pub use self::subject::Subject;
 use self::terminal::Terminal;
-use crate::definition::Definition;
+use crate::definition::{Definition, nearest};
 use crate::engine::Engine;
 use crate::engine::problem::engine_problem;
 use crate::event::{Event, Reporter};
@@ -32,6 +33,7 @@ use crate::plan::reconcile::staleness;
 use crate::plan::sidecar::ImageReference;
 use crate::preparation::settings::Settings;
 use crate::preparation::{Approval, Disabled, ResolvedSidecar};
+use crate::probe::denial::Denied;
 use crate::report::error::{Code, Failure, Problem};
 use crate::system::blocking::blocking;
 
@@ -72,6 +74,7 @@ pub async fn before_engine(
 ) -> Result<(), Failure> {
     recognise_and_tell(settings, sidecars, reporter)?;
     recognise_and_tell(settings, disabled, reporter)?;
+    refuse_denied_imports(sidecars)?;
     adopt(settings, sidecars, disabled);
     let is_missing = missing(sidecars).next().is_some() || missing(disabled).next().is_some();
     if is_missing && !can_ask(settings) {
@@ -285,16 +288,62 @@ pub async fn ask_about(
     let answer = answer.await.unwrap_or_else(Err);
     reporter.tell(&Event::Asked { sidecar: name, took: begun.elapsed() });
     let answer = answer.map_err(unanswerable)?;
-    if !answer.is_some_and(|answer| question.is_yes(&answer)) {
+    let Some(denied) = answer.and_then(|answer| question.denied_by(&answer)) else {
         return Err(Problem::error(Code::ApprovalRequired, format!("`{name}` was not approved"))
             .at(subject.place())
             .of(name)
             .hint("The sidecar was not started. To be asked again, run the command again.")
             .hint(approvals.way_out(subject)));
+    };
+    let denied = denied.map_err(|unknown| unknown_grant(&question, &unknown).at(subject.place()))?;
+    approve_without(approvals, subject, &question, &denied, keep_earlier, reporter)
+}
+
+/// Keeps an approval without the denied grants, if the probes can run without them.
+///
+/// # Errors
+/// If a probe imports a capability of which nothing is left, or the approval cannot be kept.
+pub fn approve_without(
+    approvals: &Approvals,
+    subject: &mut impl Subject,
+    question: &Question,
+    denied: &Denied,
+    keep_earlier: bool,
+    reporter: &Reporter,
+) -> Result<(), Problem> {
+    subject.deny(denied);
+    if let Some(problem) = subject.denied_imports().into_iter().next() {
+        return Err(problem.hint("Nothing was approved."));
     }
-    if let Some(warning) = approvals.approve(&question, keep_earlier)? {
+    if let Some(warning) = approvals.approve(question, denied, keep_earlier)? {
         reporter.tell(&Event::Problem(&warning));
     }
     subject.set_approval(Approval::Given);
     Ok(())
+}
+
+/// Says which grants can be denied, if somebody denies one that is none.
+#[must_use]
+pub fn unknown_grant(question: &Question, unknown: &str) -> Problem {
+    let name = &question.name;
+    let message = format!("`{unknown}` is not a grant of `{name}`, so that it was not approved");
+    let known: Vec<&str> = question.grants.iter().map(String::as_str).collect();
+    let problem = Problem::error(Code::ApprovalRequired, message).of(name);
+    if known.is_empty() {
+        return problem.hint("Its definition grants its probes nothing that can be denied.");
+    }
+    let problem = match nearest(unknown, &known) {
+        Some(near) => problem.hint(format!("Did you mean `{near}`?")),
+        None => problem,
+    };
+    problem.hint(format!("The grants are {}.", known.join(", ")))
+}
+
+/// Refuses sidecars whose probes cannot run without what was denied.
+///
+/// # Errors
+/// A problem for each import of which nothing is left.
+pub fn refuse_denied_imports(sidecars: &[ResolvedSidecar]) -> Result<(), Failure> {
+    let problems: Vec<Problem> = sidecars.iter().flat_map(Subject::denied_imports).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
 }

@@ -11,6 +11,7 @@ use super::store::{Entry, Repository, Store};
 use crate::definition::working_trees::{RepositoryPlace, repository_place};
 use crate::preparation::Approval;
 use crate::preparation::settings::Settings;
+use crate::probe::denial::Denied;
 use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
 
@@ -72,14 +73,21 @@ impl Approvals {
 
     /// The approvals of a sidecar that are in force: the latest, and earlier ones only if a person chose to keep them.
     /// What was approved once, was changed, and is back, is asked about again.
-    fn in_force(&self, entries: &[Entry], sidecar: &str) -> Vec<String> {
-        let kept = entries.iter().filter(|entry| self.is_of(entry, sidecar) && entry.kept);
-        kept.chain(self.latest(entries, sidecar)).map(|entry| entry.hash.clone()).collect()
+    fn in_force<'a>(&self, entries: &'a [Entry], sidecar: &str) -> impl Iterator<Item = &'a Entry> {
+        let kept = entries.iter().filter(move |entry| self.is_of(entry, sidecar) && entry.kept);
+        kept.chain(self.latest(entries, sidecar))
     }
 
-    /// Whether the same definition is approved in another worktree of the repository, and is in force there. All that the
-    /// question shows has to be the same, too: it may name what lies in one worktree only.
-    fn is_approved_in_worktree<S: Subject>(&self, entries: &[Entry], subject: &S) -> bool {
+    /// The approval in force of this definition: of this workspace, otherwise of another worktree of the repository.
+    fn given<'a, S: Subject>(&self, entries: &'a [Entry], subject: &S) -> Option<&'a Entry> {
+        let hash = subject.hash();
+        let own = self.in_force(entries, subject.name()).find(|entry| entry.hash == hash);
+        own.or_else(|| self.given_in_worktree(entries, subject))
+    }
+
+    /// The latest approval of this definition that is in force in another worktree of the repository. All that the question
+    /// shows has to be the same, too: it may name what lies in one worktree only.
+    fn given_in_worktree<'a, S: Subject>(&self, entries: &'a [Entry], subject: &S) -> Option<&'a Entry> {
         let (name, hash) = (subject.name(), subject.hash());
         let of_worktrees = || entries.iter().filter(|entry| self.is_of_worktree(entry, name));
         let is_in_force = |entry: &Entry| {
@@ -88,10 +96,10 @@ impl Approvals {
         };
         let mut same = of_worktrees().filter(|entry| entry.hash == hash && is_in_force(entry)).peekable();
         if same.peek().is_none() {
-            return false;
+            return None;
         }
         let statement = subject.statement(&Held::default());
-        same.any(|entry| statement.record(&entry.salt) == entry.statement)
+        latest(same.filter(|entry| statement.record(&entry.salt) == entry.statement))
     }
 
     /// Notes what is approved; gives a warning where the file is damaged.
@@ -101,9 +109,10 @@ impl Approvals {
     pub fn recognise<S: Subject>(&self, subjects: &mut [S]) -> Result<Option<Problem>, Problem> {
         let (entries, warning) = self.read()?;
         for subject in subjects.iter_mut().filter(|subject| subject.approval() != Approval::Trusted) {
-            let given = self.in_force(&entries, subject.name()).contains(&subject.hash())
-                || self.is_approved_in_worktree(&entries, subject);
-            subject.set_approval(if given { Approval::Given } else { Approval::Missing });
+            let given = self.given(&entries, subject);
+            subject.set_approval(if given.is_some() { Approval::Given } else { Approval::Missing });
+            let denied = given.map(|entry| entry.denied.clone()).unwrap_or_default();
+            subject.deny(&Denied::from(denied));
         }
         Ok(warning)
     }
@@ -120,8 +129,9 @@ impl Approvals {
         let (entries, _) = self.read()?;
         let given = subjects.iter().filter(|subject| subject.approval() == Approval::Given);
         for subject in given {
-            if !self.in_force(&entries, subject.name()).contains(&subject.hash()) {
-                self.approve(&self.question(subject, &Held::default())?, false)?;
+            let hash = subject.hash();
+            if !self.in_force(&entries, subject.name()).any(|entry| entry.hash == hash) {
+                self.approve(&self.question(subject, &Held::default())?, &subject.denied(), false)?;
             }
         }
         Ok(())
@@ -139,6 +149,7 @@ impl Approvals {
         let earlier = self.latest(&entries, name).or_else(in_worktrees).map(|entry| Earlier {
             approved_at: entry.approved_at.clone(),
             worktree: Some(entry.workspace.clone()).filter(|worktree| *worktree != self.workspace),
+            denied: entry.denied.clone(),
             changes: statement.changes(&entry.salt, &entry.statement),
         });
         Ok(Question {
@@ -149,6 +160,7 @@ impl Approvals {
             hash: subject.hash(),
             command: self.suggested(name, &["--format", "json"]),
             statement,
+            grants: subject.grants(),
             earlier,
         })
     }
@@ -179,12 +191,17 @@ impl Approvals {
         self.store.check_lock()
     }
 
-    /// Keeps a yes, in place of earlier ones unless they are to be kept; gives a warning where a damaged file was kept
-    /// aside.
+    /// Keeps a yes to all but the denied grants, in place of earlier ones unless they are to be kept; gives a warning where a
+    /// damaged file was kept aside.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn approve(&self, question: &Question, keep_earlier: bool) -> Result<Option<Problem>, Problem> {
+    pub fn approve(
+        &self,
+        question: &Question,
+        denied: &Denied,
+        keep_earlier: bool,
+    ) -> Result<Option<Problem>, Problem> {
         let mut salt = [0_u8; 16];
         getrandom::fill(&mut salt).map_err(|error| {
             Problem::error(Code::StateUnusable, format!("the system provides no random numbers: {error}"))
@@ -202,10 +219,12 @@ impl Approvals {
             statement: question.statement.record(&salt),
             salt,
             repository: self.repository.clone(),
+            denied: denied.into(),
             kept: false,
         };
         self.store.change(|entries| {
-            let mut in_force = self.in_force(entries, &entry.sidecar);
+            let mut in_force: Vec<String> =
+                self.in_force(entries, &entry.sidecar).map(|entry| entry.hash.clone()).collect();
             in_force.retain(|hash| keep_earlier && *hash != entry.hash);
             entries.retain(|other| !self.is_of(other, &entry.sidecar) || in_force.contains(&other.hash));
             let earlier = entries.iter_mut().filter(|other| self.is_of(other, &entry.sidecar));

@@ -68,10 +68,10 @@ pub fn fingerprint_of(prepared: &ResolvedSidecar) -> String {
         if !found.built_in {
             attach("component", format!("{}.probe", readiness.field), &found.component.digest);
         }
-        for (key, _, digest) in found.tls.iter().flat_map(|tls| tls.files()) {
+        for (key, _, digest) in found.declared.tls.iter().flat_map(|tls| tls.files()) {
             attach("file", format!("{}.grants.tls.{key}", readiness.field), digest);
         }
-        for (index, copy) in found.directories.iter().enumerate() {
+        for (index, copy) in found.declared.directories.iter().enumerate() {
             attach("directory", format!("{}.grants.dirs[{index}]", readiness.field), &copy.digest);
         }
     }

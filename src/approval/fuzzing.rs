@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use super::Approval;
 use super::fingerprint::fingerprint_of;
 use super::question::{Earlier, Question};
 use super::statement::{Held, Statement};
 use super::store::{Content, Entry, Repository, Store, written};
+use super::{Approval, Subject};
 use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::definition::working_trees::WorkingTrees;
 use crate::fuzzing::{assert_shown, assert_told};
@@ -15,6 +15,7 @@ use crate::plan::sidecar::{Scopes, Sidecar};
 use crate::preparation::ResolvedSidecar;
 use crate::probe::catalogue::{FoundProbe, built_in};
 use crate::probe::component::ComponentFile;
+use crate::probe::denial::Granted;
 use crate::probe::grants::{effective, linked};
 
 /// As narrow as terminals get, where breaking lines matters most.
@@ -45,6 +46,7 @@ fn entry(next: &mut impl FnMut() -> String) -> Entry {
         sidecar: next(),
         hash: next(),
         approved_at: next(),
+        denied: vec![next()],
         salt: next(),
         statement: vec![(next(), next()), (next(), next())],
         repository: Some(Repository { common: next(), within: next() })
@@ -87,9 +89,8 @@ pub(crate) fn assert_asked(definition: Definition) {
             name: readiness.probe.to_string(),
             component: Arc::clone(component),
             interfaces: linked(component, &grants, built_in),
-            grants: grants.into(),
-            tls: None,
-            directories: Vec::new(),
+            declared: Granted { grants: Arc::new(grants), ..Granted::default() },
+            granted: Granted::default(),
             built_in,
             remarks: Vec::new(),
         }
@@ -111,7 +112,13 @@ pub(crate) fn assert_asked(definition: Definition) {
         hash: fingerprint_of(&prepared),
         command: "farrier approve".to_owned(),
         statement,
-        earlier: Some(Earlier { approved_at: "2026-01-01T00:00:00Z".to_owned(), worktree: None, changes }),
+        grants: prepared.grants(),
+        earlier: Some(Earlier {
+            approved_at: "2026-01-01T00:00:00Z".to_owned(),
+            worktree: None,
+            denied: prepared.grants(),
+            changes,
+        }),
     };
     assert_eq!(question.hash, fingerprint_of(&prepared));
     assert_question(&question);
@@ -142,8 +149,8 @@ pub(crate) fn assert_question(question: &Question) {
         let is_mark = ["  ", "- ", "+ "].iter().any(|mark| line.starts_with(mark));
         assert!(is_mark, "{line:?} in {text}");
     }
-    // Beside a line each: what is left out, what is unchanged, the hash, and the command that shows all.
-    let (least, most) = (expected - left_out + 1, expected - left_out + 4);
+    // Beside a line each: what is left out, what is unchanged, how to deny grants, the hash, and the command that shows all.
+    let (least, most) = (expected - left_out + 1, expected - left_out + 5);
     assert!((least..=most).contains(&begun), "{begun} of {expected}: {text}");
     assert!(text.lines().count() <= MOST_LINES, "{text}");
 }

@@ -13,6 +13,7 @@ use tempfile::NamedTempFile;
 use super::Subject;
 use crate::definition::working_trees::WorkingTrees;
 use crate::preparation::settings::resolved;
+use crate::probe::denial::Denied;
 use crate::report::error::{Code, Problem};
 
 /// What the file says it is.
@@ -29,7 +30,14 @@ pub const STANDARD_INPUT: &str = "-";
 /// Hashes by what a workspace does with a sidecar, and the sidecar's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lock {
-    pins: BTreeMap<(String, String), String>,
+    pins: BTreeMap<(String, String), Pinned>,
+}
+
+/// What a lock approves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pinned {
+    hash: String,
+    denied: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,6 +56,9 @@ struct Pin {
     /// `declares` or `disables`.
     workspace: String,
     hash: String,
+    /// The names of the grants that the approval denies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    denied: Vec<String>,
 }
 
 fn unusable(message: String) -> Problem {
@@ -62,7 +73,14 @@ fn cannot(path: &Path, what: &str, error: &io::Error) -> Problem {
 impl Lock {
     /// Pins a subject as it is.
     pub fn pin(&mut self, subject: &impl Subject) {
-        self.pins.insert(key(subject), subject.hash());
+        let pinned = Pinned { hash: subject.hash(), denied: Vec::from(&subject.denied()) };
+        self.pins.insert(key(subject), pinned);
+    }
+
+    /// What it denies of a subject's grants.
+    #[must_use]
+    pub fn denied(&self, subject: &impl Subject) -> Denied {
+        Denied::from(self.pins.get(&key(subject)).map(|pinned| pinned.denied.clone()).unwrap_or_default())
     }
 
     /// How many subjects it pins.
@@ -81,8 +99,8 @@ impl Lock {
     pub fn difference(&self, subject: &impl Subject) -> Option<Problem> {
         let (name, told, hash) = (subject.name(), subject.told(), subject.hash());
         let message = match self.pins.get(&key(subject)) {
-            Some(pinned) if pinned.eq_ignore_ascii_case(&hash) => return None,
-            Some(pinned) => format!("{told} with the hash {hash}, but the lock pins {pinned}"),
+            Some(pinned) if pinned.hash.eq_ignore_ascii_case(&hash) => return None,
+            Some(pinned) => format!("{told} with the hash {hash}, but the lock pins {}", pinned.hash),
             None => format!("{told}, but the lock does not pin it"),
         };
         Some(
@@ -171,9 +189,9 @@ impl Lock {
             )));
         }
         let mut lock = Self::default();
-        for Pin { sidecar, workspace, hash } in document.approvals {
-            if let Some(double) = lock.pins.insert((workspace, sidecar.clone()), hash) {
-                return Err(no_lock(format!("it pins `{sidecar}` twice, once as {double}")));
+        for Pin { sidecar, workspace, hash, denied } in document.approvals {
+            if let Some(double) = lock.pins.insert((workspace, sidecar.clone()), Pinned { hash, denied }) {
+                return Err(no_lock(format!("it pins `{sidecar}` twice, once as {}", double.hash)));
             }
         }
         Ok(lock)
@@ -209,10 +227,11 @@ impl Lock {
     }
 
     pub(super) fn text(&self) -> io::Result<Vec<u8>> {
-        let pins = self.pins.iter().map(|((workspace, sidecar), hash)| Pin {
+        let pins = self.pins.iter().map(|((workspace, sidecar), Pinned { hash, denied })| Pin {
             sidecar: sidecar.clone(),
             workspace: workspace.clone(),
             hash: hash.clone(),
+            denied: denied.clone(),
         });
         let document = Document { format: FORMAT.to_owned(), version: VERSION, approvals: pins.collect() };
         let mut bytes = serde_json::to_vec_pretty(&document)?;
@@ -232,8 +251,11 @@ mod tests {
     #[test]
     fn what_is_written_is_what_is_read() {
         let mut lock = Lock::default();
-        lock.pins.insert(("declares".to_owned(), "db".to_owned()), "aa".to_owned());
-        lock.pins.insert(("disables".to_owned(), "db".to_owned()), "bb".to_owned());
+        for (verb, hash, denied) in [("declares", "aa", vec!["logs".to_owned()]), ("disables", "bb", vec![])]
+        {
+            let pinned = Pinned { hash: hash.to_owned(), denied };
+            lock.pins.insert((verb.to_owned(), "db".to_owned()), pinned);
+        }
         let text = lock.text().expect("text");
         assert_eq!(Lock::parse(Path::new("x"), &text), Ok(lock));
     }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::statement::{Change, Kept, Statement};
 use crate::definition::Rank;
+use crate::probe::denial::Denied;
 use crate::report::escape::escape;
 use crate::system::digest::sha256_hex;
 
@@ -21,6 +22,8 @@ const LONGEST_PATH: usize = 160;
 const LONGEST_LABEL: usize = 48;
 /// How much of a digest tells two texts apart.
 const DIGITS: usize = 16;
+/// Stands between a yes and the grants that it denies.
+const WITHOUT: &str = " without ";
 /// Answers that are typed to any question.
 const REFLEXES: [&str; 18] = [
     "y", "ye", "yes", "yeah", "yep", "n", "no", "ok", "okay", "j", "ja", "o", "oui", "s", "si", "d", "da",
@@ -44,6 +47,8 @@ pub struct Question {
     pub command: String,
     /// What would be started.
     pub statement: Statement,
+    /// The names of the grants that can be denied alone.
+    pub grants: Vec<String>,
     /// An earlier approval, of what is not the same any more.
     pub earlier: Option<Earlier>,
 }
@@ -55,6 +60,8 @@ pub struct Earlier {
     pub approved_at: String,
     /// The other worktree in which it was approved; `None` if it was in this workspace.
     pub worktree: Option<String>,
+    /// The names of the grants that were denied then.
+    pub denied: Vec<String>,
     /// Which lines changed; empty where the difference is in nothing that is shown.
     pub changes: Vec<Change>,
 }
@@ -97,8 +104,11 @@ impl Question {
                 let (approved_at, changes) = (path(&earlier.approved_at), earlier.in_words());
                 let worktree = earlier.worktree.as_ref().map(|worktree| format!(" in {}", path(worktree)));
                 let worktree = worktree.unwrap_or_default();
-                let told =
-                    format!("It has changed since it was approved on {approved_at}{worktree}: {changes}.");
+                let denied = shortened(&earlier.denied.join(", "), LONGEST_VALUE);
+                let without = if denied.is_empty() { denied } else { format!(" without {denied}") };
+                let told = format!(
+                    "It has changed since it was approved on {approved_at}{worktree}{without}: {changes}."
+                );
                 let _ = writeln!(text, "{}", wrapped(&told, columns));
             }
         }
@@ -108,6 +118,12 @@ impl Question {
             whole = false;
             let lines = if unchanged == 1 { "1 line is" } else { &format!("{unchanged} lines are") };
             let _ = writeln!(text, "{}", wrapped(&format!("  {lines} as approved."), columns));
+        }
+        if !self.grants.is_empty() {
+            let grants = shortened(&self.grants.join(", "), LONGEST_VALUE);
+            let answer = format!("{}{WITHOUT}", self.yes());
+            let denying = format!("  To deny single grants, answer `{answer}GRANT, …`: {grants}");
+            let _ = writeln!(text, "{}", wrapped(&denying, columns));
         }
         let _ = writeln!(text, "  hash  {}", self.hash);
         if !whole {
@@ -140,6 +156,29 @@ impl Question {
             row('-', &change.label, &change.approved);
         }
         (rows, unchanged)
+    }
+
+    /// What an answer approves: the denied grants, or `None` if it is no clear yes.
+    ///
+    /// # Errors
+    /// A denied grant that the question does not have.
+    pub fn denied_by(&self, answer: &str) -> Option<Result<Denied, String>> {
+        let (yes, denied) = match answer.split_once(WITHOUT) {
+            // A name may contain this word.
+            Some(_) if self.is_yes(answer) => (answer, None),
+            Some((yes, denied)) => (yes, Some(Denied::split(denied))),
+            None => (answer, None),
+        };
+        // Whoever denies nothing behind the word has not finished the answer.
+        if !self.is_yes(yes) || denied.as_ref().is_some_and(Vec::is_empty) {
+            return None;
+        }
+        Some(Denied::of(denied.unwrap_or_default(), &self.grants))
+    }
+
+    /// The shortest answer that is yes.
+    fn yes(&self) -> String {
+        if self.statement.controls_machine { self.confirmation() } else { "y".to_owned() }
     }
 
     /// Whether an answer is yes. What could control the machine wants its name.
@@ -284,6 +323,7 @@ mod tests {
             hash: "a".repeat(64),
             command: "farrier approve".into(),
             statement: Statement { lines: vec![line("image", "x"), line("env A", value)], controls_machine },
+            grants: vec!["dial=self".into(), "exec=[\"a, b\"]".into(), "logs".into()],
             earlier: None,
         }
     }
@@ -296,8 +336,14 @@ mod tests {
             Change { label: "env A".into(), approved: Some(hostile.clone()), now: Some(hostile.clone()) };
         let gone = Change { label: hostile.clone(), approved: Some(hostile.clone()), now: None };
         let worktree = Some(hostile.clone());
-        let earlier = Earlier { approved_at: hostile.clone(), worktree, changes: vec![change, gone] };
-        let changed = Question { earlier: Some(earlier), file: hostile.clone(), ..plain.clone() };
+        let (approved_at, denied) = (hostile.clone(), vec![hostile.clone()]);
+        let earlier = Earlier { approved_at, worktree, denied, changes: vec![change, gone] };
+        let changed = Question {
+            earlier: Some(earlier),
+            file: hostile.clone(),
+            grants: vec![hostile.clone()],
+            ..plain.clone()
+        };
         for text in [plain.statement(40), changed.statement(40)] {
             assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text}");
             for line in text.lines().filter(|line| !line.starts_with("  hash  ")) {
@@ -313,6 +359,7 @@ mod tests {
                     "  1 line is as approved.",
                     "  |     ",
                     "  Run `",
+                    "  To deny single grants",
                 ];
                 assert!(ours.iter().any(|begin| line.starts_with(begin)), "{line}");
             }
@@ -335,13 +382,14 @@ mod tests {
         };
         let changes = vec![change("env A", Some("one"), Some("two")), change("user", Some("me"), None)];
         let approved_at = "2026-01-01T00:00:00Z".to_owned();
-        let earlier = Earlier { approved_at: approved_at.clone(), worktree: None, changes };
+        let denied = vec!["logs".to_owned()];
+        let earlier = Earlier { approved_at: approved_at.clone(), worktree: None, denied, changes };
         let shown = Question { earlier: Some(earlier), ..question.clone() }.statement(100);
         let lines: Vec<&str> = shown.lines().skip(1).collect();
         assert_eq!(
             lines[..6],
             [
-                "It has changed since it was approved on 2026-01-01T00:00:00Z: env A, user.",
+                "It has changed since it was approved on 2026-01-01T00:00:00Z without logs: env A, user.",
                 "- env A      one",
                 "+ env A      two",
                 "  container  it is recreated",
@@ -350,13 +398,41 @@ mod tests {
             ],
             "{shown}"
         );
-        let earlier = Earlier { approved_at, worktree: Some("/w2".to_owned()), changes: Vec::new() };
+        let (worktree, changes) = (Some("/w2".to_owned()), Vec::new());
+        let earlier = Earlier { approved_at, worktree, denied: Vec::new(), changes };
         let shown = Question { earlier: Some(earlier), ..question }.statement(200);
         assert!(
             shown.contains("2026-01-01T00:00:00Z in /w2: something that farrier does not use."),
             "{shown}"
         );
         assert!(shown.contains("  image      x\n") && shown.contains("  env A      two\n"), "{shown}");
+    }
+
+    #[test]
+    fn a_yes_may_deny_single_grants() {
+        for (answer, plain, socket) in [
+            ("y", Some(""), None),
+            ("db", None, Some("")),
+            ("y without logs", Some("logs"), None),
+            ("yes without exec=[\"a, b\"], dial", Some("dial, exec=[\"a, b\"]"), None),
+            ("db without logs", None, Some("logs")),
+            ("n without logs", None, None),
+            ("y without ", None, None),
+            ("y without ,", None, None),
+            ("y without", None, None),
+            ("y, without logs", None, None),
+            ("without logs", None, None),
+        ] {
+            for (controls_machine, expected) in [(false, plain), (true, socket)] {
+                let denied = question("", controls_machine).denied_by(answer);
+                let denied = denied.map(|denied| denied.expect(answer).to_string());
+                assert_eq!(denied.as_deref(), expected, "{answer}");
+            }
+        }
+        for (answer, unknown) in [("y without log", "log"), ("y without logs, dial=self:81", "dial=self:81")]
+        {
+            assert_eq!(question("", false).denied_by(answer), Some(Err(unknown.to_owned())));
+        }
     }
 
     #[test]

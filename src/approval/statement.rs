@@ -197,7 +197,7 @@ impl Statement {
         if let Some(command) = &readiness.command {
             self.add(label("command"), quoted(command));
         }
-        if !found.built_in || found.grants.tls.is_some() || dials_elsewhere(found, definition) {
+        if shows_grants(found, definition) {
             let grants = grants(found, definition);
             if grants.is_empty() {
                 self.ranked(label("may"), "do nothing but answer".to_owned(), Kept::Words, Rank::Grant);
@@ -283,10 +283,16 @@ impl Line {
     }
 }
 
+/// Whether a question shows what a probe may do: of a probe that ships with farrier, only what its sidecar does not imply.
+#[must_use]
+pub fn shows_grants(found: &FoundProbe, definition: &Definition) -> bool {
+    !found.built_in || found.declared.grants.tls.is_some() || dials_elsewhere(found, definition)
+}
+
 /// Whether it dials a port of its sidecar that its settings name, and the interface does not. A built-in probe is granted
 /// that without a word in the definition.
 fn dials_elsewhere(found: &FoundProbe, definition: &Definition) -> bool {
-    found.grants.dial.iter().any(|grant| match grant {
+    found.declared.grants.dial.iter().any(|grant| match grant {
         DialGrant::This(port) => port.is_some_and(|port| definition.port() != Some(port)),
         DialGrant::Sidecar { .. } => false,
     })
@@ -294,7 +300,7 @@ fn dials_elsewhere(found: &FoundProbe, definition: &Definition) -> bool {
 
 /// Whom the probe's TLS trusts, and as whom it speaks.
 fn tls_text(grant: &TlsGrant, found: &FoundProbe) -> String {
-    let files: Vec<_> = found.tls.iter().flat_map(|tls| tls.files()).collect();
+    let files: Vec<_> = found.declared.tls.iter().flat_map(|tls| tls.files()).collect();
     let file = |wanted: &str| {
         let read = files.iter().find(|(key, ..)| *key == wanted);
         read.map(|(_, path, digest)| format!("{}, sha256 {digest}", quoted(&path.to_string_lossy())))
@@ -312,7 +318,7 @@ fn tls_text(grant: &TlsGrant, found: &FoundProbe) -> String {
 
 /// Each granted capability: what the probe may, and how far.
 fn grants(found: &FoundProbe, definition: &Definition) -> Vec<(&'static str, String)> {
-    let grants = &found.grants;
+    let grants = &found.declared.grants;
     let own = |port: Option<u16>| match port.or(definition.port()) {
         Some(port) => format!("this sidecar at port {port}"),
         None => "this sidecar".to_owned(),
@@ -322,7 +328,7 @@ fn grants(found: &FoundProbe, definition: &Definition) -> Vec<(&'static str, Str
         DialGrant::Sidecar { name, port } => format!("the sidecar {} at port {port}", word(name)),
     });
     let exec = grants.exec.iter().map(quoted);
-    let directories = grants.dirs.iter().zip(&found.directories).map(|(grant, copy)| {
+    let directories = grants.dirs.iter().zip(&found.declared.directories).map(|(grant, copy)| {
         let (host, guest) = (quoted(&grant.host.to_string_lossy()), quoted(&grant.guest));
         format!("the folder {host} as {guest}, sha256 {}", copy.digest)
     });

@@ -18,7 +18,8 @@ use crate::preparation::settings::checkout_of;
 use crate::report::elapsed::limit;
 use crate::report::error::{Code, Problem};
 use crate::report::shell::{chmod, command_line};
-use crate::system::private_files::{create_private_folders, is_roots, private_temporary_file};
+use crate::system::private_files::{create_private_folders, private_temporary_file};
+use crate::system::writers::changeable_by_others;
 
 /// What the file says it is.
 const FORMAT: &str = "farrier-approvals";
@@ -28,12 +29,6 @@ const VERSION: u32 = 1;
 const MOST_BYTES: u64 = 64 << 20;
 /// Others may write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
-/// Everybody may write to a folder.
-const WRITABLE_BY_ALL: u32 = 0o002;
-/// A folder's group may write to it.
-const WRITABLE_BY_GROUP: u32 = 0o020;
-/// In a folder only a file's owner may replace it.
-const STICKY: u32 = 0o1000;
 /// How long another process may hold the lock, which takes milliseconds for a change.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// How often the lock is tried.
@@ -57,6 +52,9 @@ pub struct Entry {
     /// The repository that the workspace was a worktree of; `None` if nothing proved one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<Repository>,
+    /// The names of the grants that were denied with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<String>,
     /// Whether it stays in force beside later ones of the same sidecar.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
@@ -356,56 +354,6 @@ fn is_python(value: &Value) -> bool {
     let is_hashes =
         |names: &Value| names.as_object().is_some_and(|names| names.values().all(Value::is_string));
     !workspaces.contains_key("format") && workspaces.values().all(is_hashes)
-}
-
-/// Somebody who may change a folder, besides this user and root.
-enum Other {
-    All,
-    Group(u32),
-    Owner(u32),
-}
-
-impl Other {
-    fn subject(&self) -> String {
-        match self {
-            Self::All => "anyone on this machine".to_owned(),
-            Self::Group(group) => format!("group {group}"),
-            Self::Owner(owner) => format!("user {owner}"),
-        }
-    }
-
-    fn remedy(&self, folder: &Path) -> String {
-        match self {
-            Self::All => format!("Run `{}`.", chmod("o-w", folder)),
-            Self::Group(_) => format!("Run `{}`.", chmod("g-w", folder)),
-            Self::Owner(_) => {
-                let user = rustix::process::geteuid().as_raw().to_string();
-                let chown = command_line(&["chown", &user], &[&folder.to_string_lossy()], &[]);
-                format!("Run `{chown}` as root.")
-            }
-        }
-    }
-}
-
-/// The nearest of a folder and its parents in which somebody else may replace what this user owns. Trusted are root, its
-/// group, and a group with the user's own number: many systems give each user such a group. A primary group with another
-/// number may be everybody's, as `users` and `staff` are.
-fn changeable_by_others(folder: &Path) -> Option<(PathBuf, Other)> {
-    let user = rustix::process::geteuid().as_raw();
-    folder.ancestors().find_map(|folder| {
-        let found = std::fs::metadata(folder).ok()?;
-        let is_open = |bits: u32| found.mode() & bits != 0 && found.mode() & STICKY == 0;
-        let other = if is_open(WRITABLE_BY_ALL) {
-            Other::All
-        } else if is_open(WRITABLE_BY_GROUP) && ![0, user].contains(&found.gid()) {
-            Other::Group(found.gid())
-        } else if found.uid() != user && !is_roots(&found) {
-            Other::Owner(found.uid())
-        } else {
-            return None;
-        };
-        Some((folder.to_owned(), other))
-    })
 }
 
 /// The folder of a path with links resolved as far as it exists, and the part that does.

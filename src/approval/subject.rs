@@ -1,10 +1,12 @@
 //! What a person approves: a sidecar of the workspace, or that the workspace disables a trusted one.
 
 use super::fingerprint::{Attachment, fingerprint, fingerprint_of};
-use super::statement::{Held, Statement};
+use super::statement::{Held, Statement, shows_grants};
 use crate::definition::Disablement;
 use crate::preparation::{Approval, Disabled, ResolvedSidecar};
-use crate::report::error::Place;
+use crate::probe::catalogue::FoundProbe;
+use crate::probe::denial::{self, Denied};
+use crate::report::error::{Place, Problem};
 
 /// Something of the workspace that has no effect before it is approved.
 pub trait Subject {
@@ -18,6 +20,14 @@ pub trait Subject {
     fn verb(&self) -> &'static str;
     /// Names the sidecar, as the beginning of a message.
     fn told(&self) -> String;
+    /// The names of the grants that can be denied alone.
+    fn grants(&self) -> Vec<String>;
+    /// Takes grants away that were denied with the approval.
+    fn deny(&mut self, denied: &Denied);
+    /// The grants that were taken away.
+    fn denied(&self) -> Denied;
+    /// Why it could not start without what was taken away.
+    fn denied_imports(&self) -> Vec<Problem>;
     /// What an approval is for.
     fn hash(&self) -> String;
     /// What it is, in plain words.
@@ -47,6 +57,38 @@ impl Subject for ResolvedSidecar {
 
     fn told(&self) -> String {
         format!("`{}` comes from the workspace", self.name())
+    }
+
+    fn grants(&self) -> Vec<String> {
+        let definition = &self.sidecar.definition;
+        let asked = self.probes.iter().filter(|found| shows_grants(found, definition));
+        let mut all = Vec::new();
+        for name in asked.flat_map(|found| denial::names(&found.declared.grants)) {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        all
+    }
+
+    fn deny(&mut self, denied: &Denied) {
+        let definition = &self.sidecar.definition;
+        self.probes
+            .iter_mut()
+            .filter(|found| shows_grants(found, definition))
+            .for_each(|found| found.deny(denied));
+    }
+
+    fn denied(&self) -> Denied {
+        Denied::from(self.probes.iter().flat_map(FoundProbe::denied).collect::<Vec<_>>())
+    }
+
+    fn denied_imports(&self) -> Vec<Problem> {
+        let definition = &self.sidecar.definition;
+        let each = definition.readiness.iter().zip(&self.probes).flat_map(|(readiness, found)| {
+            found.denied_imports(&definition.place(&format!("{}.probe", readiness.field)))
+        });
+        each.map(|problem| problem.of(self.name())).collect()
     }
 
     fn hash(&self) -> String {
@@ -90,6 +132,20 @@ impl Subject for Disabled {
 
     fn told(&self) -> String {
         format!("the workspace disables `{}`", self.name())
+    }
+
+    fn grants(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn deny(&mut self, _: &Denied) {}
+
+    fn denied(&self) -> Denied {
+        Denied::default()
+    }
+
+    fn denied_imports(&self) -> Vec<Problem> {
+        Vec::new()
     }
 
     /// For this file and for this layer's sidecar, whatever that is.

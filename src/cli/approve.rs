@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use super::data::{indented, print, print_json};
 use crate::approval::question::Question;
 use crate::approval::statement::{Change, Held};
-use crate::approval::{self, Approvals, Subject, ask_about, can_ask, recognise_and_tell, refuse_missing};
+use crate::approval::{
+    self, Approvals, Subject, approve_without, ask_about, can_ask, recognise_and_tell, refuse_missing,
+    unknown_grant,
+};
 use crate::cli::options::{self, Format, LaunchOptions};
 use crate::cli::runtime::CommandRuntime;
 use crate::engine::Engine;
@@ -21,6 +24,7 @@ use crate::plan::instance::Status;
 use crate::plan::sidecar::{LABEL_SIDECAR, container_name, scope_of};
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, ResolvedSidecar};
+use crate::probe::denial::Denied;
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::escape::escape;
 use crate::report::exit;
@@ -67,11 +71,10 @@ fn list(format: Format, settings: &Settings, reporter: &Reporter) -> Result<u8, 
         Format::Human => {
             for entry in &entries {
                 let (workspace, name) = (escape(&entry.workspace), escape(&entry.sidecar));
-                print(&format!(
-                    "{workspace}  {name}  {}  {}\n",
-                    escape(&entry.hash),
-                    escape(&entry.approved_at)
-                ));
+                let (hash, approved_at) = (escape(&entry.hash), escape(&entry.approved_at));
+                let denied = escape(&entry.denied.join(", "));
+                let without = if denied.is_empty() { denied } else { format!("  without {denied}") };
+                print(&format!("{workspace}  {name}  {hash}  {approved_at}{without}\n"));
             }
         }
         Format::Json => {
@@ -83,6 +86,7 @@ fn list(format: Format, settings: &Settings, reporter: &Reporter) -> Result<u8, 
                         "sidecar": entry.sidecar,
                         "hash": entry.hash,
                         "approved_at": entry.approved_at,
+                        "denied": entry.denied,
                     })
                 })
                 .collect();
@@ -214,10 +218,10 @@ fn answer(options: &options::Approve, settings: &Settings, reporter: &Arc<Report
         lock::approve(file, settings, &approvals, &mut sidecars, &mut disabled, keep_earlier, reporter)?;
     } else if let Some(hash) = &options.hash {
         for prepared in &mut sidecars {
-            approve_by_hash(&approvals, prepared, hash, options.keep_earlier, reporter)?;
+            approve_by_hash(&approvals, prepared, hash, options, reporter)?;
         }
         for disabled in &mut disabled {
-            approve_by_hash(&approvals, disabled, hash, options.keep_earlier, reporter)?;
+            approve_by_hash(&approvals, disabled, hash, options, reporter)?;
         }
     } else if options.format == Format::Human && can_ask(settings) {
         CommandRuntime::start()?.run(async {
@@ -239,12 +243,13 @@ fn answer(options: &options::Approve, settings: &Settings, reporter: &Arc<Report
     Ok(code)
 }
 
-type Asked = (Question, bool);
+/// The approval question for a subject, what was denied, and whether the subject is approved.
+type Asked = (Question, Denied, bool);
 
-/// The approval question for each subject, and whether the subject is approved.
 fn questions<S: Subject>(approvals: &Approvals, subjects: &[S]) -> Result<Vec<Asked>, Problem> {
     let asked = |subject: &S| {
-        Ok((approvals.question(subject, &Held::default())?, subject.approval() == Approval::Given))
+        let is_given = subject.approval() == Approval::Given;
+        Ok((approvals.question(subject, &Held::default())?, subject.denied(), is_given))
     };
     subjects.iter().map(asked).collect()
 }
@@ -261,17 +266,18 @@ fn report(
     questions.extend(self::questions(approvals, disabled)?);
     if format == Format::Json {
         let sidecars: Vec<Value> =
-            questions.iter().map(|(question, given)| as_json(question, *given)).collect();
+            questions.iter().map(|(question, denied, given)| as_json(question, denied, *given)).collect();
         print_json(&json!({ "sidecars": sidecars }));
-        let missing = questions.iter().any(|(_, given)| !given);
+        let missing = questions.iter().any(|(_, _, given)| !given);
         return Ok(if missing { exit::REFUSED } else { exit::SUCCESS });
     }
     if questions.is_empty() {
         print("the workspace declares no sidecar\n");
     }
-    for (question, given) in &questions {
+    for (question, denied, given) in &questions {
+        let without = if denied.is_empty() { String::new() } else { format!(" without {denied}") };
         print(&if *given {
-            format!("{}: approved\n", escape(&question.name))
+            format!("{}: approved{}\n", escape(&question.name), escape(&without))
         } else {
             question.statement(COLUMNS)
         });
@@ -281,7 +287,7 @@ fn report(
     Ok(exit::SUCCESS)
 }
 
-fn as_json(question: &Question, given: bool) -> Value {
+fn as_json(question: &Question, denied: &Denied, given: bool) -> Value {
     let lines = question.statement.lines.iter();
     let earlier = question.earlier.as_ref().filter(|_| !given);
     let changes =
@@ -298,6 +304,8 @@ fn as_json(question: &Question, given: bool) -> Value {
         "disables": question.verb == "disables",
         "hash": question.hash,
         "approved": given,
+        "grants": question.grants,
+        "denied": Vec::from(denied),
         "changes": changes,
         "differences": differences,
         "statement": lines.map(|line| json!({"label": line.label, "text": line.text})).collect::<Vec<_>>(),
@@ -340,7 +348,7 @@ fn approve_by_hash(
     approvals: &Approvals,
     subject: &mut impl Subject,
     hash: &str,
-    keep_earlier: bool,
+    options: &options::Approve,
     reporter: &Reporter,
 ) -> Result<(), Problem> {
     let question = approvals.question(subject, &Held::default())?;
@@ -351,9 +359,9 @@ fn approve_by_hash(
             "Find out what has changed since you noted the hash; `farrier approve` shows the current definition.",
         ));
     }
-    tell(approvals.approve(&question, keep_earlier)?, reporter);
-    subject.set_approval(Approval::Given);
-    Ok(())
+    let denied = Denied::of(options.deny.iter().cloned(), &question.grants)
+        .map_err(|unknown| unknown_grant(&question, &unknown).at(subject.place()))?;
+    approve_without(approvals, subject, &question, &denied, options.keep_earlier, reporter)
 }
 
 fn tell(warning: Option<Problem>, reporter: &Reporter) {

@@ -100,6 +100,9 @@ pub struct Approve {
     /// Approve without asking if the definition has this hash.
     #[arg(long, value_name = "HEX", requires = "names")]
     pub hash: Option<String>,
+    /// With `--hash`: approve all but this grant of the sidecar's probes, for example `logs` or `dial=cache:6379`; repeatable.
+    #[arg(long, value_name = "GRANT", requires = "hash")]
+    pub deny: Vec<String>,
     /// Write the hashes of all of the workspace's sidecars to this file, after asking about those that are not approved.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "hash", "list", "revoke", "from_lock"])]
     pub lock: Option<PathBuf>,

@@ -85,6 +85,7 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
         check_limits(&launch)?;
         check_settings(&launch, ValidationPhase::Trusted).await?;
         approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, &launch.reporter)?;
+        approval::refuse_denied_imports(&launch.sidecars)?;
         check_settings(&launch, ValidationPhase::Approved).await?;
         let destinations = launch.connect().await?;
         let plans = launch.plan_on(&launch.placements(&destinations)).await?;

@@ -37,6 +37,9 @@ pub fn validate(options: &options::Validate, color: bool) -> Result<u8, Failure>
     preparation.problems.extend(unused_workspace::warnings(&options.layers));
     preparation.problems.extend(approval::not_run(&settings, &mut preparation.sidecars));
     preparation.problems.extend(approval::not_run(&settings, &mut preparation.disabled));
+    if let Err(failure) = approval::refuse_denied_imports(&preparation.sidecars) {
+        preparation.problems.extend(failure.problems);
+    }
     let turns = [ValidationPhase::Trusted, ValidationPhase::Approved];
     if validates_settings(&preparation.sidecars, &turns) {
         let host = Arc::new(ProbeHost::new(settings.cache.clone(), settings.state.clone()));

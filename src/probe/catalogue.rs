@@ -11,6 +11,7 @@ use crate::report::error::{Code, Problem};
 
 use super::artifacts;
 use super::component::{CONTRACT, ComponentError, ComponentFile};
+use super::denial::Granted;
 use super::directories::{DirectoryCopy, DirectoryError};
 use super::folders::{ProbeFolder, ProbeFolders};
 use super::grants::{effective, linked, uncovered, ungranted};
@@ -58,14 +59,12 @@ pub struct FoundProbe {
     pub name: String,
     /// Its file.
     pub component: Arc<ComponentFile>,
-    /// What it may do.
-    pub grants: Arc<Grants>,
+    /// What its definition grants.
+    pub declared: Granted,
+    /// What of that is in force: all of it, unless somebody denied a part when approving the definition.
+    pub granted: Granted,
     /// The interfaces to link.
     pub interfaces: Vec<&'static str>,
-    /// How it speaks TLS, if it may.
-    pub tls: Option<Arc<Tls>>,
-    /// What the granted folders hold.
-    pub directories: Vec<DirectoryCopy>,
     /// Whether it ships with farrier.
     pub built_in: bool,
     /// What `validate` says of it, and a launch does not: a missing pin, a grant that it cannot use.
@@ -229,7 +228,9 @@ pub fn find(
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
-    Ok(FoundProbe { name, component, grants, interfaces, tls, directories, built_in, remarks })
+    let declared = Granted { grants, tls, directories };
+    let granted = declared.clone();
+    Ok(FoundProbe { name, component, declared, granted, interfaces, built_in, remarks })
 }
 
 /// Warns of folders and variables that a component cannot read: built for a target without them, its language's own

@@ -171,6 +171,18 @@ pub fn adding_command(grants: &Grants, command: Vec<String>) -> Option<String> {
     can_be.then(|| line(&grants))
 }
 
+/// The imports of capabilities that need a grant and have none.
+pub fn without_grant<'c>(component: &'c ComponentFile, granted: &[&str]) -> impl Iterator<Item = &'c str> {
+    let lacks_grant = |import: &&str| {
+        let named = contract::named(import);
+        named.is_some_and(|(version, interface)| {
+            let capability = version.capability(interface);
+            capability.is_some_and(|found| found.grant.is_some()) && !granted.contains(&interface)
+        })
+    };
+    component.imports.iter().map(String::as_str).filter(lacks_grant)
+}
+
 /// Every import that is not covered. What needs no grant is always offered, as types are; it reaches nothing.
 #[must_use]
 pub fn ungranted(component: &ComponentFile, granted: &[&str], probe: &str, place: &Place) -> Vec<Problem> {

@@ -24,6 +24,7 @@ use super::native_code;
 use super::observed::Observed;
 use super::store::{HostState, Poll};
 use super::turns::{Stretch, Turns};
+use super::usage::Usage;
 use super::verdict::{cleaned, crash, judged, limit_in, one_line, trace_lines};
 use super::wasi;
 use crate::definition::model::Limits;
@@ -67,6 +68,8 @@ pub struct Polled {
     pub trace: Vec<String>,
     /// What it saw on the way.
     pub observed: Observed,
+    /// What it used of its grants.
+    pub used: Usage,
 }
 
 /// Compiles components, and links them to what they may import.
@@ -189,6 +192,7 @@ impl LoadedProbe {
             own: None,
             grants: Arc::clone(&probe_context.grants),
             observed: Observed::default(),
+            used: Usage::default(),
             deadline,
             stretch: Stretch::default(),
             handshakes: 0,
@@ -256,10 +260,12 @@ impl LoadedProbe {
         };
         let mut state = store.into_data();
         state.note_denied_socket();
+        state.note_dialled_sockets();
         let (verdict, trace) = (judged(verdict, &state), trace_lines(&state));
         let cut = state.poll.deadline.has_cut();
+        let used = state.poll.used;
         let observed = Observed { memory_exhausted: state.limiter.exhausted, cut, ..state.poll.observed };
-        Polled { verdict, trace, observed }
+        Polled { verdict, trace, observed, used }
     }
 
     /// Runs the component's own check of its settings; none where it has none.

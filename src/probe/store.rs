@@ -14,6 +14,7 @@ use super::grants;
 use super::limits::{REASON_CHARACTERS, SummingLimiter};
 use super::observed::Observed;
 use super::turns::{Computing, Stretch};
+use super::usage::Usage;
 use super::wasi::Traces;
 use crate::definition::grants::{DialGrant, Grants};
 
@@ -69,6 +70,8 @@ pub struct Poll {
     pub grants: Arc<Grants>,
     /// What it saw.
     pub observed: Observed,
+    /// What it used of its grants.
+    pub used: Usage,
     /// When the poll must be over.
     pub deadline: Deadline,
     /// Since when the guest has had the thread.
@@ -109,6 +112,10 @@ impl Poll {
         let shown = shown_host(host);
         let asked = format!("connecting to {shown}:{port} is not granted");
         let own = self.own.as_ref().filter(|(name, _)| name == host);
+        // The definition grants it, so that only the approval can have denied it.
+        if self.grants.dial.iter().any(|grant| is_dial_of(grant, host, port, own)) {
+            return format!("{asked}: {DENIED}");
+        }
         let grant = match own {
             Some((_, declared)) if *declared == Some(port) => DialGrant::This(None),
             Some(_) => DialGrant::This(Some(port)),
@@ -123,6 +130,17 @@ impl Poll {
                 "{asked}, and cannot be: a probe dials the context's host, or another sidecar by its name, at a port"
             ),
         }
+    }
+}
+
+/// Why a grant that the definition writes is not in force.
+pub const DENIED: &str = "it was denied when the definition was approved";
+
+/// Whether a grant is for this place.
+fn is_dial_of(grant: &DialGrant, host: &str, port: u16, own: Option<&(String, Option<u16>)>) -> bool {
+    match grant {
+        DialGrant::This(granted) => own.is_some_and(|(_, declared)| granted.or(*declared) == Some(port)),
+        DialGrant::Sidecar { name, port: granted } => name == host && *granted == port,
     }
 }
 

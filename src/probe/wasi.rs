@@ -3,7 +3,7 @@
 //! Clocks and random numbers are real, except in a scenario; there are no arguments and no standard input; output is captured for the
 //! trace; files are private copies of granted folders; sockets connect to granted addresses only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,17 +19,20 @@ use wasmtime_wasi::{Deterministic, FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use self::denied::DeniedSocket;
+use self::environment::{Environment, Variables};
 use self::output::Output;
 use self::stopped_clock::Stopped;
 use super::context::ProbeContext;
 use super::limits::RANDOM_BYTES;
 use super::randomness::{Randomness, Seeded};
-use super::store::HostState;
+use super::store::{DENIED, HostState};
+use crate::definition::grants::DialGrant;
 use crate::definition::is_sidecar_host;
 use crate::engine::dialler::Sockets;
 
 pub mod base;
 mod denied;
+mod environment;
 mod names;
 mod output;
 mod stopped_clock;
@@ -57,6 +60,8 @@ pub struct Traces {
     pub stderr: Output,
     /// Whether it used a socket where sockets do not lead to the sidecars.
     pub socket_refused: Arc<AtomicBool>,
+    /// Where its sockets connected, and how often.
+    pub socket_dialled: Arc<Mutex<BTreeMap<SocketAddr, u64>>>,
     /// What it last tried with a socket, and was not granted.
     pub socket_denied: Arc<Mutex<Option<DeniedSocket>>>,
 }
@@ -69,6 +74,10 @@ impl HostState {
             return self.poll.dial_denial(host, *port);
         }
         let asked = format!("looking up {host} is not granted");
+        let is_of_host = |grant: &DialGrant| matches!(grant, DialGrant::Sidecar { name, .. } if name == host);
+        if self.poll.grants.dial.iter().any(is_of_host) {
+            return format!("{asked}: {DENIED}");
+        }
         if own.is_some() {
             return format!("{asked}: add `\"self:PORT\"` to `grants.dial` under [readiness]");
         }
@@ -80,6 +89,24 @@ impl HostState {
         format!(
             "{asked}: if {host} is a sidecar of this launch, add `\"{host}:PORT\"` to `grants.dial` under [readiness]"
         )
+    }
+
+    /// Notes where the guest's own sockets connected, which know addresses only.
+    pub fn note_dialled_sockets(&mut self) {
+        let dialled =
+            std::mem::take(&mut *self.traces.socket_dialled.lock().unwrap_or_else(PoisonError::into_inner));
+        for (address, times) in dialled {
+            let mut places = self.probe_context.targets.0.iter();
+            if let Some(((host, port), _)) = places.find(|(_, place)| **place == Some(address)) {
+                self.poll.used.note_dials(host, *port, times);
+            }
+        }
+    }
+
+    /// Notes that the guest asked for its folders. Languages do so before they open the first file.
+    fn note_folders(&mut self) {
+        let folders = self.probe_context.folders.iter().flat_map(|folders| folders.entries());
+        self.poll.used.folders.extend(folders.map(|folder| folder.guest.clone()));
     }
 
     /// Notes what the guest's own sockets were denied.
@@ -115,7 +142,7 @@ impl WasiView for HostState {
 /// Made at the first call, so that guests without WASI do not pay for it.
 fn context(probe_context: &ProbeContext, traces: &Traces) -> WasiCtx {
     let mut builder = WasiCtxBuilder::new();
-    builder.envs(&probe_context.environment).max_random_size(RANDOM_BYTES.into());
+    builder.max_random_size(RANDOM_BYTES.into());
     builder.stdout(traces.stdout.clone()).stderr(traces.stderr.clone());
     builder.allow_tcp(true).allow_udp(false).allow_ip_name_lookup(false);
     let allowed: BTreeSet<SocketAddr> = match probe_context.sockets {
@@ -124,6 +151,7 @@ fn context(probe_context: &ProbeContext, traces: &Traces) -> WasiCtx {
     };
     let nowhere = probe_context.sockets != Sockets::Direct;
     let (refused, denied) = (Arc::clone(&traces.socket_refused), Arc::clone(&traces.socket_denied));
+    let dialled = Arc::clone(&traces.socket_dialled);
     let deny = move |what| *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
     builder.socket_addr_check(move |address, usage| {
         let answer = match usage {
@@ -139,7 +167,10 @@ fn context(probe_context: &ProbeContext, traces: &Traces) -> WasiCtx {
             }
             SocketAddrUse::TcpConnect => {
                 let granted = allowed.contains(&address);
-                if !granted {
+                if granted {
+                    let mut dialled = dialled.lock().unwrap_or_else(PoisonError::into_inner);
+                    *dialled.entry(address).or_default() += 1;
+                } else {
                     deny(DeniedSocket::Connect(address));
                 }
                 granted
@@ -195,7 +226,7 @@ pub fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     random::random::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
     random::insecure::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
     random::insecure_seed::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
-    cli::environment::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::environment::add_to_linker::<State, Environment>(linker, Variables::of)?;
     cli::exit::add_to_linker::<State, WasiCli>(linker, State::cli)?;
     cli::stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;
     cli::stdout::add_to_linker::<State, WasiCli>(linker, State::cli)?;
@@ -205,7 +236,11 @@ pub fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     cli::terminal_stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;
     cli::terminal_stdout::add_to_linker::<State, WasiCli>(linker, State::cli)?;
     cli::terminal_stderr::add_to_linker::<State, WasiCli>(linker, State::cli)?;
-    filesystem::preopens::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
+    filesystem::preopens::add_to_linker::<State, WasiFilesystem>(linker, |state| {
+        // Its only function gives a guest all of its folders.
+        state.note_folders();
+        state.filesystem()
+    })?;
     filesystem::types::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
     let options = sockets::network::LinkOptions::default();
     sockets::network::add_to_linker::<State, WasiSockets>(linker, &options, State::sockets)?;

@@ -94,13 +94,14 @@ impl Waits {
         container: &Instance,
         way: &ProbeRoute,
     ) -> ProbeContext {
-        let grants = &condition.found.grants;
+        let granted = &condition.found.granted;
+        let grants = &granted.grants;
         let values =
             grants.env.iter().filter_map(|name| sidecar.definition.container.env.get_key_value(name));
         ProbeContext {
-            grants: Arc::clone(grants),
+            grants: Arc::clone(&condition.found.declared.grants),
             targets: self.targets(sidecar, container, grants, false).await,
-            tls: condition.found.tls.clone().map(|tls| tls as Arc<dyn Handshakes>),
+            tls: granted.tls.clone().map(|tls| tls as Arc<dyn Handshakes>),
             dialler: way.dialler.clone(),
             sockets: way.sockets,
             subject: Some(Subject {

@@ -11,7 +11,7 @@ pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> Until {
     if !condition.found.built_in {
         return format!("the probe `{name}` reports ready").into();
     }
-    let port = condition.found.grants.dial.iter().find_map(|dial| match dial {
+    let port = condition.found.granted.grants.dial.iter().find_map(|dial| match dial {
         DialGrant::This(port) => *port,
         DialGrant::Sidecar { .. } => None,
     });

@@ -4,6 +4,7 @@
 mod asking;
 mod command;
 mod content;
+mod denying;
 mod disabling;
 mod lock;
 mod scope;

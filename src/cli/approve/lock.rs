@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use super::tell;
 use crate::approval::lock::Lock;
 use crate::approval::statement::Held;
-use crate::approval::{Approvals, Subject};
+use crate::approval::{Approvals, Subject, approve_without, unknown_grant};
 use crate::cli::data::print;
 use crate::cli::options::Format;
 use crate::event::Reporter;
 use crate::preparation::settings::Settings;
 use crate::preparation::{Approval, Disabled, ResolvedSidecar};
+use crate::probe::denial::Denied;
 use crate::report::error::{Failure, Problem};
 use crate::report::escape::escape;
 
@@ -58,21 +58,30 @@ pub fn approve(
     if !problems.is_empty() {
         return Err(Failure::of(problems));
     }
-    approve_all(approvals, sidecars, keep_earlier, reporter)?;
-    approve_all(approvals, disabled, keep_earlier, reporter)?;
+    approve_all(&lock, approvals, sidecars, keep_earlier, reporter)?;
+    approve_all(&lock, approvals, disabled, keep_earlier, reporter)?;
     Ok(())
 }
 
+/// What is approved already is approved again if the lock denies something else of it.
 fn approve_all<S: Subject>(
+    lock: &Lock,
     approvals: &Approvals,
     subjects: &mut [S],
     keep_earlier: bool,
     reporter: &Reporter,
 ) -> Result<(), Problem> {
-    for subject in subjects.iter_mut().filter(|subject| subject.approval() == Approval::Missing) {
+    for subject in subjects {
+        let denied = lock.denied(subject);
+        let names: Vec<String> = Vec::from(&denied);
         let question = approvals.question(subject, &Held::default())?;
-        tell(approvals.approve(&question, keep_earlier)?, reporter);
-        subject.set_approval(Approval::Given);
+        let denied = Denied::of(names, &question.grants)
+            .map_err(|unknown| unknown_grant(&question, &unknown).at(subject.place()))?;
+        let before = subject.denied();
+        subject.deny(&denied);
+        if subject.approval() == Approval::Missing || subject.denied() != before {
+            approve_without(approvals, subject, &question, &denied, keep_earlier, reporter)?;
+        }
     }
     Ok(())
 }

@@ -116,6 +116,7 @@ impl Host for Dials<'_> {
         };
         let asked = timeout_ms.map_or(DIAL_TIMEOUT, |limit| Duration::from_millis(limit.into()));
         let timeout = self.poll.left().min(asked).min(DIAL_TIMEOUT);
+        self.poll.used.note_dials(&host, port, 1);
         let connected = dialler.connect(address, timeout).await;
         self.poll.observed.dials += 1;
         if matches!(connected, Err(DialError::Refused)) {

@@ -10,7 +10,7 @@ use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::context::{ProbeContext, Subject};
 use crate::probe::executions::Outcome;
 use crate::probe::grants::{adding_command, list, quoted};
-use crate::probe::store::{HostState, Poll};
+use crate::probe::store::{DENIED, HostState, Poll};
 
 pub const CAPABILITY: Capability = Capability {
     name: "exec",
@@ -53,7 +53,9 @@ impl Host for Commands<'_> {
     async fn run(&mut self, argv: Vec<String>) -> wasmtime::Result<Result<Output, Denial>> {
         if !self.granted.contains(&argv) {
             let asked = "running this command is not granted";
+            let is_denied = self.poll.grants.exec.contains(&argv);
             let what = match adding_command(&self.poll.grants, argv) {
+                _ if is_denied => format!("{asked}: {DENIED}"),
                 Some(line) => format!("{asked}: write `{line}` under [readiness]"),
                 None => format!("{asked}, and cannot be: a command consists of words that are not empty"),
             };
@@ -63,6 +65,7 @@ impl Host for Commands<'_> {
             Ok(subject) => subject,
             Err(denial) => return Ok(Err(denial)),
         };
+        self.poll.used.note_run(&argv);
         let limit = self.poll.left();
         let ended = subject.executions.run(&subject.engine, &subject.instance, argv, limit).await;
         Ok(match ended {

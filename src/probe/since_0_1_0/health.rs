@@ -82,12 +82,14 @@ impl Health<'_> {
 
 impl Host for Health<'_> {
     async fn status(&mut self) -> wasmtime::Result<Result<HealthStatus, Denial>> {
+        self.poll.used.health_reads += 1;
         let found = status(expect(self.subject)).await;
         self.poll.observed.no_health_test |= matches!(found, Ok(HealthStatus::None));
         Ok(found)
     }
 
     async fn run_test(&mut self) -> wasmtime::Result<Result<Option<TestResult>, Denial>> {
+        self.poll.used.health_tests += 1;
         let (subject, left) = (expect(self.subject), self.poll.left());
         let found = run_test(subject, left).await;
         match &found {

@@ -42,6 +42,7 @@ impl Logs<'_> {
 
 impl Host for Logs<'_> {
     async fn tail(&mut self, max: u32) -> wasmtime::Result<Result<Vec<String>, Denial>> {
+        self.poll.used.log_reads += 1;
         let subject = match expect(self.subject) {
             Ok(subject) => subject,
             Err(denial) => return Ok(Err(denial)),
@@ -53,6 +54,7 @@ impl Host for Logs<'_> {
     }
 
     async fn read(&mut self, first: u64, max: u32) -> wasmtime::Result<Result<Vec<String>, Denial>> {
+        self.poll.used.log_reads += 1;
         let subject = match expect(self.subject) {
             Ok(subject) => subject,
             Err(denial) => return Ok(Err(denial)),

@@ -9,7 +9,7 @@ use crate::definition::grants::{Grants, TlsGrant};
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::grants::{adding_tls, quoted};
 use crate::probe::limits::HANDSHAKES;
-use crate::probe::store::{HostState, Poll};
+use crate::probe::store::{DENIED, HostState, Poll};
 use crate::probe::tls::{Failure as Seen, Handshakes as Handshaker};
 
 pub const CAPABILITY: Capability = Capability {
@@ -69,8 +69,12 @@ impl Host for Handshakes<'_> {
         let denied = |denial| Ok(Err(Failure::Denied(denial)));
         let Connection(stream) = self.table.delete(connection)?;
         let Some(tls) = self.tls else {
-            let line = adding_tls(&self.poll.grants);
-            let what = format!("TLS is not granted: write `{line}` under [readiness]");
+            let what = if self.poll.grants.tls.is_some() {
+                format!("TLS is not granted: {DENIED}")
+            } else {
+                let line = adding_tls(&self.poll.grants);
+                format!("TLS is not granted: write `{line}` under [readiness]")
+            };
             return denied(Denial::NotGranted(self.poll.note_not_granted(&what)));
         };
         let Stream::Plain(stream) = stream else {
@@ -85,6 +89,7 @@ impl Host for Handshakes<'_> {
             return denied(Denial::Limit(format!("too many handshakes: a poll may begin {HANDSHAKES}")));
         }
         self.poll.handshakes += 1;
+        self.poll.used.handshakes += 1;
         let protocols = protocols.into_iter().map(String::into_bytes).collect();
         let limit = self.poll.left();
         let shaken = tokio::time::timeout(limit, tls.shake_hands(stream, &server_name, protocols));
