@@ -13,6 +13,7 @@ use crate::event::failure::evidence::FailureReport;
 use crate::event::failure::sidecar_end::SidecarEnd;
 use crate::event::failure::until::Until;
 use crate::plan::SidecarPlan;
+use crate::probe::usage::Usage;
 use crate::report::error::Problem;
 use crate::system::lock::Holder;
 
@@ -125,6 +126,13 @@ pub enum Event<'a> {
         took: Duration,
         /// Whether the answer differs from the one before.
         changed: bool,
+    },
+    /// A wait ended: what the sidecar's probes used of their grants meanwhile.
+    Used {
+        /// The sidecar.
+        sidecar: &'a str,
+        /// Each probe that used something.
+        probes: &'a [(String, Usage)],
     },
     /// A probe wrote to the trace.
     Traced {

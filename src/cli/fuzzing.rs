@@ -27,6 +27,7 @@ use crate::plan::sidecar::{Scopes, Sidecar};
 use crate::plan::{Action, Cause, NetworkAction, NetworkPlan, Plan, SidecarPlan, Step};
 use crate::probe::component::ComponentFile;
 use crate::probe::observed::Observed;
+use crate::probe::usage::Usage;
 use crate::report::error::{Code, Place, Problem, Source};
 use crate::system::lock::Holder;
 
@@ -111,6 +112,14 @@ fn problems(texts: &mut Texts) {
     assert_event(&Event::Problem(&problem));
 }
 
+fn used(one: &str, other: &str) -> Usage {
+    let mut used = Usage { log_reads: 1, ..Usage::default() };
+    used.note_dials(one, 1, 2);
+    used.note_run(&[one.to_owned(), other.to_owned()]);
+    used.variables.insert(other.to_owned());
+    used
+}
+
 fn events(texts: &mut Texts) {
     let (sidecar, probe) = &texts.pair();
     let (answer, image) = &texts.pair();
@@ -127,6 +136,7 @@ fn events(texts: &mut Texts) {
         Event::Started { sidecar, container: image },
         Event::Answered { sidecar, probe, attempt: 1, answer, took, changed: true },
         Event::Traced { sidecar, line: answer },
+        Event::Used { sidecar, probes: &[((*probe).clone(), used(answer, image))] },
         Event::Ready { sidecar, after: took, attempts: 2, last: Some(probe) },
         Event::HarnessStarting,
         Event::HarnessEnded { exit_code: 0 },
@@ -220,7 +230,9 @@ fn question(texts: &mut Texts) {
         hash: "a".repeat(64),
         command: "farrier approve".to_owned(),
         statement: Statement { lines, controls_machine: texts.given.is_multiple_of(2) },
+        grants: vec![texts.next()],
         earlier: Some(Earlier {
+            denied: vec![texts.next()],
             approved_at: texts.next(),
             worktree: Some(texts.next()),
             changes: vec![

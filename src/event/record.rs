@@ -2,6 +2,7 @@
 //! them, so what is documented is what is written.
 
 mod conversions;
+mod usage;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -133,6 +134,14 @@ pub enum Record {
         /// How long the poll took.
         took_ms: f64,
     },
+    /// A wait ended. The event says what the sidecar's probes used of their grants meanwhile; farrier writes it only if they used
+    /// something. What farrier itself dialled between two polls is not included.
+    Used {
+        /// The sidecar.
+        sidecar: String,
+        /// Each probe that used something.
+        probes: Vec<UsageRecord>,
+    },
     /// A probe wrote to the trace.
     Traced {
         /// The sidecar.
@@ -200,6 +209,49 @@ pub enum Record {
         /// sidecar's `on_exit = "stop"` ended the harness.
         exit_code: u8,
     },
+}
+
+/// What the polls of one probe used of their grants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageRecord {
+    /// The probe.
+    pub probe: String,
+    /// Where the probe connected, or tried to; at most 20 entries.
+    pub dialled: Vec<DialledRecord>,
+    /// How many TLS handshakes it began.
+    pub handshakes: u64,
+    /// The commands that it ran in the container; at most 20 entries.
+    pub ran: Vec<RanRecord>,
+    /// How often it read the log.
+    pub log_reads: u64,
+    /// How often it read the health status.
+    pub health_reads: u64,
+    /// How often it ran the image's health test.
+    pub health_tests: u64,
+    /// The variables that it read, without their values; at most 20.
+    pub variables: Vec<String>,
+    /// The folders that it asked for, by the paths at which it sees them; at most 20.
+    pub folders: Vec<String>,
+    /// How many entries of all these lists are left out.
+    pub left_out: u64,
+}
+
+/// A place that a probe dialled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DialledRecord {
+    /// The sidecar's name and the port: `db:5432`.
+    pub address: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// A command that a probe ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RanRecord {
+    /// The words of the command as JSON; shortened to 1000 characters.
+    pub command: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// How a sidecar ended.

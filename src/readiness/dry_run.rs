@@ -25,6 +25,7 @@ use crate::probe::host::{LoadedProbe, Polled};
 use crate::probe::memory::Memory;
 use crate::probe::private_copies::PrivateCopies;
 use crate::probe::tls::Handshakes;
+use crate::probe::usage::Usage;
 use crate::readiness::redial::{Opened, redial};
 use crate::readiness::scenario::Recording;
 use crate::readiness::schedule::{Course, Terms};
@@ -73,7 +74,8 @@ pub struct Answer {
 
 impl DryRun {
     /// Polls once, or as a launch does until it is ready, failed, broken or out of time. `tell` gets each answer
-    /// once the next differs from it. Every poll becomes a part of the recording.
+    /// once the next differs from it. Every poll becomes a part of the recording. Gives the last verdict, and what all polls
+    /// used of the grants.
     ///
     /// # Errors
     /// When the files that its grants name cannot be read, or its folders not be copied.
@@ -81,7 +83,8 @@ impl DryRun {
         &self,
         mut recording: Option<&mut Recording>,
         mut tell: impl FnMut(&Answer),
-    ) -> std::io::Result<Verdict> {
+    ) -> std::io::Result<(Verdict, Usage)> {
+        let mut all_used = Usage::default();
         let recorder = Recorder::default();
         let recorder = if recording.is_some() { recorder.with_content() } else { recorder };
         let executed = Executed::default();
@@ -118,7 +121,8 @@ impl DryRun {
             let context = self.context(attempt, elapsed, left);
             let polled = self.probe.poll(context, probe_context, limits).await;
             let took = clock::since(asked_at);
-            let Polled { verdict, trace, observed } = polled;
+            let Polled { verdict, trace, observed, used } = polled;
+            all_used.add(used);
             let (asked, extend) = match &verdict {
                 Verdict::Pending { retry_after, extend, .. } => (*retry_after, *extend),
                 _ => (None, None),
@@ -168,9 +172,9 @@ impl DryRun {
             // Time is up before it was ready often enough, which a launch takes for not ready.
             if verdict == Verdict::Ready && !over {
                 let reason = "it was not ready often enough in a row before the timeout".to_owned();
-                return Ok(Verdict::Pending { reason, retry_after: None, extend: None });
+                return Ok((Verdict::Pending { reason, retry_after: None, extend: None }, all_used));
             }
-            return Ok(verdict);
+            return Ok((verdict, all_used));
         }
     }
 

@@ -23,6 +23,7 @@ use crate::plan::sidecar::Sidecar;
 use crate::probe::catalogue::FoundProbe;
 use crate::probe::executions::Executions;
 use crate::probe::host::{LoadError, LoadedProbe};
+use crate::probe::usage::Usage;
 use crate::readiness::matches::MatchCache;
 use crate::readiness::route::Route;
 use crate::report::error::Code;
@@ -122,6 +123,7 @@ impl Wait<'_> {
         }
         let result = self.run(known).await;
         shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.tell_used();
         match result {
             Ok(container) => {
                 let attempts = self.collected().iter().map(|answers| answers.attempts).sum();
@@ -196,6 +198,19 @@ impl Wait<'_> {
         Ok(())
     }
 
+    /// Tells once what the probes used of their grants.
+    fn tell_used(&self) {
+        let used = self.answers.iter().filter_map(|answers| {
+            let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+            let used = std::mem::take(&mut answers.used);
+            (!used.is_empty()).then(|| (answers.probe.clone(), used))
+        });
+        let probes: Vec<(String, Usage)> = used.collect();
+        if !probes.is_empty() {
+            self.shared.reporter.tell(&Event::Used { sidecar: self.sidecar.name(), probes: &probes });
+        }
+    }
+
     /// The evidence of a failure.
     async fn failed(&self, ended: Ended) -> Box<FailureReport> {
         let shared = self.shared;
@@ -203,6 +218,13 @@ impl Wait<'_> {
         let here = |container: &Instance| shared.route.is_direct(container);
         let for_memory = |container: &Instance| shared.watch.was_killed_for_memory(&container.id);
         Box::new(self.report(ended).collect(shared.engine.as_ref(), for_memory, here).await)
+    }
+}
+
+impl Drop for Wait<'_> {
+    /// A wait that another sidecar's failure or a signal ends has used something, too.
+    fn drop(&mut self) {
+        self.tell_used();
     }
 }
 

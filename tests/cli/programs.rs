@@ -3,6 +3,7 @@
 mod confined;
 mod order;
 pub(crate) mod setup;
+mod used;
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;

@@ -110,7 +110,9 @@ async fn sockets_of_the_standard_library_reach_granted_sidecars_by_name() {
     let mine = ProbeContext { targets: granting(&[("db", own)]).targets, ..ProbeContext::default() };
     assert_eq!(poll(json!({"try": "echo-own"}), &mine).await.verdict, Verdict::Ready);
     assert_eq!(poll(of("db", own), &probe_context).await.verdict, Verdict::Ready);
-    assert_eq!(poll(of("cache", other), &probe_context).await.verdict, Verdict::Ready);
+    let polled = poll(of("cache", other), &probe_context).await;
+    assert_eq!(polled.verdict, Verdict::Ready);
+    assert_eq!(polled.used.to_string(), format!("dialled cache:{} once", other.port()));
     assert_eq!(
         poll(of("127.0.0.1", own), &probe_context).await.verdict,
         Verdict::Ready,
@@ -243,6 +245,7 @@ async fn granted_variables_are_the_whole_environment() {
     let probe_context = ProbeContext { environment, ..ProbeContext::default() };
     let polled = poll(json!({"try": "variables"}), &probe_context).await;
     assert_eq!(pending(&polled), "variables: PGUSER=postgres");
+    assert_eq!(polled.used.to_string(), "read the variables PGUSER");
 }
 
 #[tokio::test]

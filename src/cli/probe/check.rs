@@ -18,8 +18,10 @@ use crate::cli::runtime::CommandRuntime;
 use crate::cli::settings::layer_directories;
 use crate::definition::Limits;
 use crate::engine::dialler::DialError;
+use crate::event::record::UsageRecord;
 use crate::probe::grants::{effective, linked, only_dials, tls_for, uncovered, ungranted};
 use crate::probe::guest::Verdict;
+use crate::probe::usage::Usage;
 use crate::readiness::dry_run::{Address, Answer, Deed, DryGrants, DryRun, Stand, parse_address};
 use crate::readiness::schedule::Terms;
 use crate::report::elapsed::{limit, milliseconds};
@@ -89,7 +91,7 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
     let record = options.record.as_deref().map(Record::to);
     granted.runs_commands = options.run_commands;
     let mut runtime = CommandRuntime::start()?;
-    let (verdict, answers, recorded) = runtime.run(async {
+    let (verdict, used, answers, recorded) = runtime.run(async {
         let (probe, name) = (load(&chosen.file, &interfaces).await?, chosen.name.as_str());
         accept_settings(&probe, name, &settings, &correct_settings(name), limits).await?;
         let only_dials = only_dials(&chosen.file, &interfaces);
@@ -101,21 +103,24 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
             Format::Human => print(&human(answer, limits)),
             Format::Json => answers.push(as_json(answer)),
         });
-        let verdict = verdict.await.map_err(|error| {
+        let (verdict, used) = verdict.await.map_err(|error| {
             let message = format!("a granted log or folder cannot be read: {error}");
             usage(message, "Name a regular file with `--grant logs=FILE`.")
         })?;
-        Ok((verdict, answers, recording))
+        Ok((verdict, used, answers, recording))
     })?;
     let written = match record.zip(recorded) {
         Some((record, recording)) => Some(record.write(&chosen.name, &target, recording)?),
         None => None,
     };
     let ready = verdict == Verdict::Ready;
-    match (options.format, &written) {
-        (Format::Json, _) => print_json(&report(&chosen, &target, ready, &answers, written.as_deref())),
-        (Format::Human, Some(file)) => print(&check_record::told(file)),
-        (Format::Human, None) => {}
+    match options.format {
+        Format::Human if used.is_empty() => print("the probe used nothing of its grants\n"),
+        Format::Human => print(&format!("the probe {}\n", escape(&used.to_string()))),
+        Format::Json => print_json(&report(&chosen, &target, &answers, &used, (ready, written.as_deref()))),
+    }
+    if let (Format::Human, Some(file)) = (options.format, &written) {
+        print(&check_record::told(file));
     }
     Ok(if ready { exit::SUCCESS } else { NOT_READY })
 }
@@ -304,9 +309,9 @@ fn as_json(answer: &Answer) -> Value {
 fn report(
     chosen: &Chosen,
     target: &Address,
-    ready: bool,
     answers: &[Value],
-    recorded: Option<&Path>,
+    used: &Usage,
+    (ready, recorded): (bool, Option<&Path>),
 ) -> Value {
     json!({
         "probe": chosen.name,
@@ -315,5 +320,6 @@ fn report(
         "ready": ready,
         "answers": answers,
         "recorded": recorded.map(|file| file.display().to_string()),
+        "used": UsageRecord::of(&chosen.name, used),
     })
 }

@@ -14,6 +14,7 @@ use crate::engine::limited::within;
 use crate::engine::{ByHand, Engine};
 use crate::plan::instance::{Instance, Status};
 use crate::probe::observed::{Dialled, Observed};
+use crate::probe::usage::Usage;
 use crate::report::error::Code;
 use crate::report::shell::command_line;
 
@@ -57,6 +58,8 @@ pub struct Answers {
     pub extended_to: Option<Duration>,
     /// What the last poll saw on the way to its answer.
     pub observed: Observed,
+    /// What its polls used of their grants, as far as it was not told yet.
+    pub used: Usage,
     /// How long one poll may take.
     pub poll: Duration,
 }

@@ -2,7 +2,7 @@
 
 use super::{
     AnswerRecord, AnswersRecord, CauseRecord, FailureRecord, HealthRunRecord, HolderRecord, OtherRecord,
-    PlaceRecord, ProblemRecord, Record, SidecarEndRecord, StateRecord,
+    PlaceRecord, ProblemRecord, Record, SidecarEndRecord, StateRecord, UsageRecord,
 };
 use crate::event::Event;
 use crate::event::failure::cause::Cause;
@@ -91,6 +91,10 @@ impl From<&Event<'_>> for Record {
                 attempt: *attempt,
                 answer: text(answer),
                 took_ms: milliseconds(*took),
+            },
+            Event::Used { sidecar, probes } => Self::Used {
+                sidecar: text(sidecar),
+                probes: probes.iter().map(|(probe, used)| UsageRecord::of(probe, used)).collect(),
             },
             Event::Traced { sidecar, line } => Self::Traced { sidecar: text(sidecar), line: text(line) },
             Event::Ready { sidecar, after, attempts, last } => Self::Ready {

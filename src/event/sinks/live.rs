@@ -118,7 +118,9 @@ impl Sink for LiveSink {
             | Event::Reachable { .. } => {
                 self.keep(event);
             }
-            Event::Answered { .. } | Event::Traced { .. } if self.verbosity > Verbosity::Normal => {
+            Event::Answered { .. } | Event::Traced { .. } | Event::Used { .. }
+                if self.verbosity > Verbosity::Normal =>
+            {
                 self.keep(event);
             }
             _ => {}

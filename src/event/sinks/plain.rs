@@ -94,6 +94,10 @@ impl PlainSink {
             Event::Traced { sidecar, line: text } => {
                 shown(Verbosity::Everything).then(|| line(&format!("{sidecar}: {text}")))
             }
+            Event::Used { sidecar, probes } => shown(Verbosity::Everything).then(|| {
+                let each = probes.iter().map(|(probe, used)| line(&format!("{sidecar}: {probe} {used}")));
+                each.collect()
+            }),
             Event::Started { sidecar, .. } => {
                 shown(Verbosity::Answers).then(|| line(&format!("{sidecar}: started")))
             }

@@ -145,7 +145,7 @@ impl Wait<'_> {
             }
             way.sockets = self.shared.route.sockets(container);
         }
-        let folders = PrivateCopies::write(&condition.found.directories).map_err(|error| {
+        let folders = PrivateCopies::write(&condition.found.granted.directories).map_err(|error| {
             let reason = format!("the granted folders cannot be copied: {error}");
             ended(Code::StateUnusable, reason)
         })?;
@@ -174,7 +174,7 @@ impl Wait<'_> {
 
     /// Whether the other sidecars that a probe dialled are where they were when it began.
     async fn still_there(&self, condition: &Condition, container: &Instance, dialled: &Targets) -> bool {
-        let grants = &condition.found.grants;
+        let grants = &condition.found.granted.grants;
         let others = grants.dial.iter().any(|dial| matches!(dial, DialGrant::Sidecar { .. }));
         !others || self.shared.targets(self.sidecar, container, grants, true).await == *dialled
     }
@@ -203,6 +203,9 @@ impl Wait<'_> {
         let limits = poll_limits(condition, left);
         let is_alone = only_dials(condition, &probe_context);
         let polled = probe.poll(context, probe_context, limits).await;
+        if !polled.used.is_empty() {
+            answers.lock().unwrap_or_else(PoisonError::into_inner).used.add(polled.used);
+        }
         let sidecar = self.sidecar.name();
         for line in &polled.trace {
             self.shared.reporter.tell(&Event::Traced { sidecar, line });

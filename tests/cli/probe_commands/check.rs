@@ -16,6 +16,7 @@ fn check_runs_a_probe_and_says_what_it_did() {
             --- stdout
             poll 1 at [TIME], after [TIME]: ready
               dialled 127.0.0.1:[PORT]: connected after [TIME], wrote 0 bytes, read 0 bytes
+            the probe dialled 127.0.0.1:[PORT] once
             --- stderr
             ");
         });
