@@ -216,7 +216,7 @@ fn nothing_is_downloaded_from_a_registry_that_the_policy_does_not_permit() {
         assert!(outcome.stderr().contains("error[policy-refused]"), "{command:?}: {outcome}");
     }
     assert_eq!(registry.requests().len(), 0);
-    // The same registry, once it is permitted.
+    // A permitted registry is asked.
     write_policy(&programs.scene, &format!("registries = [\"{}/acme\"]\n", registry.address));
     programs.farrier(["probe", "pull"]).output();
     assert!(!registry.requests().is_empty());
