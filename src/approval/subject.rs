@@ -86,7 +86,7 @@ impl Subject for ResolvedSidecar {
     fn denied_imports(&self) -> Vec<Problem> {
         let definition = &self.sidecar.definition;
         let each = definition.readiness.iter().zip(&self.probes).flat_map(|(readiness, found)| {
-            found.denied_imports(&definition.place(&format!("{}.probe", readiness.field)))
+            found.denied_imports(|| definition.place(&format!("{}.probe", readiness.field)))
         });
         each.map(|problem| problem.of(self.name())).collect()
     }

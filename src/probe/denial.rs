@@ -137,23 +137,29 @@ impl Denied {
 impl FoundProbe {
     /// Takes away what was denied.
     pub fn deny(&mut self, denied: &Denied) {
-        self.granted = denied.applied_to(&self.declared);
+        // Without a denial, both are one, which costs nothing to compare.
+        self.granted =
+            if denied.is_empty() { self.declared.clone() } else { denied.applied_to(&self.declared) };
         self.interfaces = linked(&self.component, &self.granted.grants, self.built_in);
     }
 
     /// The grants that are not in force any more.
     #[must_use]
     pub fn denied(&self) -> Vec<String> {
+        if Arc::ptr_eq(&self.declared.grants, &self.granted.grants) {
+            return Vec::new();
+        }
         let left = names(&self.granted.grants);
         names(&self.declared.grants).into_iter().filter(|name| !left.contains(name)).collect()
     }
 
     /// What it imports, and cannot be linked without what was denied.
     #[must_use]
-    pub fn denied_imports(&self, place: &Place) -> Vec<Problem> {
+    pub fn denied_imports(&self, place: impl FnOnce() -> Place) -> Vec<Problem> {
         if self.denied().is_empty() {
             return Vec::new();
         }
+        let place = place();
         let problem = |import: &str| {
             let message =
                 format!("the probe `{}` imports {import}, and the approval denies all of it", self.name);

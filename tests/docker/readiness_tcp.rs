@@ -253,7 +253,7 @@ fn every_event_is_a_line_of_json_with_schema_time_and_name() {
     let mut names: Vec<_> = events.iter().map(|event| text(&event["event"])).collect();
     names.retain(|name| name != "network-created");
     names.dedup();
-    let started = ["connected", "planned", "created", "started", "waiting", "answered", "ready"];
+    let started = ["connected", "planned", "created", "started", "waiting", "answered", "used", "ready"];
     assert_eq!(names, [&started[..], &["all-ready", "reachable"]].concat());
     let container = container_id(&scene.container("db")).expect("it runs");
     assert_eq!(Events(events).one("started")["container"], container.as_str());
