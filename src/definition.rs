@@ -49,7 +49,7 @@ pub use artifact_reference::{ArtifactReference, FORM as ARTIFACT_FORM};
 pub use budget::{Exceeded, ReadingBudget};
 pub use confined::ConfinedPaths;
 pub use declared::Declared;
-pub use decode::BUILT_IN;
+pub use decode::{BUILT_IN, DIALLING};
 pub use dialect::in_the_files_language;
 pub use duration::parse as parse_duration;
 pub use files::{COPIES, ReadFile};

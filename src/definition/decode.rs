@@ -18,8 +18,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(super) use self::grants::{dial_grant, unset};
-pub use self::readiness::BUILT_IN;
 pub(super) use self::readiness::of_scenario as readiness_of_scenario;
+pub use self::readiness::{BUILT_IN, DIALLING};
 use self::survey::Survey;
 use super::declared::Declared;
 use super::interpolation::has_secret;

@@ -75,8 +75,8 @@ impl Draft {
              # entrypoint = [\"/bin/server\"]\n{command}\n# resources = {{ memory = \"512MiB\" }}\n\
              \n[interface]\n{interface}\n\
              \n[readiness]\n\
-             # The probe that decides readiness: tcp, healthcheck, exec, http, log, postgres, redis, mysql, grpc, mcp, skip,\n\
-             # or a custom component: \"./NAME.wasm\" (`farrier probe new NAME` creates a project).\n\
+             # The probe that decides readiness: tcp, healthcheck, exec, http, log, postgres, redis, mysql, memcached, amqp,\n\
+             # nats, smtp, grpc, mcp, skip, or a custom component: \"./NAME.wasm\" (`farrier probe new NAME` creates a project).\n\
              {note}probe = {probe}\n{settings}{test}\n\
              timeout = \"{timeout}\"  # from the container's start, or from the first poll if it already runs\n",
             image = quoted(&self.image),

@@ -108,7 +108,9 @@ impl TlsSetting {
         match probe {
             "postgres" if text("sslmode") == Some("verify-full") => Some(Self::Verified),
             "postgres" if text("sslmode") == Some("require") => Some(Self::Insecure),
-            "postgres" | "redis" | "mysql" | "grpc" | "mcp" => verified.or(insecure),
+            "postgres" | "redis" | "mysql" | "memcached" | "amqp" | "nats" | "smtp" | "grpc" | "mcp" => {
+                verified.or(insecure)
+            }
             "http" if text("scheme") != Some("https") => None,
             "http" if is_set("insecure") => Some(Self::Insecure),
             "http" => Some(Self::Verified),

@@ -77,7 +77,7 @@ const KNOWN: &[KnownImage] = &[
         .env(&[("COUCHDB_USER", "dev"), ("COUCHDB_PASSWORD", "dev")]),
     known(&["neo4j"], 7687, "tcp").env(&[("NEO4J_AUTH", "neo4j/dev-only-1")]),
     known(&["influxdb"], 8086, "http").settings("{ path = \"/health\" }"),
-    known(&["memcached"], 11211, "tcp"),
+    known(&["memcached"], 11211, "memcached"),
     known(&["etcd"], 2379, "http").settings("{ path = \"/health\" }").command(&[
         "etcd",
         "--listen-client-urls=http://0.0.0.0:2379",
@@ -108,8 +108,8 @@ const KNOWN: &[KnownImage] = &[
     known(&["kafka", "cp-kafka", "confluent-local"], 9092, "tcp"),
     known(&["redpanda"], 9092, "tcp"),
     known(&["zookeeper", "cp-zookeeper"], 2181, "tcp"),
-    known(&["rabbitmq"], 5672, "tcp"),
-    known(&["nats"], 4222, "tcp"),
+    known(&["rabbitmq"], 5672, "amqp"),
+    known(&["nats"], 4222, "nats"),
     known(&["activemq-classic", "activemq-artemis", "artemis"], 61616, "tcp"),
     known(&["eclipse-mosquitto"], 1883, "tcp").command(&["mosquitto", "-c", "/mosquitto-no-auth.conf"]),
     // Clouds on one machine, and stand-ins.
@@ -124,7 +124,7 @@ const KNOWN: &[KnownImage] = &[
     known(&["mockserver"], 1080, "tcp"),
     known(&["toxiproxy"], 8474, "http").settings("{ path = \"/version\" }"),
     known(&["httpbin", "go-httpbin"], 80, "tcp"),
-    known(&["mailhog"], 1025, "tcp"),
+    known(&["mailhog"], 1025, "smtp"),
     known(&["mailpit"], 1025, "http").settings("{ port = 8025, path = \"/readyz\" }"),
     known(&["registry"], 5000, "http").settings("{ path = \"/v2/\" }"),
     known(

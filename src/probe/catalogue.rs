@@ -49,6 +49,10 @@ const BUILT_IN: &[BuiltIn] = &[
     built_in!("postgres"),
     built_in!("redis"),
     built_in!("mysql"),
+    built_in!("memcached"),
+    built_in!("amqp"),
+    built_in!("nats"),
+    built_in!("smtp"),
     built_in!("grpc"),
 ];
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::definition::DIALLING;
 use crate::definition::grants::{DialGrant, DirGrant, Grants, TlsGrant, TlsSetting};
 use crate::definition::is_sidecar_host;
 use crate::definition::model::{Definition, ProbeReference, Readiness};
@@ -26,7 +27,7 @@ pub fn effective(readiness: &Readiness, built_in: bool) -> Grants {
     };
     let nothing = Grants::default();
     match name {
-        "tcp" | "http" | "postgres" | "redis" | "mysql" | "grpc" | "mcp" => {
+        name if DIALLING.contains(&name) => {
             let port = port_of_settings(readiness).map(|port| DialGrant::This(Some(port)));
             let granted = port.filter(|port| readiness.grants.dial.contains(port));
             let dial = vec![granted.unwrap_or(DialGrant::This(None))];

@@ -46,6 +46,10 @@ pub(super) fn until(sidecar: &Sidecar, condition: &Condition) -> Until {
         }
         "grpc" => format!("the health service at {port} reports SERVING"),
         "mcp" => format!("{port} opens an MCP session"),
+        "memcached" => format!("memcached at {port} reports its version"),
+        "amqp" => format!("the broker at {port} opens a connection"),
+        "nats" => format!("the NATS server at {port} answers PING"),
+        "smtp" => format!("the mail server at {port} accepts EHLO"),
         _ => format!("the server at {port} accepts connections"),
     };
     words.into()

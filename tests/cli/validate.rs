@@ -300,7 +300,9 @@ fn a_built_in_probe_is_granted_another_port_only_by_its_definition() {
         );
         without_engine(&scene, &["validate"]).output()
     };
-    for probe in ["tcp", "http", "postgres", "redis", "mysql", "grpc", "mcp"] {
+    for probe in
+        ["tcp", "http", "postgres", "redis", "mysql", "memcached", "amqp", "nats", "smtp", "grpc", "mcp"]
+    {
         let on = "settings = { port = 9000 }";
         readiness(probe, "settings = { port = 7000 }", "").assert_code(0);
         for (grants, line) in [

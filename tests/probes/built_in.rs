@@ -1,7 +1,10 @@
 //! The built-in probes on real servers: each tells an open port from a server that serves.
 
+mod brokers;
 mod databases;
 mod grpc;
 mod http;
+mod mail;
 mod mcp;
+mod setup;
 mod tls;

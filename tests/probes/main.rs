@@ -8,6 +8,7 @@ mod built_in;
 mod contract;
 mod grants;
 mod hostile_text;
+mod languages;
 mod native_cache;
 mod projects;
 mod python;

@@ -4,48 +4,14 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
-use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 use crate::support::engine::build_directory;
-use crate::support::skipping::{REQUIRE_PYPI, REQUIRE_WASM, skip_unless_required};
+use crate::support::skipping::{REQUIRE_PYPI, skip_unless_required};
+use crate::support::toolchains::{PATIENCE, TARGET, guest_compiler, own};
 use crate::support::{Run, Scene};
-
-const TARGET: &str = "wasm32-unknown-unknown";
-/// Compiling a project's dependencies on a slow machine takes minutes.
-const PATIENCE: Duration = Duration::from_mins(10);
-
-/// The compiler that has the target. Where none has, that is said loudly, or fails under the variable's value 1.
-fn guest_compiler() -> Option<OsString> {
-    let compiler =
-        ["GUEST_RUSTC", "RUSTC"].iter().find_map(std::env::var_os).unwrap_or_else(|| "rustc".into());
-    let asked = Command::new(&compiler).args(["--print", "target-libdir", "--target", TARGET]).output();
-    let has = asked.is_ok_and(|answer| {
-        answer.status.success() && Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir()
-    });
-    if !has {
-        let why = format!("{} has no {TARGET}", Path::new(&compiler).display());
-        skip_unless_required(REQUIRE_WASM, &why);
-    }
-    has.then_some(compiler)
-}
-
-/// Runs in the project with the user's own caches and tools; what it compiles is kept for the next time.
-fn own(run: Run, project: &Path) -> Run {
-    let home = std::env::var_os("HOME").unwrap_or_default();
-    let mut run = run.directory(project).env("HOME", home).timeout(PATIENCE);
-    run = run.env("CARGO_TARGET_DIR", build_directory().join("projects"));
-    for name in ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_BUILD_JOBS", "PIP_INDEX_URL"] {
-        if let Some(value) = std::env::var_os(name) {
-            run = run.env(name, value);
-        }
-    }
-    run
-}
 
 /// A server that greets each connection, as long as the test runs.
 fn server(greeting: &'static [u8]) -> String {

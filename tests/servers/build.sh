@@ -2,17 +2,18 @@
 # Makes a local image with the real PostgreSQL, Redis, MariaDB or nginx of the Debian (or Ubuntu) release that this machine
 # runs, without a container registry:
 #
-#     build.sh postgres|redis|mariadb|nginx|four REPOSITORY TAG DIRECTORY
+#     build.sh postgres|redis|mariadb|nginx|four|brokers REPOSITORY TAG DIRECTORY
 #
 # gives REPOSITORY:TAG and REPOSITORY-healthcheck:TAG, the same with a HEALTHCHECK every 30 s. The image `four` contains
-# PostgreSQL, Redis, nginx and Python, and has no HEALTHCHECK.
+# PostgreSQL, Redis, nginx and Python; `brokers` contains RabbitMQ, NATS, memcached, Mosquitto and dnsmasq. These two have no
+# HEALTHCHECK.
 #
 # The packages are only downloaded and unpacked (apt checks their signatures), with a package state of its own
 # below DIRECTORY: nothing is installed on this machine, no service is started, and root is not needed.
 set -euo pipefail
 
 if [ $# -ne 4 ]; then
-    echo "usage: build.sh postgres|redis|mariadb|nginx|four REPOSITORY TAG DIRECTORY" >&2
+    echo "usage: build.sh postgres|redis|mariadb|nginx|four|brokers REPOSITORY TAG DIRECTORY" >&2
     exit 2
 fi
 server=$1 repository=$2 tag=$3 directory=$4
@@ -32,6 +33,7 @@ case $server in
         health='mariadb --user=root --execute="select 1"' ;;
     nginx) packages=(nginx busybox-static) health='nc -z 127.0.0.1 8080' ;;
     four) packages=(postgresql redis-server nginx python3 busybox-static) health= ;;
+    brokers) packages=(rabbitmq-server nats-server memcached mosquitto dnsmasq-base busybox-static) health= ;;
     *) echo "build.sh: no server $server" >&2; exit 2 ;;
 esac
 
@@ -74,14 +76,15 @@ for package in "$packages_directory"/*.deb; do
 done
 
 # The shell, and the small programs that an entrypoint or a health check calls.
-for applet in sh cat chmod env grep hostname id kill ls mkdir nc nslookup ps rm sleep test wc wget; do
+for applet in sh awk basename cat chmod cut dirname env grep head hostname id kill ls mkdir mktemp nc nslookup ps readlink rm \
+    sed sleep test tr uname wc wget; do
     rm -f "$root/usr/bin/$applet"
     ln -s busybox "$root/usr/bin/$applet"
 done
 [ -e "$root/usr/bin/busybox" ] || { echo "build.sh: busybox is not where it was" >&2; exit 1; }
-printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\nredis:x:998:998::/data:/bin/sh\nmysql:x:997:997::/var/lib/mysql:/bin/sh\nnginx:x:996:996::/:/bin/sh\n' \
+printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\nredis:x:998:998::/data:/bin/sh\nmysql:x:997:997::/var/lib/mysql:/bin/sh\nnginx:x:996:996::/:/bin/sh\nbroker:x:995:995::/tmp:/bin/sh\n' \
     >"$root/etc/passwd"
-printf 'root:x:0:\npostgres:x:999:\nredis:x:998:\nmysql:x:997:\nnginx:x:996:\n' >"$root/etc/group"
+printf 'root:x:0:\npostgres:x:999:\nredis:x:998:\nmysql:x:997:\nnginx:x:996:\nbroker:x:995:\n' >"$root/etc/group"
 for entrypoint in "$here"/*-entrypoint.sh; do
     name=${entrypoint##*/}
     install -m 755 "$entrypoint" "$root/usr/bin/${name%.sh}"
@@ -109,6 +112,12 @@ elif [ "$server" = mariadb ]; then
         --change 'ENTRYPOINT ["mariadb-entrypoint"]')
 elif [ "$server" = nginx ]; then
     changes+=(--change 'USER nginx' --change 'EXPOSE 8080' --change 'CMD ["nginx"]')
+elif [ "$server" = brokers ]; then
+    # Debian's own script runs RabbitMQ as one user only.
+    programs=$(cd "$root" && echo usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin)
+    path=/$programs:$path
+    changes+=(--change 'USER broker' --change 'ENV HOME=/tmp' --change 'ENV RABBITMQ_MNESIA_BASE=/tmp/mnesia'
+        --change 'ENV RABBITMQ_LOG_BASE=/tmp/log' --change 'ENV RABBITMQ_LOGS=-')
 elif [ "$server" = redis ]; then
     changes+=(--change 'USER redis' --change 'VOLUME ["/data"]' --change 'WORKDIR /data' --change 'EXPOSE 6379'
         --change 'CMD ["redis-server","--protected-mode","no","--save",""]')

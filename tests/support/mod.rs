@@ -32,6 +32,7 @@ pub mod servers;
 pub mod skipping;
 pub mod snapshot;
 pub mod tables;
+pub mod toolchains;
 
 pub use engine::{
     PATIENT, containers_named, docker, docker_available, fixture_image, fixture_image_name, fixture_program,

@@ -1,4 +1,4 @@
-//! Images of the real `PostgreSQL`, Redis, `MariaDB`, nginx and Python, made from Debian's packages by `tests/servers/build.sh`.
+//! Images of the real `PostgreSQL`, Redis, `MariaDB`, nginx, Python and message brokers, made from Debian's packages by `tests/servers/build.sh`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,8 +18,9 @@ const FILES: [&str; 6] = [
     include_str!("../servers/counting_server.py"),
     include_str!("../servers/ask-servers.sh"),
 ];
-/// The image with four servers has no variant.
+/// Images with several servers, which have no variant.
 const FOUR: &str = "four";
+const BROKERS: &str = "brokers";
 
 /// `PostgreSQL` on port 5432, user `postgres` without a password, `pg_isready` and `psql` on the PATH. None,
 /// and a loud message, where it cannot be had; a failure under `FARRIER_REQUIRE_DOCKER=1`.
@@ -59,6 +60,12 @@ pub fn image_of_four() -> Option<String> {
     image(FOUR, "")
 }
 
+/// `rabbitmq-server`, `nats-server`, `memcached`, `mosquitto` and `dnsmasq` on the PATH of one image, which runs none of them by
+/// itself, as a user without rights. None as for `PostgreSQL`.
+pub fn image_of_brokers() -> Option<String> {
+    image(BROKERS, "")
+}
+
 /// A registry that has this image, which was put there once. None as for `PostgreSQL`.
 pub fn registry_with(image: &str, scene: &Scene) -> Option<Registry> {
     let folder = build_directory().join("servers");
@@ -91,7 +98,7 @@ fn ensure(server: &str, repository: &str, digest: &str) -> Result<(), Trouble> {
     let exists = |variant: &str| {
         docker::run(["image", "inspect", "--format", "{{.Id}}", &format!("{repository}{variant}:{digest}")])
     };
-    if exists("").is_ok() && (server == FOUR || exists("-healthcheck").is_ok()) {
+    if exists("").is_ok() && ([FOUR, BROKERS].contains(&server) || exists("-healthcheck").is_ok()) {
         return Ok(());
     }
     let next_step = "The image is made from Debian's packages, which apt-get fetches without installing \

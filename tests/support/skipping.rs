@@ -8,6 +8,8 @@ pub const REQUIRE_DOCKER: &str = "FARRIER_REQUIRE_DOCKER";
 pub const REQUIRE_PYPI: &str = "FARRIER_REQUIRE_PYPI";
 /// With the value 1, a test that cannot have a compiler with a WebAssembly target fails.
 pub const REQUIRE_WASM: &str = "FARRIER_REQUIRE_WASM";
+/// With the value 1, a test that cannot have clang for WebAssembly, or wit-bindgen, fails.
+pub const REQUIRE_CLANG: &str = "FARRIER_REQUIRE_CLANG";
 
 /// With the value 1, a test that cannot have the shells that completions are tried in fails.
 pub const REQUIRE_SHELLS: &str = "FARRIER_REQUIRE_SHELLS";

@@ -46,7 +46,9 @@ pub fn interfaces(component: &[u8]) -> Result<Interfaces> {
 pub fn expect(name: &str, component: &[u8], found: &Interfaces) -> Result<()> {
     let capabilities: &[&str] = match name {
         "tcp" => &["dial"],
-        "grpc" | "http" | "mcp" | "mysql" | "postgres" | "redis" => &["dial", "tls"],
+        "amqp" | "grpc" | "http" | "mcp" | "memcached" | "mysql" | "nats" | "postgres" | "redis" | "smtp" => {
+            &["dial", "tls"]
+        }
         "log" => &["logs", "state"],
         "healthcheck" => &["health"],
         "exec" => &["exec"],
@@ -55,8 +57,7 @@ pub fn expect(name: &str, component: &[u8], found: &Interfaces) -> Result<()> {
     };
     // `types` holds no functions: whatever exports `check` names its types.
     let imports = capabilities.iter().copied().chain(["types"]);
-    let settings = matches!(name, "grpc" | "http" | "log" | "mcp" | "mysql" | "postgres" | "redis" | "tcp")
-        .then_some("settings");
+    let settings = (!matches!(name, "exec" | "healthcheck" | "skip")).then_some("settings");
     let described = sections::of(component);
     ensure!(described.contains_key("version"), "the probe `{name}` tells no version");
     let has_schema = described.contains_key(SETTINGS_SCHEMA);

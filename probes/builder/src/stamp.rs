@@ -9,8 +9,23 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The probes that are part of farrier.
-pub const BUILT_INS: [&str; 11] =
-    ["exec", "grpc", "healthcheck", "http", "log", "mcp", "mysql", "postgres", "redis", "skip", "tcp"];
+pub const BUILT_INS: [&str; 15] = [
+    "amqp",
+    "exec",
+    "grpc",
+    "healthcheck",
+    "http",
+    "log",
+    "mcp",
+    "memcached",
+    "mysql",
+    "nats",
+    "postgres",
+    "redis",
+    "skip",
+    "smtp",
+    "tcp",
+];
 /// Where the components are, below the repository's root.
 pub const FOLDER: &str = "probes/built";
 /// What to run when they do not belong to the sources.

@@ -1,10 +1,10 @@
 //! One call over HTTP/2: everything is said at once, then read until the one stream ends.
 
+use farrier_probe::stream::Stream;
 use farrier_probe::{Denial, tls};
 use loona_hpack::{Decoder, Encoder};
 
 use crate::frame::{self, Frame, Head};
-use crate::stream::Stream;
 
 const METHOD: &[u8] = b"/grpc.health.v1.Health/Check";
 /// The first stream of a client.

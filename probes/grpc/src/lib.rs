@@ -5,14 +5,13 @@ mod answer;
 mod call;
 mod frame;
 mod message;
-mod stream;
 
 use farrier_probe::dial::Connection;
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Schema, Verdict, dial, tls};
+use farrier_probe::stream::{self, Stream};
+use farrier_probe::{Context, Denial, Probe, Problem, Schema, Verdict, checks, tls};
 use serde::Deserialize;
 
 use call::{Origin, Trouble};
-use stream::Stream;
 
 /// Names of services are a few dozen bytes; this keeps the request within one frame.
 const LONGEST_SERVICE: usize = 1024;
@@ -38,33 +37,7 @@ impl Probe for Grpc {
     type Settings = Settings;
 
     fn check(context: &Context, settings: Settings) -> Verdict {
-        let Some(port) = settings.port.or(context.port) else {
-            return Verdict::failed(
-                "the grpc probe needs a port, and the interface declares none: set `interface.port` or \
-                 `settings.port`",
-            );
-        };
-        let is_plain = settings.tls == tls::Setting::Off;
-        let name = settings.server_name.as_deref().unwrap_or(&context.host);
-        let origin = Origin { authority: format!("{name}:{port}"), is_plain };
-        match dial::connect(&context.host, port, None) {
-            Ok(connection) => match secured(connection, name, is_plain)
-                .and_then(|mut connection| ask(&mut connection, &origin, &settings.service))
-            {
-                // What many servers do at their port for TLS: some close, some answer with HTTP/1.
-                Err(Trouble::NoGreeting(Denial::Closed) | Trouble::Foreign(_))
-                    if is_plain && tls::greeting(&context.host, port).is_some() =>
-                {
-                    Verdict::failed(tls::SPEAKS_TLS)
-                }
-                Err(trouble) => answer::unanswered(&trouble),
-                Ok(verdict) => verdict,
-            },
-            Err(Denial::NotGranted(text)) => {
-                Verdict::failed(Line::new().text("the dial was not granted: ").text(&text))
-            }
-            Err(denial) => Verdict::pending(Line::new().text(denial.text())),
-        }
+        ask(context, &settings).unwrap_or_else(|verdict| verdict)
     }
 
     fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
@@ -83,14 +56,33 @@ impl Probe for Grpc {
             ));
         }
         problems.extend(settings.tls.problem(settings.server_name.as_deref()));
-        if settings.port == Some(0) {
-            problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
-        }
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        problems.extend(checks::port(settings.port));
+        checks::result(problems)
     }
 }
 
 farrier_probe::export!(Grpc with settings);
+
+/// Dials, and asks. What ends it early is a verdict, too.
+fn ask(context: &Context, settings: &Settings) -> Result<Verdict, Verdict> {
+    let port = stream::port("grpc", settings.port, context)?;
+    let is_plain = settings.tls == tls::Setting::Off;
+    let name = settings.server_name.as_deref().unwrap_or(&context.host);
+    let origin = Origin { authority: format!("{name}:{port}"), is_plain };
+    let connection = stream::connect(context, port)?;
+    let answer = secured(connection, name, is_plain)
+        .and_then(|mut connection| health(&mut connection, &origin, &settings.service));
+    Ok(match answer {
+        // What many servers do at their port for TLS: some close, some answer with HTTP/1.
+        Err(Trouble::NoGreeting(Denial::Closed) | Trouble::Foreign(_))
+            if is_plain && tls::greeting(&context.host, port).is_some() =>
+        {
+            Verdict::failed(tls::SPEAKS_TLS)
+        }
+        Err(trouble) => answer::unanswered(&trouble),
+        Ok(verdict) => verdict,
+    })
+}
 
 /// The connection inside TLS, unless the server is asked in plain text. HTTP/2 is agreed on by ALPN.
 fn secured(connection: Connection, name: &str, is_plain: bool) -> Result<Connection, Trouble> {
@@ -98,7 +90,7 @@ fn secured(connection: Connection, name: &str, is_plain: bool) -> Result<Connect
 }
 
 /// Asks once how the service is.
-fn ask(connection: &mut impl Stream, origin: &Origin, service: &str) -> Result<Verdict, Trouble> {
+fn health(connection: &mut impl Stream, origin: &Origin, service: &str) -> Result<Verdict, Trouble> {
     let answer = call::check(connection, origin, &message::request(service))?;
     Ok(answer::verdict(&answer, service))
 }

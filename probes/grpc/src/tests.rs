@@ -1,41 +1,14 @@
 //! Conversations with servers in memory, as captured from real ones and as malformed.
 
-use std::collections::VecDeque;
+use farrier_probe::testing::MemoryStream;
 
 use super::*;
 use crate::frame::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, write,
 };
 
-/// Says this, whatever it is told, and keeps what it was told.
-struct Server {
-    says: VecDeque<u8>,
-    /// How the connection ends.
-    then: Denial,
-    told: Vec<u8>,
-}
-
-impl Server {
-    fn new(says: impl Into<Vec<u8>>, then: Denial) -> Self {
-        Self { says: says.into().into(), then, told: Vec::new() }
-    }
-}
-
-impl Stream for Server {
-    fn receive(&mut self, max: u32) -> Result<Vec<u8>, Denial> {
-        // Few bytes at a time, as a network may.
-        let count = self.says.len().min(max as usize).min(3);
-        if count == 0 { Err(self.then.clone()) } else { Ok(self.says.drain(..count).collect()) }
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> Result<(), Denial> {
-        self.told.extend_from_slice(bytes);
-        Ok(())
-    }
-}
-
 fn asked(says: impl Into<Vec<u8>>, then: Denial, service: &str) -> Verdict {
-    ask(&mut Server::new(says, then), &plain("orders:50051"), service)
+    health(&mut MemoryStream::ending(says, then), &plain("orders:50051"), service)
         .unwrap_or_else(|trouble| answer::unanswered(&trouble))
 }
 
@@ -119,8 +92,8 @@ fn what_real_servers_said_is_understood() {
 
 #[test]
 fn a_server_is_told_what_http_2_wants() {
-    let mut server = Server::new(hexadecimal(&format!("{GO}{GO_OK}")), Denial::TimedOut);
-    assert_eq!(ask(&mut server, &plain("etcd:2379"), "orders").ok(), Some(Verdict::Ready));
+    let mut server = MemoryStream::ending(hexadecimal(&format!("{GO}{GO_OK}")), Denial::TimedOut);
+    assert_eq!(health(&mut server, &plain("etcd:2379"), "orders").ok(), Some(Verdict::Ready));
     let told = server.told.strip_prefix(PREFACE).expect("the preface comes first");
     assert!(told.starts_with(&frame(SETTINGS, 0, 0, &[0, 2, 0, 0, 0, 0])));
     let question = b"\0\0\0\0\x08\x0a\x06orders";

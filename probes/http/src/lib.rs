@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use farrier_probe::http::{self, Failure, Request};
 use farrier_probe::tls::{self, SPEAKS_TLS};
-use farrier_probe::{Context, Probe, Problem, Verdict};
+use farrier_probe::{Context, Probe, Problem, Verdict, stream};
 
 use settings::Settings;
 
@@ -22,11 +22,9 @@ impl Probe for Http {
     type Settings = Settings;
 
     fn check(context: &Context, settings: Settings) -> Verdict {
-        let Some(port) = settings.port.or(context.port) else {
-            return Verdict::failed(
-                "the http probe needs a port, and the interface declares none: set `interface.port`, or `port` \
-                 in the probe's settings",
-            );
+        let port = match stream::port("http", settings.port, context) {
+            Ok(port) => port,
+            Err(verdict) => return verdict,
         };
         ask(&context.host, port, &settings).unwrap_or_else(|failure| failure.verdict())
     }

@@ -12,7 +12,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use farrier_probe::{Context, Line, Probe, Problem, Schema, Verdict, http, tls};
+use farrier_probe::{Context, Line, Probe, Problem, Schema, Verdict, checks, http, stream, tls};
 use serde::Deserialize;
 
 use session::{Session, Trouble};
@@ -46,11 +46,9 @@ impl Probe for Mcp {
     type Settings = Settings;
 
     fn check(context: &Context, settings: Settings) -> Verdict {
-        let Some(port) = settings.port.or(context.port) else {
-            return Verdict::failed(
-                "the mcp probe needs a port, and the interface declares none: set `interface.port`, or `port` \
-                 in the probe's settings",
-            );
+        let port = match stream::port("mcp", settings.port, context) {
+            Ok(port) => port,
+            Err(verdict) => return verdict,
         };
         let mut session = Session::new(&context.host, port, &settings);
         let verdict = session.initialize().and_then(|()| missing_tool(&mut session, &settings.tools));
@@ -65,10 +63,7 @@ impl Probe for Mcp {
     }
 
     fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
-        let mut problems = Vec::new();
-        if settings.port == Some(0) {
-            problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
-        }
+        let mut problems = Vec::from_iter(checks::port(settings.port));
         problems.extend(settings.tls.problem(settings.server_name.as_deref()));
         if let Err(message) = http::check_path(&settings.path) {
             problems.push(Problem::new("path", message));
@@ -87,7 +82,7 @@ impl Probe for Mcp {
             let path = Line::new().text("tools[").number(index).text("]");
             problems.push(Problem::new(path, "a tool has a name"));
         }
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        checks::result(problems)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
+use farrier_probe::stream::{Failure, Upgrade};
 use farrier_probe::{Verdict, tls};
 
 use crate::Settings;
-use crate::packet::{self, Failure, Packet, Rest};
+use crate::packet::{self, Packet, Rest};
 use crate::password;
 use crate::refusal::Refusal;
-use crate::stream::Stream;
 
 /// What this client can: long passwords, protocol 4.1 with its authentication, and plugins for that.
 const LONG_PASSWORD: u32 = 0x1;
@@ -102,7 +102,7 @@ impl<'a> Greeting<'a> {
 ///
 /// # Errors
 /// The connection failed, or the server speaks something else.
-pub fn shake(server: &mut impl Stream, settings: &Settings, name: &str) -> Result<Shaken, Failure> {
+pub fn shake(server: &mut impl Upgrade, settings: &Settings, name: &str) -> Result<Shaken, Failure> {
     let Packet { mut sequence, body, .. } = packet::receive(server)?;
     let greeting = match body.split_first() {
         Some((0xff, error)) => return refused(&body, error, settings, false),

@@ -13,16 +13,15 @@ mod packet;
 mod password;
 mod refusal;
 mod session;
-mod stream;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Schema, Verdict, dial, tls};
+use farrier_probe::stream::{self, Server, Upgradable};
+use farrier_probe::{Context, Probe, Problem, Schema, Verdict, checks, tls};
 use serde::Deserialize;
 
-use packet::Failure;
-use stream::Dialled;
+const SERVER: Server<'_> = Server { probe: "mysql", protocol: "MySQL", name: "the server" };
 
 struct Mysql;
 
@@ -62,20 +61,7 @@ impl Probe for Mysql {
     type Settings = Settings;
 
     fn check(context: &Context, settings: Settings) -> Verdict {
-        let Some(port) = settings.port.or(context.port) else {
-            return Verdict::failed(
-                "the mysql probe needs a port, and the interface declares none: set `interface.port`, or `port` \
-                 in the probe's settings",
-            );
-        };
-        match dial::connect(&context.host, port, None) {
-            Ok(connection) => {
-                let name = settings.server_name.as_deref().unwrap_or(&context.host);
-                let answer = session::hold(&mut Dialled::new(connection), &settings, name);
-                answer.unwrap_or_else(|failure| unanswered(&failure))
-            }
-            Err(denial) => undialled(&denial),
-        }
+        ask(context, &settings).unwrap_or_else(|verdict| verdict)
     }
 
     fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
@@ -85,54 +71,24 @@ impl Probe for Mysql {
             ("database", &settings.database),
             ("query", &settings.query),
         ];
-        let mut problems = Vec::new();
-        if settings.port == Some(0) {
-            problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
-        }
+        let mut problems = Vec::from_iter(checks::port(settings.port));
         problems.extend(settings.tls.problem(settings.server_name.as_deref()));
         for (field, value) in fields {
-            let Some(value) = value else { continue };
-            if value.trim().is_empty() {
-                problems.push(Problem::new(field, "it is empty: leave it out"));
-            }
-            if value.contains('\0') {
-                problems
-                    .push(Problem::new(field, "it holds a NUL character, which ends texts of the protocol"));
-            }
+            problems.extend(checks::blank(field, value.as_deref()));
+            problems.extend(checks::nul(field, value.as_deref()));
         }
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        checks::result(problems)
     }
 }
 
 farrier_probe::export!(Mysql with settings);
 
-/// Why there is no connection. Only a missing grant cannot mend itself while the server starts.
-fn undialled(denial: &Denial) -> Verdict {
-    match denial {
-        Denial::NotGranted(text) => {
-            Verdict::failed(Line::new().text("the dial was not granted: ").text(text))
-        }
-        denial => Verdict::pending(Line::new().text(denial.text())),
-    }
-}
-
-/// The port accepted, and then no whole answer came, or none of MySQL's.
-fn unanswered(failure: &Failure) -> Verdict {
-    match failure {
-        Failure::Foreign(said) if tls::is_record(said) => Verdict::failed(tls::SPEAKS_TLS),
-        Failure::Foreign(said) => Verdict::failed(
-            Line::new().text("the port does not speak the protocol of MySQL; it said: ").bytes(said),
-        ),
-        Failure::Connection(denial) => Verdict::pending(match denial {
-            Denial::TimedOut => {
-                Line::new().text("the port accepts connections, but the server does not answer yet")
-            }
-            Denial::Closed => {
-                Line::new().text("the port accepts connections, but closes them without an answer")
-            }
-            denial => Line::new().text("the connection failed: ").text(denial.text()),
-        }),
-    }
+/// Dials, and holds the conversation. What ends it early is a verdict, too.
+fn ask(context: &Context, settings: &Settings) -> Result<Verdict, Verdict> {
+    let port = stream::port(SERVER.probe, settings.port, context)?;
+    let mut server = Upgradable::new(stream::connect(context, port)?);
+    let name = settings.server_name.as_deref().unwrap_or(&context.host);
+    session::hold(&mut server, settings, name).map_err(|failure| failure.verdict(SERVER))
 }
 
 #[cfg(test)]

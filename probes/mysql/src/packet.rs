@@ -3,8 +3,7 @@
 use alloc::vec::Vec;
 
 use farrier_probe::Denial;
-
-use crate::stream::Stream;
+use farrier_probe::stream::{Failure, Stream, quote, take};
 
 /// Three bytes of length, one of sequence.
 const HEADER: u32 = 4;
@@ -14,8 +13,6 @@ const LONGEST: u32 = 4096;
 const KEPT: u32 = 4096;
 /// A packet of this length is continued in the next one.
 const CONTINUED: u32 = 0xff_ffff;
-/// How much is quoted of a server that speaks something else.
-const QUOTED: usize = 128;
 
 /// A packet's number and content.
 #[derive(Debug)]
@@ -24,21 +21,6 @@ pub struct Packet {
     pub body: Vec<u8>,
     /// Whether the next packet does not continue this one.
     pub whole: bool,
-}
-
-/// Why there is no packet.
-#[derive(Debug)]
-pub enum Failure {
-    /// The connection ended or failed.
-    Connection(Denial),
-    /// The server does not speak this protocol; what it said.
-    Foreign(Vec<u8>),
-}
-
-impl From<Denial> for Failure {
-    fn from(denial: Denial) -> Self {
-        Self::Connection(denial)
-    }
 }
 
 /// Sends one packet.
@@ -97,33 +79,6 @@ fn header(server: &mut impl Stream) -> Result<(Vec<u8>, u32, u8), Failure> {
         }
         _ => Err(Failure::Foreign(header)),
     }
-}
-
-/// Reads this much, or as far as the connection goes; nothing at all is an error.
-fn take(server: &mut impl Stream, count: u32) -> Result<Vec<u8>, Denial> {
-    let mut taken = Vec::new();
-    while taken.len() < count as usize {
-        let missing = count.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
-        match server.receive(missing) {
-            Ok(bytes) if bytes.is_empty() && taken.is_empty() => return Err(Denial::Closed),
-            Err(denial) if taken.is_empty() => return Err(denial),
-            Ok(bytes) if !bytes.is_empty() => taken.extend_from_slice(&bytes),
-            _ => break,
-        }
-    }
-    Ok(taken)
-}
-
-/// Adds what comes next, up to a line's end.
-fn quote(server: &mut impl Stream, said: &mut Vec<u8>) {
-    while said.len() < QUOTED && !said.contains(&b'\n') {
-        match server.receive(64) {
-            Ok(bytes) if !bytes.is_empty() => said.extend_from_slice(&bytes),
-            _ => break,
-        }
-    }
-    let end = said.iter().position(|&byte| byte == b'\n').unwrap_or(said.len()).min(QUOTED);
-    said.truncate(end);
 }
 
 /// What is left of a packet while it is read from its beginning.

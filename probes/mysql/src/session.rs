@@ -1,12 +1,12 @@
 //! One session: the handshake, then the database and the query that are asked for.
 
+use farrier_probe::stream::{Failure, Stream, Upgrade};
 use farrier_probe::{Denial, Verdict};
 
 use crate::Settings;
 use crate::handshake::{self, Shaken};
-use crate::packet::{self, Failure, Packet};
+use crate::packet::{self, Packet};
 use crate::refusal::Refusal;
-use crate::stream::Stream;
 
 /// Commands of the protocol.
 const QUIT: u8 = 1;
@@ -24,7 +24,7 @@ const WANTS_A_FILE: u8 = 0xfb;
 ///
 /// # Errors
 /// The connection failed, or the server speaks something else.
-pub fn hold(server: &mut impl Stream, settings: &Settings, name: &str) -> Result<Verdict, Failure> {
+pub fn hold(server: &mut impl Upgrade, settings: &Settings, name: &str) -> Result<Verdict, Failure> {
     if let Shaken::Over(verdict) = handshake::shake(server, settings, name)? {
         return Ok(verdict);
     }

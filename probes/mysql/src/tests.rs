@@ -1,53 +1,12 @@
 //! Conversations with servers in memory, as captured and as malformed.
 
-use std::collections::VecDeque;
-
-use farrier_probe::testing::{Peer, Sidecar};
+use farrier_probe::Denial;
+use farrier_probe::testing::{MemoryStream as Server, Peer, Sidecar};
 
 use super::*;
-use crate::stream::Stream;
-
-/// Says this, whatever it is told, and keeps what it was told.
-struct Server {
-    says: VecDeque<u8>,
-    /// How the connection ends.
-    then: Option<Denial>,
-    told: Vec<u8>,
-}
-
-impl Server {
-    fn new(says: impl Into<Vec<u8>>) -> Self {
-        Self { says: says.into().into(), then: None, told: Vec::new() }
-    }
-
-    fn ending(says: impl Into<Vec<u8>>, then: Denial) -> Self {
-        Self { then: Some(then), ..Self::new(says) }
-    }
-}
-
-impl Stream for Server {
-    fn receive(&mut self, max: u32) -> Result<Vec<u8>, Denial> {
-        // Few bytes at a time, as a network may.
-        let count = self.says.len().min(max as usize).min(3);
-        match &self.then {
-            Some(denial) if count == 0 => Err(denial.clone()),
-            _ => Ok(self.says.drain(..count).collect()),
-        }
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> Result<(), Denial> {
-        self.told.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn secure(&mut self, name: &str) -> Result<(), tls::Failure> {
-        self.told.extend_from_slice(name.as_bytes());
-        Ok(())
-    }
-}
 
 fn verdict(says: impl Into<Vec<u8>>, settings: &Settings) -> Verdict {
-    session::hold(&mut Server::new(says), settings, "db").unwrap_or_else(|failure| unanswered(&failure))
+    session::hold(&mut Server::new(says), settings, "db").unwrap_or_else(|failure| failure.verdict(SERVER))
 }
 
 fn packet(sequence: u8, body: &[u8]) -> Vec<u8> {
@@ -202,7 +161,7 @@ fn a_server_that_is_silent_is_pending() {
     ];
     for (denial, expected) in rows {
         let answer = session::hold(&mut Server::ending("", denial), &Settings::default(), "db");
-        assert_eq!(unanswered(&answer.expect_err("nothing was said")), Verdict::pending(expected));
+        assert_eq!(answer.expect_err("nothing was said").verdict(SERVER), Verdict::pending(expected));
     }
 }
 

@@ -1,12 +1,12 @@
 //! One session: start, log in, run a query, leave.
 
+use farrier_probe::stream::{Failure, Stream};
 use farrier_probe::{Denial, Line, Verdict};
 
 use crate::Settings;
-use crate::message::{self, Failure, Message};
+use crate::message::{self, Message};
 use crate::password::{self, Scram};
 use crate::refusal::Refusal;
-use crate::stream::Stream;
 
 /// The kinds of messages that may come first, until a session is there, and after a query.
 const FIRST: &[u8] = b"RENv";

@@ -9,15 +9,15 @@ mod message;
 mod password;
 mod refusal;
 mod secured;
-mod stream;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use farrier_probe::{Context, Denial, Line, Probe, Problem, Schema, Verdict, dial, tls};
+use farrier_probe::stream::{self, Server};
+use farrier_probe::{Context, Probe, Problem, Schema, Verdict, checks, tls};
 use serde::Deserialize;
 
-use message::Failure;
+const SERVER: Server<'_> = Server { probe: "postgres", protocol: "PostgreSQL", name: "PostgreSQL" };
 
 struct Postgres;
 
@@ -74,36 +74,7 @@ impl Probe for Postgres {
     type Settings = Settings;
 
     fn check(context: &Context, settings: Settings) -> Verdict {
-        let Some(port) = settings.port.or(context.port) else {
-            return Verdict::failed(
-                "the postgres probe needs a port, and the interface declares none: set `interface.port`, or \
-                 `port` in the probe's settings",
-            );
-        };
-        let mut connection = match dial::connect(&context.host, port, None) {
-            Ok(connection) => connection,
-            Err(denial) => return undialled(&denial),
-        };
-        let is_plain = settings.tls() == tls::Setting::Off;
-        if !is_plain {
-            let name = settings.server_name.as_deref().unwrap_or(&context.host);
-            connection = match secured::secure(connection, name) {
-                Ok(Ok(connection)) => connection,
-                Ok(Err(verdict)) => return verdict,
-                Err(failure) => return unanswered(&failure),
-            };
-        }
-        let nonce = password::nonce(&[&context.sidecar, &context.host], context.elapsed_ms);
-        match conversation::hold(&mut connection, &settings, &nonce) {
-            // As OpenSSL does it with what is no greeting of its own.
-            Err(Failure::Connection(Denial::Closed))
-                if is_plain && tls::greeting(&context.host, port).is_some() =>
-            {
-                Verdict::failed(tls::SPEAKS_TLS)
-            }
-            Err(failure) => unanswered(&failure),
-            Ok(verdict) => verdict,
-        }
+        ask(context, &settings).unwrap_or_else(|verdict| verdict)
     }
 
     fn validate(settings: &Settings) -> Result<(), Vec<Problem>> {
@@ -113,10 +84,7 @@ impl Probe for Postgres {
             ("password", &settings.password),
             ("query", &settings.query),
         ];
-        let mut problems = Vec::new();
-        if settings.port == Some(0) {
-            problems.push(Problem::new("port", "a port is a number from 1 to 65535"));
-        }
+        let mut problems = Vec::from_iter(checks::port(settings.port));
         match (settings.sslmode.as_deref(), settings.tls) {
             (None | Some("disable" | "require" | "verify-full"), tls::Setting::Off) | (None, _) => {}
             (Some(_), tls::Setting::Off) => problems.push(Problem::new(
@@ -128,48 +96,29 @@ impl Probe for Postgres {
         }
         problems.extend(settings.tls().problem(settings.server_name.as_deref()));
         for (field, value) in fields {
-            let Some(value) = value else { continue };
-            if value.trim().is_empty() {
-                problems.push(Problem::new(field, "it is empty: leave it out"));
-            }
-            if value.contains('\0') {
-                problems
-                    .push(Problem::new(field, "it holds a NUL character, which ends texts of the protocol"));
-            }
+            problems.extend(checks::blank(field, value.as_deref()));
+            problems.extend(checks::nul(field, value.as_deref()));
         }
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        checks::result(problems)
     }
 }
 
 farrier_probe::export!(Postgres with settings);
 
-/// Why there is no connection. Only a missing grant cannot mend itself while the server starts.
-fn undialled(denial: &Denial) -> Verdict {
-    match denial {
-        Denial::NotGranted(text) => {
-            Verdict::failed(Line::new().text("the dial was not granted: ").text(text))
-        }
-        denial => Verdict::pending(Line::new().text(denial.text())),
+/// Dials, and holds the conversation. What ends it early is a verdict, too.
+fn ask(context: &Context, settings: &Settings) -> Result<Verdict, Verdict> {
+    let port = stream::port(SERVER.probe, settings.port, context)?;
+    let mut connection = stream::connect(context, port)?;
+    let is_plain = settings.tls() == tls::Setting::Off;
+    if !is_plain {
+        let name = settings.server_name.as_deref().unwrap_or(&context.host);
+        connection =
+            secured::secure(connection, name).unwrap_or_else(|failure| Err(failure.verdict(SERVER)))?;
     }
-}
-
-/// The port accepted, and then no whole answer came, or none of PostgreSQL's.
-fn unanswered(failure: &Failure) -> Verdict {
-    match failure {
-        Failure::Foreign(said) if tls::is_record(said) => Verdict::failed(tls::SPEAKS_TLS),
-        Failure::Foreign(said) => Verdict::failed(
-            Line::new().text("the port does not speak the protocol of PostgreSQL; it said: ").bytes(said),
-        ),
-        Failure::Connection(denial) => Verdict::pending(match denial {
-            Denial::TimedOut => {
-                Line::new().text("the port accepts connections, but PostgreSQL does not answer yet")
-            }
-            Denial::Closed => {
-                Line::new().text("the port accepts connections, but closes them without an answer")
-            }
-            denial => Line::new().text("the connection failed: ").text(denial.text()),
-        }),
-    }
+    let nonce = password::nonce(&[&context.sidecar, &context.host], context.elapsed_ms);
+    conversation::hold(&mut connection, settings, &nonce).map_err(|failure| {
+        if is_plain { failure.verdict_in_plain_text(SERVER, context, port) } else { failure.verdict(SERVER) }
+    })
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use alloc::vec::Vec;
 
 use farrier_probe::Denial;
-
-use crate::stream::Stream;
+use farrier_probe::stream::{Failure, Stream, quote, take};
 
 /// A message's kind and length; the length counts itself.
 const HEADER: u32 = 5;
@@ -13,29 +12,12 @@ const LENGTH: u32 = 4;
 const KEPT: u32 = 16 << 10;
 /// A longer error is not one: servers that cannot start a session at all send plain text instead.
 const LONGEST_ERROR: u32 = 30_000;
-/// How much is quoted of a server that speaks something else.
-const QUOTED: usize = 128;
 
 /// What the server says: its kind and the beginning of its content.
 #[derive(Debug)]
 pub struct Message {
     pub kind: u8,
     pub body: Vec<u8>,
-}
-
-/// Why there is no message.
-#[derive(Debug)]
-pub enum Failure {
-    /// The connection ended or failed.
-    Connection(Denial),
-    /// The server does not speak this protocol; what it said.
-    Foreign(Vec<u8>),
-}
-
-impl From<Denial> for Failure {
-    fn from(denial: Denial) -> Self {
-        Self::Connection(denial)
-    }
 }
 
 /// Asks for a session. The first message is the only one without a kind.
@@ -97,33 +79,6 @@ pub fn receive(server: &mut impl Stream, kinds: &[u8]) -> Result<Message, Failur
         return Err(Denial::Closed.into());
     }
     Ok(Message { kind, body })
-}
-
-/// Reads this much, or as far as the connection goes; nothing at all is an error.
-fn take(server: &mut impl Stream, count: u32) -> Result<Vec<u8>, Denial> {
-    let mut taken = Vec::new();
-    while taken.len() < count as usize {
-        let missing = count.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
-        match server.receive(missing) {
-            Ok(bytes) if bytes.is_empty() && taken.is_empty() => return Err(Denial::Closed),
-            Err(denial) if taken.is_empty() => return Err(denial),
-            Ok(bytes) if !bytes.is_empty() => taken.extend_from_slice(&bytes),
-            _ => break,
-        }
-    }
-    Ok(taken)
-}
-
-/// Adds what comes next, up to a line's end.
-fn quote(server: &mut impl Stream, said: &mut Vec<u8>) {
-    while said.len() < QUOTED && !said.contains(&b'\n') {
-        match server.receive(64) {
-            Ok(bytes) if !bytes.is_empty() => said.extend_from_slice(&bytes),
-            _ => break,
-        }
-    }
-    let end = said.iter().position(|&byte| byte == b'\n').unwrap_or(said.len()).min(QUOTED);
-    said.truncate(end);
 }
 
 /// What the postmaster says when it cannot start a process: `E`, text, NUL. Given back as an error whose only

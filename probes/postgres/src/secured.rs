@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 
 use farrier_probe::dial::Connection;
+use farrier_probe::stream::{Failure, Stream};
 use farrier_probe::{Denial, Verdict, tls};
 
-use crate::message::{self, Failure};
+use crate::message;
 use crate::refusal::Refusal;
-use crate::stream::Stream;
 
 /// The request: its length, and a number that stands where a version would.
 const REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];

@@ -1,6 +1,9 @@
 //! What the server's replies mean.
 
-use farrier_probe::{Line, Verdict, tls};
+use farrier_probe::stream::Failure;
+use farrier_probe::{Line, Verdict};
+
+use crate::SERVER;
 
 /// What the reply to PING says; none if the server serves.
 pub fn to_ping(reply: &[u8]) -> Option<Verdict> {
@@ -58,8 +61,5 @@ fn login_refused(error: &[u8]) -> Line {
 }
 
 fn foreign(reply: &[u8]) -> Verdict {
-    if tls::is_record(reply) {
-        return Verdict::failed(tls::SPEAKS_TLS);
-    }
-    Verdict::failed(Line::new().text("the port does not speak the protocol of Redis; it said: ").bytes(reply))
+    Failure::Foreign(reply.to_vec()).verdict(SERVER)
 }

@@ -1,47 +1,12 @@
 //! Conversations with servers in memory, as captured and as malformed.
 
-use std::collections::VecDeque;
-
-use farrier_probe::testing::{Peer, Sidecar};
+use farrier_probe::Denial;
+use farrier_probe::testing::{MemoryStream as Server, Peer, Sidecar};
 
 use super::*;
 
-/// Says this, whatever it is told, and keeps what it was told.
-struct Server {
-    says: VecDeque<u8>,
-    /// How the connection ends.
-    then: Option<Denial>,
-    told: Vec<u8>,
-}
-
-impl Server {
-    fn new(says: impl Into<Vec<u8>>) -> Self {
-        Self { says: says.into().into(), then: None, told: Vec::new() }
-    }
-
-    fn ending(says: impl Into<Vec<u8>>, then: Denial) -> Self {
-        Self { then: Some(then), ..Self::new(says) }
-    }
-}
-
-impl Stream for Server {
-    fn receive(&mut self, max: u32) -> Result<Vec<u8>, Denial> {
-        // Few bytes at a time, as a network may.
-        let count = self.says.len().min(max as usize).min(1);
-        match &self.then {
-            Some(denial) if count == 0 => Err(denial.clone()),
-            _ => Ok(self.says.drain(..count).collect()),
-        }
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> Result<(), Denial> {
-        self.told.extend_from_slice(bytes);
-        Ok(())
-    }
-}
-
-fn ask(server: &mut Server, settings: &Settings) -> Verdict {
-    converse(server, settings).unwrap_or_else(|denial| unanswered(&denial))
+fn asked(server: &mut Server, settings: &Settings) -> Verdict {
+    converse(server, settings).unwrap_or_else(|failure| failure.verdict(SERVER))
 }
 
 fn login(username: Option<&str>, password: Option<&str>) -> Settings {
@@ -86,7 +51,7 @@ fn each_reply_to_ping_has_its_verdict() {
     ];
     for (says, expected) in rows {
         let mut server = Server::new(*says);
-        assert_eq!(ask(&mut server, &Settings::default()), *expected, "{says}");
+        assert_eq!(asked(&mut server, &Settings::default()), *expected, "{says}");
         assert!(server.told.starts_with(PING.as_bytes()), "{says}");
     }
 }
@@ -100,17 +65,17 @@ fn a_server_that_is_silent_is_pending() {
     ];
     for (denial, expected) in rows {
         let mut server = Server::ending("", denial);
-        assert_eq!(ask(&mut server, &Settings::default()), Verdict::pending(expected));
+        assert_eq!(asked(&mut server, &Settings::default()), Verdict::pending(expected));
     }
 }
 
 #[test]
 fn an_endless_reply_is_cut() {
     let mut server = Server::new(vec![b'-'; 1 << 20]);
-    assert!(matches!(ask(&mut server, &Settings::default()), Verdict::Pending(_)));
+    assert!(matches!(asked(&mut server, &Settings::default()), Verdict::Pending(_)));
     assert!(server.says.len() > 1 << 19);
     let mut server = Server::new([b"+PONG\r\n$99999999999\r\n".as_slice(), &vec![b'x'; 1 << 20]].concat());
-    assert_eq!(ask(&mut server, &Settings::default()), Verdict::Ready);
+    assert_eq!(asked(&mut server, &Settings::default()), Verdict::Ready);
     assert!(server.says.len() > 1 << 19);
 }
 
@@ -133,11 +98,11 @@ fn a_replica_is_ready_when_it_has_synchronised() {
     for (info, expected) in rows {
         let text = format!("# Replication\r\n{info}");
         let mut server = Server::new(format!("+PONG\r\n${}\r\n{text}\r\n", text.len()));
-        assert_eq!(ask(&mut server, &Settings::default()), expected, "{info}");
+        assert_eq!(asked(&mut server, &Settings::default()), expected, "{info}");
         assert_eq!(String::from_utf8_lossy(&server.told), format!("{PING}{INFO}"));
     }
     let mut cut = Server::new("+PONG\r\n$500\r\n# Replication\r\nrole:slave\r\n");
-    assert!(matches!(ask(&mut cut, &Settings::default()), Verdict::Pending(_)));
+    assert!(matches!(asked(&mut cut, &Settings::default()), Verdict::Pending(_)));
 }
 
 #[test]
@@ -168,7 +133,7 @@ fn a_password_is_sent_first() {
     let told = format!("*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$6\r\ns\u{e9}cre\r\n{PING}{INFO}");
     let mut server = Server::new("+OK\r\n+PONG\r\n-ERR no\r\n");
     let settings = login(Some("app"), Some("s\u{e9}cre"));
-    assert_eq!(ask(&mut server, &settings), Verdict::Ready);
+    assert_eq!(asked(&mut server, &settings), Verdict::Ready);
     assert_eq!(String::from_utf8_lossy(&server.told), told);
 }
 
@@ -189,7 +154,7 @@ fn each_reply_to_auth_has_its_verdict() {
     ];
     for (says, expected) in rows {
         let settings = login(None, Some("x"));
-        assert_eq!(ask(&mut Server::new(says), &settings), expected);
+        assert_eq!(asked(&mut Server::new(says), &settings), expected);
     }
 }
 

@@ -11,6 +11,7 @@ extern crate std;
 #[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic)]
 pub mod bindings;
 
+pub mod checks;
 pub mod clock;
 pub mod dial;
 pub mod env;
@@ -22,6 +23,7 @@ pub mod health;
 pub mod http;
 mod imports;
 pub mod line;
+pub mod lines;
 pub mod log;
 pub mod logs;
 #[cfg(all(feature = "minimal", target_family = "wasm"))]
@@ -33,6 +35,7 @@ pub mod random;
 pub mod schema;
 mod settings;
 pub mod state;
+pub mod stream;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod tls;

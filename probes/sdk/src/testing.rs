@@ -39,6 +39,7 @@
 //! ```
 
 pub(crate) mod host;
+mod memory;
 mod peer;
 
 use std::cell::RefCell;
@@ -54,6 +55,7 @@ use crate::health::{HealthStatus, TestResult};
 use crate::{Context, Denial, Probe, Verdict};
 
 pub use crate::bindings::farrier::probe::log::Level;
+pub use memory::MemoryStream;
 pub use peer::Peer;
 
 /// How long one poll may take, as under farrier.

@@ -76,6 +76,12 @@ pub enum Setting {
 
 #[cfg(feature = "settings")]
 impl Setting {
+    /// The name that the server's certificate must be for: this one, or else the sidecar's. `None` if there is no TLS.
+    #[must_use]
+    pub fn name<'a>(self, server_name: Option<&'a str>, context: &'a crate::Context) -> Option<&'a str> {
+        (self != Self::Off).then_some(server_name.unwrap_or(&context.host))
+    }
+
     /// What is wrong with a `server_name` beside it.
     #[must_use]
     pub fn problem(self, server_name: Option<&str>) -> Option<crate::Problem> {

@@ -17,12 +17,29 @@ use crate::definition::schema;
 use crate::report::error::{Code, Problem};
 
 /// The probes that farrier brings along; nobody else's can have these names.
-pub const BUILT_IN: [&str; 11] =
-    ["tcp", "healthcheck", "exec", "skip", "http", "log", "postgres", "redis", "mysql", "grpc", "mcp"];
+pub const BUILT_IN: [&str; 15] = [
+    "tcp",
+    "healthcheck",
+    "exec",
+    "skip",
+    "http",
+    "log",
+    "postgres",
+    "redis",
+    "mysql",
+    "memcached",
+    "amqp",
+    "nats",
+    "smtp",
+    "grpc",
+    "mcp",
+];
 /// Those of them that have settings.
-const WITH_SETTINGS: [&str; 8] = ["tcp", "http", "log", "postgres", "redis", "mysql", "grpc", "mcp"];
+const WITH_SETTINGS: [&str; 12] =
+    ["tcp", "http", "log", "postgres", "redis", "mysql", "memcached", "amqp", "nats", "smtp", "grpc", "mcp"];
 /// Those that ask at a port: the declared one, or the one that `port` in their settings names.
-const DIALLING: [&str; 7] = ["tcp", "http", "postgres", "redis", "mysql", "grpc", "mcp"];
+pub const DIALLING: [&str; 11] =
+    ["tcp", "http", "postgres", "redis", "mysql", "memcached", "amqp", "nats", "smtp", "grpc", "mcp"];
 /// How long a wait lasts where nothing is declared; the Python launcher's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const MEBIBYTE: u64 = 1024 * 1024;

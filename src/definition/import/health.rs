@@ -49,6 +49,11 @@ fn asked(script: &str, own: &str) -> Option<Asked> {
             if flag(&["-a", "--pass", "--tls", "--user"]) { None } else { plain("redis", 6379) }
         }
         "mysqladmin" | "mariadb-admin" if has("ping") => plain("mysql", 3306),
+        "rabbitmq-diagnostics" | "rabbitmqctl"
+            if ["ping", "status", "check_running", "check_port_connectivity"].into_iter().any(has) =>
+        {
+            plain("amqp", 5672)
+        }
         "healthcheck.sh" if has("--connect") || has("--innodb_initialized") => plain("mysql", 3306),
         "nc" if has("-z") || has("-vz") || has("-zv") => plain("tcp", words.last()?.parse().ok()?),
         "curl"
@@ -185,6 +190,10 @@ mod tests {
             ("valkey-cli --raw ping", Some(("redis", "", 6379))),
             ("mysqladmin ping -h localhost", Some(("mysql", "", 3306))),
             ("healthcheck.sh --connect --innodb_initialized", Some(("mysql", "", 3306))),
+            ("rabbitmq-diagnostics -q ping", Some(("amqp", "", 5672))),
+            ("rabbitmq-diagnostics check_port_connectivity", Some(("amqp", "", 5672))),
+            ("rabbitmqctl status", Some(("amqp", "", 5672))),
+            ("rabbitmq-diagnostics check_local_alarms", None),
             ("nc -z localhost 9092", Some(("tcp", "", 9092))),
             ("curl -f http://localhost:8080/health", Some(("http", "{ path = \"/health\" }", 8080))),
             ("curl --fail http://127.0.0.1/ || exit 1", Some(("http", "", 80))),

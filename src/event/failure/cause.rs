@@ -212,7 +212,9 @@ impl Cause {
             Self::CertificateRefused => "its certificate is not one that the probe trusts".to_owned(),
             Self::LoginRefused => "it rejects the login in the probe's settings".to_owned(),
             Self::LoginMissing => "it requires a login, and the probe's settings have none".to_owned(),
-            Self::DatabaseMissing => "the database that the probe's settings name does not exist".to_owned(),
+            Self::DatabaseMissing => {
+                "the database or virtual host that the probe's settings name does not exist".to_owned()
+            }
             Self::QueryFails => "the query in the probe's settings fails".to_owned(),
             Self::Unauthorized => "it requires credentials that the probe does not send".to_owned(),
             Self::SlowAnswer { limit: poll } => {
@@ -280,7 +282,7 @@ impl Cause {
             }
             Self::LoginMissing => "Add the password under `settings` of [readiness].",
             Self::DatabaseMissing => {
-                "Check `settings.database`, or make the sidecar create the database when it starts."
+                "Check its name under `settings`, or make the sidecar create it when it starts."
             }
             Self::QueryFails => {
                 "Check `settings.query`; a long one may need a higher `limits.poll` under [readiness]."

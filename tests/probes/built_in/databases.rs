@@ -4,107 +4,16 @@ use std::io::Read;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use super::setup::{LONG, Sidecar};
 use crate::support::servers::{mariadb_image, postgres_image, redis_image};
-use crate::support::{Events, Outcome, Scene, docker, wait_until};
-
-/// A database under its probe, in a scene of its own.
-struct Database {
-    scene: Scene,
-    probe: &'static str,
-    image: String,
-    port: u16,
-    /// What the definition says besides: an entrypoint, a command.
-    top: String,
-}
-
-impl Database {
-    fn new(probe: &'static str, image: Option<String>, port: u16, top: &str) -> Option<Self> {
-        let scene = Scene::with_docker()?;
-        Some(Self { scene, probe, image: image?, port, top: top.to_owned() })
-    }
-
-    /// Brings it up with these settings of the probe.
-    fn up(&self, settings: &str, timeout: &str) -> (Outcome, Events) {
-        self.define(settings, timeout);
-        let path = self.scene.path("events.jsonl");
-        drop(std::fs::remove_file(&path));
-        let outcome = self.scene.farrier(["up", "--events"]).arg(&path).output();
-        (outcome, Events::read(&path))
-    }
-
-    fn define(&self, settings: &str, timeout: &str) {
-        let Self { probe, image, port, top, .. } = self;
-        // Another port than the interface's has to be granted.
-        let grants =
-            if settings.contains("port = 9000") { "grants = { dial = [\"self:9000\"] }\n" } else { "" };
-        self.scene.define(
-            "db",
-            &format!(
-                "lifecycle = \"shared\"\nimage = \"{image}\"\n{top}\n[interface]\nkind = \"port\"\n\
-                 port = {port}\n[readiness]\nprobe = \"{probe}\"\n\
-                 settings = {{ {settings} }}\n{grants}timeout = \"{timeout}\"\n"
-            ),
-        );
-    }
-
-    /// It becomes ready.
-    fn is_ready(&self, settings: &str) {
-        let (outcome, events) = self.up(settings, "90s");
-        outcome.assert_code(0);
-        assert_eq!(events.of("ready").len(), 1, "{settings}");
-    }
-
-    /// It does not become ready in this time, and this is among the answers.
-    fn is_not_ready(&self, settings: &str, timeout: &str, answer: &str) {
-        self.fails(settings, timeout, answer, None);
-    }
-
-    /// Fails with this answer, and the report names this cause.
-    fn fails_for(&self, settings: &str, timeout: &str, answer: &str, cause: &str) {
-        self.fails(settings, timeout, answer, Some(cause));
-    }
-
-    fn fails(&self, settings: &str, timeout: &str, answer: &str, cause: Option<&str>) {
-        let (outcome, events) = self.up(settings, timeout);
-        let outcome = outcome.assert_code(125);
-        let answers = events.answers();
-        assert!(answers.iter().any(|found| found.contains(answer)), "{answers:#?}\n{outcome}");
-        if let Some(expected) = cause {
-            assert_eq!(events.one("not-ready")["cause"]["name"], expected, "{outcome}");
-        }
-    }
-
-    /// It is waited for until this answer was heard, then changed, and becomes ready.
-    fn is_waited_for(&self, settings: &str, answer: &str, change: impl FnOnce()) {
-        self.define(settings, "90s");
-        let path = self.scene.path("events.jsonl");
-        drop(std::fs::remove_file(&path));
-        let running = self.scene.farrier(["up", "--events"]).arg(&path).spawn();
-        wait_until("the server answers", Duration::from_mins(10), || {
-            let events = Events::read(&path);
-            let mut answered = events.of("answered").into_iter();
-            answered.any(|told| told["answer"].as_str().is_some_and(|text| text.contains(answer)))
-        });
-        change();
-        running.wait().assert_code(0);
-    }
-
-    /// Runs a command in its container.
-    fn run(&self, command: &[&str]) -> String {
-        let container = self.scene.container("db");
-        docker(["exec", &container].iter().chain(command))
-    }
-}
-
-/// An answer that ends the wait at once must come long before this.
-const LONG: &str = "60s";
+use crate::support::{docker, wait_until};
 
 #[test]
 fn postgresql_that_recovers_is_not_ready() {
     let standby = "entrypoint = [\"sh\", \"-c\", \"initdb -D /tmp/data -U postgres --auth=trust --no-sync && \
                    echo 'host all all all trust' >>/tmp/data/pg_hba.conf && : >/tmp/data/standby.signal && \
                    exec postgres -D /tmp/data -c listen_addresses='*' -c hot_standby=off\"]\n";
-    let Some(database) = Database::new("postgres", postgres_image(), 5432, standby) else { return };
+    let Some(database) = Sidecar::new("postgres", postgres_image(), 5432, standby) else { return };
     database.is_waited_for("", "the database system is not accepting connections", || {
         database.run(&["pg_ctl", "promote", "-D", "/tmp/data"]);
     });
@@ -125,7 +34,7 @@ fn postgresql_is_logged_in_to_where_a_password_is_set() {
     let guarded = "entrypoint = [\"sh\", \"-c\", \"initdb -D /tmp/data -U postgres --auth=trust --no-sync && \
                    echo 'host all all all md5' >>/tmp/data/pg_hba.conf && \
                    exec postgres -D /tmp/data -c listen_addresses='*'\"]\n";
-    let Some(database) = Database::new("postgres", postgres_image(), 5432, guarded) else { return };
+    let Some(database) = Sidecar::new("postgres", postgres_image(), 5432, guarded) else { return };
     database.is_ready("");
     database.run(&["psql", "-U", "postgres", "-c", "create role scram login password 'secret'"]);
     let old = "set password_encryption = 'md5'; create role old login password 'secret'";
@@ -149,7 +58,7 @@ fn postgresql_whose_role_comes_later_is_waited_for() {
     let guarded = "entrypoint = [\"sh\", \"-c\", \"initdb -D /tmp/data -U postgres --auth=trust --no-sync && \
                    echo 'host all all all scram-sha-256' >>/tmp/data/pg_hba.conf && \
                    exec postgres -D /tmp/data -c listen_addresses='*' -c port=9000\"]\n";
-    let Some(database) = Database::new("postgres", postgres_image(), 5432, guarded) else { return };
+    let Some(database) = Sidecar::new("postgres", postgres_image(), 5432, guarded) else { return };
     let sql = |text: &str| {
         database.run(&["psql", "-p", "9000", "-U", "postgres", "-c", text]);
     };
@@ -167,7 +76,7 @@ fn redis_that_loads_its_data_is_not_ready() {
                    until redis-cli -s /tmp/redis debug populate 50000; do sleep 0.1; done && \
                    redis-cli -s /tmp/redis shutdown save; exec redis-server --protected-mode no \
                    --key-load-delay 10000 --loading-process-events-interval-bytes 1024\"]\n";
-    let Some(database) = Database::new("redis", redis_image(), 6379, loading) else { return };
+    let Some(database) = Sidecar::new("redis", redis_image(), 6379, loading) else { return };
     database.is_not_ready("", "10s", "LOADING Redis is loading the dataset in memory");
     database.run(&["redis-cli", "config", "set", "key-load-delay", "0"]);
     database.is_ready("");
@@ -177,7 +86,7 @@ fn redis_that_loads_its_data_is_not_ready() {
 #[test]
 fn redis_is_logged_in_to_where_a_password_is_set() {
     let guarded = "command = [\"redis-server\", \"--requirepass\", \"secret\"]\n";
-    let Some(database) = Database::new("redis", redis_image(), 6379, guarded) else { return };
+    let Some(database) = Sidecar::new("redis", redis_image(), 6379, guarded) else { return };
     database.is_ready("password = \"secret\"");
     database.is_ready("username = \"default\", password = \"secret\"");
     database.fails_for("", LONG, "Redis needs a password: add `settings.password`", "login-missing");
@@ -191,7 +100,7 @@ fn redis_is_logged_in_to_where_a_password_is_set() {
 fn redis_that_is_a_replica_is_ready_when_it_has_synchronised() {
     let replica = "command = [\"redis-server\", \"--protected-mode\", \"no\", \"--port\", \"9000\", \
                    \"--replicaof\", \"127.0.0.1 9001\"]\n";
-    let Some(database) = Database::new("redis", redis_image(), 6379, replica) else { return };
+    let Some(database) = Sidecar::new("redis", redis_image(), 6379, replica) else { return };
     let behind = "the replica has not synchronised with its master yet: master_link_status is down";
     database.is_waited_for("port = 9000", behind, || {
         database.run(&["redis-server", "--port", "9001", "--save", "", "--daemonize", "yes"]);
@@ -203,7 +112,7 @@ fn redis_that_is_a_replica_is_ready_when_it_has_synchronised() {
 #[test]
 fn redis_that_listens_for_ipv6_only_is_told_so() {
     let ipv6 = "command = [\"redis-server\", \"--protected-mode\", \"no\", \"--bind\", \"::\"]\n";
-    let Some(database) = Database::new("redis", redis_image(), 6379, ipv6) else { return };
+    let Some(database) = Sidecar::new("redis", redis_image(), 6379, ipv6) else { return };
     database.fails_for("", "2s", "connection refused", "listens-on-ipv6");
 }
 
@@ -215,14 +124,14 @@ fn redis_that_speaks_tls_is_told_so() {
          --tls-port 6379 --tls-cert-file /tmp/pem --tls-key-file /tmp/pem --tls-ca-cert-file /tmp/pem']\n\
          env = {{ PEM = {pem:?} }}\n"
     );
-    let Some(database) = Database::new("redis", redis_image(), 6379, &tls) else { return };
+    let Some(database) = Sidecar::new("redis", redis_image(), 6379, &tls) else { return };
     database.fails_for("", LONG, "the port speaks TLS", "speaks-tls");
 }
 
 #[test]
 fn mariadb_that_is_stopped_is_not_ready() {
     let child = "entrypoint = [\"sh\", \"-c\", \"mariadb-entrypoint & wait\"]\n";
-    let Some(database) = Database::new("mysql", mariadb_image(), 3306, child) else { return };
+    let Some(database) = Sidecar::new("mysql", mariadb_image(), 3306, child) else { return };
     database.is_ready("");
     let signal = |name: &str| {
         database.run(&["sh", "-c", &format!("kill -{name} $(busybox pidof mariadbd)")]);
@@ -242,7 +151,7 @@ fn mariadb_that_is_stopped_is_not_ready() {
 #[test]
 fn mariadb_whose_accounts_and_databases_come_later_is_waited_for() {
     let moved = "command = [\"--port=9000\"]\n";
-    let Some(database) = Database::new("mysql", mariadb_image(), 3306, moved) else { return };
+    let Some(database) = Sidecar::new("mysql", mariadb_image(), 3306, moved) else { return };
     let sql = |text: &str| {
         database.run(&["mariadb", "-uroot", "-P9000", "-h127.0.0.1", "-e", text]);
     };
@@ -261,7 +170,7 @@ fn mariadb_whose_accounts_and_databases_come_later_is_waited_for() {
 
 #[test]
 fn mariadb_whose_accounts_are_for_other_hosts_is_waited_for() {
-    let Some(database) = Database::new("mysql", mariadb_image(), 3306, "") else { return };
+    let Some(database) = Sidecar::new("mysql", mariadb_image(), 3306, "") else { return };
     database.is_ready("");
     let sql = |text: &str| {
         database.run(&["mariadb", "-uroot", "-S", "/run/mysqld/mysqld.sock", "-e", text]);
@@ -279,7 +188,7 @@ fn mariadb_whose_accounts_are_for_other_hosts_is_waited_for() {
 #[test]
 fn mariadb_with_too_many_connections_is_not_ready() {
     let small = "command = [\"--max-connections=10\", \"--extra-port=3307\"]\n";
-    let Some(database) = Database::new("mysql", mariadb_image(), 3306, small) else { return };
+    let Some(database) = Sidecar::new("mysql", mariadb_image(), 3306, small) else { return };
     database.is_ready("");
     let held =
         "for each in 1 2 3 4 5 6 7 8 9 10 11; do mariadb -uroot -h127.0.0.1 -e 'do sleep(600)' & done; wait";
@@ -296,7 +205,7 @@ fn mariadb_with_too_many_connections_is_not_ready() {
 #[test]
 fn mariadb_never_blocks_the_probe_for_broken_handshakes() {
     let strict = "command = [\"--max-connect-errors=10\"]\n";
-    let Some(database) = Database::new("mysql", mariadb_image(), 3306, strict) else { return };
+    let Some(database) = Sidecar::new("mysql", mariadb_image(), 3306, strict) else { return };
     // A login that succeeds would start the count again; this one is denied.
     for _ in 0..200 {
         database.is_ready("user = \"app\"");
@@ -318,14 +227,14 @@ fn mariadb_never_blocks_the_probe_for_broken_handshakes() {
 #[test]
 fn redis_under_the_probe_for_another_server() {
     // It closes what speaks HTTP at once, and waits for the rest of a greeting in TLS: that is no slow answer.
-    let Some(database) = Database::new("http", redis_image(), 6379, "") else { return };
+    let Some(database) = Sidecar::new("http", redis_image(), 6379, "") else { return };
     let (outcome, events) = database.up("", "6s");
     let outcome = outcome.assert_code(125);
     let answers = events.answers();
     assert!(answers.iter().any(|found| found.contains("closes them without an answer")), "{answers:#?}");
     assert!(events.one("not-ready")["cause"].is_null(), "{outcome}");
     // It waits for a question, as the probe waits for a server that speaks first.
-    let Some(database) = Database::new("mysql", redis_image(), 6379, "") else { return };
+    let Some(database) = Sidecar::new("mysql", redis_image(), 6379, "") else { return };
     let (outcome, events) = database.up("", "6s");
     assert_eq!(events.one("not-ready")["cause"]["name"], "slow-answer", "{outcome}");
     assert!(outcome.stderr().contains("names the probe for this kind of server"), "{outcome}");

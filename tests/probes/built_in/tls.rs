@@ -1,7 +1,7 @@
 //! The built-in probes on real servers that speak TLS, with certificates that an authority of the test's own issued.
 
 use crate::support::certificates::Certificates;
-use crate::support::servers::{mariadb_image, nginx_image, postgres_image, redis_image};
+use crate::support::servers::{image_of_brokers, mariadb_image, nginx_image, postgres_image, redis_image};
 use crate::support::{Events, Layer, Outcome, Scene};
 
 /// A server under its probe. Its container has its certificate in `/tmp/pem`, with the key, and the authority's in `/tmp/ca`.
@@ -114,6 +114,35 @@ fn redis_inside_tls_and_through_the_relay() {
     let plain = Server { command: "redis-server --protected-mode no --save ''".to_owned(), ..server };
     plain.fails(settings, CA, "3s", "TLS", None);
     plain.is_ready("", "");
+}
+
+#[test]
+fn nats_and_memcached_inside_tls() {
+    let nats = "nats-server --tls --tlscert /tmp/pem --tlskey /tmp/pem";
+    let memcached = "memcached --enable-ssl -o ssl_chain_cert=/tmp/pem,ssl_key=/tmp/pem";
+    for (probe, port, command) in [("nats", 4222, nats), ("memcached", 11211, memcached)] {
+        let Some(server) = Server::new(probe, image_of_brokers(), port, command) else { return };
+        let settings = "tls = true, server_name = \"db.test\"";
+        server.is_ready(settings, CA);
+        server.is_ready("tls = \"insecure\"", "");
+        server.fails(settings, "", LONG, UNTRUSTED, REFUSED);
+        server.fails("", "", LONG, "the port speaks TLS", Some("speaks-tls"));
+        let plain = Server { command: probe.replace("nats", "nats-server"), ..server };
+        plain.fails(settings, CA, "3s", "TLS", None);
+        plain.is_ready("", "");
+    }
+}
+
+#[test]
+fn rabbitmq_inside_tls() {
+    let command = "sh -c \"echo 'listeners.tcp = none' >/tmp/rabbitmq.conf; echo 'listeners.ssl.default = 5671' \
+                   >>/tmp/rabbitmq.conf; echo 'ssl_options.certfile = /tmp/pem' >>/tmp/rabbitmq.conf; \
+                   echo 'ssl_options.keyfile = /tmp/pem' >>/tmp/rabbitmq.conf; \
+                   RABBITMQ_CONFIG_FILE=/tmp/rabbitmq exec rabbitmq-server\"";
+    let Some(server) = Server::new("amqp", image_of_brokers(), 5671, command) else { return };
+    server.is_ready("tls = true, server_name = \"db.test\"", CA);
+    server.fails("tls = true", CA, LONG, "not for `db-", REFUSED);
+    server.fails("", "", LONG, "the port speaks TLS", Some("speaks-tls"));
 }
 
 #[test]

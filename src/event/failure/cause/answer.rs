@@ -5,15 +5,18 @@
 use super::Cause;
 
 /// How answers begin, and what they mean.
-const BEGINNINGS: [(&str, Cause); 15] = [
+const BEGINNINGS: [(&str, Cause); 18] = [
     ("the port speaks TLS", Cause::SpeaksTls),
     ("the port does not speak TLS", Cause::LacksTls),
     ("the server's certificate ", Cause::CertificateRefused),
     ("the server refuses the login: ", Cause::LoginRefused),
     ("Redis needs a password", Cause::LoginMissing),
+    ("memcached needs a login", Cause::LoginMissing),
+    ("NATS needs a login", Cause::LoginMissing),
     ("the query needs a login", Cause::LoginMissing),
     ("the server says whether the database is there only after a login", Cause::LoginMissing),
     ("the database \"", Cause::DatabaseMissing),
+    ("the virtual host \"", Cause::DatabaseMissing),
     ("the query failed: ", Cause::QueryFails),
     ("the query did not end in time", Cause::QueryFails),
     ("HTTP 401", Cause::Unauthorized),
