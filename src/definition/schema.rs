@@ -252,7 +252,8 @@ table! {
     /// How farrier decides that the sidecar is ready.
     Readiness {
         /// `tcp`, `healthcheck`, `exec`, `skip`, `http`, `log`, `postgres`, `redis`, `mysql`, `memcached`, `amqp`, `nats`,
-        /// `smtp`, `grpc`, `mcp`, the name of a custom probe, `./file.wasm`, or a probe in a registry (`oci://ghcr.io/acme/orders-ready:1.2`).
+        /// `smtp`, `grpc`, `mcp`, the name of a custom probe, `./file.wasm`, or a probe in a registry
+        /// (`oci://ghcr.io/acme/orders-ready:1.2`).
         #[schemars(length(min = 1))]
         probe: Option<String>,
         /// An alias of `probe`.

@@ -6,9 +6,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::support::engine::build_directory;
 use crate::support::servers::image_of_brokers;
-use crate::support::toolchains::{compiles_c, guest_compiler, own};
-use crate::support::{Events, Layer, Outcome, Run, Scene};
+use crate::support::toolchains::{compiles_c, compiles_go, guest_compiler, own};
+use crate::support::{Events, Layer, Outcome, PATIENT, Run, Scene, docker, wait_until};
 
 /// An example's folder, and the scene in which its definition is used.
 struct Example {
@@ -32,7 +33,7 @@ impl Example {
             build = build.env(*variable, value.clone());
         }
         let built = build.output().assert_code(0);
-        assert!(built.stdout().contains("imports dial\n"), "{built}");
+        assert!(built.stdout().contains("grants = { dial = [\"self\"] }"), "{built}");
         Some(Self { scene, folder, name, image })
     }
 
@@ -108,4 +109,29 @@ fn a_probe_without_the_sdk_tells_a_name_server_that_answers() {
     let misspelt = ("settings", "settings = { nam = \"orders.test\" }");
     let outcome = example.up(LONG, &[misspelt]).0.assert_code(2);
     assert!(outcome.stderr().contains("[probe-settings]") && outcome.stderr().contains("nam"), "{outcome}");
+}
+
+#[test]
+fn a_probe_in_go_tells_a_queue_that_accepts_jobs() {
+    if !compiles_go() {
+        return;
+    }
+    // What Go compiles is kept for the next time.
+    let cache = build_directory().join("go");
+    let variables = [("GOCACHE", cache.join("cache").into()), ("GOPATH", cache.join("path").into())];
+    let Some(example) = Example::build("beanstalkd-go", "beanstalkd", &variables) else { return };
+    let serving = ("image", format!("image = \"{}\"\ncommand = [\"beanstalkd\"]", example.image));
+    let serving = [(serving.0, serving.1.as_str())];
+    example.is_ready(&serving);
+    // A server that gets SIGUSR1 accepts no more jobs until it ends.
+    let container = example.scene.container("beanstalkd");
+    docker(["kill", "--signal", "USR1", &container]);
+    wait_until("beanstalkd drains", PATIENT, || {
+        let (outcome, events) = example.up("1s", &serving);
+        outcome.code() == Some(125)
+            && events.answers().iter().all(|answer| answer == "beanstalkd is draining: it accepts no jobs")
+    });
+    let other = format!("image = \"{}\"\ncommand = [\"nats-server\", \"--port\", \"11300\"]", example.image);
+    let changes = [("image", other.as_str())];
+    example.is_not_ready(LONG, &changes, "the port does not speak beanstalkd's protocol; it said: \"INFO ");
 }

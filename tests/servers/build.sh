@@ -5,8 +5,8 @@
 #     build.sh postgres|redis|mariadb|nginx|four|brokers REPOSITORY TAG DIRECTORY
 #
 # gives REPOSITORY:TAG and REPOSITORY-healthcheck:TAG, the same with a HEALTHCHECK every 30 s. The image `four` contains
-# PostgreSQL, Redis, nginx and Python; `brokers` contains RabbitMQ, NATS, memcached, Mosquitto and dnsmasq. These two have no
-# HEALTHCHECK.
+# PostgreSQL, Redis, nginx and Python; `brokers` contains RabbitMQ, NATS, memcached, Mosquitto, dnsmasq and beanstalkd. These two
+# have no HEALTHCHECK.
 #
 # The packages are only downloaded and unpacked (apt checks their signatures), with a package state of its own
 # below DIRECTORY: nothing is installed on this machine, no service is started, and root is not needed.
@@ -33,7 +33,7 @@ case $server in
         health='mariadb --user=root --execute="select 1"' ;;
     nginx) packages=(nginx busybox-static) health='nc -z 127.0.0.1 8080' ;;
     four) packages=(postgresql redis-server nginx python3 busybox-static) health= ;;
-    brokers) packages=(rabbitmq-server nats-server memcached mosquitto dnsmasq-base busybox-static) health= ;;
+    brokers) packages=(rabbitmq-server nats-server memcached mosquitto dnsmasq-base beanstalkd busybox-static) health= ;;
     *) echo "build.sh: no server $server" >&2; exit 2 ;;
 esac
 
@@ -82,9 +82,9 @@ for applet in sh awk basename cat chmod cut dirname env grep head hostname id ki
     ln -s busybox "$root/usr/bin/$applet"
 done
 [ -e "$root/usr/bin/busybox" ] || { echo "build.sh: busybox is not where it was" >&2; exit 1; }
-printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\nredis:x:998:998::/data:/bin/sh\nmysql:x:997:997::/var/lib/mysql:/bin/sh\nnginx:x:996:996::/:/bin/sh\nbroker:x:995:995::/tmp:/bin/sh\n' \
+printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\nredis:x:998:998::/data:/bin/sh\nmysql:x:997:997::/var/lib/mysql:/bin/sh\nnginx:x:996:996::/:/bin/sh\nbroker:x:995:995::/tmp:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' \
     >"$root/etc/passwd"
-printf 'root:x:0:\npostgres:x:999:\nredis:x:998:\nmysql:x:997:\nnginx:x:996:\nbroker:x:995:\n' >"$root/etc/group"
+printf 'root:x:0:\npostgres:x:999:\nredis:x:998:\nmysql:x:997:\nnginx:x:996:\nbroker:x:995:\nnogroup:x:65534:\ndip:x:30:\n' >"$root/etc/group"
 for entrypoint in "$here"/*-entrypoint.sh; do
     name=${entrypoint##*/}
     install -m 755 "$entrypoint" "$root/usr/bin/${name%.sh}"

@@ -6,10 +6,10 @@ prints its port. With a certificate, it offers STARTTLS and wants it before mail
 its standard input is an address that it accepts from then on, or `busy`, after which it refuses every client.
 """
 
+import asyncio
 import ssl
 import sys
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
 
 known = {"ops@example.test"}
@@ -41,22 +41,22 @@ if len(sys.argv) > 2:
 is_implicit = "implicit" in sys.argv
 
 
-class Server(Controller):
-    def factory(self):
-        starttls = None if is_implicit else context
-        return SMTP(self.handler, tls_context=starttls, require_starttls=starttls is not None)
+def session():
+    starttls = None if is_implicit else context
+    return SMTP(Mailboxes(), tls_context=starttls, require_starttls=starttls is not None, loop=loop)
 
 
-controller = Server(
-    Mailboxes(), hostname="127.0.0.1", port=0, ssl_context=context if is_implicit else None
-)
-# The controller itself would connect to port 0 to see whether it serves.
-controller._trigger_server = lambda: None
-controller.start()
-print(controller.server.sockets[0].getsockname()[1], flush=True)
-for line in sys.stdin:
-    if line.strip() == "busy":
-        is_busy = True
-    else:
-        known.add(line.strip())
-    print("known", flush=True)
+async def serve():
+    global is_busy
+    server = await loop.create_server(session, "127.0.0.1", 0, ssl=context if is_implicit else None)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        if line.strip() == "busy":
+            is_busy = True
+        else:
+            known.add(line.strip())
+        print("known", flush=True)
+
+
+loop = asyncio.new_event_loop()
+loop.run_until_complete(serve())

@@ -60,8 +60,8 @@ pub fn image_of_four() -> Option<String> {
     image(FOUR, "")
 }
 
-/// `rabbitmq-server`, `nats-server`, `memcached`, `mosquitto` and `dnsmasq` on the PATH of one image, which runs none of them by
-/// itself, as a user without rights. None as for `PostgreSQL`.
+/// `rabbitmq-server`, `nats-server`, `memcached`, `mosquitto`, `dnsmasq` and `beanstalkd` on the PATH of one image, which
+/// runs none of them by itself, as a user without rights. None as for `PostgreSQL`.
 pub fn image_of_brokers() -> Option<String> {
     image(BROKERS, "")
 }

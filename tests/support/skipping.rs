@@ -10,6 +10,8 @@ pub const REQUIRE_PYPI: &str = "FARRIER_REQUIRE_PYPI";
 pub const REQUIRE_WASM: &str = "FARRIER_REQUIRE_WASM";
 /// With the value 1, a test that cannot have clang for WebAssembly, or wit-bindgen, fails.
 pub const REQUIRE_CLANG: &str = "FARRIER_REQUIRE_CLANG";
+/// With the value 1, a test that cannot have Go, wit-bindgen or wasm-tools fails.
+pub const REQUIRE_GO: &str = "FARRIER_REQUIRE_GO";
 
 /// With the value 1, a test that cannot have the shells that completions are tried in fails.
 pub const REQUIRE_SHELLS: &str = "FARRIER_REQUIRE_SHELLS";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::engine::build_directory;
 use super::run::Run;
-use super::skipping::{REQUIRE_CLANG, REQUIRE_WASM, skip_unless_required};
+use super::skipping::{REQUIRE_CLANG, REQUIRE_GO, REQUIRE_WASM, skip_unless_required};
 
 /// The target of probes without WASI.
 pub const TARGET: &str = "wasm32-unknown-unknown";
@@ -46,21 +46,33 @@ pub fn own(run: Run, project: &Path) -> Run {
 /// not, that is said loudly, or fails under the variable's value 1.
 pub fn compiles_c() -> bool {
     let program = "int x; int *entry(void) { return &x; }";
-    let compiles = format!(
+    let script = format!(
         "echo '{program}' | clang --target=wasm32-wasi -mexec-model=reactor -x c - -o /dev/null && wit-bindgen c --help"
     );
-    let tried = Command::new("sh").args(["-c", &compiles]).output();
+    succeeds(&script, REQUIRE_CLANG, "C", "mqtt-c")
+}
+
+/// Whether this machine turns Go into components: with Go, wit-bindgen and wasm-tools. Otherwise as for C.
+pub fn compiles_go() -> bool {
+    succeeds(
+        "go version && wit-bindgen go --help && wasm-tools component embed --help",
+        REQUIRE_GO,
+        "Go",
+        "beanstalkd-go",
+    )
+}
+
+fn succeeds(script: &str, switch: &str, language: &str, example: &str) -> bool {
+    let tried = Command::new("sh").args(["-c", script]).output();
     let why = match tried {
         Ok(output) if output.status.success() => return true,
         Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
         Err(error) => error.to_string(),
     };
+    let named = format!("examples/probes/{example}/README.md names the packages.");
     skip_unless_required(
-        REQUIRE_CLANG,
-        &format!(
-            "C does not become a component here: {}\nexamples/probes/mqtt-c/README.md names the packages.",
-            why.trim()
-        ),
+        switch,
+        &format!("{language} does not become a component here: {}\n{named}", why.trim()),
     );
     false
 }

@@ -15,8 +15,9 @@ use serde::Deserialize;
 const SERVER: Server<'_> = Server { probe: "memcached", protocol: "memcached", name: "memcached" };
 /// The longest line that is read, in bytes. Answers are shorter.
 const LONGEST_LINE: usize = 512;
-/// The key of the login. The server reads the login from any `set`, and stores nothing (memcached's doc/protocol.txt).
-const KEY: &str = "farrier";
+/// The command of the login: a server with logins reads it from any `set`, and stores nothing (memcached's doc/protocol.txt). For
+/// a server without logins, the value has expired before it is stored.
+const LOGIN: &str = "set farrier 0 -1";
 
 struct Memcached;
 
@@ -68,7 +69,7 @@ fn converse(server: &mut impl Stream, settings: &Settings) -> Result<Verdict, Fa
     let mut server = Lines::new(server, LONGEST_LINE);
     if let (Some(username), Some(password)) = (&settings.username, &settings.password) {
         let login = format!("{username} {password}");
-        server.send(format!("set {KEY} 0 0 {}\r\n{login}\r\n", login.len()).as_bytes())?;
+        server.send(format!("{LOGIN} {}\r\n{login}\r\n", login.len()).as_bytes())?;
         let answer = server.line()?;
         if answer != b"STORED" {
             return refused(answer);

@@ -48,7 +48,7 @@ fn a_login_is_sent_first() {
     let settings = login(Some("app"), Some("s\u{e9}cre t"));
     let mut server = MemoryStream::new("STORED\r\nVERSION 1.6.18\r\n");
     assert_eq!(asked(&mut server, &settings), Verdict::Ready);
-    let told = "set farrier 0 0 12\r\napp s\u{e9}cre t\r\nversion\r\nquit\r\n";
+    let told = "set farrier 0 -1 12\r\napp s\u{e9}cre t\r\nversion\r\nquit\r\n";
     assert_eq!(String::from_utf8_lossy(&server.told), told);
     let refused = "CLIENT_ERROR authentication failure";
     assert_eq!(

@@ -5,7 +5,7 @@ use crate::support::servers::image_of_brokers;
 
 const SILENT: &str = "the port accepts connections, but ";
 
-/// A server that is stopped accepts connections, but answers nobody.
+/// A server that is stopped accepts connections, but answers nobody. Nothing in its container can stop its first process.
 fn is_not_ready_while_stopped(sidecar: &Sidecar, program: &str, settings: &str) {
     let signal = |name: &str| {
         sidecar.run(&["sh", "-c", &format!("kill -{name} $(busybox pidof {program})")]);
@@ -37,15 +37,15 @@ fn rabbitmq_is_waited_for_until_it_has_the_user_and_the_virtual_host() {
         broker.run(&["rabbitmqctl", "add_vhost", "orders"]);
         broker.run(&["rabbitmqctl", "set_permissions", "--vhost", "orders", "late", ".*", ".*", ".*"]);
     });
-    is_not_ready_while_stopped(&broker, "beam.smp", &orders);
     let log = crate::support::engine::container_logs(&broker.scene.container("db"));
     assert!(!log.contains("client unexpectedly closed TCP connection"), "{log}");
+    is_not_ready_while_stopped(&broker, "beam.smp", &orders);
 }
 
 #[test]
 fn nats_is_ready_when_it_answers_the_client_and_jetstream() {
-    let command = "command = [\"nats-server\", \"--jetstream\", \"--store_dir\", \"/tmp/nats\"]\n";
-    let Some(server) = Sidecar::new("nats", image_of_brokers(), 4222, command) else { return };
+    let child = "entrypoint = [\"sh\", \"-c\", \"nats-server --jetstream --store_dir /tmp/nats & wait\"]\n";
+    let Some(server) = Sidecar::new("nats", image_of_brokers(), 4222, child) else { return };
     server.is_ready("");
     server.is_ready("jetstream = true");
     is_not_ready_while_stopped(&server, "nats-server", "jetstream = true");
@@ -77,8 +77,8 @@ fn nats_is_logged_in_to_if_the_settings_have_a_login() {
 
 #[test]
 fn memcached_is_ready_when_it_tells_its_version() {
-    let command = "command = [\"memcached\"]\n";
-    let Some(server) = Sidecar::new("memcached", image_of_brokers(), 11211, command) else { return };
+    let child = "entrypoint = [\"sh\", \"-c\", \"memcached & wait\"]\n";
+    let Some(server) = Sidecar::new("memcached", image_of_brokers(), 11211, child) else { return };
     server.is_ready("");
     is_not_ready_while_stopped(&server, "memcached", "");
     // What should be a login is an ordinary value to a server without logins.
