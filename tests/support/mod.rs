@@ -24,6 +24,7 @@ pub mod launching;
 pub mod ports;
 pub mod proxy;
 pub mod pypi;
+pub mod python_server;
 pub mod registry;
 pub mod run;
 pub mod running;

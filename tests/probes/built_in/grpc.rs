@@ -3,57 +3,22 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
-use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use crate::support::python_server::PythonServer;
 use crate::support::{Scene, pypi};
 
 /// The releases that were tried.
 const PACKAGES: [&str; 2] = ["grpcio==1.85.1", "grpcio-health-checking==1.85.1"];
 const SERVER: &str = include_str!("../../servers/grpc_health.py");
 
-struct Server {
-    process: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    address: String,
+fn start(python: &Path, arguments: &[&str]) -> PythonServer {
+    PythonServer::start(python, SERVER, arguments)
 }
 
-impl Server {
-    fn start(python: &Path, arguments: &[&str]) -> Self {
-        let mut process = Command::new(python)
-            .args(["-c", SERVER])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server");
-        let input = process.stdin.take().expect("its input");
-        let output = BufReader::new(process.stdout.take().expect("its output"));
-        let mut server = Self { process, input, output, address: String::new() };
-        server.address = format!("127.0.0.1:{}", server.line());
-        server
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("a line");
-        line.trim_end().to_owned()
-    }
-
-    fn set(&mut self, service: &str, status: &str) {
-        writeln!(self.input, "{service} {status}").expect("the server listens");
-        assert_eq!(self.line(), "set");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+fn set(server: &mut PythonServer, service: &str, status: &str) {
+    assert_eq!(server.tell(&format!("{service} {status}")), "set");
 }
 
 fn checked(scene: &Scene, address: &str, settings: &str, code: i32, expected: &str) {
@@ -67,25 +32,25 @@ fn checked(scene: &Scene, address: &str, settings: &str, code: i32, expected: &s
 fn an_open_port_is_told_from_a_service_that_serves() {
     let Some(python) = pypi::python("grpc-server", &PACKAGES) else { return };
     let scene = Scene::new();
-    let mut server = Server::start(&python, &[]);
+    let mut server = start(&python, &[]);
     let address = server.address.clone();
     let orders = r#"{"service": "orders.v1.Orders"}"#;
 
     checked(&scene, &address, "{}", 1, "pending: the server is NOT_SERVING");
     checked(&scene, &address, orders, 1, "pending: the health service does not know orders.v1.Orders (yet)");
-    server.set("orders.v1.Orders", "UNKNOWN");
+    set(&mut server, "orders.v1.Orders", "UNKNOWN");
     checked(&scene, &address, orders, 1, "pending: orders.v1.Orders is UNKNOWN");
-    server.set("orders.v1.Orders", "SERVING");
+    set(&mut server, "orders.v1.Orders", "SERVING");
     checked(&scene, &address, orders, 0, "ready");
     checked(&scene, &address, "{}", 1, "pending: the server is NOT_SERVING");
-    server.set("", "SERVING");
+    set(&mut server, "", "SERVING");
     checked(&scene, &address, "{}", 0, "ready");
 }
 
 #[test]
 fn a_server_without_a_health_service_has_failed() {
     let Some(python) = pypi::python("grpc-server", &PACKAGES) else { return };
-    let server = Server::start(&python, &["plain"]);
+    let server = start(&python, &["plain"]);
     checked(&Scene::new(), &server.address, "{}", 1, "failed: the server has no health service");
 }
 

@@ -1,67 +1,34 @@
 //! The probe `smtp` on aiosmtpd, a mail server from Python's package index; where it cannot be had the test says so, and fails
 //! where `FARRIER_REQUIRE_PYPI=1`.
 
-#![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
-
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::support::certificates::Certificates;
+use crate::support::python_server::PythonServer;
 use crate::support::{Scene, pypi};
 
 /// The release that was tried.
 const PACKAGES: [&str; 1] = ["aiosmtpd==1.4.6"];
 const SERVER: &str = include_str!("../../servers/smtp_server.py");
 
-struct MailServer {
-    process: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    address: String,
-}
+struct MailServer(PythonServer);
 
 impl MailServer {
     fn start(python: &Path, arguments: &[&str]) -> Self {
-        let mut process = Command::new(python)
-            .args(["-c", SERVER])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server");
-        let input = process.stdin.take().expect("its input");
-        let output = BufReader::new(process.stdout.take().expect("its output"));
-        let mut server = Self { process, input, output, address: String::new() };
-        server.address = format!("127.0.0.1:{}", server.line());
-        server
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("a line");
-        line.trim_end().to_owned()
+        Self(PythonServer::start(python, SERVER, arguments))
     }
 
     /// Adds a mailbox, or makes it busy. No mail has arrived so far.
     fn told(&mut self, word: &str) {
-        writeln!(self.input, "{word}").expect("the server listens");
-        assert_eq!(self.line(), "known");
+        assert_eq!(self.0.tell(word), "known");
     }
 
     fn answers(&self, scene: &Scene, settings: &str, grants: &[&str], code: i32, expected: &str) {
         let run =
-            scene.farrier(["probe", "check", "smtp", "--target", &self.address, "--settings", settings]);
+            scene.farrier(["probe", "check", "smtp", "--target", &self.0.address, "--settings", settings]);
         let outcome = run.args(grants).output().assert_code(code);
         let said = outcome.stdout() + &outcome.stderr();
         assert!(said.contains(expected), "{expected}: {outcome}");
-    }
-}
-
-impl Drop for MailServer {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }
 
