@@ -90,7 +90,7 @@ fn a_probe_in_c_tells_a_broker_that_accepts_clients() {
     let late = configured("listener 1883\\nallow_anonymous true\\n", "sleep 1;");
     let (outcome, events) = example.up("60s", &[("command", &late)]);
     outcome.assert_code(0);
-    assert_eq!(events.answers().first().map(String::as_str), Some("connection refused"));
+    assert_eq!(events.of("answered")[0]["answer"], "connection refused");
     let guarded = configured("listener 1883\\nallow_anonymous false\\n", "");
     example.is_not_ready(LONG, &[("command", &guarded)], "the broker wants a login");
     let other = "command = [\"nats-server\", \"--port\", \"1883\"]";

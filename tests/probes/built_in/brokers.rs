@@ -1,7 +1,9 @@
 //! The probes `amqp`, `nats` and `memcached` on RabbitMQ, NATS and memcached from Debian's packages.
 
 use super::setup::{LONG, Sidecar};
+use crate::support::engine::container_logs;
 use crate::support::servers::image_of_brokers;
+use crate::support::{PATIENT, wait_until};
 
 const SILENT: &str = "the port accepts connections, but ";
 
@@ -37,8 +39,12 @@ fn rabbitmq_is_waited_for_until_it_has_the_user_and_the_virtual_host() {
         broker.run(&["rabbitmqctl", "add_vhost", "orders"]);
         broker.run(&["rabbitmqctl", "set_permissions", "--vhost", "orders", "late", ".*", ".*", ".*"]);
     });
-    let log = crate::support::engine::container_logs(&broker.scene.container("db"));
-    assert!(!log.contains("client unexpectedly closed TCP connection"), "{log}");
+    wait_until("a poll has closed its connection as the protocol asks for", PATIENT, || {
+        let log = container_logs(&broker.scene.container("db"));
+        let mut closed =
+            log.lines().filter(|line| line.contains("[info]") && line.contains("closing AMQP connection"));
+        closed.any(|line| line.contains("vhost: 'orders', user: 'late'"))
+    });
     is_not_ready_while_stopped(&broker, "beam.smp", &orders);
 }
 
