@@ -7,7 +7,7 @@ use super::types::Denial;
 use crate::definition::grants::Grants;
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::grants::{adding_variable, list, quoted};
-use crate::probe::store::{HostState, Poll, shown_host};
+use crate::probe::store::{DENIED, HostState, Poll, shown_host};
 
 pub const CAPABILITY: Capability = Capability {
     name: "env",
@@ -40,10 +40,13 @@ impl Variables<'_> {
 impl Host for Variables<'_> {
     async fn get(&mut self, name: String) -> wasmtime::Result<Result<String, Denial>> {
         if let Some((_, value)) = self.granted.iter().find(|(granted, _)| *granted == name) {
+            self.poll.used.variables.insert(name);
             return Ok(Ok(value.clone()));
         }
+        let is_denied = self.poll.grants.env.contains(&name);
         let asked = format!("reading the variable {} is not granted", shown_host(&name));
         let what = match adding_variable(&self.poll.grants, name) {
+            _ if is_denied => format!("{asked}: {DENIED}"),
             Some(line) => {
                 format!("{asked}: if the definition's `env` sets it, write `{line}` under [readiness]")
             }

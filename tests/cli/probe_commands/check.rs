@@ -51,6 +51,7 @@ fn watching_ends_when_the_port_opens_and_when_the_time_is_over() {
     --- stdout
     poll 1 at [TIME], after [TIME]: ready
       dialled 127.0.0.1:[PORT]: connected after [TIME], wrote 0 bytes, read 0 bytes
+    the probe dialled 127.0.0.1:[PORT] once
     --- stderr
     ");
     drop(listener);
@@ -64,12 +65,13 @@ fn health_logs_and_commands_are_answered_from_options() {
     check(&["healthcheck", "--grant", "health=healthy"]).assert_code(0);
     check(&["healthcheck", "--grant", "health=starting"]).assert_code(1);
     let outcome = check(&["exec", "--grant", "exec=[\"pg_isready\"]"]).assert_code(1);
-    assert_output!(outcome, @"
+    assert_output!(outcome, @r#"
     exit code 1
     --- stdout
     poll 1 at [TIME], after [TIME]: failed: `pg_isready` cannot be run: commands need a container, and `farrier probe check` has none: try them with `farrier up`, or on this host with `--run-commands`
+    the probe ran ["pg_isready"] once
     --- stderr
-    ");
+    "#);
     for (probe, hint) in [("healthcheck", "--grant health=healthy"), ("exec", "--grant 'exec=[")] {
         let told = check(&[probe]).assert_code(2).stderr();
         assert!(told.contains("[probe-not-granted]") && told.contains(hint), "{told}");
@@ -156,6 +158,7 @@ fn a_definition_gives_check_its_settings_grants_and_limits() {
     exit code 1
     --- stdout
     poll 1 at [TIME], after [TIME]: timed-out: no answer within [TIME]
+    the probe used nothing of its grants
     --- stderr
     ");
     // Ready, but not as often in a row as it says: as in a launch, time is up first.
