@@ -353,9 +353,11 @@ fn a_workspaces_program_is_shown_for_what_it_is_and_each_build_is_asked_about() 
         {
           "approved": false,
           "changes": null,
+          "denied": [],
           "differences": null,
           "disables": false,
           "file": "[SCENE]/workspace/.farrier/sidecars/theirs-[TOKEN].toml",
+          "grants": [],
           "hash": "[ID]",
           "sidecar": "theirs-[TOKEN]",
           "statement": [

@@ -94,9 +94,11 @@ fn variables_of_the_environment_and_of_a_file_are_replaced_and_a_workspace_is_as
         {
           "approved": false,
           "changes": null,
+          "denied": [],
           "differences": null,
           "disables": false,
           "file": "[SCENE]/workspace/.farrier/sidecars/db.toml",
+          "grants": [],
           "hash": "[ID]",
           "sidecar": "db",
           "statement": [

@@ -67,7 +67,7 @@ fn what_a_probe_cannot_run_without_is_refused_and_so_is_what_is_no_grant() {
     let scene = Scene::new().isolated();
     declare_probe(&scene, 7000);
     for (denied, code, told) in [
-        ("dial", "probe-not-granted", "imports farrier:probe/dial@0.1.1, and the approval denies all of it"),
+        ("dial", "probe-not-granted", "imports farrier:probe/dial@0.1.2, and the approval denies all of it"),
         ("dail", "approval-required", "The grants are dial=self, dial=self:81, logs."),
         ("dial=self:82", "approval-required", "Did you mean `dial=self:81`?"),
     ] {

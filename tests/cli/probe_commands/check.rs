@@ -171,6 +171,7 @@ fn a_definition_gives_check_its_settings_grants_and_limits() {
     poll 1 at [TIME], after [TIME]: pending: a reason from the guest
       asks for the next poll after 1s [TIME]
     poll 2 at [TIME], after [TIME]: ready
+    the probe used nothing of its grants
     --- stderr
     ");
     // As in a definition, a timeout that is too short for that is a mistake.
