@@ -2,7 +2,7 @@
 //!
 //! An engine says what it can do, observes what is there together with what each decision would take ([`Engine::observe`]),
 //! carries out the plan that the core makes of that, reports changes, and says how to reach what it runs. It decides
-//! nothing. `docker` speaks to Docker and to what has its API; `native` runs programs of this host; `memory` is an engine of a different kind, without executions,
+//! nothing. `docker` speaks to Docker and to what has its API; `native` runs programs and containers on this host; `memory` is an engine of a different kind, without executions,
 //! logs or health, that lives in this process. `tests/docker/engine_contract` runs one suite on every engine.
 
 use std::collections::{BTreeMap, BTreeSet};

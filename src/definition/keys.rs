@@ -2,8 +2,10 @@
 //! settings, drift, the question for an approval, JSON Schema and `docs/definitions.md` follow from it.
 //!
 //! To add a key, add an entry here, a row to `keys/tests.rs` and a value to the definition of `decode/tests.rs`; if
-//! `reader/foreign/words.rs` says that the key is not supported, take the word out there. A value of a new kind also needs a [`Kind`]: what its
-//! values are, and how each part of farrier reads, writes and tells them.
+//! `reader/foreign/words.rs` says that the key is not supported, take the word out there. If compose has the key,
+//! `import/service.rs` translates it, and `docs/declaring.md` lists it. A value of a new kind also needs a [`Kind`]: what its
+//! values are, and how each part of farrier reads, writes and tells them. `tests/docker/launch_keys.rs` shows what a container
+//! gets.
 
 mod amounts;
 mod arguments;

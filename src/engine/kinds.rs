@@ -1,5 +1,6 @@
 //! The engines that there are, and which of them a command means. This is the only place that knows them all: whoever adds
-//! an engine adds a folder beside this file, a row of the table and a word for the command line.
+//! an engine adds a file or folder beside this one, and here a kind, its place in [`EngineKind::ALL`] and its row. The words of the
+//! command line follow.
 
 use std::ffi::OsString;
 use std::io;

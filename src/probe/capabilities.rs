@@ -7,10 +7,13 @@
 //!
 //! To add a capability: the interface in `wit/probe.wit`, imported by the world `complete`, and in the copy
 //! `probes/sdk/wit`; a file in `since_0_1_0` and its line in that table; for a grant that is `true` or absent, a line of
-//! `definition/grants.rs`; for `probe check`, an arm in `readiness/dry_run/grant.rs`; for `probe test`, what `readiness/scenario` plays. Functions return a `result`, because one
-//! without can only trap where the host cannot answer. For authors in Rust: a module of `probes/sdk` and its double in
+//! `definition/grants.rs`; what is used of it, in `usage` and in `event/record`; if an engine may lack it, an arm in
+//! `engine/capabilities.rs`; for `probe check`, an arm in `readiness/dry_run/grant.rs` and the hint in `cli/probe/check.rs`; for
+//! `probe test`, what `readiness/scenario` plays. Functions return a `result`, because one without can only trap where the host cannot answer. For authors in Rust: a module of `probes/sdk` and its double in
 //! `testing/`. Each word of the contract is part of the stamp of every built component: rebuild them with
-//! `cargo run --package farrier-probe-builder`, and `docs/wit.md` with its `wit-reference`.
+//! `cargo run --package farrier-probe-builder`, and `docs/wit.md` with its `wit-reference`. A new patch version of the contract
+//! stands in `wit/probe.wit`, `since_0_1_0`, `probes/sdk/src/bindings.rs`, `probes/builder/src/component.rs`, `templates/`, tests and
+//! documents: search for the version before it.
 
 use std::collections::BTreeSet;
 
@@ -80,9 +83,12 @@ pub struct Meaning {
 
 /// All capabilities, each name once.
 pub fn all() -> impl Iterator<Item = &'static Capability> {
-    let mut seen = BTreeSet::new();
-    let each = HOSTED.iter().flat_map(|version| version.capabilities);
-    each.filter(move |capability| seen.insert(capability.name))
+    HOSTED.iter().enumerate().flat_map(|(index, version)| {
+        let earlier = HOSTED.iter().take(index).flat_map(|earlier| earlier.capabilities);
+        let is_known =
+            move |capability: &&Capability| earlier.clone().any(|known| known.name == capability.name);
+        version.capabilities.iter().filter(move |capability| !is_known(capability))
+    })
 }
 
 /// What a component's imports let it do, each once, in the order of the tables; types do nothing.

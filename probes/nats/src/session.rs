@@ -171,18 +171,21 @@ fn refused(words: &[u8]) -> Verdict {
     Verdict::pending(line.bytes(words))
 }
 
+const UNANSWERED: &str = "JetStream does not answer yet";
+
 /// Asks `JetStream` about this account. It answers once it has recovered its streams, and in a cluster has a leader.
 fn ask_jetstream(server: &mut Lines<'_, impl Upgrade>) -> Result<Verdict, Failure> {
     let question = format!("SUB {INBOX} {SUBSCRIPTION}\r\nPUB $JS.API.INFO {INBOX} 0\r\n\r\n");
     server.send(question.as_bytes())?;
     for _ in 0..MOST_LINES {
-        let line = server.line()?;
+        // NATS itself has answered on this connection.
+        let Ok(line) = server.line() else { return Ok(Verdict::pending(UNANSWERED)) };
         if let Some(refusal) = line.strip_prefix(b"-ERR ") {
             return Ok(refused(refusal));
         }
         // The server's own answer, with a status in its headers: nobody listens to the question yet.
         if line.starts_with(b"HMSG ") {
-            return Ok(Verdict::pending("JetStream does not answer yet"));
+            return Ok(Verdict::pending(UNANSWERED));
         }
         if line.starts_with(b"MSG ") {
             let length = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
@@ -196,7 +199,7 @@ fn ask_jetstream(server: &mut Lines<'_, impl Upgrade>) -> Result<Verdict, Failur
             server.send(b"PONG\r\n")?;
         }
     }
-    Ok(Verdict::pending("JetStream does not answer yet"))
+    Ok(Verdict::pending(UNANSWERED))
 }
 
 fn answered(json: &[u8]) -> Verdict {

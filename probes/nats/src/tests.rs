@@ -94,6 +94,7 @@ fn jetstream_is_asked_about_itself() {
             begin.clone() + "HMSG _INBOX.farrier 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n",
             Verdict::pending("JetStream does not answer yet"),
         ),
+        (begin.clone(), Verdict::pending("JetStream does not answer yet")),
         (begin.clone() + &message("ready"), Verdict::pending("JetStream's answer is not JSON")),
         (
             begin.clone() + "-ERR 'Permissions Violation for Publish to \"$JS.API.INFO\"'\r\n",
