@@ -5,6 +5,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The probes that few launches need: compressed, they are less than half as large, and a launch with one takes less than a
+/// millisecond more.
+const COMPRESSED: [&str; 7] = ["amqp", "grpc", "mcp", "memcached", "mysql", "nats", "smtp"];
+
 fn main() {
     let manifest = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     println!("cargo::rerun-if-env-changed=FARRIER_BUILT_PROBES");
@@ -12,6 +16,11 @@ fn main() {
         std::env::var_os("FARRIER_BUILT_PROBES").map_or_else(|| manifest.join("probes/built"), PathBuf::from);
     println!("cargo::rustc-env=FARRIER_BUILT_PROBES={}", built.display());
     tell_digests(&built.join("stamp.toml"));
+    for name in COMPRESSED {
+        let component = built.join(format!("{name}.wasm"));
+        println!("cargo::rerun-if-changed={}", component.display());
+        compress(&component, &format!("{name}.wasm.gz"));
+    }
     let sdk = built.join("sdk.tar");
     println!("cargo::rerun-if-changed={}", sdk.display());
     compress(&sdk, "sdk.tar.gz");
@@ -67,7 +76,7 @@ fn compile_relay(manifest: &Path) {
     compress(&out, "relay.gz");
 }
 
-/// Writes what farrier unpacks when it needs it (`system/packed`): both files together would add a megabyte to the program.
+/// Writes what farrier unpacks when it needs it (`system/packed`): uncompressed, these files would add 1.4 MB to the program.
 /// What is empty stays so.
 fn compress(file: &Path, name: &str) {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join(name);

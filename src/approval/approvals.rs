@@ -28,6 +28,11 @@ pub struct Approvals {
     given: Vec<String>,
 }
 
+/// The denials with these names; `None` if one of them names no grant of the subject.
+fn denied_of(names: Vec<String>, subject: &impl Subject) -> Option<Denied> {
+    if names.is_empty() { Some(Denied::default()) } else { Denied::of(names, &subject.grants()).ok() }
+}
+
 impl Approvals {
     /// Those of the workspace that the settings name.
     ///
@@ -109,10 +114,11 @@ impl Approvals {
     pub fn recognise<S: Subject>(&self, subjects: &mut [S]) -> Result<Option<Problem>, Problem> {
         let (entries, warning) = self.read()?;
         for subject in subjects.iter_mut().filter(|subject| subject.approval() != Approval::Trusted) {
-            let given = self.given(&entries, subject);
-            subject.set_approval(if given.is_some() { Approval::Given } else { Approval::Missing });
-            let denied = given.map(|entry| entry.denied.clone()).unwrap_or_default();
-            subject.deny(&Denied::from(denied));
+            // A denial that names no grant is of another version of farrier, which meant something by it.
+            let given = self.given(&entries, subject).map(|entry| entry.denied.clone());
+            let denied = given.and_then(|names| denied_of(names, subject));
+            subject.set_approval(if denied.is_some() { Approval::Given } else { Approval::Missing });
+            subject.deny(&denied.unwrap_or_default());
         }
         Ok(warning)
     }

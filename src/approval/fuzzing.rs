@@ -75,7 +75,7 @@ fn sort(entries: &mut [Entry]) {
 
 /// A small component, in place of any.
 static COMPONENT: LazyLock<Option<Arc<ComponentFile>>> = LazyLock::new(|| {
-    let bytes = built_in("skip").unwrap_or_default().to_vec();
+    let bytes = built_in("skip").unwrap_or_default();
     ComponentFile::parse(bytes).ok().map(Arc::new)
 });
 

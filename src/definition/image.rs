@@ -46,7 +46,8 @@ pub fn qualified(image: &str) -> String {
     if ImageFile::parse(image).is_some() {
         return image.to_owned();
     }
-    let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hex =
+        |text: &str| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if is_hex(image) || image.strip_prefix("sha256:").is_some_and(is_hex) {
         return image.to_owned();
     }

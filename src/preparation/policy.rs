@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use self::judgement::Judgement;
 pub use self::judgement::Surroundings;
-use self::rules::Rules;
+use self::rules::{Programs, Rules};
 use crate::definition::model::{Definition, Readiness};
 use crate::definition::working_trees::WorkingTrees;
 use crate::definition::{ArtifactReference, Repository};
@@ -146,10 +146,10 @@ impl Policies {
         })
     }
 
-    /// What they refuse of a probe that a command tries: whether it accepts any certificate, and how many bytes of memory it
-    /// may use.
+    /// What they refuse of a probe that a command tries: whether it accepts any certificate, how many bytes of memory it may
+    /// use, and whether it runs commands on this host.
     #[must_use]
-    pub fn trial_refusals(&self, is_insecure: bool, memory: u64) -> Vec<Problem> {
+    pub fn trial_refusals(&self, is_insecure: bool, memory: u64, runs_commands: bool) -> Vec<Problem> {
         let mut problems = self.of_command("insecure_tls", |rules| {
             let bound = rules.insecure_tls.as_ref().filter(|bound| is_insecure && !bound.value)?;
             Some((bound.place.clone(), "the command lets the probe accept any certificate".to_owned()))
@@ -159,6 +159,11 @@ impl Policies {
             let (may, most) = (bytes(memory), bytes(bound.value));
             let sentence = format!("the command lets the probe use {may} of memory, more than {most}");
             Some((bound.place.clone(), sentence))
+        }));
+        problems.extend(self.of_command("programs", |rules| {
+            let bound =
+                rules.programs.as_ref().filter(|bound| runs_commands && bound.value != Programs::Any)?;
+            Some((bound.place.clone(), "the command runs commands on this host, unconfined".to_owned()))
         }));
         problems
     }

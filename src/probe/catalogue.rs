@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::definition::grants::Grants;
 use crate::definition::model::{Definition, ProbeReference, Readiness};
 use crate::report::error::{Code, Problem};
+use crate::system::packed::unpack;
 
 use super::artifacts;
 use super::component::{CONTRACT, ComponentError, ComponentFile};
@@ -21,19 +22,41 @@ use super::tls::Tls;
 /// A component that ships with farrier.
 struct BuiltIn {
     name: &'static str,
-    bytes: &'static [u8],
+    part: Part,
     /// SHA-256 of the bytes as lower-case hex.
     digest: &'static str,
+}
+
+/// How the program has a component: as it is, or compressed, if few launches need it (`build.rs` lists those).
+enum Part {
+    Plain(&'static [u8]),
+    Compressed(&'static [u8]),
+}
+
+impl BuiltIn {
+    fn bytes(&self) -> Result<Vec<u8>, ComponentError> {
+        match self.part {
+            Part::Plain(bytes) => Ok(bytes.to_vec()),
+            Part::Compressed(bytes) => {
+                unpack(bytes).map_err(|error| ComponentError::Damaged(error.to_string()))
+            }
+        }
+    }
 }
 
 /// The build script says where a component lies, and which digest it was stamped with.
 macro_rules! built_in {
     ($name:literal) => {
-        BuiltIn {
-            name: $name,
-            bytes: include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/", $name, ".wasm")),
-            digest: env!(concat!("FARRIER_DIGEST_", $name)),
-        }
+        built_in!(
+            $name,
+            Part::Plain(include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/", $name, ".wasm")))
+        )
+    };
+    (compressed $name:literal) => {
+        built_in!($name, Part::Compressed(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm.gz"))))
+    };
+    ($name:literal, $part:expr) => {
+        BuiltIn { name: $name, part: $part, digest: env!(concat!("FARRIER_DIGEST_", $name)) }
     };
 }
 
@@ -45,15 +68,15 @@ const BUILT_IN: &[BuiltIn] = &[
     built_in!("skip"),
     built_in!("http"),
     built_in!("log"),
-    built_in!("mcp"),
+    built_in!(compressed "mcp"),
     built_in!("postgres"),
     built_in!("redis"),
-    built_in!("mysql"),
-    built_in!("memcached"),
-    built_in!("amqp"),
-    built_in!("nats"),
-    built_in!("smtp"),
-    built_in!("grpc"),
+    built_in!(compressed "mysql"),
+    built_in!(compressed "memcached"),
+    built_in!(compressed "amqp"),
+    built_in!(compressed "nats"),
+    built_in!(compressed "smtp"),
+    built_in!(compressed "grpc"),
 ];
 
 /// A probe that was found and whose imports its grants cover.
@@ -99,14 +122,14 @@ impl FoundProbe {
 
 /// The bytes of a probe that ships with farrier.
 #[must_use]
-pub fn built_in(name: &str) -> Option<&'static [u8]> {
-    BUILT_IN.iter().find(|known| known.name == name).map(|known| known.bytes)
+pub fn built_in(name: &str) -> Option<Vec<u8>> {
+    BUILT_IN.iter().find(|known| known.name == name).and_then(|known| known.bytes().ok())
 }
 
-/// Whether these are the bytes of a probe that ships with farrier, wherever they were read.
+/// Whether bytes with this SHA-256, wherever they were read, are those of a probe that ships with farrier.
 #[must_use]
-pub fn is_built_in(bytes: &[u8]) -> bool {
-    BUILT_IN.iter().any(|known| known.bytes == bytes)
+pub fn is_built_in(digest: &str) -> bool {
+    BUILT_IN.iter().any(|known| known.digest == digest)
 }
 
 /// The names of the probes that ship with farrier.
@@ -363,7 +386,7 @@ fn read_once(known: &BuiltIn) -> Result<Arc<ComponentFile>, ComponentError> {
     if let Some(file) = read.get(known.name) {
         return Ok(Arc::clone(file));
     }
-    let file = Arc::new(ComponentFile::known(known.bytes, known.digest)?);
+    let file = Arc::new(ComponentFile::known(known.bytes()?, known.digest)?);
     read.insert(known.name, Arc::clone(&file));
     Ok(file)
 }
@@ -406,7 +429,7 @@ mod tests {
     #[test]
     fn what_is_known_of_built_in_components_is_true() {
         for known in BUILT_IN {
-            let parsed = ComponentFile::parse(known.bytes.to_vec());
+            let parsed = known.bytes().and_then(ComponentFile::parse);
             let read = read_once(known).map(|file| ComponentFile::clone(&file));
             assert!(parsed.is_ok(), "{}: {parsed:?}", known.name);
             assert_eq!(parsed, read, "{}: build the probes again", known.name);

@@ -153,19 +153,20 @@ impl ComponentFile {
             return Err(ComponentError::UnknownVersion(found.to_owned()));
         }
         // What ships with farrier was compared by its tests.
-        if !is_built_in(&bytes) {
+        let digest = sha256_hex(&bytes);
+        if !is_built_in(&digest) {
             contract::compare(&bytes, &imports, &exports).map_err(ComponentError::OtherTypes)?;
         }
-        Ok(Self { digest: sha256_hex(&bytes), bytes, imports, exports, schema })
+        Ok(Self { digest, bytes, imports, exports, schema })
     }
 
     /// Takes a component apart that ships with farrier: what [`Self::parse`] would find out about it is known.
     ///
     /// # Errors
     /// When the bytes are damaged.
-    pub(super) fn known(bytes: &'static [u8], digest: &str) -> Result<Self, ComponentError> {
-        let (imports, exports, schema) = outside(bytes)?;
-        Ok(Self { digest: digest.to_owned(), bytes: bytes.to_vec(), imports, exports, schema })
+    pub(super) fn known(bytes: Vec<u8>, digest: &str) -> Result<Self, ComponentError> {
+        let (imports, exports, schema) = outside(&bytes)?;
+        Ok(Self { digest: digest.to_owned(), bytes, imports, exports, schema })
     }
 
     /// Whether it needs anything of WASI.

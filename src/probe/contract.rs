@@ -205,7 +205,7 @@ mod tests {
         for name in built_in_names() {
             let bytes = built_in(name).expect("a probe");
             let file = ComponentFile::parse(bytes.to_vec()).expect("a component");
-            assert_eq!(compare(bytes, &file.imports, &file.exports), Ok(()), "{name}");
+            assert_eq!(compare(&bytes, &file.imports, &file.exports), Ok(()), "{name}");
         }
     }
 

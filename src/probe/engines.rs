@@ -98,7 +98,7 @@ impl Engines {
     /// # Errors
     /// When the system has no memory or threads left.
     pub fn for_component(&self, file: &ComponentFile) -> wasmtime::Result<&Runner> {
-        let pooled = is_built_in(&file.bytes).then(|| self.pooled()).flatten();
+        let pooled = is_built_in(&file.digest).then(|| self.pooled()).flatten();
         pooled.map_or_else(|| self.fresh(), Ok)
     }
 

@@ -147,7 +147,7 @@ impl ProbeHost {
         let version = contract::spoken(&file.exports)
             .ok_or_else(|| wasmtime::Error::msg("it answers in no version of the contract"))?;
         let guest = (version.guest)(&pre, file)?;
-        let memory = (!is_built_in(&file.bytes)).then(|| Arc::clone(&self.memory));
+        let memory = (!is_built_in(&file.digest)).then(|| Arc::clone(&self.memory));
         Ok(LoadedProbe { pre, guest, room: room.clone(), memory, turns: self.turns.clone() })
     }
 

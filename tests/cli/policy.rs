@@ -225,7 +225,10 @@ fn nothing_is_downloaded_from_a_registry_that_the_policy_does_not_permit() {
 #[test]
 fn a_trial_of_a_probe_is_bound() {
     let scene = Scene::new().isolated();
-    write_policy(&scene, "insecure_tls = false\nprobe_memory = \"64m\"\ndigests_only = true\n");
+    write_policy(
+        &scene,
+        "insecure_tls = false\nprobe_memory = \"64m\"\ndigests_only = true\nprograms = \"confined\"\n",
+    );
     let port = free_port().to_string();
     let target = format!("127.0.0.1:{port}");
     let check = |words: &[&str]| {
@@ -244,12 +247,21 @@ fn a_trial_of_a_probe_is_bound() {
         &["redis", "--settings", "{\"tls\":\"insecure\"}"],
         &["--definition", &definition],
         &["oci://127.0.0.1:1/x:1"],
+        &["exec", "--grant", "exec=[\"true\"]", "--run-commands"],
     ] {
         let outcome = check(words).assert_code(125);
         assert!(outcome.stderr().contains("error[policy-refused]"), "{words:?}: {outcome}");
     }
     let permitted = check(&["tcp"]).assert_code(1);
     assert!(permitted.stdout().contains("connection refused"), "{permitted}");
+    let scenario = scene.path("scenario.toml");
+    let text = "port = 80\nreadiness.limits.memory = '65m'\n[[poll]]\nexpect = 'ready'\n[[poll.dial]]\n";
+    std::fs::write(&scenario, text).expect("a file");
+    let scenario = scenario.display().to_string();
+    for probe in ["tcp", "oci://127.0.0.1:1/x:1"] {
+        let outcome = unattended(&scene, ["probe", "test", probe, &scenario]).output().assert_code(125);
+        assert!(outcome.stderr().contains("error[policy-refused]"), "{probe}: {outcome}");
+    }
 }
 
 #[test]

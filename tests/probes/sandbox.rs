@@ -229,7 +229,7 @@ impl Dialler for Endless {
 async fn our_own_probes_wait_for_room_and_one_that_is_given_up_makes_some() {
     let host = host().for_polls(1);
     let load = |name, granted| {
-        let file = ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component");
+        let file = ComponentFile::parse(built_in(name).expect("a probe")).expect("a component");
         host.load(&file, granted).unwrap_or_else(|error| panic!("{error:?}"))
     };
     let (tcp, skip) = (load("tcp", &["dial"]), load("skip", &[]));
@@ -315,7 +315,7 @@ async fn a_server_that_never_stops_talking_gets_a_verdict() {
         ("mcp", "{}", Chatty(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", b": x\n\n")),
     ];
     for (name, settings, server) in table {
-        let file = ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component");
+        let file = ComponentFile::parse(built_in(name).expect("a probe")).expect("a component");
         let probe = host.load(&file, &["dial", "tls"]).unwrap_or_else(|error| panic!("{error:?}"));
         let context = Context { settings: settings.to_owned(), port: Some(7000), ..context(1) };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));

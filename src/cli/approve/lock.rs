@@ -63,7 +63,7 @@ pub fn approve(
     Ok(())
 }
 
-/// What is approved already is approved again if the lock denies something else of it.
+/// What is approved already is approved again if the lock denies more of it.
 fn approve_all<S: Subject>(
     lock: &Lock,
     approvals: &Approvals,
@@ -73,7 +73,11 @@ fn approve_all<S: Subject>(
 ) -> Result<(), Problem> {
     for subject in subjects {
         let denied = lock.denied(subject);
-        let names: Vec<String> = Vec::from(&denied);
+        let mut names: Vec<String> = Vec::from(&denied);
+        if subject.approval() == Approval::Given {
+            // What this user denied stays denied.
+            names.extend(subject.denied().names().cloned());
+        }
         let question = approvals.question(subject, &Held::default())?;
         let denied = Denied::of(names, &question.grants)
             .map_err(|unknown| unknown_grant(&question, &unknown).at(subject.place()))?;

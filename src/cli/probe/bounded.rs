@@ -1,4 +1,4 @@
-//! What the policies permit `probe check` to try.
+//! What the policies permit `probe check` and `probe test` to try.
 
 use std::ffi::OsStr;
 
@@ -30,12 +30,13 @@ pub fn expect_permitted_trial(
     declared: Option<&Declared>,
     is_insecure: bool,
     memory: u64,
+    runs_commands: bool,
 ) -> Result<(), Failure> {
     if let Some(Declared { definition, readiness }) = declared {
         let refusals = policies.probe_refusals(definition, readiness).into_iter();
         expect_none(refusals.map(in_the_files_language).collect())?;
     }
-    expect_none(policies.trial_refusals(is_insecure, memory))
+    expect_none(policies.trial_refusals(is_insecure, memory, runs_commands))
 }
 
 fn expect_none(refusals: Vec<Problem>) -> Result<(), Failure> {

@@ -84,7 +84,7 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
     let (limits, watch) = limits(options, declared)?;
     let tls = granted.tls.as_ref().map(|(grant, _)| grant).or(grants.tls.as_ref());
     let is_insecure = tls.is_some_and(|tls| tls.insecure);
-    expect_permitted_trial(&policies, declared, is_insecure, limits.memory)?;
+    expect_permitted_trial(&policies, declared, is_insecure, limits.memory, options.run_commands)?;
     if declared.is_none() || options.settings.is_some() {
         expect_described(&chosen, &settings, &correct_settings(&chosen.name))?;
     }

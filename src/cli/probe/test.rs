@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::bounded::{expect_permitted_reference, expect_permitted_trial};
+use super::registries::policies_of;
 use super::trial::{NOT_READY, accept_settings, expect_described, load, told};
 use super::{Chosen, Origin, choose};
 use crate::cli::data::{print, print_json};
@@ -42,9 +44,15 @@ struct Ready {
 
 /// Plays them all, and reports each.
 pub fn test(options: &ProbeTest) -> Result<u8, Failure> {
+    let policies = policies_of(&options.layers)?;
+    expect_permitted_reference(&policies, Some(&options.probe))?;
     let chosen = choose(&options.probe, &options.layers)?;
     let files = files(options, &chosen)?;
     let ready = prepared(&chosen, &files)?;
+    for one in &ready {
+        // Whatever its grants say, nothing outside of the scenario is reached.
+        expect_permitted_trial(&policies, None, false, one.limits.memory, false)?;
+    }
     // Compiling takes real time, and a stopped clock would take it for a wait.
     let loaded = CommandRuntime::start()?.run_alone(load_all(&chosen, &ready))?;
     let begun = Instant::now();

@@ -247,6 +247,16 @@ fn current_context(config: &Path) -> Option<String> {
     parsed.current_context.filter(|context| !context.is_empty())
 }
 
+/// The addresses of all contexts of docker's client, as far as they can be read.
+fn of_all_contexts(config: &Path) -> Vec<String> {
+    let folders = std::fs::read_dir(config.join("contexts/meta")).into_iter().flatten().flatten();
+    let host = |folder: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(folder.path().join("meta.json")).ok()?;
+        serde_json::from_str::<ContextMeta>(&text).ok()?.endpoints.remove("docker")?.host
+    };
+    folders.filter_map(host).collect()
+}
+
 fn from_context(
     config: &Path,
     name: &str,
@@ -326,6 +336,17 @@ mod tests {
         std::fs::create_dir_all(&folder).expect("folder");
         let meta = serde_json::json!({"Name": name, "Endpoints": {"docker": {"Host": host}}});
         std::fs::write(folder.join("meta.json"), meta.to_string()).expect("meta");
+    }
+
+    #[test]
+    fn sockets_of_contexts_that_are_not_in_use_are_known() {
+        let home = tempfile::tempdir().expect("folder");
+        write_context(home.path(), "other", "unix:///somewhere/engine.sk");
+        let known =
+            Environment { host: Some("unix:///mine.sock".to_owned()), ..environment(home.path()) }.sockets();
+        for path in ["/somewhere/engine.sk", "/mine.sock"] {
+            assert!(known.contains(&PathBuf::from(path)), "{path}: {known:?}");
+        }
     }
 
     #[test]

@@ -101,6 +101,11 @@ impl Judgement<'_> {
             let sentence = format!("joins the network `{name}`");
             self.refuse(bound, "networks", &format!("networks[{index}]"), &sentence, way_out);
         }
+        if container.extra_hosts.iter().any(|line| line.ends_with(GATEWAY_ADDRESS)) && !permits(HOST) {
+            let way_out = "Remove `host-gateway`.";
+            let sentence = "gets the address of this host (`host-gateway`)";
+            self.refuse(bound, "networks", "extra_hosts", sentence, way_out);
+        }
         let network = container.confine.as_ref().map(|confinement| confinement.network);
         let uses_host = container.program.is_some() && network != Some(ConfinedNetwork::Loopback);
         if uses_host && !permits(HOST) {
@@ -134,8 +139,8 @@ impl Judgement<'_> {
     fn image_digest(&mut self, image: &str, is_file: bool) {
         let policy = self.policy;
         let Some(bound) = policy.rules.digests_only.as_ref().filter(|bound| bound.value) else { return };
-        // An image that is in no repository and in no file is named by its ID, which is a digest.
-        if image.contains('@') || (!is_file && Repository::of(image).is_none()) {
+        // An image that is in no repository and in no file is named by its ID, which is a digest. A file's path may contain any sign.
+        if !is_file && (image.contains('@') || Repository::of(image).is_none()) {
             return;
         }
         let (sentence, way_out) = if is_file {
@@ -310,6 +315,8 @@ impl Judgement<'_> {
     }
 }
 
+/// How a line of `extra_hosts` ends that stands for this host.
+const GATEWAY_ADDRESS: &str = ":host-gateway";
 /// Options that only take power away.
 const HARMLESS_OPTIONS: [&str; 2] = ["no-new-privileges", "seccomp=builtin"];
 

@@ -14,7 +14,7 @@ fn schema(value: &Value) -> SettingsSchema {
 
 /// The schema of a probe that ships with farrier.
 fn shipped(name: &str) -> SettingsSchema {
-    let file = ComponentFile::parse(built_in(name).unwrap_or_default().to_vec()).expect(name);
+    let file = ComponentFile::parse(built_in(name).unwrap_or_default()).expect(name);
     SettingsSchema::of(&file).expect(name).unwrap_or_else(|| panic!("{name} has no schema"))
 }
 
@@ -84,7 +84,7 @@ fn mistakes_have_the_words_of_the_probes_themselves() {
 #[test]
 fn every_built_in_probe_with_settings_describes_each_of_them() {
     for name in built_in_names() {
-        let file = ComponentFile::parse(built_in(name).unwrap_or_default().to_vec()).expect(name);
+        let file = ComponentFile::parse(built_in(name).unwrap_or_default()).expect(name);
         let schema = SettingsSchema::of(&file).expect(name);
         assert_eq!(schema.is_some(), file.validates_settings(), "{name}");
         let (settings, more) = schema.iter().map(SettingsSchema::settings).next().unwrap_or_default();
@@ -145,7 +145,7 @@ fn a_misspelt_name_is_told_where_it_stands_with_the_nearest() {
     let text = "image = \"x\"\n[interface]\nkind = \"port\"\nport = 80\n[readiness]\nprobe = \"http\"\n\
                 settings = { pathh = \"/\", json = [{ pointr = \"/a\" }] }\n";
     let definition = crate::definition::fuzzing::definition("web", text).expect("a definition");
-    let file = ComponentFile::parse(built_in("http").unwrap_or_default().to_vec()).expect("http");
+    let file = ComponentFile::parse(built_in("http").unwrap_or_default()).expect("http");
     let readiness = &definition.readiness[0];
     let found = problems(&file, "http", &definition, readiness).expect("a schema");
     let told: Vec<(usize, &str, &str)> = found
@@ -179,7 +179,7 @@ const GENERATED: &str = "<!-- Generated: UPDATE_DOCS=1 cargo test --lib the_page
 fn tables() -> String {
     let mut text = String::new();
     for name in built_in_names() {
-        let file = ComponentFile::parse(built_in(name).unwrap_or_default().to_vec()).expect(name);
+        let file = ComponentFile::parse(built_in(name).unwrap_or_default()).expect(name);
         let Some(schema) = SettingsSchema::of(&file).expect(name) else { continue };
         text.push_str(&format!(
             "\n### {name}\n\n| setting | value | default | meaning |\n|---|---|---|---|\n"
@@ -216,7 +216,7 @@ fn the_page_of_settings() {
         let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
         let mut listed: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
         listed.sort_unstable();
-        let file = ComponentFile::parse(built_in(name).unwrap_or_default().to_vec()).expect(name);
+        let file = ComponentFile::parse(built_in(name).unwrap_or_default()).expect(name);
         let schema = SettingsSchema::of(&file).expect(name);
         let known: Vec<String> =
             schema.map(|schema| schema.0.properties.into_keys().collect()).unwrap_or_default();

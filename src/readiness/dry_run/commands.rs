@@ -1,11 +1,14 @@
 //! Commands of a probe that are run on this host, since there is no container, and the record of how they ended.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::conversation::brief;
 use crate::definition::scenario::{Command, CommandEnd};
@@ -58,33 +61,41 @@ impl Executed {
     }
 }
 
-/// How a command ended; `None` if it was killed at its limit.
+/// How a command ended; `None` if it was killed at its limit. What it started in its group ends with it.
 fn run(argv: &[String], limit: Duration) -> std::io::Result<Option<CommandEnd>> {
     let (program, arguments) = argv.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
     let mut process = Process::new(program);
     process.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = process.spawn()?;
-    let (stdout, stderr) = (output(child.stdout.take())?, output(child.stderr.take())?);
-    let Some(code) = end_of(&mut child, limit)? else { return Ok(None) };
+    let mut child = process.process_group(0).spawn()?;
+    let outputs = output(child.stdout.take()).and_then(|first| Ok((first, output(child.stderr.take())?)));
+    let ended = outputs.and_then(|outputs| Ok((outputs, has_ended(&child, limit)?)));
+    // Before it is waited for: until then, the number is its group's.
+    if let Ok(group) = i32::try_from(child.id()) {
+        let _ = Pid::from_raw(group).map(|group| kill_process_group(group, Signal::KILL));
+    }
+    let code = child.wait()?.code().unwrap_or(137);
+    let ((stdout, stderr), has_ended) = ended?;
+    if !has_ended {
+        return Ok(None);
+    }
     let rest = |output: Receiver<Vec<u8>>| output.recv_timeout(REST).unwrap_or_default();
     let exit_code = u8::try_from(code).unwrap_or(u8::MAX);
     Ok(Some(CommandEnd::Exits { exit_code, stdout: rest(stdout), stderr: rest(stderr) }))
 }
 
-/// Waits for the end of a process, and kills it if that does not come in time.
-fn end_of(child: &mut Child, limit: Duration) -> std::io::Result<Option<i32>> {
+/// Whether a process ends in time. It keeps its number.
+fn has_ended(child: &Child, limit: Duration) -> std::io::Result<bool> {
     let begun = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status.code().unwrap_or(137)));
-        }
+    let process =
+        i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(std::io::ErrorKind::NotFound)?;
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    while waitid(WaitId::Pid(process), options)?.is_none() {
         if begun.elapsed() >= limit {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
+            return Ok(false);
         }
         thread::sleep(PAUSE);
     }
+    Ok(true)
 }
 
 /// Reads an output to its end, as far as a probe may see it.

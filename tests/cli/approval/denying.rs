@@ -62,6 +62,33 @@ fn denied_grants_are_remembered_with_the_approval_and_a_change_asks_again() {
     assert_eq!(state(&scene)["denied"], json!([]));
 }
 
+/// A later version of farrier may call a grant something else: it meant to deny it.
+#[test]
+fn a_denial_that_names_no_grant_is_no_approval() {
+    let scene = Scene::new().isolated();
+    declare_probe(&scene, 7000);
+    approve_without(&scene, &["logs"]).assert_code(0);
+    let file = scene.state_home().join("farrier/approvals.json");
+    let text = fs::read_to_string(&file).expect("approvals");
+    assert!(text.contains("\"logs\""), "{text}");
+    fs::write(&file, text.replace("\"logs\"", "\"log-lines\"")).expect("written");
+    assert_eq!(state(&scene)["approved"], false);
+    fs::write(&file, text).expect("written");
+    assert_eq!(state(&scene)["approved"], true);
+}
+
+#[test]
+fn a_lock_that_denies_less_takes_no_denial_back() {
+    let scene = Scene::new().isolated();
+    declare_probe(&scene, 7000);
+    approve_without(&scene, &[]).assert_code(0);
+    let lock = scene.path("farrier.lock").display().to_string();
+    unattended(&scene, &["approve", "--lock", &lock]).output().assert_code(0);
+    approve_without(&scene, &["logs"]).assert_code(0);
+    unattended(&scene, &["approve", "--from-lock", &lock]).output().assert_code(0);
+    assert_eq!(state(&scene)["denied"], json!(["logs"]));
+}
+
 #[test]
 fn what_a_probe_cannot_run_without_is_refused_and_so_is_what_is_no_grant() {
     let scene = Scene::new().isolated();

@@ -56,6 +56,11 @@ impl PodmanEnvironment {
         named.chain(usual).collect()
     }
 
+    /// The addresses of all connections that Podman's client knows.
+    pub(super) fn of_all_connections(&self) -> Vec<String> {
+        self.connections().places.into_values().map(|place| place.host).collect()
+    }
+
     fn connections(&self) -> Connections {
         let mut all = Connections::default();
         for file in &self.files {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Choice, Environment, resolve};
+use super::{Choice, Environment, client_folder, of_all_contexts, resolve};
 
 /// Names of such sockets, in whatever folder.
 pub const NAMES: &[&str] =
@@ -39,7 +39,10 @@ impl Environment {
     pub fn sockets(&self) -> Vec<PathBuf> {
         let in_use = resolve(&Choice::default(), self).ok().map(|address| address.host);
         let named = [&self.host, &self.podman.host].into_iter().flatten().cloned();
-        let addresses = in_use.into_iter().chain(named).chain(self.podman.usual.iter().cloned());
+        let contexts = of_all_contexts(&client_folder(&Choice::default(), self));
+        let others = contexts.into_iter().chain(self.podman.of_all_connections());
+        let addresses =
+            in_use.into_iter().chain(named).chain(others).chain(self.podman.usual.iter().cloned());
         let of_addresses = addresses.filter_map(|address| address.strip_prefix("unix://").map(PathBuf::from));
         let runtime = format!("/run/user/{}", rustix::process::getuid().as_raw());
         let of_user = OF_USER.iter().map(|name| PathBuf::from(&runtime).join(name));
