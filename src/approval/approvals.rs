@@ -100,9 +100,7 @@ impl Approvals {
             entry.kept || latest(own).is_some_and(|latest| latest.hash == entry.hash)
         };
         let mut same = of_worktrees().filter(|entry| entry.hash == hash && is_in_force(entry)).peekable();
-        if same.peek().is_none() {
-            return None;
-        }
+        same.peek()?;
         let statement = subject.statement(&Held::default());
         latest(same.filter(|entry| statement.record(&entry.salt) == entry.statement))
     }

@@ -202,23 +202,7 @@ pub fn find(
             None
         }
     };
-    let mut directories = Vec::new();
-    for (index, grant) in grants.dirs.iter().enumerate() {
-        match DirectoryCopy::read(definition, grant, folders.reader().budget()) {
-            Ok(copy) => directories.push(copy),
-            Err(DirectoryError::Exceeded(exceeded)) => problems.push(exceeded.into()),
-            Err(error) => {
-                let message =
-                    format!("the folder `{}` cannot be given to the probe: {error}", grant.host.display());
-                let field = format!("{}.grants.dirs[{index}]", readiness.field);
-                problems.push(
-                    Problem::error(Code::GrantUnreadable, message).at(definition.place(&field)).hint(
-                        "Grant a folder inside the definition's folder that contains only regular files.",
-                    ),
-                );
-            }
-        }
-    }
+    let directories = granted_folders(definition, readiness, &grants, folders, &mut problems);
     let mut remarks = unusable_grants(&component, &grants, &name, definition, &readiness.field);
     // Before anything is compiled; what is right so far, the probe itself checks later. A built-in probe requires nothing that
     // its schema knows, so that a launch without settings reads none.
@@ -354,6 +338,34 @@ fn not_usable(name: &str, error: &ComponentError) -> Problem {
 
 /// A component, and the folder that it was found in; none where it ships with farrier.
 pub type Named<'f> = (Arc<ComponentFile>, Option<&'f ProbeFolder>);
+
+/// The content of the granted folders, as far as it can be read.
+fn granted_folders(
+    definition: &Definition,
+    readiness: &Readiness,
+    grants: &Grants,
+    folders: &ProbeFolders,
+    problems: &mut Vec<Problem>,
+) -> Vec<DirectoryCopy> {
+    let mut directories = Vec::new();
+    for (index, grant) in grants.dirs.iter().enumerate() {
+        match DirectoryCopy::read(definition, grant, folders.reader().budget()) {
+            Ok(copy) => directories.push(copy),
+            Err(DirectoryError::Exceeded(exceeded)) => problems.push(exceeded.into()),
+            Err(error) => {
+                let message =
+                    format!("the folder `{}` cannot be given to the probe: {error}", grant.host.display());
+                let field = format!("{}.grants.dirs[{index}]", readiness.field);
+                problems.push(
+                    Problem::error(Code::GrantUnreadable, message).at(definition.place(&field)).hint(
+                        "Grant a folder inside the definition's folder that contains only regular files.",
+                    ),
+                );
+            }
+        }
+    }
+    directories
+}
 
 /// Looks a name up: first among the probes that ship with farrier, then in these folders, in their order. A file with
 /// another digest than the pin is not parsed.

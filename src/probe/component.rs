@@ -157,7 +157,7 @@ impl ComponentFile {
         if !is_built_in(&digest) {
             contract::compare(&bytes, &imports, &exports).map_err(ComponentError::OtherTypes)?;
         }
-        Ok(Self { digest, bytes, imports, exports, schema })
+        Ok(Self { bytes, digest, imports, exports, schema })
     }
 
     /// Takes a component apart that ships with farrier: what [`Self::parse`] would find out about it is known.

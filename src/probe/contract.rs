@@ -204,7 +204,7 @@ mod tests {
     fn the_probes_that_ship_with_farrier_fit() {
         for name in built_in_names() {
             let bytes = built_in(name).expect("a probe");
-            let file = ComponentFile::parse(bytes.to_vec()).expect("a component");
+            let file = ComponentFile::parse(bytes.clone()).expect("a component");
             assert_eq!(compare(&bytes, &file.imports, &file.exports), Ok(()), "{name}");
         }
     }

@@ -159,12 +159,12 @@ mod tests {
     use crate::probe::catalogue::{built_in, built_in_names};
 
     fn own(name: &str) -> ComponentFile {
-        ComponentFile::parse(built_in(name).expect("a probe").to_vec()).expect("a component")
+        ComponentFile::parse(built_in(name).expect("a probe")).expect("a component")
     }
 
     /// The same component with a custom section behind it, which changes nothing but its bytes.
     fn of_somebody_else(name: &str) -> ComponentFile {
-        let mut bytes = built_in(name).expect("a probe").to_vec();
+        let mut bytes = built_in(name).expect("a probe");
         bytes.extend([0, 2, 1, b'x']);
         ComponentFile::parse(bytes).expect("a component")
     }

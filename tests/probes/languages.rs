@@ -32,8 +32,8 @@ impl Example {
         for (variable, value) in variables {
             build = build.env(*variable, value.clone());
         }
-        let built = build.output().assert_code(0);
-        assert!(built.stdout().contains("grants = { dial = [\"self\"] }"), "{built}");
+        let outcome = build.output().assert_code(0);
+        assert!(outcome.stdout().contains("grants = { dial = [\"self\"] }"), "{outcome}");
         Some(Self { scene, folder, name, image })
     }
 
@@ -43,8 +43,8 @@ impl Example {
         let text = std::fs::read_to_string(file).expect("the definition");
         let image = format!("image = \"{}\"", self.image);
         let begins = |line: &str| {
-            let changed = changes.iter().find(|(beginning, _)| line.starts_with(beginning));
-            changed.map(|(_, instead)| (*instead).to_owned())
+            let replaced = changes.iter().find(|(beginning, _)| line.starts_with(beginning));
+            replaced.map(|(_, instead)| (*instead).to_owned())
         };
         let lines = text.lines().map(|line| match begins(line) {
             Some(instead) => instead,

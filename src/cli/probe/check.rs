@@ -98,7 +98,7 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
         let grants = Arc::new(grants);
         let dry_run = DryRun { probe, only_dials, stand, granted, grants, settings, limits, watch };
         let mut answers = Vec::new();
-        let mut recording = record.as_ref().map(|record| record.begin(&dry_run));
+        let mut recording = record.as_ref().map(|_| Record::begin(&dry_run));
         let verdict = dry_run.run(recording.as_mut(), |answer| match options.format {
             Format::Human => print(&human(answer, limits)),
             Format::Json => answers.push(as_json(answer)),

@@ -28,7 +28,7 @@ impl Record {
     }
 
     /// Begins a recording of this run.
-    pub fn begin(&self, run: &DryRun) -> Recording {
+    pub fn begin(run: &DryRun) -> Recording {
         let settings = serde_json::from_str(&run.settings).unwrap_or_default();
         let (timeout, max_timeout, successes, interval) = match run.watch {
             Some(terms) => (terms.timeout, terms.max_timeout, terms.successes, terms.interval),

@@ -43,7 +43,7 @@ fn entries(folders: &ProbeFolders) -> Vec<Entry> {
     let shipped = built_in_names().map(|name| Entry {
         name: name.to_owned(),
         origin: Origin::Shipped,
-        file: ComponentFile::parse(built_in(name).unwrap_or_default().to_vec())
+        file: ComponentFile::parse(built_in(name).unwrap_or_default())
             .map(Arc::new)
             .map_err(|error| error.to_string()),
     });

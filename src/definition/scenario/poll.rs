@@ -221,35 +221,30 @@ fn test(node: &Node, field: &str, reader: &mut Reader<'_>) -> Option<HealthTest>
 fn command(node: &Node, field: &str, reader: &mut Reader<'_>) -> Option<Command> {
     let span = node.span.clone();
     let table = reader.table(node, field, &COMMAND_KEYS, &span)?;
-    let argv = match table.get("argv") {
-        Some(node) => reader.program(node, &format!("{field}.argv")),
-        None => {
-            let hint = "Write the command's arguments: `argv = [\"pg_isready\"]`.";
-            reader.missing(&format!("{field}.argv"), hint, table.span);
-            None
-        }
+    let argv = if let Some(node) = table.get("argv") {
+        reader.program(node, &format!("{field}.argv"))
+    } else {
+        let hint = "Write the command's arguments: `argv = [\"pg_isready\"]`.";
+        reader.missing(&format!("{field}.argv"), hint, table.span);
+        None
     };
     let takes = takes(table, field, reader);
-    let end = match table.get("fails") {
-        Some(reason) => {
-            for key in ["exit_code", "stdout", "stderr"].iter().filter(|key| table.get(key).is_some()) {
-                let message =
-                    format!("`{field}.{key}` has no effect beside `fails`: the command does not run");
-                let problem = Problem::error(Code::ConflictingFields, message).hint("Keep one of the two.");
-                reader.report(problem, table.key_span(key));
-            }
-            reader.string(reason, &format!("{field}.fails")).map(CommandEnd::CannotRun)
+    let end = if let Some(reason) = table.get("fails") {
+        for key in ["exit_code", "stdout", "stderr"].iter().filter(|key| table.get(key).is_some()) {
+            let message = format!("`{field}.{key}` has no effect beside `fails`: the command does not run");
+            let problem = Problem::error(Code::ConflictingFields, message).hint("Keep one of the two.");
+            reader.report(problem, table.key_span(key));
         }
-        None => {
-            let exit_code = exit_code(table, field, reader);
-            let stdout = output(table, "stdout", field, reader);
-            let stderr = output(table, "stderr", field, reader);
-            exit_code.zip(stdout.zip(stderr)).map(|(exit_code, (stdout, stderr))| CommandEnd::Exits {
-                exit_code,
-                stdout,
-                stderr,
-            })
-        }
+        reader.string(reason, &format!("{field}.fails")).map(CommandEnd::CannotRun)
+    } else {
+        let exit_code = exit_code(table, field, reader);
+        let stdout = output(table, "stdout", field, reader);
+        let stderr = output(table, "stderr", field, reader);
+        exit_code.zip(stdout.zip(stderr)).map(|(exit_code, (stdout, stderr))| CommandEnd::Exits {
+            exit_code,
+            stdout,
+            stderr,
+        })
     };
     Some(Command { argv: argv?, takes: takes?, end: end? })
 }

@@ -169,7 +169,7 @@ fn every_mistake_has_a_place_and_a_next_step() {
 #[test]
 fn a_hostile_file_costs_little() {
     let begin = |count: usize| "[[poll]]\nexpect = 'ready'\n".repeat(count);
-    let many = begin(MOST_POLLS as usize + 1);
+    let many = begin(usize::try_from(MOST_POLLS).expect("a small number") + 1);
     let told = written(&many).err().unwrap_or_default();
     assert!(told[0].message.contains("the scenario has 10001 polls, and may have 10000"), "{told:?}");
     let product = "[[poll]]\nexpect = 'ready'\ntimes = 10000\n".repeat(2);

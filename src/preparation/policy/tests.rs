@@ -149,7 +149,10 @@ fn mistake(text: &str) -> (String, String) {
     let problem = &problems[0];
     assert_eq!((problems.len(), problem.code), (1, Code::PolicyUnusable), "{problems:?}");
     assert!(problem.hints.last().is_some_and(|hint| hint.contains("starts nothing")), "{problem:?}");
-    assert!(problem.place.as_ref().and_then(|place| place.line_column()).is_some(), "{problem:?}");
+    assert!(
+        problem.place.as_ref().and_then(crate::report::error::Place::line_column).is_some(),
+        "{problem:?}"
+    );
     (problem.message.clone(), problem.hints.concat())
 }
 

@@ -130,7 +130,7 @@ fn dial(dial: &Dial) -> String {
         DialGrant::This(None) => {}
         DialGrant::This(Some(port)) => text.push_str(&format!("to = \"self:{port}\"\n")),
         DialGrant::Sidecar { name, port } => {
-            text.push_str(&format!("to = {}\n", quoted(&format!("{name}:{port}"))))
+            text.push_str(&format!("to = {}\n", quoted(&format!("{name}:{port}"))));
         }
     }
     if !dial.takes.is_zero() {

@@ -1,4 +1,4 @@
-//! The probes `amqp`, `nats` and `memcached` on RabbitMQ, NATS and memcached from Debian's packages.
+//! The probes `amqp`, `nats` and `memcached` on `RabbitMQ`, NATS and memcached from Debian's packages.
 
 use super::setup::{LONG, Sidecar};
 use crate::support::engine::container_logs;

@@ -233,7 +233,7 @@ fn at_programs() -> Vec<Attempt> {
     ]
 }
 
-/// The lines of the built-in probe for PostgreSQL.
+/// The lines of the built-in probe `postgres`.
 fn of_postgres(settings: &str, grants: &str) -> String {
     let grants = if grants.is_empty() { String::new() } else { format!("readiness.{grants}\n") };
     format!(

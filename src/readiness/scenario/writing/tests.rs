@@ -123,7 +123,7 @@ proptest! {
         seed in 0..i64::MAX as u64,
         text in ".{0,20}",
     ) {
-        let mut scenario = Scenario { polls, description, seed, ..empty() };
+        let mut scenario = Scenario { description, seed, polls, ..empty() };
         scenario.env.insert(text.clone(), text.clone());
         scenario.readiness.settings.insert(text.clone(), serde_json::json!([text, 1, true, { "a": 0.5 }]));
         let written = write(&scenario, "head\nof two lines").expect("it is short");
