@@ -73,10 +73,11 @@ impl Subject for ResolvedSidecar {
 
     fn deny(&mut self, denied: &Denied) {
         let definition = &self.sidecar.definition;
+        let own = (definition.name.as_str(), definition.port());
         self.probes
             .iter_mut()
             .filter(|found| shows_grants(found, definition))
-            .for_each(|found| found.deny(denied));
+            .for_each(|found| found.deny(denied, own));
     }
 
     fn denied(&self) -> Denied {

@@ -33,6 +33,16 @@ fn dial_name(grant: &DialGrant) -> String {
     format!("dial={}", dial_text(grant))
 }
 
+/// Where a dial leads: no name stands for the sidecar itself.
+fn place_of<'a>(grant: &'a DialGrant, (name, port): (&str, Option<u16>)) -> (Option<&'a str>, Option<u16>) {
+    match grant {
+        DialGrant::This(written) => (None, written.or(port)),
+        DialGrant::Sidecar { name: other, port } => {
+            (Some(other.as_str()).filter(|other| *other != name), Some(*port))
+        }
+    }
+}
+
 fn command_name(command: &[String]) -> String {
     format!("exec={}", serde_json::Value::from(command))
 }
@@ -114,16 +124,23 @@ impl Denied {
         self.0.contains(name) || self.0.contains(kind(name))
     }
 
-    /// What is left of these grants.
+    /// What is left of these grants of a sidecar with this name and port. A place is denied by whatever name it is granted.
     #[must_use]
-    pub fn applied_to(&self, declared: &Granted) -> Granted {
+    pub fn applied_to(&self, declared: &Granted, own: (&str, Option<u16>)) -> Granted {
         let Granted { grants, tls, directories } = declared;
         let is_left = |name: String| !self.has(&name);
+        let denied = grants.dial.iter().filter(|grant| self.has(&dial_name(grant)));
+        let denied: Vec<_> = denied.map(|grant| place_of(grant, own)).collect();
         let folders = grants.dirs.iter().zip(directories).filter(|(grant, _)| is_left(folder_name(grant)));
         let (dirs, directories) = folders.map(|(grant, copy)| (grant.clone(), copy.clone())).unzip();
         let has_tls = !self.has("tls");
         let left = Grants {
-            dial: grants.dial.iter().filter(|grant| is_left(dial_name(grant))).cloned().collect(),
+            dial: grants
+                .dial
+                .iter()
+                .filter(|grant| !denied.contains(&place_of(grant, own)))
+                .cloned()
+                .collect(),
             tls: grants.tls.clone().filter(|_| has_tls),
             exec: grants.exec.iter().filter(|command| is_left(command_name(command))).cloned().collect(),
             switches: grants.switches.iter().filter(|switch| !self.has(switch)).copied().collect(),
@@ -136,10 +153,10 @@ impl Denied {
 
 impl FoundProbe {
     /// Takes away what was denied.
-    pub fn deny(&mut self, denied: &Denied) {
+    pub fn deny(&mut self, denied: &Denied, own: (&str, Option<u16>)) {
         // Without a denial, both are one, which costs nothing to compare.
         self.granted =
-            if denied.is_empty() { self.declared.clone() } else { denied.applied_to(&self.declared) };
+            if denied.is_empty() { self.declared.clone() } else { denied.applied_to(&self.declared, own) };
         self.interfaces = linked(&self.component, &self.granted.grants, self.built_in);
     }
 
@@ -198,6 +215,25 @@ mod tests {
     use super::*;
     use crate::definition::grants::TlsGrant;
 
+    const OWN: (&str, Option<u16>) = ("db", Some(5432));
+
+    #[test]
+    fn a_place_is_denied_by_each_of_its_names() {
+        let dial = vec![
+            DialGrant::This(None),
+            DialGrant::This(Some(5432)),
+            DialGrant::Sidecar { name: "db".to_owned(), port: 5432 },
+            DialGrant::This(Some(81)),
+        ];
+        let all: Vec<String> = dial.iter().map(dial_name).collect();
+        let declared =
+            Granted { grants: Arc::new(Grants { dial, ..Grants::default() }), ..Granted::default() };
+        for denied in &all[..3] {
+            let left = Denied::of([denied.clone()], &all).expect(denied).applied_to(&declared, OWN);
+            assert_eq!(names(&left.grants), ["dial=self:81"], "{denied}");
+        }
+    }
+
     fn declared() -> Granted {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let grants = Grants {
@@ -233,14 +269,14 @@ mod tests {
         "#);
         for name in &all {
             let denied = Denied::of([name.clone()], &all).expect(name);
-            let left = names(&denied.applied_to(&declared).grants);
+            let left = names(&denied.applied_to(&declared, OWN).grants);
             let expected: Vec<&String> = all.iter().filter(|other| *other != name).collect();
             assert_eq!(left.iter().collect::<Vec<_>>(), expected, "{name}");
         }
         let kinds = ["dial", "tls", "exec", "health", "logs", "env"].map(str::to_owned);
         let denied = Denied::of(kinds, &all).expect("kinds");
-        assert_eq!(names(&denied.applied_to(&declared).grants), Vec::<String>::new());
-        assert_eq!(names(&Denied::default().applied_to(&declared).grants), all);
+        assert_eq!(names(&denied.applied_to(&declared, OWN).grants), Vec::<String>::new());
+        assert_eq!(names(&Denied::default().applied_to(&declared, OWN).grants), all);
         for unknown in ["dial=self:82", "dirs", "exec=id", "log", ""] {
             assert_eq!(Denied::of([unknown.to_owned()], &all), Err(unknown.to_owned()));
         }

@@ -18,6 +18,8 @@ use crate::engine::{EngineError, EngineErrorKind, EngineResult};
 const MARGIN: Duration = Duration::from_secs(10);
 /// How long processes may take that were killed.
 const KILLED: Duration = Duration::from_secs(10);
+/// How long the end of those that one look found is waited for: meanwhile, one that was not found may have forked.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The pauses between two looks.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -88,7 +90,7 @@ async fn end_strays(id: &str, name: &str) -> EngineResult<()> {
                 stray.signal(signal);
             }
         }
-        let _ = tokio::time::timeout(KILLED, join_all(endings.into_iter().map(Ending::wait))).await;
+        let _ = tokio::time::timeout(PATIENCE, join_all(endings.into_iter().map(Ending::wait))).await;
         pause.take(name).await?;
     }
 }

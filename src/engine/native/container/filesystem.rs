@@ -155,7 +155,7 @@ pub fn furnish_copy(folder: &InstanceFolder) -> io::Result<()> {
         beneath::remove(&dev, name.as_bytes())?;
         match rustix::fs::mknodat(&dev, *name, FileType::CharacterDevice, mode, found.st_rdev) {
             Ok(()) => {}
-            // gVisor makes none, not even for root.
+            // gVisor makes none, not even for root, and neither does root without the capability MKNOD.
             Err(Errno::PERM) => continue,
             Err(error) => return Err(doing(format!("make /dev/{name}"))(error)),
         }
