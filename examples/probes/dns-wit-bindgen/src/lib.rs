@@ -8,8 +8,8 @@ wit_bindgen::generate!({
     inline: "
         package examples:dns;
         world dns {
-            import farrier:probe/dial@0.1.1;
-            export farrier:probe/check@0.1.1;
+            import farrier:probe/dial@0.1.2;
+            export farrier:probe/check@0.1.2;
         }
     ",
     world: "examples:dns/dns",
