@@ -21,7 +21,7 @@ use crate::system::process_limits;
 const SOCKETS_RELAYED: &str = "it uses its own sockets (wasi:sockets), but this host reaches sidecars through a \
                                relay, which works only with the interface `dial` of farrier:probe";
 
-/// The same where a scenario is played.
+/// What stands for it while a scenario is played.
 const SOCKETS_PLAYED: &str = "it uses its own sockets (wasi:sockets), but a scenario plays only what the interface `dial` of \
                               farrier:probe reaches";
 
