@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
 /// The probes that few launches need: compressed, they are less than half as large, and a launch with one takes less than a
 /// millisecond more.
 const COMPRESSED: [&str; 7] = ["amqp", "grpc", "mcp", "memcached", "mysql", "nats", "smtp"];
@@ -55,16 +58,28 @@ fn wasmtime_version(lock: &Path) -> String {
     version.map_or_else(|| "of unknown version".to_owned(), |version| version.trim_matches('"').to_owned())
 }
 
-/// The relay runs inside any image, so it is one static file. Where the machine has no static C library it is
-/// left empty, and the image's own nc, python3 or bash relays instead.
+/// The relay is the only file of its image, so it is static. Where the machine has no static C library it is left empty,
+/// and nc, python3 or bash of another image relays instead.
 fn compile_relay(manifest: &Path) {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("relay");
     let source = manifest.join("src/engine/docker/relay/program.rs");
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let compiled = variable("CARGO_CFG_TARGET_OS") == "linux"
         && Command::new(variable("RUSTC"))
-            .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "panic=abort"])
-            .args(["-C", "strip=symbols", "-C", "lto=fat", "--crate-name", "relay", "--target"])
+            .args([
+                "--edition",
+                "2024",
+                "-C",
+                "opt-level=z",
+                "-C",
+                "target-feature=+crt-static",
+                "-C",
+                "panic=abort",
+            ])
+            .args(["-C", "relocation-model=static", "-C", "codegen-units=1", "-C", "strip=symbols"])
+            // The same program wherever it is built, so that the engine gets its image once.
+            .arg(format!("--remap-path-prefix={}=farrier", manifest.display()))
+            .args(["-C", "lto=fat", "--crate-name", "relay", "--target"])
             .arg(variable("TARGET"))
             .arg("-o")
             .args([&out, &source])
@@ -73,7 +88,62 @@ fn compile_relay(manifest: &Path) {
     if !compiled && std::fs::write(&out, []).is_err() {
         println!("cargo::warning=the relay could not be built");
     }
-    compress(&out, "relay.gz");
+    let image = out.with_file_name("relay-image.tar");
+    let made = relay_image(&out, &variable("CARGO_CFG_TARGET_ARCH"));
+    match made.and_then(|(tag, archive)| std::fs::write(&image, archive).map(|()| tag)) {
+        Ok(tag) => println!("cargo::rustc-env=FARRIER_RELAY_TAG={tag}"),
+        Err(error) => panic!("the image of the relay cannot be written: {error}"),
+    }
+}
+
+/// An image that contains the relay and nothing else, and its tag, which is another one for each relay. Empty if the relay is.
+/// Its layer is compressed: Podman takes no archive that is compressed as a whole.
+fn relay_image(program: &Path, architecture: &str) -> io::Result<(String, Vec<u8>)> {
+    let program = std::fs::read(program)?;
+    if program.is_empty() {
+        return Ok((String::new(), program));
+    }
+    let layer = archive(&[("farrier-relay", 0o755, &program)])?;
+    // As Go names it.
+    let architecture = match architecture {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let configuration = json!({
+        "architecture": architecture,
+        "os": "linux",
+        "config": {"Entrypoint": ["/farrier-relay"]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))]},
+    });
+    let configuration = configuration.to_string();
+    let digest = sha256(configuration.as_bytes());
+    let (tag, name) = (digest[..12].to_owned(), format!("{digest}.json"));
+    let manifest = json!([{
+        "Config": name, "RepoTags": [format!("localhost/farrier-relay:{tag}")], "Layers": ["layer.tar"],
+    }]);
+    let manifest = manifest.to_string();
+    let files = [
+        ("manifest.json", 0o644, manifest.as_bytes()),
+        (name.as_str(), 0o644, configuration.as_bytes()),
+        ("layer.tar", 0o644, &gzip(&layer)?),
+    ];
+    Ok((tag, archive(&files)?))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn archive(files: &[(&str, u32, &[u8])]) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, mode, content) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(*mode);
+        archive.append_data(&mut header, name, *content)?;
+    }
+    archive.into_inner()
 }
 
 /// Writes what farrier unpacks when it needs it (`system/packed`): uncompressed, these files would add 1.4 MB to the program.
@@ -85,11 +155,15 @@ fn compress(file: &Path, name: &str) {
         if bytes.is_empty() {
             return std::fs::write(&out, bytes);
         }
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(&bytes)?;
-        std::fs::write(&out, encoder.finish()?)
+        std::fs::write(&out, gzip(&bytes)?)
     };
     if let Err(error) = compressed() {
         panic!("{} cannot be compressed: {error}", file.display());
     }
+}
+
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes)?;
+    encoder.finish()
 }

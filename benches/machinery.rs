@@ -14,7 +14,7 @@ use criterion::{Criterion, criterion_group};
 use farrier::definition::LayerDirectories;
 use farrier::definition::model::Limits;
 use farrier::engine::dialler::Direct;
-use farrier::probe::catalogue::built_in;
+use farrier::probe::built_in::built_in;
 use farrier::probe::component::ComponentFile;
 use farrier::probe::context::{ProbeContext, Targets};
 use farrier::probe::guest::{Context, Verdict};

@@ -2,8 +2,9 @@
 //!
 //! For 1, 10, 100 and 1,000 sidecars under `tcp`: how long a launch takes whose sidecars all accept at once, then what
 //! it takes of a processor while none of them accepts, and the memory of both; at last what as many loaded components
-//! take where each is loaded for itself (those of one launch share equal ones). Each number of sidecars has a process of
-//! its own, so that none pays for another. The engine's share is in the numbers: containers in memory are cheap, not free.
+//! take where each is loaded for itself (those of one launch share equal ones). Then launches at once that find the same ten
+//! sidecars running: how long all take, and how much they ask the engine. Each number has a process of its own, so that none
+//! pays for another. The engine's share is in the numbers: containers in memory are cheap, not free.
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs, reason = "what fails here has no user")]
 
 #[allow(dead_code, unreachable_pub, reason = "the tests use more of it")]
@@ -14,12 +15,16 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use farrier::probe::catalogue::built_in;
+use farrier::probe::built_in::built_in;
 use farrier::probe::component::ComponentFile;
 use farrier::probe::host::{LoadedProbe, ProbeHost};
+use futures_util::future::join_all;
 use setup::{Fixture, closed_port, listener};
 
-const COUNTS: [usize; 4] = [1, 10, 100, 1000];
+const COUNTS: [usize; 5] = [1, 10, 100, 1000, 10_000];
+const LAUNCHERS: [usize; 3] = [10, 100, 300];
+/// The sidecars that they find.
+const SHARED: usize = 10;
 /// Behind the first polls, which come quickly, and their compilation.
 const SETTLED: Duration = Duration::from_secs(3);
 const OBSERVED: Duration = Duration::from_secs(10);
@@ -30,6 +35,10 @@ fn main() {
     if let Some(count) = count {
         return one(count);
     }
+    let count = std::env::var("FARRIER_SCALE_LAUNCHERS").ok().map(|count| count.parse().expect("a number"));
+    if let Some(count) = count {
+        return launchers(count);
+    }
     println!(
         "{:>8}  {:>12}  {:>12}  {:<28}  components",
         "sidecars", "to ready", "most memory", "while waiting"
@@ -39,6 +48,49 @@ fn main() {
         let ended = Command::new(own).env("FARRIER_SCALE_COUNT", count.to_string()).status();
         assert!(ended.expect("it runs").success());
     }
+    println!("{:>9}  {:>12}  {:>12}  calls", "launches", "all ready", "most memory");
+    for count in LAUNCHERS {
+        let own = std::env::current_exe().expect("a path");
+        let ended = Command::new(own).env("FARRIER_SCALE_LAUNCHERS", count.to_string()).status();
+        assert!(ended.expect("it runs").success());
+    }
+}
+
+/// So many launches at once that find the same sidecars running.
+fn launchers(count: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let bench = Fixture::new();
+        let port = accepting().await;
+        for number in 0..SHARED {
+            bench.dialled(&format!("s{number}"), port, "probe = \"tcp\"");
+        }
+        drop(bench.launch().await.ready());
+        bench.engine.calm();
+        let begun = Instant::now();
+        let ended = join_all((0..count).map(|_| bench.launch())).await;
+        let took = begun.elapsed();
+        let calls = bench.engine.calls().len();
+        for one in ended {
+            drop(one.ready());
+        }
+        println!(
+            "{count:>9}  {:>9.1} ms  {:>8.1} MiB  {calls}",
+            took.as_secs_f64() * 1000.0,
+            status("VmHWM:")
+        );
+    });
+}
+
+/// The port of a server that accepts each connection.
+async fn accepting() -> u16 {
+    let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
+    tokio::spawn(async move {
+        while let Ok(accepted) = listener.accept().await {
+            drop(accepted);
+        }
+    });
+    port
 }
 
 fn one(count: usize) {
@@ -61,7 +113,7 @@ fn one(count: usize) {
 fn components(count: usize) -> (Duration, f64) {
     let folder = tempfile::tempdir().expect("a folder");
     let host = ProbeHost::new(Some(folder.path().join("cache")), Some(folder.path().join("state")));
-    let file = ComponentFile::parse(built_in("tcp").expect("a probe").to_vec()).expect("a component");
+    let file = ComponentFile::parse(built_in("tcp").expect("a probe")).expect("a component");
     let load = || host.load(&file, &["dial"]).expect("it loads");
     drop(load());
     let (before, begun) = (status("VmRSS:"), Instant::now());
@@ -74,12 +126,7 @@ fn components(count: usize) -> (Duration, f64) {
 
 async fn to_ready(count: usize) -> (Duration, f64) {
     let bench = Fixture::new();
-    let (listener, port) = listener(Ipv4Addr::LOCALHOST).await;
-    tokio::spawn(async move {
-        while let Ok(accepted) = listener.accept().await {
-            drop(accepted);
-        }
-    });
+    let port = accepting().await;
     for number in 0..count {
         bench.dialled(&format!("s{number}"), port, "probe = \"tcp\"");
     }

@@ -2,8 +2,8 @@
 //! approves each one before anything of it runs.
 //!
 //! `subject` names what is approved, `statement` says what that is in plain words, `fingerprint` what an approval is
-//! for, `question` and `terminal` ask, `approvals` decides what is in force, `store` keeps the answers, and `lock` pins
-//! them for machines that nobody answers on.
+//! for, `question`, `fitting` and `terminal` ask, `approvals` decides what is in force, `store` keeps the answers, and
+//! `lock` pins them for machines that nobody answers on.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use futures_util::future::try_join_all;
 
 mod approvals;
 pub mod fingerprint;
+mod fitting;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod lock;

@@ -54,6 +54,7 @@ pub(crate) mod runtime;
 mod schema;
 pub mod settings;
 mod unused_workspace;
+mod up;
 mod validate;
 
 pub(crate) use completions::sidecar_names;
@@ -111,7 +112,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn dispatch(command: Command, reporter: &Arc<Reporter>, color: bool) -> Result<u8, Failure> {
     match command {
         Command::Launch(options) => launch::launch(&options, reporter),
-        Command::Up(options) => launch::up(&options, reporter),
+        Command::Up(options) => up::up(&options, reporter),
         Command::Env(options) => env::env(&options, reporter),
         Command::Plan(options) => plan::plan(&options, reporter),
         Command::Validate(options) => validate::validate(&options, color),

@@ -24,7 +24,7 @@ pub mod import;
 mod interpolation;
 mod keys;
 mod known_images;
-mod layers;
+pub(crate) mod layers;
 pub mod model;
 mod names;
 pub(crate) mod node;
@@ -56,8 +56,8 @@ pub use files::{COPIES, ReadFile};
 pub use image::{Repository, check as check_image, familiar as familiar_image, qualified as qualified_image};
 pub use image_file::{ImageFile, ImageFormat};
 pub use keys::{
-    ConfinedNetwork, ContainerKeys, JobRuns, KEYS, Key, Protocol, PublishedPort, Rank, RestartPolicy,
-    Settings, ValueText, linux_capability, salted, whole_seconds,
+    ConfinedNetwork, ContainerKeys, EngineName, JobRuns, KEYS, Key, NamedNode, Protocol, PublishedPort, Rank,
+    RestartPolicy, Settings, ValueText, linux_capability, named_node, names_one_node, salted, whole_seconds,
 };
 pub use layers::{LayerDirectories, LayerReport, Loaded, load, of_source};
 pub use model::*;

@@ -1,9 +1,11 @@
 //! The engine as the rest of farrier sees it: where sidecars live.
 //!
-//! An engine says what it can do, observes what is there together with what each decision would take ([`Engine::observe`]),
-//! carries out the plan that the core makes of that, reports changes, and says how to reach what it runs. It decides
-//! nothing. `docker` speaks to Docker and to what has its API; `native` runs programs and containers on this host; `memory` is an engine of a different kind, without executions,
-//! logs or health, that lives in this process. `tests/docker/engine_contract` runs one suite on every engine.
+//! An engine says what it can do, observes what is there together with what each decision would take
+//! ([`Engine::observe`]), carries out the plan that the core makes of that, reports changes, and says how to reach what
+//! it runs. It decides nothing. `docker` speaks to Docker and to what has its API; `swarm` to a manager of a Docker
+//! Swarm; `native` runs programs and containers on this host; `memory` is an engine of a different kind, without
+//! executions, logs or health, that lives in this process. `tests/docker/engine_contract` runs one suite on every
+//! engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::plan::snapshot::{Found, Snapshot};
 use crate::plan::{HarnessNetwork, NetworkPlan, SidecarPlan};
 use crate::report::error::Problem;
 use crate::system::leases::Leases;
+use crate::system::lock::Holder;
 
 pub mod capabilities;
 pub(crate) mod copies;
@@ -29,6 +32,7 @@ mod error;
 pub mod image_file;
 pub mod kinds;
 pub mod limited;
+mod machine;
 pub mod memory;
 #[cfg(target_os = "linux")]
 pub mod native;
@@ -39,10 +43,20 @@ mod output;
 pub mod problem;
 pub mod registry;
 mod replaced_volumes;
+pub mod swarm;
 
-pub use capabilities::Capabilities;
+pub use capabilities::{Availability, Capabilities, EngineFeature, HostFiles};
 pub use error::{EngineError, EngineErrorKind, EngineResult, Meaning, meaning_of_log};
 pub use output::{Attached, ExecOutput, ExecRequest, OutputRequest, PullProgress, Written};
+
+/// Which images a relay may run in, beside the engine's own.
+#[derive(Clone, Debug, Default)]
+pub struct RelayImages {
+    /// The one that the user named.
+    pub named: Option<String>,
+    /// Others that may serve, the preferred one first.
+    pub others: Vec<String>,
+}
 
 /// The engine itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +102,8 @@ pub struct OwnVolume {
     pub name: String,
     /// Its labels, which say whose it is.
     pub labels: BTreeMap<String, String>,
+    /// The node that it lies on, in words, if this command cannot remove it there.
+    pub lies_on: Option<String>,
 }
 
 /// What happened to an instance. A change only wakes those who wait for the instance, who then look for themselves: one
@@ -161,6 +177,13 @@ pub enum Progress<'a> {
         /// How long it may take before the engine kills it.
         grace: Duration,
     },
+    /// An instance that is made takes long to start.
+    Delayed {
+        /// Whose.
+        sidecar: &'a str,
+        /// What it waits for, as a sentence without a full stop.
+        reason: &'a str,
+    },
     /// An instance was created, and has its name.
     Created {
         /// Whose.
@@ -204,6 +227,26 @@ pub enum ByHand<'a> {
     Resume(&'a str),
     /// Remove volumes, by their names.
     RemoveVolumes(&'a [String]),
+}
+
+/// What a command is about to do.
+#[derive(Clone, Copy, Debug)]
+pub enum Intent<'a> {
+    /// It uses these sidecars on the network, and makes them first where they are not as declared.
+    Use(&'a [Arc<Sidecar>], &'a HarnessNetwork),
+    /// It removes the instances of these names.
+    Removal(&'a [&'a str]),
+}
+
+/// A command's mark of what it is about to do, where commands on other machines see it.
+#[async_trait]
+pub trait Use: Send + Sync {
+    /// Takes the mark away from all but these instances.
+    async fn keep(&self, instances: &[&Instance]) -> EngineResult<()>;
+    /// The commands on other machines that made their marks earlier, by the names of instances that both mark.
+    async fn earlier(&self) -> EngineResult<BTreeMap<String, Vec<Holder>>>;
+    /// Takes the mark away.
+    async fn end(self: Box<Self>);
 }
 
 /// An image that was pulled again.
@@ -252,8 +295,8 @@ pub trait Engine: Send + Sync {
     async fn fetch(&self, _part: &SidecarPlan, _carrier: &dyn Carrier) -> Result<(), Problem> {
         Ok(())
     }
-    /// Carries out one sidecar's part of a plan, after which its instance runs; a job's may have ended. A replacement is one transaction: after a
-    /// failure, nothing half-made is left behind if that can be avoided.
+    /// Carries out one sidecar's part of a plan, after which its instance runs; a job's may have ended. A replacement
+    /// is one transaction: after a failure, nothing half-made is left behind if that can be avoided.
     async fn carry_out(
         &self,
         part: &SidecarPlan,
@@ -276,9 +319,23 @@ pub trait Engine: Send + Sync {
 
     /// Whether this host certainly reaches the instance's own address on the network.
     fn is_direct(&self, instance: &Instance, network: &str) -> bool;
-    /// Another way to instances on the network, made with the help of one of these images; or why there is none.
-    async fn relay(&self, network: &str, images: &[String])
-    -> EngineResult<Result<Arc<dyn Dialler>, String>>;
+    /// Whether the network was seen, and this host reaches no instance's own address there: then another way can be begun before
+    /// there is an instance.
+    fn is_away(&self, _network: &str) -> bool {
+        false
+    }
+    /// Another way to instances on the network; or why there is none.
+    async fn relay(
+        &self,
+        network: &str,
+        images: &RelayImages,
+    ) -> EngineResult<Result<Arc<dyn Dialler>, String>>;
+
+    /// Says what this command is about to do where commands on other machines see it, before anything is looked at: of two that
+    /// are at it, the later one then sees the earlier one. `None` for an engine whose users all see the marks on this host.
+    async fn begin_use(&self, _: Intent<'_>, _command: &str) -> EngineResult<Option<Box<dyn Use>>> {
+        Ok(None)
+    }
 
     /// A sidecar's instance, and what a decision about it needs; `None` if there is none.
     async fn find(&self, sidecar: &Sidecar) -> EngineResult<Option<Found>>;
@@ -292,6 +349,12 @@ pub trait Engine: Send + Sync {
         instance: &Instance,
         tell: &(dyn for<'a> Fn(Progress<'a>) + Sync),
     ) -> EngineResult<bool>;
+    /// Removes what interrupted commands left here and nothing needs. What goes wrong is left to the next command.
+    async fn sweep(&self) {}
+    /// What has not ended yet of an instance that was removed, in words, and why; `None` if all has.
+    async fn still_ending(&self, _: &Instance) -> EngineResult<Option<String>> {
+        Ok(None)
+    }
     /// The volumes that farrier made because definitions name them.
     async fn volumes(&self) -> EngineResult<Vec<OwnVolume>> {
         Ok(Vec::new())

@@ -87,6 +87,13 @@ pub enum Event<'a> {
         /// How long the container may take to stop before the engine kills it.
         grace: Duration,
     },
+    /// A sidecar that farrier is starting takes long to start.
+    Delayed {
+        /// The sidecar.
+        sidecar: &'a str,
+        /// What the start waits for, in words.
+        reason: &'a str,
+    },
     /// farrier created a container and gave it its name.
     Created {
         /// The container's sidecar.
@@ -209,6 +216,7 @@ impl<'a> From<Progress<'a>> for Event<'a> {
             Progress::Stopping { sidecar, instance, grace } => {
                 Self::Stopping { sidecar, container: instance, grace }
             }
+            Progress::Delayed { sidecar, reason } => Self::Delayed { sidecar, reason },
             Progress::Created { sidecar, instance } => Self::Created { sidecar, container: instance },
             Progress::Started { sidecar, instance } => Self::Started { sidecar, container: instance },
         }

@@ -11,7 +11,9 @@ pub use crate::definition::fuzzing::{definitions_toml, definitions_yaml, image_r
 pub use crate::engine::docker::client::fuzzing::engine_answers;
 pub use crate::engine::docker::relay::fuzzing::relay_frames;
 pub use crate::harness::fuzzing::harness_argv;
+pub use crate::preparation::policy::fuzzing::policies;
 pub use crate::probe::fuzzing::{component_bytes, settings_schemas};
+pub use crate::readiness::fuzzing::scenarios;
 
 use crate::event::problem_json;
 use crate::report::error::Problem;
@@ -30,9 +32,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("engine_answers", engine_answers),
     ("harness_argv", harness_argv),
     ("image_references", image_references),
+    ("policies", policies),
     ("quantities", quantities),
     ("relay_frames", relay_frames),
     ("rendered_text", rendered_text),
+    ("scenarios", scenarios),
     ("settings_schemas", settings_schemas),
 ];
 

@@ -1,7 +1,8 @@
 //! The launch, told from top to bottom: the way to its engines (`connection`), the sidecars on each (`placement`), each start
 //! in its order (`starting`, `milestones`) as the plans say (`apply`), waiting for all sidecars at once (`together`), starting
 //! one again that ended under the harness (`restarting`), what runs in the end (`running`), leaving what is others'
-//! (`departure`), and what belongs to this launch alone (`session`, `guardian`). What only decides is in `plan`, what waits in `readiness`.
+//! (`departure`, `uses`), and what belongs to this launch alone (`session`, `guardian`). What only decides is in `plan`, what
+//! waits in `readiness`.
 
 mod apply;
 pub mod connection;
@@ -16,11 +17,12 @@ mod running;
 pub mod session;
 mod starting;
 mod together;
+mod uses;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::OnceCell;
 
 use self::apply::Applier;
@@ -30,9 +32,11 @@ use self::placement::{Destinations, Locked, Placement, claim, lock};
 use self::running::leave;
 pub use self::running::{Running, RunningOn};
 use self::starting::{Start, Starting};
-use self::together::{Guard, Loadings, Member, Stopped};
+use self::together::{Begun, Guard, Member, Stopped};
+pub use self::uses::Uses;
 use crate::approval;
 use crate::engine::kinds::EngineKind;
+use crate::engine::problem::engine_problem;
 use crate::engine::{Carrier, Freshness};
 use crate::event::{Event, Reporter};
 use crate::harness::reachability::HarnessTarget;
@@ -64,6 +68,8 @@ pub struct Launch {
     pub reporter: Arc<Reporter>,
     /// Compiles and polls probes.
     pub host: Arc<ProbeHost>,
+    /// What other machines are told. Whoever began the launch ends it.
+    pub uses: Arc<Uses>,
 }
 
 /// What is changed on one engine.
@@ -102,12 +108,14 @@ impl Launch {
     /// The sidecars on each engine.
     #[must_use]
     pub fn placements(&self, destinations: &Destinations) -> Vec<Placement<'_>> {
+        let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+        let own = self.settings.engine.own_network(definitions);
         let on = |(kind, connection): (&EngineKind, &Arc<Connection>)| {
             let is_there =
                 |prepared: &&ResolvedSidecar| self.settings.engine.of(&prepared.sidecar.definition) == *kind;
             Placement {
                 connection: Arc::clone(connection),
-                network: kind.network().unwrap_or_else(|| self.target.network.clone()),
+                network: kind.meeting_on(&self.target.network, own),
                 sidecars: self.sidecars.iter().filter(is_there).collect(),
             }
         };
@@ -139,16 +147,35 @@ impl Launch {
         approval::refuse_missing(&self.settings, &self.sidecars)?;
         private_copies::sweep();
         let leases = Leases::open(&self.harness)?;
-        let loadings = self.load_probes(placements);
-        // Of a session nothing is there yet.
-        let is_apart = self.sidecars.iter().any(|prepared| prepared.sidecar.session.is_some());
-        let as_is = if is_apart { None } else { self.use_as_is(placements, &leases, &loadings).await? };
-        let running = match as_is {
-            Some(running) => running,
-            None => self.change(placements, &leases, &loadings).await?,
-        };
+        let begun = self.begin(placements);
+        let reached = self.reach(placements, &leases, &begun).await;
+        if reached.is_err() {
+            join_all(begun.routes.iter().map(|route| route.give_up())).await;
+        }
+        let running = reached?;
+        self.uses
+            .keep_services(&running.engines)
+            .await
+            .map_err(|error| Failure::from(engine_problem("mark the sidecars as used", &error)))?;
         self.reporter.tell(&Event::AllReady);
         Ok(running)
+    }
+
+    /// Uses what runs, or changes what has to be changed.
+    async fn reach(
+        &self,
+        placements: &[Placement<'_>],
+        leases: &Leases,
+        begun: &Begun,
+    ) -> Result<Running, Failure> {
+        self.uses.begin(placements, &self.harness).await?;
+        // Of a session nothing is there yet.
+        let is_apart = self.sidecars.iter().any(|prepared| prepared.sidecar.session.is_some());
+        let as_is = if is_apart { None } else { self.use_as_is(placements, leases, begun).await? };
+        match as_is {
+            Some(running) => Ok(running),
+            None => self.change(placements, leases, begun).await,
+        }
     }
 
     /// What bringing up would do now; nothing is changed.
@@ -179,7 +206,7 @@ impl Launch {
         &self,
         placements: &[Placement<'_>],
         leases: &Leases,
-        loadings: &Loadings,
+        begun: &Begun,
     ) -> Result<Option<Running>, Failure> {
         let snapshots = self.look(placements, Freshness::Cached).await?;
         // A problem may be another launch's doing, which is at it: it is told by whoever has the locks.
@@ -187,11 +214,15 @@ impl Launch {
         if !plans.iter().all(Plan::changes_nothing) {
             return Ok(None);
         }
-        let waits = self.waits(placements);
+        for route in &begun.routes {
+            route.begin();
+        }
+        let waits = self.waits(placements, &begun.routes);
         let names = plans.iter().flat_map(|plan| &plan.sidecars).map(|part| part.name().to_owned());
         let milestones = Milestones::without_order(names);
         let (mut departures, mut members) = (Vec::new(), Vec::new());
-        for (((placement, plan), waits), loadings) in placements.iter().zip(&plans).zip(&waits).zip(loadings)
+        for (((placement, plan), waits), loadings) in
+            placements.iter().zip(&plans).zip(&waits).zip(&begun.loadings)
         {
             let departure = placement.departure(leases, plan);
             for ((part, prepared), loadings) in plan.sidecars.iter().zip(&placement.sidecars).zip(loadings) {
@@ -223,7 +254,7 @@ impl Launch {
         &self,
         placements: &[Placement<'_>],
         leases: &Leases,
-        loadings: &Loadings,
+        begun: &Begun,
     ) -> Result<Running, Failure> {
         let probes = self.sidecars.iter().flat_map(|prepared| &prepared.probes);
         // Equal ones are compiled once.
@@ -246,15 +277,21 @@ impl Launch {
         }
         let plans = self.decide(placements, snapshots)?;
         self.tell(&plans);
-        let waits = self.waits(placements);
+        let waits = self.waits(placements, &begun.routes);
         let mut engines = Vec::new();
-        for (((placement, plan), locked), claims) in placements.iter().zip(plans).zip(locked).zip(claims) {
+        for ((((placement, plan), locked), claims), route) in
+            placements.iter().zip(plans).zip(locked).zip(claims).zip(&begun.routes)
+        {
+            if plan.network.is_untouched() {
+                route.begin();
+            }
             let Locked { folder, names, network } = locked;
             let applier = Applier {
                 connection: Arc::clone(&placement.connection),
                 reporter: Arc::clone(&self.reporter),
                 network: plan.network.clone(),
                 locks: folder,
+                route: Some(Arc::clone(route)),
                 network_made: OnceCell::new(),
                 departure: placement.departure(leases, &plan),
             };
@@ -270,7 +307,7 @@ impl Launch {
         let milestones = Milestones::of(&parts);
         let mut members = Vec::new();
         for ((((placement, engine), held), waits), loadings) in
-            placements.iter().zip(&engines).zip(held).zip(&waits).zip(loadings)
+            placements.iter().zip(&engines).zip(held).zip(&waits).zip(&begun.loadings)
         {
             let first = members.len();
             let Changing { applier, plan, .. } = engine;
@@ -294,6 +331,7 @@ impl Launch {
                 Ok(self.running(placements, leases, departures, &waits, instances))
             }
             Err(stopped) => {
+                join_all(begun.routes.iter().map(|route| route.give_up())).await;
                 for applier in &appliers {
                     if applier.network_made.initialized() {
                         // Nothing may have joined it. What cannot be removed now is left to `down`.

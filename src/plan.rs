@@ -1,6 +1,6 @@
-//! The decision: what a definition means on an engine (`sidecar`), what runs of it (`instance`), what an engine observed
-//! (`snapshot`), what to do about the difference (`reconcile`), what belongs to one launch alone (`session`), and the plan. All of it is data and pure functions: no
-//! engine is known here.
+//! The decision: what a definition means on an engine (`sidecar`), what runs of it (`instance`), what an engine
+//! observed (`snapshot`), what to do about the difference (`reconcile`), what belongs to one launch alone (`session`),
+//! and the plan. All of it is data and pure functions: no engine is known here.
 
 mod cause;
 pub mod instance;

@@ -15,7 +15,7 @@ use crate::definition::model::{Lifecycle, Mount, Readiness};
 use crate::definition::{self, Definition, Disablement, FoundProgram, Layer, LayerReport, budget};
 use crate::engine::Capabilities;
 use crate::engine::image_file::FileImage;
-use crate::engine::kinds::Engines;
+use crate::engine::kinds::{EngineKind, Engines};
 use crate::harness::argv::{self, DockerRun, Harness, Verb};
 use crate::harness::gateway::{Hosted, unreached};
 use crate::harness::network_mode::NetworkMode;
@@ -25,6 +25,7 @@ use crate::plan::sidecar::{ImageReference, Sidecar};
 use crate::preparation::permitted::{Parts, Permitted};
 use crate::preparation::policy::PolicyReport;
 use crate::preparation::settings::Settings;
+use crate::probe::capabilities::needs;
 use crate::probe::catalogue::{self, FoundProbe};
 use crate::probe::folders::ProbeFolders;
 use crate::probe::host::{LoadError, ProbeHost};
@@ -152,6 +153,7 @@ pub fn resolve(settings: &Settings, permitted: Permitted) -> Preparation {
                 if let Some(id) = image_id.clone().filter(|_| approval != Approval::Trusted) {
                     sidecar.image = ImageReference::Approved(id);
                 }
+                sidecar.is_executed_in = probes.iter().any(FoundProbe::executes);
                 preparation.sidecars.push(ResolvedSidecar { sidecar, program, image_id, probes, approval });
             }
             (program, image, probes) => {
@@ -181,10 +183,11 @@ impl Preparation {
     pub fn harness(&self, command: &[OsString]) -> Result<Harness, Failure> {
         let harness = argv::parse(command).map_err(Failure::from)?;
         if let Harness::Docker(run) = &harness {
-            let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
+            let definitions = self.taking_part();
             let refusals = run.network().refusal().into_iter().chain(names::link_refusal(run));
             let mut problems: Vec<Problem> = refusals.chain(names::collisions(run, definitions)).collect();
             problems.extend(self.out_of_reach(run));
+            problems.extend(self.without_common_network(run));
             let mut of_sessions = self
                 .sidecars
                 .iter()
@@ -201,6 +204,11 @@ impl Preparation {
         Ok(harness)
     }
 
+    /// The definitions of the sidecars, in the order of names.
+    pub fn taking_part(&self) -> impl Iterator<Item = &Definition> {
+        self.sidecars.iter().map(|prepared| &prepared.sidecar.definition)
+    }
+
     /// Whether a sidecar has no network of an engine's: the harness reaches it at an address of this host.
     #[must_use]
     pub fn is_on_this_host(&self, definition: &Definition) -> bool {
@@ -210,15 +218,47 @@ impl Preparation {
     /// The sidecars with ports that this host runs itself.
     #[must_use]
     pub fn hosted(&self) -> Vec<Hosted> {
-        let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-        let hosted =
-            definitions.filter(|definition| self.is_on_this_host(definition) && definition.port().is_some());
+        let hosted = self
+            .taking_part()
+            .filter(|definition| self.is_on_this_host(definition) && definition.port().is_some());
         let of = |definition: &Definition| Hosted {
             name: definition.name.clone(),
             aliases: definition.aliases(),
             ports: definition.ports(),
         };
         hosted.map(of).collect()
+    }
+
+    /// Refuses sidecars of several engines with networks for a harness in a container: it joins one network, and containers of
+    /// one engine and tasks of another share none.
+    fn without_common_network(&self, run: &DockerRun) -> Vec<Problem> {
+        if matches!(run.network(), NetworkMode::Host) {
+            return Vec::new();
+        }
+        let on_networks: Vec<(&Definition, EngineKind)> = self
+            .taking_part()
+            .map(|definition| (definition, self.engines.of(definition)))
+            .filter(|(_, kind)| kind.network().is_none())
+            .collect();
+        let Some((first, of_first)) = on_networks.iter().min_by_key(|(_, kind)| *kind) else {
+            return Vec::new();
+        };
+        let others = on_networks.iter().filter(|(_, kind)| kind != of_first);
+        let refused = others.map(|(definition, kind)| {
+            let (name, first) = (&definition.name, &first.name);
+            let message = format!(
+                "the harness runs in a container, and joins one network, but `{name}` (engine `{}`) shares none with `{first}` \
+                 (engine `{}`)",
+                kind.name(),
+                of_first.name()
+            );
+            Problem::error(Code::HarnessNoRoute, message)
+                .of(name.clone())
+                .at(definition.place("engine"))
+                .hint("Run the harness on this host, which reaches both.")
+                .hint(format!("Or write the same `engine` in the definitions of `{name}` and `{first}`."))
+        });
+        refused.collect()
     }
 
     /// Refuses what this host runs itself for a harness in a container that farrier does not outlive: what it listens to for
@@ -232,9 +272,9 @@ impl Preparation {
             }
             Verb::Run => return Vec::new(),
         };
-        let definitions = self.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-        let hosted =
-            definitions.filter(|definition| self.is_on_this_host(definition) && definition.port().is_some());
+        let hosted = self
+            .taking_part()
+            .filter(|definition| self.is_on_this_host(definition) && definition.port().is_some());
         let refused = hosted.map(|definition| {
             let name = &definition.name;
             let (field, way_out) = if definition.container.program.is_some() {
@@ -252,14 +292,11 @@ impl Preparation {
     /// Refuses, by name, what needs more than the engine of its sidecar can do.
     pub fn refuse_beyond(&mut self, capabilities: impl Fn(&Definition) -> Capabilities) {
         for prepared in &self.sidecars {
-            let needed = prepared.probes.iter().map(|found| (found.name.clone(), found.interfaces.clone()));
+            let needed = prepared.probes.iter().map(|found| (found.name.clone(), needs(&found.interfaces)));
             let definition = &prepared.sidecar.definition;
             let refusals = capabilities(definition).refusals(definition, &needed.collect::<Vec<_>>());
-            let reason = if definition.needs_this_host() || refusals.is_empty() {
-                None
-            } else {
-                self.engines.reason()
-            };
+            let is_decided = definition.needs_this_host() || definition.container.engine.is_some();
+            let reason = if is_decided || refusals.is_empty() { None } else { self.engines.reason() };
             let explained = refusals.into_iter().map(|problem| match reason {
                 Some(reason) => problem.hint(format!("{reason}, which would otherwise run the image.")),
                 None => problem,

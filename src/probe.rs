@@ -1,10 +1,11 @@
 //! Probes: WebAssembly components that answer "is it ready?", sandboxed.
 //!
-//! `component` reads a file's outside without compiling it, `grants` holds its imports against what it was
-//! granted, `native_code` compiles it in a process of its own, `host` polls it. What it may import are the capabilities of its contract's version, one file each
-//! (`since_0_1_0`), and WASI (`wasi`).
+//! `component` reads a file's outside without compiling it, `grants` holds its imports against what it was granted,
+//! `native_code` compiles it in a process of its own, `host` polls it. What it may import are the capabilities of its
+//! contract's version, one file each (`since_0_1_0`), and WASI (`wasi`).
 
 pub mod artifacts;
+pub mod built_in;
 pub mod cache;
 pub mod capabilities;
 pub mod catalogue;

@@ -3,6 +3,7 @@
 
 pub mod authorities;
 pub mod blocking;
+pub mod bounded_file;
 pub mod cache_folder;
 pub mod clock;
 pub mod complete_file;

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The example builds a tiny local image (no registry), writes a definition that you can edit, and runs
-//! `farrier launch` with a harness that talks to its sidecar. Where no Docker engine answers, the image is a folder, and
+//! `farrier launch` with a harness that talks to its sidecar, on the engine that `DOCKER_HOST` names, Podman too; with
+//! `FARRIER_ENGINE=swarm`, on the Swarm whose manager that is. Where no Docker engine answers, the image is a folder, and
 //! farrier runs it itself. With `farrier` as its first argument, the example acts as farrier itself, so that no second build
 //! is needed.
 
@@ -16,6 +17,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 #[allow(dead_code, reason = "the integration tests use the rest")]
 #[path = "../../tests/support/docker.rs"]
@@ -29,6 +31,8 @@ use docker::Trouble;
 const IMAGE: &str = "farrier-quickstart:local";
 const CONTAINER: &str = "farrier-greeter";
 const NETWORK: &str = "farrier";
+/// How the line begins that names a Swarm's node.
+const PLACEMENT: &str = "placement = [\"node.id == ";
 const DEFINITION: &str = r#"# Edit this and run the quickstart again: a changed GREETING recreates the sidecar,
 # a changed readiness timeout does not.
 lifecycle = "shared"
@@ -154,17 +158,31 @@ fn start() -> Result<ExitCode, Trouble> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the definition, or lets one that is there name the image of this engine; says which.
+/// Writes the definition, or lets one that is there name the image and the node of this engine; says which. One with another
+/// image stays as it is.
 fn define(sidecars: &Path, definition: &Path, engine: Engine) -> Result<&'static str, Trouble> {
+    let mut own = format!("image = \"{}\"\n", engine.image());
+    if engine == Engine::Docker && std::env::var_os("FARRIER_ENGINE").is_some_and(|name| name == "swarm") {
+        // No other node has the image.
+        let node = docker::run(["info", "--format", "{{.Swarm.NodeID}}"])?;
+        let _ = writeln!(own, "{PLACEMENT}{node}\"]");
+    }
     let found = fs::read_to_string(definition).ok();
-    let other = if engine == Engine::Docker { Engine::BuiltIn } else { Engine::Docker };
-    let line = |engine: Engine| format!("image = \"{}\"", engine.image());
-    let (text, kept) = match found {
-        None => (DEFINITION.replace("@IMAGE@", engine.image()), "new"),
-        Some(text) if text.contains(&line(other)) => {
-            (text.replace(&line(other), &line(engine)), "with the image of this engine")
+    let before = found.clone().unwrap_or_else(|| DEFINITION.replace("@IMAGE@", engine.image()));
+    let (mut text, mut lines) = (String::new(), before.lines().peekable());
+    while let Some(line) = lines.next() {
+        let is_own = |engine: Engine| line == format!("image = \"{}\"", engine.image());
+        if is_own(Engine::Docker) || is_own(Engine::BuiltIn) {
+            text.push_str(&own);
+            let _ = lines.next_if(|line| line.starts_with(PLACEMENT) && line.ends_with("\"]"));
+        } else {
+            text.extend([line, "\n"]);
         }
-        Some(_) => return Ok("unchanged"),
+    }
+    let kept = match &found {
+        None => "new",
+        Some(found) if *found == text => return Ok("unchanged"),
+        Some(_) => "as this engine needs it",
     };
     fs::create_dir_all(sidecars)
         .and_then(|()| fs::write(definition, text))
@@ -181,10 +199,7 @@ fn farrier(words: &[&str]) -> Result<Command, Trouble> {
 }
 
 /// The last line that the sidecar wrote.
-fn last_line(engine: Engine) -> Result<String, Trouble> {
-    if engine == Engine::Docker {
-        return docker::run(["logs", "--tail", "1", CONTAINER]);
-    }
+fn last_line() -> Result<String, Trouble> {
     let output = farrier(&["logs", "greeter"])?
         .output()
         .map_err(|error| Trouble::new(format!("cannot run farrier: {error}"), "Build this example again."))?;
@@ -202,7 +217,7 @@ fn report(answer: &[u8], definition: &Path, engine: Engine) -> String {
         let _ = writeln!(text, "   {line}");
     }
     text.push_str("   The sidecar logged its side of the conversation:\n");
-    let _ = writeln!(text, "   {}", last_line(engine).unwrap_or_else(|trouble| trouble.message));
+    let _ = writeln!(text, "   {}", last_line().unwrap_or_else(|trouble| trouble.message));
     let _ = write!(
         text,
         "\nThe sidecar keeps running. Next:\n\
@@ -223,9 +238,19 @@ fn report(answer: &[u8], definition: &Path, engine: Engine) -> String {
 fn clean() -> Result<ExitCode, Trouble> {
     let definition = directory()?.join("sidecars/greeter.toml");
     let image = format!("image = \"{}\"", Engine::BuiltIn.image());
-    if fs::read_to_string(&definition).is_ok_and(|text| text.contains(&image)) {
-        let _ = farrier(&["down", "greeter", "--yes"])?.status();
-        let _ = farrier(&["engine", "prune"])?.status();
+    if let Ok(text) = fs::read_to_string(&definition) {
+        // On whichever engine it is: a container, or a service of a Swarm.
+        let down = farrier(&["down", "greeter", "--yes"])?.status();
+        if !down.is_ok_and(|status| status.success()) {
+            let message = "farrier could not remove the sidecar; its messages are above";
+            return Err(Trouble::new(
+                message,
+                "Run `cargo quickstart --clean` again, on the engine of the quickstart.",
+            ));
+        }
+        if text.contains(&image) {
+            let _ = farrier(&["engine", "prune"])?.status();
+        }
     }
     if docker::available().is_ok() {
         clean_docker()?;
@@ -263,10 +288,23 @@ fn clean_docker() -> Result<(), Trouble> {
         }
     }
     if docker::run(["image", "inspect", "--format", "{{.Id}}", IMAGE]).is_ok() {
-        docker::run(["image", "rm", IMAGE])?;
+        remove_image()?;
         say(&format!("removed the image {IMAGE}"));
     }
     Ok(())
+}
+
+/// Removes the image. A node of a Swarm removes the container of a service in its own time.
+fn remove_image() -> Result<String, Trouble> {
+    let given_up = Instant::now() + Duration::from_secs(10);
+    loop {
+        match docker::run(["image", "rm", IMAGE]) {
+            Err(trouble) if trouble.message.contains("is using") && Instant::now() < given_up => {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            removed => return removed,
+        }
+    }
 }
 
 /// Returns `quickstart` in cargo's target directory.

@@ -15,6 +15,7 @@ use crate::definition::working_trees::WorkingTrees;
 use crate::preparation::settings::resolved;
 use crate::probe::denial::Denied;
 use crate::report::error::{Code, Problem};
+use crate::system::bounded_file;
 
 /// What the file says it is.
 const FORMAT: &str = "farrier-approval-lock";
@@ -202,7 +203,7 @@ impl Lock {
     /// # Errors
     /// When another file has the name, or nothing can be written.
     pub fn write(&self, path: &Path) -> Result<(), Problem> {
-        match std::fs::read(path) {
+        match bounded_file::read(path, MOST_BYTES) {
             Ok(bytes) => {
                 Self::parse(path, &bytes).map_err(|problem| {
                     problem.hint("farrier replaces only locks. Name another file, or remove this one.")

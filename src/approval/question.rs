@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use super::fitting::{DIGITS, cells, shortened, wrapped};
 use super::statement::{Change, Kept, Statement};
 use crate::definition::Rank;
 use crate::probe::denial::Denied;
 use crate::report::escape::escape;
-use crate::system::digest::sha256_hex;
 
 /// How many changed lines are named at once.
 const MOST_CHANGES: usize = 10;
@@ -20,8 +20,6 @@ const LONGEST_VALUE: usize = 240;
 const LONGEST_PATH: usize = 160;
 /// The most columns of a label before it is shortened.
 const LONGEST_LABEL: usize = 48;
-/// How much of a digest tells two texts apart.
-const DIGITS: usize = 16;
 /// Stands between a yes and the grants that it denies.
 const WITHOUT: &str = " without ";
 /// Answers that are typed to any question.
@@ -250,57 +248,6 @@ fn left_out(lines: &[Row]) -> String {
     let digest = hex::encode(hasher.finalize());
     let count = lines.len();
     format!("  … and {count} more lines, sha256 {}…", &digest[..DIGITS])
-}
-
-/// A text escaped; where it is longer than this many columns, its beginning and end, its length and its digest.
-fn shortened(text: &str, most: usize) -> String {
-    let escaped = escape(text);
-    if cells(&escaped) <= most {
-        return escaped;
-    }
-    let characters: Vec<char> = escaped.chars().collect();
-    let tail = most / 4;
-    let begin = fitting(characters.iter().copied(), most - tail);
-    let end: Vec<char> = fitting(characters.iter().rev().copied(), tail).chars().rev().collect();
-    let (end, bytes, digest) = (String::from_iter(end), text.len(), sha256_hex(text));
-    format!("{begin} … {end} ({bytes} bytes, sha256 {}…)", &digest[..DIGITS])
-}
-
-/// As many characters as fit into these columns.
-fn fitting(characters: impl Iterator<Item = char>, columns: usize) -> String {
-    let mut used = 0;
-    characters
-        .take_while(|character| {
-            used += width_of(*character);
-            used <= columns
-        })
-        .collect()
-}
-
-fn width_of(character: char) -> usize {
-    if character.is_ascii() { 1 } else { 2 }
-}
-
-/// How many columns a text takes at most: what is not ASCII may be twice as wide.
-fn cells(text: &str) -> usize {
-    text.chars().map(width_of).sum()
-}
-
-/// Escapes a line, and breaks it before the terminal does, so that no content stands at the beginning of a line.
-fn wrapped(line: &str, columns: usize) -> String {
-    const FURTHER: &str = "\n  |     ";
-    let columns = columns.max(20);
-    let (mut text, mut used) = (String::new(), 0);
-    for character in escape(line).chars() {
-        let width = width_of(character);
-        if used + width >= columns {
-            text.push_str(FURTHER);
-            used = FURTHER.len() - 1;
-        }
-        text.push(character);
-        used += width;
-    }
-    text
 }
 
 #[cfg(test)]

@@ -11,13 +11,24 @@ use crate::cli::options;
 use crate::event::Reporter;
 use crate::manage::managed::{Inventory, Managed, ManagedVolume};
 use crate::manage::removal::{Removed, Remover, Scope};
-use crate::plan::instance::Status;
 use crate::plan::short;
 use crate::report::elapsed::age;
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::escape::escape;
 use crate::report::exit;
+use crate::report::shell::command_line;
 use crate::system::blocking::blocking;
+
+/// What becomes of volumes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Volumes {
+    /// They stay.
+    Kept,
+    /// They go, as far as this command can remove them.
+    Removed,
+    /// All of them go: nothing is removed if one lies where this command cannot remove it.
+    AllRemoved,
+}
 
 /// What is to be removed.
 pub(super) struct Removal<'a> {
@@ -27,8 +38,8 @@ pub(super) struct Removal<'a> {
     pub scope: Scope,
     /// Only those that are in their state for longer.
     pub older_than: Option<Duration>,
-    /// Volumes, too.
-    pub volumes: bool,
+    /// What becomes of their volumes.
+    pub volumes: Volumes,
     /// Nobody is asked.
     pub yes: bool,
     /// Also those that a launch uses.
@@ -41,7 +52,7 @@ pub fn down(options: &options::Down, reporter: &Arc<Reporter>) -> Result<u8, Fai
         layers: &options.layers,
         scope: scope(options),
         older_than: options.older_than,
-        volumes: options.volumes,
+        volumes: if options.volumes { Volumes::Removed } else { Volumes::Kept },
         yes: options.yes,
         force: options.force,
     };
@@ -54,7 +65,7 @@ pub(super) async fn remove(removal: &Removal<'_>, reporter: &Arc<Reporter>) -> R
     sessions.sweep().await?;
     let mut inventory = sessions.inventory().await?;
     let mut named_volumes = Vec::new();
-    if removal.volumes {
+    if removal.volumes != Volumes::Kept {
         inventory.volumes = sessions.volumes().await?;
         named_volumes = removal.scope.select_volumes(&inventory);
     }
@@ -63,12 +74,22 @@ pub(super) async fn remove(removal: &Removal<'_>, reporter: &Arc<Reporter>) -> R
         named_volumes
             .retain(|volume| chosen.iter().any(|managed| managed.container.name == volume.container));
     }
-    let mut volumes = removal.volumes;
+    if removal.volumes == Volumes::AllRemoved {
+        let problems: Vec<Problem> = named_volumes.iter().filter_map(lies_elsewhere).collect();
+        if !problems.is_empty() {
+            return Err(Failure::of(problems));
+        }
+    }
+    let mut volumes = removal.volumes != Volumes::Kept;
     let is_something = !chosen.is_empty() || !named_volumes.is_empty();
     if is_something && !removal.yes {
         let mut description = describe(&chosen, &inventory, volumes);
         for volume in &named_volumes {
-            description.push_str(&format!("the volume {} is removed with its data\n", escape(&volume.name)));
+            let name = escape(&volume.name);
+            description.push_str(&match &volume.lies_on {
+                None => format!("the volume {name} is removed with its data\n"),
+                Some(node) => format!("the volume {name} stays on the node {}\n", escape(node)),
+            });
         }
         if !confirmed(&description, &chosen, &named_volumes).await? {
             print("nothing was removed\n");
@@ -88,11 +109,30 @@ pub(super) async fn remove(removal: &Removal<'_>, reporter: &Arc<Reporter>) -> R
             volumes,
             named_volumes: named_volumes.iter().filter(|volume| volume.engine == kind).cloned().collect(),
         };
-        done.add(remover.remove(&chosen).await?);
+        match remover.remove(&chosen).await {
+            Ok(here) => done.add(here),
+            Err(failure) => {
+                // What was removed on an engine before this one is gone.
+                print(&report(&done));
+                return Err(failure);
+            }
+        }
     }
     let text = report(&done);
     print(if text.is_empty() && done.problems.is_empty() { "nothing to remove\n" } else { &text });
     if done.problems.is_empty() { Ok(true) } else { Err(Failure::of(done.problems)) }
+}
+
+/// That a volume cannot be removed from here, if so.
+fn lies_elsewhere(volume: &ManagedVolume) -> Option<Problem> {
+    let node = volume.lies_on.as_ref()?;
+    let (name, sidecar) = (&volume.name, &volume.sidecar);
+    let message = format!("the volume `{name}` lies on the node {node}, and farrier cannot remove it there");
+    let down = command_line(&["farrier", "down"], &[sidecar], &[]);
+    let remove = command_line(&["docker", "volume", "rm"], &[name], &[]);
+    let up = command_line(&["farrier", "up"], &[sidecar], &[]);
+    let hint = format!("Run `{down}`, then `{remove}` on the node {node}, then `{up}`.");
+    Some(Problem::error(Code::EngineLacks, message).of(sidecar.clone()).hint(hint))
 }
 
 fn scope(options: &options::Down) -> Scope {
@@ -122,7 +162,7 @@ fn describe(chosen: &[Managed], inventory: &Inventory, volumes: bool) -> String 
             let (source, target) = (short(&volume.source), escape(&volume.target));
             text.push_str(&format!("  the anonymous volume {source} at {target} is {word}\n"));
         }
-        if container.status == Status::Running {
+        if container.is_up() {
             for holder in &managed.holders {
                 text.push_str(&format!(
                     "  process {} uses it: {}\n",
@@ -150,7 +190,8 @@ async fn confirmed(
         count => Some(format!("{count} {several}")),
     };
     let sidecars = counted(chosen.len(), "sidecar", "sidecars");
-    let counted_volumes = counted(volumes.len(), "volume with its data", "volumes with their data");
+    let here = volumes.iter().filter(|volume| volume.lies_on.is_none()).count();
+    let counted_volumes = counted(here, "volume with its data", "volumes with their data");
     let sidecars = [sidecars, counted_volumes].into_iter().flatten().collect::<Vec<_>>().join(" and ");
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         let names = chosen.iter().map(|managed| &managed.container.name);
@@ -199,9 +240,23 @@ fn report(removed: &Removed) -> String {
     note("removed", &removed.containers);
     note("kept, because it has since been recreated:", &removed.changed);
     note("removed the volume", &removed.named_volumes);
+    note("kept the volume", &removed.kept_named_volumes);
+    note("kept the volume", &removed.elsewhere.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
     note("removed the anonymous volume", &short_names(&removed.volumes));
     note("kept the anonymous volume", &short_names(&removed.kept_volumes));
     note("removed the network", &removed.networks);
+    for (name, what) in &removed.still_ending {
+        text.push_str(&format!("{}: {}\n", escape(name), escape(what)));
+    }
+    for (name, node) in &removed.elsewhere {
+        let command = command_line(&["docker", "volume", "rm"], &[name], &[]);
+        text.push_str(&format!(
+            "the volume {} lies on the node {}: remove it there with `{}`\n",
+            escape(name),
+            escape(node),
+            escape(&command)
+        ));
+    }
     for command in &removed.volume_removals {
         text.push_str(&format!(
             "nothing will use the kept volumes again; remove them with `{}`\n",
@@ -209,4 +264,27 @@ fn report(removed: &Removed) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_on_another_node_is_told_with_what_removes_it() {
+        let volume = |lies_on: Option<&str>| ManagedVolume {
+            name: "farrier-db_swarm_data".to_owned(),
+            sidecar: "db".to_owned(),
+            container: "farrier-db".to_owned(),
+            engine: "swarm",
+            is_declared: true,
+            is_orphan: false,
+            lies_on: lies_on.map(str::to_owned),
+        };
+        assert_eq!(lies_elsewhere(&volume(None)), None);
+        let problem = lies_elsewhere(&volume(Some("`two`"))).expect("it cannot be removed");
+        assert_eq!(problem.code, Code::EngineLacks);
+        let way_out = "`docker volume rm farrier-db_swarm_data` on the node `two`";
+        assert!(problem.hints.iter().any(|hint| hint.contains(way_out)), "{problem:?}");
+    }
 }

@@ -154,7 +154,11 @@ fn prune(options: &EnginePrune) -> Result<u8, Failure> {
         }
         Ok(removed)
     })?;
-    let removed = if removed.is_empty() { "nothing".to_owned() } else { removed.join(" and ") };
+    let removed = match removed.as_slice() {
+        [] => "nothing".to_owned(),
+        [only] => only.clone(),
+        [before @ .., last] => format!("{} and {last}", before.join(", ")),
+    };
     print(&format!("removed {removed}\n"));
     Ok(exit::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::data::print;
 use super::launch::assemble;
@@ -10,6 +11,7 @@ use crate::cli::options;
 use crate::cli::runtime::CommandRuntime;
 use crate::definition::Definition;
 use crate::definition::model::Lifecycle;
+use crate::engine::dialler::{Dialler, Direct};
 use crate::event::Reporter;
 use crate::harness::reachability::{HarnessTarget, describe, on_this_host};
 use crate::launch::Launch;
@@ -17,8 +19,12 @@ use crate::launch::placement::Placement;
 use crate::plan::instance::{Instance, Status};
 use crate::preparation;
 use crate::preparation::settings::Settings;
+use crate::readiness::families::{BothFamilies, ByIpv6};
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::exit;
+
+/// How long a sidecar may take to accept a connection that tells which of its addresses it listens at.
+const ACCEPTING: Duration = Duration::from_secs(1);
 
 /// Prints what a harness on this host would get.
 pub fn env(options: &options::Env, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
@@ -30,8 +36,12 @@ pub fn env(options: &options::Env, reporter: &Arc<Reporter>) -> Result<u8, Failu
     preparation.accept(Vec::new())?;
     // One of a session is its own launch's.
     preparation.sidecars.retain(|prepared| prepared.sidecar.definition.lifecycle == Lifecycle::Shared);
-    let target =
-        HarnessTarget::of(None, preparation.workspace(&settings), settings.scopes.instance.as_deref());
+    let target = HarnessTarget::of(
+        None,
+        settings.engine.own_network(preparation.taking_part()),
+        preparation.workspace(&settings),
+        settings.scopes.instance.as_deref(),
+    );
     let mut launch = assemble(settings, preparation, target, describe(&[], None), reporter);
     // Somebody evaluates it: nothing of a workspace sets variables unasked.
     approval::recognise_and_tell(&launch.settings, &mut launch.sidecars, reporter)?;
@@ -73,7 +83,10 @@ async fn running(placement: &Placement<'_>) -> Result<Vec<(String, Option<IpAddr
             instance.map_err(|error| placement.connection.problem("inspect the sidecars", &error))?;
         let instance = instance.map(|found| found.instance);
         match instance.filter(|instance| instance.status == Status::Running && instance.is_of(sidecar)) {
-            Some(instance) => found.push((name, reached(engine, &instance, &placement.network.name))),
+            Some(instance) => {
+                let port = sidecar.definition.port();
+                found.push((name, reached(engine, &instance, &placement.network.name, port).await));
+            }
             None => problems.push(
                 Problem::error(
                     Code::SidecarNotFound,
@@ -88,9 +101,19 @@ async fn running(placement: &Placement<'_>) -> Result<Vec<(String, Option<IpAddr
 }
 
 /// An address of an instance that this host reaches, on the network of a launch without a harness if it is there.
-fn reached(engine: &dyn crate::engine::Engine, instance: &Instance, network: &str) -> Option<IpAddr> {
+async fn reached(
+    engine: &dyn crate::engine::Engine,
+    instance: &Instance,
+    network: &str,
+    port: Option<u16>,
+) -> Option<IpAddr> {
     let others = instance.networks.keys().map(String::as_str).filter(|name| *name != network);
     let mut names = std::iter::once(network).chain(others);
     let name = names.find(|name| instance.address(name).is_some() && engine.is_direct(instance, name))?;
-    instance.address(name)
+    let (first, by_ipv6) = (instance.told_address(name)?, ByIpv6::default());
+    let (Some(second), Some(port)) = (instance.ipv6(name), port) else { return Some(first) };
+    let both = BothFamilies { dialler: Arc::new(Direct), first, second, by_ipv6: by_ipv6.clone() };
+    // Whether it accepts is not asked here.
+    let _ = both.connect((first, port).into(), ACCEPTING).await;
+    Some(if by_ipv6.has((first, port).into()) { second } else { first })
 }

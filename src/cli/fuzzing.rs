@@ -131,6 +131,7 @@ fn events(texts: &mut Texts) {
         Event::WaitingForNetwork { network: sidecar, holder: None },
         Event::NetworkCreated(sidecar),
         Event::Stopping { sidecar, container: image, grace: Duration::from_secs(10) },
+        Event::Delayed { sidecar, reason: answer },
         Event::Pulling { sidecar, image },
         Event::PullProgress { sidecar, progress },
         Event::Started { sidecar, container: image },

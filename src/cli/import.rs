@@ -71,6 +71,7 @@ fn read(file: &Path) -> Result<String, Problem> {
         Problem::error(Code::FileUnusable, format!("cannot read {}: {reason}", file.display()))
             .hint("Name a compose file: `farrier import compose.yaml`.")
     };
+    // Also from a pipe, such as `<(docker compose config)`: who names it waits for it.
     let mut text = String::new();
     let opened = std::fs::File::open(file).map_err(|error| failed(error.to_string()))?;
     opened.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;

@@ -1,22 +1,18 @@
-//! `launch` and `up`.
+//! `launch`.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::approval;
-use crate::cli::addresses::addresses;
-use crate::cli::data::print;
 use crate::cli::missing_probes;
 use crate::cli::options;
 use crate::cli::runtime::CommandRuntime;
 use crate::cli::unused_workspace;
 use crate::definition::Definition;
-use crate::definition::model::Lifecycle;
 use crate::definition::order::OnExit;
 use crate::engine::Engine;
 use crate::event::{Event, Reporter};
@@ -25,20 +21,17 @@ use crate::harness::gateway::Forwards;
 use crate::harness::joining;
 use crate::harness::nested::Advice;
 use crate::harness::on_exit::{ExitActions, HarnessStop, Restarts};
-use crate::harness::reachability::{HarnessTarget, describe, foreground, on_this_host};
+use crate::harness::reachability::{HarnessTarget, describe, foreground};
 use crate::harness::run::{Foreground, become_command, in_foreground};
-use crate::harness::variables::Form;
 use crate::harness::watch::{LAST_ANSWER, SidecarWatch};
 use crate::launch::forwarding::Forwarding;
 use crate::launch::gateway_plan::GatewayPlan;
 use crate::launch::session::{self, OpenSession, SessionLease};
-use crate::launch::{Launch, Running, RunningOn};
-use crate::plan::instance::Instance;
+use crate::launch::{Launch, Running, RunningOn, Uses};
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, Preparation, ValidationPhase, validate_settings};
 use crate::probe::host::ProbeHost;
 use crate::report::error::{Code, Failure, Problem};
-use crate::report::exit;
 use crate::system::process_limits;
 
 /// Starts what is needed, waits, runs the harness.
@@ -64,6 +57,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     warn_of_detached(&harness, reporter);
     let target = HarnessTarget::of(
         Some(&harness),
+        settings.engine.own_network(preparation.taking_part()),
         preparation.workspace(&settings),
         settings.scopes.instance.as_deref(),
     );
@@ -97,7 +91,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let (running, harness, forwards) = match started {
         Ok(started) => started,
         Err(failure) => {
-            end_session(&mut runtime, session.open, false, reporter);
+            abandon(&mut runtime, session, &launch.uses, reporter);
             return Err(failure);
         }
     };
@@ -111,7 +105,7 @@ pub fn launch(options: &options::Launch, reporter: &Arc<Reporter>) -> Result<u8,
     let mut signals = match runtime.catch_signals() {
         Ok(signals) => signals,
         Err(failure) => {
-            end_session(&mut runtime, session.open, false, reporter);
+            abandon(&mut runtime, session, &running.uses, reporter);
             return Err(failure);
         }
     };
@@ -185,7 +179,7 @@ fn watches(running: &Running, stop: &Arc<HarnessStop>, reporter: &Arc<Reporter>)
 
 /// How far the session of a launch is.
 #[derive(Default)]
-struct SessionState {
+pub(super) struct SessionState {
     /// Before anything is made.
     lease: Option<SessionLease>,
     /// From then on.
@@ -234,6 +228,21 @@ fn end_session(
     reporter.tell(&Event::Problem(&problem));
 }
 
+/// Leaves nothing of a launch whose harness does not start.
+fn abandon(runtime: &mut CommandRuntime, session: SessionState, uses: &Uses, reporter: &Reporter) {
+    end_session(runtime, session.open, false, reporter);
+    end_uses(runtime, uses);
+}
+
+/// Tells other machines that this launch uses nothing any more. One that a signal ends meanwhile stops telling so by itself.
+pub(super) fn end_uses(runtime: &mut CommandRuntime, uses: &Uses) {
+    let ended = async {
+        uses.end().await;
+        Ok(())
+    };
+    drop(runtime.run_afterwards(ended));
+}
+
 /// Watches the sidecars of every engine, for as long as it is polled.
 async fn watch_all(watches: &[SidecarWatch]) -> Infallible {
     join_all(watches.iter().map(SidecarWatch::run)).await;
@@ -241,7 +250,7 @@ async fn watch_all(watches: &[SidecarWatch]) -> Infallible {
 }
 
 /// The workspace disables every sidecar that there is: said, and asked about, before the harness runs without them.
-fn none_but_disabled(
+pub(super) fn none_but_disabled(
     settings: &Settings,
     preparation: &Preparation,
     disabled: &mut [Disabled],
@@ -286,100 +295,6 @@ fn warn_of_detached(harness: &Harness, reporter: &Reporter) {
     }
 }
 
-/// Starts what is needed and waits.
-pub fn up(options: &options::Up, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
-    let mut settings = Settings::new(&options.layers, &options.launch);
-    if !options.names.is_empty() {
-        settings.choice.only.clone_from(&options.names);
-    }
-    start(settings, &options.layers, options.print, reporter)
-}
-
-/// Starts the sidecars of these settings and waits. With a form, prints the variables of a harness on this host.
-pub(super) fn start(
-    settings: Settings,
-    layers: &options::LayerOptions,
-    form: Option<Form>,
-    reporter: &Arc<Reporter>,
-) -> Result<u8, Failure> {
-    let nothing = || form.iter().for_each(|form| print(&form.print(&[])));
-    let mut permitted = preparation::load(&settings);
-    missing_probes::download(&settings, &mut permitted, reporter)?;
-    let mut preparation = preparation::resolve(&settings, permitted);
-    preparation.problems.extend(unused_workspace::warnings(layers));
-    preparation.accept(refuse_sessions(&preparation))?;
-    let mut disabled = std::mem::take(&mut preparation.disabled);
-    if preparation.definitions == 0 && !disabled.is_empty() {
-        none_but_disabled(&settings, &preparation, &mut disabled, reporter)?;
-        nothing();
-        return Ok(exit::SUCCESS);
-    }
-    if preparation.definitions == 0 {
-        for problem in &preparation.problems {
-            reporter.tell(&Event::Problem(problem));
-        }
-        let problem = Problem::warning(Code::LayerUnusable, "no layer defines a sidecar")
-            .hint("List the layers with `farrier validate`.");
-        reporter.tell(&Event::Problem(&problem));
-        nothing();
-        return Ok(exit::SUCCESS);
-    }
-    let described = describe(&[], None);
-    let target =
-        HarnessTarget::of(None, preparation.workspace(&settings), settings.scopes.instance.as_deref());
-    let mut launch = assemble(settings, preparation, target, described, reporter);
-    let mut none = SessionState::default();
-    let running = CommandRuntime::start()?.run(prepared_up(&mut launch, &mut disabled, &mut none))?;
-    for (definition, instance, network) in running_sidecars(&launch, &running) {
-        let addresses = addresses(instance, Some(network), &definition.ports());
-        if !addresses.is_empty() {
-            launch.reporter.tell(&Event::Reachable { sidecar: &definition.name, addresses: &addresses });
-        }
-    }
-    if let Some(form) = form {
-        let (network, prefix) = (&launch.target.network.name, &launch.settings.env_prefix);
-        print(&form.print(&on_this_host(&addressed(&launch, &running), running.direct, network, prefix)?));
-    }
-    Ok(exit::SUCCESS)
-}
-
-/// Refuses sidecars that would end with a harness where there is none.
-pub(super) fn refuse_sessions(preparation: &Preparation) -> Vec<Problem> {
-    let definitions = preparation.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-    let of_sessions = definitions.filter(|definition| definition.lifecycle == Lifecycle::Session);
-    let refused = of_sessions.map(|definition| {
-        let name = &definition.name;
-        let message =
-            format!("`{name}` is a session sidecar, which lives as long as the harness of one launch");
-        Problem::error(Code::UnsupportedLifecycle, message)
-            .of(name.clone())
-            .at(definition.place("lifecycle"))
-            .hint("Start it with its harness: `farrier launch -- COMMAND`.")
-            .hint("Or name the sidecars to start: `farrier up NAME`.")
-    });
-    refused.collect()
-}
-
-/// The definitions of a launch, each with its instance and the network on which a harness would meet it.
-fn running_sidecars<'a>(
-    launch: &'a Launch,
-    running: &'a Running,
-) -> impl Iterator<Item = (&'a Definition, &'a Instance, &'a str)> {
-    launch.sidecars.iter().filter_map(|prepared| {
-        let definition = &prepared.sidecar.definition;
-        running.engines.iter().find_map(|on| {
-            let (_, instance) = on.instances.iter().find(|(name, _)| *name == definition.name)?;
-            Some((definition, instance, on.network.as_str()))
-        })
-    })
-}
-
-/// The definitions of a launch, each with the address of what runs.
-fn addressed<'a>(launch: &'a Launch, running: &Running) -> Vec<(&'a Definition, Option<IpAddr>)> {
-    let definitions = launch.sidecars.iter().map(|prepared| &prepared.sidecar.definition);
-    definitions.map(|definition| (definition, running.address(&definition.name))).collect()
-}
-
 /// Puts the parts of a launch together; warnings are said here.
 pub(super) fn assemble(
     settings: Settings,
@@ -400,10 +315,11 @@ pub(super) fn assemble(
         harness,
         reporter: Arc::clone(reporter),
         host: Arc::new(host),
+        uses: Arc::default(),
     }
 }
 
-async fn prepared_up(
+pub(super) async fn prepared_up(
     launch: &mut Launch,
     disabled: &mut [Disabled],
     session: &mut SessionState,

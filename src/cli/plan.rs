@@ -10,6 +10,7 @@ use crate::approval;
 use crate::cli::options::{self, Format};
 use crate::cli::runtime::CommandRuntime;
 use crate::cli::unused_workspace;
+use crate::definition::Definition;
 use crate::engine::kinds::EngineKind;
 use crate::event::{Event, Reporter, problem_json};
 use crate::harness::reachability::{HarnessTarget, describe};
@@ -74,6 +75,7 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
     }
     let target = HarnessTarget::of(
         harness.as_ref(),
+        settings.engine.own_network(preparation.taking_part()),
         preparation.workspace(&settings),
         settings.scopes.instance.as_deref(),
     );
@@ -138,7 +140,9 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
 fn plan_lines(planned: &[(EngineKind, Plan)], reason: Option<&str>) -> String {
     let is_by_reference = |plan: &Plan| {
         let definitions = plan.sidecars.iter().map(|part| &part.sidecar.definition);
-        definitions.into_iter().any(|definition| !definition.needs_this_host())
+        let is_chosen =
+            |definition: &Definition| definition.needs_this_host() || definition.container.engine.is_some();
+        definitions.into_iter().any(|definition| !is_chosen(definition))
     };
     let is_expected = |kind: EngineKind| planned.len() == 1 && kind == EngineKind::of_images();
     let each = planned.iter().map(|(kind, plan)| {

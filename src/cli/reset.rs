@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::down::{Removal, remove};
-use super::launch::{refuse_sessions, start};
+use super::down::{Removal, Volumes, remove};
+use super::up::{refuse_sessions, start};
 use crate::cli::options;
 use crate::cli::runtime::CommandRuntime;
 use crate::event::Reporter;
@@ -24,7 +24,7 @@ pub fn reset(options: &options::Reset, reporter: &Arc<Reporter>) -> Result<u8, F
         layers: &options.layers,
         scope: Scope::Named(options.names.clone()),
         older_than: None,
-        volumes: true,
+        volumes: Volumes::AllRemoved,
         yes: options.yes,
         force: options.force,
     };

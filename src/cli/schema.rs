@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cli::options::Schema;
 use crate::definition::json_schema;
 use crate::event::record::Line;
-use crate::probe::catalogue::built_in_schemas;
+use crate::probe::built_in::built_in_schemas;
 use crate::report::exit;
 
 /// Prints it.

@@ -1,12 +1,14 @@
 //! The files that keys of a definition name, and whose content makes the container what it is.
 
+use std::fs::Metadata;
 use std::io::{self, Read};
-use std::path::{Component, Path};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::decode::unset;
 use super::dotenv;
-use super::model::{Bound, Definition, Mount};
+use super::model::{Definition, Mount};
 use super::template::Part;
 use super::{Exceeded, ReadingBudget};
 use crate::report::error::{Code, Problem};
@@ -18,6 +20,47 @@ const MOST_BYTES: u64 = 1 << 20;
 
 /// Where copies of bound files are kept, below farrier's folder for its state.
 pub const COPIES: &str = "bound";
+
+/// What is mounted from the engine's host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The path that the engine mounts.
+    pub path: PathBuf,
+    /// The digest of a file's content, if it is mounted read-only and is not too large.
+    pub digest: Option<String>,
+    /// What the path has to contain before it is mounted: of a file of the workspace, the container gets a copy.
+    pub copy: Option<Vec<u8>>,
+    /// What is there.
+    pub kind: BoundKind,
+}
+
+/// What is at a bound path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundKind {
+    /// A file.
+    File {
+        /// How many bytes it has.
+        size: u64,
+        /// Whether somebody may execute it.
+        is_executable: bool,
+    },
+    /// A folder.
+    Folder,
+    /// A socket, a device or a pipe.
+    Other,
+}
+
+impl BoundKind {
+    fn of(found: &Metadata) -> Self {
+        if found.is_dir() {
+            Self::Folder
+        } else if found.is_file() {
+            Self::File { size: found.len(), is_executable: found.mode() & 0o111 != 0 }
+        } else {
+            Self::Other
+        }
+    }
+}
 
 /// A file that a key names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +178,7 @@ impl Definition {
         let found = std::fs::metadata(&path)?;
         let is_hashed = found.is_file() && !writable && found.len() <= MOST_BYTES;
         let digest = if is_hashed { Some(sha256_hex(self.content(&path, budget)?)) } else { None };
-        Ok(Bound { path, digest, copy: None })
+        Ok(Bound { path, digest, copy: None, kind: BoundKind::of(&found) })
     }
 
     /// What a workspace definition binds: a copy, because whoever writes to the workspace could put a link in the place of
@@ -146,7 +189,8 @@ impl Definition {
         let (_, state) = own_folders();
         let folder = state.ok_or_else(|| io::Error::other("there is no home directory to keep a copy in"))?;
         let path = folder.join(COPIES).join(&digest);
-        Ok(Bound { path: std::path::absolute(path)?, digest: Some(digest), copy: Some(bytes) })
+        let kind = BoundKind::File { size: bytes.len() as u64, is_executable: false };
+        Ok(Bound { path: std::path::absolute(path)?, digest: Some(digest), copy: Some(bytes), kind })
     }
 
     fn unsupported(&self, field: &str, source: &str, why: &str) -> Problem {

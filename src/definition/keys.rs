@@ -11,6 +11,7 @@ mod amounts;
 mod arguments;
 mod confine;
 mod devices;
+mod engine;
 mod environment;
 mod hosts;
 mod job;
@@ -21,6 +22,7 @@ mod networks;
 #[cfg(test)]
 mod page;
 mod paths;
+mod placement;
 mod privileges;
 mod program;
 mod publish;
@@ -42,6 +44,8 @@ use self::arguments::{Command, Entrypoint};
 use self::confine::Confine;
 pub use self::confine::ConfinedNetwork;
 use self::devices::{Devices, Gpus};
+use self::engine::Engine;
+pub use self::engine::EngineName;
 use self::environment::Environment;
 pub use self::environment::salted;
 use self::hosts::ExtraHosts;
@@ -52,6 +56,8 @@ use self::labels::Labels;
 use self::mounts::Mounts;
 use self::networks::Networks;
 pub(super) use self::paths::normalised;
+use self::placement::Placement;
+pub use self::placement::{NamedNode, named_node, names_one_node};
 pub use self::privileges::known as linux_capability;
 use self::privileges::{LinuxCapabilities, SecurityOptions, Sysctls};
 use self::program::{Program, WorkingDirectory};
@@ -224,6 +230,14 @@ keys! {
 
     /// GPUs: `all`, a number, or `device=ID,ID`.
     gpus: Gpus { path: "resources.gpus", setting: Some("HostConfig.DeviceRequests"), rank: Rank::Machine }
+
+    /// On which nodes the sidecar may run, for an engine that has several; all constraints must hold: `node.labels.gpu == true`,
+    /// `node.hostname != old`.
+    placement: Placement { is_only_for_images: true }
+
+    /// The engine that runs the sidecar: `docker`, `native` or `swarm`. `--engine` overrides it. Default: a `program` or an image
+    /// file runs on `native`, and everything else on `docker`, or on `native` if Docker does not answer.
+    engine: Engine { rank: Rank::Machine }
 }
 
 /// What version 0.1.0 wrote into the canonical form of each configuration, whether a definition has it or not. Later keys

@@ -148,7 +148,7 @@ pub fn of_source(source: &Arc<Source>, layer: Layer) -> Loaded {
 }
 
 /// In order, each once, and no more than anybody reads.
-pub(super) fn told(problems: Vec<Problem>) -> Vec<Problem> {
+pub(crate) fn told(problems: Vec<Problem>) -> Vec<Problem> {
     if problems.is_empty() {
         return problems;
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::artifact_reference::ArtifactReference;
 use super::declared::Declared;
 use super::files::ReadFile;
+pub use super::files::{Bound, BoundKind};
 use super::grants::Grants;
 use super::keys::{ContainerKeys, JobRuns};
 use super::order::{After, OnExit};
@@ -346,17 +347,6 @@ impl Mount {
             | Self::Tmpfs { target, .. } => Some(target),
         }
     }
-}
-
-/// What is mounted from the engine's host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bound {
-    /// The path that the engine mounts.
-    pub path: PathBuf,
-    /// The digest of a file's content, if it is mounted read-only and is not too large.
-    pub digest: Option<String>,
-    /// What the path has to contain before it is mounted: of a file of the workspace, the container gets a copy.
-    pub copy: Option<Vec<u8>>,
 }
 
 /// A `${secret:provider:reference}` in a definition.

@@ -326,16 +326,40 @@ pub fn plain(key: &str) -> String {
     plain
 }
 
+/// The most characters of a word that is compared with known ones, which have at most 128.
+const LONGEST_MISSPELT: usize = 160;
+
 /// The known key that was probably meant.
 pub fn nearest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
+    // Nobody means one of these words by a longer one, and comparing takes time by both lengths.
+    if key.chars().nth(LONGEST_MISSPELT).is_some() {
+        return None;
+    }
     let allowed = (key.chars().count() / 3).clamp(1, 3);
     let lower = key.to_lowercase().replace('-', "_");
     let length = lower.chars().count();
     keys.iter()
-        // Comparing takes time by both lengths, and the distance is at least their difference.
+        // The distance is at least the difference of their lengths.
         .filter(|known| length.abs_diff(known.len()) <= allowed || lower.starts_with(*known))
         .map(|known| (strsim::osa_distance(&lower, known), *known))
         .filter(|(distance, known)| *distance <= allowed || (lower.len() > 3 && lower.starts_with(known)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_any_length_is_compared_with_any_number_of_others() {
+        let known: Vec<String> = (1..2000).map(|length| "a".repeat(length)).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        // Comparing whole words would take hours.
+        assert_eq!(nearest(&"a".repeat(1 << 22), &known), None);
+        assert_eq!(nearest(&"a".repeat(100), &known).map(str::len), Some(100));
+        assert_eq!(nearest("imgae", &["image", "program"]), Some("image"));
+        assert_eq!(nearest("image_name", &["image", "program"]), Some("image"));
+        assert_eq!(nearest("networks", &["image", "program"]), None);
+    }
 }

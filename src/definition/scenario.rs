@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use self::bytes::{Pattern, as_text};
 pub use self::dial::tls_word;
 pub use self::poll::{expected_word, health_word};
-pub use self::reading::{MOST_BYTES, parse, read};
+pub use self::reading::{MOST_BYTES, parse, read, read_found};
 use super::grants::DialGrant;
 use super::model::Readiness;
 use crate::report::error::{Place, Source};

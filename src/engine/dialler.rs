@@ -37,10 +37,29 @@ pub enum Sockets {
     /// To the granted addresses.
     #[default]
     Direct,
-    /// Nowhere: this host does not reach them, and only `dial` goes through a relay.
+    /// Where the dialler leads, through a port of this host: it has no route to the addresses.
     Relayed,
     /// Nowhere: there is no sidecar, and a scenario plays what `dial` reaches.
     Played,
+}
+
+/// What is copied at once.
+const COPIED_BYTES: usize = 64 << 10;
+
+/// Carries the bytes between a client and its server, whose directions may end one after the other. A client whose
+/// server cuts the connection off sees a reset, as on the server's own network.
+///
+/// # Errors
+/// If either cuts the connection off.
+pub async fn carry(client: &mut TcpStream, server: &mut dyn ByteStream) -> io::Result<()> {
+    let _ = client.set_nodelay(true);
+    let mut server = server;
+    let copied =
+        tokio::io::copy_bidirectional_with_sizes(client, &mut server, COPIED_BYTES, COPIED_BYTES).await;
+    if copied.is_err() {
+        let _ = client.set_zero_linger();
+    }
+    copied.map(drop)
 }
 
 /// Makes connections.
@@ -57,6 +76,9 @@ pub trait Dialler: Send + Sync {
     fn is_direct(&self) -> bool {
         false
     }
+
+    /// Ends what it goes through, if that is only for it.
+    async fn end(&self) {}
 
     /// Whether it will never connect again, since what it goes through is gone.
     fn has_ended(&self) -> bool {

@@ -15,11 +15,12 @@ mod comparison;
 pub mod double;
 mod drift;
 mod examine;
+mod facets;
 mod look;
 mod networks;
 mod ports;
 mod proxies;
-mod recognition;
+pub(super) mod recognition;
 pub mod relay;
 mod sessions;
 mod spec;
@@ -32,25 +33,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use futures_util::future::{try_join_all, try_join3};
+use futures_util::future::{join, try_join_all, try_join3};
 use futures_util::stream::BoxStream;
 use tokio::sync::OnceCell;
 
 use self::address::EngineAddress;
-use self::api::{Api, Container, Status, Volume};
+use self::api::{Api, Container, Network, Status, Volume};
 use self::apply::Carrying;
 use self::bounded::{Bounded, Timeouts};
 use self::caches::Caches;
+pub(super) use self::classification::meaning;
 use self::client::Client;
 use self::proxies::Proxies;
 use self::recognition::{is_managed, is_name_of};
 use self::spec::temporary_name;
 use self::stopping::stop_and_remove;
 use super::dialler::Dialler;
+use super::swarm::api::SwarmApi;
 use super::{
-    ByHand, Capabilities, Carrier, Change, ChangeKind, CreatedContainer, Engine, EngineInfo, EngineResult,
-    Exec, ExecOutput, ExecRequest, Finding, Freshness, Images, Logs, OutputRequest, OwnVolume, PresentImage,
-    Progress, Written,
+    Availability, ByHand, Capabilities, Carrier, Change, ChangeKind, CreatedContainer, Engine, EngineInfo,
+    EngineResult, Exec, Finding, Freshness, HostFiles, Images, Logs, OwnVolume, Progress, RelayImages,
 };
 use crate::plan::instance::Instance;
 use crate::plan::session::Session;
@@ -61,6 +63,15 @@ use crate::report::error::Problem;
 use crate::report::shell::command_line;
 use crate::system::leases::Leases;
 
+/// A manager of a Swarm: as an engine, and as what speaks for the Swarm, over one connection.
+///
+/// # Errors
+/// If the address or its certificates cannot be used.
+pub(super) fn manager(address: &EngineAddress) -> EngineResult<(Arc<dyn Api>, Arc<dyn SwarmApi>)> {
+    let client = Client::open(address).map_err(classification::explained)?;
+    Ok((Arc::new(Bounded::new(client.clone(), Timeouts::default())), Arc::new(client)))
+}
+
 /// What Docker can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
     kind: "docker",
@@ -68,12 +79,16 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     images: true,
     image_files: false,
     programs: false,
-    exec: true,
+    exec: Availability::Everywhere,
     logs: true,
-    health: true,
+    health: Availability::Everywhere,
     own_network: true,
     resolves_names: true,
     has_socket: true,
+    host_files: HostFiles::All,
+    volumes: Availability::Everywhere,
+    nodes: false,
+    sessions: true,
     keys: None,
 };
 
@@ -92,8 +107,10 @@ pub struct Docker {
     cache: Option<PathBuf>,
     /// Which bridges, with which address, are this host's: asking reads every interface.
     bridges: Mutex<HashMap<(String, IpAddr), bool>>,
-    /// The engine's id, once it told: Docker starts two programs for the answer.
-    id: OnceCell<String>,
+    /// The bridges of networks that were seen, by the names of the networks.
+    networks: Mutex<HashMap<String, String>>,
+    /// What the engine is, once it told: Docker starts two programs for the answer.
+    told: OnceCell<EngineInfo>,
 }
 
 impl Docker {
@@ -120,14 +137,24 @@ impl Docker {
             proxies: Proxies::default(),
             cache: None,
             bridges: Mutex::default(),
-            id: OnceCell::new(),
+            networks: Mutex::default(),
+            told: OnceCell::new(),
         }
     }
 
-    /// The engine's id, asked for at most once.
+    /// What the engine is, asked for at most once.
+    async fn told(&self) -> EngineResult<&EngineInfo> {
+        self.told.get_or_try_init(|| self.api.info()).await
+    }
+
+    fn note_network(&self, network: &Network) {
+        let mut seen = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(network.name.clone(), network.bridge.clone());
+    }
+
+    /// The engine's id.
     async fn id(&self) -> EngineResult<&str> {
-        let id = self.id.get_or_try_init(|| async { Ok(self.api.info().await?.id) });
-        id.await.map(String::as_str)
+        self.told().await.map(|told| told.id.as_str())
     }
 
     /// This engine, which keeps below the folder what cannot change any more.
@@ -145,7 +172,7 @@ impl Engine for Docker {
 
     async fn info(&self) -> EngineResult<EngineInfo> {
         let info = self.api.info().await?;
-        let _ = self.id.set(info.id.clone());
+        let _ = self.told.set(info.clone());
         Ok(info)
     }
 
@@ -161,6 +188,9 @@ impl Engine for Docker {
             Freshness::Current => Caches::asking_anew(cache, &self.address),
         };
         let seen = look::look(self.api.as_ref(), wanted, network, &caches, self.local).await?;
+        if let Some([only]) = seen.networks.get(&network.name).map(Vec::as_slice) {
+            self.note_network(only);
+        }
         Ok(comparison::snapshot(&seen, wanted, network, self.local))
     }
 
@@ -174,7 +204,11 @@ impl Engine for Docker {
     }
 
     async fn make_network(&self, plan: &NetworkPlan, carrier: &dyn Carrier) -> Result<(), Problem> {
-        networks::make(self.api.as_ref(), plan, carrier).await
+        let made = networks::make(self.api.as_ref(), plan, carrier).await?;
+        if let Some(network) = &made {
+            self.note_network(network);
+        }
+        Ok(())
     }
 
     async fn fetch(&self, part: &SidecarPlan, carrier: &dyn Carrier) -> Result<(), Problem> {
@@ -234,28 +268,27 @@ impl Engine for Docker {
         let Some(endpoint) = instance.networks.get(network) else { return false };
         let Some(gateway) = endpoint.gateway.filter(|_| self.local) else { return false };
         let mut bridges = self.bridges.lock().unwrap_or_else(PoisonError::into_inner);
-        let bridge = (endpoint.bridge.clone(), gateway);
+        // A container does not tell what its network's creator named it.
+        let named = self.networks.lock().unwrap_or_else(PoisonError::into_inner).get(network).cloned();
+        let bridge = (named.unwrap_or_else(|| endpoint.bridge.clone()), gateway);
         *bridges.entry(bridge).or_insert_with_key(|(name, gateway)| networks::is_of_this_host(name, *gateway))
+    }
+
+    fn is_away(&self, network: &str) -> bool {
+        let seen = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(network).is_some_and(|bridge| !self.local || !networks::is_interface(bridge))
     }
 
     async fn relay(
         &self,
         network: &str,
-        images: &[String],
+        images: &RelayImages,
     ) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
-        if self.local {
-            relay::sweep(self.api.as_ref()).await;
-        }
-        let architecture = self.api.info().await?.architecture;
-        let mut reason = "no image that can run a relay is present".to_owned();
-        for image in images {
-            match relay::start(&self.api, network, image, &architecture).await {
-                Ok(dialler) => return Ok(Ok(dialler)),
-                Err(error) if error.kind.is_of_the_connection() => return Err(error),
-                Err(error) => reason = format!("cannot run a relay in {image}: {error}"),
-            }
-        }
-        Ok(Err(reason))
+        // What a socket of this host leads to is this host, or a virtual machine on it.
+        let architecture =
+            async { Ok(if self.local { None } else { Some(self.told().await?.architecture.clone()) }) };
+        let starting = relay::start(&self.api, network, images, architecture);
+        join(relay::sweep(self.api.as_ref()), starting).await.1
     }
 
     async fn find(&self, sidecar: &Sidecar) -> EngineResult<Option<Found>> {
@@ -334,7 +367,7 @@ impl Engine for Docker {
             })
         };
         let own = found.into_iter().filter(is_own);
-        Ok(own.map(|volume| OwnVolume { name: volume.name, labels: volume.labels }).collect())
+        Ok(own.map(|volume| OwnVolume { name: volume.name, labels: volume.labels, lies_on: None }).collect())
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {
@@ -393,39 +426,6 @@ impl Engine for Docker {
 
     fn logs(&self) -> Option<&dyn Logs> {
         Some(self)
-    }
-}
-
-#[async_trait]
-impl Images for Docker {
-    async fn present(&self, reference: &str) -> EngineResult<Option<PresentImage>> {
-        let found = self.api.image(reference).await?;
-        Ok(found.map(|image| {
-            let has_health_test = image.process.health_command().is_some();
-            PresentImage { id: image.id, ports: image.ports, has_health_test }
-        }))
-    }
-}
-
-#[async_trait]
-impl Exec for Docker {
-    async fn exec(&self, instance: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
-        self.api.exec(instance, request).await
-    }
-}
-
-#[async_trait]
-impl Logs for Docker {
-    async fn logs(&self, instance: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
-        self.api.logs(instance, since, lines).await
-    }
-
-    async fn output(
-        &self,
-        instance: &str,
-        request: &OutputRequest,
-    ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
-        self.api.output(instance, request).await
     }
 }
 

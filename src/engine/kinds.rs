@@ -1,6 +1,6 @@
-//! The engines that there are, and which of them a command means. This is the only place that knows them all: whoever adds
-//! an engine adds a file or folder beside this one, and here a kind, its place in [`EngineKind::ALL`] and its row. The words of the
-//! command line follow.
+//! The engines that there are, and which of them a command means. This is the only place that knows them all: whoever
+//! adds an engine adds a file or folder beside this one, and here a kind, its place in [`EngineKind::ALL`] and its row.
+//! The words of the command line follow.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,9 +11,10 @@ use super::docker::{self, Docker, address};
 use super::native;
 use super::problem::engine_problem;
 use super::registry::configuration::RegistryConfiguration;
+use super::swarm::{self, Swarm};
 use super::{Capabilities, Engine};
-use crate::definition::Definition;
-use crate::plan::HarnessNetwork;
+use crate::definition::{Definition, EngineName};
+use crate::plan::{HarnessNetwork, OWN_NETWORK};
 use crate::report::error::{Code, Problem};
 
 pub use super::docker::address::{Choice, Client, Environment, SOCKET_NAMES, TlsOptions};
@@ -52,6 +53,8 @@ pub enum EngineKind {
     Docker,
     /// Programs of this host, and images, without a daemon.
     Native,
+    /// Docker Swarm, through one of its managers.
+    Swarm,
 }
 
 /// What is known of a kind.
@@ -62,6 +65,8 @@ struct Kind {
     open: fn(&Choice, &Environment, &Folders) -> Result<Opened, Problem>,
     /// The only network that it has.
     network: Option<&'static str>,
+    /// How the names of the networks begin that farrier makes on it for harnesses that name none.
+    own_network: &'static str,
     /// Whether there may be anything on it, as far as this host tells without asking it.
     may_be_in_use: fn(&Folders) -> bool,
 }
@@ -71,6 +76,7 @@ static DOCKER: Kind = Kind {
     meaning: "All sidecars on Docker or Podman",
     open: open_docker,
     network: None,
+    own_network: OWN_NETWORK,
     may_be_in_use: |_| true,
 };
 
@@ -79,17 +85,38 @@ static NATIVE: Kind = Kind {
     meaning: "All sidecars on this host, without Docker",
     open: open_native,
     network: Some(native::NETWORK),
+    own_network: OWN_NETWORK,
     may_be_in_use: |folders| native_folder(folders).is_some_and(native::is_in_use),
+};
+
+static SWARM: Kind = Kind {
+    capabilities: swarm::CAPABILITIES,
+    meaning: "All sidecars as services of a Docker Swarm, through a manager",
+    open: open_swarm,
+    network: None,
+    own_network: swarm::NETWORK,
+    may_be_in_use: |folders| swarm_mark(folders).is_some_and(|mark| mark.exists()),
 };
 
 impl EngineKind {
     /// All of them, in the order in which commands ask them.
-    pub const ALL: [Self; 2] = [Self::Docker, Self::Native];
+    pub const ALL: [Self; 3] = [Self::Docker, Self::Native, Self::Swarm];
 
     const fn row(self) -> &'static Kind {
         match self {
             Self::Docker => &DOCKER,
             Self::Native => &NATIVE,
+            Self::Swarm => &SWARM,
+        }
+    }
+
+    /// The one that a definition names.
+    #[must_use]
+    pub const fn named(name: EngineName) -> Self {
+        match name {
+            EngineName::Docker => Self::Docker,
+            EngineName::Native => Self::Native,
+            EngineName::Swarm => Self::Swarm,
         }
     }
 
@@ -117,6 +144,26 @@ impl EngineKind {
         self.row().meaning
     }
 
+    /// The network on it for a harness that meets its sidecars on this one: its only network, or its own in place of
+    /// another engine's own, whose name begins so. One that the harness names has that name everywhere. A session's network
+    /// exists only on engines that run sessions; on others, sidecars join the network of a launch without a session.
+    #[must_use]
+    pub fn meeting_on(self, network: &HarnessNetwork, own: &str) -> HarnessNetwork {
+        if let Some(only) = self.network() {
+            return only;
+        }
+        let mut network = network.clone();
+        if network.session.is_some() && !self.capabilities().sessions {
+            network.name.clone_from(&network.home);
+            (network.session, network.is_own) = (None, true);
+        }
+        if network.is_own && network.session.is_none() {
+            network.name = network.name.replacen(own, self.own_network(), 1);
+            network.home = network.home.replacen(own, self.own_network(), 1);
+        }
+        network
+    }
+
     /// The only network that it has; `None` if it has those that a harness names.
     #[must_use]
     pub fn network(self) -> Option<HarnessNetwork> {
@@ -127,6 +174,12 @@ impl EngineKind {
             home: name.to_owned(),
             ..HarnessNetwork::default()
         })
+    }
+
+    /// How the names of the networks begin that farrier makes on it for harnesses that name none.
+    #[must_use]
+    pub const fn own_network(self) -> &'static str {
+        self.row().own_network
     }
 
     /// Whether there may be anything on it, as far as this host tells without asking it.
@@ -194,13 +247,25 @@ impl Engines {
         self.asked
     }
 
+    /// How the names of the networks begin that farrier makes for harnesses of these sidecars that name none. Of several
+    /// engines with networks it is the first one's.
+    #[must_use]
+    pub fn own_network<'a>(&self, definitions: impl IntoIterator<Item = &'a Definition>) -> &'static str {
+        let kinds = definitions.into_iter().map(|definition| self.of(definition));
+        let first = kinds.filter(|kind| kind.network().is_none()).min();
+        first.map_or(OWN_NETWORK, EngineKind::own_network)
+    }
+
     /// The engine on which a definition's sidecar lives.
     #[must_use]
     pub fn of(&self, definition: &Definition) -> EngineKind {
         match self.asked {
             Selection::All(kind) => kind,
-            Selection::Auto if definition.needs_this_host() => EngineKind::Native,
-            Selection::Auto => self.of_images(),
+            Selection::Auto => match definition.container.engine {
+                Some(name) => EngineKind::named(name),
+                None if definition.needs_this_host() => EngineKind::Native,
+                None => self.of_images(),
+            },
         }
     }
 
@@ -260,6 +325,19 @@ fn open_docker(choice: &Choice, environment: &Environment, folders: &Folders) ->
     Ok(Opened { engine: Arc::new(engine), place })
 }
 
+/// The file that says that there may be services of this user's.
+fn swarm_mark(folders: &Folders) -> Option<PathBuf> {
+    folders.state.as_ref().map(|state| state.join(swarm::IN_USE))
+}
+
+fn open_swarm(choice: &Choice, environment: &Environment, folders: &Folders) -> Result<Opened, Problem> {
+    let address = address::resolve(choice, environment)?;
+    let place = format!("{} ({})", address.shown(), address.origin);
+    let engine = Swarm::open(&address, swarm_mark(folders));
+    let engine = engine.map_err(|error| engine_problem(&format!("use the Swarm at {place}"), &error))?;
+    Ok(Opened { engine: Arc::new(engine), place })
+}
+
 /// How registries are reached from this host, with the credentials of docker's client.
 #[must_use]
 pub fn registries(environment: &Environment) -> RegistryConfiguration {
@@ -283,4 +361,72 @@ fn open_native(choice: &Choice, environment: &Environment, folders: &Folders) ->
     })?;
     let place = folder.display().to_string();
     Ok(Opened { engine: native::open(folder, registries)?, place })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::session::Session;
+
+    #[test]
+    fn each_engine_makes_its_own_network() {
+        let network = |name: &str, is_own| HarnessNetwork {
+            name: name.to_owned(),
+            home: name.to_owned(),
+            is_own,
+            ..HarnessNetwork::default()
+        };
+        for (kind, named, is_own, own, expected) in [
+            (EngineKind::Docker, "farrier-1f", true, "farrier", "farrier-1f"),
+            (EngineKind::Swarm, "farrier-1f", true, "farrier", "farrier-swarm-1f"),
+            (EngineKind::Swarm, "farrier-swarm-1f", true, "farrier-swarm", "farrier-swarm-1f"),
+            (EngineKind::Swarm, "farrier-1f", false, "farrier", "farrier-1f"),
+            (EngineKind::Native, "farrier-1f", true, "farrier", native::NETWORK),
+        ] {
+            let found = kind.meeting_on(&network(named, is_own), own);
+            assert_eq!(found.name, expected, "{} {named}", kind.name());
+        }
+    }
+
+    #[test]
+    fn only_an_engine_with_sessions_gets_the_network_of_one() {
+        let session = Session { id: "0123456789abcdef".to_owned(), host: "host".to_owned() };
+        let (of_session, home) = ("farrier-session-0123456789abcdef", "farrier-1f");
+        let network = HarnessNetwork {
+            name: of_session.to_owned(),
+            home: home.to_owned(),
+            is_own: true,
+            session: Some(session),
+            ..HarnessNetwork::default()
+        };
+        for (kind, name, expected_home, has_session) in [
+            (EngineKind::Docker, of_session, home, true),
+            (EngineKind::Swarm, "farrier-swarm-1f", "farrier-swarm-1f", false),
+            (EngineKind::Native, native::NETWORK, native::NETWORK, false),
+        ] {
+            let found = kind.meeting_on(&network, "farrier");
+            assert_eq!((found.name.as_str(), found.home.as_str()), (name, expected_home), "{}", kind.name());
+            assert_eq!((found.session.is_some(), found.is_own), (has_session, true), "{}", kind.name());
+        }
+    }
+
+    #[test]
+    fn a_definition_names_its_engine() {
+        use crate::definition::fuzzing::definition;
+        for (line, asked, expected) in [
+            ("engine = 'swarm'", Selection::Auto, EngineKind::Swarm),
+            ("engine = 'native'", Selection::Auto, EngineKind::Native),
+            ("engine = 'docker'", Selection::Auto, EngineKind::Docker),
+            ("", Selection::Auto, EngineKind::of_images()),
+            ("engine = 'swarm'", Selection::All(EngineKind::Docker), EngineKind::Docker),
+        ] {
+            let text = format!("image = 'x'\ninterface.kind = 'none'\nreadiness.probe = 'skip'\n{line}\n");
+            let found = definition("db", &format!("lifecycle = 'shared'\n{text}")).expect("a definition");
+            let engines = Engines::new(asked, Environment::default()).as_expected();
+            assert_eq!(engines.of(&found), expected, "{line}");
+            let name = found.container.engine.map(EngineName::as_str);
+            let is_same = name.is_none_or(|name| asked != Selection::Auto || name == expected.name());
+            assert!(is_same, "both go by one name: {line}");
+        }
+    }
 }

@@ -13,8 +13,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::dialler::Dialler;
 use super::{
-    Capabilities, Carrier, Change, ChangeKind, Engine, EngineError, EngineErrorKind, EngineInfo,
-    EngineResult, Freshness, Progress,
+    Availability, Capabilities, Carrier, Change, ChangeKind, Engine, EngineError, EngineErrorKind,
+    EngineInfo, EngineResult, Freshness, HostFiles, Progress, RelayImages,
 };
 use crate::plan::instance::{Endpoint, Instance, Status};
 use crate::plan::session::Session;
@@ -31,12 +31,16 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     images: true,
     image_files: false,
     programs: false,
-    exec: false,
+    exec: Availability::Nowhere,
     logs: false,
-    health: false,
+    health: Availability::Nowhere,
     own_network: true,
     resolves_names: true,
     has_socket: true,
+    host_files: HostFiles::All,
+    volumes: Availability::Everywhere,
+    nodes: false,
+    sessions: true,
     keys: None,
 };
 
@@ -275,7 +279,7 @@ impl Engine for Memory {
         instance.is_on(network)
     }
 
-    async fn relay(&self, _: &str, _: &[String]) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
+    async fn relay(&self, _: &str, _: &RelayImages) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
         Ok(Err("the engine in memory has no relay".to_owned()))
     }
 

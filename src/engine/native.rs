@@ -1,7 +1,7 @@
-//! The engine that is built in: programs of this host, and containers made of images in its files, each under a supervisor,
-//! which is farrier itself executed once more.
-//! There is no daemon. Everything that is known lies in a folder of this user's (`store`), and a lock that a supervisor holds
-//! tells that it lives. An instance has one run, unless its definition has `restart`: what ended is replaced by another instance.
+//! The engine that is built in: programs of this host, and containers made of images in its files, each under a
+//! supervisor, which is farrier itself executed once more. There is no daemon. Everything that is known lies in a
+//! folder of this user's (`store`), and a lock that a supervisor holds tells that it lives. An instance has one run,
+//! unless its definition has `restart`: what ended is replaced by another instance.
 
 mod beneath;
 mod capabilities;
@@ -55,7 +55,7 @@ use super::dialler::Dialler;
 use super::registry::configuration::RegistryConfiguration;
 use super::{
     ByHand, Capabilities, Carrier, Change, Engine, EngineError, EngineErrorKind, EngineInfo, EngineResult,
-    Exec, Finding, Freshness, Images, Logs, OwnVolume, Progress, Repulled,
+    Exec, Finding, Freshness, Images, Logs, OwnVolume, Progress, RelayImages, Repulled,
 };
 use crate::plan::instance::Instance;
 use crate::plan::session::Session;
@@ -262,7 +262,7 @@ impl Engine for Native {
         instance.address(network).is_some_and(|address| address.is_loopback())
     }
 
-    async fn relay(&self, _: &str, _: &[String]) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
+    async fn relay(&self, _: &str, _: &RelayImages) -> EngineResult<Result<Arc<dyn Dialler>, String>> {
         Ok(Err("what runs on this host is reached without a relay".to_owned()))
     }
 
@@ -312,7 +312,8 @@ impl Engine for Native {
         self.store.check()?;
         let volumes = self.store.volumes();
         let names = volumes.names().into_iter();
-        let own = names.filter_map(|name| Some(OwnVolume { labels: volumes.labels(&name)?, name }));
+        let own =
+            names.filter_map(|name| Some(OwnVolume { labels: volumes.labels(&name)?, name, lies_on: None }));
         Ok(own.collect())
     }
 
@@ -371,9 +372,12 @@ impl Engine for Native {
             pruned.map_err(|error| store::refused(format!("the store of images: {error}")))?;
         let counted =
             |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let mut told = vec![counted(images, "image"), counted(layers, "layer")];
-        told.extend(volumes.then(|| counted(pruned_volumes.len(), "volume")));
-        Ok(told)
+        let all = [(images, "image"), (layers, "layer"), (pruned_volumes.len(), "volume")];
+        Ok(all
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| counted(count, what))
+            .collect())
     }
 
     async fn sessions(&self) -> EngineResult<BTreeSet<Session>> {

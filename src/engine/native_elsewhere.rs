@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::capabilities::KnownKeys;
 use super::registry::configuration::RegistryConfiguration;
-use super::{Capabilities, Engine};
+use super::{Availability, Capabilities, Engine, HostFiles};
 use crate::report::error::{Code, Problem};
 
 /// What it can do.
@@ -17,12 +17,16 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     images: false,
     image_files: false,
     programs: false,
-    exec: false,
+    exec: Availability::Nowhere,
     logs: false,
-    health: false,
+    health: Availability::Nowhere,
     own_network: false,
     resolves_names: false,
     has_socket: false,
+    host_files: HostFiles::None,
+    volumes: Availability::Nowhere,
+    nodes: false,
+    sessions: false,
     keys: Some(KnownKeys { of_programs: &[], of_images: &[] }),
 };
 

@@ -1,6 +1,9 @@
 //! What to tell people if an engine refused something.
 
+use std::collections::BTreeMap;
+
 use super::{EngineError, EngineErrorKind, Meaning};
+use crate::plan::sidecar::{LABEL_DEFINITION, Sidecar};
 use crate::report::error::{Code, Problem};
 use crate::system::process_limits;
 
@@ -21,6 +24,31 @@ impl EngineError {
     pub fn is_about_addresses(&self) -> bool {
         matches!(self.meaning, Some(Meaning::NoAddressRange | Meaning::NoAddress))
     }
+}
+
+/// A volume with the name of one that the sidecar mounts: `None` if it is the sidecar's own. `place` says where it is, and
+/// `remove` is the command that removes it.
+#[must_use]
+pub fn volume_taken(
+    sidecar: &Sidecar,
+    labels: &BTreeMap<String, String>,
+    place: &str,
+    remove: &str,
+) -> Option<Problem> {
+    if sidecar.owns(labels) {
+        return None;
+    }
+    let message = match labels.get(LABEL_DEFINITION) {
+        Some(file) => format!("{place} belongs to another sidecar, of {file}"),
+        None => format!("farrier did not create {place}"),
+    };
+    Some(
+        Problem::error(Code::NameTaken, message)
+            .of(sidecar.name())
+            .at(sidecar.definition.place("mounts"))
+            .hint(format!("Remove it with `{remove}` if nobody needs its data."))
+            .hint("Or choose another name in `mounts`."),
+    )
 }
 
 /// An engine's failure in the middle of something.

@@ -1,6 +1,6 @@
-//! Registries, for engines that pull images themselves and for probes: what a reference names (`reference`), where it may be had
-//! (`configuration`), requests (`http`, `roots`) and who makes them (`credentials`, `authorization`), and the calls of the
-//! distribution API (`source`, `upload`). Nothing here knows where images and probes are kept.
+//! Registries, for engines that pull images themselves and for probes: what a reference names (`reference`), where it
+//! may be had (`configuration`), requests (`http`, `roots`) and who makes them (`credentials`, `authorization`), and
+//! the calls of the distribution API (`source`, `upload`). Nothing here knows where images and probes are kept.
 
 mod authorization;
 pub mod configuration;

@@ -96,6 +96,13 @@ pub enum Record {
         /// How long the container may take to stop before the engine kills it.
         grace_ms: f64,
     },
+    /// A sidecar that farrier is starting takes long to start.
+    Delayed {
+        /// The sidecar.
+        sidecar: String,
+        /// What the start waits for, in words.
+        reason: String,
+    },
     /// farrier created a container and gave it its name.
     Created {
         /// The container's sidecar.

@@ -234,8 +234,8 @@ impl DockerRun {
         command
     }
 
-    /// The command with the additions directly behind its verb: `-e NAME=VALUE` sorted by name, then
-    /// `--add-host`, `--label` and `--network NAME`. Everything else stands as it was, and without additions the command is the same.
+    /// The command with the additions directly behind its verb: `-e NAME=VALUE` sorted by name, then `--add-host`,
+    /// `--label` and `--network NAME`. Everything else stands as it was, and without additions the command is the same.
     ///
     /// Docker lets a later `--env` win, so a variable that the harness sets itself keeps the harness's value.
     /// A file of `--env-file` comes before any `--env` in docker, wherever it stands, so the additions win
@@ -267,8 +267,9 @@ impl DockerRun {
 ///
 /// Where no sidecar is needed, a harness is not for farrier to judge: it runs as it is, without this.
 ///
-/// Container-shaped are `run`, `create`, `container run` and `container create` of `docker`, `podman` and `podman-remote`, with the
-/// client's own options in front and the client at any path. Everything else is a host command: other verbs of the client, `docker run --help`, and shells (`sh -c "docker run …"` cannot be seen into).
+/// Container-shaped are `run`, `create`, `container run` and `container create` of `docker`, `podman` and
+/// `podman-remote`, with the client's own options in front and the client at any path. Everything else is a host
+/// command: other verbs of the client, `docker run --help`, and shells (`sh -c "docker run …"` cannot be seen into).
 ///
 /// # Errors
 /// `harness-shape` for an empty command, for options that cannot be read, for a missing image, for networks

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::engine::dialler::{self, ByteStream};
 use crate::engine::problem::engine_problem;
 use crate::plan::instance::Instance;
 use crate::readiness::route::Route;
@@ -19,8 +20,6 @@ use crate::report::error::{Code, Problem};
 pub const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// How long a sidecar may take to accept a connection.
 const CONNECTING: Duration = Duration::from_secs(30);
-/// What is copied at once.
-const COPIED_BYTES: usize = 64 << 10;
 /// The pause if no further connection can be accepted.
 const EXHAUSTED: Duration = Duration::from_millis(20);
 
@@ -109,24 +108,21 @@ async fn accept(listener: TcpListener, sidecar: Arc<Distant>, port: u16) {
     }
 }
 
-/// Carries one connection, whose directions may end one after the other. A client whose server cannot be reached, or cuts the
-/// connection off, sees a reset, as on the server's own network.
+/// Carries one connection. A client whose server cannot be reached sees a reset.
 async fn carry(mut client: TcpStream, sidecar: &Distant, port: u16) -> Result<(), String> {
-    let carried = copy(&mut client, sidecar, port).await;
-    if carried.is_err() {
-        let _ = client.set_zero_linger();
-    }
-    carried
+    let mut server = match server(sidecar, port).await {
+        Ok(server) => server,
+        Err(reason) => {
+            let _ = client.set_zero_linger();
+            return Err(reason);
+        }
+    };
+    dialler::carry(&mut client, server.as_mut()).await.map_err(|error| error.to_string())
 }
 
-async fn copy(client: &mut TcpStream, sidecar: &Distant, port: u16) -> Result<(), String> {
+async fn server(sidecar: &Distant, port: u16) -> Result<Box<dyn ByteStream>, String> {
     let relay = sidecar.route.dialler(&sidecar.instance).await.map_err(|error| error.to_string())?;
     let relay = relay.ok_or("there is no relay")?;
     let address = SocketAddr::from((sidecar.address, port));
-    let server = relay.connect(address, CONNECTING).await;
-    let mut server = server.map_err(|error| format!("{address}: {error:?}"))?;
-    let _ = client.set_nodelay(true);
-    let copied =
-        tokio::io::copy_bidirectional_with_sizes(client, &mut server, COPIED_BYTES, COPIED_BYTES).await;
-    copied.map(drop).map_err(|error| error.to_string())
+    relay.connect(address, CONNECTING).await.map_err(|error| format!("{address}: {error:?}"))
 }

@@ -1,6 +1,6 @@
-//! The options of `podman`, `podman run` and `podman create`, as the reader of their argument lists needs them: those of Podman 4.3
-//! to 5.8, including what its help hides (aliases, options that Docker has). A test compares the tables with the help of the podman
-//! that is installed.
+//! The options of `podman`, `podman run` and `podman create`, as the reader of their argument lists needs them: those
+//! of Podman 4.3 to 5.8, including what its help hides (aliases, options that Docker has). A test compares the tables
+//! with the help of the podman that is installed.
 
 use super::docker_flags::{Flag, switch, value};
 

@@ -13,9 +13,9 @@ use crate::harness::joining::Joining;
 use crate::harness::network_mode::NetworkMode;
 use crate::harness::run::{Foreground, HarnessContainer};
 use crate::harness::variables;
+use crate::plan::HarnessNetwork;
 use crate::plan::session::{LABEL_SESSION_HARNESS, Session};
 use crate::plan::sidecar::scope_of;
-use crate::plan::{HarnessNetwork, OWN_NETWORK};
 use crate::report::error::{Code, Problem};
 
 /// The default prefix of the harness's variables, which is the Python launcher's.
@@ -57,12 +57,17 @@ pub struct HarnessTarget {
 impl HarnessTarget {
     /// Reads it off the harness; without one, farrier's own network. Where sidecars of a workspace take part, that is
     /// one of this workspace's, so that what it starts meets nobody else's sidecars there. Each set of sidecars that has a
-    /// name has one of its own, too.
+    /// name has one of its own, too. The names of farrier's own begin as the engine has it.
     #[must_use]
-    pub fn of(harness: Option<&Harness>, workspace: Option<&Path>, instance: Option<&str>) -> Self {
+    pub fn of(
+        harness: Option<&Harness>,
+        own_network: &str,
+        workspace: Option<&Path>,
+        instance: Option<&str>,
+    ) -> Self {
         let own = match workspace {
-            Some(path) => format!("{OWN_NETWORK}-{}", scope_of(path)),
-            None => OWN_NETWORK.to_owned(),
+            Some(path) => format!("{own_network}-{}", scope_of(path)),
+            None => own_network.to_owned(),
         };
         let own = instance.map_or(own.clone(), |instance| format!("{own}-{instance}"));
         let network = HarnessNetwork {
@@ -88,7 +93,7 @@ impl HarnessTarget {
             {
                 target.network.name.clone_from(name);
                 // Whoever names farrier's own network means it.
-                target.network.is_own = *name == own || name == OWN_NETWORK;
+                target.network.is_own = *name == own || name == own_network;
                 target.named.clone_from(names);
                 target.network.beside = names.iter().filter(|other| *other != name).cloned().collect();
             }

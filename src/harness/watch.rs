@@ -316,7 +316,7 @@ impl Watched {
             return None;
         }
         let same = same_run(&self.container, found);
-        let exit_code = same.map(|found| found.exit_code);
+        let exit_code = same.filter(|found| !found.is_lost).map(|found| found.exit_code);
         let cause = self.cause(found, exit_code);
         self.stage = Stage::Told;
         Some(SidecarEnd {
@@ -338,6 +338,9 @@ impl Watched {
         };
         if self.out_of_memory || found.is_some_and(|found| found.oom_killed) {
             return Some(Cause::KilledForMemory { limit: self.container.memory });
+        }
+        if same_run(&self.container, found).is_some_and(|found| found.is_lost) {
+            return Some(Cause::HostLost);
         }
         if by_others || found.is_none() {
             return Some(Cause::StoppedByOthers);

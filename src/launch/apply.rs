@@ -13,6 +13,7 @@ use crate::event::{Event, Reporter};
 use crate::plan::instance::Instance;
 use crate::plan::sidecar::Sidecar;
 use crate::plan::{NetworkPlan, SidecarPlan};
+use crate::readiness::route::Route;
 use crate::report::error::Problem;
 use crate::system::lock::{Holder, LockFolder};
 
@@ -23,6 +24,8 @@ pub(super) struct Applier {
     pub network: NetworkPlan,
     /// Locks between launches: two must not make the network at once.
     pub locks: LockFolder,
+    /// The way to the instances, which may be begun once the network is there.
+    pub route: Option<Arc<Route>>,
     /// Set once the network is as planned.
     pub network_made: OnceCell<()>,
     /// Where the instances are marked as used.
@@ -56,7 +59,11 @@ impl Carrier for Applier {
             let waiting =
                 |holder: Option<&Holder>| self.reporter.tell(&Event::WaitingForNetwork { network, holder });
             let _held = self.locks.lock_network(network, waiting).await?;
-            self.connection.engine.make_network(&self.network, self).await
+            self.connection.engine.make_network(&self.network, self).await?;
+            if let Some(route) = &self.route {
+                route.begin();
+            }
+            Ok(())
         };
         self.network_made.get_or_try_init(|| make).await.map(|&()| ())
     }

@@ -50,7 +50,8 @@ fn distant<'a>(running: &Running, definitions: impl IntoIterator<Item = &'a Defi
     let distant = with_ports.filter_map(|definition| {
         running.engines.iter().find_map(|on| {
             let (name, instance) = on.instances.iter().find(|(name, _)| *name == definition.name)?;
-            let address = instance.address(&on.network).filter(|_| !on.route.is_direct(instance))?;
+            // Which of its addresses accepts is decided for each connection.
+            let address = instance.told_address(&on.network).filter(|_| !on.route.is_direct(instance))?;
             let (instance, ports) = (instance.clone(), definition.ports());
             Some(Distant {
                 name: name.clone(),

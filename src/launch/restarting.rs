@@ -59,6 +59,7 @@ impl Restarts for Restarter {
             reporter: Arc::new(Reporter::new(Vec::new())),
             network: plan.network.clone(),
             locks,
+            route: None,
             network_made: OnceCell::new(),
             departure: Arc::clone(&self.departure),
         };

@@ -8,6 +8,7 @@ use super::Launch;
 use super::departure::Departure;
 use super::placement::Placement;
 use super::restarting::Restarter;
+use super::uses::Uses;
 use crate::definition::order::OnExit;
 use crate::engine::Engine;
 use crate::harness::on_exit::ExitAction;
@@ -28,6 +29,8 @@ pub struct Running {
     pub engines: Vec<RunningOn>,
     /// Which commands use or change instances.
     pub leases: Leases,
+    /// What other machines are told.
+    pub uses: Arc<Uses>,
 }
 
 /// The sidecars that run on one engine.
@@ -67,8 +70,11 @@ impl Launch {
     ) -> Running {
         let (mut rest, mut engines, mut direct) = (instances.into_iter(), Vec::new(), true);
         for ((placement, departure), waits) in placements.iter().zip(departures).zip(waits) {
-            let names = placement.sidecars.iter().map(|prepared| prepared.sidecar.name().to_owned());
-            let instances: Vec<(String, Instance)> = names.zip(rest.by_ref()).collect();
+            let reached = placement.sidecars.iter().zip(rest.by_ref()).map(|(prepared, instance)| {
+                let instance = waits.route.as_reached(instance, prepared.sidecar.definition.port());
+                (prepared.sidecar.name().to_owned(), instance)
+            });
+            let instances: Vec<(String, Instance)> = reached.collect();
             let ports =
                 placement.sidecars.iter().map(|prepared| prepared.sidecar.definition.port().is_some());
             direct &= instances
@@ -102,7 +108,7 @@ impl Launch {
         let all = || engines.iter().flat_map(|on| &on.instances);
         let of = |prepared: &ResolvedSidecar| all().find(|(name, _)| name == prepared.sidecar.name());
         let instances = self.sidecars.iter().filter_map(of).map(|(_, instance)| instance.clone()).collect();
-        Running { instances, direct, engines, leases: leases.clone() }
+        Running { instances, direct, engines, leases: leases.clone(), uses: Arc::clone(&self.uses) }
     }
 }
 
@@ -118,6 +124,7 @@ impl Running {
 
     /// Leaves what is others', when the harness has ended.
     pub async fn leave(self) {
+        self.uses.end().await;
         leave(self.engines.into_iter().map(|on| on.departure).collect()).await;
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
@@ -13,13 +13,16 @@ use super::milestones::Milestones;
 use super::placement::Placement;
 use super::starting::Start;
 use crate::definition::order;
+use crate::engine::RelayImages;
 use crate::event::Event;
 use crate::event::failure::evidence::FailureReport;
 use crate::event::failure::phase::Phase;
 use crate::plan::instance::Instance;
 use crate::preparation::ResolvedSidecar;
+use crate::probe::catalogue::FoundProbe;
 use crate::readiness::barrier::{self, Ready, Together};
 use crate::readiness::context::Neighbours;
+use crate::readiness::families::ByIpv6;
 use crate::readiness::matches::MatchCache;
 use crate::readiness::phase::Phases;
 use crate::readiness::route::Route;
@@ -27,8 +30,13 @@ use crate::readiness::wait::{Condition, Loading, Waits};
 use crate::readiness::watch::Watch;
 use crate::report::error::Problem;
 
-/// The components of each placement's sidecars, being compiled.
-pub(super) type Loadings = Vec<Vec<Vec<Loading>>>;
+/// What goes on from the beginning of a launch, whatever is found, for each placement.
+pub(super) struct Begun {
+    /// The components of its sidecars, being compiled.
+    pub loadings: Vec<Vec<Vec<Loading>>>,
+    /// The way to its instances.
+    pub routes: Vec<Arc<Route>>,
+}
 
 /// One sidecar of the launch, to be started and waited for.
 pub(super) struct Member<'a, Starting> {
@@ -86,8 +94,15 @@ struct Common<'a> {
 }
 
 impl Launch {
+    /// Begins what does not depend on what is found.
+    pub(super) fn begin(&self, placements: &[Placement<'_>]) -> Begun {
+        let route = |placement: &Placement<'_>| Arc::new(self.route(placement));
+        let routes = placements.iter().map(route).collect();
+        Begun { loadings: self.load_probes(placements), routes }
+    }
+
     /// Components are compiled while instances start; equal ones once.
-    pub(super) fn load_probes(&self, placements: &[Placement<'_>]) -> Loadings {
+    fn load_probes(&self, placements: &[Placement<'_>]) -> Vec<Vec<Vec<Loading>>> {
         let mut known: HashMap<(String, Vec<&'static str>), Loading> = HashMap::new();
         let mut of = |prepared: &ResolvedSidecar| {
             let loadings = prepared.probes.iter().map(|found| {
@@ -108,34 +123,44 @@ impl Launch {
     }
 
     /// What all waits on each engine share.
-    pub(super) fn waits(&self, placements: &[Placement<'_>]) -> Vec<Waits> {
+    pub(super) fn waits(&self, placements: &[Placement<'_>], routes: &[Arc<Route>]) -> Vec<Waits> {
         let phases = Arc::new(Phases::of(self.sidecars.iter().map(|prepared| prepared.sidecar.name())));
-        placements.iter().map(|placement| self.waits_on(placement, &phases)).collect()
+        let on = |(placement, route)| self.waits_on(placement, route, &phases);
+        placements.iter().zip(routes).map(on).collect()
     }
 
-    fn waits_on(&self, placement: &Placement<'_>, phases: &Arc<Phases>) -> Waits {
-        let images = self.settings.probe_image.iter().chain(&self.target.image).cloned();
-        let sidecars = || placement.sidecars.iter().map(|prepared| &prepared.sidecar);
-        // Our own program runs in any image, so a sidecar's serves if no other was named.
-        let own = sidecars().filter(|sidecar| sidecar.definition.image.is_some());
-        let own = own.map(|sidecar| sidecar.image.as_str().to_owned());
+    fn route(&self, placement: &Placement<'_>) -> Route {
+        let images = placement.sidecars.iter().filter(|prepared| prepared.sidecar.definition.image.is_some());
+        let images = images.map(|prepared| prepared.sidecar.image.as_str().to_owned());
+        let mut probes = placement.sidecars.iter().flat_map(|prepared| &prepared.probes);
+        Route {
+            engine: Arc::clone(&placement.connection.engine),
+            reporter: Arc::clone(&self.reporter),
+            choice: self.settings.dialling,
+            network: placement.network.name.clone(),
+            images: RelayImages {
+                named: self.settings.probe_image.clone(),
+                others: self.target.image.iter().cloned().chain(images).collect(),
+            },
+            is_dialled: probes.any(FoundProbe::connects),
+            decided: tokio::sync::Mutex::default(),
+            begun: Mutex::default(),
+            by_ipv6: ByIpv6::default(),
+        }
+    }
+
+    fn waits_on(&self, placement: &Placement<'_>, route: &Arc<Route>, phases: &Arc<Phases>) -> Waits {
+        let sidecars = placement.sidecars.iter().map(|prepared| &prepared.sidecar);
         let (engine, network) = (&placement.connection.engine, &placement.network.name);
         Waits {
             engine: Arc::clone(engine),
             watch: Watch::default(),
             matches: MatchCache::below(self.settings.cache.as_deref()),
             executions: Arc::default(),
-            route: Arc::new(Route {
-                engine: Arc::clone(engine),
-                reporter: Arc::clone(&self.reporter),
-                choice: self.settings.dialling,
-                network: network.clone(),
-                images: images.chain(own).collect(),
-                decided: tokio::sync::Mutex::default(),
-            }),
+            route: Arc::clone(route),
             network: network.clone(),
             reporter: Arc::clone(&self.reporter),
-            neighbours: Neighbours::of(sidecars()),
+            neighbours: Neighbours::of(sidecars),
             waiting: AtomicUsize::new(0),
             phases: Arc::clone(phases),
         }

@@ -75,7 +75,7 @@ pub struct Managed {
     pub definition: PathBuf,
     /// How it stands to what is declared now.
     pub sync_status: SyncStatus,
-    /// The launches that use it.
+    /// All launches that use it.
     pub holders: Vec<Holder>,
 }
 
@@ -101,6 +101,8 @@ pub struct ManagedVolume {
     pub is_declared: bool,
     /// Whether the file that it was made from is provably gone.
     pub is_orphan: bool,
+    /// The node that it lies on, in words, if this command cannot remove it there.
+    pub lies_on: Option<String>,
 }
 
 /// Everything that farrier manages on one engine, at one moment.
@@ -144,7 +146,7 @@ pub async fn inventory(
                 is_job: sidecar.as_ref().is_some_and(|sidecar| sidecar.definition.job().is_some()),
                 ports: sidecar.as_ref().map(|sidecar| sidecar.definition.ports()).unwrap_or_default(),
                 sync_status: sync_status(&found, sidecar.as_deref(), &definition, info.local),
-                holders: holders(leases, &found.instance),
+                holders: [holders(leases, &found.instance), found.elsewhere].concat(),
                 definition,
                 container: found.instance,
             }
@@ -177,6 +179,7 @@ pub async fn volumes(
             container: label(LABEL_VOLUME),
             is_declared,
             is_orphan: !is_declared && info.local && is_proven_gone(&definition, folder),
+            lies_on: volume.lies_on,
             name: volume.name,
         }
     });

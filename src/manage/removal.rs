@@ -1,7 +1,7 @@
 //! Removing sidecars: under their locks, never under a launch that uses them, and farrier's own networks that
 //! nothing is on any more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use crate::engine::copies;
 use crate::engine::problem::engine_problem;
-use crate::engine::{ByHand, Engine, EngineErrorKind, Progress};
+use crate::engine::{ByHand, Engine, EngineErrorKind, Intent, Progress, Use};
 use crate::event::{Event, Reporter};
 use crate::manage::managed::{Inventory, Managed, ManagedVolume, SyncStatus};
 use crate::plan::snapshot::holders;
@@ -135,8 +135,14 @@ pub struct Removed {
     pub containers: Vec<String>,
     /// Containers that were recreated meanwhile, and are left.
     pub changed: Vec<String>,
+    /// What has not ended yet of what was removed, in words, by the container's name.
+    pub still_ending: Vec<(String, String)>,
     /// Named volumes that are gone.
     pub named_volumes: Vec<String>,
+    /// Named volumes that stay, because their container does.
+    pub kept_named_volumes: Vec<String>,
+    /// Named volumes that stay, with the nodes that they lie on.
+    pub elsewhere: Vec<(String, String)>,
     /// Anonymous volumes that are gone.
     pub volumes: Vec<String>,
     /// Anonymous volumes that stay.
@@ -156,7 +162,10 @@ impl Removed {
     pub fn add(&mut self, other: Self) {
         self.containers.extend(other.containers);
         self.changed.extend(other.changed);
+        self.still_ending.extend(other.still_ending);
         self.named_volumes.extend(other.named_volumes);
+        self.kept_named_volumes.extend(other.kept_named_volumes);
+        self.elsewhere.extend(other.elsewhere);
         self.volumes.extend(other.volumes);
         self.kept_volumes.extend(other.kept_volumes);
         self.unused_volumes.extend(other.unused_volumes);
@@ -176,13 +185,8 @@ impl Remover {
         let mut chosen: Vec<&Managed> = chosen.iter().collect();
         chosen.sort_by(|left, right| left.container.name.cmp(&right.container.name));
         let mut held = Vec::new();
-        let without_container = self
-            .named_volumes
-            .iter()
-            .filter(|volume| chosen.iter().all(|managed| managed.container.name != volume.container));
-        let names: BTreeSet<(&str, &str)> =
-            without_container.map(|volume| (volume.container.as_str(), volume.sidecar.as_str())).collect();
-        for (name, sidecar) in names {
+        let alone = without_container(&chosen, &self.named_volumes);
+        for (&name, &sidecar) in &alone {
             let waiting = |holder: Option<&Holder>| {
                 self.reporter.tell(&Event::WaitingForLaunch { sidecar, holder });
             };
@@ -197,7 +201,45 @@ impl Remover {
             // From now on no launch begins to use it.
             held.push(self.leases.claim(&managed.container.id, waiting).await?);
         }
-        let in_use: Vec<Problem> = chosen.iter().filter_map(|managed| self.in_use(managed)).collect();
+        // A launch on another machine may await a container that does not exist yet, with the data of its volume.
+        let of_chosen = chosen.iter().map(|managed| managed.container.name.as_str());
+        let names: Vec<&str> = of_chosen.chain(alone.keys().copied()).collect();
+        let using = match names.as_slice() {
+            [] => None,
+            names => {
+                let told = self.engine.begin_use(Intent::Removal(names), self.leases.command()).await;
+                told.map_err(|error| engine_problem("mark the sidecars as being removed", &error))?
+            }
+        };
+        let removed = self.remove_marked(chosen, &alone, using.as_deref()).await;
+        if let Some(using) = using {
+            using.end().await;
+        }
+        removed
+    }
+
+    /// Removes those that this command has locked and marked, unless a launch uses one: somebody may have begun to use it
+    /// since it was looked at.
+    async fn remove_marked(
+        &self,
+        chosen: Vec<&Managed>,
+        alone: &BTreeMap<&str, &str>,
+        using: Option<&dyn Use>,
+    ) -> Result<Removed, Failure> {
+        let elsewhere = match using {
+            Some(using) => {
+                let earlier = using.earlier().await;
+                earlier.map_err(|error| engine_problem("look who uses the sidecars", &error))?
+            }
+            None => BTreeMap::new(),
+        };
+        let of = |name: &str| elsewhere.get(name).map(Vec::as_slice).unwrap_or_default();
+        let of_chosen = chosen.iter().filter_map(|managed| {
+            let here = holders(&self.leases, &managed.container);
+            self.in_use(&managed.name, here.iter().chain(of(&managed.container.name)))
+        });
+        let of_alone = alone.iter().filter_map(|(name, sidecar)| self.in_use(sidecar, of(name)));
+        let in_use: Vec<Problem> = of_chosen.chain(of_alone).collect();
         if !in_use.is_empty() {
             return Err(Failure { exit: exit::REFUSED, problems: in_use });
         }
@@ -208,10 +250,15 @@ impl Remover {
             chosen.iter().map(|managed| self.engine.remove(&managed.name, &managed.container, &tell)),
         )
         .await;
+        let mut staying: BTreeSet<&str> = BTreeSet::new();
         for (managed, ended) in chosen.into_iter().zip(ended) {
+            if !matches!(ended, Ok(true)) {
+                staying.insert(&managed.container.name);
+            }
             match ended {
                 Ok(true) => {
                     copies::release(self.engine.as_ref(), &managed.container.name).await;
+                    self.still_ending(managed, &mut removed).await;
                     removed.containers.push(managed.container.name.clone());
                     self.anonymous_volumes(managed, &mut removed).await;
                 }
@@ -226,14 +273,32 @@ impl Remover {
             let removal = self.engine.by_hand(ByHand::RemoveVolumes(&removed.unused_volumes));
             removed.volume_removals.extend(removal);
         }
-        self.remove_named_volumes(&mut removed).await;
+        self.remove_named_volumes(&staying, &mut removed).await;
         self.networks(&mut removed).await;
         copies::sweep(self.engine.as_ref()).await;
+        self.engine.sweep().await;
         Ok(removed)
     }
 
-    async fn remove_named_volumes(&self, removed: &mut Removed) {
+    async fn still_ending(&self, managed: &Managed, removed: &mut Removed) {
+        let name = &managed.container.name;
+        match self.engine.still_ending(&managed.container).await {
+            Ok(what) => removed.still_ending.extend(what.map(|what| (name.clone(), what))),
+            Err(error) => tracing::debug!("nobody tells whether {name} has ended: {error}"),
+        }
+    }
+
+    /// Those of containers that stay are data of whoever uses them now.
+    async fn remove_named_volumes(&self, staying: &BTreeSet<&str>, removed: &mut Removed) {
         for volume in &self.named_volumes {
+            if staying.contains(volume.container.as_str()) {
+                removed.kept_named_volumes.push(volume.name.clone());
+                continue;
+            }
+            if let Some(node) = &volume.lies_on {
+                removed.elsewhere.push((volume.name.clone(), node.clone()));
+                continue;
+            }
             match self.engine.remove_volume(&volume.name).await {
                 Ok(()) => removed.named_volumes.push(volume.name.clone()),
                 Err(error) => removed.problems.push(
@@ -260,14 +325,12 @@ impl Remover {
         }
     }
 
-    fn in_use(&self, managed: &Managed) -> Option<Problem> {
-        let holders = holders(&self.leases, &managed.container);
-        let holder = holders.first().filter(|_| !self.force)?;
-        let message =
-            format!("process {} uses the sidecar `{}`: {}", holder.process, managed.name, holder.command);
+    fn in_use<'a>(&self, sidecar: &str, holders: impl IntoIterator<Item = &'a Holder>) -> Option<Problem> {
+        let holder = holders.into_iter().next().filter(|_| !self.force)?;
+        let message = format!("process {} uses the sidecar `{sidecar}`: {}", holder.process, holder.command);
         Some(
             Problem::error(Code::SidecarInUse, message)
-                .of(managed.name.clone())
+                .of(sidecar)
                 .hint("Wait until that launch ends.")
                 .hint("Or add `--force` to remove it despite that launch."),
         )
@@ -293,4 +356,13 @@ impl Remover {
             }
         }
     }
+}
+
+/// The names of containers that are not removed with their volumes, mostly because they do not exist, with their sidecars'
+/// names.
+fn without_container<'a>(chosen: &[&Managed], volumes: &'a [ManagedVolume]) -> BTreeMap<&'a str, &'a str> {
+    let is_chosen =
+        |volume: &&ManagedVolume| chosen.iter().any(|managed| managed.container.name == volume.container);
+    let alone = volumes.iter().filter(|volume| !is_chosen(volume));
+    alone.map(|volume| (volume.container.as_str(), volume.sidecar.as_str())).collect()
 }

@@ -18,6 +18,8 @@ pub enum Status {
     /// Created, never started.
     #[default]
     Created,
+    /// Its engine starts it, or does not let it be found yet: nobody reaches it.
+    Starting,
     /// Its process runs.
     Running,
     /// Frozen.
@@ -36,6 +38,7 @@ impl fmt::Display for Status {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Created => "created",
+            Self::Starting => "starting",
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Restarting => "restarting",
@@ -87,6 +90,10 @@ pub struct Endpoint {
     pub network_id: String,
     /// The instance's address there while it runs.
     pub address: Option<IpAddr>,
+    /// Its IPv6 address there, if `address` is an IPv4 address.
+    pub ipv6: Option<IpAddr>,
+    /// Whether a launch saw it accept connections at its IPv6 address only. No engine tells.
+    pub is_reached_by_ipv6: bool,
     /// The network's gateway.
     pub gateway: Option<IpAddr>,
     /// The interface of the engine's host that carries the network, if its name is known.
@@ -155,6 +162,8 @@ pub struct Instance {
     pub grace: Duration,
     /// Whether it runs beside everything else, although what it runs is made for a container.
     pub lacks_isolation: bool,
+    /// Whether the host that it ran on does not answer any more; nobody knows how it ended, or whether it did.
+    pub is_lost: bool,
     /// Memory limit in bytes; 0 is none.
     pub memory: u64,
     /// Its networks by name.
@@ -171,10 +180,10 @@ const FIRST_WORDS: Duration = Duration::from_secs(1);
 const SIGNALLED: i64 = 128;
 
 impl Instance {
-    /// Whether its current run goes on.
+    /// Whether its current run goes on, or begins.
     #[must_use]
     pub const fn is_up(&self) -> bool {
-        matches!(self.status, Status::Running | Status::Paused | Status::Restarting)
+        matches!(self.status, Status::Starting | Status::Running | Status::Paused | Status::Restarting)
     }
 
     /// Whether its labels say that it was made for this sidecar as it is declared.
@@ -184,10 +193,23 @@ impl Instance {
         label(LABEL_SIDECAR) == Some(sidecar.name()) && label(LABEL_HASH) == Some(&sidecar.hash)
     }
 
-    /// Its address on this network.
+    /// Its address on this network: the IPv4 address if it has one, unless it accepts connections at its IPv6 address only.
     #[must_use]
     pub fn address(&self, network: &str) -> Option<IpAddr> {
+        let endpoint = self.networks.get(network)?;
+        endpoint.ipv6.filter(|_| endpoint.is_reached_by_ipv6).or(endpoint.address)
+    }
+
+    /// The address that the engine told of this network: its IPv4 address if it has one.
+    #[must_use]
+    pub fn told_address(&self, network: &str) -> Option<IpAddr> {
         self.networks.get(network)?.address
+    }
+
+    /// Its IPv6 address on this network, if it also has an IPv4 address there.
+    #[must_use]
+    pub fn ipv6(&self, network: &str) -> Option<IpAddr> {
+        self.networks.get(network)?.ipv6
     }
 
     /// Whether it is on this network.
@@ -202,7 +224,7 @@ impl Instance {
         now.status == Status::Running
             && self.id == now.id
             && self.started_at == now.started_at
-            && self.address(network) == now.address(network)
+            && self.told_address(network) == now.told_address(network)
     }
 
     /// The ids under which launches may have marked that they use it: its own, and those of instances that it

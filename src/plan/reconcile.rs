@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::instance::{Instance, Status};
 use super::sidecar::{LABEL_AFTER, LABEL_CONFIGURATION, LABEL_HASH, Sidecar};
-use super::snapshot::{Found, Observed, Snapshot};
+use super::snapshot::{Found, Observed, Rival, Snapshot};
 use super::{Action, Cause, Plan, SidecarPlan, Step};
 use crate::definition::JobRuns;
 use crate::definition::order::{edges, sort};
 use crate::report::error::{Code, Problem};
+use crate::system::lock::Holder;
 
 /// Decides about sidecars that all live on one engine.
 ///
@@ -73,8 +74,12 @@ fn decide_in_order(parts: Vec<(Arc<Sidecar>, Observed)>, recreate: bool) -> Vec<
             let part = decided[*other].as_ref()?.1.as_ref().ok()?;
             Some((part.name().to_owned(), part.kept().map(|instance| instance.id.clone())))
         });
-        let Observed { refusals, found, create } = observed;
+        let Observed { refusals, found, create, rivals } = observed;
         let part = decide(&sidecar, found, create, recreate, &predecessors.collect());
+        let part = part.and_then(|part| match rivals.first().filter(|_| !recreate) {
+            Some(rival) => Err(wanted_otherwise(&sidecar, rival)),
+            None => Ok(part),
+        });
         decided[place] = Some((refusals, part));
     }
     decided.into_iter().flatten().collect()
@@ -121,29 +126,43 @@ fn decide(
         && !recreate
         && let Some(holder) = holders.first()
     {
-        let changed: Vec<String> = causes.iter().map(ToString::to_string).collect();
-        return Err(Problem::error(
-            Code::SidecarInUse,
-            format!(
-                "sidecar `{}` would be recreated ({}), but process {} uses it: {}",
-                sidecar.name(),
-                changed.join("; "),
-                holder.process,
-                holder.command
-            ),
-        )
-        .of(sidecar.name())
-        .at(sidecar.definition.place("image"))
-        .hint("Wait until that launch ends.")
-        .hint("Or add `--recreate` to replace it despite that launch."));
+        return Err(in_use(sidecar, &causes, holder));
     }
     Ok(part(Some(instance), Action::Recreate, causes, replace))
+}
+
+/// Replacing the instance would pull it away from another launch.
+#[must_use]
+pub fn in_use(sidecar: &Sidecar, causes: &[Cause], holder: &Holder) -> Problem {
+    let changed: Vec<String> = causes.iter().map(ToString::to_string).collect();
+    let (name, changed) = (sidecar.name(), changed.join("; "));
+    let Holder { process, command } = holder;
+    let message =
+        format!("sidecar `{name}` would be recreated ({changed}), but process {process} uses it: {command}");
+    Problem::error(Code::SidecarInUse, message)
+        .of(name)
+        .at(sidecar.definition.place("image"))
+        .hint("Wait until that launch ends.")
+        .hint("Or add `--recreate` to replace it despite that launch.")
+}
+
+/// Another machine's command came first: changing the sidecar would pull away what that one is about to use, and using it
+/// as it is would end with that one's change.
+fn wanted_otherwise(sidecar: &Sidecar, Rival { holder, removes }: &Rival) -> Problem {
+    let does = if *removes { "removes" } else { "uses another definition of" };
+    let message =
+        format!("process {} {does} the sidecar `{}`: {}", holder.process, sidecar.name(), holder.command);
+    Problem::error(Code::SidecarInUse, message)
+        .of(sidecar.name())
+        .at(sidecar.definition.place("image"))
+        .hint("Wait until that command ends, and run this one again.")
+        .hint("Or add `--recreate` to replace the sidecar despite that command.")
 }
 
 /// Why a job that matches runs again.
 fn reasons_to_run_again(job: JobRuns, found: &Found, predecessors: &Predecessors) -> Option<Cause> {
     // A run that another launch began is this one's, too.
-    let is_shared = found.instance.is_up() && !found.holders.is_empty();
+    let is_shared = found.is_awaited || (found.instance.is_up() && !found.holders.is_empty());
     if job == JobRuns::EveryLaunch && !is_shared {
         return Some(Cause::EveryLaunch);
     }
@@ -171,7 +190,8 @@ pub fn staleness(sidecar: &Sidecar, found: &Found, recreate: bool) -> Vec<Cause>
     let mut causes = Vec::new();
     match instance.status {
         Status::Created => causes.push(Cause::HalfMade),
-        Status::Running | Status::Paused => {}
+        // Whoever made it waits for it, and nobody does better by making another one.
+        Status::Starting | Status::Running | Status::Paused => {}
         _ if has_succeeded(sidecar, instance) => {}
         Status::Restarting if sidecar.definition.job().is_some() => {}
         Status::Exited if sidecar.definition.job().is_some() => {

@@ -56,6 +56,12 @@ impl Session {
         Some(Self { id, host: labels.get(LABEL_SESSION_HOST).cloned().unwrap_or_default() })
     }
 
+    /// Whether a session's network has this name.
+    #[must_use]
+    pub fn is_network(name: &str) -> bool {
+        name.strip_prefix(NETWORK).is_some_and(is_session_id)
+    }
+
     /// By what something of the session is known again.
     #[must_use]
     pub fn labels(&self) -> BTreeMap<String, String> {

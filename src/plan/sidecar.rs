@@ -136,6 +136,8 @@ pub struct Sidecar {
     pub instance: Option<String>,
     /// Its place in the session that it belongs to; `None` if it is shared.
     pub session: Option<SessionMember>,
+    /// Whether a probe executes something in it.
+    pub is_executed_in: bool,
     /// The workspace on this host, if the sidecar is told or given it.
     pub workspace: Option<PathBuf>,
     /// Its container's name.
@@ -161,6 +163,7 @@ impl Sidecar {
             scope,
             instance,
             session: None,
+            is_executed_in: false,
             workspace: None,
             container,
             hash,

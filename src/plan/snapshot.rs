@@ -28,6 +28,17 @@ pub struct Observed {
     pub found: Option<Found>,
     /// What creating its first instance would take.
     pub create: Vec<Step>,
+    /// Commands on other machines that began earlier, and want it otherwise.
+    pub rivals: Vec<Rival>,
+}
+
+/// A command on another machine that wants a sidecar otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rival {
+    /// The command.
+    pub holder: Holder,
+    /// Whether it removes the sidecar, instead of using another definition of it.
+    pub removes: bool,
 }
 
 /// A sidecar's instance, compared with what is declared now.
@@ -45,6 +56,10 @@ pub struct Found {
     pub keep: Vec<Step>,
     /// What replacing it would take.
     pub replace: Vec<Step>,
+    /// Launches on other machines that use it, as far as the engine tells.
+    pub elsewhere: Vec<Holder>,
+    /// Whether its last run was made for a launch on another machine that still waits for it.
+    pub is_awaited: bool,
     /// Other launches that use it, if somebody asked for them.
     pub holders: Vec<Holder>,
 }
@@ -54,6 +69,7 @@ impl Snapshot {
     pub fn note_holders(&mut self, leases: &Leases) {
         for found in self.sidecars.iter_mut().filter_map(|observed| observed.found.as_mut()) {
             found.holders = holders(leases, &found.instance);
+            found.holders.extend(found.elsewhere.iter().cloned());
         }
     }
 }

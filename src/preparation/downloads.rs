@@ -1,5 +1,5 @@
-//! Probes that trusted definitions pin and that this user's cache lacks, downloaded before anything is checked. farrier contacts
-//! no registry that only a workspace names: `farrier probe pull` does, because somebody runs it.
+//! Probes that trusted definitions pin and that this user's cache lacks, downloaded before anything is checked. farrier
+//! contacts no registry that only a workspace names: `farrier probe pull` does, because somebody runs it.
 
 use crate::definition::model::{Definition, Readiness};
 use crate::definition::{self, ArtifactReference, ReadingBudget};

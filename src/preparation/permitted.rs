@@ -1,5 +1,5 @@
-//! Definitions that every policy permits. Everything behind this, from the download of a probe to the plan, takes definitions in
-//! this form only, so that none gets past a policy.
+//! Definitions that every policy permits. Everything behind this, from the download of a probe to the plan, takes
+//! definitions in this form only, so that none gets past a policy.
 
 use crate::definition::{self, Definition, Disablement, LayerReport, Loaded};
 use crate::preparation::policy::{Policies, PolicyReport, Surroundings};

@@ -1,10 +1,12 @@
 //! The policy: what no definition and no probe may get, whoever approved it. A user's file and the machine's each bound
 //! everything: what either of them refuses is refused, so that the stricter one wins.
 //!
-//! `file` opens a policy, `rules` reads it, `judgement` compares a definition with it, and `host_paths` knows which files of this
-//! host a definition gives away. [`super::permitted`] is the only way on for definitions, and asks here.
+//! `file` opens a policy, `rules` reads it, `judgement` compares a definition with it, and `host_paths` knows which
+//! files of this host a definition gives away. [`super::permitted`] is the only way on for definitions, and asks here.
 
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod host_paths;
 mod judgement;
 mod rules;
@@ -66,8 +68,8 @@ impl PolicyReport {
 }
 
 impl Policies {
-    /// Reads the policies that are there. A file in one of these working trees cannot bound what is in them. The trees are asked
-    /// for only if there is a file.
+    /// Reads the policies that are there. A file in one of these working trees cannot bound what is in them. The trees
+    /// are asked for only if there is a file.
     ///
     /// # Errors
     /// Everything that is wrong with a file: until it is corrected, nothing may start.

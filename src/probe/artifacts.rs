@@ -1,8 +1,8 @@
 //! Probes in registries (`oci://…`): which bytes a definition means, and how they come into this user's cache.
 //!
-//! A pin decides which bytes run: the component's SHA-256, or the digest of the manifest that names it, in the definition or in
-//! `probes.lock` beside it. The registry only says where they are. So a launch reads the cache, and needs no registry for what is
-//! in it.
+//! A pin decides which bytes run: the component's SHA-256, or the digest of the manifest that names it, in the
+//! definition or in `probes.lock` beside it. The registry only says where they are. So a launch reads the cache, and
+//! needs no registry for what is in it.
 
 pub mod cached;
 pub mod format;

@@ -6,14 +6,14 @@
 //! what the linker holds, and how `farrier probe inspect` puts it.
 //!
 //! To add a capability: the interface in `wit/probe.wit`, imported by the world `complete`, and in the copy
-//! `probes/sdk/wit`; a file in `since_0_1_0` and its line in that table; for a grant that is `true` or absent, a line of
-//! `definition/grants.rs`; what is used of it, in `usage` and in `event/record`; if an engine may lack it, an arm in
-//! `engine/capabilities.rs`; for `probe check`, an arm in `readiness/dry_run/grant.rs` and the hint in `cli/probe/check.rs`; for
-//! `probe test`, what `readiness/scenario` plays. Functions return a `result`, because one without can only trap where the host cannot answer. For authors in Rust: a module of `probes/sdk` and its double in
-//! `testing/`. Each word of the contract is part of the stamp of every built component: rebuild them with
-//! `cargo run --package farrier-probe-builder`, and `docs/wit.md` with its `wit-reference`. A new patch version of the contract
-//! stands in `wit/probe.wit`, `since_0_1_0`, `probes/sdk/src/bindings.rs`, `probes/builder/src/component.rs`, `templates/`, tests and
-//! documents: search for the version before it.
+//! `probes/sdk/wit`; a file in `since_0_1_0` and its line in that table; for a grant that is `true` or absent, a line
+//! of `definition/grants.rs`; what is used of it, in `usage` and in `event/record`; if an engine may lack what it
+//! needs, a `EngineFeature` of `engine/capabilities.rs`; for `probe check`, an arm in `readiness/dry_run/grant.rs` and
+//! the hint in `cli/probe/check.rs`; for `probe test`, what `readiness/scenario` plays. Functions return a `result`,
+//! because one without can only trap where the host cannot answer. For authors in Rust: a module of `probes/sdk` and
+//! its double in `testing/`. Each word of the contract is part of the stamp of every built component: rebuild them with
+//! `cargo run --package farrier-probe-builder`, and `docs/wit.md` with its `wit-reference`. A new patch version of the
+//! contract stands in `wit/probe.wit`; `tests/sources/contract_number.rs` names every other place that has to follow.
 
 use std::collections::BTreeSet;
 
@@ -24,6 +24,7 @@ use super::contract::{HOSTED, PACKAGE};
 use super::store::HostState;
 use super::wasi;
 use crate::definition::grants::Grants;
+use crate::engine::EngineFeature;
 
 /// One interface that a component may import.
 pub struct Capability {
@@ -33,8 +34,8 @@ pub struct Capability {
     pub sentence: &'static str,
     /// The grant that it needs; `None` if it is always linked, because it reaches nothing.
     pub grant: Option<Grant>,
-    /// Whether it executes commands in the container, which costs the engine much.
-    pub executes: bool,
+    /// What the engine has to be able to do for it; `None` if it needs no engine.
+    pub needs: Option<EngineFeature>,
     /// Links it, with the part of the store that it sees.
     pub link: fn(&mut Linker<HostState>) -> wasmtime::Result<()>,
 }
@@ -79,6 +80,13 @@ pub struct Meaning {
     pub sentence: &'static str,
     /// What the definition has to write within `grants`; `None` if it needs nothing.
     pub grant: Option<String>,
+}
+
+/// What the engine has to be able to do for these of them, by name, each once.
+#[must_use]
+pub fn needs(interfaces: &[&str]) -> Vec<EngineFeature> {
+    let needed = all().filter(|capability| interfaces.contains(&capability.name));
+    needed.filter_map(|capability| capability.needs).collect()
 }
 
 /// All capabilities, each name once.

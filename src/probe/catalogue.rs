@@ -1,83 +1,24 @@
 //! Finding a probe: by name among those that ship with farrier and in the folders of the layers, or by a path
 //! beside its definition.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::definition::grants::Grants;
 use crate::definition::model::{Definition, ProbeReference, Readiness};
+use crate::engine::EngineFeature;
 use crate::report::error::{Code, Problem};
-use crate::system::packed::unpack;
 
 use super::artifacts;
+use super::built_in::{built_in_file, built_in_names};
+use super::capabilities::needs;
 use super::component::{CONTRACT, ComponentError, ComponentFile};
 use super::denial::Granted;
 use super::directories::{DirectoryCopy, DirectoryError};
 use super::folders::{ProbeFolder, ProbeFolders};
 use super::grants::{effective, linked, uncovered, ungranted};
-use super::settings_schema::{self, SettingsSchema};
+use super::settings_schema;
 use super::tls::Tls;
-
-/// A component that ships with farrier.
-struct BuiltIn {
-    name: &'static str,
-    part: Part,
-    /// SHA-256 of the bytes as lower-case hex.
-    digest: &'static str,
-}
-
-/// How the program has a component: as it is, or compressed, if few launches need it (`build.rs` lists those).
-enum Part {
-    Plain(&'static [u8]),
-    Compressed(&'static [u8]),
-}
-
-impl BuiltIn {
-    fn bytes(&self) -> Result<Vec<u8>, ComponentError> {
-        match self.part {
-            Part::Plain(bytes) => Ok(bytes.to_vec()),
-            Part::Compressed(bytes) => {
-                unpack(bytes).map_err(|error| ComponentError::Damaged(error.to_string()))
-            }
-        }
-    }
-}
-
-/// The build script says where a component lies, and which digest it was stamped with.
-macro_rules! built_in {
-    ($name:literal) => {
-        built_in!(
-            $name,
-            Part::Plain(include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/", $name, ".wasm")))
-        )
-    };
-    (compressed $name:literal) => {
-        built_in!($name, Part::Compressed(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm.gz"))))
-    };
-    ($name:literal, $part:expr) => {
-        BuiltIn { name: $name, part: $part, digest: env!(concat!("FARRIER_DIGEST_", $name)) }
-    };
-}
-
-/// The built-in components.
-const BUILT_IN: &[BuiltIn] = &[
-    built_in!("tcp"),
-    built_in!("healthcheck"),
-    built_in!("exec"),
-    built_in!("skip"),
-    built_in!("http"),
-    built_in!("log"),
-    built_in!(compressed "mcp"),
-    built_in!("postgres"),
-    built_in!("redis"),
-    built_in!(compressed "mysql"),
-    built_in!(compressed "memcached"),
-    built_in!(compressed "amqp"),
-    built_in!(compressed "nats"),
-    built_in!(compressed "smtp"),
-    built_in!(compressed "grpc"),
-];
 
 /// A probe that was found and whose imports its grants cover.
 #[derive(Clone, Debug)]
@@ -107,10 +48,17 @@ impl FoundProbe {
         self.component.validates_settings() && !has_none
     }
 
+    /// Whether its polls may connect somewhere, by `dial` or by sockets of its own language.
+    #[must_use]
+    pub fn connects(&self) -> bool {
+        let has_sockets = self.component.imports.iter().any(|import| import.starts_with("wasi:sockets/"));
+        self.interfaces.contains(&"dial") || (has_sockets && !self.granted.grants.dial.is_empty())
+    }
+
     /// Whether its polls execute commands in the container.
     #[must_use]
     pub fn executes(&self) -> bool {
-        super::capabilities::all().any(|one| one.executes && self.interfaces.contains(&one.name))
+        needs(&self.interfaces).into_iter().any(EngineFeature::executes)
     }
 
     /// Whether what it saw once stays true as long as the run goes on, as a line that was written.
@@ -118,29 +66,6 @@ impl FoundProbe {
     pub fn holds_for_the_run(&self) -> bool {
         self.built_in && self.name == "log"
     }
-}
-
-/// The bytes of a probe that ships with farrier.
-#[must_use]
-pub fn built_in(name: &str) -> Option<Vec<u8>> {
-    BUILT_IN.iter().find(|known| known.name == name).and_then(|known| known.bytes().ok())
-}
-
-/// Whether bytes with this SHA-256, wherever they were read, are those of a probe that ships with farrier.
-#[must_use]
-pub fn is_built_in(digest: &str) -> bool {
-    BUILT_IN.iter().any(|known| known.digest == digest)
-}
-
-/// The names of the probes that ship with farrier.
-pub fn built_in_names() -> impl Iterator<Item = &'static str> {
-    BUILT_IN.iter().map(|known| known.name)
-}
-
-/// The schemas of the settings of the probes that ship with farrier, by their names.
-pub fn built_in_schemas() -> impl Iterator<Item = (&'static str, serde_json::Value)> {
-    let schema = |known: &BuiltIn| SettingsSchema::of(&*read_once(known).ok()?).ok()?;
-    BUILT_IN.iter().filter_map(move |known| Some((known.name, schema(known)?.to_json())))
 }
 
 /// Finds the probe of one readiness, checks its pin and its imports.
@@ -377,8 +302,7 @@ pub fn named<'f>(
     folders: &[&'f ProbeFolder],
     pin: Option<&str>,
 ) -> Result<Option<Named<'f>>, (PathBuf, ComponentError)> {
-    if let Some(known) = BUILT_IN.iter().find(|known| known.name == name) {
-        let file = read_once(known);
+    if let Some(file) = built_in_file(name) {
         return file.map(|file| Some((file, None))).map_err(|error| (PathBuf::from(name), error));
     }
     for &folder in folders {
@@ -389,18 +313,6 @@ pub fn named<'f>(
         }
     }
     Ok(None)
-}
-
-/// Reads a component once, however many definitions name it.
-fn read_once(known: &BuiltIn) -> Result<Arc<ComponentFile>, ComponentError> {
-    static READ: Mutex<BTreeMap<&str, Arc<ComponentFile>>> = Mutex::new(BTreeMap::new());
-    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(file) = read.get(known.name) {
-        return Ok(Arc::clone(file));
-    }
-    let file = Arc::new(ComponentFile::known(known.bytes()?, known.digest)?);
-    read.insert(known.name, Arc::clone(&file));
-    Ok(file)
 }
 
 /// No probe has this name: says where it was looked for, and which names are near.
@@ -434,17 +346,5 @@ mod tests {
     fn whoever_names_a_core_module_is_told_how_to_make_a_component_of_it() {
         let problem = not_a_probe("mine", &ComponentError::CoreModule);
         assert_eq!(problem.hints, ["Turn it into a component with `farrier probe build`."]);
-    }
-
-    /// What a launch takes as known about a component of farrier's own: its digest, and that it is a probe of the
-    /// contract, not too complex to compile.
-    #[test]
-    fn what_is_known_of_built_in_components_is_true() {
-        for known in BUILT_IN {
-            let parsed = known.bytes().and_then(ComponentFile::parse);
-            let read = read_once(known).map(|file| ComponentFile::clone(&file));
-            assert!(parsed.is_ok(), "{}: {parsed:?}", known.name);
-            assert_eq!(parsed, read, "{}: build the probes again", known.name);
-        }
     }
 }

@@ -10,9 +10,12 @@ use serde_json::Value;
 
 use super::platform::contains;
 use crate::report::error::{Code, Problem};
+use crate::system::bounded_file;
 
 /// No WASI: what is built for it imports farrier's own interfaces and nothing else.
 pub const TARGET: &str = "wasm32-unknown-unknown";
+/// No honest Cargo.toml is larger, in bytes.
+const MANIFEST_BYTES: u64 = 1 << 20;
 
 /// Small, because a component is compiled once more on the user's machine. Only where the workspace does not say
 /// what a release is.
@@ -123,7 +126,7 @@ fn expect_target(folder: &Path) -> Result<(), Problem> {
 
 /// Whether the workspace with this root says what a release is.
 fn describes_release(workspace: &Path) -> bool {
-    let Ok(manifest) = std::fs::read_to_string(workspace.join("Cargo.toml")) else { return true };
+    let Ok(manifest) = bounded_file::text(&workspace.join("Cargo.toml"), MANIFEST_BYTES) else { return true };
     let manifest: toml::Table = manifest.parse().unwrap_or_default();
     manifest.get("profile").and_then(|profiles| profiles.get("release")).is_some()
 }

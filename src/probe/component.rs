@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use wasmparser::{Parser, Payload};
 
-use super::catalogue::is_built_in;
+use super::built_in::is_built_in;
 use super::complexity::{Complexity, TooComplex};
 use super::contract::{self, PACKAGE};
 use super::limits::COMPONENT_BYTES;

@@ -11,6 +11,7 @@ use super::numbered_log::NumberedLog;
 use super::private_copies::PrivateCopies;
 use super::randomness::Randomness;
 use super::tls::Handshakes;
+use super::usage::UsageTotal;
 use crate::definition::grants::Grants;
 use crate::engine::Engine;
 use crate::engine::dialler::{Dialler, Sockets};
@@ -61,6 +62,20 @@ pub struct ProbeContext {
     pub memory: Memory,
     /// Where its random numbers come from.
     pub randomness: Randomness,
+    /// Where it is noted what the poll used of its grants.
+    pub used: UsageTotal,
     /// The time since 1970 at which a stopped clock began; `None` while the clock runs.
     pub stopped_at: Option<(Instant, Duration)>,
+}
+
+impl ProbeContext {
+    /// Whether sockets of the guest's own language lead nowhere, whatever is granted.
+    #[must_use]
+    pub fn has_no_sockets(&self) -> bool {
+        match self.sockets {
+            Sockets::Direct => false,
+            Sockets::Relayed => self.dialler.is_none(),
+            Sockets::Played => true,
+        }
+    }
 }

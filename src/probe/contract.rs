@@ -185,7 +185,7 @@ pub fn compare(bytes: &[u8], imports: &[String], exports: &[String]) -> Result<(
 #[allow(clippy::expect_used, reason = "a test")]
 mod tests {
     use super::*;
-    use crate::probe::catalogue::{built_in, built_in_names};
+    use crate::probe::built_in::{built_in, built_in_names};
     use crate::probe::component::ComponentFile;
 
     #[test]

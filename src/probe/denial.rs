@@ -1,7 +1,8 @@
 //! Grants that somebody denied when approving a definition: their names, and what is left of a probe's grants without them.
 //!
-//! A name is what `farrier probe check --grant` begins with: a kind (`logs`), or a kind with one of its grants (`dial=cache:6379`,
-//! `exec=["pg_isready","-q"]`, `dirs=/certs`, `env=PGUSER`). Denying a kind denies all grants of that kind.
+//! A name is what `farrier probe check --grant` begins with: a kind (`logs`), or a kind with one of its grants
+//! (`dial=cache:6379`, `exec=["pg_isready","-q"]`, `dirs=/certs`, `env=PGUSER`). Denying a kind denies all grants of
+//! that kind.
 
 use std::collections::BTreeSet;
 use std::fmt;

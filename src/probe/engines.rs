@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
-use super::catalogue::is_built_in;
+use super::built_in::is_built_in;
 use super::component::ComponentFile;
 use super::turns::TICK;
 use crate::system::process_limits;
@@ -156,7 +156,7 @@ fn start(config: &Config) -> wasmtime::Result<Engine> {
 #[allow(clippy::expect_used, reason = "a test")]
 mod tests {
     use super::*;
-    use crate::probe::catalogue::{built_in, built_in_names};
+    use crate::probe::built_in::{built_in, built_in_names};
 
     fn own(name: &str) -> ComponentFile {
         ComponentFile::parse(built_in(name).expect("a probe")).expect("a component")

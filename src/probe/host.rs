@@ -8,8 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{InstancePre, Linker, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
 
+use super::built_in::is_built_in;
 use super::cache::NativeCache;
-use super::catalogue::is_built_in;
 use super::component::ComponentFile;
 use super::context::ProbeContext;
 use super::contract::{self, HOSTED};
@@ -68,8 +68,6 @@ pub struct Polled {
     pub trace: Vec<String>,
     /// What it saw on the way.
     pub observed: Observed,
-    /// What it used of its grants.
-    pub used: Usage,
 }
 
 /// Compiles components, and links them to what they may import.
@@ -260,12 +258,11 @@ impl LoadedProbe {
         };
         let mut state = store.into_data();
         state.note_denied_socket();
-        state.note_dialled_sockets();
         let (verdict, trace) = (judged(verdict, &state), trace_lines(&state));
         let cut = state.poll.deadline.has_cut();
-        let used = state.poll.used;
-        let observed = Observed { memory_exhausted: state.limiter.exhausted, cut, ..state.poll.observed };
-        Polled { verdict, trace, observed, used }
+        let observed = std::mem::take(&mut state.poll.observed);
+        let observed = Observed { memory_exhausted: state.limiter.exhausted, cut, ..observed };
+        Polled { verdict, trace, observed }
     }
 
     /// Runs the component's own check of its settings; none where it has none.

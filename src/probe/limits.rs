@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use wasmtime::{Error, ResourceLimiter};
 
+/// How long one dial may take.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Host memory that the arguments and results of one call may take: 1 MiB.
 pub const HOSTCALL_FUEL: usize = 1 << 20;
 /// Host objects (connections, streams, what is waited for) that one poll may hold.
@@ -19,8 +21,8 @@ pub const COMPONENT_HANDLES: usize = 1_000;
 pub const LAUNCH_MEMORY: usize = 1 << 30;
 /// How long a component may take to compile: Python's 18 MB take seconds.
 pub const COMPILATION: Duration = Duration::from_mins(2);
-/// Memory that compiling one may take: 4 GiB. Python's takes a tenth of it on two processors, and each processor has one function
-/// in hand.
+/// Memory that compiling one may take: 4 GiB. Python's takes a tenth of it on two processors, and each processor has
+/// one function in hand.
 pub const COMPILER_MEMORY: u64 = 4 << 30;
 /// Native code is a few times its component's size.
 pub const NATIVE_CODE_BYTES: u64 = 1 << 30;

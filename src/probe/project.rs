@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::probe::catalogue::built_in;
+use crate::probe::built_in::built_in;
 use crate::system::packed::unpack;
 
 /// The SDK's sources: the crate is unpacked into Rust projects, so that what is made with this farrier fits it.

@@ -39,6 +39,14 @@ pub struct HostState {
     pub traces: Traces,
 }
 
+impl Drop for HostState {
+    /// A poll that is cut short has used something, too.
+    fn drop(&mut self) {
+        self.note_dialled_sockets();
+        self.probe_context.used.enter(std::mem::take(&mut self.poll.used));
+    }
+}
+
 /// How much a line of the trace matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {

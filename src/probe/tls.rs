@@ -30,6 +30,9 @@ use crate::engine::dialler::ByteStream;
 use crate::system::authorities::of_this_machine;
 use crate::system::blocking::blocking;
 
+/// The most bytes of a file that a grant names, as of every file that a definition names.
+pub const FILE_BYTES: u64 = 1 << 20;
+
 /// A connection inside TLS.
 pub struct Secured {
     /// What the probe reads and writes; the rest is TLS.

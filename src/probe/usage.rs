@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::report::quoted::word;
 
@@ -30,6 +31,26 @@ pub struct Usage {
     pub variables: BTreeSet<String>,
     /// The folders that it asked for, by the paths at which it sees them.
     pub folders: BTreeSet<String>,
+}
+
+/// What the polls of one condition used, for whoever asks between them. A poll enters what it used when it ends, also when it
+/// is cut short.
+#[derive(Clone, Debug, Default)]
+pub struct UsageTotal(Arc<Mutex<Usage>>);
+
+impl UsageTotal {
+    /// Enters what a poll used.
+    pub fn enter(&self, used: Usage) {
+        if !used.is_empty() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).add(used);
+        }
+    }
+
+    /// Takes out what was entered since the last time.
+    #[must_use]
+    pub fn take(&self) -> Usage {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Usage {
@@ -138,7 +159,10 @@ impl fmt::Display for Usage {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic, reason = "a test")]
+
     use super::*;
+    use crate::probe::capabilities::all;
 
     fn used() -> Usage {
         let mut usage = Usage { handshakes: 1, log_reads: 2, health_tests: 1, ..Usage::default() };
@@ -155,6 +179,23 @@ mod tests {
         sum.note_dials("db", 81, 3);
         insta::assert_snapshot!(sum, @r#"dialled db:5432 2 times, db:81 3 times; began TLS 2 times; ran ["sh","-c","a b"] 2 times; read the log 4 times; ran the health test 2 times; read the variables PGUSER"#);
         assert!(!sum.is_empty() && Usage::default().is_empty());
+    }
+
+    #[test]
+    fn whatever_is_granted_is_counted() {
+        for granted in all().filter(|capability| capability.grant.is_some()) {
+            let mut usage = Usage::default();
+            match granted.name {
+                "dial" => usage.note_dials("db", 5432, 1),
+                "tls" => usage.handshakes = 1,
+                "exec" => usage.note_run(&["true".to_owned()]),
+                "health" => usage.health_reads = 1,
+                "logs" => usage.log_reads = 1,
+                "env" => drop(usage.variables.insert("PGUSER".to_owned())),
+                other => panic!("nobody is told what a probe does with the grant `{other}`"),
+            }
+            assert!(!usage.to_string().is_empty(), "{}", granted.name);
+        }
     }
 
     #[test]

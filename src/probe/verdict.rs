@@ -18,8 +18,8 @@ use crate::engine::dialler::Sockets;
 use crate::system::process_limits;
 
 /// Why a guest's own sockets lead nowhere.
-const SOCKETS_RELAYED: &str = "it uses its own sockets (wasi:sockets), but this host reaches sidecars through a \
-                               relay, which works only with the interface `dial` of farrier:probe";
+const SOCKETS_RELAYED: &str = "it uses its own sockets (wasi:sockets), but this host has no route to the sidecars, \
+                               and farrier does not dial them: see the warning `cannot-dial`";
 
 /// What stands for it while a scenario is played.
 const SOCKETS_PLAYED: &str = "it uses its own sockets (wasi:sockets), but a scenario plays only what the interface `dial` of \

@@ -1,7 +1,7 @@
 //! WASI 0.2, for guests whose language's runtime pulls it in: inert, but for what was granted.
 //!
-//! Clocks and random numbers are real, except in a scenario; there are no arguments and no standard input; output is captured for the
-//! trace; files are private copies of granted folders; sockets connect to granted addresses only.
+//! Clocks and random numbers are real, except in a scenario; there are no arguments and no standard input; output is
+//! captured for the trace; files are private copies of granted folders; sockets connect to granted addresses only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -18,6 +18,7 @@ use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{Deterministic, FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
+use self::carried::Carried;
 use self::denied::DeniedSocket;
 use self::environment::{Environment, Variables};
 use self::output::Output;
@@ -31,6 +32,7 @@ use crate::definition::is_sidecar_host;
 use crate::engine::dialler::Sockets;
 
 pub mod base;
+mod carried;
 mod denied;
 mod environment;
 mod names;
@@ -58,6 +60,8 @@ pub struct Traces {
     pub stdout: Output,
     /// Standard error; where panics and tracebacks go.
     pub stderr: Output,
+    /// Where its sockets may connect to reach sidecars that this host has no route to.
+    pub carried: Carried,
     /// Whether it used a socket where sockets do not lead to the sidecars.
     pub socket_refused: Arc<AtomicBool>,
     /// Where its sockets connected, and how often.
@@ -149,7 +153,8 @@ fn context(probe_context: &ProbeContext, traces: &Traces) -> WasiCtx {
         Sockets::Direct => probe_context.targets.0.values().flatten().copied().collect(),
         Sockets::Relayed | Sockets::Played => BTreeSet::new(),
     };
-    let nowhere = probe_context.sockets != Sockets::Direct;
+    let nowhere = probe_context.has_no_sockets();
+    let carried = Arc::clone(&traces.carried);
     let (refused, denied) = (Arc::clone(&traces.socket_refused), Arc::clone(&traces.socket_denied));
     let dialled = Arc::clone(&traces.socket_dialled);
     let deny = move |what| *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
@@ -166,6 +171,9 @@ fn context(probe_context: &ProbeContext, traces: &Traces) -> WasiCtx {
                 false
             }
             SocketAddrUse::TcpConnect => {
+                if carried.lock().unwrap_or_else(PoisonError::into_inner).contains(&address) {
+                    return Box::pin(std::future::ready(true));
+                }
                 let granted = allowed.contains(&address);
                 if granted {
                     let mut dialled = dialled.lock().unwrap_or_else(PoisonError::into_inner);
@@ -246,6 +254,7 @@ pub fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     sockets::network::add_to_linker::<State, WasiSockets>(linker, &options, State::sockets)?;
     sockets::instance_network::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
     sockets::tcp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    carried::link(linker)?;
     sockets::tcp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
     // Guests' C library names both protocols; every use of this one is denied, and noted.
     sockets::udp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;

@@ -13,7 +13,7 @@ pub use conversation::brief;
 pub use grant::{Address, DryGrants, Stand, parse_address};
 pub use recorder::{Deed, Recorder};
 
-use commands::Executed;
+use commands::{EndWithPolls, Executed};
 use conversation::RecordedHandshakes;
 
 use crate::definition::Limits;
@@ -25,7 +25,7 @@ use crate::probe::host::{LoadedProbe, Polled};
 use crate::probe::memory::Memory;
 use crate::probe::private_copies::PrivateCopies;
 use crate::probe::tls::Handshakes;
-use crate::probe::usage::Usage;
+use crate::probe::usage::{Usage, UsageTotal};
 use crate::readiness::redial::{Opened, redial};
 use crate::readiness::scenario::Recording;
 use crate::readiness::schedule::{Course, Terms};
@@ -84,10 +84,11 @@ impl DryRun {
         mut recording: Option<&mut Recording>,
         mut tell: impl FnMut(&Answer),
     ) -> std::io::Result<(Verdict, Usage)> {
-        let mut all_used = Usage::default();
+        let all_used = UsageTotal::default();
         let recorder = Recorder::default();
         let recorder = if recording.is_some() { recorder.with_content() } else { recorder };
         let executed = Executed::default();
+        let _ended = EndWithPolls(executed.clone());
         let folders = PrivateCopies::write(&self.granted.directories)?.map(Arc::new);
         let memory = Memory::default();
         let begun = clock::now();
@@ -109,6 +110,7 @@ impl DryRun {
             let mut probe_context = ProbeContext {
                 folders,
                 memory,
+                used: all_used.clone(),
                 dialler: Some(dialler),
                 ..self.probe_context(&recorder, &executed, limits.poll).await?
             };
@@ -121,17 +123,19 @@ impl DryRun {
             let context = self.context(attempt, elapsed, left);
             let polled = self.probe.poll(context, probe_context, limits).await;
             let took = clock::since(asked_at);
-            let Polled { verdict, trace, observed, used } = polled;
-            all_used.add(used);
+            let Polled { verdict, trace, observed } = polled;
             let (asked, extend) = match &verdict {
                 Verdict::Pending { retry_after, extend, .. } => (*retry_after, *extend),
                 _ => (None, None),
             };
             let extended_to = course.as_mut().and_then(|course| course.extend(extend));
-            let deeds = recorder.take();
+            let (deeds, commands) = (recorder.take(), executed.take());
+            if let Some(recording) = recording.as_mut().filter(|_| recorder.has_overflowed()) {
+                recording.cut();
+            }
             if let Some(recording) = &mut recording {
                 let lines = stand_in::lines(&self.granted)?;
-                let (deeds, commands) = (deeds.clone(), executed.take());
+                let deeds = deeds.clone();
                 let elapsed = Duration::from_millis(elapsed.as_millis().try_into().unwrap_or(u64::MAX));
                 recording.add(elapsed, &verdict, deeds, commands, self.granted.health, &lines);
             }
@@ -153,7 +157,8 @@ impl DryRun {
                 (Verdict::Failed(_) | Verdict::Crashed(_), _) | (_, None) => true,
                 (verdict, Some(course)) => course.count(*verdict == Verdict::Ready),
             };
-            if let (Some(course), false) = (&mut course, over) {
+            let is_full = recording.as_ref().is_some_and(|recording| recording.is_full());
+            if let (Some(course), false) = (&mut course, over || is_full) {
                 let refused = observed.only_refused().filter(|_| self.only_dials && asked.is_none());
                 match refused {
                     Some(places) => {
@@ -171,10 +176,11 @@ impl DryRun {
             }
             // Time is up before it was ready often enough, which a launch takes for not ready.
             if verdict == Verdict::Ready && !over {
-                let reason = "it was not ready often enough in a row before the timeout".to_owned();
-                return Ok((Verdict::Pending { reason, retry_after: None, extend: None }, all_used));
+                let end = if is_full { "the recording was full" } else { "the timeout" };
+                let reason = format!("it was not ready often enough in a row before {end}");
+                return Ok((Verdict::Pending { reason, retry_after: None, extend: None }, all_used.take()));
             }
-            return Ok((verdict, all_used));
+            return Ok((verdict, all_used.take()));
         }
     }
 

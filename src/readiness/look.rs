@@ -90,8 +90,9 @@ pub(super) fn judge(
         Status::Running if !container.is_on(network) => {
             Err(ended(Code::NetworkUnusable, format!("its container left the network `{network}`")))
         }
-        Status::Running | Status::Restarting => Ok(container),
+        Status::Starting | Status::Running | Status::Restarting => Ok(container),
         Status::Paused => Err(ended(Code::SidecarExited, "its container was paused")),
+        _ if container.is_lost => Err(ended(Code::SidecarExited, container.error)),
         _ if container.oom_killed => Err(ended(
             Code::SidecarExited,
             format!("it was killed because it ran out of memory (limit {} MiB)", container.memory >> 20),

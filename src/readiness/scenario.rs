@@ -31,12 +31,16 @@ use crate::probe::guest::{Context, Verdict};
 use crate::probe::host::LoadedProbe;
 use crate::probe::memory::Memory;
 use crate::probe::randomness::{Randomness, Seeded};
+use crate::probe::usage::UsageTotal;
 use crate::readiness::schedule::{Course, Terms};
 use crate::report::elapsed::limit;
 use crate::system::clock;
 
 /// How long one scenario may take in fact. What takes longer computes too much, or is made to.
 const REAL_TIME: Duration = Duration::from_mins(1);
+
+/// Of how many polls the traces are kept. Those of all polls could fill the memory.
+pub const KEPT_TRACES: usize = 100;
 
 /// A scenario and the probe that plays it.
 pub struct Play<'a> {
@@ -72,8 +76,8 @@ pub struct PlayedPoll {
     pub took: Duration,
     /// What the probe answered.
     pub verdict: Verdict,
-    /// What it wrote to the trace.
-    pub trace: Vec<String>,
+    /// What it wrote to the trace; `None` if [`KEPT_TRACES`] polls followed.
+    pub trace: Option<Vec<String>>,
 }
 
 /// Something that differs.
@@ -139,6 +143,7 @@ impl Play<'_> {
             folders: None,
             memory: stage.memory.clone(),
             randomness: Randomness::Seeded(Seeded::of_poll(self.scenario.seed, stage.attempt)),
+            used: UsageTotal::default(),
             stopped_at: Some((stage.begun, self.scenario.date)),
         };
         let polled = self.probe.poll(self.context(stage.attempt, at, left), probe_context, limits).await;
@@ -148,7 +153,12 @@ impl Play<'_> {
         network.end();
         stage.container.end(&differences);
         stage.end(&polled.verdict, took, self.executes);
-        polls.push(PlayedPoll { at, took, verdict: polled.verdict, trace: polled.trace });
+        polls.push(PlayedPoll { at, took, verdict: polled.verdict, trace: Some(polled.trace) });
+        if let Some(index) = polls.len().checked_sub(KEPT_TRACES + 1)
+            && let Some(old) = polls.get_mut(index)
+        {
+            old.trace = None;
+        }
         differences.take()
     }
 

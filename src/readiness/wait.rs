@@ -23,7 +23,7 @@ use crate::plan::sidecar::Sidecar;
 use crate::probe::catalogue::FoundProbe;
 use crate::probe::executions::Executions;
 use crate::probe::host::{LoadError, LoadedProbe};
-use crate::probe::usage::Usage;
+use crate::probe::usage::{Usage, UsageTotal};
 use crate::readiness::matches::MatchCache;
 use crate::readiness::route::Route;
 use crate::report::error::Code;
@@ -95,6 +95,8 @@ pub struct Wait<'a> {
     conditions: Vec<Condition>,
     begun: Instant,
     answers: Vec<Mutex<Answers>>,
+    /// What the polls of each condition used, as far as it was not told yet.
+    used: Vec<UsageTotal>,
     /// The probe that said ready last.
     last: Mutex<Option<String>>,
 }
@@ -105,7 +107,8 @@ impl Waits {
         self.phases.note(sidecar.name(), Phase::Waiting);
         let answers = conditions.iter().map(|condition| Mutex::new(self.begin_condition(sidecar, condition)));
         let answers = answers.collect();
-        Wait { shared: self, sidecar, conditions, begun, answers, last: Mutex::new(None) }
+        let used = conditions.iter().map(|_| UsageTotal::default()).collect();
+        Wait { shared: self, sidecar, conditions, begun, answers, used, last: Mutex::new(None) }
     }
 }
 
@@ -200,10 +203,9 @@ impl Wait<'_> {
 
     /// Tells once what the probes used of their grants.
     fn tell_used(&self) {
-        let used = self.answers.iter().filter_map(|answers| {
-            let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-            let used = std::mem::take(&mut answers.used);
-            (!used.is_empty()).then(|| (answers.probe.clone(), used))
+        let used = self.conditions.iter().zip(&self.used).filter_map(|(condition, used)| {
+            let used = used.take();
+            (!used.is_empty()).then(|| (condition.found.name.clone(), used))
         });
         let probes: Vec<(String, Usage)> = used.collect();
         if !probes.is_empty() {
@@ -368,7 +370,7 @@ impl Wait<'_> {
                 Some(container) => container,
                 None => self.look_patiently().await?,
             };
-            if container.status == Status::Restarting {
+            if matches!(container.status, Status::Starting | Status::Restarting) {
                 self.between_runs(&container).await?;
             } else if let Generation::Ready = self.generation(&container).await? {
                 if was_known && self.collected().iter().all(|answers| answers.attempts <= 1) {
@@ -383,13 +385,14 @@ impl Wait<'_> {
         }
     }
 
-    /// Waits for something to happen to a container that the engine is restarting.
+    /// Waits for something to happen to a container that the engine is starting or restarting.
     async fn between_runs(&self, container: &Instance) -> Result<(), Ended> {
         if Instant::now() >= self.deadline() {
-            let reason = format!(
-                "its container restarts again and again; it exited with code {}",
-                container.exit_code
-            );
+            let reason = if container.status == Status::Starting {
+                "the engine has not started it".to_owned()
+            } else {
+                format!("its container restarts again and again; it exited with code {}", container.exit_code)
+            };
             return Err(ended(Code::NotReady, reason));
         }
         let woken = self.shared.watch.subscribe(&container.id);
@@ -401,9 +404,9 @@ impl Wait<'_> {
     async fn generation(&self, container: &Instance) -> Result<Generation, Ended> {
         let woken = self.shared.watch.subscribe(&container.id);
         let poll_again: Vec<Notify> = self.conditions.iter().map(|_| Notify::new()).collect();
-        let each = self.conditions.iter().zip(&self.answers).zip(&poll_again);
-        let all_ready = try_join_all(each.map(|((condition, answers), again)| async {
-            self.condition(condition, answers, container, again).await?;
+        let each = self.conditions.iter().zip(&self.answers).zip(&self.used).zip(&poll_again);
+        let all_ready = try_join_all(each.map(|(((condition, answers), used), again)| async {
+            self.condition(condition, answers, used, container, again).await?;
             let last = condition.found.name.clone();
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
             Ok(())

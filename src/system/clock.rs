@@ -1,5 +1,5 @@
-//! The clock of waits and polls: tokio's, which stands still where `farrier probe test` plays a scenario, so that minutes take no
-//! time.
+//! The clock of waits and polls: tokio's, which stands still where `farrier probe test` plays a scenario, so that
+//! minutes take no time.
 //!
 //! Such a clock moves on when nothing is left to do but to wait: straight to the next timer. How long farrier itself or a
 //! guest computes takes no time on it. While nobody stops it, this is the system's monotonic clock, for the price of one

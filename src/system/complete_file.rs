@@ -1,8 +1,9 @@
-//! Files in folders of all users that have their mode, their content and their lock before they have a name: nobody finds one
-//! without them, and a process that is killed before it gives the name leaves nothing.
+//! Files that are never seen half-written: [`replace`] writes ordinary ones. Those in folders of all users also have
+//! their mode, their content and their lock before they have a name: nobody finds one without them, and a process that
+//! is killed before it gives the name leaves nothing.
 
 use std::fs::{File, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -10,6 +11,36 @@ use tempfile::NamedTempFile;
 
 /// Other users' launches must be able to look at it.
 const MODE: u32 = 0o644;
+
+/// What the umask leaves of it is the mode of an ordinary file.
+const ORDINARY: u32 = 0o666;
+
+/// Writes an ordinary file of this user's, or replaces it. What has the name is neither followed nor changed before the new
+/// content is whole.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    expect_replaceable(path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file =
+        tempfile::Builder::new().permissions(Permissions::from_mode(ORDINARY)).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Refuses what a file must not take the place of.
+///
+/// # Errors
+/// When a device, a pipe or a folder has the name.
+pub fn expect_replaceable(path: &Path) -> io::Result<()> {
+    // A file there would break whoever uses it.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::other("it is there, and is not a regular file"));
+    }
+    Ok(())
+}
 
 /// Creates the file with this name and what `prepare` does to it.
 ///

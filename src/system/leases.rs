@@ -75,6 +75,12 @@ impl Leases {
         Ok(Self::of(LockFolder::named(PREFIX)?.held_by(command)))
     }
 
+    /// What others read who ask who uses a container.
+    #[must_use]
+    pub fn command(&self) -> &str {
+        self.folder.command()
+    }
+
     fn of(folder: LockFolder) -> Self {
         Self { folder, newest: Arc::default() }
     }
@@ -159,8 +165,9 @@ impl Leases {
         places.into_iter().zip(&names).filter(|(_, name)| is_unused(name)).map(|(place, _)| place).collect()
     }
 
-    /// By container, or by its place on a network: other processes that use it. The folder is read once, and what is left of processes that were killed
-    /// goes, whichever container it is about: nobody may ever ask about that one again.
+    /// By container, or by its place on a network: other processes that use it. The folder is read once, and what is
+    /// left of processes that were killed goes, whichever container it is about: nobody may ever ask about that one
+    /// again.
     #[must_use]
     pub fn holders_of<'a>(
         &self,

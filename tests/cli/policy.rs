@@ -126,6 +126,29 @@ fn an_approval_that_was_given_before_permits_nothing_and_nobody_is_asked_in_vain
 }
 
 #[test]
+fn a_policy_with_very_many_mistakes_is_told_in_short() {
+    let scene = Scene::new().isolated();
+    scene.define("db", &JOINS.replace("networks = [\"corp\"]\n", ""));
+    let rules: String = (0..80_000).map(|number| format!("k{number} = 1\n")).collect();
+    write_policy(&scene, &rules);
+    let outcome = unattended(&scene, ["plan"]).output().assert_code(125);
+    assert!(told(&outcome).contains("more problems, which are not shown"), "{outcome}");
+}
+
+#[test]
+fn a_rule_that_takes_a_word_names_its_words() {
+    let scene = Scene::new().isolated();
+    scene.define("db", &JOINS.replace("networks = [\"corp\"]\n", ""));
+    for (value, hint) in [("false", "Write one of these words."), ("'any '", "Did you mean \"any\"?")] {
+        write_policy(&scene, &format!("programs = {value}\n"));
+        let outcome = unattended(&scene, ["plan"]).output().assert_code(125);
+        let told = told(&outcome);
+        assert!(told.contains("one of \"none\", \"confined\", \"any\""), "{outcome}");
+        assert!(told.contains(hint) && !told.contains("in quotes"), "{outcome}");
+    }
+}
+
+#[test]
 fn a_policy_that_cannot_be_used_permits_nothing() {
     let scene = Scene::new().isolated();
     scene.define("db", &JOINS.replace("networks = [\"corp\"]\n", ""));

@@ -412,6 +412,24 @@ fn build_refuses_what_cannot_become_a_probe() {
     }
     farrier(&scene, &["probe", "build", "mine.wasm", "--out", "same.wasm"]).output().assert_code(0);
     assert_eq!(fs::read(here.join("same.wasm")).expect("the component"), ready());
+    // A checkout may hold links where a file is about to be written.
+    fs::write(here.join("kept"), "kept").expect("a file");
+    for name in ["linked.wasm", "linked.wasm.new"] {
+        std::os::unix::fs::symlink(here.join("kept"), here.join(name)).expect("a link");
+    }
+    farrier(&scene, &["probe", "build", "mine.wasm", "--out", "linked.wasm"]).output().assert_code(0);
+    assert_eq!(fs::read_to_string(here.join("kept")).expect("the file"), "kept");
+    assert_eq!(fs::read(here.join("linked.wasm")).expect("the component"), ready());
+    // Whoever uses a pipe or a device would miss it.
+    let pipe = here.join("pipe.wasm");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("a pipe");
+    let outcome =
+        farrier(&scene, &["probe", "build", "mine.wasm", "--out", "pipe.wasm"]).output().assert_code(2);
+    assert!(
+        outcome.stderr().contains("is not a regular file") && outcome.stderr().contains("help:"),
+        "{outcome}"
+    );
+    assert!(!fs::symlink_metadata(&pipe).expect("the pipe").is_file());
 }
 
 #[test]

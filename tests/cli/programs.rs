@@ -249,6 +249,17 @@ fn a_harness_in_a_container_does_not_reach_a_program() {
 }
 
 #[test]
+fn a_harness_in_a_container_does_not_reach_sidecars_of_two_engines_with_networks() {
+    let programs = Programs::new();
+    programs.plain("box", "image = 'postgres:16'\nengine = 'docker'");
+    programs.plain("cache", "image = 'redis:7'\nengine = 'swarm'");
+    let launch = programs.farrier(["launch", "--", "docker", "run", "image"]).output().assert_code(125);
+    let (said, (one, other)) = (launch.stderr(), (programs.scene.name("cache"), programs.scene.name("box")));
+    let sentence = format!("`{one}` (engine `swarm`) shares none with `{other}` (engine `docker`)");
+    assert!(said.contains("[harness-no-route]") && said.contains(&sentence), "{said}");
+}
+
+#[test]
 fn an_engine_that_was_asked_for_says_what_it_cannot_do() {
     let programs = Programs::new();
     programs.plain("box", "image = 'postgres:16'\nmounts = ['docker-socket:ro']");
@@ -293,6 +304,24 @@ fn an_engine_that_was_asked_for_says_what_it_cannot_do() {
       |
       = help: Use `--engine auto`, or name an `image`.
     ");
+    // An engine that the definition names is said once, with what to change there.
+    programs.plain("box", "program = ['sleep', '1000']\nengine = 'swarm'");
+    let up = programs.farrier(["up"]).output().assert_code(125);
+    assert_output!(up, @"
+    exit code 125
+    --- stdout
+    --- stderr
+    error[engine-lacks]: the engine `swarm` runs no programs on this host
+     --> [SCENE]/config/farrier/sidecars/box-[TOKEN].toml:2:1
+      |
+    2 | program = ['sleep', '1000']
+      | ^^^^^^^
+      |
+      = help: Remove the key `engine`, or name an `image`.
+    ");
+    programs.plain("box", "program = ['sleep', '1000']\nengine = 'natve'");
+    let up = programs.farrier(["up"]).output().assert_code(2);
+    assert!(up.stderr().contains("Write `engine = \"native\"`"), "{up}");
 }
 
 #[test]

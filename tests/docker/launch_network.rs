@@ -329,3 +329,43 @@ fn a_network_that_only_the_harness_named_can_be_removed_after_it() {
     docker(["network", "rm", &network]);
     docker(["network", "create", "--label", &scene.label(), &network]);
 }
+
+/// A network of the scene's own that has IPv4 and IPv6.
+fn network_of_both_families(scene: &Scene) -> String {
+    let network = scene.name("both");
+    let digest = farrier::system::digest::sha256_hex(&network);
+    let subnet = format!("fd{}:{}:{}::/64", &digest[..2], &digest[2..6], &digest[6..10]);
+    docker(["network", "create", "--label", &scene.label(), "--ipv6", "--subnet", &subnet, &network]);
+    network
+}
+
+#[test]
+fn a_server_that_listens_for_ipv6_only_is_ready_where_the_network_has_it() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let both = network_of_both_families(&scene);
+    let of_ipv6 = "sysctls = { \"net.ipv6.bindv6only\" = 1, \"net.ipv6.conf.all.disable_ipv6\" = 0 }\n";
+    let image = fixture_image();
+    let define = |port: u16| {
+        let text = format!(
+            "image = \"{image}\"\ncommand = [\"serve\", \"--port\", \"7000\", \"--bind\", \"::\", \"--reply\", \"pong\"]\n{of_ipv6}\
+             [interface]\nkind = \"port\"\nport = {port}\n[readiness]\nprobe = \"tcp\"\ntimeout = \"3s\"\n"
+        );
+        scene.define("db", &text);
+    };
+    define(7000);
+    for dialling in ["auto", "relay"] {
+        scene.take_events();
+        let harness = asking_with(&scene, &["--network", &both]);
+        assert_answered(scene.launch_with(["--dial", dialling], harness).output());
+        assert_eq!(scene.told().of("ready").len(), 1, "{dialling}");
+    }
+    // Where neither address accepts, it is refused as ever.
+    define(7001);
+    let outcome = scene.launch(asking_with(&scene, &["--network", &both])).output().assert_code(125);
+    assert!(outcome.stderr().contains("connection refused"), "{outcome}");
+    // A network of IPv4 alone has no way to it.
+    define(7000);
+    let net = scene.network("net");
+    let outcome = scene.launch(asking_with(&scene, &["--network", &net])).output().assert_code(125);
+    assert!(outcome.stderr().contains("for IPv6 only"), "{outcome}");
+}

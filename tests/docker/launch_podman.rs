@@ -3,7 +3,7 @@
 use crate::support::engine::{containers_named, fixture_image};
 use crate::support::launching::server;
 use crate::support::skipping::{say_skipped, skip_unless_required};
-use crate::support::{Run, Scene, fixture_program};
+use crate::support::{Run, Scene, docker, fixture_program};
 
 /// With the value 1, a test that cannot have an engine of another kind than this host's Docker fails.
 const REQUIRE_ENGINES: &str = "FARRIER_REQUIRE_ENGINES";
@@ -73,6 +73,8 @@ fn a_harness_on_this_host_reaches_the_sidecar_at_a_local_port() {
     let words = [&program, "ask-env", &variable];
     let launch = scene.launch(words).env("DOCKER_HOST", &host).output().assert_code(0);
     assert_eq!(launch.stdout().trim(), "pong", "{launch}");
+    let relay = docker(["image", "ls", "--quiet", "localhost/farrier-relay"]);
+    assert!(!relay.is_empty(), "farrier's own program relays, and no tool of the sidecar's image");
 }
 
 #[test]

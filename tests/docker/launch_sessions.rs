@@ -97,6 +97,9 @@ fn a_sidecar_of_a_session_lives_as_long_as_its_harness() {
     let db = scene.container("db");
     assert!(is_running(&db), "the shared one stays");
     assert_eq!(networks_of(&db), ["farrier"], "and is on a network that stays");
+    // Docker 28 connects a container only while the network that it was created on is there.
+    let first = docker(["container", "inspect", "--format", "{{.HostConfig.NetworkMode}}", &db]);
+    assert_eq!(first, "farrier", "and was created on it");
     // A harness on this host reaches it by address.
     let variable = scene.variable("web");
     let asked = scene.launch([program(), "ask-env".to_owned(), variable]).output().assert_code(0);

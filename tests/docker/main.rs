@@ -26,6 +26,7 @@ mod launch_pull;
 mod launch_remote;
 mod launch_reuse;
 mod launch_sessions;
+mod launch_swarm;
 mod launch_variables;
 mod launch_volumes;
 mod managing;

@@ -2,8 +2,7 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -61,6 +60,7 @@ fn our_program_relays_from_an_image_without_any_tool_unprivileged_and_is_gone_af
     assert_eq!(said("{{json .Mounts}} {{json .HostConfig.Binds}}"), "[] null");
     assert_eq!(said("{{json .HostConfig.CapDrop}} {{json .HostConfig.CapAdd}}"), "[\"ALL\"] null");
     assert_eq!(said("{{.HostConfig.Privileged}} {{.HostConfig.AutoRemove}}"), "false true");
+    assert_eq!(said("{{.HostConfig.LogConfig.Type}}"), "none", "what is carried stays out of files");
     assert_eq!(said("{{json .HostConfig.SecurityOpt}}"), "[\"no-new-privileges\"]");
     assert!(matches!(said("{{.Config.User}}").as_str(), "nobody" | "65534" | "65534:65534"));
     assert!(!said("{{json .Config.Env}}").contains("FARRIER"), "{}", said("{{json .Config.Env}}"));
@@ -92,29 +92,30 @@ fn remove_relay(scene: &Scene, running: &Running, times: usize) {
     assert_eq!(codes, vec![Value::from("relay-ended"); times]);
 }
 
-fn goes_on_without_its_first_relay(image: impl FnOnce(&Scene) -> String) {
+fn goes_on_without_its_first_relay(image: impl FnOnce(&Scene) -> Option<String>) {
     let Some(scene) = Scene::with_docker() else { return };
     let image = image(&scene);
     define(&scene, "db", "wait");
-    let running = scene.up().args(["--dial", "relay"]).args(["--probe-image", &image]).spawn();
+    let named = image.iter().flat_map(|image| ["--probe-image", image]);
+    let running = scene.up().args(["--dial", "relay"]).args(named).spawn();
     wait_for_refusal(&scene);
     remove_relay(&scene, &running, 1);
     listen(&scene, "db");
     let process = running.id();
     let outcome = running.wait().assert_code(0);
-    let said = "the relay container was removed or ended; farrier dials through a new relay";
+    let said = "the relay container ended, or the connection to it broke; farrier dials through a new relay";
     assert!(outcome.stderr().contains(said), "{outcome}");
     wait_until_gone(process);
 }
 
 #[test]
 fn a_relay_that_somebody_removes_is_made_anew() {
-    goes_on_without_its_first_relay(|_| fixture_image());
+    goes_on_without_its_first_relay(|_| None);
 }
 
 #[test]
 fn so_is_one_that_runs_a_tool() {
-    goes_on_without_its_first_relay(|scene| foreign(scene, &bash_image(scene)));
+    goes_on_without_its_first_relay(|scene| Some(bash_image(scene)));
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn relays_that_always_end_are_not_made_for_ever() {
 }
 
 #[test]
-fn one_relay_made_from_the_named_image_serves_all_sidecars() {
+fn one_relay_serves_all_sidecars_also_if_the_named_image_has_no_tool() {
     let Some(scene) = Scene::with_docker() else { return };
     let image = scene.image(&Image::new().change("USER 1:1").change("VOLUME [\"/data\"]"));
     for stem in ["one", "two", "three"] {
@@ -149,7 +150,8 @@ fn one_relay_made_from_the_named_image_serves_all_sidecars() {
             .iter()
             .all(|stem| scene.told().of("answered").iter().any(|event| event["sidecar"] == scene.name(stem)))
     });
-    assert_eq!(inspect(&only_relay(&running), "{{.Config.Image}}").as_deref(), Some(image.as_str()));
+    let image = inspect(&only_relay(&running), "{{.Config.Image}}").unwrap_or_default();
+    assert!(image.starts_with("localhost/farrier-relay:"), "{image}");
     for stem in ["one", "two", "three"] {
         listen(&scene, stem);
     }
@@ -170,42 +172,6 @@ fn without_dialling_running_is_ready_and_that_is_said_once() {
     let problem = events.one("problem");
     assert_eq!(problem["code"], "cannot-dial");
     assert_eq!(outcome.stderr().matches("cannot-dial").count(), 1, "{outcome}");
-}
-
-/// The image's files under another architecture's name, so that our own program is not thought to fit.
-fn foreign(scene: &Scene, image: &str) -> String {
-    let architecture = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
-    let container = docker(["create", "--label", &scene.label(), image, "none"]);
-    let layer = Command::new("docker").args(["export", &container]).output().expect("docker runs").stdout;
-    let digest = farrier::system::digest::sha256_hex(&layer);
-    let configuration = serde_json::json!({
-        // An image of this scene's own: what is removed with it must not be another scene's.
-        "architecture": architecture, "os": "linux", "config": {"Labels": {"scene": scene.token()}},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
-    });
-    let manifest = serde_json::json!([{"Config": "config.json", "Layers": ["layer.tar"]}]);
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, content) in [
-        ("manifest.json", manifest.to_string().into_bytes()),
-        ("config.json", configuration.to_string().into_bytes()),
-        ("layer.tar", layer),
-    ] {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, name, content.as_slice()).expect("memory");
-    }
-    let mut load = Command::new("docker")
-        .args(["load", "--quiet"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("docker runs");
-    let archive = archive.into_inner().expect("memory");
-    load.stdin.take().expect("a pipe").write_all(&archive).expect("docker reads");
-    let said = String::from_utf8(load.wait_with_output().expect("docker ends").stdout).expect("text");
-    let id = said.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-    scene.tag(&id)
 }
 
 /// An image with this host's bash and cat and the libraries that they need.
@@ -238,9 +204,9 @@ fn relayed_by(scene: &Scene, image: &str) -> String {
     entrypoint
 }
 
-/// Dials from a relay of this image: what nobody listens on, a server that answers, one that closes, and
+/// Dials from a relay of this image, else of our own: what nobody listens on, a server that answers, one that closes, and
 /// the answers of many lines at once.
-async fn exchange(scene: &Scene, image: &str) {
+async fn exchange(scene: &Scene, named: Option<String>) {
     use farrier::engine::dialler::DialError;
     use farrier::engine::docker::address::{Choice, Environment, resolve};
     use farrier::engine::docker::api::Api;
@@ -276,10 +242,11 @@ async fn exchange(scene: &Scene, image: &str) {
     let environment = Environment::new(|name| std::env::var_os(name), home);
     let found = resolve(&Choice::default(), &environment).unwrap_or_else(|problem| panic!("{problem}"));
     let engine: std::sync::Arc<dyn Api> = std::sync::Arc::new(Client::open(&found).expect("an engine"));
-    let architecture = engine.info().await.expect("an engine").architecture;
-    let relay = farrier::engine::docker::relay::start(&engine, &network, image, &architecture)
+    let images = farrier::engine::RelayImages { named, ..Default::default() };
+    let relay = farrier::engine::docker::relay::start(&engine, &network, &images, async { Ok(None) })
         .await
-        .expect("a relay");
+        .expect("an answer")
+        .unwrap_or_else(|reason| panic!("{reason}"));
 
     let limit = Duration::from_secs(5);
     assert!(matches!(relay.connect(at(7002), limit).await.err(), Some(DialError::Refused)));
@@ -306,35 +273,35 @@ async fn exchange(scene: &Scene, image: &str) {
 #[tokio::test]
 async fn bytes_go_both_ways_through_our_program() {
     let Some(scene) = Scene::with_docker() else { return };
-    exchange(&scene, &fixture_image()).await;
+    exchange(&scene, None).await;
 }
 
 #[tokio::test]
 async fn bytes_go_both_ways_through_netcat() {
     let Some(scene) = Scene::with_docker() else { return };
     let Some(image) = servers::redis_image() else { return };
-    exchange(&scene, &foreign(&scene, &image)).await;
+    exchange(&scene, Some(image)).await;
 }
 
 #[tokio::test]
 async fn bytes_go_both_ways_through_bash() {
     let Some(scene) = Scene::with_docker() else { return };
     let image = bash_image(&scene);
-    exchange(&scene, &foreign(&scene, &image)).await;
+    exchange(&scene, Some(image)).await;
 }
 
 #[test]
-fn the_images_own_netcat_relays_where_our_program_does_not_fit() {
+fn netcat_of_the_named_image_relays() {
     let Some(scene) = Scene::with_docker() else { return };
     let Some(image) = servers::redis_image() else { return };
-    let entrypoint = relayed_by(&scene, &foreign(&scene, &image));
+    let entrypoint = relayed_by(&scene, &image);
     assert_eq!(entrypoint, r#"["sh","-c","cat >/dev/null"]"#);
 }
 
 #[test]
-fn the_images_own_bash_relays_where_there_is_nothing_else() {
+fn so_does_its_bash_where_there_is_nothing_else() {
     let Some(scene) = Scene::with_docker() else { return };
     let image = bash_image(&scene);
-    let entrypoint = relayed_by(&scene, &foreign(&scene, &image));
+    let entrypoint = relayed_by(&scene, &image);
     assert_eq!(entrypoint, r#"["bash","-c","cat >/dev/null"]"#);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use farrier::engine::docker::double::{At, Call, End, Fault, Nonsense};
 use farrier::engine::{Engine, EngineErrorKind};
 use farrier::event::Reporter;
-use farrier::manage::managed::{Inventory, SyncStatus, inventory};
+use farrier::manage::managed::{Inventory, ManagedVolume, SyncStatus, inventory};
 use farrier::manage::removal::{Removed, Remover, Scope};
 use farrier::plan::sidecar::Sidecar;
 use farrier::report::error::{Code, Failure};
@@ -195,12 +195,21 @@ async fn one_that_is_made_anew_meanwhile_is_left() {
     let chosen =
         Scope::Named(vec!["stale".to_owned()]).select(&fixture.inventory().await, None).expect("one");
     fixture.up().await;
-    let removed = fixture.remover().remove(&chosen).await.expect("it is done");
-    assert_eq!(
-        (removed.containers.len(), removed.changed.as_slice()),
-        (0, &["farrier-stale".to_owned()][..])
-    );
+    let volume = ManagedVolume {
+        name: "farrier-stale_data".to_owned(),
+        sidecar: "stale".to_owned(),
+        container: "farrier-stale".to_owned(),
+        engine: "docker",
+        is_declared: true,
+        is_orphan: false,
+        lies_on: None,
+    };
+    let remover = Remover { named_volumes: vec![volume], ..fixture.remover() };
+    let done = remover.remove(&chosen).await.expect("it is done");
+    assert_eq!((done.containers.len(), done.changed.as_slice()), (0, &["farrier-stale".to_owned()][..]));
     assert!(fixture.container("stale").is_some());
+    assert_eq!(done.kept_named_volumes, ["farrier-stale_data"], "its data stay, too");
+    assert!(done.named_volumes.is_empty() && done.problems.is_empty(), "{done:?}");
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ async fn a_wait_outlasts_a_restart_of_the_engine() {
     for fate in [Fate::GoOn, Fate::Restart] {
         let fixture = Fixture::new();
         let closed = closed_port().await;
-        fixture.dialled("db", closed, "probe = \"tcp\"\ntimeout = \"15s\"");
+        fixture.dialled("db", closed, "probe = \"tcp\"\ntimeout = \"90s\"");
         let opened = async {
             fixture.engine.called(Call::Start, 1).await;
             fixture.engine.called(Call::Container, 2).await;
@@ -127,7 +127,7 @@ async fn events_that_flood_repeat_lie_or_come_in_disorder_end_no_wait_and_hide_n
         fixture.engine.change(|world| {
             world.add_image(IMAGE, DoubleImage::new(|_| Run::forever().says("words")));
         });
-        fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
+        fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"90s\"");
         let flooded = async {
             fixture.engine.called(Call::Start, 1).await;
             fixture.engine.called(Call::Events, 1).await;

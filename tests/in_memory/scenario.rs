@@ -60,20 +60,16 @@ fn stateful(level: u8) -> String {
     text.replace(IMAGE, "stateful:1")
 }
 
-/// Runs for ever, but as a relay, which it may become where nonsense hides the way to it, until it is let go.
+/// Runs for ever.
 fn ordinary() -> DoubleImage {
-    DoubleImage::new(|arguments| match arguments {
-        [program] if program == "/farrier-relay" => Run::ending(End::Copies),
-        _ => Run::forever(),
-    })
+    DoubleImage::new(|_| Run::forever())
 }
 
 /// Its health test passes; as a relay it copies what it is sent, where python is asked to.
-fn scripted() -> DoubleImage {
+pub fn scripted() -> DoubleImage {
     let mut image = DoubleImage::new(|arguments| {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         match words.as_slice() {
-            ["/farrier-relay"] => Run::ending(End::CannotRun("no such program".to_owned())),
             ["test"] | ["python3", "-c", ""] => Run::exit(0),
             ["python3", "-c", program] if program.contains("stdin") => Run::ending(End::Copies),
             ["python3", ..] => Run::ending(End::Copies).says("+"),
@@ -119,6 +115,9 @@ impl Scenario {
             Kind::Relaying => {
                 fixture.dialling = Dialling::Relay;
                 fixture.engine.change(|world| {
+                    // A tool relays, which copies what it is sent.
+                    world.loaded =
+                        DoubleImage::new(|_| Run::ending(End::CannotRun("no such program".to_owned())));
                     let ours = BTreeMap::from([("farrier.network".to_owned(), "1".to_owned())]);
                     world.create_network("farrier", &ours);
                     world.create_network("farrier", &ours);
@@ -222,11 +221,7 @@ impl Scenario {
 /// Everything is cold: a database, its migration, and what comes after that.
 fn ordered(fixture: &Fixture) {
     fixture.engine.change(|world| {
-        let image = DoubleImage::new(|arguments| match arguments {
-            [program] if program == "/farrier-relay" => Run::ending(End::Copies),
-            _ => Run::exit(0),
-        });
-        world.add_image("job:1", image);
+        world.add_image("job:1", DoubleImage::new(|_| Run::exit(0)));
     });
     let job = "image = \"job:1\"\njob = \"once\"\nafter = [\"served\"]\n[interface]\nkind = \"none\"\n";
     fixture.define("job", &format!("{job}[readiness]\ntimeout = \"30s\"\n"));

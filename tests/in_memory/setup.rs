@@ -178,6 +178,7 @@ impl Fixture {
             harness: "true".to_owned(),
             reporter: Arc::new(Reporter::new(vec![Box::new(Collector(Arc::clone(&told)))])),
             host: Arc::clone(&HOST),
+            uses: Arc::default(),
         };
         (launch, told)
     }

@@ -9,6 +9,7 @@ use farrier::engine::EngineErrorKind;
 use farrier::engine::docker::api::{HealthStatus, HealthTest};
 use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Nonsense, Run, World};
 
+use super::scenario::scripted;
 use super::setup::{Fixture, IMAGE, closed_port, listener};
 
 #[tokio::test]
@@ -50,7 +51,7 @@ async fn a_container_that_ends_or_is_unhealthy_ends_the_wait_at_once() {
         fixture.engine.change(|world| world.add_image(IMAGE, image));
         let port = closed_port().await;
         let probe = if name == "unhealthy" { "healthcheck" } else { "tcp" };
-        fixture.dialled("db", port, &format!("probe = \"{probe}\"\ntimeout = \"15s\""));
+        fixture.dialled("db", port, &format!("probe = \"{probe}\"\ntimeout = \"90s\""));
         let changed = async {
             fixture.engine.called(Call::Start, 1).await;
             fixture.engine.called(Call::Events, 1).await;
@@ -84,7 +85,7 @@ async fn a_restart_to_another_address_is_probed_there() {
     let mut image = DoubleImage::default();
     image.addresses = [1, 2].map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))).to_vec();
     fixture.engine.change(|world| world.add_image(IMAGE, image));
-    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
+    fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"90s\"");
     let restarted = async {
         fixture.engine.called(Call::Start, 1).await;
         fixture.engine.called(Call::Container, 2).await;
@@ -112,7 +113,7 @@ async fn without_events_the_look_each_second_still_ends_the_wait() {
             world.add_image(IMAGE, image)
         });
         let port = closed_port().await;
-        fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"15s\"");
+        fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"90s\"");
         broken(&fixture);
         assert_eq!(fixture.launch().await.codes(), ["sidecar-exited"], "row {index}");
     }
@@ -130,7 +131,7 @@ async fn a_health_test_is_run_at_once_and_only_its_success_counts() {
     let test = vec!["CMD".to_owned(), "test".to_owned()];
     image.image.process.health = Some(HealthTest { test, ..HealthTest::default() });
     fixture.engine.change(|world| world.add_image(IMAGE, image));
-    fixture.dialled("db", 1, "probe = \"healthcheck\"\ntimeout = \"15s\"");
+    fixture.dialled("db", 1, "probe = \"healthcheck\"\ntimeout = \"90s\"");
     fixture.up().await;
     assert_eq!(runs.load(Ordering::SeqCst), 4);
 }
@@ -343,6 +344,7 @@ async fn where_nothing_can_be_dialled_that_it_runs_is_the_check_and_said_once() 
     fixture.engine.change(|world| {
         world.local = false;
         let cannot = || End::CannotRun("no such program".to_owned());
+        world.loaded = DoubleImage::new(move |_| Run::ending(cannot()));
         world.add_image(
             IMAGE,
             DoubleImage::new(
@@ -359,6 +361,21 @@ async fn where_nothing_can_be_dialled_that_it_runs_is_the_check_and_said_once() 
     assert_eq!(warned.len(), 1, "{warned:#?}");
     assert_eq!(warned[0]["code"], "cannot-dial");
     assert_eq!(fixture.names(), ["farrier-a", "farrier-b"], "no relay is left behind");
+}
+
+#[tokio::test]
+async fn on_an_engine_of_another_architecture_a_tool_relays() {
+    let fixture = Fixture::new();
+    fixture.engine.change(|world| {
+        world.local = false;
+        world.architecture = "riscv64".to_owned();
+        world.add_image(IMAGE, scripted());
+    });
+    fixture.dialled("a", closed_port().await, "probe = \"tcp\"");
+    let ended = fixture.launch().await.ready();
+    assert_eq!(ended.events("problem").len(), 0, "{:#?}", ended.told);
+    let ready = ended.events("ready");
+    assert_eq!(ready[0]["attempts"], 1, "its tool accepts: {ready:#?}");
 }
 
 #[tokio::test]

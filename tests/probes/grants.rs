@@ -49,15 +49,29 @@ fn sockets_of_the_standard_library_prove_a_server_ready() {
 }
 
 #[test]
-fn sockets_do_not_go_through_a_relay_and_say_so_at_once() {
+fn sockets_go_through_a_relay_and_prove_a_server_ready_there() {
+    let Some(scene) = Scene::with_docker() else { return };
+    let readiness = "settings = { try = \"echo-own\" }\ngrants = { dial = [\"self\"] }\ntimeout = \"60s\"";
+    define(&scene, "db", "[\"serve\", \"--port\", \"7000\", \"--after\", \"1500\"]", readiness);
+    let (outcome, events) = up(&scene, &["--dial", "relay"]);
+    outcome.assert_code(0);
+    let answers: Vec<_> = events.of("answered").into_iter().map(|told| text(&told["answer"])).collect();
+    assert!(answers[0].starts_with("error: Connection refused"), "{answers:?}");
+    assert_eq!(answers.last().map(String::as_str), Some("ready"));
+    let used = events.one("used");
+    assert!(used["probes"][0]["dialled"][0]["count"].as_u64().is_some_and(|count| count > 1), "{used:#}");
+}
+
+#[test]
+fn sockets_lead_nowhere_where_nothing_is_dialled() {
     let Some(scene) = Scene::with_docker() else { return };
     let readiness = "settings = { try = \"echo-own\" }\ngrants = { dial = [\"self\"] }\ntimeout = \"60s\"";
     define(&scene, "db", SERVE, readiness);
-    let (outcome, events) = up(&scene, &["--dial", "relay"]);
+    let (outcome, events) = up(&scene, &["--dial", "none"]);
     outcome.assert_code(125);
     let told = events.one("not-ready");
     assert_eq!(told["code"], "probe-failed", "{told:#}");
-    assert!(told["message"].as_str().is_some_and(|text| text.contains("`dial`")), "{told:#}");
+    assert!(told["message"].as_str().is_some_and(|text| text.contains("does not dial them")), "{told:#}");
 }
 
 #[test]

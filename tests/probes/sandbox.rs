@@ -14,7 +14,7 @@ use crate::support::guest::{self, component, guest};
 use async_trait::async_trait;
 use farrier::definition::model::Limits;
 use farrier::engine::dialler::{ByteStream, DialError, Dialler};
-use farrier::probe::catalogue::built_in;
+use farrier::probe::built_in::built_in;
 use farrier::probe::component::ComponentFile;
 use farrier::probe::context::{ProbeContext, Targets};
 use farrier::probe::guest::{Context, Verdict};
@@ -243,6 +243,7 @@ async fn our_own_probes_wait_for_room_and_one_that_is_given_up_makes_some() {
         let mut waiting = Box::pin(skip.poll(context(1), ProbeContext::default(), limits));
         assert!(poll_once!(&mut waiting).is_pending(), "there is room for one");
         drop(endless);
+        assert_eq!(probe_context.used.take().to_string(), "dialled db:7000 once", "a poll that is cut");
         assert_eq!(waiting.await.verdict, Verdict::Ready);
     }
 }

@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::support::guest::built;
+use async_trait::async_trait;
 use farrier::definition::model::Limits;
-use farrier::engine::dialler::Sockets;
+use farrier::engine::dialler::{ByteStream, DialError, Dialler, Direct, Sockets};
 use farrier::probe::component::ComponentFile;
 use farrier::probe::context::{ProbeContext, Targets};
 use farrier::probe::guest::{Context, Verdict};
@@ -112,7 +113,8 @@ async fn sockets_of_the_standard_library_reach_granted_sidecars_by_name() {
     assert_eq!(poll(of("db", own), &probe_context).await.verdict, Verdict::Ready);
     let polled = poll(of("cache", other), &probe_context).await;
     assert_eq!(polled.verdict, Verdict::Ready);
-    assert_eq!(polled.used.to_string(), format!("dialled cache:{} once", other.port()));
+    let used = probe_context.used.take().to_string();
+    assert_eq!(used, format!("dialled db:{} once, cache:{} once", own.port(), other.port()));
     assert_eq!(
         poll(of("127.0.0.1", own), &probe_context).await.verdict,
         Verdict::Ready,
@@ -202,14 +204,45 @@ async fn what_sockets_are_denied_ends_the_wait_with_what_is_missing() {
 }
 
 #[tokio::test]
-async fn where_dials_are_relayed_sockets_are_refused_with_that_reason() {
+async fn without_a_route_and_a_relay_sockets_are_refused_with_that_reason() {
     let granted = echo().await;
     let probe_context = ProbeContext { sockets: Sockets::Relayed, ..granting(&[("db", granted)]) };
     for attempt in [json!({"try": "echo-own"}), json!({"try": "connect", "with": granted})] {
         let polled = poll(attempt.clone(), &probe_context).await;
         let Verdict::Failed(reason) = &polled.verdict else { panic!("{attempt}: {polled:?}") };
-        assert!(reason.contains("relay") && reason.contains("`dial`"), "{reason}");
+        assert!(reason.contains("no route") && reason.contains("does not dial"), "{reason}");
     }
+}
+
+/// Reaches an address in another way than this host would.
+struct Relay(SocketAddr);
+
+#[async_trait]
+impl Dialler for Relay {
+    async fn connect(&self, _: SocketAddr, timeout: Duration) -> Result<Box<dyn ByteStream>, DialError> {
+        Direct.connect(self.0, timeout).await
+    }
+}
+
+#[tokio::test]
+async fn where_dials_are_relayed_so_are_sockets_and_nothing_else_is_reached() {
+    let (server, forbidden) = (echo().await, echo().await);
+    // An address to which this host has no route.
+    let distant = SocketAddr::from(([203, 0, 113, 7], 7000));
+    let relay = |to| -> Option<Arc<dyn Dialler>> { Some(Arc::new(Relay(to))) };
+    let context =
+        ProbeContext { sockets: Sockets::Relayed, dialler: relay(server), ..granting(&[("db", distant)]) };
+    assert_eq!(poll(json!({"try": "echo-own"}), &context).await.verdict, Verdict::Ready);
+    assert_eq!(context.used.take().to_string(), "dialled db:7000 once");
+    for address in [server, forbidden, SocketAddr::from(([203, 0, 113, 8], 7000))] {
+        let polled = poll(json!({"try": "connect", "with": address}), &context).await;
+        assert!(is_denied(&polled), "{address}: {polled:?}");
+    }
+    // A port that is closed there is refused, and not open because farrier listens here.
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+    let context = ProbeContext { dialler: relay(closed), ..context };
+    let polled = poll(json!({"try": "echo-own"}), &context).await;
+    assert!(pending(&polled).starts_with("error: Connection refused"), "{polled:?}");
 }
 
 #[tokio::test]
@@ -245,7 +278,7 @@ async fn granted_variables_are_the_whole_environment() {
     let probe_context = ProbeContext { environment, ..ProbeContext::default() };
     let polled = poll(json!({"try": "variables"}), &probe_context).await;
     assert_eq!(pending(&polled), "variables: PGUSER=postgres");
-    assert_eq!(polled.used.to_string(), "read the variables PGUSER");
+    assert_eq!(probe_context.used.take().to_string(), "read the variables PGUSER");
 }
 
 #[tokio::test]

@@ -46,13 +46,16 @@ fn only_the_docker_engine_names_bollard() {
     );
 }
 
-/// `engine/kinds` opens engines; a probe's dry run and its scenarios stand on the double of Docker.
+/// `engine/kinds` opens engines; a probe's dry run and its scenarios stand on the double of Docker. A manager of a
+/// Swarm is also a Docker engine, reached over one connection.
 #[test]
 fn the_core_knows_no_engine_by_name() {
     let places = [
         "src/engine/docker.rs",
         "src/engine/docker",
         "src/engine/kinds.rs",
+        "src/engine/swarm.rs",
+        "src/engine/swarm",
         "src/readiness/dry_run",
         "src/readiness/scenario",
         "src/fuzzing.rs",
@@ -60,6 +63,14 @@ fn the_core_knows_no_engine_by_name() {
     assert_eq!(strangers("docker::", &places), Vec::<PathBuf>::new());
     let places = ["src/engine/native.rs", "src/engine/native", "src/engine/kinds.rs"];
     assert_eq!(strangers("native::", &places), Vec::<PathBuf>::new());
+    let places = [
+        "src/engine/swarm.rs",
+        "src/engine/swarm",
+        "src/engine/kinds.rs",
+        "src/engine/docker.rs",
+        "src/engine/docker/client/swarm.rs",
+    ];
+    assert_eq!(strangers("swarm::", &places), Vec::<PathBuf>::new());
 }
 
 #[test]

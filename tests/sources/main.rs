@@ -2,5 +2,7 @@
 //! package leaves these tests out, since it lacks some of the sources.
 
 mod architecture;
+mod built_guests;
 mod built_probes;
+mod contract_number;
 mod pages;

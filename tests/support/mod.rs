@@ -32,6 +32,7 @@ pub mod scene;
 pub mod servers;
 pub mod skipping;
 pub mod snapshot;
+pub mod swarm;
 pub mod tables;
 pub mod toolchains;
 

@@ -164,7 +164,9 @@ impl Scene {
         let program = super::engine::fixture_program();
         let tag = format!("farrier-fixture-{}:{}", self.token, self.images.borrow().len());
         self.images.borrow_mut().push(tag.clone());
-        let made = image.clone().change(format!("LABEL {}", self.label())).import(&program, &tag);
+        let own = image.clone().change(format!("LABEL {}", self.label()));
+        // Podman fails if another test removes an image of the same layer meanwhile.
+        let made = own.import(&program, &tag).or_else(|_| own.import(&program, &tag));
         made.unwrap_or_else(|trouble| panic!("{trouble}"));
         tag
     }

@@ -1,4 +1,5 @@
-//! Images of the real `PostgreSQL`, Redis, `MariaDB`, nginx, Python and message brokers, made from Debian's packages by `tests/servers/build.sh`.
+//! Images of the real `PostgreSQL`, Redis, `MariaDB`, nginx, Python and message brokers, made from Debian's packages by
+//! `tests/servers/build.sh`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -144,7 +144,7 @@ pub struct LaunchOptions {
     /// The prefix of the harness's variables [default: `SWARMFORGE_TONG_`].
     #[arg(long, value_name = "PREFIX", env = "FARRIER_ENV_PREFIX", value_parser = env_prefix)]
     pub env_prefix: Option<String>,
-    /// The image for the relay container [default: the harness's].
+    /// An image whose python3, nc or bash relays connections [default: farrier's own relay].
     #[arg(
         long,
         alias = "anvil-image",

@@ -1,11 +1,7 @@
 //! `probe build`: from a crate or a core module to a component that farrier hosts.
 
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-use rustix::fs::OFlags;
 
 use super::inspect::{definition_lines, human_size};
 use crate::cli::data::print;
@@ -24,6 +20,8 @@ use crate::probe::{compile, encode, platform};
 use crate::report::error::{Code, Failure, Place, Problem};
 use crate::report::escape::escape;
 use crate::report::exit;
+use crate::system::bounded_file;
+use crate::system::complete_file::replace;
 
 /// Builds it, makes sure that it is a probe, and prints what a definition needs.
 pub fn build(options: &ProbeBuild, reporter: &Reporter) -> Result<u8, Failure> {
@@ -37,8 +35,9 @@ pub fn build(options: &ProbeBuild, reporter: &Reporter) -> Result<u8, Failure> {
         (options.path.clone(), options.path.with_extension("component.wasm"), Vec::new())
     };
     let out = options.out.clone().unwrap_or(default);
-    let bytes = read(&module, COMPONENT_BYTES).map_err(|reason| {
-        unusable(&module, &reason).hint("Name the folder of a Rust crate, or a core module's file.")
+    let bytes = bounded_file::read(&module, COMPONENT_BYTES).map_err(|error| {
+        unusable(&module, &error.to_string())
+            .hint("Name the folder of a Rust crate, or a core module's file.")
     })?;
     let warnings = platform::missing(&bytes).into_iter().chain(compile::traces(&bytes, &private));
     warnings.for_each(|warning| reporter.tell(&Event::Problem(&warning)));
@@ -88,7 +87,8 @@ fn additions(options: &ProbeBuild) -> Result<Sections<'static>, Failure> {
             Problem::error(Code::ProbeBuild, message)
                 .hint("docs/writing-a-probe.md describes the part of JSON Schema that farrier reads.")
         };
-        let text = read(path, MOST_BYTES as u64).map_err(|reason| unusable(&reason))?;
+        let text =
+            bounded_file::read(path, MOST_BYTES as u64).map_err(|error| unusable(&error.to_string()))?;
         SettingsSchema::parse(&text).map_err(|error| unusable(&error.to_string()))?;
         // Without spaces, and with what farrier does not read: an editor may.
         let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
@@ -132,33 +132,9 @@ fn unusable(path: &Path, reason: &str) -> Problem {
     )
 }
 
-/// Reads a file, without ever waiting on a pipe or a device.
-fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let opened = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = opened.map_err(|error| error.to_string())?;
-    let found = file.metadata().map_err(|error| error.to_string())?;
-    if !found.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    if found.len() > most {
-        return Err(match most >> 20 {
-            0 => format!("it is larger than {} KiB", most >> 10),
-            mebibytes => format!("it is larger than {mebibytes} MiB"),
-        });
-    }
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    Ok(bytes)
-}
-
-/// Writes beside the target and renames: a launch that reads meanwhile sees all or nothing.
-fn write(path: &PathBuf, bytes: &[u8]) -> Result<(), Problem> {
-    let mut beside = path.clone();
-    beside.as_mut_os_string().push(".new");
-    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|error| {
-        drop(std::fs::remove_file(&beside));
+/// Replaces the file as a whole: a launch that reads meanwhile sees all or nothing.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    replace(path, bytes).map_err(|error| {
         Problem::error(Code::ProbeBuild, format!("cannot write `{}`: {error}", path.display()))
             .hint("With `--out`, name a file in a folder that you can write to.")
     })

@@ -98,7 +98,7 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
         let grants = Arc::new(grants);
         let dry_run = DryRun { probe, only_dials, stand, granted, grants, settings, limits, watch };
         let mut answers = Vec::new();
-        let mut recording = record.as_ref().map(|_| Record::begin(&dry_run));
+        let mut recording = record.as_ref().map(|record| record.begin(&dry_run)).transpose()?;
         let verdict = dry_run.run(recording.as_mut(), |answer| match options.format {
             Format::Human => print(&human(answer, limits)),
             Format::Json => answers.push(as_json(answer)),
@@ -117,13 +117,22 @@ pub fn check(options: &ProbeCheck) -> Result<u8, Failure> {
     match options.format {
         Format::Human if used.is_empty() => print("the probe used nothing of its grants\n"),
         Format::Human => print(&format!("the probe {}\n", escape(&used.to_string()))),
-        Format::Json => print_json(&report(&chosen, &target, &answers, &used, (ready, written.as_deref()))),
+        Format::Json => print_json(&report(
+            &chosen,
+            &target,
+            &answers,
+            &used,
+            (ready, written.as_ref().map(|written| written.file.as_path())),
+        )),
     }
-    if let (Format::Human, Some(file)) = (options.format, &written) {
-        print(&check_record::told(file));
+    if let (Format::Human, Some(written)) = (options.format, &written) {
+        print(&check_record::told(written));
     }
     Ok(if ready { exit::SUCCESS } else { NOT_READY })
 }
+
+/// The most dials of one poll that are shown.
+const SHOWN_DIALS: usize = 100;
 
 const HELP: &str = "`farrier probe check --help` shows all forms.";
 
@@ -246,8 +255,11 @@ fn human(answer: &Answer, limits: Limits) -> String {
     if let Some(time) = answer.extended_to {
         text.push_str(&format!("  the deadline is now {} after the start\n", limit(time)));
     }
-    for deed in &answer.deeds {
+    for deed in answer.deeds.iter().take(SHOWN_DIALS) {
         text.push_str(&format!("  {}\n", deed_line(deed)));
+    }
+    if let Some(more) = answer.deeds.len().checked_sub(SHOWN_DIALS).filter(|more| *more > 0) {
+        text.push_str(&format!("  dialled {more} more times\n"));
     }
     for line in &answer.trace {
         text.push_str(&format!("  wrote {}\n", escape(line)));

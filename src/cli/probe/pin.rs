@@ -32,7 +32,7 @@ pub fn pin(options: &ProbePin) -> Result<u8, Failure> {
                 }
             }
             if folder.lock != before {
-                match folder.lock.write(&folder.path) {
+                match folder.lock.write(&folder.opened, &folder.path) {
                     Ok(path) => print(&format!("wrote {}\n", escape(&path.display().to_string()))),
                     Err(problem) => problems.push(problem),
                 }

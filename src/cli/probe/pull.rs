@@ -1,7 +1,5 @@
 //! `probe pull`: the probes that definitions pin into the cache, or one probe into a file.
 
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::inspect::{definition_lines, human_size};
@@ -15,6 +13,7 @@ use crate::probe::artifacts::{Pin, fetch_named, obtain, references};
 use crate::report::error::{Code, Failure, Problem};
 use crate::report::escape::escape;
 use crate::report::exit;
+use crate::system::complete_file::replace;
 
 /// Downloads what was asked for.
 pub fn pull(options: &ProbePull) -> Result<u8, Failure> {
@@ -76,16 +75,9 @@ fn all(options: &ProbePull) -> Result<u8, Failure> {
     if problems.is_empty() { Ok(exit::SUCCESS) } else { Err(Failure::of(problems)) }
 }
 
-/// Writes beside the target and renames: a launch that reads meanwhile sees all or nothing.
+/// Replaces the file as a whole: a launch that reads meanwhile sees all or nothing.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let permissions = std::fs::Permissions::from_mode(0o666);
-    let created = tempfile::Builder::new().permissions(permissions).tempfile_in(folder);
-    let written = created.and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|error| error.error)
-    });
-    written.map(drop).map_err(|error| {
+    replace(path, bytes).map_err(|error| {
         Problem::error(Code::Usage, format!("cannot write `{}`: {error}", path.display()))
             .hint("With `--out`, name a file in a folder that you can write to.")
     })

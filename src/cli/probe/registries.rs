@@ -1,8 +1,9 @@
 //! What the commands for probes in registries share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use cap_std::fs::Dir;
 use etcetera::base_strategy::Xdg;
 
 use super::{Chosen, Origin};
@@ -74,6 +75,8 @@ pub fn definitions(layers: &LayerOptions) -> Result<(LayerDirectories, Vec<Defin
 pub struct TaggedFolder {
     /// The folder.
     pub path: PathBuf,
+    /// The folder itself, opened before anybody else is asked for anything: what has its name later may be another folder.
+    pub opened: Dir,
     /// Its `probes.lock`.
     pub lock: ProbeLock,
     /// The references, each with the sidecars that name it.
@@ -120,7 +123,11 @@ pub fn tagged_folders(
             let path = definition.folder().to_owned();
             if !folders.contains_key(&path) {
                 let lock = ProbeLock::beside(definition, budget)?;
-                let folder = TaggedFolder { path: path.clone(), lock, references: BTreeMap::new() };
+                let opened = definition.open_folder_beside(Path::new(".")).map_err(|error| {
+                    let message = format!("the folder {} cannot be opened: {error}", path.display());
+                    Problem::error(Code::ProbeLockUnusable, message).hint("Check who may read it.")
+                })?;
+                let folder = TaggedFolder { path: path.clone(), opened, lock, references: BTreeMap::new() };
                 folders.insert(path.clone(), folder);
             }
             if let Some(folder) = folders.get_mut(&path) {

@@ -16,7 +16,8 @@ use crate::cli::runtime::CommandRuntime;
 use crate::definition::Limits;
 use crate::definition::grants::Grants;
 use crate::definition::model::ProbeReference;
-use crate::definition::scenario::{Written, read};
+use crate::definition::scenario::{Written, read, read_found};
+use crate::engine::EngineFeature;
 use crate::probe::capabilities;
 use crate::probe::grants::{effective, linked, ungranted};
 use crate::probe::host::LoadedProbe;
@@ -32,6 +33,13 @@ const FOLDER: &str = "scenarios";
 /// The last polls of a failed scenario that are shown.
 const SHOWN_POLLS: usize = 10;
 const CORRECT: &str = "Correct `readiness.settings` in the scenario.";
+
+/// Where a scenario is.
+struct ScenarioFile {
+    path: PathBuf,
+    /// Whether the command line names it, and not only its folder.
+    is_named: bool,
+}
 
 /// A scenario that can be played.
 struct Ready {
@@ -86,7 +94,7 @@ pub fn test(options: &ProbeTest) -> Result<u8, Failure> {
 }
 
 /// The scenarios' files, in the order of the command line, those of a folder by their names.
-fn files(options: &ProbeTest, chosen: &Chosen) -> Result<Vec<PathBuf>, Failure> {
+fn files(options: &ProbeTest, chosen: &Chosen) -> Result<Vec<ScenarioFile>, Failure> {
     let beside = match &chosen.origin {
         Origin::File(path) if options.scenarios.is_empty() => vec![path.with_file_name(FOLDER)],
         _ => options.scenarios.clone(),
@@ -96,10 +104,11 @@ fn files(options: &ProbeTest, chosen: &Chosen) -> Result<Vec<PathBuf>, Failure> 
         if path.is_dir() {
             files.extend(of_folder(path).map_err(|error| {
                 let message = format!("the folder `{}` cannot be read: {error}", path.display());
-                Problem::error(Code::ScenarioUnreadable, message).hint("Name the scenarios' files.")
+                Problem::error(Code::ScenarioUnreadable, message)
+                    .hint("Name the scenarios' files, or the folder itself if it is a link.")
             })?);
         } else if !options.scenarios.is_empty() {
-            files.push(path.clone());
+            files.push(ScenarioFile { path: path.clone(), is_named: true });
         }
     }
     if files.is_empty() {
@@ -114,7 +123,12 @@ fn files(options: &ProbeTest, chosen: &Chosen) -> Result<Vec<PathBuf>, Failure> 
     Ok(files)
 }
 
-fn of_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn of_folder(folder: &Path) -> std::io::Result<Vec<ScenarioFile>> {
+    // A checkout's link could lead to any folder, and errors quote what is in it. Without the slash at the end, which follows it.
+    let folder: PathBuf = folder.components().collect();
+    if folder.is_symlink() {
+        return Err(std::io::Error::other("it is a link"));
+    }
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -123,18 +137,19 @@ fn of_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
         }
     }
     files.sort();
-    Ok(files)
+    Ok(files.into_iter().map(|path| ScenarioFile { path, is_named: false }).collect())
 }
 
 /// Reads every scenario, and checks that the probe can be linked and configured as each says.
 ///
 /// # Errors
 /// All problems of all scenarios.
-fn prepared(chosen: &Chosen, files: &[PathBuf]) -> Result<Vec<Ready>, Failure> {
+fn prepared(chosen: &Chosen, files: &[ScenarioFile]) -> Result<Vec<Ready>, Failure> {
     let mut ready = Vec::with_capacity(files.len());
     let mut problems = Vec::new();
     for file in files {
-        match read(file).and_then(|written| of(chosen, written)) {
+        let written = if file.is_named { read(&file.path) } else { read_found(&file.path) };
+        match written.and_then(|written| of(chosen, written)) {
             Ok(one) => ready.push(one),
             Err(found) => problems.extend(found),
         }
@@ -148,7 +163,7 @@ fn of(chosen: &Chosen, mut written: Written) -> Result<Ready, Vec<Problem>> {
     readiness.probe = ProbeReference::Named(chosen.name.clone());
     let grants = effective(readiness, is_built_in);
     let interfaces = linked(&chosen.file, &grants, is_built_in);
-    let executes = capabilities::all().any(|one| one.executes && interfaces.contains(&one.name));
+    let executes = capabilities::needs(&interfaces).into_iter().any(EngineFeature::executes);
     let limits = Limits { poll: poll_limit(readiness, is_built_in && executes), ..readiness.limits };
     let settings = settings(&written);
     let file = written.file();
@@ -226,7 +241,7 @@ fn poll_lines(index: usize, poll: &PlayedPoll) -> String {
     let (at, took) = (limit(poll.at), limit(poll.took));
     let mut text =
         format!("  poll {} at {at}, after {took}: {}\n", index + 1, escape(&answer(&poll.verdict)));
-    for line in &poll.trace {
+    for line in poll.trace.iter().flatten() {
         text.push_str(&format!("    wrote {}\n", escape(line)));
     }
     text

@@ -85,7 +85,7 @@ impl Updating {
             print("Nothing was written, because this is a dry run.\n");
             return;
         }
-        match folder.lock.write(&folder.path) {
+        match folder.lock.write(&folder.opened, &folder.path) {
             Ok(path) => print(&format!("wrote {}\n", escape(&path.display().to_string()))),
             Err(problem) => problems.push(problem),
         }

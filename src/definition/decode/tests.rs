@@ -234,7 +234,7 @@ fn a_file_with_every_property_is_understood() {
          stop_signal = 'int'\nstop_timeout = '1m'\nworking_dir = '/w'\nuser = 1000\nhostname = 'h'\ninit = true\n\
          read_only = true\nprivileged = true\ncap_add = ['cap_net_admin']\ncap_drop = ['ALL']\n\
          security_opt = ['no-new-privileges:true']\nshm_size = '64m'\nulimits = {{ nofile = {{ soft = 1, hard = 2 }} }}\n\
-         devices = ['/dev/null']\nsysctls = {{ 'net.core.somaxconn' = 1 }}\nextra_hosts = ['a:::1']\n\
+         placement = ['node.role == worker']\nengine = 'swarm'\ndevices = ['/dev/null']\nsysctls = {{ 'net.core.somaxconn' = 1 }}\nextra_hosts = ['a:::1']\n\
          harness = {{ env = {{ URL = 'http://{{host}}:{{port}}/{{env.A}}' }} }}\n\
          on_exit = 'warn'\nafter = ['a', {{ sidecar = 'b', until = 'started' }}]\nrestart = 'on-failure:3'\nprofiles = ['debug']\nlabels = {{ a = 'b' }}\nplatform = 'amd64'\nenv_file = 'a.env'\n\
          [interface]\nkind = 'mcp'\nport = 80\nname = 'm'\ntransport = 'http'\npath = 'x'\nprotocol = 'p'\naliases = ['a']\n\
@@ -310,7 +310,7 @@ fn a_file_with_every_property_is_understood() {
             DialGrant::Sidecar { name: "other".to_owned(), port: 82 },
         ]
     );
-    assert_eq!(definition.place("readiness[0].settings.a[2].b").line_column().map(|at| at.0), Some(51));
+    assert_eq!(definition.place("readiness[0].settings.a[2].b").line_column().map(|at| at.0), Some(53));
 }
 
 #[test]

@@ -255,6 +255,12 @@ impl Writing<'_> {
                         self.note("deploy.resources.reservations", Outcome::Lost(hint.to_owned()));
                     }
                 }
+                // The other engines refuse it.
+                "placement" => {
+                    let hint =
+                        "it is for the engine swarm: write `placement = [\"node.labels.gpu == true\"]` there";
+                    self.note(&path, Outcome::Lost(hint.to_owned()));
+                }
                 "replicas" if value.as_i64() != Some(1) => {
                     self.note(&path, Outcome::Lost("a sidecar is one container".to_owned()));
                 }

@@ -84,6 +84,12 @@ const ROWS: &[Row] = &[
     row("job", "job", ["job = 'once'", "job = 'every-launch'"]),
     row("resources.cpus", "cpus", ["resources.cpus = 1.5", "resources.cpus = 2"]),
     row("resources.pids", "pids", ["resources.pids = 10", "resources.pids = 20"]),
+    row(
+        "placement",
+        "placement",
+        ["placement = ['node.role == worker']", "placement = ['node.labels.gpu == true']"],
+    ),
+    row("engine", "engine", ["engine = 'native'", "engine = 'swarm'"]),
     row("resources.gpus", "gpus", ["resources.gpus = 'all'", "resources.gpus = 'device=0,1'"]),
     row("confine", "confine", ["confine = { read = ['/usr'] }", "confine = { network = 'loopback' }"]),
     // These two are parts of every definition, and not of the table.
@@ -330,11 +336,89 @@ fn what_weakens_isolation_is_shown_before_everything_else() {
 }
 
 #[test]
+fn only_an_engine_with_nodes_is_told_where_to_run() {
+    use crate::engine::kinds::EngineKind;
+    let (sidecar, _) = declared("placement = ['node.role == worker']");
+    for kind in EngineKind::ALL {
+        let refused = kind.capabilities().refusals(&sidecar.definition, &[]);
+        assert_eq!(refused.is_empty(), kind == EngineKind::Swarm, "{}: {refused:?}", kind.name());
+        assert!(refused.len() <= 1, "{refused:?}");
+    }
+}
+
+/// What a node keeps to itself, a service does not get.
+#[test]
+fn a_service_gets_nothing_of_this_host_or_of_one_launch() {
+    use crate::engine::capabilities::EngineFeature;
+    let swarm = crate::engine::kinds::EngineKind::Swarm.capabilities();
+    for (line, words) in [
+        ("mounts = ['volume:v:/v']", "keeps a volume on one node"),
+        ("mounts = ['docker-socket']", "has no socket"),
+        ("privileged = true", "does not support `privileged`"),
+        ("resources.gpus = 'all'", "does not support `resources.gpus`"),
+        (
+            "interface = { kind = 'port', port = 80, publish = ['80'] }",
+            "does not support `interface.publish`",
+        ),
+    ] {
+        let (sidecar, _) = declared(line);
+        let refused = swarm.refusals(&sidecar.definition, &[]);
+        assert!(refused.iter().any(|problem| problem.message.contains(words)), "{line}: {refused:?}");
+    }
+    let (sidecar, _) = declared("command = ['a']");
+    for feature in [EngineFeature::Exec, EngineFeature::Health] {
+        let refused = swarm.refusals(&sidecar.definition, &[("mine".to_owned(), vec![feature])]);
+        assert_eq!(refused.len(), 1, "{feature:?}: {refused:?}");
+    }
+    assert!(
+        swarm.refusals(&sidecar.definition, &[("mine".to_owned(), vec![EngineFeature::Logs])]).is_empty()
+    );
+}
+
+/// A service gets copies of small files, and a volume where its definition names the node.
+#[test]
+fn a_service_gets_what_a_node_can_have_of_its_own() {
+    use crate::definition::model::{Bound, BoundKind, Mount};
+    use crate::engine::swarm::CAPABILITIES;
+    let file = |size| BoundKind::File { size, is_executable: false };
+    for (kind, writable, reason) in [
+        (file(500 << 10), false, None),
+        (file((500 << 10) + 1), false, Some("has 512001 bytes")),
+        (file(1), false, None),
+        (file(0), false, Some("is empty")),
+        (file(1), true, Some("is mounted writable")),
+        (BoundKind::Folder, false, Some("is a folder")),
+        (BoundKind::Other, false, Some("is no file")),
+    ] {
+        let (mut sidecar, _) = declared("command = ['a']");
+        let bound = Bound { path: "/f".into(), digest: None, copy: None, kind };
+        let (source, target) = ("f".to_owned(), "/f".to_owned());
+        let bound = Some(std::sync::Arc::new(bound));
+        sidecar.definition.container.mounts = vec![Mount::Bind { source, target, writable, bound }];
+        let refused = CAPABILITIES.refusals(&sidecar.definition, &[]);
+        let told = refused.first().map(|problem| problem.message.as_str());
+        assert_eq!(told.is_some(), reason.is_some(), "{kind:?} {writable}: {told:?}");
+        assert!(told.is_none_or(|told| reason.is_some_and(|reason| told.ends_with(reason))), "{told:?}");
+    }
+    for (placement, is_refused) in [
+        ("node.id == a", false),
+        ("node.hostname == a", false),
+        ("node.id != a", true),
+        ("node.role == worker", true),
+    ] {
+        let (mut sidecar, _) = declared("mounts = ['volume:v:/v']");
+        sidecar.definition.container.placement = vec![placement.to_owned()];
+        let refused = CAPABILITIES.refusals(&sidecar.definition, &[]);
+        assert_eq!(!refused.is_empty(), is_refused, "{placement}: {refused:?}");
+    }
+}
+
+#[test]
 fn programs_have_no_key_that_their_engine_does_not_carry_out() {
     let engine = crate::engine::kinds::EngineKind::Native.capabilities();
     let known = engine.keys.map(|known| known.of_programs).unwrap_or_default();
     // The decoder refuses these beside a program, or reads them otherwise.
-    let others = ["entrypoint", "command", "mounts", "networks", "working_dir", "program"];
+    let others = ["entrypoint", "command", "mounts", "networks", "placement", "working_dir", "program"];
     for key in KEYS.iter().filter(|key| !others.contains(&key.path)) {
         let row = ROWS.iter().find(|row| row.path == key.path).expect("a row");
         let (sidecar, _) = declared(&format!("{}\nprogram = ['a']", row.values[0]));

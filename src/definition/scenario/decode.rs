@@ -87,7 +87,7 @@ fn date(table: Table<'_>, reader: &mut Reader<'_>) -> Option<Duration> {
         moment.and_then(|moment| Duration::try_from(moment.duration_since(jiff::Timestamp::UNIX_EPOCH)).ok());
     if since_1970.is_none() {
         let hint = "Write it with its time zone: `date = 2026-01-01T00:00:00Z`.";
-        reader.wrong("date", "a moment since 1970", node, hint);
+        reader.wrong("date", "a moment from 1970 to 9999", node, hint);
     }
     since_1970
 }

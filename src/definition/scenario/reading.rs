@@ -1,28 +1,37 @@
 //! Reads a scenario's file: regular, of a bounded size, and text.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
-
-use rustix::fs::OFlags;
 
 use super::{Written, decode};
 use crate::definition::layers::told;
 use crate::definition::read::text;
 use crate::definition::toml;
 use crate::report::error::{Code, Place, Problem, Source};
+use crate::system::bounded_file;
 
 /// The largest scenario, in bytes.
 pub const MOST_BYTES: u64 = 1 << 20;
 
-/// Reads a scenario.
+/// Reads a scenario that somebody named.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read(path: &Path) -> Result<Written, Vec<Problem>> {
-    let bytes = bytes(path).map_err(|error| {
+    of_bytes(path, bounded_file::read(path, MOST_BYTES))
+}
+
+/// Reads a scenario that was found in a folder. Since errors quote it, it must be no link, which could lead to any file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_found(path: &Path) -> Result<Written, Vec<Problem>> {
+    of_bytes(path, bounded_file::read_unlinked(path, MOST_BYTES))
+}
+
+fn of_bytes(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<Written, Vec<Problem>> {
+    let bytes = bytes.map_err(|error| {
         let problem =
             Problem::error(Code::ScenarioUnreadable, format!("the scenario cannot be read: {error}"));
         vec![
@@ -48,19 +57,4 @@ pub fn parse(source: &Arc<Source>) -> Result<Written, Vec<Problem>> {
         errors.into_iter().map(problem).collect::<Vec<_>>()
     })?;
     decode::decode(&root, source).map_err(told)
-}
-
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    // Without it, opening a named pipe waits for somebody to write to it.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(io::Error::other(format!("it is larger than {} MiB", MOST_BYTES >> 20)));
-    }
-    Ok(bytes)
 }

@@ -149,7 +149,7 @@ fn every_mistake_has_a_place_and_a_next_step() {
             1,
             "not supported in a scenario",
         ),
-        ("date = 'today'\n[[poll]]\nexpect = 'ready'", InvalidValue, 1, 8, "a moment since 1970"),
+        ("date = 'today'\n[[poll]]\nexpect = 'ready'", InvalidValue, 1, 8, "a moment from 1970 to 9999"),
         ("sidecar = 'a b'\n[[poll]]\nexpect = 'ready'", InvalidValue, 1, 11, "the name of a sidecar"),
         ("seed = -1\n[[poll]]\nexpect = 'ready'", InvalidValue, 1, 8, "a whole number"),
         ("[[poll]\n", DefinitionSyntax, 1, 8, "not valid TOML"),

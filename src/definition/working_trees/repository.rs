@@ -15,8 +15,8 @@ pub struct RepositoryPlace {
     pub within: PathBuf,
 }
 
-/// Where a resolved folder is in a repository of this user; `None` if nothing proves it. Whoever writes to a folder lets its `.git`
-/// name any repository, so this counts only if that repository lists the folder among its worktrees.
+/// Where a resolved folder is in a repository of this user; `None` if nothing proves it. Whoever writes to a folder
+/// lets its `.git` name any repository, so this counts only if that repository lists the folder among its worktrees.
 #[must_use]
 pub fn repository_place(folder: &Path) -> Option<RepositoryPlace> {
     let checkout = checkouts(folder).next()?;

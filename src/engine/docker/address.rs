@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::report::error::{Code, Problem};
+use crate::system::bounded_file;
 use crate::system::digest::sha256_hex;
 
 pub use encryption::{TlsFiles, TlsOptions};
@@ -19,6 +20,8 @@ mod sockets;
 
 /// The socket that Docker listens on where nothing else is said.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+/// The largest file of a client's configuration that is read, in bytes.
+pub(super) const CONFIGURATION_BYTES: u64 = 8 << 20;
 
 /// Where the engine is, and who said so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -176,9 +179,9 @@ impl Named {
     }
 }
 
-/// Resolves the address: the harness's own options, `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context of
-/// docker's configuration, the default socket; if nobody accepts connections there, a socket of Podman's where somebody does. For a
-/// harness of Podman's, what its own client uses.
+/// Resolves the address: the harness's own options, `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context of docker's
+/// configuration, the default socket; if nobody accepts connections there, a socket of Podman's where somebody does.
+/// For a harness of Podman's, what its own client uses.
 ///
 /// # Errors
 /// If the context does not exist, its address is of a kind that is not supported, or its certificates are missing.
@@ -242,7 +245,7 @@ pub fn client_folder(choice: &Choice, environment: &Environment) -> PathBuf {
 }
 
 fn current_context(config: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(config.join("config.json")).ok()?;
+    let text = bounded_file::text(&config.join("config.json"), CONFIGURATION_BYTES).ok()?;
     let parsed: ClientConfig = serde_json::from_str(&text).ok()?;
     parsed.current_context.filter(|context| !context.is_empty())
 }
@@ -251,7 +254,7 @@ fn current_context(config: &Path) -> Option<String> {
 fn of_all_contexts(config: &Path) -> Vec<String> {
     let folders = std::fs::read_dir(config.join("contexts/meta")).into_iter().flatten().flatten();
     let host = |folder: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(folder.path().join("meta.json")).ok()?;
+        let text = bounded_file::text(&folder.path().join("meta.json"), CONFIGURATION_BYTES).ok()?;
         serde_json::from_str::<ContextMeta>(&text).ok()?.endpoints.remove("docker")?.host
     };
     folders.filter_map(host).collect()
@@ -272,7 +275,7 @@ fn from_context(
     let folder = sha256_hex(name);
     let contexts = config.join("contexts");
     let path = contexts.join("meta").join(&folder).join("meta.json");
-    let endpoint = std::fs::read_to_string(&path)
+    let endpoint = bounded_file::text(&path, CONFIGURATION_BYTES)
         .ok()
         .and_then(|text| serde_json::from_str::<ContextMeta>(&text).ok())
         .and_then(|mut meta| meta.endpoints.remove("docker"));

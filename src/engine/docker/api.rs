@@ -22,7 +22,7 @@ mod volume;
 pub use crate::engine::registry::Credentials;
 pub use container::{Container, ContainerSpec, DEFAULT_GRACE, Listed};
 pub use image::{HealthTest, Image, Process};
-pub use network::{Member, Network, is_whole_id};
+pub use network::{BRIDGE_OPTION, Member, Network, bridge_of, is_whole_id};
 pub use port::ContainerPort;
 pub use volume::Volume;
 
@@ -67,7 +67,8 @@ pub trait Api: Send + Sync {
     async fn inhabited(&self, name: &str) -> EngineResult<(Vec<Network>, Vec<Member>)>;
     /// An image by reference or id; `None` if it is absent.
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>>;
-    /// Pulls an image, for this platform or the engine's own. `progress` is called whenever the engine says something, also where nothing changed.
+    /// Pulls an image, for this platform or the engine's own. `progress` is called whenever the engine says something,
+    /// also where nothing changed.
     async fn pull(
         &self,
         reference: &str,
@@ -123,8 +124,8 @@ pub trait Api: Send + Sync {
     async fn volumes(&self, label: &str) -> EngineResult<Vec<Volume>>;
     /// Removes a volume that no container has; one that is gone already is no failure.
     async fn remove_volume(&self, name: &str) -> EngineResult<()>;
-    /// Unpacks a tar archive into a container's root.
-    async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()>;
+    /// Takes the images of an archive, as `docker save` writes it.
+    async fn load(&self, archive: &'static [u8]) -> EngineResult<()>;
     /// Attaches to a container's main process.
     async fn attach(&self, container: &str) -> EngineResult<Attached>;
 }

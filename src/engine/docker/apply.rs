@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Docker;
 use super::api::{Api, Container, ContainerSpec, Image, Status};
 use super::classification::MAKE_ROOM;
+use super::networks;
 use super::spec::{container_spec, temporary_name};
 use super::stopping::stop_and_remove;
 use crate::engine::copies;
@@ -13,6 +14,7 @@ use crate::engine::problem::{NAME_ANOTHER_IMAGE, RUN_AGAIN, check_name, engine_p
 use crate::engine::registry::credentials;
 use crate::engine::{Carrier, EngineError, EngineErrorKind, Meaning, Progress, PullProgress};
 use crate::plan::instance::Instance;
+use crate::plan::session::Session;
 use crate::plan::sidecar::{ImageReference, LABEL_REPLACED, LABEL_SCOPE, LABEL_SIDECAR, Sidecar};
 use crate::plan::{Action, SidecarPlan};
 use crate::report::error::{Code, Problem};
@@ -118,12 +120,16 @@ impl Carrying<'_> {
         let sidecar = self.sidecar();
         let image = self.image().await?;
         self.carrier.network().await?;
-        let id = self.replace(image).await?;
+        let first = self.first_network().await?;
+        let id = self.replace(image, &first).await?;
         self.carrier.mark(sidecar, &id)?;
         let start = async {
             let aliases = sidecar.definition.aliases();
             let networks = &sidecar.definition.container.networks;
-            for other in networks.iter().filter(|name| *name != self.network) {
+            let own = (first != self.network).then_some(self.network);
+            let declared =
+                networks.iter().map(String::as_str).filter(|name| *name != self.network && *name != first);
+            for other in own.into_iter().chain(declared) {
                 let connected = self.api().connect(other, &id, &aliases).await;
                 connected.map_err(|error| cannot_connect(sidecar, other, &error))?;
             }
@@ -140,8 +146,20 @@ impl Carrying<'_> {
         Ok(())
     }
 
+    /// The network that the container is created on. Since Docker 28, it has to be there whenever the container is connected to
+    /// another one or is started again, so that a sidecar that outlives a session is not created on the session's.
+    async fn first_network(&self) -> Result<String, Problem> {
+        let sidecar = self.sidecar();
+        if sidecar.session.is_some() || !Session::is_network(self.network) {
+            return Ok(self.network.to_owned());
+        }
+        let home = networks::home_of_session(self.docker, self.network).await;
+        let home = home.map_err(|error| cannot_connect(sidecar, self.network, &error))?;
+        Ok(home.unwrap_or_else(|| self.network.to_owned()))
+    }
+
     /// Makes the new container beside the old one, removes the old one, and gives the new one its name.
-    async fn replace(&self, image: String) -> Result<String, Problem> {
+    async fn replace(&self, image: String, first: &str) -> Result<String, Problem> {
         let (sidecar, existing) = (self.sidecar(), self.part.existing.as_ref());
         let mut salt = [0_u8; 16];
         let _ = getrandom::fill(&mut salt);
@@ -149,7 +167,7 @@ impl Carrying<'_> {
         let is_taken = existing.is_some_and(|existing| existing.name == sidecar.container);
         let name = if is_taken { temporary_name(&sidecar.container) } else { sidecar.container.clone() };
         let (carried, changed_since) = self.part.carried();
-        let spec = container_spec(sidecar, &name, self.network, (&carried, &changed_since), &salt);
+        let spec = container_spec(sidecar, &name, first, (&carried, &changed_since), &salt);
         let mut spec = ContainerSpec { image, ..spec };
         let used = existing.map(|existing| self.carrier.used_by_others(existing));
         if let Some(used) = used.filter(|used| !used.is_empty()) {

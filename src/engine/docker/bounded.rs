@@ -227,8 +227,8 @@ impl<E: Api> Api for Bounded<E> {
         self.answer(self.engine.remove_volume(name)).await
     }
 
-    async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()> {
-        self.answer(self.engine.upload(container, archive)).await
+    async fn load(&self, archive: &'static [u8]) -> EngineResult<()> {
+        self.answer(self.engine.load(archive)).await
     }
 
     async fn attach(&self, container: &str) -> EngineResult<Attached> {

@@ -113,7 +113,7 @@ const WORDS: [(&str, Meaning); 25] = [
 
 /// What a message means, where it is one that is known.
 #[must_use]
-pub(super) fn meaning(message: &str) -> Option<Meaning> {
+pub(in crate::engine) fn meaning(message: &str) -> Option<Meaning> {
     let message = message.to_lowercase();
     WORDS.iter().find(|(words, _)| message.contains(words)).map(|(_, meaning)| *meaning)
 }

@@ -6,17 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bollard::auth::DockerCredentials;
-use bollard::container::LogOutput;
-use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{
     EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect,
 };
 use bollard::query_parameters as query;
 use bollard::{Docker, body_full};
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use tokio_util::io::StreamReader;
 
 use super::address::EngineAddress;
 use crate::engine::docker::api::{
@@ -28,23 +25,26 @@ use crate::engine::{
     PullProgress, Written,
 };
 use convert::{
-    Layers, convert_container, convert_created, convert_event, convert_image, convert_info, convert_listed,
+    convert_container, convert_created, convert_event, convert_image, convert_info, convert_listed,
     convert_listed_network, convert_network, convert_ports, convert_volume,
 };
 use create::{PLATFORM, create_body};
-use errors::{absent, convert_error, metered};
+use errors::{absent, convert_error, is_removed_meanwhile, metered};
 use meter::Meter;
 use transport::{MOST_ATTEMPTS, Transport};
 
 mod convert;
 mod create;
 mod errors;
+mod executions;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod meter;
 mod output;
 mod podman;
+mod pull;
 mod ssh;
+mod swarm;
 mod tls;
 mod transport;
 
@@ -53,14 +53,13 @@ const HOST_PART: &str = "HostConfig.";
 
 /// How long the engine may take to begin an answer; creating a container on a busy disk takes tens of seconds.
 const ANSWER_TIMEOUT_SECONDS: u64 = 120;
-/// So much an engine may say about one pull: at some thirty messages a second, that is days.
-const MOST_PULL_MESSAGES: u64 = 10_000_000;
 /// So many events of creations and connections are read; engines keep fewer.
 const MOST_EVENTS: usize = 10_000;
 /// The pause before a container whose removal is under way is looked at again.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 
-/// A connection to an engine.
+/// A connection to an engine. Clones are the same one.
+#[derive(Clone)]
 pub struct Client {
     connection: Docker,
     transport: Arc<Transport>,
@@ -202,7 +201,12 @@ impl Api for Client {
     }
 
     async fn image(&self, reference: &str) -> EngineResult<Option<Image>> {
-        Ok(absent(self.connection.inspect_image(reference).await)?.map(convert_image))
+        let inspected = match self.connection.inspect_image(reference).await {
+            // The image is there or is not, which Podman says to whoever asks again.
+            Err(error) if is_removed_meanwhile(&error) => self.connection.inspect_image(reference).await,
+            inspected => inspected,
+        };
+        Ok(absent(inspected)?.map(convert_image))
     }
 
     async fn pull(
@@ -212,30 +216,8 @@ impl Api for Client {
         credentials: Option<Credentials>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> EngineResult<()> {
-        let options = query::CreateImageOptionsBuilder::default().from_image(&with_tag(reference));
-        let options = options.platform(platform.unwrap_or_default()).build();
-        let credentials = credentials.map(|credentials| DockerCredentials {
-            username: Some(credentials.username),
-            password: Some(credentials.password),
-            identitytoken: credentials.token,
-            ..Default::default()
-        });
-        let mut layers = Layers::default();
-        let mut pulled = PullProgress::default();
         let (client, meter) = self.stream_client()?;
-        let mut stream = metered(client.create_image(Some(options), None, credentials), meter);
-        let mut messages = 0;
-        while let Some(message) = stream.try_next().await? {
-            messages += 1;
-            if messages > MOST_PULL_MESSAGES {
-                let message = "the engine's report of the pull does not end";
-                return Err(EngineError::new(EngineErrorKind::TimedOut, message));
-            }
-            // Told of every message, also of one that changes nothing: silence is what ends a pull.
-            pulled = layers.note(message).unwrap_or(pulled);
-            progress(pulled.clone());
-        }
-        Ok(())
+        pull::pull(&client, meter, reference, platform, credentials, progress).await
     }
 
     async fn container(&self, name: &str) -> EngineResult<Option<Container>> {
@@ -335,27 +317,11 @@ impl Api for Client {
     }
 
     async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
-        let (exec, mut attached) = self.start_exec(container, &request.arguments, false).await?;
-        let mut output = ExecOutput::default();
-        while let Some(part) = attached.0.try_next().await? {
-            let kept = if matches!(part, LogOutput::StdErr { .. }) {
-                &mut output.stderr
-            } else {
-                &mut output.stdout
-            };
-            let bytes = part.into_bytes();
-            let room = request.output_limit.saturating_sub(kept.len());
-            output.truncated |= bytes.len() > room;
-            kept.extend(bytes.into_iter().take(room));
-        }
-        let ended = self.connection.inspect_exec(&exec).await.map_err(convert_error)?;
-        output.exit_code = ended.exit_code.unwrap_or(-1);
-        Ok(output)
+        self.execution(container, request).await
     }
 
     async fn exec_attached(&self, container: &str, arguments: &[String]) -> EngineResult<Attached> {
-        let (_, (output, input)) = self.start_exec(container, arguments, true).await?;
-        Ok(Attached { input, output: standard_output(output) })
+        self.attached_execution(container, arguments).await
     }
 
     async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
@@ -394,25 +360,16 @@ impl Api for Client {
         absent(self.connection.remove_volume(name, options).await).map(drop)
     }
 
-    async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()> {
-        let options = query::UploadToContainerOptionsBuilder::default().path("/").build();
-        self.connection
-            .upload_to_container(container, Some(options), body_full(archive.into()))
-            .await
-            .map_err(convert_error)
+    async fn load(&self, archive: &'static [u8]) -> EngineResult<()> {
+        let options = query::ImportImageOptionsBuilder::default().quiet(true).build();
+        let told = self.connection.import_image(options, body_full(Bytes::from_static(archive)), None);
+        told.try_for_each(async |_| Ok(())).await.map_err(convert_error)
     }
 
     async fn attach(&self, container: &str) -> EngineResult<Attached> {
-        let options =
-            query::AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stream(true).build();
-        let (client, meter) = self.stream_client()?;
-        let attached = client.attach_container(container, Some(options)).await.map_err(convert_error)?;
-        Ok(Attached { input: attached.input, output: standard_output(metered(attached.output, meter)) })
+        self.attached(container).await
     }
 }
-
-type OutputStream = BoxStream<'static, EngineResult<LogOutput>>;
-type InputStream = std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>;
 
 impl Client {
     fn stream_client(&self) -> EngineResult<(Docker, Arc<Meter>)> {
@@ -423,39 +380,6 @@ impl Client {
         let options = None::<query::InspectNetworkOptions>;
         absent(self.connection.inspect_network(name, options).await)
     }
-
-    async fn start_exec(
-        &self,
-        container: &str,
-        arguments: &[String],
-        input: bool,
-    ) -> EngineResult<(String, (OutputStream, InputStream))> {
-        let options = CreateExecOptions {
-            attach_stdin: Some(input),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(arguments.to_vec()),
-            ..Default::default()
-        };
-        let exec = self.connection.create_exec(container, options).await.map_err(convert_error)?.id;
-        let (client, meter) = self.stream_client()?;
-        match client.start_exec(&exec, None).await.map_err(convert_error)? {
-            StartExecResults::Attached { output, input } => Ok((exec, (metered(output, meter), input))),
-            StartExecResults::Detached => {
-                Err(EngineError::new(EngineErrorKind::Refused, "the engine detached an attached command"))
-            }
-        }
-    }
-}
-
-fn standard_output(stream: OutputStream) -> std::pin::Pin<Box<dyn tokio::io::AsyncRead + Send>> {
-    let bytes = stream.try_filter_map(|part| {
-        std::future::ready(Ok(match part {
-            LogOutput::StdOut { message } | LogOutput::Console { message } => Some(message),
-            LogOutput::StdErr { .. } | LogOutput::StdIn { .. } => None,
-        }))
-    });
-    Box::pin(StreamReader::new(bytes.map_err(std::io::Error::other)))
 }
 
 /// Whether a network can have this name: others would make another request of the path that they stand in.
@@ -467,16 +391,6 @@ fn is_name(name: &str) -> bool {
 /// Whether a name may also be the id of a network, or its beginning as tools show it.
 fn is_id(name: &str) -> bool {
     name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// A reference without tag or digest would pull every tag.
-fn with_tag(reference: &str) -> String {
-    let last = reference.rsplit('/').next().unwrap_or(reference);
-    if last.contains(':') || last.contains('@') {
-        reference.to_owned()
-    } else {
-        format!("{reference}:latest")
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::look::{Neighbour, Seen};
 use super::ports;
 use super::spec::temporary_name;
 use crate::definition::model::Mount;
+use crate::engine::problem::volume_taken;
 use crate::engine::replaced_volumes;
 use crate::plan::instance::Status;
 use crate::plan::session::Session;
@@ -67,7 +68,7 @@ fn observed(seen: &Seen, sidecar: &Sidecar, network: &HarnessNetwork) -> Observe
     let container = seen.containers.get(&sidecar.container).or(temporary);
     if let Some(container) = container.filter(|container| !sidecar.owns(&container.labels)) {
         refusals.push(name_taken(sidecar, container));
-        return Observed { refusals, found: None, create };
+        return Observed { refusals, create, ..Observed::default() };
     }
     refusals.extend(aliases_taken(sidecar, container, seen, network));
     refusals.extend(volumes_taken(sidecar, seen));
@@ -87,7 +88,7 @@ fn observed(seen: &Seen, sidecar: &Sidecar, network: &HarnessNetwork) -> Observe
         found.replace.extend(replaced_volumes::steps(sidecar, &found.instance, paths, removal));
         found
     });
-    Observed { refusals, found, create }
+    Observed { refusals, found, create, rivals: Vec::new() }
 }
 
 /// Whether an image is for the platform that a definition names, as far as the engine tells: an image without a processor
@@ -181,21 +182,8 @@ fn docker(command: &[&str], operands: &[&str]) -> String {
 /// A problem for each volume that has the name of one of the sidecar's and is not its own.
 fn volumes_taken<'a>(sidecar: &'a Sidecar, seen: &'a Seen) -> impl Iterator<Item = Problem> + 'a {
     sidecar.volumes().filter_map(|name| {
-        let labels = seen.volumes.get(&name).filter(|labels| !sidecar.owns(labels))?;
-        let message = match labels.get(LABEL_DEFINITION) {
-            Some(file) => format!("the volume `{name}` belongs to another sidecar, of {file}"),
-            None => format!("farrier did not create the volume `{name}`"),
-        };
-        let problem = Problem::error(Code::NameTaken, message).of(sidecar.name());
-        Some(
-            problem
-                .at(sidecar.definition.place("mounts"))
-                .hint(format!(
-                    "Remove it with `{}` if nobody needs its data.",
-                    docker(&["volume", "rm"], &[&name])
-                ))
-                .hint("Or choose another name in `mounts`."),
-        )
+        let remove = docker(&["volume", "rm"], &[&name]);
+        volume_taken(sidecar, seen.volumes.get(&name)?, &format!("the volume `{name}`"), &remove)
     })
 }
 

@@ -208,6 +208,17 @@ impl Double {
         }
     }
 
+    /// What a command in a container does.
+    async fn executed(&self, call: Call, container: &str, arguments: &[String]) -> EngineResult<Run> {
+        let execution = self.call(call, container, |world| world.exec(container, arguments)).await?;
+        let run = execution.run(arguments).await;
+        if let End::CannotRun(message) = &run.end {
+            let text = format!("OCI runtime exec failed: exec failed: {message}\r\n");
+            return Ok(Run { stdout: text.into_bytes(), ..Run::exit(126) });
+        }
+        Ok(run)
+    }
+
     async fn ran(&self, container: &str, run: Run) -> (Run, i64) {
         tokio::time::sleep(run.after).await;
         let code = match run.end {

@@ -26,7 +26,7 @@ async fn route(api: &dyn Api, local: bool) -> EngineResult<Finding> {
             "farrier did not create the network `farrier`, so launches cannot use it",
             Some("Remove it with `docker network rm farrier`; the next launch creates its own network."),
         ),
-        [network, ..] if networks::has_bridge(&network.id) => {
+        [network, ..] if networks::is_interface(&network.bridge) => {
             ("direct: this host is on the network `farrier`", None)
         }
         _ => ("through a relay container, because this host is not on the network `farrier`", None),
@@ -36,7 +36,7 @@ async fn route(api: &dyn Api, local: bool) -> EngineResult<Finding> {
 
 fn relay_program() -> Finding {
     let text = if relay::is_built_in() {
-        "farrier's own program relays, in any image of this architecture"
+        "farrier's own program relays, from an image that farrier loads once"
     } else {
         "python3, nc or bash in an image relays, because farrier was built without a static C library"
     };

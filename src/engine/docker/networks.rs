@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use futures_util::future::join_all;
 
 use super::Docker;
-use super::api::{Api, Container};
+use super::api::{Api, Container, Network};
 use crate::engine::problem::engine_problem;
 use crate::engine::{Carrier, EngineError, EngineErrorKind, EngineResult, Progress};
 use crate::plan::session::LABEL_SESSION_HOME;
@@ -16,20 +16,24 @@ use crate::report::error::Problem;
 use crate::system::leases::Leases;
 use crate::system::lock::LockFolder;
 
-/// Leaves one network of the name: Docker accepts two, and is then ambiguous. The lowest id stays, on which all
-/// launches agree.
-pub(super) async fn make(api: &dyn Api, plan: &NetworkPlan, carrier: &dyn Carrier) -> Result<(), Problem> {
+/// Leaves one network of the name, and tells which: Docker accepts two, and is then ambiguous. The lowest id stays, on which
+/// all launches agree.
+pub(super) async fn make(
+    api: &dyn Api,
+    plan: &NetworkPlan,
+    carrier: &dyn Carrier,
+) -> Result<Option<Network>, Problem> {
     let name = plan.name.as_str();
     // Another launch may have made it while this one waited for the lock.
     let found = api.networks(name).await;
     let found = found.map_err(|error| engine_problem("look for the network", &error))?;
     if found.len() == 1 {
-        return Ok(());
+        return Ok(found.into_iter().next());
     }
     let doing = format!("prepare the network `{name}`");
     let failed = |error: EngineError| engine_problem(&doing, &error);
-    let surplus = match &plan.action {
-        NetworkAction::Use { surplus, .. } => surplus.clone(),
+    let (kept, surplus) = match &plan.action {
+        NetworkAction::Use { surplus, .. } => (None, surplus.clone()),
         NetworkAction::Create => {
             match create(api, name, &labels(plan)).await {
                 Ok(()) => carrier.tell(Progress::NetworkCreated(name)),
@@ -37,8 +41,8 @@ pub(super) async fn make(api: &dyn Api, plan: &NetworkPlan, carrier: &dyn Carrie
                 Err(error) if error.kind == EngineErrorKind::Conflict => {}
                 Err(error) => return Err(failed(error)),
             }
-            let found = api.networks(name).await.map_err(failed)?;
-            found.into_iter().skip(1).map(|network| network.id).collect()
+            let mut found = api.networks(name).await.map_err(failed)?.into_iter();
+            (found.next(), found.map(|network| network.id).collect())
         }
     };
     for id in surplus {
@@ -49,7 +53,7 @@ pub(super) async fn make(api: &dyn Api, plan: &NetworkPlan, carrier: &dyn Carrie
             Err(error) => return Err(failed(error)),
         }
     }
-    Ok(())
+    Ok(kept)
 }
 
 type Labels = BTreeMap<String, String>;
@@ -148,14 +152,35 @@ fn joined<'a>(sidecar: &Sidecar, container: &'a Container) -> Vec<&'a String> {
     networks.map(|(name, _)| name).collect()
 }
 
+/// The network, which now exists, that shared sidecars are on beside this one of a session; `None` if it names none.
+pub(super) async fn home_of_session(docker: &Docker, network: &str) -> EngineResult<Option<String>> {
+    let found = docker.api.networks(network).await?;
+    let home = found.into_iter().find_map(|mut network| network.labels.remove(LABEL_SESSION_HOME));
+    if let Some(home) = &home {
+        let locks = LockFolder::open(docker.id().await?).map_err(unlocked)?;
+        let _held = locks.lock_network(home, |_| ()).await.map_err(unlocked)?;
+        make_home(docker.api.as_ref(), home).await?;
+    }
+    Ok(home)
+}
+
+fn unlocked(problem: impl std::fmt::Display) -> EngineError {
+    EngineError::new(EngineErrorKind::Refused, problem.to_string())
+}
+
+async fn make_home(api: &dyn Api, home: &str) -> EngineResult<()> {
+    if api.networks(home).await?.is_empty() {
+        create(api, home, &own_labels()).await?;
+    }
+    Ok(())
+}
+
 /// Puts a container on farrier's own network, without names: nobody asks for it there before the next launch.
 pub(super) async fn go_home(docker: &Docker, container: &Container, home: &str) -> EngineResult<()> {
     let api = docker.api.as_ref();
     let Ok(locks) = LockFolder::open(docker.id().await?) else { return Ok(()) };
     let Ok(_held) = locks.lock_network(home, |_| ()).await else { return Ok(()) };
-    if api.networks(home).await?.is_empty() {
-        create(api, home, &own_labels()).await?;
-    }
+    make_home(api, home).await?;
     api.connect(home, &container.id, &[]).await
 }
 
@@ -205,10 +230,8 @@ async fn is_used(api: &dyn Api, id: &str, name: &str) -> EngineResult<bool> {
     Ok(false)
 }
 
-/// Whether the bridge of this network is an interface of this host.
-pub(super) fn has_bridge(network_id: &str) -> bool {
-    let Some(id) = network_id.get(..12) else { return false };
-    let name = format!("br-{id}");
+/// Whether this host has an interface of this name.
+pub(super) fn is_interface(name: &str) -> bool {
     nix::ifaddrs::getifaddrs()
         .is_ok_and(|mut interfaces| interfaces.any(|found| found.interface_name == name))
 }

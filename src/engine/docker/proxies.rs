@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::address::EngineAddress;
+use super::address::{CONFIGURATION_BYTES, EngineAddress};
+use crate::system::bounded_file;
 
 /// The entry that is for every engine without one of its own.
 const DEFAULT: &str = "default";
@@ -31,7 +32,8 @@ impl Proxies {
     /// text hinders nothing else.
     #[must_use]
     pub fn of(address: &EngineAddress) -> Self {
-        let text = std::fs::read_to_string(address.config.join("config.json")).unwrap_or_default();
+        let text =
+            bounded_file::text(&address.config.join("config.json"), CONFIGURATION_BYTES).unwrap_or_default();
         Self::read(&text, &address.host)
     }
 

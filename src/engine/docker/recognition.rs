@@ -22,7 +22,7 @@ pub(super) fn is_managed(container: &Container, image: Option<&Image>) -> bool {
 
 /// `farrier-NAME`, or the same with eight hex digits that tell a workspace or an organisation; of a session's sidecar the
 /// same with the session's id, also with the end of a temporary name: nobody else looks for what a launch leaves of it.
-pub(super) fn is_name_of(sidecar: &str, container: &str, session: Option<&Session>) -> bool {
+pub(in crate::engine) fn is_name_of(sidecar: &str, container: &str, session: Option<&Session>) -> bool {
     let token = container_token(sidecar);
     if let Some(session) = session {
         let name = session.container(sidecar);

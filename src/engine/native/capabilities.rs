@@ -1,7 +1,7 @@
 //! What the engine can do, and which keys of a definition it knows.
 
-use crate::engine::Capabilities;
 use crate::engine::capabilities::KnownKeys;
+use crate::engine::{Availability, Capabilities, HostFiles};
 
 /// What it can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -10,16 +10,21 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     images: true,
     image_files: true,
     programs: true,
-    exec: true,
+    exec: Availability::Everywhere,
     logs: true,
-    health: true,
+    health: Availability::Everywhere,
     own_network: false,
     resolves_names: true,
     has_socket: false,
+    host_files: HostFiles::All,
+    volumes: Availability::Everywhere,
+    nodes: false,
+    sessions: true,
     keys: Some(KnownKeys {
         of_programs: &[
             "confine",
             "cpus",
+            "engine",
             "env",
             "env_file",
             "job",
@@ -38,6 +43,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
             "cap_drop",
             "command",
             "cpus",
+            "engine",
             "entrypoint",
             "env",
             "env_file",

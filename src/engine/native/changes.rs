@@ -1,5 +1,5 @@
-//! What happens to instances: whoever changes one tells the `watchers`. That a supervisor was killed it cannot tell itself, so its
-//! process is watched.
+//! What happens to instances: whoever changes one tells the `watchers`. That a supervisor was killed it cannot tell
+//! itself, so its process is watched.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;

@@ -1,7 +1,7 @@
-//! Confines a program of this host to what its definition lists. Three layers of the kernel do it, because none does all of it:
-//! Landlock closes files, and keeps signals and debuggers from other processes; read-only mounts keep what Landlock does not look
-//! at, such as modes and times; and a filter of system calls closes sockets with names, and what else reaches other processes.
-//! Whatever of this the kernel lacks ends the program before it begins.
+//! Confines a program of this host to what its definition lists. Three layers of the kernel do it, because none does
+//! all of it: Landlock closes files, and keeps signals and debuggers from other processes; read-only mounts keep what
+//! Landlock does not look at, such as modes and times; and a filter of system calls closes sockets with names, and what
+//! else reaches other processes. Whatever of this the kernel lacks ends the program before it begins.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -125,7 +125,8 @@ impl Confinement {
         namespaces::separate_program(self.isolation, self.has_own_network)
     }
 
-    /// Enters a namespace of mounts in which only what the program may write can be written. Its current folder is not one of it.
+    /// Enters a namespace of mounts in which only what the program may write can be written. Its current folder is not
+    /// one of it.
     pub fn separate_mounts(&self, own: &Path) -> io::Result<()> {
         namespaces::separate_mounts()?;
         let writable: Vec<&Path> = self.writable(own).collect();

@@ -249,7 +249,7 @@ fn observed(store: &Store, sidecar: &Sidecar, stored: Option<&Stored>, network: 
     let create = steps(store, sidecar);
     refusals.extend(refusals::volumes_taken(store, sidecar));
     let Some(stored) = stored else {
-        return Observed { refusals, found: None, create };
+        return Observed { refusals, create, ..Observed::default() };
     };
     if !sidecar.owns(&stored.specification.labels) {
         refusals.push(name_taken(sidecar, stored));
@@ -260,7 +260,7 @@ fn observed(store: &Store, sidecar: &Sidecar, stored: Option<&Stored>, network: 
     if !found.instance.is_on(&network.name) {
         found.drift.push("network".to_owned());
     }
-    Observed { refusals, found: Some(found), create }
+    Observed { refusals, found: Some(found), create, rivals: Vec::new() }
 }
 
 fn name_taken(sidecar: &Sidecar, stored: &Stored) -> Problem {

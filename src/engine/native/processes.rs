@@ -52,8 +52,8 @@ pub fn place() -> String {
     format!("{} {}", boot.trim(), namespace.display())
 }
 
-/// Whether Linux numbered the namespace (`PROC_IPC_INIT_INO` is its least number). Early gVisor gives a namespace another, small
-/// number whenever a process looks.
+/// Whether Linux numbered the namespace (`PROC_IPC_INIT_INO` is its least number). Early gVisor gives a namespace
+/// another, small number whenever a process looks.
 fn is_a_namespace(link: &Path) -> bool {
     let number = link.to_str().and_then(|link| link.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok());
     number.is_some_and(|number: u64| number >= 0xEFFF_FFF8)

@@ -6,7 +6,8 @@ use super::container::surroundings::beyond;
 use super::isolation::Isolation;
 use super::store::Store;
 use crate::definition::model::Mount;
-use crate::plan::sidecar::{LABEL_DEFINITION, Sidecar};
+use crate::engine::problem::volume_taken;
+use crate::plan::sidecar::Sidecar;
 use crate::report::error::{Code, Problem};
 use crate::report::quoted::listed;
 use crate::report::shell::command_line;
@@ -93,16 +94,8 @@ pub fn without_isolation(sidecar: &Sidecar, isolation: Isolation) -> Option<Prob
 /// Says which of a sidecar's volumes are another one's.
 pub fn volumes_taken<'a>(store: &'a Store, sidecar: &'a Sidecar) -> impl Iterator<Item = Problem> + 'a {
     sidecar.volumes().filter_map(move |name| {
-        let labels = store.volumes().labels(&name).filter(|labels| !sidecar.owns(labels))?;
-        let file = labels.get(LABEL_DEFINITION).map(String::as_str).unwrap_or_default();
-        let message = format!("the volume `{name}` belongs to another sidecar, of {file}");
         let remove = command_line(&["farrier", "down", "--volumes"], &[&sidecar.container], &[]);
-        Some(
-            Problem::error(Code::NameTaken, message)
-                .of(sidecar.name())
-                .at(sidecar.definition.place("mounts"))
-                .hint(format!("Remove it with `{remove}` if nobody needs its data."))
-                .hint("Or choose another name in `mounts`."),
-        )
+        let labels = store.volumes().labels(&name)?;
+        volume_taken(sidecar, &labels, &format!("the volume `{name}`"), &remove)
     })
 }

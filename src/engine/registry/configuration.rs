@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::reference::Reference;
+use crate::system::bounded_file;
 
 /// The largest file that is read.
 const MOST_BYTES: u64 = 1 << 20;
@@ -83,9 +84,7 @@ impl RegistryConfiguration {
         let file = self.daemons.iter().map(|folder| folder.join("daemon.json")).find(|file| file.exists());
         let Some(file) = file else { return DaemonFile::default() };
         let read = || {
-            use std::io::Read;
-            let mut text = String::new();
-            std::fs::File::open(&file)?.take(MOST_BYTES).read_to_string(&mut text)?;
+            let text = bounded_file::text(&file, MOST_BYTES)?;
             serde_json::from_str(&text).map_err(std::io::Error::other)
         };
         read().unwrap_or_else(|error| {
@@ -98,23 +97,38 @@ impl RegistryConfiguration {
 /// Whether a registry may be asked without TLS: on this host's loopback, or where the configuration says so.
 fn may_be_plain(host: &str, insecure: &[String]) -> bool {
     let name = without_port(host);
-    let address: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
-    let is_loopback = name == "localhost" || address.is_some_and(|address| address.is_loopback());
+    let address = address_of(host);
     let is_named = |entry: &String| {
         entry == host
             || entry == name
             || address
                 .is_some_and(|address| entry.parse::<IpNet>().is_ok_and(|network| network.contains(&address)))
     };
-    is_loopback || insecure.iter().any(is_named)
+    is_of_this_host(host) || insecure.iter().any(is_named)
 }
 
 /// A host without its port.
-pub(super) fn without_port(host: &str) -> &str {
+fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
         _ => host,
     }
+}
+
+/// The address that a host is, in every spelling that resolvers take for one, such as `127.1`; `None` if it is a name.
+pub(super) fn address_of(host: &str) -> Option<IpAddr> {
+    match url::Host::parse(without_port(host)).ok()? {
+        url::Host::Ipv4(address) => Some(address.into()),
+        url::Host::Ipv6(address) => Some(address.into()),
+        url::Host::Domain(_) => None,
+    }
+}
+
+pub(super) fn is_of_this_host(host: &str) -> bool {
+    let name = without_port(host).trim_end_matches('.');
+    name.eq_ignore_ascii_case("localhost")
+        || name.to_ascii_lowercase().ends_with(".localhost")
+        || address_of(host).is_some_and(|address| address.to_canonical().is_loopback())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
 use crate::system::blocking::blocking;
+use crate::system::bounded_file;
 
 /// Credentials for one registry.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Credentials {
 
 /// Docker's own registry under the name that its configuration uses.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+/// The largest configuration that is read, in bytes.
+const MOST_BYTES: u64 = 8 << 20;
 
 /// The registry that an image comes from, as docker's configuration names it: the part before the first slash
 /// where that looks like a host.
@@ -45,8 +48,9 @@ pub async fn credentials_for(config: &Path, registry: &str) -> Option<Credential
     let path = config.join("config.json");
     let named = registry.clone();
     let lookup = move || {
-        let file = std::fs::File::open(&path).map_err(|_| CredentialRetrievalError::ConfigNotFound)?;
-        docker_credential::get_credential_from_reader(file, &named)
+        let read = bounded_file::read(&path, MOST_BYTES);
+        let bytes = read.map_err(|_| CredentialRetrievalError::ConfigNotFound)?;
+        docker_credential::get_credential_from_reader(bytes.as_slice(), &named)
     };
     // A credential helper is another process, which may ask its user something.
     match blocking("credentials", lookup).await {

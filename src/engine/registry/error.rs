@@ -2,6 +2,10 @@
 
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
+
+/// The most characters of a message.
+const MOST_CHARACTERS: usize = 1000;
 
 /// Why a request to a registry failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,11 @@ pub enum RegistryErrorKind {
     OtherMachine,
 }
 
+/// A registry that names a host that nobody but this machine reaches.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the registry leads to {0}, which only this machine reaches")]
+pub(super) struct ForbiddenAddress(pub IpAddr);
+
 /// A request to a registry that failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
@@ -36,7 +45,13 @@ impl RegistryError {
     /// An error of this kind.
     #[must_use]
     pub fn new(kind: RegistryErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        let mut message = message.into();
+        // Registries choose parts of it.
+        if let Some((end, _)) = message.char_indices().nth(MOST_CHARACTERS) {
+            message.truncate(end);
+            message.push('…');
+        }
+        Self { kind, message }
     }
 
     /// An answer that is not what it should be.
@@ -47,6 +62,9 @@ impl RegistryError {
 
     /// A host could not be asked.
     pub(super) fn of_connection(host: &str, error: &(dyn Error + 'static)) -> Self {
+        if let Some(astray) = causes(error).find_map(|cause| cause.downcast_ref::<ForbiddenAddress>()) {
+            return Self::invalid(astray.to_string());
+        }
         let kind = if is_of_certificate(error) {
             RegistryErrorKind::Untrusted
         } else {

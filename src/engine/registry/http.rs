@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -24,8 +24,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioExecutor;
 use tower_service::Service;
 
-use super::configuration::{RegistryConfiguration, without_port};
-use super::error::{RegistryError, RegistryErrorKind};
+use super::configuration::{RegistryConfiguration, address_of, is_of_this_host};
+use super::error::{ForbiddenAddress, RegistryError, RegistryErrorKind};
 use super::roots;
 use crate::system::blocking::blocking;
 
@@ -47,6 +47,10 @@ enum Client {
     Direct(legacy::Client<HttpsConnector<Connector>, Full<Bytes>>),
     Tunnelled(legacy::Client<HttpsConnector<Tunnel<Connector>>, Full<Bytes>>),
 }
+
+/// Who answered a request, after all redirections; an extension of the answer.
+#[derive(Clone)]
+pub(super) struct FinalUri(pub Uri);
 
 /// Makes requests.
 pub struct Http {
@@ -73,7 +77,7 @@ impl Http {
         self.send(&Method::GET, address, headers, Bytes::new()).await
     }
 
-    /// Sends a request. Only those without a body are redirected.
+    /// Sends a request. Only those without a body are redirected. The answer names its [`FinalUri`].
     ///
     /// # Errors
     /// If the host does not answer.
@@ -87,10 +91,13 @@ impl Http {
         let mut headers = headers.clone();
         let mut address = parsed(address)?;
         for _ in 0..=MOST_REDIRECTIONS {
-            let answer = self.once(method, &address, &headers, body.clone()).await?;
+            let mut answer = self.once(method, &address, &headers, body.clone()).await?;
             let status = answer.status();
             let location = answer.headers().get(LOCATION).filter(|_| is_redirection(status));
-            let Some(location) = location.filter(|_| method == Method::GET) else { return Ok(answer) };
+            let Some(location) = location.filter(|_| method == Method::GET) else {
+                answer.extensions_mut().insert(FinalUri(address));
+                return Ok(answer);
+            };
             let location = location.to_str().ok();
             let next = location.and_then(|location| redirected(&address, location)).ok_or_else(|| {
                 let message =
@@ -151,9 +158,11 @@ impl Http {
         };
         let reach = Reach::of(&host, &self.homes);
         if let Some(address) = address_of(&host).filter(|address| !reach.allows(*address)) {
-            return Err(RegistryError::invalid(leads_astray(address)));
+            return Err(RegistryError::invalid(ForbiddenAddress(address).to_string()));
         }
-        let proxy = self.proxies.intercept(address);
+        // A registry of this host is never asked through another one.
+        let is_own = is_of_this_host(&host);
+        let proxy = self.proxies.intercept(address).filter(|_| !is_own);
         // A proxy looks names up itself, and may be on this host.
         let reach = if proxy.is_some() { Reach::Anywhere } else { reach };
         let mut connector = HttpConnector::new_with_resolver(Resolver(reach));
@@ -167,10 +176,8 @@ impl Http {
             None => builder.with_tls_config(roots::nobody()?).https_or_http(),
         };
         let builder = builder.enable_http1();
-        // A registry of this host is never asked through another one.
-        let is_own = is_of_this_host(&host);
         let pool = legacy::Client::builder(TokioExecutor::new());
-        let client = match proxy.filter(|_| !is_own) {
+        let client = match proxy {
             Some(proxy) => {
                 let mut tunnel = Tunnel::new(proxy.uri().clone(), connector);
                 if let Some(authorization) = proxy.basic_auth() {
@@ -196,6 +203,17 @@ fn host_of(address: &Uri) -> String {
     address.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// Whether an address is at an origin (RFC 6454): of the same scheme, host and port, however they are written.
+pub(super) fn is_of(address: &Uri, origin: &str) -> bool {
+    let parts = |uri: &Uri| {
+        let scheme = uri.scheme_str()?.to_ascii_lowercase();
+        let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+        Some((scheme, uri.host()?.to_ascii_lowercase(), port))
+    };
+    let origin = origin.parse::<Uri>().ok();
+    origin.and_then(|origin| parts(&origin)).is_some_and(|origin| parts(address) == Some(origin))
+}
+
 pub(super) const fn is_redirection(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
@@ -216,18 +234,30 @@ pub(super) fn redirected(from: &Uri, location: &str) -> Option<Uri> {
     }
 }
 
-/// The address that a host is; `None` if it is a name.
-fn address_of(host: &str) -> Option<IpAddr> {
-    without_port(host).trim_matches(['[', ']']).parse().ok()
+/// An address of IPv4 that one of IPv6 means: mapped, or translated by NAT64 (RFC 6052, section 2.1).
+fn meant(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => match address.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                IpAddr::V4(((u32::from(high) << 16) | u32::from(low)).into())
+            }
+            _ => IpAddr::V6(address),
+        },
+        address @ IpAddr::V4(_) => address,
+    }
 }
 
-fn is_of_this_host(host: &str) -> bool {
-    without_port(host) == "localhost" || address_of(host).is_some_and(|address| address.is_loopback())
-}
-
-fn leads_astray(address: IpAddr) -> String {
-    format!("the registry leads to {address}, which only this machine reaches")
-}
+/// Where clouds answer their own machines besides the link-local addresses, as their documents have it: AWS and its
+/// EKS, Google, Alibaba and Azure.
+const METADATA: [IpAddr; 5] = [
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+];
+/// The beginning of addresses that a network's own NAT64 translates (RFC 8215), to whatever.
+const LOCAL_TRANSLATION: [u16; 3] = [0x64, 0xff9b, 1];
 
 /// Where a host may be. Whoever runs a registry could otherwise let this machine ask what nobody else can: servers on its
 /// loopback, or a cloud's metadata.
@@ -253,11 +283,13 @@ impl Reach {
     }
 
     fn allows(self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
+        let address = meant(address);
         let is_of_link = match address {
             IpAddr::V4(address) => address.is_link_local(),
-            IpAddr::V6(address) => address.is_unicast_link_local(),
-        };
+            IpAddr::V6(address) => {
+                address.is_unicast_link_local() || address.segments()[..3] == LOCAL_TRANSLATION
+            }
+        } || METADATA.contains(&address);
         match self {
             Self::Anywhere => true,
             Self::Loopback => !is_of_link && !address.is_unspecified(),
@@ -286,7 +318,7 @@ impl Service<Name> for Resolver {
             let (allowed, refused): (Vec<_>, Vec<_>) =
                 look_up.await??.partition(|found| reach.allows(found.ip()));
             match refused.first() {
-                Some(refused) if allowed.is_empty() => Err(io::Error::other(leads_astray(refused.ip()))),
+                Some(refused) if allowed.is_empty() => Err(io::Error::other(ForbiddenAddress(refused.ip()))),
                 _ => Ok(allowed.into_iter()),
             }
         })
@@ -310,6 +342,20 @@ mod tests {
                 false,
             ),
             (&remote, "storage.test", &["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"], false),
+            (
+                &remote,
+                "storage.test",
+                &[
+                    "64:ff9b::a9fe:a9fe",
+                    "64:ff9b::7f00:1",
+                    "fd00:ec2::254",
+                    "fd00:ec2::23",
+                    "fd20:ce::254",
+                    "100.100.100.200",
+                    "64:ff9b:1::a9fe:a9fe",
+                ],
+                false,
+            ),
             (&own, "127.0.0.1:5001", &["127.0.0.1", "::1", "10.0.0.1"], true),
             (&own, "127.0.0.1:5001", &["169.254.169.254", "fe80::1", "0.0.0.0"], false),
         ] {
@@ -318,6 +364,36 @@ mod tests {
                 let parsed = address.parse().expect("an address");
                 assert_eq!(reach.allows(parsed), is_allowed, "{homes:?} {host} {address}");
             }
+        }
+    }
+
+    #[test]
+    fn this_host_is_known_in_every_spelling() {
+        for host in [
+            "localhost",
+            "LOCALHOST:5000",
+            "localhost.:80",
+            "a.localhost",
+            "127.0.0.1:5000",
+            "127.1",
+            "127.9.9.9:1",
+            "2130706433",
+            "0x7f.1",
+            "0177.0.0.1",
+            "[::1]:5000",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_of_this_host(host), "{host}");
+        }
+        for host in [
+            "ghcr.io",
+            "localhost.test",
+            "10.0.0.1:5000",
+            "128.0.0.1",
+            "[2001:db8::1]:5000",
+            "127.0.0.1.test",
+        ] {
+            assert!(!is_of_this_host(host), "{host}");
         }
     }
 

@@ -9,7 +9,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::error::{RegistryError, RegistryErrorKind};
-use crate::system::authorities;
+use crate::system::{authorities, bounded_file};
+
+/// The largest file of certificates that is read, in bytes.
+const MOST_BYTES: u64 = 8 << 20;
 
 /// How to speak TLS with a host for which these files may vouch, too. Blocks.
 ///
@@ -19,9 +22,9 @@ pub fn tls(additional: &[PathBuf]) -> Result<ClientConfig, RegistryError> {
     let system = authorities::of_this_machine();
     let mut roots = system.clone().unwrap_or_else(|_| RootCertStore::empty());
     for file in additional {
-        match CertificateDer::pem_file_iter(file) {
-            Ok(found) => {
-                roots.add_parsable_certificates(found.flatten());
+        match bounded_file::read(file, MOST_BYTES) {
+            Ok(bytes) => {
+                roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&bytes).flatten());
             }
             Err(error) => tracing::warn!("{} cannot be read: {error}", file.display()),
         }

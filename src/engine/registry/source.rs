@@ -15,7 +15,7 @@ use super::authorization::{Challenge, denied};
 use super::configuration::{Endpoint, RegistryConfiguration};
 use super::credentials::{Credentials, credentials, credentials_for};
 use super::error::{RegistryError, RegistryErrorKind};
-use super::http::Http;
+use super::http::{FinalUri, Http, is_of};
 use super::reference::Reference;
 use crate::engine::image_file::manifest::{DEEPEST, Descriptor, Document, Index, Manifest};
 use crate::engine::image_file::{MOST_BYTES, digest_of, hex_digits};
@@ -218,15 +218,27 @@ impl Source {
         body: Bytes,
     ) -> Result<Response<Incoming>, RegistryError> {
         let mut headers = headers.clone();
-        let is_own = address.starts_with(&format!("{}/", self.endpoint.origin));
+        let is_own = address.parse().is_ok_and(|address| is_of(&address, &self.endpoint.origin));
         let known = self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
         headers.extend(known.filter(|_| is_own).map(|known| (AUTHORIZATION, known)));
         let answer = self.http.send(method, address, &headers, body.clone()).await?;
+        // Whoever the registry sends farrier to may ask, and gets no answer.
+        let last = answer.extensions().get::<FinalUri>().map(|last| last.0.clone());
         if answer.status() != StatusCode::UNAUTHORIZED || !is_own {
             return Ok(answer);
         }
+        if let Some(other) = last.filter(|last| !is_of(last, &self.endpoint.origin)) {
+            let other = other.authority().map(ToString::to_string).unwrap_or_default();
+            let message = format!(
+                "the registry at {} redirects to {other}, which requires a login of its own",
+                self.host()
+            );
+            return Err(RegistryError::invalid(message));
+        }
         let Some(challenge) = Challenge::of(answer.headers()) else {
-            return Err(denied(self.host(), None));
+            let message =
+                format!("the registry at {} requires a login, but in no way that farrier knows", self.host());
+            return Err(RegistryError::new(RegistryErrorKind::Denied, message));
         };
         let credentials = self.credentials().await;
         let is_plain = self.endpoint.origin.starts_with("http://");

@@ -36,6 +36,8 @@ pub enum Cause {
     WrongArchitecture,
     /// Somebody removed, stopped or paused it.
     StoppedByOthers,
+    /// The host that it ran on does not answer any more.
+    HostLost,
     /// It listens where only it can connect.
     ListensOnLoopback {
         /// The declared port.
@@ -139,6 +141,7 @@ impl Cause {
             Self::ProgramMissing => "program-missing",
             Self::WrongArchitecture => "wrong-architecture",
             Self::StoppedByOthers => "stopped-by-others",
+            Self::HostLost => "host-lost",
             Self::ListensOnLoopback { .. } => "listens-on-loopback",
             Self::ListensElsewhere { .. } => "listens-elsewhere",
             Self::ListensNowhere { .. } => "listens-nowhere",
@@ -183,6 +186,7 @@ impl Cause {
                 "its program was built for another architecture, or is not a program".to_owned()
             }
             Self::StoppedByOthers => "somebody else stopped, paused or removed its container".to_owned(),
+            Self::HostLost => "the machine that it ran on does not answer any more".to_owned(),
             Self::ListensOnLoopback { port } => {
                 format!(
                     "it listens on port {port} of 127.0.0.1 only, which nothing outside its container can reach"

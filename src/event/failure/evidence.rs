@@ -14,7 +14,6 @@ use crate::engine::limited::within;
 use crate::engine::{ByHand, Engine};
 use crate::plan::instance::{Instance, Status};
 use crate::probe::observed::{Dialled, Observed};
-use crate::probe::usage::Usage;
 use crate::report::error::Code;
 use crate::report::shell::command_line;
 
@@ -27,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long looking at the container, and reading its log, may take each: the wait is over, but a report without evidence
 /// helps nobody, and an engine on a busy machine takes seconds.
 const EVIDENCE: Duration = Duration::from_secs(30);
+/// How long that may take of an engine that has just failed to answer, which is why the wait is over.
+const EVIDENCE_OF_A_FAILED_ENGINE: Duration = Duration::from_secs(5);
 /// Log lines that a report quotes.
 const LOG_LINES: usize = 20;
 
@@ -58,8 +59,6 @@ pub struct Answers {
     pub extended_to: Option<Duration>,
     /// What the last poll saw on the way to its answer.
     pub observed: Observed,
-    /// What its polls used of their grants, as far as it was not told yet.
-    pub used: Usage,
     /// How long one poll may take.
     pub poll: Duration,
 }
@@ -154,13 +153,14 @@ impl FailureReport {
         was_killed_for_memory: impl Fn(&Instance) -> bool,
         is_on_this_host: impl Fn(&Instance) -> bool,
     ) -> Self {
-        let found = within(EVIDENCE, engine.inspect(&self.container_name)).await;
+        let patience = if self.code == Code::EngineFailed { EVIDENCE_OF_A_FAILED_ENGINE } else { EVIDENCE };
+        let found = within(patience, engine.inspect(&self.container_name)).await;
         self.is_told |= found.is_ok();
         if let Ok(Some(mut container)) = found {
             container.oom_killed |= was_killed_for_memory(&container);
             let start = container.log_start();
             if let Some(logs) = engine.logs() {
-                let log = within(EVIDENCE, logs.logs(&container.id, &start, LOG_LINES)).await;
+                let log = within(patience, logs.logs(&container.id, &start, LOG_LINES)).await;
                 self.log = log.unwrap_or_default();
             }
             let refused = |answers: &Answers| answers.observed.dialled == Some(Dialled::Refused);

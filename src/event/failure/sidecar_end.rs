@@ -40,6 +40,10 @@ impl SidecarEnd {
         if self.runs_again {
             text.push_str("; it is running again");
         }
+        if self.cause == Some(Cause::StoppedByOthers) {
+            // What its program said last is not why, and whoever removes it at that moment takes the log away.
+            return text;
+        }
         if let Some(words) = self.log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty()) {
             text.push_str(&format!("; last log line: {}", shortened(words, 200)));
         }
@@ -53,5 +57,32 @@ pub fn shortened(text: &str, length: usize) -> String {
     match text.char_indices().nth(length) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_told_only_of_a_program_that_ended_by_itself() {
+        let end = |by_farrier, cause| SidecarEnd {
+            sidecar: "db".to_owned(),
+            container: "farrier-db".to_owned(),
+            exit_code: None,
+            signal: None,
+            runs_again: false,
+            by_farrier,
+            cause,
+            log: vec!["last words".to_owned(), " ".to_owned()],
+        };
+        let ended = |end: SidecarEnd| end.sentence().replace("db ended while the harness ran", "…");
+        assert_eq!(ended(end(true, Some(Cause::StoppedByOthers))), "…: another farrier command stopped it");
+        let by_somebody = ended(end(false, Some(Cause::StoppedByOthers)));
+        assert!(!by_somebody.contains("last log line"), "{by_somebody}");
+        assert_eq!(
+            ended(end(false, Some(Cause::Exited { code: 3 }))),
+            "…: its program ended with exit code 3; last log line: last words"
+        );
     }
 }

@@ -73,6 +73,9 @@ impl From<&Event<'_>> for Record {
                 container: text(container),
                 grace_ms: milliseconds(*grace),
             },
+            Event::Delayed { sidecar, reason } => {
+                Self::Delayed { sidecar: text(sidecar), reason: text(reason) }
+            }
             Event::Created { sidecar, container } => {
                 Self::Created { sidecar: text(sidecar), container: text(container) }
             }

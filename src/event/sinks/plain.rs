@@ -104,6 +104,9 @@ impl PlainSink {
             Event::Stopping { sidecar, grace, .. } => shown(Verbosity::Answers).then(|| {
                 line(&format!("{sidecar}: stopping the old container, for at most {}", limit(*grace)))
             }),
+            Event::Delayed { sidecar, reason } => {
+                Some(line(&format!("{sidecar}: not started yet: {reason}")))
+            }
             Event::Reachable { sidecar, addresses } => {
                 Some(line(&format!("{sidecar}: at {}", addresses.join(", "))))
             }

@@ -9,10 +9,13 @@ use rustix::fs::{Access, access};
 
 use super::Check;
 use crate::report::shell::{chmod, command_line};
+use crate::system::bounded_file;
 use crate::system::lock::{self, LockFolder};
 
 const NO_HOME: &str = "there is no home directory to store them in";
 const SET_HOME: &str = "Set HOME.";
+/// The largest file of approvals that is read, in bytes.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// The folder with compiled probes.
 pub(super) fn cache(folder: Option<&Path>) -> Check {
@@ -92,7 +95,7 @@ pub(super) fn approvals(file: Option<&Path>) -> Check {
     if let Some(check) = readable_by_others(NAME, file, &found) {
         return check;
     }
-    let text = std::fs::read(file).map_err(|error| error.to_string());
+    let text = bounded_file::read(file, MOST_BYTES).map_err(|error| error.to_string());
     let parsed = text.and_then(|text| {
         serde_json::from_slice::<serde_json::Value>(&text).map_err(|error| format!("it is not JSON: {error}"))
     });

@@ -161,3 +161,44 @@ fn all_problems_of_all_sidecars_are_told() {
     let codes: Vec<Code> = problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, [Code::NetworkUnusable, Code::NameTaken, Code::NameTaken, Code::SidecarInUse]);
 }
+
+#[test]
+fn what_another_machine_wants_otherwise_is_left_alone() {
+    let db = sidecar("db", TEXT);
+    let rival = |removes| Rival { holder: Holder { process: 7, command: "x, on there".to_owned() }, removes };
+    let observed = |found: Option<Found>, removes| Observed {
+        found,
+        rivals: vec![rival(removes)],
+        ..Observed::default()
+    };
+    let stopped = || {
+        let mut found = running(&db);
+        found.instance.status = Status::Exited;
+        found
+    };
+    for found in [None, Some(running(&db)), Some(stopped())] {
+        for (removes, expected) in [
+            (false, "process 7 uses another definition of the sidecar `db`: x, on there"),
+            (true, "process 7 removes the sidecar `db`: x, on there"),
+        ] {
+            let told = |recreate| {
+                told(&[Arc::clone(&db)], in_use(), vec![observed(found.clone(), removes)], recreate)
+            };
+            assert_eq!(told(false).trim(), format!("sidecar-in-use: {expected}"));
+            assert!(!told(true).contains("sidecar-in-use"), "somebody asked for it");
+        }
+    }
+}
+
+#[test]
+fn a_job_that_another_launch_waits_for_does_not_run_again() {
+    let text = "image = 'x:1'\ninterface.kind = 'none'\njob = 'every-launch'\nlifecycle = 'shared'";
+    let job = sidecar("db", text);
+    let mut found = running(&job);
+    found.instance.status = Status::Exited;
+    for is_awaited in [false, true] {
+        let found = Found { is_awaited, ..found.clone() };
+        let told = told(&[Arc::clone(&job)], in_use(), vec![of(found)], false);
+        assert_eq!(told.contains("changes nothing"), is_awaited, "{told}");
+    }
+}

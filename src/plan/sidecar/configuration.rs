@@ -111,9 +111,9 @@ impl<'a> Configuration<'a> {
     }
 }
 
-/// An object whose fields have one order.
-fn object<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let fields = fields.into_iter().map(|(name, value)| format!("{}:{value}", json(name)));
+/// An object whose fields have one order. Their names are keys of definitions, in which nothing has to be escaped.
+fn object(fields: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    let fields = fields.into_iter().map(|(name, value)| format!("\"{name}\":{value}"));
     format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }
 

@@ -139,7 +139,8 @@ impl Judgement<'_> {
     fn image_digest(&mut self, image: &str, is_file: bool) {
         let policy = self.policy;
         let Some(bound) = policy.rules.digests_only.as_ref().filter(|bound| bound.value) else { return };
-        // An image that is in no repository and in no file is named by its ID, which is a digest. A file's path may contain any sign.
+        // An image that is in no repository and in no file is named by its ID, which is a digest. A file's path may
+        // contain any sign.
         if !is_file && (image.contains('@') || Repository::of(image).is_none()) {
             return;
         }

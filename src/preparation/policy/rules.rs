@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::definition::node::{Entry, Node, Value};
+use crate::definition::node::{Entry, Node, ScalarKind, Value};
 use crate::definition::reader::Reader;
-use crate::definition::{Repository, linux_capability, nearest, toml};
+use crate::definition::{Repository, layers, linux_capability, nearest, toml};
 use crate::report::error::{Code, Place, Problem, Source};
 
 /// Stands for graphics processors among devices.
@@ -194,10 +194,10 @@ impl Rules {
 
 /// Problems as those of a policy, which no sidecar has.
 fn told(problems: Vec<Problem>) -> Vec<Problem> {
-    let told = |problem: Problem| {
+    let of_policy = |problem: Problem| {
         Problem { code: Code::PolicyUnusable, sidecar: None, ..problem }.hint(HOW_TO_GO_ON)
     };
-    problems.into_iter().map(told).collect()
+    layers::told(problems).into_iter().map(of_policy).collect()
 }
 
 fn unknown(entry: &Entry, reader: &mut Reader<'_>) {
@@ -294,13 +294,15 @@ fn host_paths(node: &Node, field: &str, reader: &mut Reader<'_>) -> Option<HostP
 
 /// One of these words.
 fn choice<T: Copy>(node: &Node, field: &str, reader: &mut Reader<'_>, words: &[(&str, T)]) -> Option<T> {
-    let text = reader.string(node, field)?;
+    let scalar = node.scalar().filter(|scalar| scalar.kind == ScalarKind::String);
+    let text = scalar.map_or("", |scalar| &scalar.text);
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Some(*value);
     }
     let all: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
     let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    let hint = nearest(&text, &known)
+    let near = scalar.and_then(|_| nearest(text, &known));
+    let hint = near
         .map_or_else(|| "Write one of these words.".to_owned(), |near| format!("Did you mean \"{near}\"?"));
     reader.wrong(field, &format!("one of {}", all.join(", ")), node, &hint);
     None

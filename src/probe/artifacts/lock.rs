@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use cap_std::fs::{Dir, OpenOptions};
 use serde::Deserialize;
 
 use crate::definition::{ArtifactReference, Definition, Exceeded, ReadingBudget};
@@ -129,27 +129,37 @@ impl ProbeLock {
         text
     }
 
-    /// Writes the file into a folder of definitions, all at once, and gives its path.
+    /// Writes the file into the folder that these definitions are in, all at once, and gives its path. The folder is the one that
+    /// was opened, whatever has its name by now.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<PathBuf, Problem> {
-        let path = folder.join(FILE);
-        // What is at the final name is replaced, and not followed if it is a link.
-        let permissions = std::fs::Permissions::from_mode(0o666);
-        let created = tempfile::Builder::new().permissions(permissions).tempfile_in(folder);
-        let written = created.and_then(|mut file| {
-            file.write_all(self.text().as_bytes())?;
-            file.persist(&path).map_err(|error| error.error)
-        });
-        match written {
-            Ok(_) => Ok(path),
+    pub fn write(&self, folder: &Dir, path: &Path) -> Result<PathBuf, Problem> {
+        let path = path.join(FILE);
+        match self.replace(folder) {
+            Ok(()) => Ok(path),
             Err(error) => {
                 let message = format!("the lock {} cannot be written: {error}", path.display());
                 let hint = "Check who may write to the folder.";
                 Err(Problem::error(Code::ProbeLockUnusable, message).hint(hint))
             }
         }
+    }
+
+    /// What is at the final name is replaced, and not followed if it is a link.
+    fn replace(&self, folder: &Dir) -> io::Result<()> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let unfinished = format!(".{FILE}.{}", hex::encode(random));
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let mut file = folder.open_with(&unfinished, &options)?;
+        let written = file.write_all(self.text().as_bytes());
+        let written = written.and_then(|()| folder.rename(&unfinished, folder, FILE));
+        if written.is_err() {
+            drop(folder.remove_file(&unfinished));
+        }
+        written
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::probe::catalogue::{built_in, built_in_names};
+use crate::probe::built_in::{built_in, built_in_names};
 use crate::probe::limits::SETTINGS_PROBLEMS;
 
 fn schema(value: &Value) -> SettingsSchema {

@@ -14,7 +14,7 @@ pub const CAPABILITY: Capability = Capability {
     name: "clock",
     sentence: "measures time",
     grant: None,
-    executes: false,
+    needs: None,
     link: |linker| {
         clock::add_to_linker::<HostState, Clock>(linker, |state| Clock {
             begun: state.probe_context.stopped_at.map(|(begun, _)| begun),

@@ -13,6 +13,7 @@ use crate::engine::dialler::{ByteStream, DialError, Dialler};
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::context::{ProbeContext, Targets};
 use crate::probe::grants::{dial_text, list, quoted};
+use crate::probe::limits::DIAL_TIMEOUT;
 use crate::probe::observed::Dialled;
 use crate::probe::store::{HostState, Poll};
 use crate::probe::tls::{Secured, broken};
@@ -21,7 +22,7 @@ pub const CAPABILITY: Capability = Capability {
     name: "dial",
     sentence: "connects to the addresses that its definition grants",
     grant: Some(Grant::Choice { example: "dial = [\"self\"]", written }),
-    executes: false,
+    needs: None,
     link: |linker| dial::add_to_linker::<HostState, Dials<'static>>(linker, Dials::of),
 };
 
@@ -30,8 +31,6 @@ fn written(grants: &Grants) -> Option<String> {
     (!grants.dial.is_empty()).then(|| format!("dial = {}", list(places)))
 }
 
-/// How long one dial may take.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the end of TLS may take, which no server has to answer.
 const FAREWELL: Duration = Duration::from_millis(10);
 /// Bytes that one read returns at most.

@@ -13,7 +13,7 @@ pub const CAPABILITY: Capability = Capability {
     name: "env",
     sentence: "reads the variables that its definition grants",
     grant: Some(Grant::Choice { example: "env = [\"NAME\"]", written }),
-    executes: false,
+    needs: None,
     link: |linker| env::add_to_linker::<HostState, Variables<'static>>(linker, Variables::of),
 };
 

@@ -6,6 +6,7 @@ use super::bindings::farrier::probe::exec::{self, Host, Output};
 use super::types::Denial;
 use super::{engine_denial, expect, no_turn};
 use crate::definition::grants::Grants;
+use crate::engine::EngineFeature;
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::context::{ProbeContext, Subject};
 use crate::probe::executions::Outcome;
@@ -16,7 +17,7 @@ pub const CAPABILITY: Capability = Capability {
     name: "exec",
     sentence: "runs the commands that its definition grants, in its own container",
     grant: Some(Grant::Choice { example: "exec = [[\"command\", \"argument\"]]", written }),
-    executes: true,
+    needs: Some(EngineFeature::Exec),
     link: |linker| exec::add_to_linker::<HostState, Commands<'static>>(linker, Commands::of),
 };
 

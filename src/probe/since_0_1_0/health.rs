@@ -7,6 +7,7 @@ use wasmtime::component::HasData;
 use super::bindings::farrier::probe::health::{self, HealthStatus, Host, TestResult};
 use super::types::Denial;
 use super::{engine_denial, expect, no_turn};
+use crate::engine::EngineFeature;
 use crate::plan::instance::{HealthStatus as EngineStatus, Instance};
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::context::Subject;
@@ -17,7 +18,7 @@ pub const CAPABILITY: Capability = Capability {
     name: "health",
     sentence: "reads the health status, and runs the image's own health test",
     grant: Some(Grant::Switch),
-    executes: true,
+    needs: Some(EngineFeature::Health),
     link: |linker| health::add_to_linker::<HostState, Health<'static>>(linker, Health::of),
 };
 

@@ -11,7 +11,7 @@ pub const CAPABILITY: Capability = Capability {
     name: "log",
     sentence: "writes lines to farrier's trace",
     grant: None,
-    executes: false,
+    needs: None,
     link: |linker| log::add_to_linker::<HostState, Trace<'static>>(linker, |state| Trace(&mut state.trace)),
 };
 

@@ -7,6 +7,7 @@ use wasmtime::component::HasData;
 use super::bindings::farrier::probe::logs::{self, Host};
 use super::types::Denial;
 use super::{engine_denial, expect, unsupported};
+use crate::engine::EngineFeature;
 use crate::probe::capabilities::{Capability, Grant};
 use crate::probe::context::Subject;
 use crate::probe::limits::LOG_LINES;
@@ -16,7 +17,7 @@ pub const CAPABILITY: Capability = Capability {
     name: "logs",
     sentence: "reads what the container wrote since its start",
     grant: Some(Grant::Switch),
-    executes: false,
+    needs: Some(EngineFeature::Logs),
     link: |linker| logs::add_to_linker::<HostState, Logs<'static>>(linker, Logs::of),
 };
 

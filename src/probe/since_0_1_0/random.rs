@@ -13,7 +13,7 @@ pub const CAPABILITY: Capability = Capability {
     name: "random",
     sentence: "gets random numbers",
     grant: None,
-    executes: false,
+    needs: None,
     link: |linker| {
         random::add_to_linker::<HostState, Numbers<'static>>(linker, |state| {
             Numbers(&mut state.probe_context.randomness)

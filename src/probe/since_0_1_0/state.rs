@@ -13,7 +13,7 @@ pub const CAPABILITY: Capability = Capability {
     name: "state",
     sentence: "keeps up to 64 KiB from poll to poll of one run",
     grant: None,
-    executes: false,
+    needs: None,
     link: |linker| {
         state::add_to_linker::<HostState, Remembered<'static>>(linker, |state| {
             Remembered(&state.probe_context.memory)

@@ -16,7 +16,7 @@ pub const CAPABILITY: Capability = Capability {
     name: "tls",
     sentence: "speaks TLS where it connects, as its definition grants",
     grant: Some(Grant::Choice { example: "tls = true", written }),
-    executes: false,
+    needs: None,
     link: |linker| tls::add_to_linker::<HostState, Handshakes<'static>>(linker, Handshakes::of),
 };
 

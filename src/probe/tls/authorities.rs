@@ -80,8 +80,8 @@ fn verifying(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, String> 
     built.map_err(|error| error.to_string())
 }
 
-/// Whether a certificate is for a server, and no authority's. As an authority, whoever has its key could vouch for every name. Of
-/// one that is not valid now, webpki tells only that; it counts as an authority's.
+/// Whether a certificate is for a server, and no authority's. As an authority, whoever has its key could vouch for
+/// every name. Of one that is not valid now, webpki tells only that; it counts as an authority's.
 fn is_servers(certificate: &CertificateDer<'_>) -> bool {
     let Ok(found) = EndEntityCert::try_from(certificate) else { return false };
     let algorithms = provider().signature_verification_algorithms.all;

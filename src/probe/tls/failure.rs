@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use super::verifier::Seen;
+use super::verifier::{Seen, TOO_MANY};
 
 /// Names of a certificate that are told.
 const MOST_NAMES: usize = 3;
@@ -56,6 +56,14 @@ impl Failure {
             Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => {
                 Self::Handshake(versions().to_owned())
             }
+            // rustls reads chains of at most 64 KiB.
+            Error::InvalidMessage(
+                InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge,
+            ) => Self::Handshake(
+                "the server's TLS has a message of more than 64 KiB, such as too many certificates"
+                    .to_owned(),
+            ),
+            Error::General(reason) if reason.starts_with(TOO_MANY) => Self::Handshake(reason.clone()),
             Error::InvalidMessage(_) if !seen.has_certificate() => Self::NotTls(
                 "the port does not speak TLS: remove TLS from the settings, or name the port for TLS"
                     .to_owned(),

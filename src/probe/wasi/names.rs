@@ -15,7 +15,6 @@ use wasmtime_wasi::p2::{DynPollable, IoError, Pollable, SocketError, subscribe};
 
 use super::Traces;
 use super::denied::DeniedSocket;
-use crate::engine::dialler::Sockets;
 use crate::probe::context::Targets;
 use crate::probe::store::{HostState, shown_host};
 
@@ -30,7 +29,7 @@ impl HasData for Resolver {
 pub struct Lookup<'a> {
     table: &'a mut ResourceTable,
     targets: &'a Targets,
-    sockets: Sockets,
+    has_no_sockets: bool,
     traces: &'a Traces,
 }
 
@@ -40,7 +39,7 @@ impl Lookup<'_> {
         Lookup {
             table: &mut state.table,
             targets: &state.probe_context.targets,
-            sockets: state.probe_context.sockets,
+            has_no_sockets: state.probe_context.has_no_sockets(),
             traces: &state.traces,
         }
     }
@@ -105,7 +104,7 @@ impl Host for Lookup<'_> {
         _: Resource<Network>,
         name: String,
     ) -> Result<Resource<ResolveAddressStream>, SocketError> {
-        if self.sockets != Sockets::Direct {
+        if self.has_no_sockets {
             self.traces.socket_refused.store(true, Ordering::Relaxed);
             return Err(ErrorCode::NameUnresolvable.into());
         }

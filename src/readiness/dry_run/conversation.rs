@@ -13,8 +13,6 @@ use crate::probe::tls::{Failure, Handshakes, Secured};
 
 /// A shorter time is not recorded: it says more about this machine than about the server.
 const SHORTEST: Duration = Duration::from_millis(5);
-/// The most bytes of one connection that are recorded; with more, the scenario is too long anyway.
-const MOST_BYTES: usize = 2 << 20;
 
 /// A time in whole milliseconds; none if it is not worth a word.
 #[must_use]
@@ -29,7 +27,6 @@ pub fn brief(time: Duration) -> Duration {
 #[derive(Debug)]
 pub struct Script {
     steps: Vec<Step>,
-    bytes: usize,
     /// When the last step was.
     at: Instant,
 }
@@ -37,7 +34,12 @@ pub struct Script {
 impl Script {
     /// A connection that was just made.
     pub fn begin() -> Self {
-        Self { steps: Vec::new(), bytes: 0, at: Instant::now() }
+        Self { steps: Vec::new(), at: Instant::now() }
+    }
+
+    /// How many there are.
+    pub const fn length(&self) -> usize {
+        self.steps.len()
     }
 
     /// All of them. If the server did not end the stream, it said nothing more.
@@ -58,15 +60,10 @@ impl Script {
         silent
     }
 
-    fn has_room(&mut self, bytes: &[u8]) -> bool {
-        self.bytes = self.bytes.saturating_add(bytes.len());
-        self.bytes <= MOST_BYTES
-    }
-
     /// The server sent this; nothing is the end of the stream.
     pub fn receive(&mut self, bytes: &[u8]) {
         let silent = self.wait();
-        if !self.has_room(bytes) || bytes.is_empty() {
+        if bytes.is_empty() {
             return;
         }
         match self.steps.last_mut() {
@@ -78,9 +75,6 @@ impl Script {
     /// The probe sent this.
     pub fn send(&mut self, bytes: &[u8]) {
         self.at = Instant::now();
-        if !self.has_room(bytes) {
-            return;
-        }
         match self.steps.last_mut() {
             Some(Step::Expects(Pattern::Bytes(sent))) => sent.extend_from_slice(bytes),
             _ => self.steps.push(Step::Expects(Pattern::Bytes(bytes.to_vec()))),
@@ -131,7 +125,7 @@ impl Handshakes for RecordedHandshakes {
             Ok(Secured { stream, protocol }) => (Ok(stream), protocol),
             Err(failure) => (Err(failure), None),
         };
-        recorder.script(index, |script| script.shakes_hands(step));
+        recorder.script(index, 0, |script| script.shakes_hands(step));
         let counted = Counted { stream: stream?, recorder, index };
         Ok(Secured { stream: Box::new(counted), protocol })
     }

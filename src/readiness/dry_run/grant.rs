@@ -10,7 +10,8 @@ use crate::definition::grants::{DialGrant, Grants, TlsGrant};
 use crate::definition::model::{Definition, Readiness};
 use crate::plan::instance::HealthStatus;
 use crate::probe::directories::DirectoryCopy;
-use crate::probe::tls::Tls;
+use crate::probe::tls::{FILE_BYTES, Tls};
+use crate::system::bounded_file;
 
 /// A place in the network by name and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,7 +190,8 @@ impl DryGrants {
     /// # Errors
     /// If a file that the grant names cannot be used.
     pub fn add_tls(&mut self, grant: TlsGrant) -> Result<(), String> {
-        let tls = Tls::of(&grant, |path| std::fs::read(path)).map_err(|error| error.to_string())?;
+        let tls = Tls::of(&grant, |path| bounded_file::read(path, FILE_BYTES))
+            .map_err(|error| error.to_string())?;
         self.tls = Some((grant, Arc::new(tls)));
         Ok(())
     }

@@ -16,6 +16,9 @@ use super::grant::Address;
 use crate::definition::scenario::Step;
 use crate::engine::dialler::{ByteStream, DialError, Dialler, Direct};
 
+/// The most bytes of one poll that are recorded: many more than a scenario may have.
+const MOST_RECORDED: usize = 8 << 20;
+
 /// One dial, and what went over the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deed {
@@ -45,6 +48,9 @@ struct Record {
     deeds: Vec<Deed>,
     /// What went over each connection, if that is recorded.
     scripts: Option<Vec<Script>>,
+    /// How much is recorded since the last time, in bytes.
+    recorded: usize,
+    has_overflowed: bool,
 }
 
 /// Connects from this host, and keeps a record. Clones share it.
@@ -78,11 +84,25 @@ impl Recorder {
         Self { record: Arc::clone(&self.record), dialler }
     }
 
-    /// Notes what went over a connection, if that is recorded.
-    pub(super) fn script(&self, index: usize, change: impl FnOnce(&mut Script)) {
-        if let Some(script) = self.record().scripts.as_mut().and_then(|scripts| scripts.get_mut(index)) {
-            change(script);
+    /// Notes a step with so many bytes on a connection, if that is recorded, and as long as there is room.
+    pub(super) fn script(&self, index: usize, bytes: usize, change: impl FnOnce(&mut Script)) {
+        let mut record = self.record();
+        let Record { scripts: Some(scripts), recorded, has_overflowed, .. } = &mut *record else { return };
+        let Some(script) = scripts.get_mut(index) else { return };
+        if recorded.saturating_add(bytes) > MOST_RECORDED {
+            *has_overflowed = true;
+            return;
         }
+        let before = script.length();
+        change(script);
+        let added = script.length().saturating_sub(before).saturating_mul(size_of::<Step>());
+        *recorded = recorded.saturating_add(bytes).saturating_add(added);
+    }
+
+    /// Whether something was not recorded for lack of room.
+    #[must_use]
+    pub fn has_overflowed(&self) -> bool {
+        self.record().has_overflowed
     }
 
     /// Says what a place is called.
@@ -97,6 +117,7 @@ impl Recorder {
     pub fn take(&self) -> Vec<Deed> {
         let mut record = self.record();
         let mut deeds = std::mem::take(&mut record.deeds);
+        record.recorded = 0;
         if let Some(scripts) = &mut record.scripts {
             for (deed, script) in deeds.iter_mut().zip(std::mem::take(scripts)) {
                 deed.steps = script.steps(deed.ended);
@@ -156,8 +177,8 @@ impl Counted {
         }
     }
 
-    fn script(&self, change: impl FnOnce(&mut Script)) {
-        self.recorder.script(self.index, change);
+    fn script(&self, bytes: usize, change: impl FnOnce(&mut Script)) {
+        self.recorder.script(self.index, bytes, change);
     }
 }
 
@@ -173,12 +194,12 @@ impl AsyncRead for Counted {
             // TLS that ends without a word ends the stream for a probe.
             match error.kind() {
                 io::ErrorKind::UnexpectedEof => self.note(|deed| deed.ended = true),
-                _ => self.script(Script::breaks),
+                _ => self.script(0, Script::breaks),
             }
             return Poll::Ready(Err(error));
         }
         let count = buffer.filled().len() - before;
-        self.script(|script| script.receive(buffer.filled().get(before..).unwrap_or_default()));
+        self.script(count, |script| script.receive(buffer.filled().get(before..).unwrap_or_default()));
         self.note(|deed| {
             deed.read += count as u64;
             deed.ended |= count == 0;
@@ -195,7 +216,7 @@ impl AsyncWrite for Counted {
     ) -> Poll<io::Result<usize>> {
         let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
         self.note(|deed| deed.written += count as u64);
-        self.script(|script| script.send(bytes.get(..count).unwrap_or_default()));
+        self.script(count, |script| script.send(bytes.get(..count).unwrap_or_default()));
         Poll::Ready(Ok(count))
     }
 

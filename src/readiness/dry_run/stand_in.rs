@@ -107,6 +107,7 @@ fn image(health: Option<HealthStatus>, commands: Commands) -> DoubleImage {
         [test] if test == TEST => Run::exit(i64::from(health != Some(HealthStatus::Healthy))),
         argv => commands.run(argv),
     });
+    image = image.with_real_commands();
     image.image.process.command = vec![NAME.to_owned()];
     image.image.process.health =
         health.map(|_| HealthTest { test: vec!["CMD".to_owned(), TEST.to_owned()], ..HealthTest::default() });

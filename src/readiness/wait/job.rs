@@ -76,7 +76,7 @@ impl Wait<'_> {
         }
         let code = instance.exit_code;
         match instance.status {
-            Status::Running | Status::Restarting => Ok(Ran::NotYet(instance)),
+            Status::Starting | Status::Running | Status::Restarting => Ok(Ran::NotYet(instance)),
             Status::Paused => Err(ended(Code::SidecarExited, "its container was paused")),
             Status::Exited if code == 0 => Ok(Ran::ToItsEnd(instance)),
             _ if instance.oom_killed => {

@@ -20,6 +20,7 @@ use crate::probe::context::{ProbeContext, Targets};
 use crate::probe::guest::{Context, Verdict};
 use crate::probe::host::LoadedProbe;
 use crate::probe::private_copies::PrivateCopies;
+use crate::probe::usage::UsageTotal;
 use crate::readiness::context::ProbeRoute;
 use crate::readiness::look::{Ended, ended, is_unhealthy, unhealthy};
 use crate::readiness::redial::{Opened, redial};
@@ -47,6 +48,7 @@ impl Wait<'_> {
         &self,
         condition: &Condition,
         answers: &Mutex<Answers>,
+        used: &UsageTotal,
         container: &Instance,
         again: &Notify,
     ) -> Result<(), Ended> {
@@ -73,6 +75,7 @@ impl Wait<'_> {
             }
             let polled_at = Instant::now();
             let mut probe_context = self.shared.probe_context(self.sidecar, condition, container, &way).await;
+            probe_context.used = used.clone();
             if let Some(opened) = opened.take() {
                 probe_context.dialler = probe_context.dialler.map(|dialler| opened.before(dialler));
             }
@@ -138,7 +141,7 @@ impl Wait<'_> {
         let has_address = container.address(&self.shared.network).is_some();
         // The way is decided once for the launch, so only on a container that tells where it is.
         let mut way = ProbeRoute::default();
-        if has_address && condition.found.interfaces.contains(&"dial") {
+        if has_address && condition.found.connects() {
             way.dialler = self.dialler(condition, container).await?;
             if way.dialler.is_none() && condition.found.built_in {
                 return Ok(None);
@@ -203,9 +206,6 @@ impl Wait<'_> {
         let limits = poll_limits(condition, left);
         let is_alone = only_dials(condition, &probe_context);
         let polled = probe.poll(context, probe_context, limits).await;
-        if !polled.used.is_empty() {
-            answers.lock().unwrap_or_else(PoisonError::into_inner).used.add(polled.used);
-        }
         let sidecar = self.sidecar.name();
         for line in &polled.trace {
             self.shared.reporter.tell(&Event::Traced { sidecar, line });

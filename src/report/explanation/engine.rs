@@ -35,6 +35,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The definition has a key that the engine does not support, or a `program` for an engine that runs only images.",
             "Its probe executes commands, reads logs or checks health, and the engine does not support that.",
             "The definition has `confine`, and this host's kernel cannot confine programs.",
+            "The command is `farrier reset`, and a volume lies on another node of the Swarm than the manager's.",
         ],
         steps: &[
             "Run the sidecar on another engine, or on another machine.",
@@ -175,22 +176,24 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: Code::NameTaken,
-        meaning: "A container or a network that is not farrier's already has the name that farrier needs.",
+        meaning: "A container, a network or a volume that is not farrier's already has the name that farrier needs.",
         causes: &[
             "A person or another tool created it.",
             "Two sidecars' names result in the same container name.",
             "The container belongs to a sidecar of that name in another folder; its label `farrier.scope` identifies the folder.",
         ],
         steps: &[
-            "Remove the container or network if nothing needs it.",
+            "Remove the container, network or volume if nothing needs it.",
             "Or rename the definition's file: farrier derives the container's name from the file name.",
         ],
     },
     Explanation {
         code: Code::SidecarInUse,
-        meaning: "The command would recreate or remove a sidecar that a launch uses.",
+        meaning: "The command would change or remove a sidecar that a launch uses or awaits.",
         causes: &[
             "A harness is running in another terminal, and the definition has changed since it started.",
+            "On a Docker Swarm, a launch on another machine uses or awaits the sidecar with another definition or network, or \
+             `farrier down` removes it there.",
         ],
         steps: &[
             "Wait until that launch ends; `farrier ps` shows who uses each sidecar.",

@@ -32,10 +32,12 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "You asked `farrier up --print` or `farrier env` for addresses, but only a harness that farrier runs gets forwarded ports.",
             "The harness runs in a container and the sidecar on this host, but this host is not on the container's network, or \
              another server uses the sidecar's port there.",
+            "The harness runs in a container, and the sidecars on the engines `docker` and `swarm`, which share no network.",
         ],
         steps: &[
             "If the sidecars are containers of the engine, run the harness in a container: `farrier launch -- docker run IMAGE`.",
             "If a sidecar runs on this host, run the harness on this host, or give it `--network host`.",
+            "If the sidecars are on the engines `docker` and `swarm`, run the harness on this host, or give all of them one `engine`.",
         ],
     },
     Explanation {

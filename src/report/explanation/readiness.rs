@@ -69,7 +69,8 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
         code: Code::CannotDial,
         meaning: "farrier cannot dial ports, so it only checks that the container is running. This is a warning.",
         causes: &[
-            "This host has no route to the containers, and no image can run a relay.",
+            "This host has no route to the containers, and no relay can run there: farrier's own does not fit the engine's \
+             architecture, and no image has a tool that relays.",
             "You passed `--dial none`.",
         ],
         steps: &[

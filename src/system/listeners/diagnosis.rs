@@ -1,5 +1,5 @@
-//! The kernel's answer to the question which sockets listen (`sock_diag(7)`). It looks at those alone: its tables in `/proc` take
-//! it through all that a machine could have connections, which costs some hundred times as much.
+//! The kernel's answer to the question which sockets listen (`sock_diag(7)`). It looks at those alone: its tables in
+//! `/proc` take it through all that a machine could have connections, which costs some hundred times as much.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -114,7 +114,7 @@ fn a_volume_of_the_image_is_carried_over_and_gives_way_to_a_named_one() {
     assert_output!(pruned, @"
     exit code 0
     --- stdout
-    removed 0 images and 0 layers and 1 volume
+    removed 1 volume
     --- stderr
     ");
     assert_eq!(volumes(&images), [format!("{}_data", images.programs.scene.container("box"))]);

@@ -76,6 +76,33 @@ fn a_lock_that_cannot_be_used_is_told_and_no_registry_is_asked() {
 }
 
 #[test]
+fn a_folder_that_is_replaced_while_a_registry_answers_changes_no_other_lock() {
+    let scenery = Scenery::new();
+    let scene = &scenery.scene;
+    let mut published = Published::default();
+    published.publish("acme/x", "1", &ready());
+    let (folder, trusted) = (scene.layer(Layer::Workspace), scene.layer(Layer::User));
+    fs::create_dir_all(&trusted).expect("a folder");
+    fs::write(trusted.join("probes.lock"), "version = 1\n").expect("a lock");
+    let (replaced, target) = (folder.clone(), trusted.clone());
+    let registry = Server::start(move |request| {
+        if !replaced.is_symlink() {
+            fs::rename(&replaced, replaced.with_extension("moved")).expect("moved");
+            symlink(&target, &replaced).expect("a link");
+        }
+        published.answer(request)
+    });
+    let reference = format!("oci://{}/acme/x:1", registry.address);
+    scene.define_in(Layer::Workspace, "db.toml", definition(&reference, ""));
+    scenery.farrier(&["probe", "pin"]).output().assert_code(0);
+    assert_eq!(fs::read_to_string(trusted.join("probes.lock")).expect("the lock"), "version = 1\n");
+    let pinned = fs::read_to_string(folder.with_extension("moved").join("probes.lock")).expect("the lock");
+    assert!(pinned.contains(&reference), "{pinned}");
+    let left: Vec<_> = fs::read_dir(folder.with_extension("moved")).expect("the folder").collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
 fn what_a_lock_pins_is_what_is_asked_about_and_another_pin_asks_again() {
     let scenery = Scenery::new();
     let scene = &scenery.scene;

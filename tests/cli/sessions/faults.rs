@@ -1,5 +1,5 @@
-//! Launches with an order, a job and a session whose system calls fail, come late or hang, or which are killed at one: the launch
-//! succeeds or says why not, the next one works, and nothing is left of the session.
+//! Launches with an order, a job and a session whose system calls fail, come late or hang, or which are killed at one:
+//! the launch succeeds or says why not, the next one works, and nothing is left of the session.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! A stack whose parts belong to each launch alone, but for one: a shared `db`, a job that comes after it, and `web` after that.
+//! A stack whose parts belong to each launch alone, but for one: a shared `db`, a job that comes after it, and `web`
+//! after that.
 
 use std::cell::Cell;
 use std::path::Path;

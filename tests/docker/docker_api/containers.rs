@@ -223,7 +223,6 @@ async fn an_absent_container_is_none_to_look_at_and_an_error_to_use(test_engine:
     assert_eq!(kind(engine.exec(&absent, &request).await), NotFound);
     assert_eq!(kind(engine.exec_attached(&absent, &request.arguments).await.map(drop)), NotFound);
     assert_eq!(kind(engine.logs(&absent, "", 10).await), NotFound);
-    assert_eq!(kind(engine.upload(&absent, vec![0; 1024]).await), NotFound);
     assert_eq!(kind(engine.attach(&absent).await.map(drop)), NotFound);
     assert_eq!(kind(engine.connect(&net, &absent, &[]).await), NotFound);
     engine.remove(&absent, true).await.expect("nothing is to be done");

@@ -14,6 +14,7 @@ use crate::support::{Image, Scene, docker, fixture_image};
 pub struct RealEngine {
     /// Dropped before the scene, which then leaves nothing of these.
     volumes: RefCell<Vec<String>>,
+    loaded: RefCell<Vec<String>>,
     images: RefCell<BTreeMap<String, String>>,
     engine: Client,
     scene: Scene,
@@ -27,7 +28,13 @@ impl RealEngine {
         let environment = Environment::new(|name| std::env::var_os(name), home);
         let address = resolve(&Choice::default(), &environment).expect("the address of the engine");
         let engine = Client::open(&address).expect("the engine");
-        Some(Self { volumes: RefCell::default(), images: RefCell::default(), engine, scene })
+        Some(Self {
+            volumes: RefCell::default(),
+            loaded: RefCell::default(),
+            images: RefCell::default(),
+            engine,
+            scene,
+        })
     }
 }
 
@@ -85,6 +92,10 @@ impl TestEngine for RealEngine {
         docker(["tag", image, reference]);
     }
 
+    fn leave_no_image(&self, reference: &str) {
+        self.loaded.borrow_mut().push(reference.to_owned());
+    }
+
     fn pause(&self, container: &str) {
         docker(["pause", container]);
     }
@@ -108,8 +119,11 @@ impl TestEngine for RealEngine {
 }
 
 impl Drop for RealEngine {
-    /// The volumes that a case let outlive their containers.
+    /// The volumes that a case let outlive their containers, and the images that it loaded.
     fn drop(&mut self) {
+        for reference in self.loaded.borrow().iter() {
+            drop(crate::support::docker::run(["image", "rm", "--force", reference]));
+        }
         let volumes = self.volumes.borrow();
         for volume in volumes.iter() {
             let using = crate::support::docker::run(["ps", "-aq", "--filter", &format!("volume={volume}")]);

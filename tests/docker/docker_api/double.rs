@@ -56,6 +56,8 @@ impl TestEngine for EngineDouble {
         });
     }
 
+    fn leave_no_image(&self, _: &str) {}
+
     fn pause(&self, container: &str) {
         self.engine.change(|world| world.pause(container));
     }

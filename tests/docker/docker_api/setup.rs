@@ -36,6 +36,8 @@ pub trait TestEngine {
     fn image(&self, stem: &str, recipe: &Recipe) -> String;
     /// Gives an image one more reference, away from the image that has it.
     fn tag(&self, image: &str, reference: &str);
+    /// Removes an image, by its reference, once the case has ended.
+    fn leave_no_image(&self, reference: &str);
     fn pause(&self, container: &str);
     /// Restarts a container as another tool would.
     async fn restart(&self, container: &str);

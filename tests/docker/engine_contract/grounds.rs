@@ -3,6 +3,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "the grounds have one form, and one of them may be absent")]
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use farrier::engine::Engine;
@@ -16,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::setup::Ground;
+use crate::support::swarm::Nodes;
 use crate::support::{Image, Scene, docker, fixture_program};
 
 struct RealDocker {
@@ -190,12 +192,86 @@ impl Ground for ThisHost {
 
 impl Drop for ThisHost {
     fn drop(&mut self) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let engine = &self.engine;
-        runtime.block_on(async {
-            for (found, _) in engine.inventory(&[]).await.into_iter().flatten() {
+        remove_all(&self.engine, |_| true);
+    }
+}
+
+/// A Swarm of two nodes, both of which have the image.
+pub fn on_swarm() -> Option<Box<dyn Ground>> {
+    let nodes = Nodes::find()?;
+    let scene = Scene::with_docker()?;
+    let home = std::env::var_os("HOME").map(Into::into);
+    let environment = Environment::new(|name| std::env::var_os(name), home);
+    let opened = EngineKind::Swarm.open(&Choice::default(), &environment, &Folders::default());
+    let opened = opened.unwrap_or_else(|problem| panic!("{problem}"));
+    let tag = scene.image(&Image::new().change("CMD [\"wait\"]".to_owned()));
+    let image = nodes.share(&tag);
+    Some(Box::new(RealSwarm { nodes, tag, image, engine: opened.engine, scene }))
+}
+
+struct RealSwarm {
+    nodes: Nodes,
+    tag: String,
+    image: String,
+    engine: Arc<dyn Engine>,
+    /// Dropped last: it removes the image, and networks that no service uses.
+    scene: Scene,
+}
+
+impl Ground for RealSwarm {
+    fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.scene.path("layer")
+    }
+
+    fn name(&self, stem: &str) -> String {
+        self.scene.name(stem)
+    }
+
+    fn image(&self) -> String {
+        self.image.clone()
+    }
+
+    fn end(&self, instance: &Instance, exit_code: i64) {
+        assert_eq!(exit_code, 137, "it is killed");
+        self.nodes.kill(&instance.name);
+    }
+
+    fn execute(&self, instance: &Instance, arguments: &[&str]) -> Option<(i64, String)> {
+        let (host, container) = self.nodes.container(&instance.name).expect("its task runs");
+        let mut command = Command::new("docker");
+        command.args(["--host", host, "exec", &container]).args(arguments);
+        let output = command.output().expect("docker runs");
+        let code = output.status.code().expect("an exit code");
+        Some((code.into(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+}
+
+impl Drop for RealSwarm {
+    fn drop(&mut self) {
+        remove_all(self.engine(), |instance| instance.name.contains(self.scene.token()));
+        remove_network(self.engine(), &self.name("net"));
+        self.nodes.take_back(&self.tag);
+    }
+}
+
+/// Removes a network of an engine's, if it is there.
+fn remove_network(engine: &dyn Engine, name: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _ = runtime.block_on(engine.remove_network(name));
+}
+
+/// Removes these of an engine's instances.
+fn remove_all(engine: &dyn Engine, is_meant: impl Fn(&Instance) -> bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        for (found, _) in engine.inventory(&[]).await.into_iter().flatten() {
+            if is_meant(&found.instance) {
                 let _ = engine.remove("", &found.instance, &|_| ()).await;
             }
-        });
-    }
+        }
+    });
 }

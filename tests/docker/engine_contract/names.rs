@@ -15,8 +15,13 @@ contract! { in containers:
 
 /// What a sidecar gets for an answer when it asks another one.
 async fn ask(ground: &dyn Ground, from: &Sidecar, host: &str, port: &str) -> Option<String> {
+    let arguments = ["/fixture", "ask", host, port];
+    let instance = ground.inspect(from).await.expect("it runs");
+    if let Some((exit_code, output)) = ground.execute(&instance, &arguments) {
+        return (exit_code == 0).then(|| output.trim().to_owned());
+    }
     let exec = ground.engine().exec().expect("it executes commands");
-    let arguments = ["/fixture", "ask", host, port].map(str::to_owned).to_vec();
+    let arguments = arguments.map(str::to_owned).to_vec();
     let asked = exec.exec(&from.container, &ExecRequest { arguments, output_limit: 1000 }).await;
     let asked = asked.expect("it is executed");
     (asked.exit_code == 0).then(|| String::from_utf8_lossy(&asked.stdout).trim().to_owned())

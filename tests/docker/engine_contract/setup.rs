@@ -37,6 +37,10 @@ pub trait Ground {
     }
     /// Ends the instance's run from outside, with this exit code.
     fn end(&self, instance: &Instance, exit_code: i64);
+    /// Runs a command in an instance, if something else than the engine does that: exit code and standard output.
+    fn execute(&self, _instance: &Instance, _arguments: &[&str]) -> Option<(i64, String)> {
+        None
+    }
 }
 
 /// A test of each case on each engine; or on those that run real containers, or real processes.
@@ -53,6 +57,7 @@ macro_rules! contract {
     (in containers: $($case:ident,)*) => {
         contract!(@ on_docker, $($case,)*);
         contract!(@ in_containers_of_this_host, $($case,)*);
+        contract!(@ on_swarm, $($case,)*);
     };
     (on real engines: $($case:ident,)*) => {
         contract!(in containers: $($case,)*);
@@ -64,6 +69,7 @@ macro_rules! contract {
         contract!(@ in_memory, $($case,)*);
         contract!(@ on_this_host, $($case,)*);
         contract!(@ in_containers_of_this_host, $($case,)*);
+        contract!(@ on_swarm, $($case,)*);
     };
 }
 pub(super) use contract;
@@ -116,6 +122,7 @@ impl Launch<'_> {
 impl Carrier for Launch<'_> {
     fn tell(&self, progress: Progress<'_>) {
         self.note(match progress {
+            Progress::Delayed { .. } => return,
             Progress::NetworkCreated(_) => "network created",
             Progress::Pulling { .. } | Progress::PullProgress { .. } | Progress::Pulled { .. } => return,
             Progress::Stopping { .. } => "stopping",

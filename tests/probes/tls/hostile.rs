@@ -77,3 +77,24 @@ fn names_from_a_certificate_are_told_as_plain_text() {
     assert!(told.contains(" more, not for"), "the rest is counted: {outcome}");
     assert!(told.lines().all(|line| line.chars().all(|shown| !shown.is_control())), "{outcome}");
 }
+
+/// Each more is one more to try in every order.
+#[test]
+fn a_server_with_very_many_certificates_is_not_verified() {
+    let scene = Scene::new();
+    let Some(certificates) = Certificates::of(&scene) else { return };
+    let ca = format!("tls={}", certificates.path("ca.pem"));
+    let words = ["probe", "check", "http", "--settings", r#"{"scheme":"https"}"#, "--grant", &ca];
+    for (count, code, text) in [
+        (8, 0, "ready"),
+        (9, 1, "the server sends 10 certificates, and farrier verifies at most 9"),
+        (200, 1, "a message of more than 64 KiB"),
+    ] {
+        let chain = scene.path("chain.pem");
+        std::fs::write(&chain, certificates.text("ca.pem").repeat(count)).expect("a chain");
+        let server = certificates.serve("server", &["-cert_chain", &chain.display().to_string()]);
+        let outcome =
+            scene.farrier(words).args(["--target", &server.at("localhost")]).output().assert_code(code);
+        assert!(outcome.stdout().contains(text), "{count}: {outcome}");
+    }
+}

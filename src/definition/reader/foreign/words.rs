@@ -215,7 +215,6 @@ pub(super) const TOP: &[Words] = &[
     ),
     words(&["profile"], "Write `profiles = [\"debug\"]`, and launch with `--profile debug`."),
     words(&["extends", "include", "scale", "replicas"], "Not supported: a file declares one container."),
-    words(&["engine", "placement"], "Not supported yet: `--engine` chooses one for all sidecars."),
 ];
 
 /// Words in `interface`.

@@ -59,7 +59,7 @@ pub(super) fn of_client(
     let file = |given: &Option<OsString>, usual: &str| match given.as_ref().filter(|given| !given.is_empty())
     {
         Some(given) => Some(PathBuf::from(given)),
-        None => Some(folder.join(usual)).filter(|usual| usual.exists()),
+        None => Some(folder.join(usual)).filter(|usual| usual.is_file()),
     };
     let files = TlsFiles {
         authorities: file(&options.authorities, AUTHORITIES),
@@ -77,7 +77,7 @@ pub(super) fn of_client(
 
 /// As a context says, whose certificates are in this folder.
 pub(super) fn of_context(host: &str, folder: &Path) -> Option<TlsFiles> {
-    let file = |name: &str| Some(folder.join(name)).filter(|file| file.exists());
+    let file = |name: &str| Some(folder.join(name)).filter(|file| file.is_file());
     let files = TlsFiles { authorities: file(AUTHORITIES), certificate: file(CERTIFICATE), key: file(KEY) };
     let is_on = files != TlsFiles::default() || host.starts_with("https://");
     (is_on && can_be_encrypted(host)).then_some(files)

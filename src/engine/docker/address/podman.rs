@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Choice, Named, NamedTls, accepts};
+use super::{CONFIGURATION_BYTES, Choice, Named, NamedTls, accepts};
 use crate::report::error::{Code, Problem};
+use crate::system::bounded_file;
 
 /// What names a Podman, as it was at start-up.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +65,7 @@ impl PodmanEnvironment {
     fn connections(&self) -> Connections {
         let mut all = Connections::default();
         for file in &self.files {
-            let Ok(text) = std::fs::read_to_string(file) else { continue };
+            let Ok(text) = bounded_file::text(file, CONFIGURATION_BYTES) else { continue };
             let is_json = file.extension().is_some_and(|extension| extension == "json");
             if is_json {
                 all.add_json(&text);

@@ -105,6 +105,7 @@ impl Container {
         let (health_command, volumes) = (self.process.health_command(), self.anonymous_volumes());
         Instance {
             lacks_isolation: false,
+            is_lost: false,
             id: self.id.clone(),
             name: self.name.clone(),
             labels: self.labels.clone(),

@@ -14,6 +14,18 @@ pub struct Network {
     pub driver: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The interface of the engine's host that is the network's bridge; empty if it has none.
+    pub bridge: String,
+}
+
+/// The option of a network that names its bridge.
+pub const BRIDGE_OPTION: &str = "com.docker.network.bridge.name";
+
+/// The bridge of a network: as its creator named it, else as the engine does by its id.
+#[must_use]
+pub fn bridge_of(id: &str, named: Option<&String>) -> String {
+    let named = named.filter(|name| !name.is_empty()).cloned();
+    named.or_else(|| id.get(..12).map(|id| format!("br-{id}"))).unwrap_or_default()
 }
 
 /// Whether it has the form of the ids that Docker makes by chance for containers, networks and endpoints.

@@ -1,23 +1,24 @@
 //! The API's answers as our own types.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum,
-    CreateImageInfo, EndpointSettings, EventMessage, EventMessageTypeEnum, HealthConfig, HealthStatusEnum,
-    HostConfig, ImageConfig, ImageInspect, MountPoint, Network as ListedNetwork, NetworkInspect, PortMap,
-    PortSummary, PortSummaryTypeEnum, SystemInfo, Volume as ListedVolume,
+    EndpointSettings, EventMessage, EventMessageTypeEnum, HealthConfig, HealthStatusEnum, HostConfig,
+    ImageConfig, ImageInspect, MountPoint, Network as ListedNetwork, NetworkInspect, PortMap, PortSummary,
+    PortSummaryTypeEnum, SystemInfo, Volume as ListedVolume,
 };
 use serde::Serialize;
 
 use super::HOST_PART;
 use crate::definition::{Protocol, PublishedPort};
+use crate::engine::EngineInfo;
 use crate::engine::docker::api::{
-    Container, ContainerPort, CreatedContainer, Endpoint, EngineEvent, Health, HealthStatus, HealthTest,
-    Image, Listed, Member, Mounted, Network, Process, Status, Volume,
+    BRIDGE_OPTION, Container, ContainerPort, CreatedContainer, Endpoint, EngineEvent, Health, HealthStatus,
+    HealthTest, Image, Listed, Member, Mounted, Network, Process, Status, Volume, bridge_of,
 };
-use crate::engine::{EngineInfo, PullProgress};
 
 pub(super) fn convert_info(info: SystemInfo, local: bool) -> EngineInfo {
     let time = info
@@ -35,8 +36,10 @@ pub(super) fn convert_info(info: SystemInfo, local: bool) -> EngineInfo {
 }
 
 pub(super) fn convert_listed_network(network: ListedNetwork) -> Network {
+    let id = network.id.unwrap_or_default();
     Network {
-        id: network.id.unwrap_or_default(),
+        bridge: bridge_of(&id, network.options.as_ref().and_then(|options| options.get(BRIDGE_OPTION))),
+        id,
         name: network.name.unwrap_or_default(),
         driver: network.driver.unwrap_or_default(),
         labels: network.labels.unwrap_or_default().into_iter().collect(),
@@ -49,12 +52,13 @@ pub(super) fn convert_network(network: NetworkInspect) -> (Network, Vec<Member>)
         container,
         name: endpoint.name.unwrap_or_default(),
         endpoint: endpoint.endpoint_id.unwrap_or_default(),
-        // With the length of the network's prefix behind it.
-        address: endpoint.ipv4_address.and_then(|text| text.split('/').next()?.parse().ok()),
+        address: addresses(endpoint.ipv4_address, endpoint.ipv6_address).0,
     });
     let members = members.collect();
+    let id = network.id.unwrap_or_default();
     let network = Network {
-        id: network.id.unwrap_or_default(),
+        bridge: bridge_of(&id, network.options.as_ref().and_then(|options| options.get(BRIDGE_OPTION))),
+        id,
         name: network.name.unwrap_or_default(),
         driver: network.driver.unwrap_or_default(),
         labels: network.labels.unwrap_or_default().into_iter().collect(),
@@ -67,7 +71,7 @@ pub(super) fn convert_listed(container: ContainerSummary) -> Option<Listed> {
     let name = container.names?.into_iter().next()?;
     let networks = container.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let place = |(network, endpoint): (String, EndpointSettings)| {
-        let address = endpoint.ip_address.and_then(|text| text.parse().ok());
+        let (address, _) = addresses(endpoint.ip_address, endpoint.global_ipv6_address);
         (network, (endpoint.endpoint_id.unwrap_or_default(), address))
     };
     Some(Listed {
@@ -93,11 +97,6 @@ const fn convert_listed_state(state: ContainerSummaryStateEnum) -> Status {
         ContainerSummaryStateEnum::EMPTY | ContainerSummaryStateEnum::CREATED => Status::Created,
     }
 }
-
-/// More bytes than any image has: what an engine says beyond them is not counted on.
-const MOST_PULLED: u64 = 1 << 50;
-/// More layers than any image has.
-const MOST_LAYERS: usize = 1_000;
 
 pub(super) fn convert_image(image: ImageInspect) -> Image {
     let config = image.config.unwrap_or_default();
@@ -160,33 +159,6 @@ pub(super) fn convert_created(messages: Vec<EventMessage>) -> Vec<CreatedContain
         }
     }
     created.into_iter().map(|(_, container)| container).collect()
-}
-
-/// How far a pull is, layer by layer.
-#[derive(Default)]
-pub(super) struct Layers(BTreeMap<String, (u64, u64)>);
-
-impl Layers {
-    /// Takes one message; gives the whole where it changed.
-    pub(super) fn note(&mut self, message: CreateImageInfo) -> Option<PullProgress> {
-        let (layer, detail) = (message.id?, message.progress_detail?);
-        if message.status.as_deref() != Some("Downloading") {
-            return None;
-        }
-        let count = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
-        // More layers than any image has (docker allows 127) are not counted on either.
-        if self.0.len() >= MOST_LAYERS && !self.0.contains_key(&layer) {
-            return None;
-        }
-        self.0.insert(layer, (count(detail.current), count(detail.total)));
-        let sum = |counts: &mut dyn Iterator<Item = u64>| {
-            counts.fold(0, |sum: u64, one| sum.saturating_add(one)).min(MOST_PULLED)
-        };
-        Some(PullProgress {
-            current: sum(&mut self.0.values().map(|(current, _)| *current)),
-            total: sum(&mut self.0.values().map(|(_, total)| *total)),
-        })
-    }
 }
 
 fn convert_process(config: ImageConfig) -> Process {
@@ -294,21 +266,35 @@ fn declared_part(mut host: HostConfig) -> HostConfig {
     host
 }
 
+/// The address, and the IPv6 address beside it. Networks without IPv4 have only the latter; the engine writes an empty text for
+/// one that there is not.
+fn addresses(ipv4: Option<String>, ipv6: Option<String>) -> (Option<IpAddr>, Option<IpAddr>) {
+    // In a network's own list of its members, the length of its prefix stands behind it.
+    let parsed = |text: Option<String>| text?.split('/').next()?.parse().ok();
+    match (parsed(ipv4), parsed(ipv6)) {
+        (None, ipv6) => (ipv6, None),
+        both => both,
+    }
+}
+
 fn convert_endpoint(endpoint: EndpointSettings) -> Endpoint {
     let network_id = endpoint.network_id.unwrap_or_default();
+    let (address, ipv6) = addresses(endpoint.ip_address, endpoint.global_ipv6_address);
+    let (gateway, _) = addresses(endpoint.gateway, endpoint.ipv6_gateway);
     Endpoint {
-        // How the engine names the bridge of a network, unless its creator named it.
-        bridge: network_id.get(..12).map(|id| format!("br-{id}")).unwrap_or_default(),
+        bridge: bridge_of(&network_id, None),
         id: endpoint.endpoint_id.unwrap_or_default(),
         network_id,
-        address: endpoint.ip_address.and_then(|text| text.parse().ok()),
-        gateway: endpoint.gateway.and_then(|text| text.parse().ok()),
+        address,
+        ipv6,
+        is_reached_by_ipv6: false,
+        gateway,
         aliases: names(endpoint.aliases, endpoint.dns_names),
     }
 }
 
-/// What a network's name server answers to: from Docker 25 on, the engine tells all of it beside the aliases, among it the host's
-/// name that somebody gave the container.
+/// What a network's name server answers to: from Docker 25 on, the engine tells all of it beside the aliases, among it
+/// the host's name that somebody gave the container.
 fn names(aliases: Option<Vec<String>>, answered: Option<Vec<String>>) -> Vec<String> {
     let mut names = aliases.unwrap_or_default();
     for name in answered.unwrap_or_default() {
@@ -418,29 +404,4 @@ fn is_engine_default(name: &str, value: &serde_json::Value) -> bool {
         || (name == "RestartPolicy"
             && matches!(value.get("Name").and_then(Value::as_str), None | Some("" | "no")))
         || (name == "PidsLimit" && value.as_i64() == Some(-1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pull_that_claims_the_impossible_stays_countable() {
-        let mut layers = Layers::default();
-        let message = |layer: &str, status: &str, current: i64| CreateImageInfo {
-            id: Some(layer.to_owned()),
-            status: Some(status.to_owned()),
-            progress_detail: Some(bollard::models::ProgressDetail {
-                current: Some(current),
-                total: Some(i64::MAX),
-            }),
-            ..Default::default()
-        };
-        assert_eq!(layers.note(message("a", "Pulling fs layer", 1)), None);
-        assert_eq!(layers.note(message("a", "Downloading", -7)).map(|found| found.current), Some(0));
-        for layer in ["a", "b", "c"] {
-            let found = layers.note(message(layer, "Downloading", i64::MAX)).expect("progress");
-            assert_eq!((found.current, found.total), (MOST_PULLED, MOST_PULLED));
-        }
-    }
 }

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig,
+    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, NetworkingConfig,
 };
 
 use super::HOST_PART;
 use crate::engine::docker::api::{ContainerSpec, Mounted, Settings};
 use crate::engine::{EngineError, EngineErrorKind, EngineResult};
 
-/// Bytes that a helper may use: its program needs some 40 KiB a connection and holds what a server does not take, python3 needs
+/// Bytes that a helper may use: its program needs some 60 KiB a connection and holds what a server does not take, python3 needs
 /// some 20 MiB.
 const HELPER_MEMORY: i64 = 512 << 20;
 /// Processes and threads of a helper: two a connection.
@@ -30,6 +31,8 @@ pub(super) fn create_body(spec: &ContainerSpec) -> EngineResult<ContainerCreateB
         host.cap_drop = Some(vec!["ALL".to_owned()]);
         host.security_opt = Some(vec!["no-new-privileges".to_owned()]);
         host.auto_remove = Some(true);
+        // Else the engine would write all that is carried into a file.
+        host.log_config = Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None });
         host.memory = Some(HELPER_MEMORY);
         host.pids_limit = Some(HELPER_PROCESSES);
     }

@@ -83,6 +83,12 @@ fn innermost(error: &BollardError) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
+/// Whether Podman found an image's name, and then no image, because somebody removed another name of it at the same moment. It
+/// takes that for a failure of its own (status 500).
+pub(super) fn is_removed_meanwhile(error: &BollardError) -> bool {
+    matches!(error, BollardError::DockerResponseServerError { status_code: 500, message } if message.ends_with("image not known"))
+}
+
 pub(super) fn absent<T>(result: Result<T, BollardError>) -> EngineResult<Option<T>> {
     match result.map_err(convert_error) {
         Ok(value) => Ok(Some(value)),

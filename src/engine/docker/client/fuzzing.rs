@@ -4,9 +4,10 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::models::{ContainerInspectResponse, CreateImageInfo, EventMessage, ImageInspect};
 
-use super::convert::{Layers, convert_container, convert_event, convert_image};
+use super::convert::{convert_container, convert_event, convert_image};
+use super::convert_error;
 use super::output::take_stamp;
-use super::{convert_error, with_tag};
+use super::pull::{Layers, with_tag};
 use crate::engine::EngineInfo;
 use crate::engine::docker::api::Container;
 use crate::engine::docker::classification::meaning;

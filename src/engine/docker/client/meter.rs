@@ -2,8 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct Meter {
     limit: u64,
     left: AtomicU64,
+    /// What counts from some moment on instead, on a connection that is used again for something else.
+    successor: OnceLock<Arc<Meter>>,
 }
 
 /// What ends an answer that goes beyond it.
@@ -23,7 +25,7 @@ pub(super) struct Endless(u64);
 impl Meter {
     /// With this many bytes from one item to the next.
     pub(super) const fn new(limit: u64) -> Self {
-        Self { limit, left: AtomicU64::new(limit) }
+        Self { limit, left: AtomicU64::new(limit), successor: OnceLock::new() }
     }
 
     /// An item of the stream came to its end.
@@ -31,6 +33,11 @@ impl Meter {
         if !self.is_exceeded() {
             self.left.store(self.limit, Ordering::Relaxed);
         }
+    }
+
+    /// Lets another one count from now on, for good.
+    pub(super) fn hand_over(&self, successor: Arc<Self>) {
+        let _ = self.successor.set(successor);
     }
 
     /// Whether the answer was ended.
@@ -44,6 +51,9 @@ impl Meter {
 
     /// Zero is for good.
     fn take(&self, count: usize) -> io::Result<()> {
+        if let Some(successor) = self.successor.get() {
+            return successor.take(count);
+        }
         let left = self.left.load(Ordering::Relaxed).saturating_sub(count as u64);
         self.left.store(left, Ordering::Relaxed);
         if left == 0 { Err(io::Error::other(self.error())) } else { Ok(()) }
@@ -111,5 +121,16 @@ mod tests {
         assert!(meter.take(1).is_err());
         meter.note_item();
         assert!(meter.is_exceeded());
+    }
+
+    #[test]
+    fn a_successor_counts_from_then_on() {
+        let (meter, successor) = (Meter::new(10), Arc::new(Meter::new(20)));
+        assert!(meter.take(9).is_ok());
+        meter.hand_over(Arc::clone(&successor));
+        assert!(meter.take(19).is_ok());
+        successor.note_item();
+        assert!(meter.take(20).is_err());
+        assert!(successor.is_exceeded());
     }
 }

@@ -34,10 +34,12 @@ pub(super) async fn newest_lines(
     }
     let mut kept = Vec::from(newest);
     kept.sort_by_key(|(stamp, _)| *stamp);
-    let text = |(_, written): (Timestamp, Written)| {
-        String::from_utf8_lossy(&written.bytes).trim_end_matches(['\n', '\r']).to_owned()
-    };
-    Ok(kept.into_iter().map(text).collect())
+    Ok(kept.into_iter().map(|(_, written)| text(&written)).collect())
+}
+
+/// A line without its end.
+pub(super) fn text(written: &Written) -> String {
+    String::from_utf8_lossy(&written.bytes).trim_end_matches(['\n', '\r']).to_owned()
 }
 
 /// What was written since a moment, and from then on where that is asked for.
@@ -52,7 +54,7 @@ pub(super) fn stream(
     stamped(parts, request).map_ok(|(_, written)| written).boxed()
 }
 
-fn options(request: &OutputRequest) -> LogsOptions {
+pub(super) fn options(request: &OutputRequest) -> LogsOptions {
     let lines = request.lines.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
     LogsOptionsBuilder::default()
         .stdout(true)
@@ -69,7 +71,7 @@ fn moment(request: &OutputRequest) -> Timestamp {
 }
 
 /// The parts since the moment that was asked for, with the engine's stamps.
-fn stamped<E: Send + 'static>(
+pub(super) fn stamped<E: Send + 'static>(
     parts: impl Stream<Item = Result<LogOutput, E>> + Send + 'static,
     request: &OutputRequest,
 ) -> BoxStream<'static, Result<(Timestamp, Written), E>> {

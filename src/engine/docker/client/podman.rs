@@ -1,5 +1,5 @@
-//! Podman's answers in the words of Docker's API. Podman answers that API too, but some of its words are its own, and some of its
-//! answers leave out what farrier decides by.
+//! Podman's answers in the words of Docker's API. Podman answers that API too, but some of its words are its own, and
+//! some of its answers leave out what farrier decides by.
 
 use std::collections::BTreeSet;
 
@@ -135,8 +135,8 @@ fn change(value: &mut Value, pointer: &str, new: impl FnOnce(&Value) -> Value) {
     }
 }
 
-/// The definition that the container says it was made from. What this leaves out of a container's answer only limits it, so that
-/// nobody gains by a forged one.
+/// The definition that the container says it was made from. What this leaves out of a container's answer only limits
+/// it, so that nobody gains by a forged one.
 fn declared(container: &Value) -> Value {
     let labels = container.pointer("/Config/Labels");
     let text = labels.and_then(|labels| labels[LABEL_CONFIGURATION].as_str()).unwrap_or_default();

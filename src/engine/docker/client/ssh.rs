@@ -1,5 +1,6 @@
-//! The way to an engine through the user's own `ssh`, with its configuration, agent, jump hosts and master connections: one `ssh`
-//! forwards a socket of this host's to the engine's for as long as farrier runs, and is started again if it ends.
+//! The way to an engine through the user's own `ssh`, with its configuration, agent, jump hosts and master connections:
+//! one `ssh` forwards a socket of this host's to the engine's for as long as farrier runs, and is started again if it
+//! ends.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -75,7 +76,8 @@ impl Destination {
         forward.push(local);
         forward.push(":");
         forward.push(&self.socket);
-        // It asks nobody anything, becomes nobody's master, and does not mind that others forward what the configuration says, too.
+        // It asks nobody anything, becomes nobody's master, and does not mind that others forward what the
+        // configuration says, too.
         let options = [
             "BatchMode=yes",
             "ControlMaster=no",
@@ -83,6 +85,9 @@ impl Destination {
             "RemoteCommand=none",
             "StreamLocalBindMask=0177",
             "ConnectTimeout=30",
+            // A connection that is dead without a word, as after a change of address, ends after 15 s.
+            "ServerAliveInterval=5",
+            "ServerAliveCountMax=3",
         ];
         let mut arguments: Vec<OsString> =
             options.iter().flat_map(|option| ["-o", option]).map(OsString::from).collect();
@@ -248,7 +253,7 @@ mod tests {
             Destination::parse(address, None).map(|found| {
                 let arguments = found.arguments(Path::new("/l"), false);
                 let own: Vec<String> =
-                    arguments.iter().skip(13).map(|word| word.to_string_lossy().into_owned()).collect();
+                    arguments.iter().skip(17).map(|word| word.to_string_lossy().into_owned()).collect();
                 own.join(" ")
             })
         };

@@ -1,5 +1,5 @@
-//! Connections to an engine that are encrypted. The engine's certificate is always checked, also where docker's own client would
-//! not.
+//! Connections to an engine that are encrypted. The engine's certificate is always checked, also where docker's own
+//! client would not.
 
 use std::io;
 use std::path::Path;

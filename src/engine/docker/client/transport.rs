@@ -1,13 +1,13 @@
-//! Connections to the engine: on this host one for each request, as `bollard` has it too. What an answer may take is metered where
-//! the bytes arrive (`meter`), because `bollard` collects an answer whole, and a line or frame of a stream until its end: an engine
-//! that answers without end would fill the memory.
+//! Connections to the engine: on this host one for each request, as `bollard` has it too. What an answer may take is
+//! metered where the bytes arrive (`meter`), because `bollard` collects an answer whole, and a line or frame of a
+//! stream until its end: an engine that answers without end would fill the memory.
 
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error as BollardError;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker, body_full};
@@ -18,6 +18,7 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -44,6 +45,11 @@ const DEFAULT_PORT: u16 = 2375;
 const DEFAULT_TLS_PORT: u16 = 2376;
 /// How long a host may take to accept a connection.
 const CONNECTING: Duration = Duration::from_secs(30);
+/// How long ago a connection may have answered that begins a command or a stream.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long what was sent, or a question of the kernel's to an idle connection, may stay without an acknowledgement.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 /// What `bollard` sends as the body of a request.
 type BollardBody = Either<Full<Bytes>, StreamBody<BoxStream<Result<Frame<Bytes>, io::Error>>>>;
@@ -63,8 +69,8 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// The way to an engine: a connection for each request on this host; from elsewhere, those whose answers have been read are used
-/// again.
+/// The way to an engine: a connection for each request on this host; from elsewhere, those whose answers have been read
+/// are used again.
 pub(super) struct Transport {
     target: Target,
     kept: Mutex<Vec<Kept>>,
@@ -74,6 +80,14 @@ pub(super) struct Transport {
 struct Kept {
     sender: http1::SendRequest<BollardBody>,
     meter: Arc<Meter>,
+    /// When it was used last.
+    used: Instant,
+}
+
+/// What became of a request for which a connection was there.
+enum Sent {
+    Answered(Response<Incoming>, Kept),
+    Unsent(BollardRequest),
 }
 
 impl Transport {
@@ -99,39 +113,61 @@ impl Transport {
     }
 
     /// Sends a request over a connection that has answered before, if there is one.
-    async fn send(&self, mut request: BollardRequest) -> Result<Response<Incoming>, BollardError> {
+    pub(super) async fn send(&self, mut request: BollardRequest) -> Result<Response<Incoming>, BollardError> {
         prepare(&self.target, &mut request);
-        if let Some(mut kept) = self.take() {
-            kept.meter.note_item();
-            match kept.sender.try_send_request(request).await {
-                Ok(response) => {
-                    self.keep(kept);
-                    return Ok(response);
-                }
-                // The engine had closed it. Nothing was sent.
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(self.explained(error.into_error().into())),
-                },
+        let kept = self.take(|_| true);
+        let (response, kept) = match self.send_over_kept(kept, request, Meter::note_item).await? {
+            Sent::Answered(response, kept) => (response, kept),
+            Sent::Unsent(request) => {
+                let meter = Arc::new(Meter::new(LONGEST_ANSWER));
+                let mut sender = self.open(Arc::clone(&meter)).await?;
+                let response = sender.send_request(request).await;
+                (
+                    response.map_err(|error| self.explained(error.into()))?,
+                    Kept { sender, meter, used: Instant::now() },
+                )
             }
-        }
-        let meter = Arc::new(Meter::new(LONGEST_ANSWER));
-        let mut sender = self.open(Arc::clone(&meter)).await?;
-        let response = sender.send_request(request).await;
-        let response = response.map_err(|error| self.explained(error.into()))?;
-        self.keep(Kept { sender, meter });
+        };
+        self.keep(kept);
         Ok(response)
     }
 
-    /// Sends a request over a connection of its own.
+    /// Sends a request over a connection that is its own from then on.
     async fn send_alone(
         &self,
         meter: Arc<Meter>,
         mut request: BollardRequest,
     ) -> Result<Response<Incoming>, BollardError> {
         prepare(&self.target, &mut request);
-        let mut sender = self.open(meter).await?;
-        sender.send_request(request).await.map_err(|error| self.explained(error.into()))
+        // What begins a command or a stream is not sent twice, so it must not meet a connection that is just being closed, as
+        // proxies do with idle ones.
+        let kept = self.take(|kept| kept.used.elapsed() < FRESH);
+        match self.send_over_kept(kept, request, |kept| kept.hand_over(Arc::clone(&meter))).await? {
+            Sent::Answered(response, _) => Ok(response),
+            Sent::Unsent(request) => {
+                let mut sender = self.open(meter).await?;
+                sender.send_request(request).await.map_err(|error| self.explained(error.into()))
+            }
+        }
+    }
+
+    /// Sends a request over a connection that has answered, whose meter is told first.
+    async fn send_over_kept(
+        &self,
+        kept: Option<Kept>,
+        request: BollardRequest,
+        tell: impl FnOnce(&Meter),
+    ) -> Result<Sent, BollardError> {
+        let Some(mut kept) = kept else { return Ok(Sent::Unsent(request)) };
+        tell(&kept.meter);
+        match kept.sender.try_send_request(request).await {
+            Ok(response) => Ok(Sent::Answered(response, kept)),
+            // The engine had closed it. Nothing was sent.
+            Err(mut error) => match error.take_message() {
+                Some(unsent) => Ok(Sent::Unsent(unsent)),
+                None => Err(self.explained(error.into_error().into())),
+            },
+        }
     }
 
     async fn open(&self, meter: Arc<Meter>) -> Result<http1::SendRequest<BollardBody>, BollardError> {
@@ -142,14 +178,15 @@ impl Transport {
         Ok(sender)
     }
 
-    fn take(&self) -> Option<Kept> {
+    fn take(&self, is_fresh: impl Fn(&Kept) -> bool) -> Option<Kept> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|kept| !kept.sender.is_closed());
-        let ready = kept.iter().position(|kept| kept.sender.is_ready())?;
+        let ready = kept.iter().position(|kept| kept.sender.is_ready() && is_fresh(kept))?;
         Some(kept.swap_remove(ready))
     }
 
-    fn keep(&self, kept: Kept) {
+    fn keep(&self, mut kept: Kept) {
+        kept.used = Instant::now();
         if !matches!(self.target, Target::Unix(_)) {
             self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
         }
@@ -200,7 +237,22 @@ async fn tcp(authority: &str) -> io::Result<TcpStream> {
         io::Error::new(io::ErrorKind::TimedOut, message)
     })??;
     stream.set_nodelay(true)?;
+    end_if_dead(&stream)?;
     Ok(stream)
+}
+
+/// Lets the kernel end a connection on which nothing is acknowledged any more: one may be dead without a word, as after
+/// a change of address, and whoever waits for an answer on it would wait until its own time is over.
+fn end_if_dead(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    #[cfg(target_os = "linux")]
+    {
+        sockopt::set_tcp_keepidle(stream, UNACKNOWLEDGED / 2)?;
+        sockopt::set_tcp_keepintvl(stream, UNACKNOWLEDGED / 4)?;
+        let milliseconds = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(stream, milliseconds)?;
+    }
+    Ok(())
 }
 
 fn prepare(target: &Target, request: &mut BollardRequest) {

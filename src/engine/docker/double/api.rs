@@ -141,13 +141,13 @@ impl Api for Double {
     }
 
     async fn exec(&self, container: &str, request: &ExecRequest) -> EngineResult<ExecOutput> {
-        let run = self.call(Call::Exec, container, |world| world.exec(container, &request.arguments)).await?;
+        let run = self.executed(Call::Exec, container, &request.arguments).await?;
         let (run, exit_code) = self.ran(container, run).await;
         Ok(run.output(exit_code, request.output_limit))
     }
 
     async fn exec_attached(&self, container: &str, arguments: &[String]) -> EngineResult<Attached> {
-        let run = self.call(Call::ExecAttached, container, |world| world.exec(container, arguments)).await?;
+        let run = self.executed(Call::ExecAttached, container, arguments).await?;
         let (attached, (input, mut output)) = containers::wires();
         let copies = matches!(run.end, End::Copies);
         tokio::spawn(async move {
@@ -187,8 +187,8 @@ impl Api for Double {
         self.call(Call::RemoveVolume, name, |world| world.remove_volume(name)).await
     }
 
-    async fn upload(&self, container: &str, archive: Vec<u8>) -> EngineResult<()> {
-        self.call(Call::Upload, container, |world| world.upload(container, &archive)).await
+    async fn load(&self, archive: &'static [u8]) -> EngineResult<()> {
+        self.call(Call::Load, "", |world| world.load(archive)).await
     }
 
     async fn attach(&self, container: &str) -> EngineResult<Attached> {

@@ -292,8 +292,4 @@ impl World {
             self.volumes.retain(|volume, _| !kept.anonymous.contains(volume));
         }
     }
-
-    pub(super) fn upload(&mut self, name: &str, _: &[u8]) -> EngineResult<()> {
-        self.find_mut(name).map(drop)
-    }
 }

@@ -40,7 +40,7 @@ pub enum Call {
     Volume,
     Volumes,
     RemoveVolume,
-    Upload,
+    Load,
     Attach,
 }
 
@@ -62,7 +62,7 @@ impl Call {
                 | Self::Stop
                 | Self::Remove
                 | Self::RemoveVolume
-                | Self::Upload
+                | Self::Load
         )
     }
 }

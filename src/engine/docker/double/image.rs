@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::engine::ExecOutput;
 use crate::engine::docker::api::Image;
+use crate::system::blocking::blocking;
 
 /// How a process ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +80,29 @@ impl Run {
     }
 }
 
-type Program = Arc<dyn Fn(&[String]) -> Run + Send + Sync>;
+type Behaviour = dyn Fn(&[String]) -> Run + Send + Sync;
+
+/// A command in a container.
+pub(super) enum Execution {
+    /// What it does.
+    Ran(Run),
+    /// It takes as long as a real one.
+    Real(Arc<Behaviour>),
+}
+
+impl Execution {
+    /// What it does. Nobody waits for a real one that is given up.
+    pub async fn run(self, arguments: &[String]) -> Run {
+        match self {
+            Self::Ran(run) => run,
+            Self::Real(behaviour) => {
+                let arguments = arguments.to_vec();
+                let ran = blocking("command", move || behaviour(&arguments)).await;
+                ran.unwrap_or_else(|error| Run::ending(End::CannotRun(error.to_string())))
+            }
+        }
+    }
+}
 
 /// An image with its programs.
 #[derive(Clone)]
@@ -90,7 +113,8 @@ pub struct DoubleImage {
     pub labels: BTreeMap<String, String>,
     /// The addresses that a container of it has after each start; the last one stays.
     pub addresses: Vec<IpAddr>,
-    program: Program,
+    behaviour: Arc<Behaviour>,
+    has_real_commands: bool,
 }
 
 impl Default for DoubleImage {
@@ -112,14 +136,29 @@ impl DoubleImage {
             image: Image { architecture: "amd64".to_owned(), ..Image::default() },
             labels: BTreeMap::new(),
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
-            program: Arc::new(program),
+            behaviour: Arc::new(program),
+            has_real_commands: false,
         }
+    }
+
+    /// Lets commands take as long as real ones, on a thread of their own.
+    #[must_use]
+    pub fn with_real_commands(mut self) -> Self {
+        self.has_real_commands = true;
+        self
     }
 
     /// What this argument list does.
     #[must_use]
     pub fn run(&self, arguments: &[String]) -> Run {
-        (self.program)(arguments)
+        (self.behaviour)(arguments)
+    }
+
+    pub(super) fn execution(&self, arguments: &[String]) -> Execution {
+        if self.has_real_commands {
+            return Execution::Real(Arc::clone(&self.behaviour));
+        }
+        Execution::Ran(self.run(arguments))
     }
 
     /// The address after so many starts before.

@@ -36,6 +36,7 @@ impl World {
             name: name.to_owned(),
             driver: "bridge".to_owned(),
             labels: labels.clone(),
+            bridge: "lo".to_owned(),
         });
         id
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::image::Run;
+use super::image::{Execution, Run};
 use crate::definition::{Protocol, PublishedPort};
 use crate::engine::docker::api::{
     Container, ContainerPort, CreatedContainer, Endpoint, EngineEvent, Health, HealthStatus, HealthTest,
@@ -242,6 +242,14 @@ impl Garbled for Run {
         if nonsense == Nonsense::Unreadable {
             (self.stdout, self.stderr) = (vec![0xff, 0, 0x1b], vec![0xc3]);
         }
+    }
+}
+
+impl Garbled for Execution {
+    fn garble(&mut self, nonsense: Nonsense) {
+        let mut run = Run::exit(0);
+        run.garble(nonsense);
+        *self = Self::Ran(run);
     }
 }
 

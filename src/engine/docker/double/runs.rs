@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use tokio::io::AsyncWriteExt;
 
 use super::containers::{Kept, Wires, conflict};
-use super::image::{End, Run};
+use super::image::{End, Execution, Run};
 use super::networks::joined;
 use super::world::World;
 use crate::engine::docker::api::{Health, HealthStatus, Status};
@@ -197,7 +197,7 @@ impl World {
     }
 
     /// What a command in a container does.
-    pub(super) fn exec(&mut self, name: &str, arguments: &[String]) -> EngineResult<Run> {
+    pub(super) fn exec(&mut self, name: &str, arguments: &[String]) -> EngineResult<Execution> {
         let kept = self.find_mut(name)?;
         let id = &kept.container.id;
         match kept.container.status {
@@ -207,12 +207,7 @@ impl World {
             }
             _ => return Err(conflict(format!("Container {id} is not running"))),
         }
-        let run = kept.image.run(arguments);
-        if let End::CannotRun(message) = &run.end {
-            let text = format!("OCI runtime exec failed: exec failed: {message}\r\n");
-            return Ok(Run { stdout: text.into_bytes(), ..Run::exit(126) });
-        }
-        Ok(run)
+        Ok(kept.image.execution(arguments))
     }
 
     pub(super) fn attach(&mut self, name: &str, wires: Wires) -> EngineResult<()> {

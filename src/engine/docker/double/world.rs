@@ -2,10 +2,11 @@
 //! it is set, never twice the same.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 
 use super::containers::Kept;
 use super::events::Events;
-use super::image::DoubleImage;
+use super::image::{DoubleImage, End, Run};
 use crate::engine::docker::api::{Image, Network, Volume};
 use crate::engine::{EngineError, EngineErrorKind, EngineInfo, EngineResult, PullProgress};
 use crate::system::digest::sha256_hex;
@@ -16,6 +17,8 @@ pub struct World {
     pub local: bool,
     /// The architecture that it tells.
     pub architecture: String,
+    /// What the images of archives run, whatever is in them: at first they copy their input, as a relay's.
+    pub loaded: DoubleImage,
     pub(super) events: Events,
     pub(super) networks: Vec<Network>,
     pub(super) containers: BTreeMap<String, Kept>,
@@ -50,11 +53,28 @@ fn with_tag(reference: &str) -> String {
     if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
 }
 
+/// What the images of an archive are called.
+fn references(archive: &[u8]) -> io::Result<Vec<String>> {
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        if entry.path()?.as_os_str() == "manifest.json" {
+            let mut text = String::new();
+            entry.read_to_string(&mut text)?;
+            let manifest: serde_json::Value = serde_json::from_str(&text)?;
+            let images = manifest.as_array().into_iter().flatten();
+            let names = images.filter_map(|image| image["RepoTags"].as_array()).flatten();
+            return Ok(names.filter_map(|name| name.as_str().map(str::to_owned)).collect());
+        }
+    }
+    Err(io::Error::other("it has no manifest"))
+}
+
 impl World {
     pub(super) fn new(seed: &str) -> Self {
         Self {
             local: true,
             architecture: std::env::consts::ARCH.to_owned(),
+            loaded: DoubleImage::new(|_| Run::ending(End::Copies)),
             events: Events::default(),
             networks: Vec::new(),
             containers: BTreeMap::new(),
@@ -139,6 +159,17 @@ impl World {
         };
         let image = remote.image.clone()?;
         self.add_image(reference, image);
+        Ok(())
+    }
+
+    pub(super) fn load(&mut self, archive: &[u8]) -> EngineResult<()> {
+        let refused = |error: &dyn std::fmt::Display| {
+            EngineError::new(EngineErrorKind::Refused, format!("this is no archive of images: {error}"))
+        };
+        for reference in references(archive).map_err(|error| refused(&error))? {
+            let image = self.loaded.clone();
+            self.add_image(&reference, image);
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
@@ -41,7 +41,8 @@ pub fn relay_frames(data: &[u8]) {
     let seen: Vec<(u32, Seen)> =
         (1..=DIALLED).map(|channel| (channel, dialled(&channels, channel))).collect();
     let (frames, mut asked) = mpsc::channel::<Vec<u8>>(64);
-    let ended = take_answers(&mut said.as_slice(), &channels, &frames.downgrade()).now_or_never();
+    let ended =
+        take_answers(&mut said.as_slice(), &channels, &frames.downgrade(), &AtomicU64::new(0)).now_or_never();
     assert!(ended.is_some(), "bytes that are there are not waited for");
     assert!(
         channels.lock().is_ok_and(|channels| channels.is_empty()),

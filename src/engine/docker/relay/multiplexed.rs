@@ -4,44 +4,42 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::try_join;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::frame::{
     CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, WINDOW,
     frame, take_head, taken, taken_frame,
 };
-use super::{PROGRAM, gone, helper, run_helper};
+use super::{Helper, IMAGE, REFERENCE, gone, helper, is_without_network};
 use crate::engine::dialler::{ByteStream, DialError, Dialler};
 use crate::engine::docker::api::Api;
-use crate::engine::{Attached, EngineError, EngineErrorKind, EngineResult};
-use crate::system::packed::unpack;
+use crate::engine::{Attached, EngineErrorKind, EngineResult};
 
-/// Bytes that wait for a reader of one connection: more than a relay sends. Frames may be as small as a server's writes, so that
-/// their number says nothing.
+/// Bytes that wait for a reader of one connection: more than a relay sends. Frames may be as small as a server's
+/// writes, so that their number says nothing.
 pub(super) const QUEUED_BYTES: usize = 1 << 20;
+
+/// How much longer than a dial may take the relay's answer to it may take on its way.
+const WAY_BACK: Duration = Duration::from_millis(500);
+/// So many dials, and so long, during which the relay says nothing at all: the connection to it is dead, and nobody says so, as
+/// after a change of address.
+const SILENT_DIALS: u32 = 3;
+const SILENT: Duration = Duration::from_secs(5);
 
 /// How long what was written before a stream was dropped may still take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-fn program_archive() -> std::io::Result<Vec<u8>> {
-    let program = unpack(PROGRAM)?;
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_ustar();
-    header.set_size(program.len() as u64);
-    header.set_mode(0o755);
-    archive.append_data(&mut header, "farrier-relay", program.as_slice())?;
-    archive.into_inner()
-}
 
 pub(super) type Channels = Arc<Mutex<HashMap<u32, Channel>>>;
 
@@ -102,15 +100,39 @@ pub(super) struct Multiplexed {
     next: AtomicU32,
     /// Over when the relay is.
     receiving: JoinHandle<()>,
+    /// How many frames it sent.
+    heard: Arc<AtomicU64>,
+    silence: Mutex<Option<Silence>>,
+    helper: Option<Helper>,
 }
 
-/// Starts our program in this image.
-pub(super) async fn start(api: &Arc<dyn Api>, network: &str, image: &str) -> EngineResult<Multiplexed> {
-    let archive =
-        program_archive().map_err(|error| EngineError::new(EngineErrorKind::Refused, error.to_string()))?;
-    let spec = helper(network, image, &["/farrier-relay"]);
-    let (_, attached) = run_helper(api, &spec, Some(archive)).await?;
-    Ok(over(attached))
+/// Dials since which the relay has said nothing.
+struct Silence {
+    /// How many frames the relay had sent by then.
+    heard: u64,
+    dials: u32,
+    since: Instant,
+}
+
+/// Starts our program, whose image the engine may not have yet.
+pub(super) async fn start(api: &Arc<dyn Api>, network: &str) -> EngineResult<Multiplexed> {
+    let spec = helper(network, REFERENCE, &["/farrier-relay"]);
+    let mut helper = Helper::of(api, &spec);
+    let id = match api.create(&spec).await {
+        Err(error) if error.kind == EngineErrorKind::NotFound && !is_without_network(&error) => {
+            api.load(IMAGE).await?;
+            api.create(&spec).await?
+        }
+        created => created?,
+    };
+    let attached = helper.begin(async {
+        // Both at once: on another machine, each takes a round trip. One that nobody attaches to ends by itself.
+        Ok(try_join(api.attach(&id), api.start(&id)).await?.0)
+    });
+    let mut attached = attached.await?;
+    let _ = attached.input.write_all(&frame(0, CLOSE, &[])).await;
+    let _ = attached.input.flush().await;
+    Ok(Multiplexed { helper: Some(helper), ..over(attached) })
 }
 
 /// Over the standard streams of a relay that runs.
@@ -128,8 +150,20 @@ pub(super) fn over(attached: Attached) -> Multiplexed {
     let receiving = Arc::clone(&channels);
     // Weak, because the relay ends when the last sender is gone.
     let answers = frames.downgrade();
-    let receiving = tokio::spawn(async move { take_answers(&mut output, &receiving, &answers).await });
-    Multiplexed { frames, channels, next: AtomicU32::new(1), receiving }
+    let heard = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&heard);
+    let receiving = tokio::spawn(async move {
+        take_answers(&mut output, &receiving, &answers, &counted).await;
+    });
+    Multiplexed {
+        frames,
+        channels,
+        next: AtomicU32::new(1),
+        receiving,
+        heard,
+        silence: Mutex::default(),
+        helper: None,
+    }
 }
 
 /// Hands what the relay says to its connections, to its end or to the first frame that is none.
@@ -137,6 +171,7 @@ pub(super) async fn take_answers(
     output: &mut (impl AsyncRead + Unpin),
     channels: &Channels,
     answers: &mpsc::WeakSender<Vec<u8>>,
+    count: &AtomicU64,
 ) {
     let mut head = [0_u8; HEAD_BYTES];
     while output.read_exact(&mut head).await.is_ok() {
@@ -145,6 +180,7 @@ pub(super) async fn take_answers(
         if length > PAYLOAD_BYTES || output.read_exact(&mut payload).await.is_err() {
             break;
         }
+        count.fetch_add(1, Ordering::Relaxed);
         let is_known = receive(channels, channel, kind, payload);
         if let (false, OPENED, Some(answers)) = (is_known, kind, answers.upgrade()) {
             close(&answers, channel);
@@ -227,7 +263,8 @@ impl Dialler for Multiplexed {
             self.frames.send(open).await.map_err(|_| gone())?;
             answer.await.unwrap_or_else(|_| Err(gone()))
         };
-        match tokio::time::timeout(timeout, dialled).await {
+        let heard = self.heard.load(Ordering::Relaxed);
+        match tokio::time::timeout(timeout.saturating_add(WAY_BACK), dialled).await {
             Ok(Ok(())) => {
                 forget.armed = false;
                 let (frames, channels) = (self.frames.clone(), Arc::downgrade(&self.channels));
@@ -235,12 +272,42 @@ impl Dialler for Multiplexed {
                 Ok(Box::new(pump(pumped, received, is_complete)))
             }
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(DialError::TimedOut),
+            Err(_) => {
+                self.note_unanswered(heard);
+                Err(DialError::TimedOut)
+            }
+        }
+    }
+
+    async fn end(&self) {
+        if let Some(helper) = &self.helper {
+            helper.end().await;
         }
     }
 
     fn has_ended(&self) -> bool {
-        self.receiving.is_finished()
+        self.receiving.is_finished() || self.is_silent()
+    }
+}
+
+impl Multiplexed {
+    /// Counts a dial that was not answered, where so many frames had come when it began.
+    fn note_unanswered(&self, heard: u64) {
+        let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = || Silence { heard, dials: 0, since: Instant::now() };
+        let _ = silence.take_if(|silence| silence.heard != heard);
+        let silence = silence.get_or_insert_with(since);
+        silence.dials = silence.dials.saturating_add(1);
+    }
+
+    /// Whether the relay has said nothing since the first of several dials.
+    fn is_silent(&self) -> bool {
+        let silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        silence.as_ref().is_some_and(|silence| {
+            silence.heard == self.heard.load(Ordering::Relaxed)
+                && silence.dials >= SILENT_DIALS
+                && silence.since.elapsed() >= SILENT
+        })
     }
 }
 

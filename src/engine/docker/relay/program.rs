@@ -1,13 +1,14 @@
 //! The relay: a static program that dials on a container network for a launcher that has no route there.
 //!
-//! It speaks frames over standard input and output, and ends when its input ends. It does nothing but dial: which places may be dialled is decided
-//! by the launcher, who alone writes to it. Each connection has a thread for each direction, so that none waits for another one; how much may be
-//! on its way is limited.
+//! It speaks frames over standard input and output, and ends when its input ends, or if none comes at first: a launcher that was
+//! ended before it attached itself ends no input. It does nothing but dial: which
+//! places may be dialled is decided by the launcher, who alone writes to it. Each connection has a thread for each
+//! direction, so that none waits for another one; how much may be on its way is limited.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,9 +20,11 @@ use frame::{
 mod frame;
 
 /// What is read at once.
-const READ_BYTES: usize = 16 << 10;
+const READ_BYTES: usize = 32 << 10;
 /// How long what was sent before a connection was closed may still take to reach its server.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long its launcher may take to say the first thing.
+const FIRST_WORD: Duration = Duration::from_secs(60);
 /// What a thread needs.
 const STACK_BYTES: usize = 64 << 10;
 
@@ -182,7 +185,16 @@ fn main() -> io::Result<()> {
     let connections: Connections = Arc::default();
     let mut input = io::stdin().lock();
     let mut head = [0; HEAD_BYTES];
+    let (said, first_word) = channel::<()>();
+    start(move || {
+        if first_word.recv_timeout(FIRST_WORD) == Err(RecvTimeoutError::Timeout) {
+            std::process::exit(1);
+        }
+    })?;
+    let mut said = Some(said);
     while input.read_exact(&mut head).is_ok() {
+        // Whoever waits for the first word learns that it came by the end of this.
+        drop(said.take());
         let (channel_id, kind, length) = take_head(head);
         if length > PAYLOAD_BYTES {
             break;

@@ -196,3 +196,27 @@ async fn a_connection_that_is_cut_off_does_not_look_complete() {
     let error = left.read_to_end(&mut Vec::new()).await.expect_err("a relay that is gone");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nothing_comes_any_more_is_as_good_as_ended() {
+    let ((input, _swallowed), (output, mut said)) = (tokio::io::duplex(1 << 16), tokio::io::duplex(1 << 16));
+    let relay = over(Attached { input: Box::pin(input), output: Box::pin(output) });
+    let nowhere: SocketAddr = "192.0.2.1:7".parse().expect("an address");
+    let second = Duration::from_secs(1);
+    let dials = async |count: usize| {
+        for _ in 0..count {
+            assert_eq!(relay.connect(nowhere, second).await.err(), Some(DialError::TimedOut));
+        }
+    };
+    dials(3).await;
+    assert!(!relay.has_ended(), "it may be slow");
+    dials(3).await;
+    assert!(relay.has_ended());
+    // Whatever it says, it lives.
+    said.write_all(&super::frame::frame(77, super::frame::END, &[])).await.expect("it is read");
+    while relay.has_ended() {
+        tokio::task::yield_now().await;
+    }
+    dials(2).await;
+    assert!(!relay.has_ended(), "it is counted from the last word on");
+}

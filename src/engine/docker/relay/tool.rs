@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::task::JoinHandle;
 
-use super::{gone, helper, run_helper};
+use super::{Helper, gone, helper};
 use crate::engine::dialler::{ByteStream, DialError, Dialler};
-use crate::engine::docker::api::Api;
+use crate::engine::docker::api::{Api, ContainerSpec};
 use crate::engine::limited::within;
 use crate::engine::{Attached, EngineError, EngineErrorKind, EngineResult, ExecRequest};
 
@@ -23,7 +23,7 @@ const TOOL_START: Duration = Duration::from_secs(2);
 /// A tool of the image's: one execution a dial.
 pub(super) struct ToolRelay {
     api: Arc<dyn Api>,
-    container: String,
+    helper: Helper,
     tool: Tool,
     /// Keeps the helper alive.
     _input: Mutex<Pin<Box<dyn AsyncWrite + Send>>>,
@@ -101,23 +101,36 @@ impl Tool {
     }
 }
 
+/// Makes a helper that this process keeps alive: nobody else would end one that runs before somebody is attached.
+async fn run(api: &Arc<dyn Api>, spec: &ContainerSpec) -> EngineResult<(Helper, Attached)> {
+    let mut helper = Helper::of(api, spec);
+    let id = api.create(spec).await?;
+    let attached = helper.begin(async {
+        let attached = api.attach(&id).await?;
+        api.start(&id).await?;
+        Ok(attached)
+    });
+    let attached = attached.await?;
+    Ok((helper, attached))
+}
+
 /// Starts the first tool of this image's that works.
 pub(super) async fn start(api: &Arc<dyn Api>, network: &str, image: &str) -> EngineResult<ToolRelay> {
     let mut last = None;
     for tool in Tool::ALL {
         let spec = helper(network, image, tool.keeper());
-        match run_helper(api, &spec, None).await {
+        match run(api, &spec).await {
             Err(error) if error.kind.is_of_the_connection() => return Err(error),
             Err(error) => last = Some(error),
-            Ok((container, attached)) => {
+            Ok((helper, attached)) => {
                 let arguments = tool.trial().iter().map(|&argument| argument.to_owned()).collect();
                 let request = ExecRequest { arguments, output_limit: 1024 };
-                match within(TRIAL, api.exec(&container, &request)).await {
+                match within(TRIAL, api.exec(&helper.name, &request)).await {
                     Ok(output) if output.exit_code == 0 => {
-                        return Ok(ToolRelay::of(api, container, tool, attached));
+                        return Ok(ToolRelay::of(api, helper, tool, attached));
                     }
                     tried => {
-                        let _ = api.remove(&container, true).await;
+                        helper.end().await;
                         match tried {
                             Err(error) if error.kind.is_of_the_connection() => return Err(error),
                             tried => last = tried.err().or(last),
@@ -133,12 +146,12 @@ pub(super) async fn start(api: &Arc<dyn Api>, network: &str, image: &str) -> Eng
 }
 
 impl ToolRelay {
-    fn of(api: &Arc<dyn Api>, container: String, tool: Tool, attached: Attached) -> Self {
+    fn of(api: &Arc<dyn Api>, helper: Helper, tool: Tool, attached: Attached) -> Self {
         let Attached { input, mut output } = attached;
         let listening = tokio::spawn(async move {
             let _ = tokio::io::copy(&mut output, &mut tokio::io::sink()).await;
         });
-        Self { api: Arc::clone(api), container, tool, _input: Mutex::new(input), listening }
+        Self { api: Arc::clone(api), helper, tool, _input: Mutex::new(input), listening }
     }
 }
 
@@ -156,6 +169,10 @@ async fn connected(output: &mut (impl AsyncRead + Unpin)) -> Result<(), DialErro
 
 #[async_trait]
 impl Dialler for ToolRelay {
+    async fn end(&self) {
+        self.helper.end().await;
+    }
+
     async fn connect(
         &self,
         address: SocketAddr,
@@ -163,7 +180,7 @@ impl Dialler for ToolRelay {
     ) -> Result<Box<dyn ByteStream>, DialError> {
         let arguments = self.tool.dial(address, timeout);
         let dial = async {
-            let attached = self.api.exec_attached(&self.container, &arguments).await;
+            let attached = self.api.exec_attached(&self.helper.name, &arguments).await;
             let mut attached = attached.map_err(|error| match error.kind {
                 EngineErrorKind::NotFound | EngineErrorKind::Conflict => gone(),
                 _ => DialError::Other(error.message),

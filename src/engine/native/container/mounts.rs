@@ -54,8 +54,8 @@ impl ContainerMount {
     }
 }
 
-/// The mounts of a sidecar's container, the outer ones first. It takes over the volumes that an instance before had, and gets new
-/// ones, whose names `new` makes, for the other paths for which the image wants volumes.
+/// The mounts of a sidecar's container, the outer ones first. It takes over the volumes that an instance before had,
+/// and gets new ones, whose names `new` makes, for the other paths for which the image wants volumes.
 pub fn mounts(
     sidecar: &Sidecar,
     carried: &[Mounted],

@@ -64,6 +64,9 @@ fn exited(evidence: &Evidence<'_>) -> Option<Cause> {
     let Some(container) = evidence.container else {
         return evidence.is_told.then_some(Cause::StoppedByOthers);
     };
+    if container.is_lost {
+        return Some(Cause::HostLost);
+    }
     if container.oom_killed {
         return Some(Cause::KilledForMemory { limit: container.memory });
     }
@@ -73,7 +76,7 @@ fn exited(evidence: &Evidence<'_>) -> Option<Cause> {
         _ => {}
     }
     match (container.status, container.exit_code) {
-        (Status::Running | Status::Restarting, _) => None,
+        (Status::Starting | Status::Running | Status::Restarting, _) => None,
         (Status::Paused, _) => Some(Cause::StoppedByOthers),
         (_, 126 | 127) => Some(Cause::ProgramMissing),
         (_, code) => Some(Cause::Exited { code }),

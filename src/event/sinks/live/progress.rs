@@ -43,6 +43,8 @@ enum Stage {
     Stopping {
         grace: Duration,
     },
+    /// For this reason.
+    Delayed(String),
     Pulling {
         image: String,
         current: u64,
@@ -107,6 +109,9 @@ impl Progress {
             }
             Event::Stopping { sidecar, grace, .. } => {
                 self.sidecar(sidecar, at).stage = Stage::Stopping { grace: *grace };
+            }
+            Event::Delayed { sidecar, reason } => {
+                self.sidecar(sidecar, at).stage = Stage::Delayed((*reason).to_owned());
             }
             Event::Created { sidecar, .. } | Event::Started { sidecar, .. } => {
                 self.sidecar(sidecar, at).stage = Stage::Made;
@@ -265,6 +270,9 @@ impl Sidecar {
             Stage::Stopping { grace } => {
                 let stopping = "stopping the old container".to_owned();
                 vec![format!("{stopping}, for at most {}", limit(*grace)), stopping, "stopping".to_owned()]
+            }
+            Stage::Delayed(reason) => {
+                vec![format!("not started yet: {}", escape(reason)), "not started yet".to_owned()]
             }
             Stage::Pulling { image, current, total } => {
                 let image = escape(image);

@@ -154,3 +154,34 @@ fn credentials_do_not_follow_a_redirection_to_another_host() {
     assert_eq!(requests.len(), 2, "the configuration and the layer: {requests:?}");
     assert!(requests.iter().all(|request| request.header("authorization").is_empty()), "{requests:?}");
 }
+
+/// A registry may send farrier anywhere, and whoever answers there may ask who it is: that is not the registry's question.
+#[test]
+fn a_host_behind_a_redirection_gets_no_credentials_for_asking() {
+    for challenge in
+        ["Basic realm=\"test\"".to_owned(), "Bearer realm=\"http://HERE/token\",service=\"x\"".to_owned()]
+    {
+        let pulls = Pulls::new();
+        let asking = std::sync::Arc::new(std::sync::OnceLock::<String>::new());
+        let (challenge, here) = (challenge.clone(), std::sync::Arc::clone(&asking));
+        let elsewhere = Server::start(move |request| {
+            if request.path().starts_with("/token") {
+                return Reply::ok("{\"token\":\"t\"}");
+            }
+            let challenge = challenge.replace("HERE", here.get().map_or("", String::as_str));
+            Reply::status(401).header("www-authenticate", &challenge)
+        });
+        asking.set(elsewhere.address.clone()).expect("set once");
+        let other = elsewhere.address.clone();
+        let registry = Server::start(move |request| {
+            Reply::status(307).header("location", &format!("http://{other}{}", request.path()))
+        });
+        pulls.log_in(&client_configuration(&registry.address, true));
+        pulls.serving("box", &format!("{}/box:1", registry.address), 7001);
+        let outcome = pulls.farrier(["up"]).output().assert_code(125);
+        assert!(outcome.stderr().contains("which requires a login of its own"), "{outcome}");
+        let requests = elsewhere.requests();
+        assert!(!requests.is_empty() && requests.iter().all(|request| !request.path().starts_with("/token")));
+        assert!(requests.iter().all(|request| request.header("authorization").is_empty()), "{requests:?}");
+    }
+}

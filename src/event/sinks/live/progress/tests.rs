@@ -114,3 +114,17 @@ fn no_line_is_wider_than_the_terminal_or_holds_a_control_character() {
         }
     }
 }
+
+#[test]
+fn a_start_that_takes_long_says_why_where_there_is_room() {
+    let mut progress = launch(at(5));
+    let reason = "no node has the task yet";
+    progress.note(at(3_100), &Event::Delayed { sidecar: "db", reason });
+    let shown = |columns| progress.lines(at(3_200), columns, 10).join("\n");
+    assert!(shown(80).contains(&format!("not started yet: {reason}")), "{}", shown(80));
+    assert!(
+        shown(40).contains("not started yet") && !shown(40).contains("not started yet:"),
+        "{}",
+        shown(40)
+    );
+}
