@@ -19,10 +19,10 @@ use farrier::probe::built_in::built_in;
 use farrier::probe::component::ComponentFile;
 use farrier::probe::host::{LoadedProbe, ProbeHost};
 use futures_util::future::join_all;
-use setup::{Fixture, closed_port, listener};
+use setup::{ClosedPort, Fixture, listener};
 
 const COUNTS: [usize; 5] = [1, 10, 100, 1000, 10_000];
-const LAUNCHERS: [usize; 3] = [10, 100, 300];
+const LAUNCHERS: [usize; 4] = [10, 100, 300, 1000];
 /// The sidecars that they find.
 const SHARED: usize = 10;
 /// Behind the first polls, which come quickly, and their compilation.
@@ -138,7 +138,8 @@ async fn to_ready(count: usize) -> (Duration, f64) {
 
 async fn waiting(count: usize) -> (f64, f64) {
     let bench = Fixture::new();
-    let port = closed_port().await;
+    let closed = ClosedPort::new();
+    let port = closed.number();
     for number in 0..count {
         bench.dialled(&format!("s{number}"), port, "probe = \"tcp\"\ntimeout = \"2m\"");
     }

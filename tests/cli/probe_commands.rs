@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use crate::support::closed_port::ClosedPort;
 use crate::support::guest::{self, component, guest, with_imports};
 use crate::support::{Layer, Outcome, Run, Scene, assert_output};
 use serde_json::Value;
@@ -50,12 +51,6 @@ fn server(answer: &'static [u8]) -> String {
         }
     });
     address
-}
-
-/// A port at which nothing listens.
-fn closed_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 #[test]

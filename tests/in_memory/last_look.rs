@@ -6,9 +6,8 @@ use std::time::Duration;
 use farrier::engine::EngineErrorKind;
 use farrier::engine::docker::api::{EngineEvent, HealthStatus, HealthTest};
 use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Run, World};
-use tokio::net::TcpListener;
 
-use super::setup::{Ended, Fixture, IMAGE, closed_port, listener};
+use super::setup::{ClosedPort, Ended, Fixture, IMAGE, listener, opened};
 
 const TRIES: usize = 10;
 
@@ -28,7 +27,8 @@ fn tested() -> DoubleImage {
 async fn while_another_is_waited_for(told: bool, change: fn(&mut World)) -> (Fixture, Ended) {
     let fixture = Fixture::new();
     fixture.engine.change(|world| world.add_image(IMAGE, tested()));
-    let port = closed_port().await;
+    let closed = ClosedPort::new();
+    let port = closed.number();
     fixture.define(
         "early",
         &format!("image = \"{IMAGE}\"\n[interface]\nkind = \"none\"\n[readiness]\nprobe = \"healthcheck\"\n"),
@@ -50,7 +50,7 @@ async fn while_another_is_waited_for(told: bool, change: fn(&mut World)) -> (Fix
         if told {
             return None;
         }
-        Some(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("the port"))
+        Some(opened(closed))
     };
     let launched = async {
         let result = fixture.bring_up(&launch).await;
@@ -143,7 +143,8 @@ async fn what_the_last_listing_says_against_one_that_runs_already_counts() {
 /// A sidecar with a memory limit that SIGKILL ends, and what the engine says about it afterwards.
 async fn killed(says: fn(&mut World)) -> Ended {
     let fixture = Fixture::new();
-    let port = closed_port().await;
+    let closed = ClosedPort::new();
+    let port = closed.number();
     fixture.define(
         "db",
         &format!(

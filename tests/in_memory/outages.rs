@@ -1,13 +1,10 @@
 //! The engine stops and runs again, its stream of events misbehaves, its clock is set: launches that wait go on.
 
-use std::net::Ipv4Addr;
-
 use farrier::engine::docker::api::{EngineEvent, Status};
 use farrier::engine::docker::double::{At, Call, DoubleImage, End, Run, World};
-use tokio::net::TcpListener;
 
 use super::scenario::{Scenario, at_each_call, each, lengths, thinned};
-use super::setup::{Fixture, IMAGE, closed_port};
+use super::setup::{ClosedPort, Fixture, IMAGE, opened};
 
 /// What becomes of containers while the engine is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +73,9 @@ async fn whenever_the_engine_restarts_the_launch_is_ready_or_says_why_and_the_ne
 async fn a_wait_outlasts_a_restart_of_the_engine() {
     for fate in [Fate::GoOn, Fate::Restart] {
         let fixture = Fixture::new();
-        let closed = closed_port().await;
-        fixture.dialled("db", closed, "probe = \"tcp\"\ntimeout = \"90s\"");
+        let closed = ClosedPort::new();
+        let port = closed.number();
+        fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"90s\"");
         let opened = async {
             fixture.engine.called(Call::Start, 1).await;
             fixture.engine.called(Call::Container, 2).await;
@@ -86,7 +84,7 @@ async fn a_wait_outlasts_a_restart_of_the_engine() {
             let seen = fixture.engine.count(Call::Container);
             fixture.engine.called(Call::Container, seen + 2).await;
             fixture.engine.stop(false);
-            tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, closed)).await.expect("the port")
+            opened(closed)
         };
         let (ended, _listener) = tokio::join!(fixture.launch(), opened);
         ended.ready();
@@ -123,7 +121,8 @@ async fn events_that_flood_repeat_lie_or_come_in_disorder_end_no_wait_and_hide_n
     for ends in [false, true] {
         let fixture = Fixture::new();
         // Nothing listens before the events are read: what is ready at once needs none.
-        let port = closed_port().await;
+        let closed = ClosedPort::new();
+        let port = closed.number();
         fixture.engine.change(|world| {
             world.add_image(IMAGE, DoubleImage::new(|_| Run::forever().says("words")));
         });
@@ -145,7 +144,7 @@ async fn events_that_flood_repeat_lie_or_come_in_disorder_end_no_wait_and_hide_n
                 fixture.engine.change(|world| world.end("farrier-db", &End::Exit(4)));
                 return None;
             }
-            Some(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("the port is still free"))
+            Some(opened(closed))
         };
         let (ended, listener) = tokio::join!(fixture.launch(), flooded);
         if ends {

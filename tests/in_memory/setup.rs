@@ -1,5 +1,8 @@
 //! A folder of definitions, an engine in memory, and launches of the one on the other.
 
+#[path = "../support/closed_port.rs"]
+mod closed_port;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -29,6 +32,8 @@ use farrier::report::error::Failure;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+
+pub use closed_port::ClosedPort;
 
 /// No launch of these tests takes longer, whatever goes wrong.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -295,7 +300,9 @@ pub async fn listener(address: Ipv4Addr) -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// A port where nothing listens.
-pub async fn closed_port() -> u16 {
-    listener(Ipv4Addr::LOCALHOST).await.1
+/// A listener at a port that was closed until now.
+pub fn opened(port: ClosedPort) -> TcpListener {
+    let listener = port.open();
+    listener.set_nonblocking(true).expect("a socket");
+    TcpListener::from_std(listener).expect("a listener")
 }

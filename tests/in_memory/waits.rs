@@ -10,12 +10,13 @@ use farrier::engine::docker::api::{HealthStatus, HealthTest};
 use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Nonsense, Run, World};
 
 use super::scenario::scripted;
-use super::setup::{Fixture, IMAGE, closed_port, listener};
+use super::setup::{ClosedPort, Fixture, IMAGE, listener};
 
 #[tokio::test]
 async fn a_port_that_stays_closed_ends_at_the_timeout_with_what_was_tried() {
     let fixture = Fixture::new();
-    let port = closed_port().await;
+    let closed = ClosedPort::new();
+    let port = closed.number();
     fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"2s\"");
     let ended = fixture.launch().await;
     assert_eq!(ended.codes(), ["not-ready"]);
@@ -49,7 +50,8 @@ async fn a_container_that_ends_or_is_unhealthy_ends_the_wait_at_once() {
         let test = vec!["CMD".to_owned(), "test".to_owned()];
         image.image.process.health = Some(HealthTest { test, ..HealthTest::default() });
         fixture.engine.change(|world| world.add_image(IMAGE, image));
-        let port = closed_port().await;
+        let closed = ClosedPort::new();
+        let port = closed.number();
         let probe = if name == "unhealthy" { "healthcheck" } else { "tcp" };
         fixture.dialled("db", port, &format!("probe = \"{probe}\"\ntimeout = \"90s\""));
         let changed = async {
@@ -72,7 +74,8 @@ async fn a_container_that_ends_or_is_unhealthy_ends_the_wait_at_once() {
 async fn one_that_exits_right_after_its_start_is_not_waited_for() {
     let fixture = Fixture::new();
     fixture.engine.change(|world| world.add_image(IMAGE, DoubleImage::new(|_| Run::exit(5))));
-    let port = closed_port().await;
+    let closed = ClosedPort::new();
+    let port = closed.number();
     fixture.dialled("db", port, "probe = \"tcp\"").plain("cache");
     let ended = fixture.launch().await;
     assert!(ended.codes().contains(&"sidecar-exited".to_owned()), "{:?}", ended.codes());
@@ -112,7 +115,8 @@ async fn without_events_the_look_each_second_still_ends_the_wait() {
             let image = DoubleImage::new(|_| Run::exit(9).takes(Duration::from_millis(100)));
             world.add_image(IMAGE, image)
         });
-        let port = closed_port().await;
+        let closed = ClosedPort::new();
+        let port = closed.number();
         fixture.dialled("db", port, "probe = \"tcp\"\ntimeout = \"90s\"");
         broken(&fixture);
         assert_eq!(fixture.launch().await.codes(), ["sidecar-exited"], "row {index}");
@@ -332,7 +336,8 @@ async fn many_are_waited_for_together_and_the_first_failure_ends_all() {
     }
     fixture.engine.calm();
     fixture.up().await;
-    let port = closed_port().await;
+    let closed = ClosedPort::new();
+    let port = closed.number();
     fixture.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
     fixture.dialled("never", port, "probe = \"tcp\"\ntimeout = \"200ms\"");
     assert_eq!(fixture.launch().await.codes(), ["not-ready"]);
@@ -354,7 +359,8 @@ async fn where_nothing_can_be_dialled_that_it_runs_is_the_check_and_said_once() 
             ),
         );
     });
-    let port = closed_port().await;
+    let closed = ClosedPort::new();
+    let port = closed.number();
     fixture.dialled("a", port, "probe = \"tcp\"").dialled("b", port, "probe = \"tcp\"");
     let ended = fixture.launch().await.ready();
     let warned = ended.events("problem");
@@ -371,7 +377,8 @@ async fn on_an_engine_of_another_architecture_a_tool_relays() {
         world.architecture = "riscv64".to_owned();
         world.add_image(IMAGE, scripted());
     });
-    fixture.dialled("a", closed_port().await, "probe = \"tcp\"");
+    let closed = ClosedPort::new();
+    fixture.dialled("a", closed.number(), "probe = \"tcp\"");
     let ended = fixture.launch().await.ready();
     assert_eq!(ended.events("problem").len(), 0, "{:#?}", ended.told);
     let ready = ended.events("ready");
@@ -381,11 +388,12 @@ async fn on_an_engine_of_another_architecture_a_tool_relays() {
 #[tokio::test]
 async fn a_server_that_opens_late_sees_no_connection_but_the_probes_own() {
     let fixture = Fixture::new();
-    let port = closed_port().await;
+    let closed = ClosedPort::new();
+    let port = closed.number();
     fixture.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
     let opening = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free")
+        closed.open()
     };
     let (ended, listener) = tokio::join!(fixture.launch(), opening);
     let ended = ended.ready();

@@ -12,6 +12,7 @@
 
 pub mod certificates;
 pub mod cleanup;
+pub mod closed_port;
 pub mod console;
 pub mod docker;
 pub mod engine;

@@ -44,6 +44,7 @@ mod output;
 mod podman;
 mod pull;
 mod ssh;
+mod standard_output;
 mod swarm;
 mod tls;
 mod transport;

@@ -24,6 +24,7 @@ mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod multiplexed;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tool;

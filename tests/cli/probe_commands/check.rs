@@ -21,7 +21,8 @@ fn check_runs_a_probe_and_says_what_it_did() {
             ");
         });
     });
-    let target = format!("127.0.0.1:{}", closed_port());
+    let closed = ClosedPort::new();
+    let target = format!("127.0.0.1:{}", closed.number());
     let report = farrier(&scene, &["probe", "check", "tcp", "--target", &target, "--format", "json"]);
     let report = json(&report.output().assert_code(1));
     assert_eq!(report["ready"], false);
@@ -35,8 +36,8 @@ fn check_runs_a_probe_and_says_what_it_did() {
 #[test]
 fn watching_ends_when_the_port_opens_and_when_the_time_is_over() {
     let scene = Scene::new();
-    let port = closed_port();
-    let target = format!("127.0.0.1:{port}");
+    let closed = ClosedPort::new();
+    let target = format!("127.0.0.1:{}", closed.number());
     let outcome =
         farrier(&scene, &["probe", "check", "tcp", "--watch", "--timeout", "300ms", "--target", &target])
             .output()
@@ -49,7 +50,7 @@ fn watching_ends_when_the_port_opens_and_when_the_time_is_over() {
         "equal answers are told once: {lines}"
     );
     let watched = farrier(&scene, &["probe", "check", "tcp", "--watch", "--target", &target]).spawn();
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is still free");
+    let listener = closed.open();
     // Whether a poll came before the port was open is the machine's business.
     let lines = watched.wait().assert_code(0).stdout();
     assert_eq!(lines.matches(": ready\n").count(), 1, "{lines}");
@@ -89,7 +90,8 @@ fn health_logs_and_commands_are_answered_from_options() {
 fn an_option_adds_to_the_target_and_a_denial_says_what_to_write() {
     let scene = Scene::new();
     let address = server(b"");
-    let other = format!("dial=cache:6379=127.0.0.1:{}", closed_port());
+    let closed = ClosedPort::new();
+    let other = format!("dial=cache:6379=127.0.0.1:{}", closed.number());
     let words = ["probe", "check", "tcp", "--target", &address, "--grant", &other];
     farrier(&scene, &words).output().assert_code(0);
     // Denied: it ends at once, though it says pending and is watched.

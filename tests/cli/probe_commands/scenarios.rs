@@ -305,7 +305,8 @@ fn what_is_recorded_plays_without_the_server() {
     let outcome = play(&scene, "http", &other).assert_code(1);
     assert!(outcome.stderr().contains("GET /other HTTP"), "{outcome}");
     // Watched, with the wait's own terms; an existing file is replaced.
-    let target = format!("127.0.0.1:{}", closed_port());
+    let closed = ClosedPort::new();
+    let target = format!("127.0.0.1:{}", closed.number());
     let words = ["probe", "check", "tcp", "--watch", "--timeout", "600ms", "--target", &target];
     farrier(&scene, &words).args(["--record", "recorded.toml"]).output().assert_code(1);
     let text = fs::read_to_string(&file).expect("the recording");

@@ -122,9 +122,11 @@ impl Launch<'_> {
 impl Carrier for Launch<'_> {
     fn tell(&self, progress: Progress<'_>) {
         self.note(match progress {
-            Progress::Delayed { .. } => return,
             Progress::NetworkCreated(_) => "network created",
-            Progress::Pulling { .. } | Progress::PullProgress { .. } | Progress::Pulled { .. } => return,
+            Progress::Pulling { .. }
+            | Progress::PullProgress { .. }
+            | Progress::Pulled { .. }
+            | Progress::Delayed { .. } => return,
             Progress::Stopping { .. } => "stopping",
             Progress::Created { .. } => "created",
             Progress::Started { .. } => "started",

@@ -2,13 +2,14 @@
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use bollard::query_parameters as query;
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use tokio_util::io::StreamReader;
 
 use super::Client;
 use super::errors::{convert_error, metered};
+use super::standard_output::StandardOutput;
+use super::transport::upgraded;
 use crate::engine::{Attached, EngineError, EngineErrorKind, EngineResult, ExecOutput, ExecRequest};
 
 type OutputStream = BoxStream<'static, EngineResult<LogOutput>>;
@@ -44,11 +45,10 @@ impl Client {
     }
 
     pub(super) async fn attached(&self, container: &str) -> EngineResult<Attached> {
-        let options =
-            query::AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stream(true).build();
-        let (client, meter) = self.stream_client()?;
-        let attached = client.attach_container(container, Some(options)).await.map_err(convert_error)?;
-        Ok(Attached { input: attached.input, output: standard_output(metered(attached.output, meter)) })
+        let path = format!("/containers/{container}/attach?stdin=true&stdout=true&stream=true");
+        let (attached, meter) = upgraded(&self.transport, &path).await.map_err(convert_error)?;
+        let (output, input) = tokio::io::split(attached);
+        Ok(Attached { input: Box::pin(input), output: Box::pin(StandardOutput::new(output, meter)) })
     }
 
     async fn start_exec(

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use hyper::upgrade::Upgraded;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
@@ -281,6 +282,29 @@ pub(super) fn client(transport: &Arc<Transport>) -> Result<(Docker, Arc<AtomicBo
 /// A client for one stream, and the meter that is to be told of each of its items.
 pub(super) fn stream_client(transport: &Arc<Transport>) -> Result<(Docker, Arc<Meter>), BollardError> {
     with_meter(transport, LONGEST_ITEM)
+}
+
+/// A connection that the engine gives to a container's streams, and the meter that is to be told of each part of them.
+///
+/// # Errors
+/// If it does not.
+pub(super) async fn upgraded(
+    transport: &Arc<Transport>,
+    path: &str,
+) -> Result<(TokioIo<Upgraded>, Arc<Meter>), BollardError> {
+    let meter = Arc::new(Meter::new(LONGEST_ITEM));
+    let mut request = bodiless(Method::POST, path)?;
+    request.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    request.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
+    let response = transport.send_alone(Arc::clone(&meter), request).await?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let status_code = response.status().as_u16();
+        let told = whole(response).await?;
+        let words = |message: &str| message.to_owned();
+        let message = told["message"].as_str().map_or_else(|| told.to_string(), words);
+        return Err(BollardError::DockerResponseServerError { status_code, message });
+    }
+    Ok((TokioIo::new(hyper::upgrade::on(response).await?), meter))
 }
 
 /// A client for one stream that is read whole, and its meter.

@@ -1,5 +1,6 @@
 //! What was called, and what is to go wrong.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::nonsense::Nonsense;
@@ -113,6 +114,8 @@ pub(super) type Hook = Box<dyn FnOnce(&mut World) + Send>;
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) log: Vec<Logged>,
+    /// How many of each kind it has: counted anew at each call, those of a thousand launches would take minutes.
+    counts: BTreeMap<Call, usize>,
     pub(super) stalled: usize,
     /// Nothing answers at all.
     pub(super) down: bool,
@@ -130,18 +133,19 @@ impl Ledger {
     }
 
     pub(super) fn count(&self, call: Call) -> usize {
-        self.log.iter().filter(|logged| logged.call == call).count()
+        self.counts.get(&call).copied().unwrap_or_default()
     }
 
     /// Logs a call; gives what was asked for it.
     pub(super) fn admit(&mut self, call: Call, subject: &str) -> (Vec<Hook>, Vec<Fault>) {
         let index = self.log.len();
+        self.log.push(Logged { call, subject: subject.to_owned() });
+        let counted = self.counts.entry(call).or_default();
+        *counted += 1;
+        let count = *counted;
         if self.down {
-            self.log.push(Logged { call, subject: subject.to_owned() });
             return (Vec::new(), vec![Fault::Fail(EngineErrorKind::Unreachable)]);
         }
-        self.log.push(Logged { call, subject: subject.to_owned() });
-        let count = self.count(call);
         let meant = |at: &At| match *at {
             At::Index(wanted) => wanted == index,
             At::Nth(kind, wanted) => kind == call && wanted == count,

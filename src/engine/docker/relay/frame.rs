@@ -29,14 +29,18 @@ pub const PAYLOAD_BYTES: usize = 64 << 10;
 /// The length of what stands before a payload.
 pub const HEAD_BYTES: usize = 9;
 
+/// What stands before a payload of so many bytes.
+pub fn head(channel: u32, kind: u8, length: usize) -> [u8; HEAD_BYTES] {
+    let mut head = [0; HEAD_BYTES];
+    head[..4].copy_from_slice(&channel.to_be_bytes());
+    head[4] = kind;
+    head[5..].copy_from_slice(&u32::try_from(length).unwrap_or(0).to_be_bytes());
+    head
+}
+
 /// A whole frame.
 pub fn frame(channel: u32, kind: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(HEAD_BYTES + payload.len());
-    frame.extend(channel.to_be_bytes());
-    frame.push(kind);
-    frame.extend(u32::try_from(payload.len()).unwrap_or(0).to_be_bytes());
-    frame.extend(payload);
-    frame
+    [&head(channel, kind, payload.len())[..], payload].concat()
 }
 
 /// Channel, kind and payload length of a head.

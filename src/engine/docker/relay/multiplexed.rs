@@ -1,27 +1,23 @@
 //! A relay that runs our own program: all dials share its standard streams.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::try_join;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
-use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::frame::{
-    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, WINDOW,
-    frame, take_head, taken, taken_frame,
+    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, frame,
+    take_head, taken,
 };
+use super::stream::{Allowance, RelayedStream, Shared, close};
 use super::{Helper, IMAGE, REFERENCE, gone, helper, is_without_network};
 use crate::engine::dialler::{ByteStream, DialError, Dialler};
 use crate::engine::docker::api::Api;
@@ -37,9 +33,6 @@ const WAY_BACK: Duration = Duration::from_millis(500);
 /// after a change of address.
 const SILENT_DIALS: u32 = 3;
 const SILENT: Duration = Duration::from_secs(5);
-
-/// How long what was written before a stream was dropped may still take.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) type Channels = Arc<Mutex<HashMap<u32, Channel>>>;
 
@@ -57,39 +50,7 @@ pub(super) struct Channel {
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.allowance.left.close();
-    }
-}
-
-/// How many bytes may be sent to the relay before it has handed on earlier ones.
-pub(super) struct Allowance {
-    left: Semaphore,
-    /// Those that it has not handed on.
-    sent: AtomicUsize,
-}
-
-impl Default for Allowance {
-    fn default() -> Self {
-        Self { left: Semaphore::new(WINDOW), sent: AtomicUsize::new(0) }
-    }
-}
-
-impl Allowance {
-    /// Waits until so many may be sent; false once the connection is over.
-    async fn spend(&self, count: usize) -> bool {
-        let Ok(permits) = self.left.acquire_many(u32::try_from(count).unwrap_or(u32::MAX)).await else {
-            return false;
-        };
-        permits.forget();
-        self.sent.fetch_add(count, Ordering::Relaxed);
-        true
-    }
-
-    /// The relay handed on so many; never more than it was sent.
-    fn regain(&self, count: usize) {
-        let less = |sent: usize| Some(sent.saturating_sub(count));
-        let sent = self.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).unwrap_or_default();
-        self.left.add_permits(count.min(sent));
+        self.allowance.close();
     }
 }
 
@@ -267,9 +228,8 @@ impl Dialler for Multiplexed {
         match tokio::time::timeout(timeout.saturating_add(WAY_BACK), dialled).await {
             Ok(Ok(())) => {
                 forget.armed = false;
-                let (frames, channels) = (self.frames.clone(), Arc::downgrade(&self.channels));
-                let pumped = Pumped { channel, frames, channels, queued, allowance };
-                Ok(Box::new(pump(pumped, received, is_complete)))
+                let shared = Shared { queued, is_complete, allowance };
+                Ok(Box::new(RelayedStream::new(channel, &self.channels, &self.frames, received, shared)))
             }
             Ok(Err(error)) => Err(error),
             Err(_) => {
@@ -324,118 +284,5 @@ impl Drop for Forget<'_> {
             self.relay.channels.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.channel);
             close(&self.relay.frames, self.channel);
         }
-    }
-}
-
-/// Tells the relay that a connection is over, also while its queue is full: it would keep the connection.
-fn close(frames: &mpsc::Sender<Vec<u8>>, channel: u32) {
-    let unsent = frames.try_send(frame(channel, CLOSE, &[]));
-    if let (Err(mpsc::error::TrySendError::Full(close)), Ok(runtime)) = (unsent, Handle::try_current()) {
-        let frames = frames.clone();
-        runtime.spawn(async move { frames.send(close).await });
-    }
-}
-
-/// A connection as its tasks need it.
-#[derive(Clone)]
-struct Pumped {
-    channel: u32,
-    frames: mpsc::Sender<Vec<u8>>,
-    channels: Weak<Mutex<HashMap<u32, Channel>>>,
-    queued: Arc<AtomicUsize>,
-    allowance: Arc<Allowance>,
-}
-
-/// A channel in the shape of a stream. Either direction may end alone; dropping it ends both.
-struct RelayedStream {
-    /// Cancelled before the stream is dropped: fields go in this order.
-    _dropped: DropGuard,
-    is_complete: Arc<AtomicBool>,
-    stream: DuplexStream,
-}
-
-fn pump(
-    pumped: Pumped,
-    mut received: mpsc::UnboundedReceiver<Vec<u8>>,
-    is_complete: Arc<AtomicBool>,
-) -> RelayedStream {
-    let (ours, theirs) = tokio::io::duplex(PAYLOAD_BYTES);
-    let (mut from_guest, mut to_guest) = tokio::io::split(theirs);
-    let dropped = CancellationToken::new();
-    let stream = RelayedStream { _dropped: dropped.clone().drop_guard(), is_complete, stream: ours };
-    let taking = pumped.clone();
-    tokio::spawn(async move {
-        while let Some(bytes) = received.recv().await {
-            taking.queued.fetch_sub(bytes.len(), Ordering::Relaxed);
-            if to_guest.write_all(&bytes).await.is_err() {
-                break;
-            }
-            if taking.frames.send(taken_frame(taking.channel, bytes.len())).await.is_err() {
-                break;
-            }
-        }
-        let _ = to_guest.shutdown().await;
-    });
-    tokio::spawn(async move {
-        let Pumped { channel, frames, channels, allowance, .. } = pumped;
-        let mut buffer = vec![0; 32 << 10];
-        while let Ok(count @ 1..) = from_guest.read(&mut buffer).await {
-            let data = frame(channel, DATA, &buffer[..count]);
-            let sending = async { allowance.spend(count).await && frames.send(data).await.is_ok() };
-            // A server that reads nothing must not keep what nobody holds any more.
-            let given_up = async {
-                dropped.cancelled().await;
-                tokio::time::sleep(LAST_WORDS).await;
-            };
-            if !tokio::select! { is_sent = sending => is_sent, () = given_up => false } {
-                break;
-            }
-        }
-        // Who goes on writing learns that nobody takes it.
-        drop(from_guest);
-        if !dropped.is_cancelled() {
-            let _ = frames.send(frame(channel, END, &[])).await;
-            dropped.cancelled().await;
-        }
-        let _ = frames.send(frame(channel, CLOSE, &[])).await;
-        if let Some(channels) = channels.upgrade() {
-            channels.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
-        }
-    });
-    stream
-}
-
-impl AsyncRead for RelayedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = (buffer.filled().len(), buffer.remaining());
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        let has_ended = before.1 > 0 && buffer.filled().len() == before.0;
-        // A server that was cut off, or a relay that is gone, must not look like the end of an answer.
-        if has_ended && !self.is_complete.load(Ordering::Acquire) {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for RelayedStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

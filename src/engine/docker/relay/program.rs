@@ -6,21 +6,26 @@
 //! direction, so that none waits for another one; how much may be on its way is limited.
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use frame::{
-    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, WINDOW, frame, take_head, taken, taken_frame,
+    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, WINDOW, frame, head, take_head, taken,
+    taken_frame,
 };
 
 mod frame;
 
-/// What is read at once.
+/// What is read at once of a server's answer.
 const READ_BYTES: usize = 32 << 10;
+/// What is read at once of what the launcher says: what a pipe holds.
+const INPUT_BYTES: usize = 64 << 10;
 /// How long what was sent before a connection was closed may still take to reach its server.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long its launcher may take to say the first thing.
@@ -28,7 +33,8 @@ const FIRST_WORD: Duration = Duration::from_secs(60);
 /// What a thread needs.
 const STACK_BYTES: usize = 64 << 10;
 
-type Output = Arc<Mutex<io::Stdout>>;
+/// Standard output as it is: `Stdout` would look for ends of lines in what it is given, and write it in parts.
+type Output = Arc<Mutex<File>>;
 type Connections = Arc<Mutex<HashMap<u32, Connection>>>;
 
 /// What the launcher says about a connection goes to its threads.
@@ -77,9 +83,7 @@ impl Allowance {
 }
 
 fn send(output: &Output, bytes: &[u8]) -> io::Result<()> {
-    let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-    output.write_all(bytes)?;
-    output.flush()
+    output.lock().unwrap_or_else(PoisonError::into_inner).write_all(bytes)
 }
 
 fn dial(payload: &[u8]) -> io::Result<TcpStream> {
@@ -126,14 +130,16 @@ fn serve(channel_id: u32, payload: &[u8], output: &Output, connections: &Connect
         Err(error) => return send(output, &frame(channel_id, FAILED, reason(&error).as_bytes())),
     };
     send(output, &frame(channel_id, OPENED, &[]))?;
-    let mut buffer = vec![0; READ_BYTES];
+    // A whole frame: what is read stands behind its head already.
+    let mut buffer = vec![0; HEAD_BYTES + READ_BYTES];
     while let Some(allowed) = allowance.some() {
-        let most = allowed.min(READ_BYTES);
-        match (&*stream).read(&mut buffer[..most]) {
+        let most = HEAD_BYTES + allowed.min(READ_BYTES);
+        match (&*stream).read(&mut buffer[HEAD_BYTES..most]) {
             Ok(0) => return send(output, &frame(channel_id, END, &[])),
             Ok(count) => {
                 allowance.spend(count);
-                send(output, &frame(channel_id, DATA, &buffer[..count]))?;
+                buffer[..HEAD_BYTES].copy_from_slice(&head(channel_id, DATA, count));
+                send(output, &buffer[..HEAD_BYTES + count])?;
             }
             Err(_) => return send(output, &frame(channel_id, CLOSE, &[])),
         }
@@ -181,9 +187,10 @@ fn write_all(mut stream: &TcpStream, mut bytes: &[u8], allowance: &Allowance) ->
 }
 
 fn main() -> io::Result<()> {
-    let output: Output = Arc::new(Mutex::new(io::stdout()));
+    let output: Output = Arc::new(Mutex::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)));
     let connections: Connections = Arc::default();
-    let mut input = io::stdin().lock();
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut input = BufReader::with_capacity(INPUT_BYTES, input);
     let mut head = [0; HEAD_BYTES];
     let (said, first_word) = channel::<()>();
     start(move || {
