@@ -276,6 +276,10 @@ pub struct Finding {
 pub trait Engine: Send + Sync {
     /// What it can do. No call needs this: it is known before anything is asked.
     fn capabilities(&self) -> Capabilities;
+    /// The product that answers: `Podman`. Before the first answer, it is the one that the capabilities name.
+    fn product(&self) -> &'static str {
+        self.capabilities().product
+    }
     /// Identity, clock and place of the engine.
     async fn info(&self) -> EngineResult<EngineInfo>;
 

@@ -27,7 +27,7 @@ pub fn engine(options: &Engine) -> Result<u8, Failure> {
 /// An engine, as it is listed.
 struct Listed {
     kind: EngineKind,
-    /// Its version and place, or why it cannot be used.
+    /// Its version and place, with its product if it is not the usual one; or why it cannot be used.
     state: Result<String, Problem>,
     /// What its own examination found.
     findings: Vec<String>,
@@ -52,12 +52,15 @@ async fn all(settings: &Settings) -> Vec<Listed> {
     for kind in EngineKind::ALL {
         let mut findings = Vec::new();
         let state = match kind.open(&Choice::default(), &settings.environment, &settings.folders()) {
-            Ok(Opened { engine, place }) => match engine.info().await {
+            Ok(Opened { engine, place, .. }) => match engine.info().await {
                 Ok(info) => {
                     let found = engine.examine().await.into_iter();
                     findings
                         .extend(found.filter_map(|(_, found)| found.ok()).map(|Finding { text, .. }| text));
-                    Ok(format!("{} at {place}", info.version))
+                    // The row is named after the usual product.
+                    let product = Some(engine.product()).filter(|name| *name != kind.capabilities().product);
+                    let product = product.map(|name| format!("{name} ")).unwrap_or_default();
+                    Ok(format!("{product}{} at {place}", info.version))
                 }
                 Err(error) => Err(engine_problem(&format!("use the engine at {place}"), &error)),
             },

@@ -14,12 +14,43 @@ use crate::definition::Definition;
 use crate::engine::kinds::EngineKind;
 use crate::event::{Event, Reporter, problem_json};
 use crate::harness::reachability::{HarnessTarget, describe};
+use crate::launch::Launch;
+use crate::launch::placement::{Destinations, Placement};
 use crate::plan::Plan;
 use crate::preparation::settings::Settings;
 use crate::preparation::{self, Approval, Disabled, ValidationPhase};
 use crate::report::error::Failure;
 use crate::report::escape::escape;
 use crate::report::exit;
+
+/// What a launch would do on one engine.
+struct PlanOnEngine {
+    kind: EngineKind,
+    product: &'static str,
+    place: String,
+    /// Product and place in words, if nobody expects them.
+    unexpected: Option<String>,
+    plan: Plan,
+}
+
+impl PlanOnEngine {
+    /// The plan on an engine that has answered, so that its product is certain.
+    fn new(kind: EngineKind, placement: &Placement<'_>, plan: Plan) -> Self {
+        let connection = &placement.connection;
+        let (product, place) = (connection.engine.product(), connection.place.clone());
+        Self { kind, product, place, unexpected: connection.unexpected(), plan }
+    }
+
+    /// Which engine it is, for scripts.
+    fn engine_json(&self) -> Value {
+        json!({
+            "engine": self.kind.name(),
+            "product": self.product,
+            "place": self.place,
+            "network": self.plan.to_json()["network"],
+        })
+    }
+}
 
 /// Prints the plan, or in the form for scripts what stands against it.
 pub fn plan(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failure> {
@@ -90,10 +121,9 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
         approval::refuse_denied_imports(&launch.sidecars)?;
         check_settings(&launch, ValidationPhase::Approved).await?;
         let destinations = launch.connect().await?;
-        let plans = launch.plan_on(&launch.placements(&destinations)).await?;
-        Ok(destinations.kinds().zip(plans).collect::<Vec<_>>())
+        plan_each(&launch, &destinations).await
     })?;
-    for warning in planned.iter().flat_map(|(_, plan)| &plan.warnings) {
+    for warning in planned.iter().flat_map(|on| &on.plan.warnings) {
         reporter.tell(&Event::Problem(warning));
     }
     let text = match options.format {
@@ -117,15 +147,12 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
             for (sidecar, prepared) in sidecars.iter_mut().zip(&launch.sidecars) {
                 sidecar["needs_approval"] = (prepared.approval == Approval::Missing).into();
             }
-            let networks = planned
-                .iter()
-                .map(|(kind, plan)| json!({ "engine": kind.name(), "network": plan.to_json()["network"] }));
-            let network = planned.first().map(|(_, plan)| plan.to_json()["network"].clone());
+            let network = planned.first().map(|on| on.plan.to_json()["network"].clone());
             indented(&json!({
                 "layers": layers_json,
                 "policies": policies,
                 "network": network,
-                "engines": networks.collect::<Vec<_>>(),
+                "engines": planned.iter().map(PlanOnEngine::engine_json).collect::<Vec<_>>(),
                 "sidecars": sidecars,
                 "disabled": disabled_json(&disabled),
             }))
@@ -135,9 +162,19 @@ fn decide(options: &options::Plan, reporter: &Arc<Reporter>) -> Result<u8, Failu
     Ok(exit::SUCCESS)
 }
 
-/// The plan on each engine. An engine is named unless it is the one that everybody expects; the reason says why images by
-/// reference are on another one.
-fn plan_lines(planned: &[(EngineKind, Plan)], reason: Option<&str>) -> String {
+async fn plan_each(launch: &Launch, destinations: &Destinations) -> Result<Vec<PlanOnEngine>, Failure> {
+    let placements = launch.placements(destinations);
+    let plans = launch.plan_on(&placements).await?;
+    let mut planned = Vec::new();
+    for ((kind, placement), plan) in destinations.kinds().zip(&placements).zip(plans) {
+        planned.push(PlanOnEngine::new(kind, placement, plan));
+    }
+    Ok(planned)
+}
+
+/// The plan on each engine. An engine is named unless it is the one that everybody expects, with its product and place if
+/// these are others; the reason says why images by reference are on another one.
+fn plan_lines(planned: &[PlanOnEngine], reason: Option<&str>) -> String {
     let is_by_reference = |plan: &Plan| {
         let definitions = plan.sidecars.iter().map(|part| &part.sidecar.definition);
         let is_chosen =
@@ -145,18 +182,21 @@ fn plan_lines(planned: &[(EngineKind, Plan)], reason: Option<&str>) -> String {
         definitions.into_iter().any(|definition| !is_chosen(definition))
     };
     let is_expected = |kind: EngineKind| planned.len() == 1 && kind == EngineKind::of_images();
-    let each = planned.iter().map(|(kind, plan)| {
+    let each = planned.iter().map(|PlanOnEngine { kind, unexpected, plan, .. }| {
+        let which = unexpected.as_ref().map(|which| format!(": {which}"));
+        if which.is_none() && is_expected(*kind) {
+            return plan.to_string();
+        }
         let because = reason.filter(|_| is_by_reference(plan)).map(|reason| format!(", because {reason}"));
-        let head = || format!("engine {}{}\n", kind.name(), because.unwrap_or_default());
-        let head = if is_expected(*kind) { String::new() } else { head() };
-        format!("{head}{plan}")
+        let (which, because) = (which.unwrap_or_default(), because.unwrap_or_default());
+        format!("engine {}{which}{because}\n{plan}", kind.name())
     });
     each.collect()
 }
 
 /// What is done with each sidecar, in the order of names.
-fn sidecars_json(planned: &[(EngineKind, Plan)]) -> Vec<Value> {
-    let each = planned.iter().flat_map(|(kind, plan)| {
+fn sidecars_json(planned: &[PlanOnEngine]) -> Vec<Value> {
+    let each = planned.iter().flat_map(|PlanOnEngine { kind, plan, .. }| {
         let sidecars = plan.to_json()["sidecars"].as_array().cloned().unwrap_or_default();
         sidecars.into_iter().map(|mut sidecar| {
             sidecar["engine"] = kind.name().into();

@@ -12,7 +12,7 @@ use crate::report::quoted::bytes;
 pub struct Capabilities {
     /// The engine's kind, as people name it: `docker`.
     pub kind: &'static str,
-    /// What it is called: `Docker`.
+    /// What it is called: `Docker`. Another product may answer in its place, as [`super::Engine::product`] tells.
     pub product: &'static str,
     /// Runs images that are named by a reference.
     pub images: bool,

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::socket_error;
 #[cfg(target_os = "linux")]
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// Both directions of a connection. Who made one recognises it again ([`Any`]).
@@ -53,13 +54,35 @@ const COPIED_BYTES: usize = 64 << 10;
 /// If either cuts the connection off.
 pub async fn carry(client: &mut TcpStream, server: &mut dyn ByteStream) -> io::Result<()> {
     let _ = client.set_nodelay(true);
-    let mut server = server;
-    let copied =
-        tokio::io::copy_bidirectional_with_sizes(client, &mut server, COPIED_BYTES, COPIED_BYTES).await;
+    let copied = copy(client, server).await;
     if copied.is_err() {
         let _ = client.set_zero_linger();
     }
-    copied.map(drop)
+    copied
+}
+
+async fn copy(client: &mut TcpStream, server: &mut dyn ByteStream) -> io::Result<()> {
+    let (from_client, mut to_client) = client.split();
+    let (from_server, mut to_server) = tokio::io::split(server);
+    let mut asking = pin!(one_way(from_client, &mut to_server));
+    let mut answering = pin!(one_way(from_server, &mut to_client));
+    tokio::select! {
+        asked = &mut asking => match asked {
+            // A server may answer and close although not all was said, and its answer is still on its way.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+            _ => answering.await,
+        },
+        answered = &mut answering => match answered {
+            Ok(()) => asking.await,
+            Err(error) => Err(error),
+        },
+    }
+}
+
+/// Copies one direction to its end, and tells the end.
+async fn one_way(from: impl AsyncRead + Unpin, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    tokio::io::copy_buf(&mut BufReader::with_capacity(COPIED_BYTES, from), to).await?;
+    to.shutdown().await
 }
 
 /// Makes connections.
@@ -139,10 +162,56 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{AsyncReadExt, ReadBuf};
     use tokio::net::TcpListener;
 
     use super::*;
+
+    /// A server that answers at once, and takes nothing.
+    struct Rejecting(std::io::Cursor<Vec<u8>>);
+
+    impl AsyncRead for Rejecting {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(context, buffer)
+        }
+    }
+
+    impl AsyncWrite for Rejecting {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_before_all_was_asked_arrives_whole() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (mut client, (mut near, _)) = (client.expect("connected"), accepted.expect("a connection"));
+        let answer = vec![b'x'; 1 << 20];
+        let mut server = Rejecting(std::io::Cursor::new(answer.clone()));
+        let carrying = tokio::spawn(async move { carry(&mut near, &mut server).await });
+        client.write_all(b"a request").await.expect("written");
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).await.expect("no reset");
+        assert!(all == answer, "{} bytes", all.len());
+        carrying.await.expect("no panic").expect("the server has said all");
+    }
 
     #[tokio::test]
     async fn a_dial_connects_or_is_refused() {

@@ -95,6 +95,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
 /// A Docker engine.
 pub struct Docker {
     api: Arc<dyn Api>,
+    /// The connection beneath these calls, which learns from the answers whose they are; `None` if there is none.
+    client: Option<Client>,
     /// Where it is, as caches tell engines apart.
     address: String,
     /// Whether it is reached over a socket of this host.
@@ -120,10 +122,10 @@ impl Docker {
     /// If the address or its certificates cannot be used.
     pub fn open(address: &EngineAddress, cache: Option<PathBuf>) -> EngineResult<Self> {
         let client = Client::open(address).map_err(classification::explained)?;
-        let api = Arc::new(Bounded::new(client, Timeouts::default()));
+        let api = Arc::new(Bounded::new(client.clone(), Timeouts::default()));
         let (proxies, local) = (Proxies::of(address), address.is_local());
         let (address, config) = (address.host.clone(), address.config.clone());
-        Ok(Self { address, config, proxies, cache, ..Self::over(api, local) })
+        Ok(Self { client: Some(client), address, config, proxies, cache, ..Self::over(api, local) })
     }
 
     /// An engine that answers these calls.
@@ -131,6 +133,7 @@ impl Docker {
     pub fn over(api: Arc<dyn Api>, local: bool) -> Self {
         Self {
             api,
+            client: None,
             address: String::new(),
             local,
             config: PathBuf::new(),
@@ -168,6 +171,10 @@ impl Docker {
 impl Engine for Docker {
     fn capabilities(&self) -> Capabilities {
         CAPABILITIES
+    }
+
+    fn product(&self) -> &'static str {
+        if self.client.as_ref().is_some_and(Client::is_podman) { "Podman" } else { CAPABILITIES.product }
     }
 
     async fn info(&self) -> EngineResult<EngineInfo> {

@@ -23,8 +23,10 @@ pub use super::docker::address::{Choice, Client, Environment, SOCKET_NAMES, TlsO
 pub struct Opened {
     /// The engine.
     pub engine: Arc<dyn Engine>,
-    /// Where it is, and who said so: `unix:///var/run/docker.sock (the default)`.
+    /// Where it is, and who said so: `unix:///var/run/docker.sock (docker's default)`.
     pub place: String,
+    /// Whether everybody expects an engine of its kind there.
+    pub is_usual: bool,
 }
 
 /// Where an engine may keep something on this host.
@@ -319,10 +321,10 @@ pub fn help_engine(arguments: &[OsString]) -> Option<u8> {
 
 fn open_docker(choice: &Choice, environment: &Environment, folders: &Folders) -> Result<Opened, Problem> {
     let address = address::resolve(choice, environment)?;
-    let place = format!("{} ({})", address.shown(), address.origin);
+    let (place, is_usual) = (address.place(), address.is_usual());
     let engine = Docker::open(&address, folders.cache.clone());
     let engine = engine.map_err(|error| engine_problem(&format!("use the engine at {place}"), &error))?;
-    Ok(Opened { engine: Arc::new(engine), place })
+    Ok(Opened { engine: Arc::new(engine), place, is_usual })
 }
 
 /// The file that says that there may be services of this user's.
@@ -332,10 +334,10 @@ fn swarm_mark(folders: &Folders) -> Option<PathBuf> {
 
 fn open_swarm(choice: &Choice, environment: &Environment, folders: &Folders) -> Result<Opened, Problem> {
     let address = address::resolve(choice, environment)?;
-    let place = format!("{} ({})", address.shown(), address.origin);
+    let (place, is_usual) = (address.place(), address.is_usual());
     let engine = Swarm::open(&address, swarm_mark(folders));
     let engine = engine.map_err(|error| engine_problem(&format!("use the Swarm at {place}"), &error))?;
-    Ok(Opened { engine: Arc::new(engine), place })
+    Ok(Opened { engine: Arc::new(engine), place, is_usual })
 }
 
 /// How registries are reached from this host, with the credentials of docker's client.
@@ -360,7 +362,7 @@ fn open_native(choice: &Choice, environment: &Environment, folders: &Folders) ->
         Problem::error(Code::StateUnusable, message).hint("Set HOME, or XDG_STATE_HOME.")
     })?;
     let place = folder.display().to_string();
-    Ok(Opened { engine: native::open(folder, registries)?, place })
+    Ok(Opened { engine: native::open(folder, registries)?, place, is_usual: true })
 }
 
 #[cfg(test)]

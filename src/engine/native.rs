@@ -19,7 +19,6 @@ mod images;
 mod instance_folder;
 mod isolation;
 mod limited;
-mod limits;
 mod log;
 mod namespaces;
 mod neighbours;

@@ -15,6 +15,7 @@ use crate::engine::problem::engine_problem;
 use crate::plan::instance::Instance;
 use crate::readiness::route::Route;
 use crate::report::error::{Code, Problem};
+use crate::system::process_limits::raise_open_files;
 
 /// The address at which a harness reaches forwarded ports.
 pub const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -94,8 +95,9 @@ async fn listen() -> io::Result<(TcpListener, u16)> {
 
 async fn accept(listener: TcpListener, sidecar: Arc<Distant>, port: u16) {
     loop {
-        // The limit of open files, or a client that is gone already.
+        // The limit of open files, or a client that is gone already. The harness has its own limit by now.
         let Ok((client, _)) = listener.accept().await else {
+            raise_open_files();
             tokio::time::sleep(EXHAUSTED).await;
             continue;
         };

@@ -19,6 +19,10 @@ use crate::report::error::Problem;
 pub struct Connection {
     /// The engine.
     pub engine: Arc<dyn Engine>,
+    /// Where it is, and who said so; empty if nobody did.
+    pub place: String,
+    /// Whether everybody expects an engine of its kind there.
+    is_usual: bool,
     /// What a failure to reach it kept farrier from.
     doing: String,
     /// When the command began to use it.
@@ -34,8 +38,24 @@ impl Connection {
     pub fn new(engine: Arc<dyn Engine>) -> Self {
         let asked = Arc::clone(&engine);
         let info = async move { asked.info().await }.boxed().shared();
-        let doing = "use the engine".to_owned();
-        Self { engine, doing, begun: Instant::now(), info, told: AtomicBool::new(false) }
+        Self {
+            engine,
+            place: String::new(),
+            is_usual: true,
+            doing: "use the engine".to_owned(),
+            begun: Instant::now(),
+            info,
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// Its product, its place, and who said so; `None` if the usual product is at the usual place. This asks nothing: the
+    /// product is certain once the engine has answered something.
+    #[must_use]
+    pub fn unexpected(&self) -> Option<String> {
+        let product = self.engine.product();
+        let is_expected = self.is_usual && product == self.engine.capabilities().product;
+        (!is_expected).then(|| format!("{product} at {}", self.place))
     }
 
     /// What the engine says that it is. It is asked once.
@@ -74,8 +94,9 @@ impl Connection {
 /// # Errors
 /// If there is no such address.
 pub fn open(kind: EngineKind, choice: &Choice, settings: &Settings) -> Result<Connection, Problem> {
-    let Opened { engine, place } = kind.open(choice, &settings.environment, &settings.folders())?;
-    Ok(Connection { doing: format!("use the engine at {place}"), ..Connection::new(engine) })
+    let Opened { engine, place, is_usual } = kind.open(choice, &settings.environment, &settings.folders())?;
+    let doing = format!("use the engine at {place}");
+    Ok(Connection { place, is_usual, doing, ..Connection::new(engine) })
 }
 
 #[cfg(test)]
@@ -84,6 +105,14 @@ mod tests {
     use super::*;
     use crate::engine::docker::Docker;
     use crate::engine::docker::double::Double;
+
+    #[test]
+    fn an_engine_is_unexpected_at_another_place() {
+        let usual = Connection::new(Arc::new(Docker::over(Arc::new(Double::new()), true)));
+        assert_eq!(usual.unexpected(), None);
+        let elsewhere = Connection { place: "ssh://me@h (DOCKER_HOST)".to_owned(), is_usual: false, ..usual };
+        assert_eq!(elsewhere.unexpected().as_deref(), Some("Docker at ssh://me@h (DOCKER_HOST)"));
+    }
 
     #[tokio::test]
     async fn events_are_wanted_since_the_launch_began_however_late_the_answer_comes() {

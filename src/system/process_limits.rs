@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::{io, thread};
 
 use rustix::io::Errno;
-use rustix::process::{Resource, Signal, getrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,6 +16,8 @@ use crate::report::error::{Code, Problem};
 const OPEN_FILES: u64 = 13;
 /// Files for each sidecar: its lock or its mark, a connection to the engine, a dial.
 const OPEN_FILES_OF_A_SIDECAR: u64 = 3;
+/// How many files a process that forwards connections may have open: as many as Docker allows a container's, if this user may.
+const MOST_OPEN_FILES: u64 = 1_048_576;
 /// Address space that a launch takes besides its sidecars' components, in bytes.
 const ADDRESS_SPACE: u64 = 256 << 20;
 /// Address space that compiling a component takes for each byte of it.
@@ -180,6 +182,16 @@ pub fn open_files(sidecars: usize) -> Result<(), Problem> {
         format!("this process may have {limit} files open (`ulimit -n`), and {needed} are needed{for_whom}");
     Err(Problem::error(Code::StateUnusable, message)
         .hint(format!("Run `ulimit -n {}` first.", needed.max(1024))))
+}
+
+/// Lets this process, and what it starts, have as many files open as it may. Each connection that is forwarded has one or two.
+pub fn raise_open_files() {
+    let now = getrlimit(Resource::Nofile);
+    let most = now.maximum.map_or(MOST_OPEN_FILES, |most| most.min(MOST_OPEN_FILES));
+    if now.current.is_some_and(|current| current < most) {
+        // With fewer it works, too.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: now.maximum });
+    }
 }
 
 /// Lets a write that would make a file too large fail, as any other write fails, instead of ending the program. The

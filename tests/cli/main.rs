@@ -5,6 +5,7 @@ mod support;
 
 mod approval;
 mod command_line;
+mod engines;
 mod guide;
 mod images;
 mod import;

@@ -1,15 +1,21 @@
-//! Harnesses of Podman's client, on the Podman that `CONTAINER_HOST` names. The tests' own docker client has to use it, too.
+//! Launches on the Podman that `CONTAINER_HOST` names. The tests' own docker client has to use it, too. Here are harnesses of
+//! Podman's client; the modules contain sidecars.
 
 use crate::support::engine::{containers_named, fixture_image};
 use crate::support::launching::server;
 use crate::support::skipping::{say_skipped, skip_unless_required};
 use crate::support::{Run, Scene, docker, fixture_program};
 
+mod health;
+mod readiness;
+mod restarts;
+mod users;
+
 /// With the value 1, a test that cannot have an engine of another kind than this host's Docker fails.
 const REQUIRE_ENGINES: &str = "FARRIER_REQUIRE_ENGINES";
 
-/// A scene with a server `db`, and where Podman's service listens.
-fn scene_with_server() -> Option<(Scene, String)> {
+/// A scene on Podman, and the address of Podman's service.
+fn scene_on_podman() -> Option<(Scene, String)> {
     let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (Some(host), Some(docker_host)) = (named("CONTAINER_HOST"), named("DOCKER_HOST")) else {
         skip_unless_required(REQUIRE_ENGINES, "CONTAINER_HOST and DOCKER_HOST do not name a Podman");
@@ -19,7 +25,12 @@ fn scene_with_server() -> Option<(Scene, String)> {
         say_skipped("CONTAINER_HOST and DOCKER_HOST name different engines");
         return None;
     }
-    let scene = Scene::with_docker()?;
+    Some((Scene::with_docker()?, host))
+}
+
+/// A scene on Podman with a server `db`, and the address of Podman's service.
+fn scene_with_server() -> Option<(Scene, String)> {
+    let (scene, host) = scene_on_podman()?;
     scene.define("db", &server(&fixture_image(), ""));
     Some((scene, host))
 }
@@ -105,4 +116,17 @@ fn a_harness_that_cannot_reach_sidecars_is_refused_before_anything_starts() {
     launch(&scene, &host, &words).output().assert_code(125);
     assert!(scene.take_codes().contains(&"engine-context".to_owned()));
     assert_eq!(containers_named(&scene.container("db")), Vec::<String>::new());
+}
+
+#[test]
+fn a_plan_and_doctor_name_podman_and_where_its_address_comes_from() {
+    let Some((scene, host)) = scene_with_server() else { return };
+    let (network, image) = (scene.network("net"), fixture_image());
+    let run = ["podman", "run", "--rm", "--network", &network, &image, "wait"];
+    let plan = scene.farrier(["plan", "--"]).args(run).env_remove("DOCKER_HOST").env("CONTAINER_HOST", &host);
+    let plan = plan.output().assert_code(0).stdout();
+    assert!(plan.contains(&format!("engine docker: Podman at {host} (CONTAINER_HOST)\n")), "{plan}");
+    let doctor = scene.farrier(["doctor"]).env("DOCKER_HOST", &host).output().stdout();
+    let is_named = |line: &str| line.contains(" Podman ") && line.ends_with(&format!("{host} (DOCKER_HOST)"));
+    assert!(doctor.lines().any(is_named), "{doctor}");
 }

@@ -3,7 +3,7 @@
 use crate::support::docker::run;
 use crate::support::engine::{docker, fixture_image};
 use crate::support::launching::server;
-use crate::support::swarm::{Nodes, remove_services};
+use crate::support::swarm::{Nodes, remove_marks, remove_services};
 use crate::support::{Image, PATIENT, Run, Scene, fixture_program, wait_until};
 
 mod loss;
@@ -11,6 +11,7 @@ mod machines;
 mod networks;
 mod own_node;
 mod storage;
+mod worker;
 
 /// A scene on the Swarm, with the id that the fixture's image has on both nodes.
 struct OnSwarm {
@@ -60,6 +61,7 @@ impl OnSwarm {
 impl Drop for OnSwarm {
     fn drop(&mut self) {
         remove_services(self.scene.token());
+        remove_marks(self.scene.token());
     }
 }
 

@@ -14,6 +14,7 @@ mod images_inside;
 mod launch_calls;
 mod launch_concurrent;
 mod launch_engines;
+mod launch_forwards;
 mod launch_gateway;
 mod launch_harness;
 mod launch_instances;

@@ -2,9 +2,9 @@
 
 mod brokers;
 mod databases;
-mod grpc;
+pub(crate) mod grpc;
 mod http;
 mod mail;
-mod mcp;
+pub(crate) mod mcp;
 mod setup;
 mod tls;

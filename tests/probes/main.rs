@@ -6,6 +6,7 @@ mod support;
 mod bad_input;
 mod built_in;
 mod contract;
+mod from_project_to_launch;
 mod grants;
 mod hostile_text;
 mod languages;

@@ -1,10 +1,12 @@
-//! TLS by the host: real servers with certificates of each kind, and what the probe `http` says of each.
+//! TLS by the host: real servers with certificates of each kind, and what the probes say of each.
 
 #![allow(clippy::panic, clippy::expect_used, reason = "where a helper fails, its test has failed")]
 
 mod contract;
+mod grpc;
 mod hostile;
 mod launches;
+mod mcp;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -15,9 +17,14 @@ use crate::support::{Outcome, Scene};
 /// What `farrier probe check http` says about `https` at this address, with these grants and more settings.
 fn check(scene: &Scene, target: &str, grants: &[&str], settings: &str) -> Outcome {
     let settings = format!("{{\"scheme\": \"https\"{settings}}}");
-    let mut words = vec!["probe", "check", "http", "--target", target, "--settings", &settings];
-    words.extend(grants.iter().flat_map(|grant| ["--grant", grant]));
-    scene.farrier(words).output()
+    let options: Vec<&str> = grants.iter().flat_map(|grant| ["--grant", grant]).collect();
+    check_probe(scene, "http", target, &settings, &options)
+}
+
+/// What `farrier probe check` says about this address with this probe, these settings and more options.
+fn check_probe(scene: &Scene, probe: &str, target: &str, settings: &str, options: &[&str]) -> Outcome {
+    let words = ["probe", "check", probe, "--target", target, "--settings", settings];
+    scene.farrier(words).args(options).output()
 }
 
 /// A server that does this with each connection, as long as the test runs.

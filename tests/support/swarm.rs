@@ -1,5 +1,6 @@
 //! A Swarm of two nodes: its manager, which `FARRIER_SWARM` names and the tests' own docker client uses, and a worker.
 
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use super::engine::docker;
@@ -71,10 +72,27 @@ impl Nodes {
     }
 }
 
+/// The process that listens at an engine's address, if that is a socket of this machine.
+pub fn process_at(address: &str) -> Option<u32> {
+    let socket = UnixStream::connect(address.strip_prefix("unix://")?).ok()?;
+    let peer = rustix::net::sockopt::socket_peercred(&socket).ok()?;
+    u32::try_from(peer.pid.as_raw_pid()).ok()
+}
+
 /// Removes the services that carry the token in their name.
 pub fn remove_services(token: &str) {
     let all = super::docker::run(["service", "ls", "--filter", "name=farrier-", "--format", "{{.Name}}"]);
     for service in all.unwrap_or_default().lines().filter(|name| name.contains(token)) {
         drop(super::docker::run(["service", "rm", service]));
+    }
+}
+
+/// Removes the marks of use that name such services: launches that were killed leave theirs.
+pub fn remove_marks(token: &str) {
+    let format = "{{.ID}} {{.Labels}}";
+    let all = super::docker::run(["config", "ls", "--filter", "label=farrier.use", "--format", format]);
+    for mark in all.unwrap_or_default().lines().filter(|mark| mark.contains(token)) {
+        let id = mark.split_whitespace().next().unwrap_or_default();
+        drop(super::docker::run(["config", "rm", id]));
     }
 }

@@ -54,6 +54,18 @@ impl EngineAddress {
         }
     }
 
+    /// The address and what it was taken from, as messages show them.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{} ({})", self.shown(), self.origin)
+    }
+
+    /// Whether it is where Docker listens if nothing else is said.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        self.host == DEFAULT_HOST
+    }
+
     /// Tries whether somebody accepts connections there now, if it is a socket of this host.
     ///
     /// # Errors
@@ -224,6 +236,7 @@ fn podman_instead(environment: &PodmanEnvironment) -> Option<Named> {
     let places = environment.places();
     let is_without = !places.is_empty() && !accepts(DEFAULT_HOST);
     let (host, origin) = is_without.then(|| first_that_accepts(&places)).flatten()?;
+    let origin = format!("{origin}, because Docker does not accept connections at {DEFAULT_HOST}");
     Some(Named { host, origin, tls: NamedTls::Nobody, identity: None })
 }
 
@@ -317,9 +330,8 @@ fn supported(address: EngineAddress) -> Result<EngineAddress, Problem> {
         return Ok(address);
     }
     let message = format!(
-        "the engine's address {} ({}) has the scheme `{scheme}`, which farrier does not support",
-        address.shown(),
-        address.origin
+        "the engine's address {} has the scheme `{scheme}`, which farrier does not support",
+        address.place()
     );
     Err(Problem::error(Code::EngineContext, message)
         .hint("Name the engine by an address that begins with `unix://`, `tcp://` or `ssh://`."))

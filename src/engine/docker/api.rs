@@ -21,7 +21,7 @@ mod volume;
 
 pub use crate::engine::registry::Credentials;
 pub use container::{Container, ContainerSpec, DEFAULT_GRACE, Listed};
-pub use image::{HealthTest, Image, Process};
+pub use image::{DEFAULT_TEST_TIMEOUT, HealthTest, Image, Process};
 pub use network::{BRIDGE_OPTION, Member, Network, bridge_of, is_whole_id};
 pub use port::ContainerPort;
 pub use volume::Volume;

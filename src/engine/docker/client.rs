@@ -81,6 +81,12 @@ impl Client {
         Ok(Self { connection, transport, local: address.is_local(), is_podman })
     }
 
+    /// Whether Podman has given one of the answers so far.
+    #[must_use]
+    pub fn is_podman(&self) -> bool {
+        self.is_podman.load(Ordering::Relaxed)
+    }
+
     /// The containers that these filters let through, whatever their state.
     async fn containers(&self, filters: &HashMap<String, Vec<String>>) -> EngineResult<Vec<Listed>> {
         let options = query::ListContainersOptionsBuilder::default().all(true).filters(filters).build();
@@ -105,7 +111,7 @@ fn filters(pairs: &[(&str, &[&str])]) -> HashMap<String, Vec<String>> {
 impl Api for Client {
     async fn info(&self) -> EngineResult<EngineInfo> {
         let info = convert_info(self.connection.info().await.map_err(convert_error)?, self.local);
-        if is_too_old(&info.version) {
+        if !self.is_podman() && is_too_old(&info.version) {
             return Err(EngineError::new(
                 EngineErrorKind::Refused,
                 format!("the engine is Docker {}, but farrier needs Docker 20.10 or later", info.version),
@@ -225,7 +231,7 @@ impl Api for Client {
         let options = None::<query::InspectContainerOptions>;
         let found = absent(self.connection.inspect_container(name, options).await)?.map(convert_container);
         Ok(found.map(|mut container| {
-            if self.is_podman.load(Ordering::Relaxed) {
+            if self.is_podman() {
                 container.own_variables = podman::own_variables(&container.process.env, &container.id);
             }
             container
@@ -297,7 +303,7 @@ impl Api for Client {
         // The last two are Podman's words for `die` and `destroy`.
         let wanted = ["start", "kill", "die", "oom", "health_status", "destroy", "pause", "died", "remove"];
         let mut filters = filters(&[("type", &["container"]), ("label", &[label]), ("event", &wanted)]);
-        if self.is_podman.load(Ordering::Relaxed) {
+        if self.is_podman() {
             // It knows labels with their values only. Who listens looks at the containers anyway.
             filters.remove("label");
         }
@@ -326,7 +332,8 @@ impl Api for Client {
     }
 
     async fn logs(&self, container: &str, since: &str, lines: usize) -> EngineResult<Vec<String>> {
-        let (client, meter) = transport::collecting_client(&self.transport).map_err(convert_error)?;
+        let moment = since.parse().unwrap_or_default();
+        let (client, meter) = transport::log_client(&self.transport, moment, true).map_err(convert_error)?;
         output::newest_lines(&client, &meter, container, since, lines).await
     }
 
@@ -335,7 +342,8 @@ impl Api for Client {
         container: &str,
         request: &OutputRequest,
     ) -> EngineResult<BoxStream<'static, EngineResult<Written>>> {
-        let (client, meter) = self.stream_client()?;
+        let (client, meter) =
+            transport::log_client(&self.transport, output::moment(request), false).map_err(convert_error)?;
         Ok(output::stream(&client, meter, container, request))
     }
 

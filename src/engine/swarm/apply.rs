@@ -245,10 +245,9 @@ impl Carrying<'_> {
         }
         let all = self.api().overlays().await;
         let all = all.map_err(|error| cannot_write(self.sidecar(), &error))?;
-        let (gone, overlays): (Vec<Overlay>, Vec<Overlay>) =
-            all.into_iter().partition(|network| gone.contains(&network.id));
-        let has_its = |networks: &[Overlay]| networks.iter().any(|network| is_its(&network.name));
-        let is_taken_down = again.is_some() && has_its(&gone) && !has_its(&overlays);
+        let overlays: Vec<Overlay> = all.into_iter().filter(|network| !gone.contains(&network.id)).collect();
+        // Also if the former one has just disappeared, and nobody has made the next one yet.
+        let is_taken_down = again.is_some() && !overlays.iter().any(|network| is_its(&network.name));
         Ok((!is_taken_down).then_some(overlays))
     }
 

@@ -55,6 +55,10 @@ pub(super) fn network_plan(overlays: &[Overlay], network: &HarnessNetwork) -> Re
                 .hint("Or choose the network with `--network` in the harness's command."))
         }
         [only] => Ok(plan(NetworkAction::Use { id: only.id.clone(), surplus: Vec::new() })),
+        // One of them is being taken down: which one, the Swarm says when a service is made.
+        [first, ..] if is_ours && found.iter().all(|overlay| overlay.is_overlay) => {
+            Ok(plan(NetworkAction::Use { id: first.id.clone(), surplus: Vec::new() }))
+        }
         _ => {
             let message = format!("{} networks are named `{name}`", found.len());
             let list =
@@ -167,9 +171,11 @@ mod tests {
             (vec![], false, Err(Code::NetworkUnusable)),
             (vec![overlay(true, true, true)], true, Ok(used.clone())),
             (vec![overlay(true, true, false)], true, Err(Code::NameTaken)),
-            (vec![overlay(true, true, false)], false, Ok(used)),
+            (vec![overlay(true, true, false)], false, Ok(used.clone())),
+            (vec![overlay(true, true, false), overlay(true, true, false)], false, Err(Code::NetworkUnusable)),
             (vec![overlay(true, false, false)], false, Err(Code::NetworkUnusable)),
             (vec![overlay(false, true, true)], true, Err(Code::NetworkUnusable)),
+            (vec![overlay(true, true, true), overlay(true, true, true)], true, Ok(used.clone())),
             (vec![overlay(true, true, true), overlay(false, false, false)], true, Err(Code::NetworkUnusable)),
         ] {
             let plan = network_plan(&overlays, &network(is_own));

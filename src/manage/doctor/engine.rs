@@ -19,7 +19,7 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 pub(super) async fn examine(settings: &Settings) -> (Option<EngineInfo>, Vec<Check>) {
     let folders = Folders { cache: None, ..settings.folders() };
     let opened = settings.engine.of_images().open(&Choice::default(), &settings.environment, &folders);
-    let Opened { engine, place } = match opened {
+    let Opened { engine, place, .. } = match opened {
         Ok(opened) => opened,
         Err(problem) => return (None, vec![Check::problem("engine", &problem)]),
     };
@@ -32,7 +32,7 @@ pub(super) async fn examine(settings: &Settings) -> (Option<EngineInfo>, Vec<Che
         }
     };
     let after = Timestamp::now();
-    let product = engine.capabilities().product;
+    let product = engine.product();
     let found = format!("{product} {} on {} answers at {place}", info.version, info.architecture);
     let mut checks = vec![Check::well("engine", found), clock(&info, before, after)];
     for (name, found) in engine.examine().await {

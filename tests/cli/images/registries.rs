@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 
 use self::setup::{Pulls, Served};
+use crate::engines::EmptyEngine;
 use crate::support::http::{Reply, Server};
 use crate::support::registry::{self, client_configuration};
 use crate::support::skipping::say_skipped;
@@ -363,6 +364,16 @@ fn without_docker_images_run_on_this_host_and_the_plan_says_why() {
      |
      = help: Check that the engine runs, for example with `docker info`.
     ");
+    // A Podman is used before this host, and the plan says that, too.
+    let podman = EmptyEngine::podman(&pulls.images.programs.scene);
+    let found = pulls.without_docker(&["plan"]).expect("as before").env("CONTAINER_HOST", &podman.address);
+    let plan = found.output().assert_code(0).stdout();
+    let line = format!(
+        "engine docker: Podman at {} (CONTAINER_HOST, because Docker does not accept connections at \
+         unix:///var/run/docker.sock)\n",
+        podman.address
+    );
+    assert!(plan.contains(&line), "{plan}");
     // What Docker could do is told with what this engine cannot.
     pulls.images.programs.plain("box", &format!("image = '{}/box:1'\nprivileged = true", registry.address));
     let plan = pulls.without_docker(&["plan"]).expect("as before").output().assert_code(125);

@@ -3,15 +3,14 @@
 use rustix::process::{Pid, test_kill_process};
 
 use super::{beside, farrier};
-use crate::support::closed_port::ClosedPort;
 use crate::support::{Layer, PATIENT, Running, Scene, Signal, guest, wait_until};
 
 /// `probe check` of a component that takes seconds to compile, and the process that compiles it.
 fn compiling(scene: &Scene) -> (Running, Pid) {
     let slow = beside(scene, Layer::User, "slow.wasm", guest::slow_to_compile(1_000));
-    let closed = ClosedPort::new();
-    let target = format!("127.0.0.1:{}", closed.number());
-    let check = farrier(scene, &["probe", "check", &slow.to_string_lossy(), "--target", &target]).spawn();
+    // Which is not dialled before the component is compiled.
+    let target = ["--target", "127.0.0.1:1"];
+    let check = farrier(scene, &["probe", "check", &slow.to_string_lossy()]).args(target).spawn();
     let mut compiler = None;
     wait_until("it is compiled", PATIENT, || {
         compiler = child(check.id(), "--compile-component");

@@ -1,9 +1,14 @@
-//! A node that does not answer any more. The tests stop an engine that all others use, so they run alone.
+//! A node that does not answer any more, or only later again. The tests stop engines and cut a link that all others use, so
+//! they run alone.
 
 use super::OnSwarm;
 use crate::support::launching::server_ready;
 use crate::support::skipping::say_skipped;
-use crate::support::{PATIENT, fixture_program, wait_until};
+use crate::support::{PATIENT, Running, fixture_program, wait_until};
+
+mod link;
+mod manager;
+mod marks;
 
 /// The worker's engine, as a process of this machine that answers nothing while this lives.
 struct Unanswering(String);
@@ -35,27 +40,61 @@ fn signal(process: &str, signal: &str) {
     assert!(sent.is_ok_and(|status| status.success()), "{signal} {process}");
 }
 
+impl OnSwarm {
+    /// A launch that waits for `db`, whose task runs on the worker. The server listens late: not before the worker is lost,
+    /// and not before the Swarm has found that out.
+    fn awaited_on_worker(&self, worker: &str) -> Running {
+        Self::until_ready(worker);
+        self.admit(worker);
+        let command =
+            "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--after\", \"30000\"]\n";
+        let readiness = "probe = \"tcp\"\ntimeout = \"5m\"";
+        let top = self.placed(&format!("restart = \"on-failure\"\n{command}"));
+        self.scene.define("db", &server_ready(&self.image, &top, readiness));
+        let waiting = self.ask("db").spawn();
+        wait_until("there is a service", PATIENT, || !self.services().is_empty());
+        self.until_on("db", worker);
+        waiting
+    }
+
+    /// Fails the test unless the launch became ready, with one service, whose task runs on this node.
+    fn assert_ready_on(&self, node: &str, waiting: Running) {
+        let outcome = waiting.wait().assert_code(0);
+        assert_eq!(outcome.stdout().trim(), "pong", "{outcome}");
+        assert_eq!(self.services(), [self.scene.container("db")]);
+        self.until_on("db", node);
+    }
+
+    /// Fails the test unless a harness is told that the worker, on which its sidecar runs, was lost. The worker is lost for
+    /// as long as what `lose` returns lives.
+    fn assert_loss_is_told<Lost>(&self, lose: impl FnOnce() -> Lost) {
+        let worker = Self::node_of(&self.nodes.worker);
+        Self::until_ready(&worker);
+        self.admit(&worker);
+        self.define("db", &self.placed("on_exit = \"stop\"\n"));
+        let program = fixture_program().display().to_string();
+        let running = self.launch(&[&program, "wait"]).spawn();
+        wait_until("there is a service", PATIENT, || !self.services().is_empty());
+        self.until_on("db", &worker);
+        wait_until("the harness runs", PATIENT, || self.scene.has_event("harness-starting"));
+        let absence = lose();
+        let said = running.wait().stderr();
+        drop(absence);
+        assert!(said.contains("db"), "{said}");
+        assert!(said.contains("the machine that it ran on does not answer any more"), "{said}");
+        Self::until_ready(&worker);
+    }
+}
+
 #[test]
-fn the_task_of_a_lost_node_moves_while_it_is_waited_for_and_while_the_harness_runs() {
+fn the_task_of_a_lost_node_moves_while_it_is_waited_for() {
     let Some(on) = OnSwarm::new() else { return };
     let Some(process) = worker_process() else { return };
     let (manager, worker) = (OnSwarm::node_of(&on.nodes.manager), OnSwarm::node_of(&on.nodes.worker));
-    OnSwarm::until_ready(&worker);
-    on.admit(&worker);
-    // It does not listen before its node is lost, and not before the other one has found that out.
-    let command =
-        "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--after\", \"30000\"]\n";
-    let readiness = "probe = \"tcp\"\ntimeout = \"5m\"";
-    let top = on.placed(&format!("restart = \"on-failure\"\n{command}"));
-    on.scene.define("db", &server_ready(&on.image, &top, readiness));
-    let waiting = on.ask("db").spawn();
-    wait_until("there is a service", PATIENT, || !on.services().is_empty());
-    on.until_on("db", &worker);
+    let waiting = on.awaited_on_worker(&worker);
     on.admit(&manager);
     let lost = Unanswering::new(process);
-    let outcome = waiting.wait().assert_code(0);
-    assert_eq!(outcome.stdout().trim(), "pong", "{outcome}");
-    on.until_on("db", &manager);
+    on.assert_ready_on(&manager, waiting);
     drop(lost);
     OnSwarm::until_ready(&worker);
 }
@@ -64,20 +103,7 @@ fn the_task_of_a_lost_node_moves_while_it_is_waited_for_and_while_the_harness_ru
 fn a_harness_is_told_that_the_node_of_its_sidecar_is_lost() {
     let Some(on) = OnSwarm::new() else { return };
     let Some(process) = worker_process() else { return };
-    let worker = OnSwarm::node_of(&on.nodes.worker);
-    OnSwarm::until_ready(&worker);
-    on.admit(&worker);
-    on.define("db", &on.placed("on_exit = \"stop\"\n"));
-    let program = fixture_program().display().to_string();
-    let running = on.launch(&[&program, "wait"]).spawn();
-    wait_until("there is a service", PATIENT, || !on.services().is_empty());
-    on.until_on("db", &worker);
-    let lost = Unanswering::new(process);
-    let said = running.wait().stderr();
-    drop(lost);
-    assert!(said.contains("db"), "{said}");
-    assert!(said.contains("the machine that it ran on does not answer any more"), "{said}");
-    OnSwarm::until_ready(&worker);
+    on.assert_loss_is_told(|| Unanswering::new(process));
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! Launches and other commands of several machines on one Swarm, at once.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use super::OnSwarm;
 use crate::support::engine::docker;
 use crate::support::launching::{server, server_ready};
 use crate::support::running::{Running, Signal};
+use crate::support::tables::is_whole;
 use crate::support::{PATIENT, Run, fixture_program, wait_until};
 
 /// What makes a process see no other one's locks and marks, as one of another machine.
@@ -39,7 +43,7 @@ impl OnSwarm {
     }
 
     /// How many marks of use of this scene's sidecars there are.
-    fn marks(&self) -> usize {
+    pub(super) fn marks(&self) -> usize {
         let format = "{{.Labels}}";
         let all = docker(["config", "ls", "--filter", "label=farrier.use", "--format", format]);
         all.lines().filter(|labels| labels.contains(self.scene.token())).count()
@@ -141,21 +145,46 @@ fn a_job_that_another_machine_waits_for_runs_once() {
     assert_ne!(tasks(), before, "the next launch runs it again");
 }
 
+/// What makes a process use the locks and marks in the folder that follows: all that use one folder are on one machine.
+const ON_ONE: [&str; 5] = ["unshare", "--mount", "sh", "-c", "mount --bind \"$0\" /run/lock && exec \"$@\""];
+
+impl OnSwarm {
+    /// The folders of a machine of this name: its state and its locks.
+    fn machine(&self, name: &str) -> (PathBuf, PathBuf) {
+        let (state, locks) =
+            (self.scene.path(format!("{name}-state")), self.scene.path(format!("{name}-locks")));
+        std::fs::create_dir(&locks).expect("a folder");
+        // For all users, as the system's own.
+        std::fs::set_permissions(&locks, Permissions::from_mode(0o1777)).expect("it is ours");
+        (state, locks)
+    }
+}
+
 #[test]
-fn launches_of_several_machines_at_once_make_one_service() {
+fn launches_of_two_machines_at_once_make_one_service() {
     let Some(on) = OnSwarm::new() else { return };
     on.define("db", "");
-    let running: Vec<_> = (0..6)
-        .map(|machine| {
-            let state = on.scene.path(format!("machine-{machine}"));
-            let run = on.ask("db").env("XDG_STATE_HOME", state);
-            run.started_by(APART).spawn()
+    let machines = ["one", "other"].map(|name| on.machine(name));
+    let launches_of_each = if is_whole() { 10 } else { 3 };
+    let begun = Instant::now();
+    let launches: Vec<Running> = (0..launches_of_each)
+        .flat_map(|_| &machines)
+        .map(|(state, locks)| {
+            let locks = locks.display().to_string();
+            let words = ON_ONE.into_iter().chain([locks.as_str()]);
+            on.ask("db").env("XDG_STATE_HOME", state).started_by(words).spawn()
         })
         .collect();
-    for run in running {
-        assert_eq!(run.wait().assert_code(0).stdout().trim(), "pong");
+    let count = launches.len();
+    for launch in launches {
+        assert_eq!(launch.wait().assert_code(0).stdout().trim(), "pong");
     }
-    assert_eq!(on.services(), [on.scene.container("db")]);
+    println!("{count} launches of two machines took {:.1?}", begun.elapsed());
+    let service = on.scene.container("db");
+    assert_eq!(on.services(), [service.as_str()]);
+    let tasks = docker(["service", "ps", "--quiet", &service]);
+    assert_eq!(tasks.lines().count(), 1, "none was made again: {tasks}");
+    assert_eq!(on.marks(), 0, "each launch takes its mark away");
 }
 
 #[test]

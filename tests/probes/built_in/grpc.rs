@@ -10,14 +10,14 @@ use crate::support::python_server::PythonServer;
 use crate::support::{Scene, pypi};
 
 /// The releases that were tried.
-const PACKAGES: [&str; 2] = ["grpcio==1.85.1", "grpcio-health-checking==1.85.1"];
+pub const PACKAGES: [&str; 2] = ["grpcio==1.85.1", "grpcio-health-checking==1.85.1"];
 const SERVER: &str = include_str!("../../servers/grpc_health.py");
 
-fn start(python: &Path, arguments: &[&str]) -> PythonServer {
+pub fn start(python: &Path, arguments: &[&str]) -> PythonServer {
     PythonServer::start(python, SERVER, arguments)
 }
 
-fn set(server: &mut PythonServer, service: &str, status: &str) {
+pub fn set(server: &mut PythonServer, service: &str, status: &str) {
     assert_eq!(server.tell(&format!("{service} {status}")), "set");
 }
 

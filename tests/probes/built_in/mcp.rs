@@ -10,18 +10,18 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use crate::support::{Outcome, Scene, pypi};
 
 /// The releases that were tried.
-const PACKAGES: [&str; 4] = ["mcp==1.30.0", "uvicorn==0.54.0", "pydantic==2.14.3", "starlette==1.10.0"];
+pub const PACKAGES: [&str; 4] = ["mcp==1.30.0", "uvicorn==0.54.0", "pydantic==2.14.3", "starlette==1.10.0"];
 const SERVER: &str = include_str!("../../servers/mcp_server.py");
 
-struct Server {
+pub struct Server {
     process: Child,
     output: BufReader<ChildStdout>,
-    address: String,
+    pub address: String,
 }
 
 impl Server {
     /// A port that is open, behind which nothing answers yet.
-    fn open(python: &Path, arguments: &[&str]) -> Self {
+    pub fn open(python: &Path, arguments: &[&str]) -> Self {
         let mut process = Command::new(python)
             .args(["-u", "-c", SERVER])
             .args(arguments)
@@ -37,13 +37,13 @@ impl Server {
         Self { process, output, address }
     }
 
-    fn run(&mut self) {
+    pub fn run(&mut self) {
         let mut input = self.process.stdin.take().expect("piped");
         input.write_all(b"run\n").expect("it listens");
     }
 
     /// Reads what it prints until a line holds this.
-    fn wait_for(&mut self, words: &str) {
+    pub fn wait_for(&mut self, words: &str) {
         let mut line = String::new();
         while !line.contains(words) {
             line.clear();

@@ -47,7 +47,7 @@ pub struct Process {
 }
 
 /// What Docker uses if a HEALTHCHECK names no timeout.
-const DEFAULT_TEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub const DEFAULT_TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Process {
     /// The health test as the engine would execute it; `None` without a test.

@@ -6,7 +6,7 @@ use crate::system::cache_folder::CacheFolder;
 use crate::system::digest::sha256_hex;
 
 /// Changes with the form of the entries, and with what the engine's answers are converted to.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The folder with what is known of images; without one, nothing is.
 #[derive(Clone, Debug, Default)]

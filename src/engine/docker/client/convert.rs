@@ -16,8 +16,9 @@ use super::HOST_PART;
 use crate::definition::{Protocol, PublishedPort};
 use crate::engine::EngineInfo;
 use crate::engine::docker::api::{
-    BRIDGE_OPTION, Container, ContainerPort, CreatedContainer, Endpoint, EngineEvent, Health, HealthStatus,
-    HealthTest, Image, Listed, Member, Mounted, Network, Process, Status, Volume, bridge_of,
+    BRIDGE_OPTION, Container, ContainerPort, CreatedContainer, DEFAULT_TEST_TIMEOUT, Endpoint, EngineEvent,
+    Health, HealthStatus, HealthTest, Image, Listed, Member, Mounted, Network, Process, Status, Volume,
+    bridge_of,
 };
 
 pub(super) fn convert_info(info: SystemInfo, local: bool) -> EngineInfo {
@@ -177,9 +178,11 @@ fn convert_process(config: ImageConfig) -> Process {
 fn convert_health_test(config: HealthConfig) -> HealthTest {
     let nanoseconds =
         |value: Option<i64>| Duration::from_nanos(u64::try_from(value.unwrap_or(0)).unwrap_or(0));
+    // Podman says the default for a container whose image says nothing.
+    let timeout = Some(nanoseconds(config.timeout)).filter(|timeout| *timeout != Duration::ZERO);
     HealthTest {
         test: config.test.unwrap_or_default(),
-        timeout: nanoseconds(config.timeout),
+        timeout: timeout.unwrap_or(DEFAULT_TEST_TIMEOUT),
         start_period: nanoseconds(config.start_period),
     }
 }

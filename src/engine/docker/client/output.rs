@@ -1,4 +1,4 @@
-//! What containers wrote. The engine's own filter counts whole seconds, so each line is asked for with its stamp.
+//! What containers wrote. `bollard` asks for whole seconds, so each line is asked for with its stamp.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -66,7 +66,8 @@ pub(super) fn options(request: &OutputRequest) -> LogsOptions {
         .build()
 }
 
-fn moment(request: &OutputRequest) -> Timestamp {
+/// The moment since which is asked; the beginning of time if there is none.
+pub(super) fn moment(request: &OutputRequest) -> Timestamp {
     request.since.parse().unwrap_or_default()
 }
 
@@ -76,9 +77,13 @@ pub(super) fn stamped<E: Send + 'static>(
     request: &OutputRequest,
 ) -> BoxStream<'static, Result<(Timestamp, Written), E>> {
     let since = moment(request);
+    // A stamp of whole seconds is Podman's, which has told exactly what is to come (`transport::log_client`).
+    let is_whole = |stamp: &Timestamp| stamp.subsec_nanosecond() == 0;
     let parts = parts.try_filter_map(move |part| {
-        let found = take_stamp(part).filter(|(stamp, _)| *stamp >= since);
-        std::future::ready(Ok(found))
+        let is_since = |(stamp, _): &(Timestamp, Written)| {
+            *stamp >= since || is_whole(stamp) && stamp.as_second() == since.as_second()
+        };
+        std::future::ready(Ok(take_stamp(part).filter(is_since)))
     });
     parts.boxed()
 }

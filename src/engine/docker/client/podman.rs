@@ -32,6 +32,7 @@ const OWN_ANNOTATIONS_PREFIX: &str = "io.podman.annotations.";
 pub(super) enum Answer {
     Containers,
     Container,
+    Image,
     Engine,
 }
 
@@ -55,6 +56,7 @@ pub(super) fn answer_to(path: &str) -> Option<Answer> {
     match parts.as_slice() {
         ["containers", "json"] => Some(Answer::Containers),
         ["containers", _, "json"] => Some(Answer::Container),
+        ["images", name @ .., "json"] if !name.is_empty() => Some(Answer::Image),
         ["info"] => Some(Answer::Engine),
         _ => None,
     }
@@ -66,17 +68,31 @@ pub(super) fn is_json<B>(response: &Response<B>) -> bool {
     response.status().is_success() && kind.is_some_and(|kind| kind.starts_with("application/json"))
 }
 
-/// The path of Podman's own listing with the runs of the containers, which a listing for Docker leaves out.
-pub(super) fn runs_path(request: &BollardRequest) -> String {
-    let query = request.uri().query().unwrap_or_default();
-    format!("{OWN_API}/containers/json?{query}")
+/// The path of Podman's own answer with what its answer for Docker leaves out: the runs of containers, the health test of an
+/// image. `None` if it leaves out nothing.
+pub(super) fn own_path(answer: Answer, request: &BollardRequest) -> Option<String> {
+    match answer {
+        Answer::Containers => {
+            let query = request.uri().query().unwrap_or_default();
+            Some(format!("{OWN_API}/containers/json?{query}"))
+        }
+        Answer::Image => Some(format!("{OWN_API}{}", request.uri().path())),
+        Answer::Container | Answer::Engine => None,
+    }
 }
 
-/// Puts an answer into Docker's words. `runs` is Podman's own listing, for [`Answer::Containers`].
-pub(super) fn translate(answer: Answer, value: &mut Value, runs: &Value) {
+/// Puts an answer into Docker's words. `own` is Podman's own answer, where [`own_path`] names one.
+pub(super) fn translate(answer: Answer, value: &mut Value, own: &Value) {
     match answer {
-        Answer::Containers => value.as_array_mut().into_iter().flatten().for_each(|one| listed(one, runs)),
+        Answer::Containers => value.as_array_mut().into_iter().flatten().for_each(|one| listed(one, own)),
         Answer::Container => inspected(value),
+        Answer::Image => {
+            if let (Some(configuration), test @ Value::Object(_)) =
+                (value.get_mut("Config").and_then(Value::as_object_mut), &own["Healthcheck"])
+            {
+                configuration.insert("Healthcheck".to_owned(), test.clone());
+            }
+        }
         Answer::Engine => engine(value),
     }
 }
@@ -105,6 +121,11 @@ fn inspected(container: &mut Value) {
     if is_between_runs(container) {
         set(container, "/State/Status", json!("restarting"));
     }
+    // Health states of its own, in which no test has spoken.
+    change(container, "/State/Health/Status", |status| match status.as_str() {
+        Some("stopped" | "reset") => json!("starting"),
+        _ => status.clone(),
+    });
     let declared = declared(container);
     let networks = container.pointer("/NetworkSettings/Networks").and_then(Value::as_object);
     let network = networks.and_then(|networks| networks.keys().next()).cloned();
@@ -174,7 +195,8 @@ fn is_between_runs(container: &Value) -> bool {
     let is_on_failure =
         container.pointer("/HostConfig/RestartPolicy/Name").is_some_and(|name| name == "on-failure");
     let has_ended = container.pointer("/State/Status").is_some_and(|status| status == "exited");
-    has_ended && is_on_failure && ![0, 137, 143].contains(&code) && number("/RestartCount") < most
+    let is_left = most == 0 || number("/RestartCount") < most;
+    has_ended && is_on_failure && ![0, 137, 143].contains(&code) && is_left
 }
 
 /// Without Podman's own.
@@ -308,7 +330,7 @@ mod tests {
             (7, 2, 2, "exited"),
             (0, 0, 2, "exited"),
             (143, 0, 2, "exited"),
-            (7, 0, 0, "exited"),
+            (7, 9, 0, "restarting"),
         ] {
             let host = json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": most}});
             let mut container = shown(&json!({}), &host, "exited");
@@ -375,13 +397,29 @@ mod tests {
     }
 
     #[test]
-    fn only_three_answers_are_translated() {
+    fn an_image_has_its_health_test() {
+        let test = json!({"Test": ["CMD", "/test"], "Interval": 1});
+        for (own, expected) in [
+            (json!({"Healthcheck": test}), test.clone()),
+            (json!({"Healthcheck": null}), Value::Null),
+            (json!([]), Value::Null),
+        ] {
+            let mut image = json!({"Config": {"Cmd": ["x"]}});
+            translate(Answer::Image, &mut image, &own);
+            assert_eq!(image["Config"]["Healthcheck"], expected, "{own}");
+            assert_eq!(image["Config"]["Cmd"], json!(["x"]));
+        }
+    }
+
+    #[test]
+    fn only_some_answers_are_translated() {
         for (path, expected) in [
             ("/containers/json?all=true", Some(Answer::Containers)),
             ("/containers/abc/json", Some(Answer::Container)),
             ("/info", Some(Answer::Engine)),
             ("/containers/abc/logs", None),
-            ("/images/a/b/json", None),
+            ("/images/a/b/json", Some(Answer::Image)),
+            ("/images/json", None),
             ("/events", None),
         ] {
             assert_eq!(answer_to(path), expected, "{path}");

@@ -19,6 +19,7 @@ use hyper::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use rustix::net::sockopt;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -33,7 +34,7 @@ use crate::engine::docker::address::EngineAddress;
 
 /// Bytes of an answer that is read whole. The largest honest ones list containers: some 10 KiB each.
 const LONGEST_ANSWER: u64 = 64 << 20;
-/// Bytes of a stream from one item to the next. The largest honest ones are frames of output: 16 KiB and a stamp.
+/// Bytes of a stream from one item to the next. The largest honest ones are frames of output: 32 KiB and a stamp.
 const LONGEST_ITEM: u64 = 2 << 20;
 /// Bytes that a repeated answer may be ahead of its reader.
 const LONGEST_HEAD: usize = 64 << 10;
@@ -281,7 +282,7 @@ pub(super) fn client(transport: &Arc<Transport>) -> Result<(Docker, Arc<AtomicBo
 
 /// A client for one stream, and the meter that is to be told of each of its items.
 pub(super) fn stream_client(transport: &Arc<Transport>) -> Result<(Docker, Arc<Meter>), BollardError> {
-    with_meter(transport, LONGEST_ITEM)
+    with_meter(transport, LONGEST_ITEM, None)
 }
 
 /// A connection that the engine gives to a container's streams, and the meter that is to be told of each part of them.
@@ -297,27 +298,65 @@ pub(super) async fn upgraded(
     request.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     request.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
     let response = transport.send_alone(Arc::clone(&meter), request).await?;
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let status_code = response.status().as_u16();
-        let told = whole(response).await?;
-        let words = |message: &str| message.to_owned();
-        let message = told["message"].as_str().map_or_else(|| told.to_string(), words);
-        return Err(BollardError::DockerResponseServerError { status_code, message });
+    let status = response.status();
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        // The answer to a request that was not upgraded may have no end.
+        let message = if status.is_success() {
+            "the engine, or what is between, does not upgrade the connection".to_owned()
+        } else {
+            words(&response.into_body().collect().await?.to_bytes())
+        };
+        return Err(BollardError::DockerResponseServerError { status_code: status.as_u16(), message });
     }
     Ok((TokioIo::new(hyper::upgrade::on(response).await?), meter))
 }
 
-/// A client for one stream that is read whole, and its meter.
-pub(super) fn collecting_client(transport: &Arc<Transport>) -> Result<(Docker, Arc<Meter>), BollardError> {
-    with_meter(transport, LONGEST_ANSWER)
+/// What an engine says of an error: mostly JSON, but plain text where it was about to upgrade the connection.
+fn words(body: &[u8]) -> String {
+    let told: Option<Value> = serde_json::from_slice(body).ok();
+    let message = told.as_ref().and_then(|told| told["message"].as_str()).map(str::to_owned);
+    message.unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned())
 }
 
-fn with_meter(transport: &Arc<Transport>, limit: u64) -> Result<(Docker, Arc<Meter>), BollardError> {
+/// A client for one stream that is read whole, and its meter.
+pub(super) fn collecting_client(transport: &Arc<Transport>) -> Result<(Docker, Arc<Meter>), BollardError> {
+    with_meter(transport, LONGEST_ANSWER, None)
+}
+
+/// A client for what a container wrote since a moment, either read whole or as a stream, and its meter.
+pub(super) fn log_client(
+    transport: &Arc<Transport>,
+    since: Timestamp,
+    is_read_whole: bool,
+) -> Result<(Docker, Arc<Meter>), BollardError> {
+    with_meter(transport, if is_read_whole { LONGEST_ANSWER } else { LONGEST_ITEM }, Some(since))
+}
+
+/// Asks for what was written since this moment, for whose fraction `bollard` has no room: Podman's stamps are whole seconds, so
+/// that only its own filter can tell two runs within a second apart.
+fn ask_exactly(request: &mut BollardRequest, since: Timestamp) {
+    let (seconds, fraction) = (since.as_second(), since.subsec_nanosecond());
+    let Some(path) = request.uri().path_and_query().filter(|_| seconds > 0) else { return };
+    let rounded = format!("since={seconds}");
+    let exact = path.as_str().replacen(&rounded, &format!("{rounded}.{fraction:09}"), 1);
+    if let Ok(uri) = exact.parse() {
+        *request.uri_mut() = uri;
+    }
+}
+
+fn with_meter(
+    transport: &Arc<Transport>,
+    limit: u64,
+    since: Option<Timestamp>,
+) -> Result<(Docker, Arc<Meter>), BollardError> {
     let meter = Arc::new(Meter::new(limit));
     let (own, transport) = (Arc::clone(&meter), Arc::clone(transport));
     let address = transport.address();
-    let send = move |request| {
+    let send = move |mut request| {
         let (transport, meter) = (Arc::clone(&transport), Arc::clone(&own));
+        if let Some(since) = since {
+            ask_exactly(&mut request, since);
+        }
         async move { transport.send_alone(meter, request).await }
     };
     let client = Docker::connect_with_custom_transport(
@@ -336,8 +375,7 @@ async fn understood(
     request: BollardRequest,
 ) -> Result<Response<Incoming>, BollardError> {
     let own = (request.method() == Method::GET).then(|| podman::answer_to(request.uri().path())).flatten();
-    let runs =
-        own.filter(|answer| *answer == podman::Answer::Containers).map(|_| podman::runs_path(&request));
+    let beside = own.and_then(|answer| podman::own_path(answer, &request));
     let (method, path) = (request.method().clone(), request.uri().to_string());
     let response = transport.send(request).await?;
     if !podman::is_podman(response.headers()) {
@@ -346,7 +384,7 @@ async fn understood(
     speaks_podman.store(true, Ordering::Relaxed);
     let response = settled(&transport, response, method, &path).await?;
     let Some(answer) = own.filter(|_| podman::is_json(&response)) else { return Ok(response) };
-    let runs = match runs {
+    let beside = match beside {
         Some(path) => {
             let response = transport.send(bodiless(Method::GET, &path)?).await?;
             whole(settled(&transport, response, Method::GET, &path).await?).await?
@@ -354,7 +392,7 @@ async fn understood(
         None => Value::Null,
     };
     let mut value = whole(response).await?;
-    podman::translate(answer, &mut value, &runs);
+    podman::translate(answer, &mut value, &beside);
     replay(StatusCode::OK, serde_json::to_vec(&value)?).await
 }
 
@@ -432,6 +470,62 @@ mod tests {
             let address = EngineAddress { host: host.to_owned(), tls, ..EngineAddress::default() };
             let target = Target::of(&address).unwrap_or_else(|error| panic!("{host}: {error}"));
             assert_eq!(target.name(), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_asked_for_exactly() {
+        let asked = |since: &str, path: &str| {
+            let mut request = bodiless(Method::GET, path).expect("a request");
+            ask_exactly(&mut request, since.parse().expect("a moment"));
+            request.uri().to_string()
+        };
+        let path = "/containers/x/logs?since=1796035066&tail=all";
+        let exact = "/containers/x/logs?since=1796035066.317078834&tail=all";
+        assert_eq!(asked("2026-11-30T10:37:46.317078834Z", path), exact);
+        assert_eq!(asked("0001-01-01T00:00:00Z", "/containers/x/logs?since=0"), "/containers/x/logs?since=0");
+    }
+
+    /// What becomes of an attempt to attach to a container, where the engine answers this, and then no more.
+    async fn answered(answer: &'static str, is_open: bool) -> BollardError {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let listener = tokio::net::UnixListener::bind(&path).expect("a socket");
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.write_all(answer.as_bytes()).await;
+            if is_open {
+                std::future::pending::<()>().await;
+            }
+            // Its request is read, or the answer would be lost.
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await;
+        });
+        let address =
+            EngineAddress { host: format!("unix://{}", path.display()), ..EngineAddress::default() };
+        let transport = Transport::of(&address).expect("an address");
+        let attached = upgraded(&transport, "/containers/x/attach").await;
+        serving.abort();
+        match attached {
+            Ok(_) => panic!("it is attached"),
+            Err(error) => error,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_engine_says_instead_of_attaching_is_told() {
+        let plain = "HTTP/1.1 404 Not Found\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\nno such container: x\r\n";
+        let json = "HTTP/1.1 409 Conflict\r\nContent-Length: 23\r\n\r\n{\"message\":\"it is not\"}";
+        let endless = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n";
+        for (answer, is_open, code, words) in [
+            (plain, false, 404, "no such container: x"),
+            (json, true, 409, "it is not"),
+            (endless, true, 200, "does not upgrade the connection"),
+        ] {
+            let error = answered(answer, is_open).await;
+            let BollardError::DockerResponseServerError { status_code, message } = &error else {
+                panic!("{answer}: {error}")
+            };
+            assert!(*status_code == code && message.ends_with(words), "{answer}: {error}");
         }
     }
 }

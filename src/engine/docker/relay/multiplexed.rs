@@ -9,8 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::try_join;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::frame::{
@@ -29,6 +30,8 @@ pub(super) const QUEUED_BYTES: usize = 1 << 20;
 
 /// How much longer than a dial may take the relay's answer to it may take on its way.
 const WAY_BACK: Duration = Duration::from_millis(500);
+/// So many connections that nobody waits for may wait to be closed: dials that were given up while much was sent.
+const MOST_CLOSING: usize = 1024;
 /// So many dials, and so long, during which the relay says nothing at all: the connection to it is dead, and nobody says so, as
 /// after a change of address.
 const SILENT_DIALS: u32 = 3;
@@ -135,6 +138,7 @@ pub(super) async fn take_answers(
     count: &AtomicU64,
 ) {
     let mut head = [0_u8; HEAD_BYTES];
+    let mut closing = JoinSet::new();
     while output.read_exact(&mut head).await.is_ok() {
         let (channel, kind, length) = take_head(head);
         let mut payload = vec![0; length.min(PAYLOAD_BYTES)];
@@ -143,12 +147,24 @@ pub(super) async fn take_answers(
         }
         count.fetch_add(1, Ordering::Relaxed);
         let is_known = receive(channels, channel, kind, payload);
-        if let (false, OPENED, Some(answers)) = (is_known, kind, answers.upgrade()) {
-            close(&answers, channel);
+        if let (false, OPENED, Some(answers)) = (is_known, kind, answers.upgrade())
+            && !close_unknown(answers, channel, &mut closing)
+        {
+            break;
         }
     }
     // The relay is gone: every connection through it ends.
     channels.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+/// Tells the relay that nobody waits for a connection any more; false if it opens more of them than it takes such answers.
+fn close_unknown(answers: mpsc::Sender<Vec<u8>>, channel: u32, closing: &mut JoinSet<()>) -> bool {
+    while closing.try_join_next().is_some() {}
+    let unsent = answers.try_send(frame(channel, CLOSE, &[]));
+    if let (Err(mpsc::error::TrySendError::Full(close)), Ok(runtime)) = (unsent, Handle::try_current()) {
+        closing.spawn_on(async move { drop(answers.send(close).await) }, &runtime);
+    }
+    closing.len() < MOST_CLOSING
 }
 
 /// Hands a frame to its connection; false where nobody waits for it any more.

@@ -1,6 +1,6 @@
 //! One connection through a relay that runs our own program.
 //!
-//! No task stands between whoever reads and writes it and the relay: each byte is copied once on its way in either direction.
+//! No task and no buffer of its own stand between whoever reads and writes it and the relay's streams.
 
 use std::collections::HashMap;
 use std::io;
@@ -160,6 +160,8 @@ impl AsyncRead for RelayedStream {
                 None => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
             }
         }
+        // Whoever reads may stop here, and would keep a place of the queue that all connections share.
+        stream.telling.abort_send();
         let left = stream.part.get(stream.at..).unwrap_or_default();
         let count = left.len().min(buffer.remaining());
         buffer.put_slice(&left[..count]);
@@ -175,6 +177,9 @@ impl AsyncWrite for RelayedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let stream = &mut *self;
+        if stream.has_said_all {
+            return Poll::Ready(Err(nobody_takes_it()));
+        }
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 
 use super::multiplexed::{Multiplexed, over};
@@ -111,7 +111,10 @@ async fn hundreds_of_connections_are_carried_at_once_and_refusals_told() {
         assert_eq!(exchange(stream, &text).await, text);
     }
     drop(streams);
-    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    // Bound, so that it is nobody else's, and nobody listens.
+    let closed = TcpSocket::new_v4().expect("a socket");
+    closed.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let free = closed.local_addr().expect("an address");
     assert_eq!(relay.connect(free, LIMIT).await.err(), Some(DialError::Refused));
 }
 

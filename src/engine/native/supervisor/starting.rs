@@ -14,11 +14,12 @@ use crate::engine::native::container::specification::ContainerSpecification;
 use crate::engine::native::control_group::ControlGroup;
 use crate::engine::native::forwarding::{Reserved, reserve};
 use crate::engine::native::instance_folder::InstanceFolder;
+use crate::engine::native::namespaces;
 use crate::engine::native::neighbours::Neighbours;
 use crate::engine::native::roles::{Failure, LIMITED, PROCESS_ONE, PROGRAM};
 use crate::engine::native::specification::{MARK, ProgramSpecification, Runs, Specification};
-use crate::engine::native::{limits, namespaces};
 use crate::system::own_program::OWN_PROGRAM;
+use crate::system::process_limits::raise_open_files;
 
 /// The longest word about a failure.
 const MOST_BYTES: u64 = 64 << 10;
@@ -135,7 +136,7 @@ fn start_container(
 ) -> io::Result<(u32, Vec<Reserved>)> {
     let is_isolated = container.isolation.is_isolated();
     let mut ports = Vec::new();
-    limits::raise_open_files();
+    raise_open_files();
     if is_isolated {
         ports = reserved(container.address, &container.ports)?;
         namespaces::separate(container.isolation)?;

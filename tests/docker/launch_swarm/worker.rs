@@ -1,0 +1,60 @@
+//! A sidecar on the worker, whose engine farrier never talks to: all that it learns of the task comes through the manager.
+
+use serde_json::{Value, json};
+
+use super::OnSwarm;
+use crate::support::engine::docker;
+use crate::support::launching::{server, server_ready};
+
+/// A server that writes a line before it listens.
+const WRITING: &str =
+    "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--log\", \"recovery is complete\"]";
+
+impl OnSwarm {
+    /// Lines for a definition whose task runs on the worker, and the worker's node.
+    fn on_worker(&self, more: &str) -> (String, String) {
+        let worker = Self::node_of(&self.nodes.worker);
+        Self::until_ready(&worker);
+        self.admit(&worker);
+        (self.placed(more), worker)
+    }
+}
+
+#[test]
+fn a_line_that_a_task_writes_on_the_worker_makes_it_ready() {
+    let Some(on) = OnSwarm::new() else { return };
+    let (top, worker) = on.on_worker(WRITING);
+    let define = |settings: &str, timeout: &str| {
+        let readiness = format!("probe = \"log\"\nsettings = {{ {settings} }}\ntimeout = \"{timeout}\"");
+        on.scene.define("db", &server_ready(&on.image, &top, &readiness));
+    };
+    for settings in ["text = \"recovery is complete\"", "pattern = \"^recovery .* complete$\""] {
+        define(settings, "60s");
+        let outcome = on.ask("db").output().assert_code(0);
+        assert_eq!(outcome.stdout().trim(), "pong", "{outcome}");
+    }
+    on.until_on("db", &worker);
+    define("text = \"nobody writes this\"", "3s");
+    on.scene.take_events();
+    on.scene.assert_not_ready(on.ask("db").output(), "not-ready");
+    on.farrier(&["down", "--yes", &on.scene.name("db")]).output().assert_code(0);
+}
+
+#[test]
+fn limits_of_resources_reach_the_service_and_its_container() {
+    let Some(on) = OnSwarm::new() else { return };
+    let (top, worker) = on.on_worker("resources = { memory = \"64MiB\", cpus = \"0.5\", pids = 50 }");
+    on.scene.define("db", &server(&on.image, &top));
+    on.ask("db").output().assert_code(0);
+    on.until_on("db", &worker);
+    let (service, format) = (on.scene.container("db"), "{{json .Spec.TaskTemplate.Resources.Limits}}");
+    let limits = docker(["service", "inspect", "--format", format, &service]);
+    let limits: Value = serde_json::from_str(&limits).expect("JSON");
+    assert_eq!(limits, json!({ "MemoryBytes": 64 << 20, "NanoCPUs": 500_000_000, "Pids": 50 }));
+    let (engine, container) = on.nodes.container(&service).expect("its task runs");
+    assert_eq!(engine, on.nodes.worker);
+    let format = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}}";
+    let found = docker(["--host", engine, "container", "inspect", "--format", format, &container]);
+    assert_eq!(found, "67108864 500000000 50");
+    on.farrier(&["down", "--yes", &on.scene.name("db")]).output().assert_code(0);
+}
