@@ -73,7 +73,10 @@ async fn copy(client: &mut TcpStream, server: &mut dyn ByteStream) -> io::Result
             _ => answering.await,
         },
         answered = &mut answering => match answered {
-            Ok(()) => asking.await,
+            Ok(()) => match asking.await {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+                _ => Ok(()),
+            },
             Err(error) => Err(error),
         },
     }

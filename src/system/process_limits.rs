@@ -187,10 +187,15 @@ pub fn open_files(sidecars: usize) -> Result<(), Problem> {
 /// Lets this process, and what it starts, have as many files open as it may. Each connection that is forwarded has one or two.
 pub fn raise_open_files() {
     let now = getrlimit(Resource::Nofile);
-    let most = now.maximum.map_or(MOST_OPEN_FILES, |most| most.min(MOST_OPEN_FILES));
-    if now.current.is_some_and(|current| current < most) {
-        // With fewer it works, too.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: now.maximum });
+    let Some(current) = now.current else { return };
+    let mut most = now.maximum.map_or(MOST_OPEN_FILES, |most| most.min(MOST_OPEN_FILES));
+    // A system may allow a process fewer than it says; macOS does.
+    while most > current {
+        let wanted = Rlimit { current: Some(most), maximum: now.maximum };
+        if setrlimit(Resource::Nofile, wanted).is_ok() {
+            break;
+        }
+        most /= 2;
     }
 }
 

@@ -63,7 +63,8 @@ impl EngineAddress {
     /// Whether it is where Docker listens if nothing else is said.
     #[must_use]
     pub fn is_usual(&self) -> bool {
-        self.host == DEFAULT_HOST
+        // `/var/run` is a link to `/run`.
+        [DEFAULT_HOST, "unix:///run/docker.sock"].contains(&self.host.as_str())
     }
 
     /// Tries whether somebody accepts connections there now, if it is a socket of this host.

@@ -88,7 +88,7 @@ impl Process {
 pub struct HealthTest {
     /// `CMD …`, `CMD-SHELL …` or `NONE`.
     pub test: Vec<String>,
-    /// How long one run may take; zero is the engine's default of 30 s.
+    /// How long one run may take.
     pub timeout: Duration,
     /// How long after the start failures do not count.
     pub start_period: Duration,

@@ -2,10 +2,12 @@
 //! some of its answers leave out what farrier decides by.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bollard::BollardRequest;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::plan::sidecar::LABEL_CONFIGURATION;
@@ -26,6 +28,9 @@ const OWN_ANNOTATIONS: [&str; 4] = [
     "org.systemd.property.TimeoutStopUSec",
 ];
 const OWN_ANNOTATIONS_PREFIX: &str = "io.podman.annotations.";
+
+/// How long after the end of a run Podman starts the next one: it does not pause between them.
+const STARTED_AGAIN: Duration = Duration::from_secs(10);
 
 /// An answer that is put into Docker's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,12 +118,12 @@ fn listed(container: &mut Value, runs: &Value) {
 
 fn inspected(container: &mut Value) {
     let run = container.get("State").and_then(|state| {
-        let started = state["StartedAt"].as_str()?.parse::<jiff::Timestamp>().ok()?;
+        let started = state["StartedAt"].as_str()?.parse::<Timestamp>().ok()?;
         endpoint(state["Pid"].as_i64()?, started.as_second())
     });
     endpoints(container, &run.unwrap_or_default());
     change(container, "/State/Status", state);
-    if is_between_runs(container) {
+    if is_between_runs(container, Timestamp::now()) {
         set(container, "/State/Status", json!("restarting"));
     }
     // Health states of its own, in which no test has spoken.
@@ -187,8 +192,9 @@ fn state(state: &Value) -> Value {
 }
 
 /// Whether Podman is about to start it again, which Docker calls `restarting` and Podman `exited`. One that ended by SIGKILL or
-/// SIGTERM was probably stopped by somebody, of which this API tells nothing; then Podman does not start it again.
-fn is_between_runs(container: &Value) -> bool {
+/// SIGTERM was probably stopped by somebody, of which this API tells nothing; then Podman does not start it again. Nor does it
+/// start again later what it has not started at once.
+fn is_between_runs(container: &Value, now: Timestamp) -> bool {
     let number = |pointer: &str| container.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
     let code = number("/State/ExitCode");
     let most = number("/HostConfig/RestartPolicy/MaximumRetryCount");
@@ -196,7 +202,10 @@ fn is_between_runs(container: &Value) -> bool {
         container.pointer("/HostConfig/RestartPolicy/Name").is_some_and(|name| name == "on-failure");
     let has_ended = container.pointer("/State/Status").is_some_and(|status| status == "exited");
     let is_left = most == 0 || number("/RestartCount") < most;
-    has_ended && is_on_failure && ![0, 137, 143].contains(&code) && is_left
+    let ended = container.pointer("/State/FinishedAt").and_then(Value::as_str);
+    let ended: Option<Timestamp> = ended.and_then(|moment| moment.parse().ok());
+    let is_recent = ended.is_some_and(|ended| now.duration_since(ended).unsigned_abs() < STARTED_AGAIN);
+    has_ended && is_on_failure && ![0, 137, 143].contains(&code) && is_left && is_recent
 }
 
 /// Without Podman's own.
@@ -325,16 +334,20 @@ mod tests {
 
     #[test]
     fn what_failed_and_is_started_again_is_restarting() {
-        for (code, restarts, most, expected) in [
-            (7, 1, 2, "restarting"),
-            (7, 2, 2, "exited"),
-            (0, 0, 2, "exited"),
-            (143, 0, 2, "exited"),
-            (7, 9, 0, "restarting"),
+        let (now, before) = (Timestamp::now(), Timestamp::now() - Duration::from_secs(60));
+        for (code, restarts, most, ended, expected) in [
+            (7, 1, 2, now, "restarting"),
+            (7, 2, 2, now, "exited"),
+            (0, 0, 2, now, "exited"),
+            (143, 0, 2, now, "exited"),
+            (7, 9, 0, now, "restarting"),
+            // Somebody stopped it, and its program answered the signal with a code of its own.
+            (7, 9, 0, before, "exited"),
         ] {
             let host = json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": most}});
             let mut container = shown(&json!({}), &host, "exited");
             container["State"]["ExitCode"] = json!(code);
+            container["State"]["FinishedAt"] = json!(ended.to_string());
             container["RestartCount"] = json!(restarts);
             assert_eq!(translated(container)["State"]["Status"], expected, "{code} {restarts} {most}");
         }

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -82,6 +83,17 @@ impl Allowance {
     }
 }
 
+/// Both directions of a connection, which ends with the second one. A server that resets ends both at once.
+#[derive(Default)]
+struct Over(AtomicBool);
+
+impl Over {
+    /// Notes the end of one; tells the launcher if it was the second.
+    fn tell(&self, channel_id: u32, output: &Output) -> io::Result<()> {
+        if self.0.swap(true, Ordering::AcqRel) { send(output, &frame(channel_id, CLOSE, &[])) } else { Ok(()) }
+    }
+}
+
 fn send(output: &Output, bytes: &[u8]) -> io::Result<()> {
     output.lock().unwrap_or_else(PoisonError::into_inner).write_all(bytes)
 }
@@ -116,16 +128,18 @@ fn serve(channel_id: u32, payload: &[u8], output: &Output, connections: &Connect
     let connected = dial(payload).map(Arc::new).and_then(|stream| {
         let (outgoing, queued) = channel();
         let allowance = Arc::new(Allowance { left: Mutex::new(Some(WINDOW)), changed: Condvar::new() });
+        let over = Arc::new(Over::default());
         let (writing, permitted, output) = (Arc::clone(&stream), Arc::clone(&allowance), Arc::clone(output));
+        let other = Arc::clone(&over);
         start(move || {
-            write(channel_id, &writing, &queued, &permitted, &output);
+            write(channel_id, &writing, &queued, (&permitted, &other), &output);
             let _ = writing.shutdown(Shutdown::Both);
         })?;
         let connection = Connection { outgoing, allowance: Arc::clone(&allowance) };
         connections.lock().unwrap_or_else(PoisonError::into_inner).insert(channel_id, connection);
-        Ok((stream, allowance))
+        Ok((stream, allowance, over))
     });
-    let (stream, allowance) = match connected {
+    let (stream, allowance, over) = match connected {
         Ok(connected) => connected,
         Err(error) => return send(output, &frame(channel_id, FAILED, reason(&error).as_bytes())),
     };
@@ -135,7 +149,10 @@ fn serve(channel_id: u32, payload: &[u8], output: &Output, connections: &Connect
     while let Some(allowed) = allowance.some() {
         let most = HEAD_BYTES + allowed.min(READ_BYTES);
         match (&*stream).read(&mut buffer[HEAD_BYTES..most]) {
-            Ok(0) => return send(output, &frame(channel_id, END, &[])),
+            Ok(0) => {
+                send(output, &frame(channel_id, END, &[]))?;
+                return over.tell(channel_id, output);
+            }
             Ok(count) => {
                 allowance.spend(count);
                 buffer[..HEAD_BYTES].copy_from_slice(&head(channel_id, DATA, count));
@@ -153,17 +170,21 @@ fn write(
     channel_id: u32,
     stream: &TcpStream,
     queued: &Receiver<Vec<u8>>,
-    allowance: &Allowance,
+    (allowance, over): (&Allowance, &Over),
     output: &Output,
 ) {
+    let mut is_taken = true;
     while let Ok(bytes) = queued.recv() {
         if bytes.is_empty() {
             let _ = stream.shutdown(Shutdown::Write);
             continue;
         }
-        if write_all(stream, &bytes, allowance).is_err() {
-            let _ = send(output, &frame(channel_id, CLOSE, &[]));
-            return;
+        // What a server does not take any more is thrown away until it has said all: its answer may still be on its way.
+        if is_taken && write_all(stream, &bytes, allowance).is_err() {
+            is_taken = false;
+            if over.tell(channel_id, output).is_err() {
+                return;
+            }
         }
         if send(output, &taken_frame(channel_id, bytes.len())).is_err() {
             return;

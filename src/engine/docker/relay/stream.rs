@@ -150,15 +150,15 @@ impl AsyncRead for RelayedStream {
         let stream = &mut *self;
         if stream.at == stream.part.len() {
             stream.tell_taken(context);
-            match ready!(stream.received.poll_recv(context)) {
-                Some(part) => {
-                    stream.shared.queued.fetch_sub(part.len(), Ordering::Relaxed);
-                    (stream.part, stream.at) = (part, 0);
-                }
-                None if stream.shared.is_complete.load(Ordering::Acquire) => return Poll::Ready(Ok(())),
+            let Some(part) = ready!(stream.received.poll_recv(context)) else {
+                stream.telling.abort_send();
+                let is_complete = stream.shared.is_complete.load(Ordering::Acquire);
                 // A server that was cut off, or a relay that is gone, must not look like the end of an answer.
-                None => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-            }
+                let reset = || Err(io::ErrorKind::ConnectionReset.into());
+                return Poll::Ready(if is_complete { Ok(()) } else { reset() });
+            };
+            stream.shared.queued.fetch_sub(part.len(), Ordering::Relaxed);
+            (stream.part, stream.at) = (part, 0);
         }
         // Whoever reads may stop here, and would keep a place of the queue that all connections share.
         stream.telling.abort_send();
