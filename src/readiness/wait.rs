@@ -41,7 +41,7 @@ const LOOKS_APART: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_millis(250);
 /// The pause before an engine that did not answer is asked again.
 const ENGINE_PAUSE: Duration = Duration::from_millis(250);
-/// How long a container that has ended may be on its way to a new run, as `docker restart` has it.
+/// How long a container that somebody stopped may be on its way to a new run, as `docker restart` has it.
 const RESTART: Duration = Duration::from_secs(2);
 
 /// A component that is being compiled while containers start.
@@ -322,8 +322,8 @@ impl Wait<'_> {
     /// Looks at a container again: as it is now, or `None` if what was seen of it counts no more.
     async fn look_again(&self, seen: &Instance, woken: &Notify) -> Result<Option<Instance>, Ended> {
         let now = match self.look().await {
-            Err(ended) if ended.code == Code::SidecarExited && self.may_run_again(seen) => {
-                self.look_after_end(woken).await?
+            Err(ended) if ended.code == Code::SidecarExited && self.shared.watch.was_killed(&seen.id) => {
+                self.look_after_kill(woken).await?
             }
             look => look?,
         };
@@ -333,18 +333,9 @@ impl Wait<'_> {
         Ok(seen.goes_on_as(&now, &self.shared.network).then_some(now))
     }
 
-    /// Whether a container that has ended may be on its way to its next run: it was signalled from outside, as `docker restart`
-    /// does it, or its engine starts it again, which Podman does not tell from an end.
-    fn may_run_again(&self, seen: &Instance) -> bool {
-        self.shared.watch.was_killed(&seen.id) || self.is_started_again()
-    }
-
-    fn is_started_again(&self) -> bool {
-        self.sidecar.definition.container.restart.is_some()
-    }
-
-    /// Looks at a container that may be on its way to its next run: it is given a moment to run again, or to be gone.
-    async fn look_after_end(&self, woken: &Notify) -> Result<Instance, Ended> {
+    /// Looks at a container that was signalled from outside. A restart ends it first: it is given a moment to run
+    /// again, or to be gone.
+    async fn look_after_kill(&self, woken: &Notify) -> Result<Instance, Ended> {
         let until = tokio::time::Instant::now() + RESTART;
         loop {
             let shared = self.shared;
@@ -361,17 +352,10 @@ impl Wait<'_> {
 
     /// Looks again while the engine does not answer, as long as the sidecar has time.
     async fn look_patiently(&self) -> Result<Instance, Ended> {
-        let (begun, deadline) = (Instant::now(), self.deadline());
+        let deadline = self.deadline();
         loop {
             match self.look().await {
                 Err(ended) if ended.code == Code::EngineFailed && Instant::now() < deadline => {
-                    tokio::time::sleep(ENGINE_PAUSE).await;
-                }
-                Err(ended)
-                    if ended.code == Code::SidecarExited
-                        && self.is_started_again()
-                        && begun.elapsed() < RESTART =>
-                {
                     tokio::time::sleep(ENGINE_PAUSE).await;
                 }
                 look => return look,

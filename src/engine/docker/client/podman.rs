@@ -29,7 +29,7 @@ const OWN_ANNOTATIONS: [&str; 4] = [
 ];
 const OWN_ANNOTATIONS_PREFIX: &str = "io.podman.annotations.";
 
-/// How long after the end of a run Podman starts the next one: it does not pause between them.
+/// How long after the end of a run Podman has started the next one, also on a busy machine: it does not pause between them.
 const STARTED_AGAIN: Duration = Duration::from_secs(10);
 
 /// An answer that is put into Docker's words.
@@ -191,21 +191,24 @@ fn state(state: &Value) -> Value {
     }
 }
 
-/// Whether Podman is about to start it again, which Docker calls `restarting` and Podman `exited`. One that ended by SIGKILL or
-/// SIGTERM was probably stopped by somebody, of which this API tells nothing; then Podman does not start it again. Nor does it
-/// start again later what it has not started at once.
+/// Whether Podman may be about to start it again, which Docker calls `restarting` and Podman `exited`. What it has not started
+/// again soon, it does not start again: somebody stopped it, of which this API tells nothing. One that ended by SIGKILL or SIGTERM
+/// although it is started again only after failures was probably stopped, too.
 fn is_between_runs(container: &Value, now: Timestamp) -> bool {
     let number = |pointer: &str| container.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
-    let code = number("/State/ExitCode");
-    let most = number("/HostConfig/RestartPolicy/MaximumRetryCount");
-    let is_on_failure =
-        container.pointer("/HostConfig/RestartPolicy/Name").is_some_and(|name| name == "on-failure");
-    let has_ended = container.pointer("/State/Status").is_some_and(|status| status == "exited");
-    let is_left = most == 0 || number("/RestartCount") < most;
-    let ended = container.pointer("/State/FinishedAt").and_then(Value::as_str);
-    let ended: Option<Timestamp> = ended.and_then(|moment| moment.parse().ok());
+    let text = |pointer: &str| container.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let is_started_again = match text("/HostConfig/RestartPolicy/Name") {
+        "always" | "unless-stopped" => true,
+        "on-failure" => {
+            let most = number("/HostConfig/RestartPolicy/MaximumRetryCount");
+            let is_left = most == 0 || number("/RestartCount") < most;
+            is_left && ![0, 137, 143].contains(&number("/State/ExitCode"))
+        }
+        _ => false,
+    };
+    let ended: Option<Timestamp> = text("/State/FinishedAt").parse().ok();
     let is_recent = ended.is_some_and(|ended| now.duration_since(ended).unsigned_abs() < STARTED_AGAIN);
-    has_ended && is_on_failure && ![0, 137, 143].contains(&code) && is_left && is_recent
+    text("/State/Status") == "exited" && is_started_again && is_recent
 }
 
 /// Without Podman's own.
@@ -335,21 +338,29 @@ mod tests {
     #[test]
     fn what_failed_and_is_started_again_is_restarting() {
         let (now, before) = (Timestamp::now(), Timestamp::now() - Duration::from_secs(60));
-        for (code, restarts, most, ended, expected) in [
-            (7, 1, 2, now, "restarting"),
-            (7, 2, 2, now, "exited"),
-            (0, 0, 2, now, "exited"),
-            (143, 0, 2, now, "exited"),
-            (7, 9, 0, now, "restarting"),
+        for (policy, code, restarts, most, ended, expected) in [
+            ("on-failure", 7, 1, 2, now, "restarting"),
+            ("on-failure", 7, 2, 2, now, "exited"),
+            ("on-failure", 0, 0, 2, now, "exited"),
+            ("on-failure", 143, 0, 2, now, "exited"),
+            ("on-failure", 7, 9, 0, now, "restarting"),
             // Somebody stopped it, and its program answered the signal with a code of its own.
-            (7, 9, 0, before, "exited"),
+            ("on-failure", 7, 9, 0, before, "exited"),
+            ("always", 0, 9, 0, now, "restarting"),
+            ("unless-stopped", 137, 9, 0, now, "restarting"),
+            ("always", 0, 9, 0, before, "exited"),
+            ("no", 7, 0, 0, now, "exited"),
         ] {
-            let host = json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": most}});
+            let host = json!({"RestartPolicy": {"Name": policy, "MaximumRetryCount": most}});
             let mut container = shown(&json!({}), &host, "exited");
             container["State"]["ExitCode"] = json!(code);
             container["State"]["FinishedAt"] = json!(ended.to_string());
             container["RestartCount"] = json!(restarts);
-            assert_eq!(translated(container)["State"]["Status"], expected, "{code} {restarts} {most}");
+            assert_eq!(
+                translated(container)["State"]["Status"],
+                expected,
+                "{policy} {code} {restarts} {most}"
+            );
         }
     }
 
