@@ -6,6 +6,7 @@ use crate::support::Scene;
 use crate::support::console::{QuickStart, Shown, console_blocks, shell, without_blank_lines};
 use crate::support::engine::build_directory;
 use crate::support::free_port;
+use crate::support::registry;
 use crate::support::skipping::{REQUIRE_WASM, skip_unless_required};
 
 const GUIDE: &str = include_str!("../../docs/writing-a-probe.md");
@@ -74,9 +75,11 @@ fn what_the_guide_says_is_what_a_reader_sees() {
     let _quickstart = QuickStart::absent(&scene);
     shell(&scene, "cargo --quiet quickstart").output().assert_code(0);
     let _container = Container::new();
+    let Some(registry) = registry::open(&scene, &scene.path("storage")) else { return };
 
-    let shown = console_blocks(&GUIDE.replace("8123", &free_port().to_string()));
-    assert!(shown.len() >= 20, "the guide has console blocks: {shown:?}");
+    let guide = GUIDE.replace("8123", &free_port().to_string()).replace("localhost:5000", &registry.address);
+    let shown = console_blocks(&guide);
+    assert!(shown.len() >= 30, "the guide has console blocks: {shown:?}");
     let outcome = shell(&scene, &script(&shown))
         .directory(scene.workspace())
         .env("RUSTC", &compiler)
