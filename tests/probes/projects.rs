@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::support::engine::build_directory;
 use crate::support::skipping::{REQUIRE_PYPI, skip_unless_required};
 use crate::support::toolchains::{PATIENCE, TARGET, guest_compiler, own};
-use crate::support::{Run, Scene};
+use crate::support::{Layer, PATIENT, Run, Scene, Signal, fixture_program, free_port, wait_until};
 
 /// A server that greets each connection, as long as the test runs.
 fn server(greeting: &'static [u8]) -> String {
@@ -124,6 +124,57 @@ fn a_probe_without_wasi_gets_random_numbers_time_and_granted_variables() {
     play("\"PGUSER\"", &poll(&same)).assert_code(0);
     let denied = format!("{}{}", poll(&same), poll("expect = \"failed\""));
     play("\"PGUSER\"", &denied).assert_code(0);
+}
+
+/// Counts its polls in the state, and never becomes ready.
+const COUNTING: &str = r#"
+        use farrier_probe::state;
+        let poll = state::get().len() + 1;
+        if state::set(&vec![b'x'; poll]).is_ok() {
+            return Verdict::pending(&*format!("poll {poll} of this run"));
+        }"#;
+
+#[test]
+fn state_is_kept_between_the_polls_of_a_run_and_gone_with_it() {
+    let Some(compiler) = guest_compiler() else { return };
+    let scene = Scene::new().isolated();
+    scene.farrier(["probe", "new", "counting"]).output().assert_code(0);
+    let project = scene.workspace().join("counting");
+    write_check(&project, COUNTING);
+    own(scene.farrier(["probe", "build"]), &project).env("RUSTC", compiler).output().assert_code(0);
+    let component = scene.layer(Layer::User).join("counting.wasm");
+    std::fs::rename(project.join("counting.wasm"), component).expect("the component");
+    let (end, port) = (scene.path("end"), free_port());
+    let program = [
+        &fixture_program().display().to_string(),
+        "serve",
+        "--port",
+        &port.to_string(),
+        "--exit-when",
+        &end.display().to_string(),
+    ];
+    scene.define(
+        "db",
+        &format!(
+            "lifecycle = 'session'\nprogram = {program:?}\nrestart = 'always'\n[interface]\nkind = 'port'\nport = {port}\n\
+             [readiness]\nprobe = './counting.wasm'\ngrants = {{ dial = ['self'] }}\nsettings = {{ send = '', expect = '' }}\n\
+             timeout = '5m'\n"
+        ),
+    );
+    let launch = scene.launch_with(["--no-workspace"], ["true"]).env("DOCKER_HOST", "unix:///nowhere");
+    let running = launch.spawn();
+    let answered = |answer: &str| {
+        let told = scene.told();
+        told.of("answered").iter().filter(|event| event["answer"].to_string().contains(answer)).count()
+    };
+    wait_until("the state grows", PATIENT, || answered("poll 3 of this run") == 1);
+    assert_eq!(answered("poll 1 of this run"), 1);
+    std::fs::write(&end, "").expect("a file");
+    // The program ends as soon as it sees the file, and with each run that still finds it.
+    wait_until("a run begins without state", PATIENT, || answered("poll 1 of this run") >= 2);
+    std::fs::remove_file(&end).expect("the file");
+    running.signal(Signal::TERM);
+    running.wait();
 }
 
 /// Writes a project's probe, with this as what its check does first.
