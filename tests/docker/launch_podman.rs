@@ -4,7 +4,7 @@
 use crate::support::engine::{containers_named, fixture_image};
 use crate::support::launching::server;
 use crate::support::skipping::{say_skipped, skip_unless_required};
-use crate::support::{Run, Scene, docker, fixture_program};
+use crate::support::{PATIENT, Run, Scene, docker, fixture_program, wait_until};
 
 mod health;
 mod readiness;
@@ -126,7 +126,10 @@ fn a_plan_and_doctor_name_podman_and_where_its_address_comes_from() {
     let plan = scene.farrier(["plan", "--"]).args(run).env_remove("DOCKER_HOST").env("CONTAINER_HOST", &host);
     let plan = plan.output().assert_code(0).stdout();
     assert!(plan.contains(&format!("engine docker: Podman at {host} (CONTAINER_HOST)\n")), "{plan}");
-    let doctor = scene.farrier(["doctor"]).env("DOCKER_HOST", &host).output().stdout();
     let is_named = |line: &str| line.contains(" Podman ") && line.ends_with(&format!("{host} (DOCKER_HOST)"));
-    assert!(doctor.lines().any(is_named), "{doctor}");
+    // A Podman that is busy for longer than doctor waits is told as that.
+    wait_until("doctor names Podman", PATIENT, || {
+        let doctor = scene.farrier(["doctor"]).env("DOCKER_HOST", &host).output().stdout();
+        doctor.lines().any(is_named)
+    });
 }
