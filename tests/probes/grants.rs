@@ -52,14 +52,20 @@ fn sockets_of_the_standard_library_prove_a_server_ready() {
 fn sockets_go_through_a_relay_and_prove_a_server_ready_there() {
     let Some(scene) = Scene::with_docker() else { return };
     let readiness = "settings = { try = \"echo-own\" }\ngrants = { dial = [\"self\"] }\ntimeout = \"60s\"";
-    define(&scene, "db", "[\"serve\", \"--port\", \"7000\", \"--after\", \"1500\"]", readiness);
+    define(&scene, "db", "[\"serve\", \"--port\", \"7000\", \"--after\", \"3000\"]", readiness);
     let (outcome, events) = up(&scene, &["--dial", "relay"]);
     outcome.assert_code(0);
     let answers: Vec<_> = events.of("answered").into_iter().map(|told| text(&told["answer"])).collect();
-    assert!(answers[0].starts_with("error: Connection refused"), "{answers:?}");
-    assert_eq!(answers.last().map(String::as_str), Some("ready"));
+    // On a very busy machine, the server may listen before the first poll.
+    let (last, before) = answers.split_last().expect("an answer");
+    assert!(before.iter().all(|answer| answer.starts_with("error: Connection refused")), "{answers:?}");
+    assert_eq!(last, "ready");
     let used = events.one("used");
-    assert!(used["probes"][0]["dialled"][0]["count"].as_u64().is_some_and(|count| count > 1), "{used:#}");
+    let polls = answers.len() as u64;
+    assert!(
+        used["probes"][0]["dialled"][0]["count"].as_u64().is_some_and(|count| count >= polls),
+        "{used:#}"
+    );
 }
 
 #[test]
