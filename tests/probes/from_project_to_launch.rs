@@ -30,7 +30,7 @@ const CODE: [(&str, &str); 3] = [
     ),
 ];
 
-/// The same in the template's scenario.
+/// What the author changes in the template's scenario, to match.
 const SCENARIO: [(&str, &str); 3] = [
     ("expect = \"ready\" }", "expect = \"ready\", server_name = \"db.test\" }"),
     ("dial = [\"self\"] }", "dial = [\"self\"], tls = true }"),

@@ -114,7 +114,7 @@ pub(super) type Hook = Box<dyn FnOnce(&mut World) + Send>;
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) log: Vec<Logged>,
-    /// How many of each kind it has: counted anew at each call, those of a thousand launches would take minutes.
+    /// How many of each kind it has: counted again at each call, those of a thousand launches would take minutes.
     counts: BTreeMap<Call, usize>,
     pub(super) stalled: usize,
     /// Nothing answers at all.
