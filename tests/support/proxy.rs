@@ -130,7 +130,7 @@ impl Proxy {
 
     /// The same program with its engine behind this proxy.
     pub fn before(&self, run: Run) -> Run {
-        run.env("DOCKER_HOST", format!("unix://{}", self.socket.display()))
+        run.env("DOCKER_HOST", self.host())
     }
 
     /// Does this to the request of this number.
@@ -203,10 +203,33 @@ impl Proxy {
     pub fn break_connections(&self) {
         break_all(&mut self.shared.state());
     }
+
+    /// Whether the guardian of a session was told to find its engine here.
+    fn is_used_by_a_guardian(&self) -> bool {
+        let host = self.host();
+        let holds = |words: &[u8], word: &[u8]| words.split(|&byte| byte == 0).any(|other| other == word);
+        let reads = |process: &Path, file: &str| std::fs::read(process.join(file)).unwrap_or_default();
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        processes.map(|entry| entry.path()).any(|process| {
+            holds(&reads(&process, "cmdline"), b"--guard-session")
+                && holds(&reads(&process, "environ"), format!("DOCKER_HOST={host}").as_bytes())
+        })
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        // Whoever guards a session here would go on asking an engine that is gone for good.
+        self.calm();
+        self.down(false);
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENT && self.is_used_by_a_guardian() {
+            thread::sleep(Duration::from_millis(20));
+        }
         self.shared.ends.store(true, Ordering::SeqCst);
         self.calm();
         // The thread that accepts wakes up for this one.
