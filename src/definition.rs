@@ -57,7 +57,8 @@ pub use image::{Repository, check as check_image, familiar as familiar_image, qu
 pub use image_file::{ImageFile, ImageFormat};
 pub use keys::{
     ConfinedNetwork, ContainerKeys, EngineName, JobRuns, KEYS, Key, NamedNode, Protocol, PublishedPort, Rank,
-    RestartPolicy, Settings, ValueText, linux_capability, named_node, names_one_node, salted, whole_seconds,
+    RestartPolicy, Settings, ValueText, is_engine_socket, linux_capability, named_node, names_one_node,
+    salted, whole_seconds,
 };
 pub use layers::{LayerDirectories, LayerReport, Loaded, load, of_source};
 pub use model::*;

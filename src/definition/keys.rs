@@ -54,6 +54,7 @@ pub use self::job::JobRuns;
 pub use self::kind::{Kind, ValueText};
 use self::labels::Labels;
 use self::mounts::Mounts;
+pub use self::mounts::is_engine_socket;
 use self::networks::Networks;
 pub(super) use self::paths::normalised;
 use self::placement::Placement;

@@ -9,6 +9,7 @@ use crate::support::{PATIENT, Run, Scene, docker, fixture_program, wait_until};
 mod health;
 mod readiness;
 mod restarts;
+mod sockets;
 mod users;
 
 /// With the value 1, a test that cannot have an engine of another kind than this host's Docker fails.

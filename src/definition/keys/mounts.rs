@@ -142,12 +142,14 @@ impl Serialize for Mount {
 
 /// What stands before the digest of a file's content.
 const CONTENT: &str = " content ";
+/// How the engine's socket begins, as it is hashed.
+const ENGINE_SOCKET: &str = "DockerSocket";
 
 /// A mount as it is hashed. The first two forms are those of version 0.1.0.
 fn canonical(mount: &Mount, digest: impl Fn(&str) -> String) -> String {
     let mode = |writable: &bool| if *writable { "rw" } else { "ro" };
     match mount {
-        Mount::DockerSocket { writable } => format!("DockerSocket {{ writable: {writable:?} }}"),
+        Mount::DockerSocket { writable } => format!("{ENGINE_SOCKET} {{ writable: {writable:?} }}"),
         Mount::Workspace { target, writable } => {
             format!("Workspace {{ target: {target:?}, writable: {writable:?} }}")
         }
@@ -162,6 +164,12 @@ fn canonical(mount: &Mount, digest: impl Fn(&str) -> String) -> String {
             format!("bind {target} {} {source}{content}", mode(writable))
         }
     }
+}
+
+/// Whether a recorded mount is the engine's socket.
+#[must_use]
+pub fn is_engine_socket(recorded: &Json) -> bool {
+    recorded.as_str().is_some_and(|text| text.starts_with(ENGINE_SOCKET))
 }
 
 /// The name of the file that a recorded mount binds.

@@ -1,5 +1,6 @@
 //! A real Docker engine. Only this module names `bollard`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use bollard::{Docker, body_full};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::OnceCell;
 
 use super::address::EngineAddress;
 use crate::engine::docker::api::{
@@ -65,6 +67,8 @@ pub struct Client {
     connection: Docker,
     transport: Arc<Transport>,
     local: bool,
+    /// Where Podman's own socket is, once it was asked.
+    podman_socket: Arc<OnceCell<Option<String>>>,
     /// Known from its first answer on.
     is_podman: Arc<AtomicBool>,
 }
@@ -78,13 +82,28 @@ impl Client {
         let transport = Transport::of(address)?;
         // Requests name no version, so that each engine answers in its own newest one.
         let (connection, is_podman) = transport::client(&transport).map_err(convert_error)?;
-        Ok(Self { connection, transport, local: address.is_local(), is_podman })
+        Ok(Self {
+            connection,
+            transport,
+            local: address.is_local(),
+            podman_socket: Arc::default(),
+            is_podman,
+        })
     }
 
     /// Whether Podman has given one of the answers so far.
     #[must_use]
     pub fn is_podman(&self) -> bool {
         self.is_podman.load(Ordering::Relaxed)
+    }
+
+    /// Where Podman's own socket is on its host, if it listens at one.
+    async fn podman_socket(&self) -> EngineResult<Option<&str>> {
+        let asked = self.podman_socket.get_or_try_init(async || {
+            let about_itself = transport::ask_podman(&self.transport, podman::ABOUT_ITSELF).await;
+            Ok(podman::socket(&about_itself.map_err(convert_error)?))
+        });
+        Ok(asked.await?.as_deref())
     }
 
     /// The containers that these filters let through, whatever their state.
@@ -230,12 +249,14 @@ impl Api for Client {
     async fn container(&self, name: &str) -> EngineResult<Option<Container>> {
         let options = None::<query::InspectContainerOptions>;
         let found = absent(self.connection.inspect_container(name, options).await)?.map(convert_container);
-        Ok(found.map(|mut container| {
-            if self.is_podman() {
-                container.own_variables = podman::own_variables(&container.process.env, &container.id);
+        let Some(mut container) = found else { return Ok(None) };
+        if self.is_podman() {
+            container.own_variables = podman::own_variables(&container.process.env, &container.id);
+            if podman::wants_socket(&container.labels) {
+                podman::show_socket_as_dockers(&mut container.mounts, self.podman_socket().await?);
             }
-            container
-        }))
+        }
+        Ok(Some(container))
     }
 
     async fn labelled(&self, label: &str) -> EngineResult<Vec<Listed>> {
@@ -254,7 +275,11 @@ impl Api for Client {
         let options = query::CreateContainerOptionsBuilder::default().name(&spec.name);
         let platform = spec.settings.get(PLATFORM).and_then(serde_json::Value::as_str);
         let options = options.platform(platform.unwrap_or_default()).build();
-        let created = self.connection.create_container(Some(options), create_body(spec)?).await;
+        let mut spec = Cow::Borrowed(spec);
+        if self.is_podman() && podman::wants_socket(&spec.labels) {
+            podman::mount_own_socket(&mut spec.to_mut().mounts, self.podman_socket().await?)?;
+        }
+        let created = self.connection.create_container(Some(options), create_body(&spec)?).await;
         Ok(created.map_err(convert_error)?.id)
     }
 

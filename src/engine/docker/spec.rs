@@ -5,7 +5,7 @@ use crate::engine::docker::api::{ContainerSpec, Mounted};
 use crate::plan::sidecar::{FirstValues, Sidecar};
 
 /// Where Docker's own socket lies, on the engine's host and in a container.
-const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+pub(super) const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 
 /// The name that a new container has until the old one is gone, so that at any moment one of both exists and holds the
 /// anonymous volumes. No sidecar's own container can have it: tokens do not end in `_`.

@@ -385,15 +385,21 @@ async fn understood(
     let response = settled(&transport, response, method, &path).await?;
     let Some(answer) = own.filter(|_| podman::is_json(&response)) else { return Ok(response) };
     let beside = match beside {
-        Some(path) => {
-            let response = transport.send(bodiless(Method::GET, &path)?).await?;
-            whole(settled(&transport, response, Method::GET, &path).await?).await?
-        }
+        Some(path) => ask_podman(&transport, &path).await?,
         None => Value::Null,
     };
     let mut value = whole(response).await?;
     podman::translate(answer, &mut value, &beside);
     replay(StatusCode::OK, serde_json::to_vec(&value)?).await
+}
+
+/// What Podman answers at a path of its own API.
+///
+/// # Errors
+/// If no JSON is answered.
+pub(super) async fn ask_podman(transport: &Transport, path: &str) -> Result<Value, BollardError> {
+    let response = transport.send(bodiless(Method::GET, path)?).await?;
+    whole(settled(transport, response, Method::GET, path).await?).await
 }
 
 /// Asks again for what Podman refuses because a container is removed while it looks through all of them.
