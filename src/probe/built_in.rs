@@ -37,7 +37,7 @@ macro_rules! built_in {
     ($name:literal) => {
         built_in!(
             $name,
-            Part::Plain(include_bytes!(concat!(env!("FARRIER_BUILT_PROBES"), "/", $name, ".wasm")))
+            Part::Plain(include_bytes!(concat!(env!("FARRIER_PROBES_FOLDER"), "/", $name, ".wasm")))
         )
     };
     (compressed $name:literal) => {
