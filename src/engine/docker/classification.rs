@@ -81,7 +81,7 @@ fn hints_of_connection(message: &str) -> &'static [&'static str] {
 
 /// Parts of messages of Docker 20.10 to 29, containerd, runc and the reference registry, in lower case; earlier rows
 /// come first where several fit.
-const WORDS: [(&str, Meaning); 25] = [
+const WORDS: [(&str, Meaning); 26] = [
     ("no space left on device", Meaning::DiskFull),
     ("disk quota exceeded", Meaning::DiskFull),
     // Docker before and from 28, Docker Swarm, and Podman.
@@ -95,6 +95,7 @@ const WORDS: [(&str, Meaning); 25] = [
     ("bind: address already in use", Meaning::PortTaken),
     ("exec format error", Meaning::WrongArchitecture),
     ("no matching manifest for", Meaning::WrongArchitecture),
+    ("no match for platform in manifest", Meaning::WrongArchitecture),
     ("does not match the detected host platform", Meaning::WrongArchitecture),
     ("executable file not found", Meaning::ProgramMissing),
     // What follows is why: no such file, a folder, no permission.
@@ -111,11 +112,16 @@ const WORDS: [(&str, Meaning); 25] = [
     ("not found: manifest", Meaning::NotFound),
 ];
 
+/// How containerd, as Docker's image store, begins what ends with the other words if no registry has an image.
+const RESOLVING: (&str, &str) = ("failed to resolve reference", ": not found");
+
 /// What a message means, where it is one that is known.
 #[must_use]
 pub(in crate::engine) fn meaning(message: &str) -> Option<Meaning> {
     let message = message.to_lowercase();
-    WORDS.iter().find(|(words, _)| message.contains(words)).map(|(_, meaning)| *meaning)
+    let known = WORDS.iter().find(|(words, _)| message.contains(words)).map(|(_, meaning)| *meaning);
+    let is_nowhere = message.contains(RESOLVING.0) && message.ends_with(RESOLVING.1);
+    known.or_else(|| is_nowhere.then_some(Meaning::NotFound))
 }
 
 #[cfg(test)]
@@ -132,6 +138,9 @@ mod tests {
             ),
             ("Head \"https://r/v2/x/manifests/1\": no basic auth credentials", Some(Meaning::Denied)),
             ("manifest for r/x:1 not found: manifest unknown: manifest unknown", Some(Meaning::NotFound)),
+            ("failed to resolve reference \"r/x:1\": r/x:1: not found", Some(Meaning::NotFound)),
+            ("failed to resolve reference \"r/x:1\": failed to do request: Head: connection refused", None),
+            ("no match for platform in manifest sha256:1f: not found", Some(Meaning::WrongArchitecture)),
             ("failed to register layer: write /x: no space left on device", Some(Meaning::DiskFull)),
             (
                 "OCI runtime create failed: runc create failed: unable to start container process: exec: \"x\": \
