@@ -62,6 +62,7 @@ impl Drop for OnSwarm {
     fn drop(&mut self) {
         remove_services(self.scene.token());
         remove_marks(self.scene.token());
+        self.nodes.take_back(&self.scene.label());
     }
 }
 
@@ -116,7 +117,6 @@ fn a_service_is_ready_only_once_the_health_test_of_its_image_has_passed() {
     for run in running {
         assert_eq!(run.wait().assert_code(0).stdout().trim(), "pong");
     }
-    on.nodes.take_back(&image);
 }
 
 #[test]

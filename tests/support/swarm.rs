@@ -2,12 +2,16 @@
 
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::engine::docker;
 use super::skipping::{say_skipped, skip_unless_required};
 
 /// With the value 1, a test that cannot have an engine of another kind than this host's Docker fails.
 const REQUIRE_ENGINES: &str = "FARRIER_REQUIRE_ENGINES";
+
+/// How long the tasks of removed services may take to end, on a busy machine.
+const ENDING: Duration = Duration::from_mins(2);
 
 /// The engines of both nodes.
 pub struct Nodes {
@@ -49,9 +53,22 @@ impl Nodes {
         docker(["image", "inspect", "--format", "{{.Id}}", image])
     }
 
-    /// Removes from the worker what [`Self::share`] gave it.
-    pub fn take_back(&self, image: &str) {
-        drop(super::docker::run(["--host", &self.worker, "image", "rm", "--force", image]));
+    /// Removes from the worker the images with this label that [`Self::share`] gave it, once no container uses them any more: a
+    /// removed service's task still ends.
+    pub fn take_back(&self, label: &str) {
+        let filter = format!("label={label}");
+        let begun = Instant::now();
+        while begun.elapsed() < ENDING {
+            let list = ["--host", &self.worker, "image", "ls", "--quiet", "--filter", &filter];
+            let images = super::docker::run(list).unwrap_or_default();
+            if images.is_empty() {
+                return;
+            }
+            for image in images.lines() {
+                drop(super::docker::run(["--host", &self.worker, "image", "rm", "--force", image]));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The container of a service's task that runs, and its node's engine.

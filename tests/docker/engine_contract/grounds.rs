@@ -206,12 +206,11 @@ pub fn on_swarm() -> Option<Box<dyn Ground>> {
     let opened = opened.unwrap_or_else(|problem| panic!("{problem}"));
     let tag = scene.image(&Image::new().change("CMD [\"wait\"]".to_owned()));
     let image = nodes.share(&tag);
-    Some(Box::new(RealSwarm { nodes, tag, image, engine: opened.engine, scene }))
+    Some(Box::new(RealSwarm { nodes, image, engine: opened.engine, scene }))
 }
 
 struct RealSwarm {
     nodes: Nodes,
-    tag: String,
     image: String,
     engine: Arc<dyn Engine>,
     /// Dropped last: it removes the image, and networks that no service uses.
@@ -254,7 +253,7 @@ impl Drop for RealSwarm {
     fn drop(&mut self) {
         remove_all(self.engine(), |instance| instance.name.contains(self.scene.token()));
         remove_network(self.engine(), &self.name("net"));
-        self.nodes.take_back(&self.tag);
+        self.nodes.take_back(&self.scene.label());
     }
 }
 

@@ -128,5 +128,4 @@ fn a_start_outlasts_a_restart_of_the_manager_and_says_what_it_waits_for() {
     drop(stopped);
     on.assert_ready_on(&worker, waiting);
     OnSwarm::until_ready(&worker);
-    on.nodes.take_back(&image);
 }
