@@ -17,7 +17,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=FARRIER_BUILT_PROBES");
     let built =
         std::env::var_os("FARRIER_BUILT_PROBES").map_or_else(|| manifest.join("probes/built"), PathBuf::from);
-    // Under another name: cargo gives it to tests, whose own cargo would take it for the user's choice, and build anew.
+    // Under another name: cargo gives it to tests, whose own cargo would take it for the user's choice, and build farrier again.
     println!("cargo::rustc-env=FARRIER_PROBES_FOLDER={}", built.display());
     tell_digests(&built.join("stamp.toml"));
     for name in COMPRESSED {
