@@ -310,7 +310,8 @@ pub(super) fn socket(about_itself: &Value) -> Option<String> {
 pub(super) fn mount_own_socket(mounts: &mut [Mounted], own: Option<&str>) -> EngineResult<()> {
     for mount in mounts.iter_mut().filter(|mount| is_at_socket(mount)) {
         let Some(own) = own else {
-            let message = "Podman does not listen at a socket, which `docker-socket` mounts";
+            let message = "Podman does not listen at a socket, which `docker-socket` mounts: start its service with a \
+                           `unix://` address, or remove `docker-socket` from `mounts`";
             return Err(EngineError::new(EngineErrorKind::Refused, message));
         };
         own.clone_into(&mut mount.source);
