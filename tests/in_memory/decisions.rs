@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use farrier::engine::docker::api::{ContainerSpec, Endpoint, HealthTest, Mounted, Status};
+use farrier::engine::docker::api::{ContainerSpec, HealthTest, Mounted, Status};
 use farrier::engine::docker::double::World;
-use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault};
+use farrier::engine::docker::double::{At, Call, DoubleImage, End};
 use farrier::engine::{EngineError, EngineErrorKind, PullProgress};
 use farrier::preparation::Approval;
 
@@ -298,7 +298,6 @@ async fn what_the_engine_refuses_to_start_leaves_nothing_half_made() {
     assert_eq!(ended.codes(), ["start-failed"]);
     assert!(ended.message().contains("not found"), "{}", ended.message());
     assert!(fixture.names().is_empty());
-    let _ = (Endpoint::default(), Fault::Hang);
 }
 
 #[tokio::test]
@@ -312,6 +311,24 @@ async fn an_engine_elsewhere_binds_nothing_of_this_host_and_says_so_before_anyth
     assert_eq!(fixture.engine.changes(), []);
     fixture.engine.change(|world| world.local = true);
     assert_eq!(fixture.up().await, ["create db: it does not exist"]);
+}
+
+#[tokio::test]
+async fn an_engine_without_a_socket_of_its_own_says_so_before_anything_is_made() {
+    let fixture = Fixture::new();
+    fixture.define("db", &plain("mounts = [\"docker-socket:ro\"]")).define("other", &plain(""));
+    fixture.engine.change(|world| world.has_socket = false);
+    let refused = fixture.launch().await;
+    assert_eq!(refused.codes(), ["engine-lacks"]);
+    assert!(refused.message().contains("`docker-socket`"), "{}", refused.message());
+    assert_eq!(fixture.engine.changes(), []);
+    fixture.engine.change(|world| world.has_socket = true);
+    assert_eq!(fixture.up().await, ["create db: it does not exist", "create other: it does not exist"]);
+    // Who wants none does not ask for it.
+    fixture.engine.calm();
+    fixture.define("db", "disable = true");
+    fixture.up().await;
+    assert_eq!(fixture.engine.count(Call::HasSocket), 0);
 }
 
 #[tokio::test]

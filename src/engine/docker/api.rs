@@ -124,6 +124,8 @@ pub trait Api: Send + Sync {
     async fn volumes(&self, label: &str) -> EngineResult<Vec<Volume>>;
     /// Removes a volume that no container has; one that is gone already is no failure.
     async fn remove_volume(&self, name: &str) -> EngineResult<()>;
+    /// Whether the engine listens at a socket that containers can mount.
+    async fn has_socket(&self) -> EngineResult<bool>;
     /// Takes the images of an archive, as `docker save` writes it.
     async fn load(&self, archive: &'static [u8]) -> EngineResult<()>;
     /// Attaches to a container's main process.

@@ -227,6 +227,10 @@ impl<E: Api> Api for Bounded<E> {
         self.answer(self.engine.remove_volume(name)).await
     }
 
+    async fn has_socket(&self) -> EngineResult<bool> {
+        self.answer(self.engine.has_socket()).await
+    }
+
     async fn load(&self, archive: &'static [u8]) -> EngineResult<()> {
         self.answer(self.engine.load(archive)).await
     }

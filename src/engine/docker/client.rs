@@ -33,6 +33,7 @@ use convert::{
 use create::{PLATFORM, create_body};
 use errors::{absent, convert_error, is_removed_meanwhile, metered};
 use meter::Meter;
+use socket::{OwnSocket, wants_socket};
 use transport::{MOST_ATTEMPTS, Transport};
 
 mod convert;
@@ -45,6 +46,7 @@ mod meter;
 mod output;
 mod podman;
 mod pull;
+mod socket;
 mod ssh;
 mod standard_output;
 mod swarm;
@@ -67,8 +69,10 @@ pub struct Client {
     connection: Docker,
     transport: Arc<Transport>,
     local: bool,
-    /// Where Podman's own socket is, once it was asked.
-    podman_socket: Arc<OnceCell<Option<String>>>,
+    /// The socket on the engine's host at which it is reached, if it is another than the usual one.
+    reached_at: Option<String>,
+    /// Where its own socket is, once that was asked.
+    own_socket: Arc<OnceCell<OwnSocket>>,
     /// Known from its first answer on.
     is_podman: Arc<AtomicBool>,
 }
@@ -86,7 +90,8 @@ impl Client {
             connection,
             transport,
             local: address.is_local(),
-            podman_socket: Arc::default(),
+            reached_at: address.unusual_socket().map(str::to_owned),
+            own_socket: Arc::default(),
             is_podman,
         })
     }
@@ -97,13 +102,18 @@ impl Client {
         self.is_podman.load(Ordering::Relaxed)
     }
 
-    /// Where Podman's own socket is on its host, if it listens at one.
-    async fn podman_socket(&self) -> EngineResult<Option<&str>> {
-        let asked = self.podman_socket.get_or_try_init(async || {
-            let about_itself = transport::ask_podman(&self.transport, podman::ABOUT_ITSELF).await;
-            Ok(podman::socket(&about_itself.map_err(convert_error)?))
-        });
-        Ok(asked.await?.as_deref())
+    /// Where the engine's own socket is. Nothing is asked of a Docker at its usual place.
+    async fn own_socket(&self) -> EngineResult<&OwnSocket> {
+        let ask = async || {
+            if self.is_podman() {
+                let about_itself = transport::ask_podman(&self.transport, podman::ABOUT_ITSELF).await;
+                return Ok(OwnSocket::of_podman(&about_itself.map_err(convert_error)?));
+            }
+            let Some(reached) = &self.reached_at else { return Ok(OwnSocket::Usual) };
+            let info = self.connection.info().await.map_err(convert_error)?;
+            Ok(OwnSocket::of_docker(reached, &info.security_options.unwrap_or_default()))
+        };
+        self.own_socket.get_or_try_init(ask).await
     }
 
     /// The containers that these filters let through, whatever their state.
@@ -252,9 +262,9 @@ impl Api for Client {
         let Some(mut container) = found else { return Ok(None) };
         if self.is_podman() {
             container.own_variables = podman::own_variables(&container.process.env, &container.id);
-            if podman::wants_socket(&container.labels) {
-                podman::show_socket_as_dockers(&mut container.mounts, self.podman_socket().await?);
-            }
+        }
+        if wants_socket(&container.labels) {
+            self.own_socket().await?.show_as_usual(&mut container.mounts);
         }
         Ok(Some(container))
     }
@@ -276,8 +286,8 @@ impl Api for Client {
         let platform = spec.settings.get(PLATFORM).and_then(serde_json::Value::as_str);
         let options = options.platform(platform.unwrap_or_default()).build();
         let mut spec = Cow::Borrowed(spec);
-        if self.is_podman() && podman::wants_socket(&spec.labels) {
-            podman::mount_own_socket(&mut spec.to_mut().mounts, self.podman_socket().await?)?;
+        if wants_socket(&spec.labels) {
+            self.own_socket().await?.mount(&mut spec.to_mut().mounts)?;
         }
         let created = self.connection.create_container(Some(options), create_body(&spec)?).await;
         Ok(created.map_err(convert_error)?.id)
@@ -392,6 +402,10 @@ impl Api for Client {
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {
         let options = None::<query::RemoveVolumeOptions>;
         absent(self.connection.remove_volume(name, options).await).map(drop)
+    }
+
+    async fn has_socket(&self) -> EngineResult<bool> {
+        Ok(*self.own_socket().await? != OwnSocket::Nowhere)
     }
 
     async fn load(&self, archive: &'static [u8]) -> EngineResult<()> {

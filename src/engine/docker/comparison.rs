@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::api::{Container, Image, Mounted, Network};
 use super::drift::drift;
-use super::look::{Neighbour, Seen};
+use super::look::{Neighbour, Seen, wants_socket};
 use super::ports;
-use super::spec::temporary_name;
+use super::spec::{NO_SOCKET, temporary_name};
 use crate::definition::model::Mount;
 use crate::engine::problem::volume_taken;
 use crate::engine::replaced_volumes;
@@ -57,6 +57,16 @@ fn out_of_reach(sidecar: &Sidecar) -> impl Iterator<Item = Problem> {
     })
 }
 
+/// A problem if the sidecar wants the engine's socket.
+fn no_socket(sidecar: &Sidecar) -> Option<Problem> {
+    wants_socket(sidecar).then(|| {
+        Problem::error(Code::EngineLacks, NO_SOCKET)
+            .of(sidecar.name())
+            .at(sidecar.definition.place("mounts"))
+            .hint("Start Podman's service with a `unix://` address, or remove `docker-socket` from `mounts`.")
+    })
+}
+
 fn observed(seen: &Seen, sidecar: &Sidecar, network: &HarnessNetwork) -> Observed {
     let mut refusals: Vec<Problem> = additional_networks(sidecar, seen).collect();
     let present = seen.images.get(sidecar.image.as_str()).filter(|image| is_for_its_platform(image, sidecar));
@@ -73,6 +83,7 @@ fn observed(seen: &Seen, sidecar: &Sidecar, network: &HarnessNetwork) -> Observe
     refusals.extend(aliases_taken(sidecar, container, seen, network));
     refusals.extend(volumes_taken(sidecar, seen));
     refusals.extend(ports::problems(sidecar, &seen.taken_ports));
+    refusals.extend(no_socket(sidecar).filter(|_| seen.lacks_socket));
     let found = container.map(|container| {
         let leftover = temporary
             .filter(|other| other.status == Status::Created && other.id != container.id)

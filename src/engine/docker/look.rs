@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::future::{try_join, try_join_all, try_join3, try_join4};
+use futures_util::future::{try_join, try_join_all, try_join3, try_join5};
 
 use super::api::{Api, Container, Image, Member, Network, is_whole_id};
 use super::caches::Caches;
@@ -11,6 +11,7 @@ use super::caches::endpoints::{Aliases, EndpointCache};
 use super::caches::images::ImageCache;
 use super::ports::{self, Taken};
 use super::spec::temporary_name;
+use crate::definition::model::Mount;
 use crate::engine::EngineResult;
 use crate::plan::HarnessNetwork;
 use crate::plan::sidecar::{LABEL_SIDECAR, Sidecar};
@@ -45,6 +46,8 @@ pub(super) struct Seen {
     pub taken_ports: Taken,
     /// By name: the labels of volumes that sidecars are about to mount for the first time.
     pub volumes: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whether a sidecar wants the engine's socket and the engine listens at none.
+    pub lacks_socket: bool,
 }
 
 /// Reads it. What images run, and who is found on the network by which aliases, is taken from the caches where the
@@ -102,8 +105,12 @@ pub(super) async fn look(
             .map(async |name| Ok(api.volume(&name).await?.map(|volume| (volume.name, volume.labels)))),
     );
     let taken = ports::taken(api, sidecars, &seen.containers, local);
-    let (untagged, neighbours, volumes, taken) = try_join4(untagged, neighbours, volumes, taken).await?;
+    let lacks_socket =
+        async { Ok(sidecars.iter().any(|sidecar| wants_socket(sidecar)) && !api.has_socket().await?) };
+    let (untagged, neighbours, volumes, taken, lacks_socket) =
+        try_join5(untagged, neighbours, volumes, taken, lacks_socket).await?;
     seen.taken_ports = taken;
+    seen.lacks_socket = lacks_socket;
     seen.volumes = volumes.into_iter().flatten().collect();
     seen.images.extend(untagged.into_iter().flatten());
     seen.neighbours = neighbours.into_iter().flatten().collect();
@@ -112,6 +119,12 @@ pub(super) async fn look(
     }
     seen.networks = networks.into_iter().map(|(name, (found, _))| (name.to_owned(), found)).collect();
     Ok(seen)
+}
+
+/// Whether its definition mounts the engine's socket.
+pub(super) fn wants_socket(sidecar: &Sidecar) -> bool {
+    let mut mounts = sidecar.definition.container.mounts.iter();
+    mounts.any(|mount| matches!(mount, Mount::DockerSocket { .. }))
 }
 
 /// The volumes that the sidecar's container does not have yet: others are its own, or it would not have them.

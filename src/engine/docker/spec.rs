@@ -6,6 +6,8 @@ use crate::plan::sidecar::{FirstValues, Sidecar};
 
 /// Where Docker's own socket lies, on the engine's host and in a container.
 pub(super) const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+/// Why an engine that is reached otherwise cannot start a sidecar that wants its socket.
+pub(super) const NO_SOCKET: &str = "the engine does not listen at a socket, which `docker-socket` mounts";
 
 /// The name that a new container has until the old one is gone, so that at any moment one of both exists and holds the
 /// anonymous volumes. No sidecar's own container can have it: tokens do not end in `_`.

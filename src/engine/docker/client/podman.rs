@@ -1,8 +1,7 @@
 //! Podman's answers in the words of Docker's API. Podman answers that API too, but some of its words are its own, and
 //! some of its answers leave out what farrier decides by.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bollard::BollardRequest;
@@ -11,10 +10,6 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::definition::is_engine_socket;
-use crate::engine::docker::api::Mounted;
-use crate::engine::docker::spec::DOCKER_SOCKET;
-use crate::engine::{EngineError, EngineErrorKind, EngineResult};
 use crate::plan::sidecar::LABEL_CONFIGURATION;
 use crate::system::digest::sha256_hex;
 
@@ -172,12 +167,8 @@ fn change(value: &mut Value, pointer: &str, new: impl FnOnce(&Value) -> Value) {
 /// it, so that nobody gains by a forged one.
 fn declared(container: &Value) -> Value {
     let labels = container.pointer("/Config/Labels");
-    recorded(labels.and_then(|labels| labels[LABEL_CONFIGURATION].as_str()))
-}
-
-/// The configuration that a container's label holds.
-fn recorded(label: Option<&str>) -> Value {
-    let stored: Value = serde_json::from_str(label.unwrap_or_default()).unwrap_or_default();
+    let label = labels.and_then(|labels| labels[LABEL_CONFIGURATION].as_str()).unwrap_or_default();
+    let stored: Value = serde_json::from_str(label).unwrap_or_default();
     stored["configuration"].clone()
 }
 
@@ -287,109 +278,9 @@ pub(super) fn own_variables(env: &[String], id: &str) -> Vec<String> {
     env.iter().filter(own).cloned().collect()
 }
 
-/// Whether a container is, or is to be, made from a definition that mounts the engine's socket.
-pub(super) fn wants_socket(labels: &BTreeMap<String, String>) -> bool {
-    let mounts = recorded(labels.get(LABEL_CONFIGURATION).map(String::as_str));
-    mounts["mounts"].as_array().into_iter().flatten().any(is_engine_socket)
-}
-
-/// Where Podman's own socket is, as it says itself; `None` if it listens elsewhere.
-pub(super) fn socket(about_itself: &Value) -> Option<String> {
-    let told = about_itself.pointer("/host/remoteSocket/path")?.as_str()?;
-    let path = told.strip_prefix("unix://").unwrap_or(told);
-    // Podman shows the mounted path in this form.
-    let path: PathBuf = Path::new(path).components().collect();
-    path.is_absolute().then(|| path.to_str().map(str::to_owned))?
-}
-
-/// Mounts Podman's own socket where a definition wants the engine's. The one that Docker has may be there, too, and is another
-/// engine's.
-///
-/// # Errors
-/// If Podman does not listen at one.
-pub(super) fn mount_own_socket(mounts: &mut [Mounted], own: Option<&str>) -> EngineResult<()> {
-    for mount in mounts.iter_mut().filter(|mount| is_at_socket(mount)) {
-        let Some(own) = own else {
-            let message = "Podman does not listen at a socket, which `docker-socket` mounts: start its service with a \
-                           `unix://` address, or remove `docker-socket` from `mounts`";
-            return Err(EngineError::new(EngineErrorKind::Refused, message));
-        };
-        own.clone_into(&mut mount.source);
-    }
-    Ok(())
-}
-
-/// The reverse of [`mount_own_socket`]; another engine's socket is none that a definition wants.
-pub(super) fn show_socket_as_dockers(mounts: &mut [Mounted], own: Option<&str>) {
-    for mount in mounts.iter_mut().filter(|mount| is_at_socket(mount)) {
-        mount.source = if own == Some(&mount.source) {
-            DOCKER_SOCKET.to_owned()
-        } else {
-            format!("{}, which is not Podman's", mount.source)
-        };
-    }
-}
-
-fn is_at_socket(mount: &Mounted) -> bool {
-    mount.kind == "bind" && mount.target == DOCKER_SOCKET
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn who_wants_the_engines_socket_gets_podmans() {
-        let bind = |source: &str, target: &str| Mounted {
-            kind: "bind".to_owned(),
-            source: source.to_owned(),
-            target: target.to_owned(),
-            writable: false,
-        };
-        let declared = [bind("/data", "/data"), bind(DOCKER_SOCKET, DOCKER_SOCKET)];
-        let own = "/run/user/1000/podman/podman.sock";
-        let mut mounts = declared.clone();
-        assert!(mount_own_socket(&mut mounts, Some(own)).is_ok());
-        assert_eq!(mounts, [bind("/data", "/data"), bind(own, DOCKER_SOCKET)]);
-        show_socket_as_dockers(&mut mounts, Some(own));
-        assert_eq!(mounts, declared);
-        for (other, own) in
-            [(DOCKER_SOCKET, Some(own)), ("/run/other.sock", Some(own)), (DOCKER_SOCKET, None)]
-        {
-            let mut mounts = [bind(other, DOCKER_SOCKET)];
-            show_socket_as_dockers(&mut mounts, own);
-            assert_ne!(mounts, [bind(DOCKER_SOCKET, DOCKER_SOCKET)], "{other} where Podman has {own:?}");
-        }
-        assert!(mount_own_socket(&mut mounts, None).is_err(), "it listens over TCP");
-    }
-
-    #[test]
-    fn podman_tells_where_its_socket_is() {
-        for (told, expected) in [
-            ("unix:///run/user/1//podman.sock", Some("/run/user/1/podman.sock")),
-            ("/run/podman/podman.sock", Some("/run/podman/podman.sock")),
-            ("tcp://localhost:8080", None),
-            ("", None),
-        ] {
-            let about_itself = json!({"host": {"remoteSocket": {"path": told, "exists": true}}});
-            assert_eq!(socket(&about_itself).as_deref(), expected, "{told}");
-        }
-        assert_eq!(socket(&Value::Null), None);
-    }
-
-    #[test]
-    fn a_container_wants_the_socket_if_its_definition_says_so() {
-        for (mounts, expected) in [
-            (json!(["tmpfs /tmp", "DockerSocket { writable: false }"]), true),
-            (json!(["bind /var/run/docker.sock rw /run/podman/podman.sock"]), false),
-            (Value::Null, false),
-        ] {
-            let label = json!({"salt": "", "configuration": {"mounts": mounts}}).to_string();
-            let labels = BTreeMap::from([(LABEL_CONFIGURATION.to_owned(), label)]);
-            assert_eq!(wants_socket(&labels), expected, "{mounts}");
-        }
-        assert!(!wants_socket(&BTreeMap::new()));
-    }
 
     /// What Podman 4.3 shows of a container, as far as it is translated.
     fn shown(configuration: &Value, host: &Value, status: &str) -> Value {

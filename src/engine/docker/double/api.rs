@@ -187,6 +187,10 @@ impl Api for Double {
         self.call(Call::RemoveVolume, name, |world| world.remove_volume(name)).await
     }
 
+    async fn has_socket(&self) -> EngineResult<bool> {
+        self.call(Call::HasSocket, "", |world| Ok(world.has_socket)).await
+    }
+
     async fn load(&self, archive: &'static [u8]) -> EngineResult<()> {
         self.call(Call::Load, "", |world| world.load(archive)).await
     }

@@ -41,6 +41,7 @@ pub enum Call {
     Volume,
     Volumes,
     RemoveVolume,
+    HasSocket,
     Load,
     Attach,
 }

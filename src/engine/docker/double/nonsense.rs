@@ -74,6 +74,10 @@ impl Garbled for () {
     fn garble(&mut self, _: Nonsense) {}
 }
 
+impl Garbled for bool {
+    fn garble(&mut self, _: Nonsense) {}
+}
+
 impl Garbled for String {
     fn garble(&mut self, nonsense: Nonsense) {
         *self = nonsense.text();

@@ -15,6 +15,8 @@ use crate::system::digest::sha256_hex;
 pub struct World {
     /// Whether it says that it is reached over a socket of this host.
     pub local: bool,
+    /// Whether it listens at a socket that containers can mount.
+    pub has_socket: bool,
     /// The architecture that it tells.
     pub architecture: String,
     /// What the images of archives run, whatever is in them: at first they copy their input, as a relay's.
@@ -73,6 +75,7 @@ impl World {
     pub(super) fn new(seed: &str) -> Self {
         Self {
             local: true,
+            has_socket: true,
             architecture: std::env::consts::ARCH.to_owned(),
             loaded: DoubleImage::new(|_| Run::ending(End::Copies)),
             events: Events::default(),
