@@ -53,7 +53,7 @@ fn answer(path: &str) -> (u16, &'static str) {
     match path.split('?').next().unwrap_or_default() {
         "/info" => (
             200,
-            r#"{"ID":"a","Name":"host","ServerVersion":"4.3.1","Architecture":"amd64","DockerRootDir":"/d"}"#,
+            r#"{"ID":"a","Name":"host","ServerVersion":"4.3.1","Architecture":"amd64","DockerRootDir":"/d","SecurityOptions":["name=rootless"]}"#,
         ),
         path if path.ends_with("/containers/json") || path == "/networks" => (200, "[]"),
         _ => (404, r#"{"message":"no such object"}"#),
@@ -62,11 +62,15 @@ fn answer(path: &str) -> (u16, &'static str) {
 
 fn scene() -> Scene {
     let scene = Scene::new();
-    scene.define(
-        "db",
-        "lifecycle = \"shared\"\nimage = \"x:1\"\n[interface]\nkind = \"port\"\nport = 1\n[readiness]\nprobe = \"tcp\"\n",
-    );
+    scene.define("db", &definition(""));
     scene
+}
+
+fn definition(keys: &str) -> String {
+    format!(
+        "lifecycle = \"shared\"\nimage = \"x:1\"\n{keys}[interface]\nkind = \"port\"\nport = 1\n[readiness]\nprobe = \
+         \"tcp\"\n"
+    )
 }
 
 #[test]
@@ -85,6 +89,23 @@ fn a_plan_names_an_engine_that_is_not_the_usual_one_and_who_named_it() {
     let plan = scene.farrier(["plan", "--"]).args(harness).env("DOCKER_HOST", &podman.address).output();
     let line = format!("engine docker: Docker at {} (the harness's -H)\n", docker.address);
     assert!(plan.assert_code(0).stdout().contains(&line));
+}
+
+/// A rootless Docker on a host of another name, and a Podman that names no socket.
+#[test]
+fn an_engine_whose_socket_is_not_known_is_refused_to_who_wants_it_before_anything_is_made() {
+    let scene = scene();
+    let engines = [EmptyEngine::docker(&scene), EmptyEngine::podman(&scene)];
+    for engine in &engines {
+        let plan = || scene.farrier(["plan"]).env("DOCKER_HOST", &engine.address).output();
+        scene.define("db", &definition(""));
+        plan().assert_code(0);
+        scene.define("db", &definition("mounts = [\"docker-socket:ro\"]\n"));
+        let refused = plan().assert_code(125);
+        let told = refused.stderr();
+        assert!(told.contains("error[engine-lacks]: `docker-socket` mounts the socket"), "{refused}");
+        assert!(told.contains(".toml:3:1\n"), "{refused}");
+    }
 }
 
 #[test]

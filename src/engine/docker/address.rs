@@ -20,8 +20,6 @@ mod sockets;
 
 /// The socket that Docker listens on where nothing else is said.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
-/// It under both of its names: `/var/run` is a link to `/run`.
-const USUAL_HOSTS: [&str; 2] = [DEFAULT_HOST, "unix:///run/docker.sock"];
 /// The largest file of a client's configuration that is read, in bytes.
 pub(super) const CONFIGURATION_BYTES: u64 = 8 << 20;
 
@@ -65,20 +63,8 @@ impl EngineAddress {
     /// Whether it is where Docker listens if nothing else is said.
     #[must_use]
     pub fn is_usual(&self) -> bool {
-        USUAL_HOSTS.contains(&self.host.as_str())
-    }
-
-    /// The socket on the engine's host to which it leads, if the address names one and it is not where Docker listens if nothing
-    /// else is said.
-    #[must_use]
-    pub fn unusual_socket(&self) -> Option<&str> {
-        let path = match self.host.split_once("://")? {
-            ("unix", path) => path,
-            ("ssh", place) => place.find('/').map(|start| &place[start..])?,
-            _ => return None,
-        };
-        let is_usual = USUAL_HOSTS.iter().any(|usual| usual.strip_prefix("unix://") == Some(path));
-        (!is_usual && path.len() > 1).then_some(path)
+        // `/var/run` is a link to `/run`.
+        [DEFAULT_HOST, "unix:///run/docker.sock"].contains(&self.host.as_str())
     }
 
     /// Tries whether somebody accepts connections there now, if it is a socket of this host.
@@ -429,23 +415,6 @@ mod tests {
         assert_eq!(first_that_accepts(&[at("absent")]), None);
         assert_eq!(first_that_accepts(&[at("absent"), at("live")]), Some(at("live")));
         assert_eq!(first_that_accepts(&[("tcp://127.0.0.1:1".to_owned(), String::new())]), None);
-    }
-
-    #[test]
-    fn an_address_tells_where_the_engine_listens_on_its_host() {
-        for (host, expected) in [
-            ("unix:///var/run/docker.sock", None),
-            ("unix:///run/docker.sock", None),
-            ("unix:///run/user/1000/docker.sock", Some("/run/user/1000/docker.sock")),
-            ("ssh://me@host/run/user/1000/docker.sock", Some("/run/user/1000/docker.sock")),
-            ("ssh://host/run/docker.sock", None),
-            ("ssh://host/", None),
-            ("ssh://host", None),
-            ("tcp://host:2376", None),
-        ] {
-            let address = EngineAddress { host: host.to_owned(), ..EngineAddress::default() };
-            assert_eq!(address.unusual_socket(), expected, "{host}");
-        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub trait Api: Send + Sync {
     async fn volumes(&self, label: &str) -> EngineResult<Vec<Volume>>;
     /// Removes a volume that no container has; one that is gone already is no failure.
     async fn remove_volume(&self, name: &str) -> EngineResult<()>;
-    /// Whether the engine listens at a socket that containers can mount.
+    /// Whether the engine has a socket that containers can mount, and farrier knows it.
     async fn has_socket(&self) -> EngineResult<bool>;
     /// Takes the images of an archive, as `docker save` writes it.
     async fn load(&self, archive: &'static [u8]) -> EngineResult<()>;

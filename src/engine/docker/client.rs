@@ -33,7 +33,7 @@ use convert::{
 use create::{PLATFORM, create_body};
 use errors::{absent, convert_error, is_removed_meanwhile, metered};
 use meter::Meter;
-use socket::{OwnSocket, wants_socket};
+use socket::{OwnSocket, Reached, wants_socket};
 use transport::{MOST_ATTEMPTS, Transport};
 
 mod convert;
@@ -69,8 +69,7 @@ pub struct Client {
     connection: Docker,
     transport: Arc<Transport>,
     local: bool,
-    /// The socket on the engine's host at which it is reached, if it is another than the usual one.
-    reached_at: Option<String>,
+    reached: Reached,
     /// Where its own socket is, once that was asked.
     own_socket: Arc<OnceCell<OwnSocket>>,
     /// Known from its first answer on.
@@ -90,7 +89,7 @@ impl Client {
             connection,
             transport,
             local: address.is_local(),
-            reached_at: address.unusual_socket().map(str::to_owned),
+            reached: Reached::by(address),
             own_socket: Arc::default(),
             is_podman,
         })
@@ -105,13 +104,18 @@ impl Client {
     /// Where the engine's own socket is. Nothing is asked of a Docker at its usual place.
     async fn own_socket(&self) -> EngineResult<&OwnSocket> {
         let ask = async || {
-            if self.is_podman() {
-                let about_itself = transport::ask_podman(&self.transport, podman::ABOUT_ITSELF).await;
-                return Ok(OwnSocket::of_podman(&about_itself.map_err(convert_error)?));
+            if !self.is_podman() {
+                if self.reached == Reached::Usual {
+                    return Ok(OwnSocket::Usual);
+                }
+                let info = self.connection.info().await.map_err(convert_error)?;
+                // Known from its first answer on.
+                if !self.is_podman() {
+                    return Ok(OwnSocket::of_docker(&self.reached, &info).await);
+                }
             }
-            let Some(reached) = &self.reached_at else { return Ok(OwnSocket::Usual) };
-            let info = self.connection.info().await.map_err(convert_error)?;
-            Ok(OwnSocket::of_docker(reached, &info.security_options.unwrap_or_default()))
+            let about_itself = transport::ask_podman(&self.transport, podman::ABOUT_ITSELF).await;
+            Ok(OwnSocket::of_podman(&about_itself.map_err(convert_error)?))
         };
         self.own_socket.get_or_try_init(ask).await
     }
@@ -263,7 +267,7 @@ impl Api for Client {
         if self.is_podman() {
             container.own_variables = podman::own_variables(&container.process.env, &container.id);
         }
-        if wants_socket(&container.labels) {
+        if socket::has_socket(&container.mounts) && wants_socket(&container.labels) {
             self.own_socket().await?.show_as_usual(&mut container.mounts);
         }
         Ok(Some(container))
@@ -405,7 +409,7 @@ impl Api for Client {
     }
 
     async fn has_socket(&self) -> EngineResult<bool> {
-        Ok(*self.own_socket().await? != OwnSocket::Nowhere)
+        Ok(*self.own_socket().await? != OwnSocket::Unknown)
     }
 
     async fn load(&self, archive: &'static [u8]) -> EngineResult<()> {

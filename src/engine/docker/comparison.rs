@@ -7,7 +7,7 @@ use super::api::{Container, Image, Mounted, Network};
 use super::drift::drift;
 use super::look::{Neighbour, Seen, wants_socket};
 use super::ports;
-use super::spec::{NO_SOCKET, temporary_name};
+use super::spec::{NO_SOCKET, SOCKET_NEEDED, temporary_name};
 use crate::definition::model::Mount;
 use crate::engine::problem::volume_taken;
 use crate::engine::replaced_volumes;
@@ -63,7 +63,7 @@ fn no_socket(sidecar: &Sidecar) -> Option<Problem> {
         Problem::error(Code::EngineLacks, NO_SOCKET)
             .of(sidecar.name())
             .at(sidecar.definition.place("mounts"))
-            .hint("Start Podman's service with a `unix://` address, or remove `docker-socket` from `mounts`.")
+            .hint(SOCKET_NEEDED)
     })
 }
 

@@ -6,8 +6,12 @@ use crate::plan::sidecar::{FirstValues, Sidecar};
 
 /// Where Docker's own socket lies, on the engine's host and in a container.
 pub(super) const DOCKER_SOCKET: &str = "/var/run/docker.sock";
-/// Why an engine that is reached otherwise cannot start a sidecar that wants its socket.
-pub(super) const NO_SOCKET: &str = "the engine does not listen at a socket, which `docker-socket` mounts";
+/// Why a sidecar that wants the engine's socket cannot be started.
+pub(super) const NO_SOCKET: &str =
+    "`docker-socket` mounts the socket at which the engine listens, and farrier knows of none";
+/// What to do about it.
+pub(super) const SOCKET_NEEDED: &str =
+    "Reach the engine by its own socket (`unix://PATH`), or remove `docker-socket` from `mounts`.";
 
 /// The name that a new container has until the old one is gone, so that at any moment one of both exists and holds the
 /// anonymous volumes. No sidecar's own container can have it: tokens do not end in `_`.

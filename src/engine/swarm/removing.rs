@@ -83,7 +83,9 @@ fn in_words(task: &Task, nodes: &[Node]) -> String {
     let node = node_name(&task.node, nodes);
     let is_lost = nodes.iter().any(|node| node.id == task.node && !node.is_ready);
     if is_lost {
-        format!("the node {node} does not answer; until it comes back and ends the task, the network stays, too")
+        format!(
+            "the node {node} does not answer; until it comes back and ends the task, the network stays, too"
+        )
     } else {
         format!("the task on the node {node} has not ended yet")
     }
@@ -123,7 +125,10 @@ mod tests {
         let node = |is_ready| [Node { id: "n".to_owned(), hostname: "one".to_owned(), is_ready }];
         for (is_ready, expected) in [
             (true, "the task on the node `one` has not ended yet"),
-            (false, "the node `one` does not answer; until it comes back and ends the task, the network stays, too"),
+            (
+                false,
+                "the node `one` does not answer; until it comes back and ends the task, the network stays, too",
+            ),
         ] {
             assert_eq!(in_words(&task, &node(is_ready)), expected);
         }

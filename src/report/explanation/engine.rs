@@ -35,6 +35,8 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The definition has a key that the engine does not support, or a `program` for an engine that runs only images.",
             "Its probe executes commands, reads logs or checks health, and the engine does not support that.",
             "The definition has `confine`, and this host's kernel cannot confine programs.",
+            "The definition mounts `docker-socket`, and farrier does not know at which socket the engine listens: the engine is a \
+             Podman or a rootless Docker that is reached over TCP, or one in a virtual machine.",
             "The command is `farrier reset`, and a volume lies on another node of the Swarm than the manager's.",
         ],
         steps: &[

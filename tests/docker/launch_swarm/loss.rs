@@ -139,6 +139,9 @@ fn a_removal_tells_that_a_lost_node_has_not_ended_its_task() {
     let outcome = on.farrier(&["down", "--yes", &on.scene.name("db")]).output();
     drop(lost);
     let said = outcome.assert_code(0).stdout();
-    assert!(said.contains("does not answer; until it comes back and ends the task, the network stays, too"), "{said}");
+    assert!(
+        said.contains("does not answer; until it comes back and ends the task, the network stays, too"),
+        "{said}"
+    );
     OnSwarm::until_ready(&worker);
 }
