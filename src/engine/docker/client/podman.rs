@@ -48,12 +48,14 @@ pub(super) fn is_podman(headers: &HeaderMap) -> bool {
     headers.contains_key(VERSION)
 }
 
-/// Whether this error is about a container that was listed and is gone.
-pub(super) fn is_about_a_removal(body: &[u8]) -> bool {
+/// Whether this error is about something that changed while Podman looked, so that the same question has an answer: a container
+/// that was listed and is gone, or a file of an image that is being written.
+pub(super) fn is_of_the_moment(body: &[u8]) -> bool {
     let error: Value = serde_json::from_slice(body).unwrap_or_default();
-    ["cause", "message"]
-        .iter()
-        .any(|name| error[name].as_str().is_some_and(|said| said.contains("no such container")))
+    let is_said = |words: &str| {
+        ["cause", "message"].iter().any(|name| error[name].as_str().is_some_and(|said| said.contains(words)))
+    };
+    is_said("no such container") || (is_said("locating item named") && is_said("file does not exist"))
 }
 
 /// What the answer to this request is; `None` if Podman answers it as Docker does.
@@ -434,6 +436,24 @@ mod tests {
             translate(Answer::Image, &mut image, &own);
             assert_eq!(image["Config"]["Healthcheck"], expected, "{own}");
             assert_eq!(image["Config"]["Cmd"], json!(["x"]));
+        }
+    }
+
+    #[test]
+    fn what_changes_while_podman_looks_is_asked_again() {
+        let image = "failed to convert ImageData to ImageInspect 'x:1': locating item named \"manifest\" for image with ID \
+                     \"6aa1\" (consider removing the image to resolve the issue): file does not exist";
+        for (error, expected) in [
+            (
+                json!({"cause": "no such container", "message": "no container with ID 4da9 found", "response": 500}),
+                true,
+            ),
+            (json!({"cause": "file does not exist", "message": image, "response": 500}), true),
+            (json!({"cause": "no such image", "message": "x:1: image not known", "response": 404}), false),
+            (json!({"cause": "file does not exist", "message": "open /x: file does not exist"}), false),
+            (json!("no such container"), false),
+        ] {
+            assert_eq!(is_of_the_moment(error.to_string().as_bytes()), expected, "{error}");
         }
     }
 

@@ -38,7 +38,7 @@ const LONGEST_ANSWER: u64 = 64 << 20;
 const LONGEST_ITEM: u64 = 2 << 20;
 /// Bytes that a repeated answer may be ahead of its reader.
 const LONGEST_HEAD: usize = 64 << 10;
-/// How often Podman is asked what it refuses because something went while it looked.
+/// How often Podman is asked what it refuses because something changed while it looked.
 pub(super) const MOST_ATTEMPTS: u32 = 10;
 /// The pause after the first attempt; each further one is longer by as much.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -402,7 +402,7 @@ pub(super) async fn ask_podman(transport: &Transport, path: &str) -> Result<Valu
     whole(settled(transport, response, Method::GET, path).await?).await
 }
 
-/// Asks again for what Podman refuses because a container is removed while it looks through all of them.
+/// Asks again for what Podman refuses because something changed while it looked.
 async fn settled(
     transport: &Transport,
     mut response: Response<Incoming>,
@@ -415,7 +415,7 @@ async fn settled(
         }
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
-        if !podman::is_about_a_removal(&body) {
+        if !podman::is_of_the_moment(&body) {
             return replay(status, body.into()).await;
         }
         tokio::time::sleep(PAUSE * attempt).await;
