@@ -19,7 +19,8 @@ const CHECK_PROGRAM: &str =
 pub(super) enum Start {
     /// It runs and has its name, or it has ended.
     Done,
-    /// Its container was started, and its image's own health test has not passed yet.
+    /// Its container is being started, or runs and its image's own health test, if any, has not passed yet: the Swarm does not say
+    /// which.
     Starting,
     /// It may still start.
     NotYet,
@@ -76,7 +77,9 @@ pub(super) fn awaited(tasks: &[&Task], nodes: &[Node]) -> String {
     }
     match task.state {
         TaskState::Starting => {
-            format!("the task runs on the node {node}, but its image's health test has not passed")
+            format!(
+                "the node {node} is starting the task; if its image has a health test, that has to pass, too"
+            )
         }
         TaskState::Preparing => {
             format!("the node {node} has the task, and may be fetching its image")
@@ -152,7 +155,11 @@ mod tests {
             (assigned(TaskState::Preparing), true, "has the task, and may be fetching its image"),
             (assigned(TaskState::Preparing), false, "which has the task, does not answer"),
             (assigned(TaskState::Ready), true, "is about to start the task"),
-            (assigned(TaskState::Starting), true, "its image's health test has not passed"),
+            (
+                assigned(TaskState::Starting),
+                true,
+                "is starting the task; if its image has a health test, that has to pass, too",
+            ),
         ] {
             // An earlier task of the same service counts no more.
             let earlier = Task { created_at: jiff::Timestamp::MIN, ..self::task(TaskState::Failed, "") };

@@ -14,6 +14,10 @@ pub use likely::{Evidence, is_telling, likely};
 pub(super) const NOTHING_LISTENS: &str = "Nothing is listening there: the server must listen on 0.0.0.0, not on 127.0.0.1 \
                                           alone, and on the port under [interface].";
 
+/// What to do if packets do not find the way to a sidecar of a Swarm. The ports are those of Docker's documentation of swarm mode.
+pub const LET_NODES_MEET: &str =
+    "Let the Swarm's nodes reach each other at TCP and UDP port 7946 and UDP port 4789.";
+
 /// Ports that are named at once.
 const MOST_PORTS: usize = 10;
 
@@ -60,6 +64,8 @@ pub enum Cause {
         /// The port that was dialled.
         port: u16,
     },
+    /// It may run on another node, which packets do not reach.
+    NodesApart,
     /// The port is open, and what answers there speaks another protocol than the probe.
     ProtocolFails,
     /// The port uses TLS, and the probe does not.
@@ -146,6 +152,7 @@ impl Cause {
             Self::ListensElsewhere { .. } => "listens-elsewhere",
             Self::ListensNowhere { .. } => "listens-nowhere",
             Self::ListensOnIpv6 { .. } => "listens-on-ipv6",
+            Self::NodesApart => "nodes-apart",
             Self::ProtocolFails => "protocol-fails",
             Self::SpeaksTls => "speaks-tls",
             Self::LacksTls => "lacks-tls",
@@ -208,6 +215,10 @@ impl Cause {
                     "it listens on port {port} for IPv6 only, but its address on the network is an IPv4 address"
                 )
             }
+            Self::NodesApart => {
+                "packets from the manager's node do not reach it: its port neither accepts nor refuses"
+                    .to_owned()
+            }
             Self::ProtocolFails => {
                 "its port is open, but the server there does not use the probe's protocol".to_owned()
             }
@@ -265,6 +276,7 @@ impl Cause {
                 "Write the server's port under [interface], or make the server listen on the declared port."
             }
             Self::ListensNowhere { .. } => NOTHING_LISTENS,
+            Self::NodesApart => LET_NODES_MEET,
             Self::ProtocolFails => {
                 "Check that [readiness] names the probe for this kind of server, and its port."
             }

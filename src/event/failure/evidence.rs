@@ -176,7 +176,7 @@ impl FailureReport {
             }
             self.container = Some(container);
         }
-        self.cause = self.likely_cause().map(|cause| match &self.container {
+        self.cause = self.likely_cause(engine).map(|cause| match &self.container {
             Some(container) => older_data::behind(cause, container, &self.env_in_settings),
             None => cause,
         });
@@ -194,7 +194,7 @@ impl FailureReport {
             || self.container.as_ref().is_some_and(|found| !found.is_on(network))
     }
 
-    fn likely_cause(&self) -> Option<Cause> {
+    fn likely_cause(&self, engine: &dyn Engine) -> Option<Cause> {
         let observed: Vec<Observed> = self.answers.iter().map(|answers| answers.observed.clone()).collect();
         cause::likely(&Evidence {
             code: self.code,
@@ -210,6 +210,7 @@ impl FailureReport {
             log: &self.log,
             listeners: self.listeners.as_deref(),
             by_health: self.by_health,
+            has_nodes: engine.capabilities().nodes,
         })
     }
 

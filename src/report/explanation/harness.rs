@@ -33,11 +33,14 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The harness runs in a container and the sidecar on this host, but this host is not on the container's network, or \
              another server uses the sidecar's port there.",
             "The harness runs in a container, and the sidecars on the engines `docker` and `swarm`, which share no network.",
+            "The sidecar runs on another node of a Swarm, and packets do not reach it: a firewall separates the nodes, or what they \
+             tell each other of the sidecar is lost.",
         ],
         steps: &[
             "If the sidecars are containers of the engine, run the harness in a container: `farrier launch -- docker run IMAGE`.",
             "If a sidecar runs on this host, run the harness on this host, or give it `--network host`.",
             "If the sidecars are on the engines `docker` and `swarm`, run the harness on this host, or give all of them one `engine`.",
+            "Let the nodes of a Swarm reach each other at TCP and UDP port 7946 and UDP port 4789.",
         ],
     },
     Explanation {

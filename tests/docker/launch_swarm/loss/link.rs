@@ -4,6 +4,7 @@ use std::process::Command;
 
 use super::{OnSwarm, worker_process};
 use crate::support::engine::docker;
+use crate::support::launching::server_ready;
 use crate::support::skipping::say_skipped;
 use crate::support::{PATIENT, wait_until};
 
@@ -39,12 +40,49 @@ impl Drop for Cut {
     }
 }
 
+/// What nodes tell each other of endpoints.
+const GOSSIP: &str = "7946";
+/// What their containers send each other.
+const PACKETS: &str = "4789";
+
+/// What the worker and the other nodes send to a UDP port of each other, lost for as long as this lives.
+struct Loss {
+    process: String,
+    port: &'static str,
+}
+
+impl Loss {
+    fn of(port: &'static str, process: String) -> Self {
+        let loss = Self { process, port };
+        loss.change("--insert");
+        loss
+    }
+
+    fn change(&self, how: &str) {
+        for chain in ["INPUT", "OUTPUT"] {
+            let rule = ["--protocol", "udp", "--dport", self.port, "--jump", "DROP"];
+            in_network(&self.process, "iptables", &[&[how, chain][..], &rule].concat());
+        }
+    }
+}
+
+impl Drop for Loss {
+    fn drop(&mut self) {
+        self.change("--delete");
+    }
+}
+
 /// Runs `ip` in the network namespace of a process, and returns its output.
 fn network_tool(process: &str, words: &[&str]) -> String {
+    in_network(process, "ip", words)
+}
+
+/// Runs a command in the network namespace of a process, and returns its output.
+fn in_network(process: &str, program: &str, words: &[&str]) -> String {
     let namespace = format!("--net=/proc/{process}/ns/net");
-    let output = Command::new("nsenter").args([namespace.as_str(), "ip"]).args(words).output();
+    let output = Command::new("nsenter").args([namespace.as_str(), program]).args(words).output();
     let output = output.expect("nsenter runs");
-    assert!(output.status.success(), "ip {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -84,4 +122,43 @@ fn a_harness_is_told_that_the_link_to_the_node_of_its_sidecar_is_cut() {
     let Some(on) = OnSwarm::new() else { return };
     let Some(process) = linked_worker() else { return };
     on.assert_loss_is_told(|| Cut::new(process));
+}
+
+#[test]
+fn a_harness_starts_once_packets_find_the_way_to_a_sidecar_that_nobody_dialled() {
+    let Some(on) = OnSwarm::new() else { return };
+    let Some(process) = linked_worker() else { return };
+    let worker = OnSwarm::node_of(&on.nodes.worker);
+    OnSwarm::until_ready(&worker);
+    on.admit(&worker);
+    let command =
+        "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--log\", \"it is ready\"]\n";
+    let readiness = "probe = \"log\"\nsettings = { text = \"it is ready\" }\ntimeout = \"2m\"";
+    on.scene.define("db", &server_ready(&on.image, &on.placed(command), readiness));
+    let loss = Loss::of(GOSSIP, process);
+    let waiting = on.ask("db").spawn();
+    let is_told = || on.scene.events().iter().any(|event| event["code"] == "harness-no-route");
+    wait_until("farrier says that packets do not find the way", PATIENT, is_told);
+    assert!(!on.scene.has_event("harness-starting"), "the harness waits for the way");
+    drop(loss);
+    let outcome = waiting.wait().assert_code(0);
+    assert_eq!(outcome.stdout().trim(), "pong", "{outcome}");
+    OnSwarm::until_ready(&worker);
+}
+
+#[test]
+fn a_probe_whose_packets_do_not_reach_the_node_of_its_sidecar_says_so() {
+    let Some(on) = OnSwarm::new() else { return };
+    let Some(process) = linked_worker() else { return };
+    let worker = OnSwarm::node_of(&on.nodes.worker);
+    OnSwarm::until_ready(&worker);
+    on.admit(&worker);
+    on.scene.define("db", &server_ready(&on.image, &on.placed(""), "probe = \"tcp\"\ntimeout = \"10s\""));
+    let loss = Loss::of(PACKETS, process);
+    let outcome = on.ask("db").output();
+    drop(loss);
+    let said = outcome.assert_code(125).stderr();
+    assert!(said.contains("likely cause: packets from the manager's node do not reach it"), "{said}");
+    OnSwarm::until_ready(&worker);
+    on.ask("db").output().assert_code(0);
 }
