@@ -48,6 +48,7 @@ use tokio::sync::{OnceCell, Semaphore};
 pub use self::capabilities::CAPABILITIES;
 use self::images::Pruned;
 use self::isolation::{Findings, Isolation};
+use self::observing::Looked;
 use self::roles::{Failure, Helper, TRY_CONFINING};
 use self::store::{Store, Stored};
 use super::dialler::Dialler;
@@ -195,15 +196,16 @@ impl Engine for Native {
         _: Freshness,
     ) -> EngineResult<Snapshot> {
         self.store.check()?;
+        let looked = Looked::at(&self.store, wanted);
+        let (makes_container, confines) = (looked.makes_container(), looked.confines());
+        if !makes_container && !confines {
+            return Ok(looked.snapshot(network, (None, None)));
+        }
         // It takes two processes to find out, so only those wait for it who make one.
-        let isolation =
-            if observing::makes_container(&self.store, wanted) { self.findings().await?.best } else { None };
-        let confining = if observing::confines(&self.store, wanted) {
-            self.confining().await.as_ref().err()
-        } else {
-            None
-        };
-        Ok(observing::snapshot(&self.store, wanted, network, (isolation, confining)))
+        let isolation = if makes_container { self.findings().await?.best } else { None };
+        let confining = if confines { self.confining().await.as_ref().err() } else { None };
+        // Much may have changed meanwhile.
+        Ok(Looked::at(&self.store, wanted).snapshot(network, (isolation, confining)))
     }
 
     async fn network_name(&self, named: &str) -> EngineResult<String> {
@@ -246,7 +248,7 @@ impl Engine for Native {
 
     async fn still_running(&self, runs: &[&Instance], network: &str) -> EngineResult<Vec<bool>> {
         let goes_on = |run: &&Instance| {
-            let now = self.store.find(&run.name).map(|stored| stored.instance());
+            let now = self.store.read(&run.id).map(|stored| stored.instance());
             now.is_some_and(|now| now.is_on(network) && run.goes_on_as(&now, network))
         };
         Ok(runs.iter().map(goes_on).collect())
@@ -384,7 +386,7 @@ impl Engine for Native {
         let named = self.store.names().into_iter().filter_map(|name| self.store.find(&name));
         let volumes = self.store.volumes();
         let labels = volumes.names().into_iter().filter_map(|name| volumes.labels(&name));
-        let labels = named.map(|stored| stored.specification.labels).chain(labels);
+        let labels = named.map(|stored| stored.specification.labels.clone()).chain(labels);
         Ok(labels.filter_map(|labels| Session::of(&labels)).chain(self.store.nameless_sessions()).collect())
     }
 

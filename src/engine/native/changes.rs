@@ -72,9 +72,9 @@ impl Watching {
     /// Notes what there is to tell of an instance.
     fn look(&mut self, id: &str) {
         self.supervisors.remove(id);
-        let stored = self.store.read(id);
-        let Some(state) = stored.as_ref().and_then(|stored| stored.state.as_ref()) else {
-            if stored.is_none() {
+        let folder = self.store.instance(id);
+        let Some(state) = folder.state() else {
+            if folder.is_locked().is_none() {
                 self.tell(id, ChangeKind::Ended, 0);
             }
             return;

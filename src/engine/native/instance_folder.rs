@@ -38,10 +38,12 @@ impl InstanceFolder {
         OpenOptions::new().read(true).write(true).open(self.file("lock"))
     }
 
-    /// Whether a supervisor holds the lock.
-    pub(super) fn is_locked(&self) -> bool {
-        let Ok(file) = self.lock_file() else { return false };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    /// Whether a supervisor holds the lock; `None` if there is no such instance any more.
+    pub(super) fn is_locked(&self) -> Option<bool> {
+        match self.lock_file() {
+            Ok(file) => Some(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),
+            Err(error) => (error.kind() != io::ErrorKind::NotFound).then_some(false),
+        }
     }
 
     /// What the instance is.

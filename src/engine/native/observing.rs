@@ -147,82 +147,126 @@ pub fn found(store: &Store, sidecar: &Sidecar) -> Option<Stored> {
     store.find(&sidecar.container).filter(|stored| sidecar.owns(&stored.specification.labels))
 }
 
-/// The engine at one moment.
-pub fn snapshot(
-    store: &Store,
-    wanted: &[Arc<Sidecar>],
-    network: &HarnessNetwork,
-    (isolation, confining): (Option<Isolation>, Option<&Failure>),
-) -> Snapshot {
-    let taken = std::cell::LazyCell::new(listeners::taken);
-    let sidecars = wanted.iter().map(|sidecar| {
-        let stored = store.find(&sidecar.container);
-        let mut observed = observed(store, sidecar, stored.as_ref(), network);
-        let own = isolation.or_else(|| isolation_of(store, sidecar));
-        observed.refusals.extend(refusals::never(sidecar));
-        observed.refusals.extend(own.and_then(|isolation| refusals::without_isolation(sidecar, isolation)));
-        let is_supervised = stored.as_ref().is_some_and(|stored| stored.is_supervised);
-        // A container has an address of its own.
-        if sidecar.definition.container.program.is_some() {
-            if observed.refusals.is_empty() && !is_supervised {
-                observed.refusals.extend(port_taken(sidecar, &taken, stored.as_ref()));
-            }
-            // What runs as it is declared has its limits.
-            let hash = stored.as_ref().and_then(|stored| stored.specification.labels.get(LABEL_HASH));
-            if !is_supervised || hash != Some(&sidecar.hash) {
-                observed.refusals.extend(limited::refusals(sidecar));
-                observed.refusals.extend(confining.and_then(|why| confining::refusal(sidecar, why)));
-            }
-            observed.refusals.extend(port_shared(sidecar, wanted));
-        }
-        observed
-    });
-    let sidecars: Vec<Observed> = sidecars.collect();
-    let warnings = no_isolation(store, wanted, isolation).into_iter().collect();
-    Snapshot { sidecars, network: network_plan(store, network), warnings }
+/// The wanted sidecars, each with what has its name, if anything. Read once: a launch that finds everything running is quick.
+pub struct Looked<'a> {
+    store: &'a Store,
+    sidecars: Vec<(&'a Arc<Sidecar>, Option<Stored>)>,
 }
 
-/// Whether a confined program would be started, so that it matters whether that is possible.
-pub fn confines(store: &Store, wanted: &[Arc<Sidecar>]) -> bool {
-    let is_open = |sidecar: &Arc<Sidecar>| {
-        let stored = found(store, sidecar).filter(|stored| stored.is_supervised);
-        stored.is_none_or(|stored| stored.specification.labels.get(LABEL_HASH) != Some(&sidecar.hash))
-    };
-    wanted.iter().any(|sidecar| sidecar.definition.container.confine.is_some() && is_open(sidecar))
+impl<'a> Looked<'a> {
+    /// Looks.
+    pub fn at(store: &'a Store, wanted: &'a [Arc<Sidecar>]) -> Self {
+        let look = |sidecar: &'a Arc<Sidecar>| (sidecar, store.find(&sidecar.container));
+        Self { store, sidecars: wanted.iter().map(look).collect() }
+    }
+
+    /// Whether a confined program would be started, so that it matters whether that is possible.
+    pub fn confines(&self) -> bool {
+        let is_open = |(sidecar, stored): &(&Arc<Sidecar>, Option<Stored>)| {
+            let stored = own(sidecar, stored.as_ref()).filter(|stored| stored.is_supervised);
+            stored.is_none_or(|stored| stored.specification.labels.get(LABEL_HASH) != Some(&sidecar.hash))
+        };
+        let confined =
+            self.sidecars.iter().filter(|(sidecar, _)| sidecar.definition.container.confine.is_some());
+        confined.into_iter().any(is_open)
+    }
+
+    /// Whether a container would be made, so that it matters how far one can be kept apart.
+    pub fn makes_container(&self) -> bool {
+        let is_open = |(sidecar, stored): &(&Arc<Sidecar>, Option<Stored>)| match isolation_of(
+            sidecar,
+            stored.as_ref(),
+        ) {
+            None => true,
+            // What it wants may be possible now.
+            Some(isolation) => refusals::without_isolation(sidecar, isolation).is_some(),
+        };
+        let of_images = self.sidecars.iter().filter(|(sidecar, _)| sidecar.definition.image.is_some());
+        of_images.into_iter().any(is_open)
+    }
+
+    /// The engine at that moment.
+    pub fn snapshot(
+        &self,
+        network: &HarnessNetwork,
+        (isolation, confining): (Option<Isolation>, Option<&Failure>),
+    ) -> Snapshot {
+        let taken = std::cell::LazyCell::new(listeners::taken);
+        let sidecars = self.sidecars.iter().map(|(sidecar, stored)| {
+            let stored = stored.as_ref();
+            let mut observed = observed(self.store, sidecar, stored, network);
+            let own = isolation.or_else(|| isolation_of(sidecar, stored));
+            observed.refusals.extend(refusals::never(sidecar));
+            observed
+                .refusals
+                .extend(own.and_then(|isolation| refusals::without_isolation(sidecar, isolation)));
+            let is_supervised = stored.is_some_and(|stored| stored.is_supervised);
+            // A container has an address of its own.
+            if sidecar.definition.container.program.is_some() {
+                if observed.refusals.is_empty() && !is_supervised {
+                    observed.refusals.extend(port_taken(sidecar, &taken, stored));
+                }
+                // What runs as it is declared has its limits.
+                let hash = stored.and_then(|stored| stored.specification.labels.get(LABEL_HASH));
+                if !is_supervised || hash != Some(&sidecar.hash) {
+                    observed.refusals.extend(limited::refusals(sidecar));
+                    observed.refusals.extend(confining.and_then(|why| confining::refusal(sidecar, why)));
+                }
+                observed.refusals.extend(self.port_shared(sidecar));
+            }
+            observed
+        });
+        let sidecars: Vec<Observed> = sidecars.collect();
+        let warnings = self.no_isolation(isolation).into_iter().collect();
+        Snapshot { sidecars, network: network_plan(self.store, network), warnings }
+    }
+
+    /// Says which containers are not kept apart from this host.
+    fn no_isolation(&self, new: Option<Isolation>) -> Option<Problem> {
+        let is_open = |(sidecar, stored): &&(&Arc<Sidecar>, Option<Stored>)| {
+            sidecar.definition.image.is_some()
+                && isolation_of(sidecar, stored.as_ref()).or(new) == Some(Isolation::None)
+        };
+        let open = self.sidecars.iter().filter(is_open);
+        let names: Vec<String> = open.map(|(sidecar, _)| format!("`{}`", sidecar.name())).collect();
+        if names.is_empty() {
+            return None;
+        }
+        let message = format!(
+            "no isolation: on this host, only a separate root directory isolates {}",
+            names.join(", ")
+        );
+        let mut problem = Problem::warning(Code::NoIsolation, message)
+            .hint("Run `farrier doctor` to see what would allow namespaces.");
+        problem.is_told_always = true;
+        Some(problem)
+    }
+
+    fn port_shared(&self, sidecar: &Sidecar) -> Option<Problem> {
+        let port = sidecar.definition.port()?;
+        let before = self.sidecars.iter().map(|(other, _)| *other);
+        let mut before = before.take_while(|other| other.name() != sidecar.name());
+        let other = before.find(|other| {
+            other.definition.container.program.is_some() && other.definition.port() == Some(port)
+        })?;
+        let message = format!("`{}` also uses port {port} on this host", other.name());
+        Some(
+            Problem::error(Code::PortTaken, message)
+                .of(sidecar.name())
+                .at(sidecar.definition.place("interface.port"))
+                .hint("Let one of the programs listen on another port, and name it in `interface.port`."),
+        )
+    }
+}
+
+/// What has a sidecar's name, if it is the sidecar's.
+fn own<'a>(sidecar: &Sidecar, stored: Option<&'a Stored>) -> Option<&'a Stored> {
+    stored.filter(|stored| sidecar.owns(&stored.specification.labels))
 }
 
 /// How the sidecar's container is kept apart, if it has one; `None` if that is still to be found out.
-fn isolation_of(store: &Store, sidecar: &Sidecar) -> Option<Isolation> {
-    let stored = found(store, sidecar)?;
-    stored.specification.container().map(|container| container.isolation)
-}
-
-/// Whether a container would be made, so that it matters how far one can be kept apart.
-pub fn makes_container(store: &Store, wanted: &[Arc<Sidecar>]) -> bool {
-    let is_open = |sidecar: &Arc<Sidecar>| match isolation_of(store, sidecar) {
-        None => true,
-        // What it wants may be possible now.
-        Some(isolation) => refusals::without_isolation(sidecar, isolation).is_some(),
-    };
-    wanted.iter().any(|sidecar| sidecar.definition.image.is_some() && is_open(sidecar))
-}
-
-/// Says which containers are not kept apart from this host.
-fn no_isolation(store: &Store, wanted: &[Arc<Sidecar>], new: Option<Isolation>) -> Option<Problem> {
-    let is_open = |sidecar: &&Arc<Sidecar>| {
-        sidecar.definition.image.is_some() && isolation_of(store, sidecar).or(new) == Some(Isolation::None)
-    };
-    let names: Vec<String> =
-        wanted.iter().filter(is_open).map(|sidecar| format!("`{}`", sidecar.name())).collect();
-    if names.is_empty() {
-        return None;
-    }
-    let message =
-        format!("no isolation: on this host, only a separate root directory isolates {}", names.join(", "));
-    let mut problem = Problem::warning(Code::NoIsolation, message)
-        .hint("Run `farrier doctor` to see what would allow namespaces.");
-    problem.is_told_always = true;
-    Some(problem)
+fn isolation_of(sidecar: &Sidecar, stored: Option<&Stored>) -> Option<Isolation> {
+    own(sidecar, stored)?.specification.container().map(|container| container.isolation)
 }
 
 fn network_plan(store: &Store, network: &HarnessNetwork) -> Result<NetworkPlan, Problem> {
@@ -331,19 +375,5 @@ pub fn port_taken(sidecar: &Sidecar, taken: &BTreeMap<u16, u64>, before: Option<
             .of(sidecar.name())
             .at(sidecar.definition.place("interface.port"))
             .hint("End that process, or let the program listen on another port and name it in `interface.port`."),
-    )
-}
-
-fn port_shared(sidecar: &Sidecar, wanted: &[Arc<Sidecar>]) -> Option<Problem> {
-    let port = sidecar.definition.port()?;
-    let other = wanted.iter().take_while(|other| other.name() != sidecar.name());
-    let other = other.filter(|other| other.definition.container.program.is_some());
-    let other = other.into_iter().find(|other| other.definition.port() == Some(port))?;
-    let message = format!("`{}` also uses port {port} on this host", other.name());
-    Some(
-        Problem::error(Code::PortTaken, message)
-            .of(sidecar.name())
-            .at(sidecar.definition.place("interface.port"))
-            .hint("Let one of the programs listen on another port, and name it in `interface.port`."),
     )
 }

@@ -17,9 +17,10 @@
 //! changes/TOKEN                     a pipe of somebody who watches for changes (`watchers`)
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::container::filesystem;
@@ -47,7 +48,11 @@ const ABANDONED: Duration = Duration::from_mins(10);
 pub struct Store {
     root: PathBuf,
     helper: Helper,
+    specifications: Specifications,
 }
+
+/// What instances are, by their ids, as far as this process has read it: it is written once.
+type Specifications = Arc<Mutex<BTreeMap<String, Arc<Specification>>>>;
 
 /// An instance as it stands on the disk.
 #[derive(Clone, Debug)]
@@ -55,7 +60,7 @@ pub struct Stored {
     /// Its id.
     pub id: String,
     /// What it is.
-    pub specification: Specification,
+    pub specification: Arc<Specification>,
     /// Whether its supervisor lives.
     pub is_supervised: bool,
     /// How its run is going; `None` if it has not begun.
@@ -66,8 +71,8 @@ pub struct Stored {
 
 impl Store {
     /// The engine's folder at this path, which need not be there.
-    pub const fn at(root: PathBuf, helper: Helper) -> Self {
-        Self { root, helper }
+    pub fn at(root: PathBuf, helper: Helper) -> Self {
+        Self { root, helper, specifications: Arc::default() }
     }
 
     /// Whoever does in a process of its own what this one cannot.
@@ -177,13 +182,30 @@ impl Store {
     /// The instance with this id.
     pub fn read(&self, id: &str) -> Option<Stored> {
         let folder = self.instance(id);
-        let specification = folder.specification()?;
+        let specification = self.specification(&folder);
         // In this order: a supervisor that is gone has written its last state.
-        let is_supervised = folder.is_locked();
+        let Some((specification, is_supervised)) = specification.zip(folder.is_locked()) else {
+            self.known().remove(id);
+            return None;
+        };
         let state = folder.state();
         let has_test = specification.container().is_some_and(|container| container.health.is_some());
         let health = if has_test { folder.health() } else { None };
         Some(Stored { id: id.to_owned(), specification, is_supervised, state, health })
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Specification>>> {
+        self.specifications.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn specification(&self, folder: &InstanceFolder) -> Option<Arc<Specification>> {
+        let id = folder.id();
+        if let Some(known) = self.known().get(id.as_ref()) {
+            return Some(Arc::clone(known));
+        }
+        let read = Arc::new(folder.specification()?);
+        self.known().insert(id.into_owned(), Arc::clone(&read));
+        Some(read)
     }
 
     /// Where an instance is while it is made or removed. Its name says to which session it belongs: nothing in it may be
@@ -264,7 +286,7 @@ impl Store {
         }
         for id in self.ids().into_iter().filter(|id| !named.contains(id)) {
             let folder = self.instance(&id);
-            if is_old(&folder.0) && !folder.is_locked() {
+            if is_old(&folder.0) && folder.is_locked() != Some(true) {
                 let never_ran = folder.specification().filter(|_| folder.state().is_none());
                 let _ = self.remove_folder(&id);
                 if let Some(specification) = never_ran {
