@@ -63,11 +63,10 @@ impl Statement {
     #[must_use]
     pub fn of(prepared: &ResolvedSidecar, held: &Held) -> Self {
         let definition = &prepared.sidecar.definition;
-        let is_socket = |mount: &Mount| matches!(mount, Mount::DockerSocket { .. });
         let container = &definition.container;
         let is_power =
             |name: &String| ["ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO"].contains(&name.as_str());
-        let controls_machine = container.mounts.iter().any(is_socket)
+        let controls_machine = container.mounts.iter().any(Mount::is_engine_socket)
             || container.privileged
             || !container.devices.is_empty()
             || container.cap_add.iter().any(is_power);

@@ -347,6 +347,12 @@ impl Mount {
             | Self::Tmpfs { target, .. } => Some(target),
         }
     }
+
+    /// Whether it is the socket at which the engine listens.
+    #[must_use]
+    pub const fn is_engine_socket(&self) -> bool {
+        matches!(self, Self::DockerSocket { .. })
+    }
 }
 
 /// A `${secret:provider:reference}` in a definition.

@@ -56,7 +56,7 @@ fn mounts(definition: &Definition, refuse: &mut Refuse<'_>) {
             "Write `lifecycle = \"session\"` if each launch may have a sidecar of its own.",
         );
     }
-    let socket = definition.container.mounts.iter().any(|mount| matches!(mount, Mount::DockerSocket { .. }));
+    let socket = definition.container.mounts.iter().any(Mount::is_engine_socket);
     let is_pinned = definition.image.as_ref().is_some_and(|image| image.contains("@sha256:"));
     let power = if socket { "mounts the engine's socket" } else { "is privileged" };
     if (socket || definition.container.privileged) && !definition.layer.is_trusted() && !is_pinned {

@@ -194,7 +194,7 @@ impl Capabilities {
         let mounts = &definition.container.mounts;
         let has = |is_such: fn(&Mount) -> bool| mounts.iter().any(is_such);
         let mut refused = Vec::new();
-        if !self.has_socket && has(|mount| matches!(mount, Mount::DockerSocket { .. })) {
+        if !self.has_socket && has(Mount::is_engine_socket) {
             refused.push((
                 "has no socket that a sidecar could use".to_owned(),
                 "Remove `docker-socket` from `mounts`, or run the sidecar on an engine such as `docker`.",

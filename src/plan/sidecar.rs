@@ -223,7 +223,7 @@ impl Sidecar {
     pub fn full_env(&self) -> BTreeMap<String, String> {
         let mut env = self.env().clone();
         let mounts = &self.definition.container.mounts;
-        let has_socket = mounts.iter().any(|mount| matches!(mount, Mount::DockerSocket { .. }));
+        let has_socket = mounts.iter().any(Mount::is_engine_socket);
         if let Some(workspace) = self.workspace.as_ref().filter(|_| self.session.is_some() && has_socket) {
             env.entry(WORKSPACE_HOST_PATH.to_owned()).or_insert(workspace.display().to_string());
         }

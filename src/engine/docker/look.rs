@@ -124,7 +124,7 @@ pub(super) async fn look(
 /// Whether its definition mounts the engine's socket.
 pub(super) fn wants_socket(sidecar: &Sidecar) -> bool {
     let mut mounts = sidecar.definition.container.mounts.iter();
-    mounts.any(|mount| matches!(mount, Mount::DockerSocket { .. }))
+    mounts.any(Mount::is_engine_socket)
 }
 
 /// The volumes that the sidecar's container does not have yet: others are its own, or it would not have them.

@@ -69,7 +69,7 @@ impl Judgement<'_> {
         let Some(bound) = policy.rules.engine_socket.as_ref().filter(|bound| !bound.value) else { return };
         let rule = "engine_socket";
         let container = &self.definition.container;
-        let socket = container.mounts.iter().position(|mount| matches!(mount, Mount::DockerSocket { .. }));
+        let socket = container.mounts.iter().position(Mount::is_engine_socket);
         if let Some(index) = socket {
             let field = format!("mounts[{index}]");
             self.refuse(bound, rule, &field, "mounts the engine's socket", "Remove the mount.");
