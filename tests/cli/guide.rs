@@ -45,19 +45,24 @@ fn script(commands: &[Shown]) -> String {
     commands.iter().fold(begin, |script, shown| script + &format!("echo '{MARK}'\n{}\n", shown.command))
 }
 
-/// The guide's container, removed also where the test fails.
-struct Container;
+/// The guide's container and program, removed also where the test fails.
+struct Sidecars<'a>(&'a Scene);
 
-impl Container {
-    fn new() -> Self {
-        drop(Self);
-        Self
+impl<'a> Sidecars<'a> {
+    fn none_of(scene: &'a Scene) -> Self {
+        drop(Self(scene));
+        Self(scene)
     }
 }
 
-impl Drop for Container {
+impl Drop for Sidecars<'_> {
     fn drop(&mut self) {
         let _ = crate::support::docker::run(["rm", "--force", "--volumes", CONTAINER]);
+        let down = ["down", "--all", "--yes", "--force", "--engine", "native"];
+        let outcome = self.0.farrier(down).output();
+        if !std::thread::panicking() {
+            outcome.assert_code(0);
+        }
     }
 }
 
@@ -74,10 +79,12 @@ fn what_the_guide_says_is_what_a_reader_sees() {
     }
     let _quickstart = QuickStart::absent(&scene);
     shell(&scene, "cargo --quiet quickstart").output().assert_code(0);
-    let _container = Container::new();
+    let _sidecars = Sidecars::none_of(&scene);
     let Some(registry) = registry::open(&scene, &scene.path("storage")) else { return };
 
-    let guide = GUIDE.replace("8123", &free_port().to_string()).replace("localhost:5000", &registry.address);
+    let own_ports = ["8123", "8443"].map(|port| (port, free_port().to_string()));
+    let guide = own_ports.iter().fold(GUIDE.to_owned(), |guide, (port, free)| guide.replace(port, free));
+    let guide = guide.replace("localhost:5000", &registry.address);
     let shown = console_blocks(&guide);
     assert!(shown.len() >= 30, "the guide has console blocks: {shown:?}");
     let outcome = shell(&scene, &script(&shown))
