@@ -32,6 +32,19 @@ pub enum DialError {
     Other(String),
 }
 
+impl DialError {
+    /// Whether nobody answered: no packet came back, or none found the way.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::TimedOut => true,
+            Self::Refused => false,
+            // As the system says it, here or where the relay is.
+            Self::Other(text) => text.contains("No route to host"),
+        }
+    }
+}
+
 /// Where sockets that a guest opens itself lead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sockets {

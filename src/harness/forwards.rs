@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::engine::dialler::{self, ByteStream, DialError, Dialler};
+use crate::engine::dialler::{self, ByteStream, DialError};
 use crate::engine::problem::engine_problem;
 use crate::event::Event;
 use crate::event::failure::cause::LET_NODES_MEET;
@@ -28,7 +28,8 @@ const CONNECTING: Duration = Duration::from_secs(30);
 /// How long packets may take to find the way to a sidecar on another node. Nodes tell each other of new endpoints at once, and
 /// compare what they know every 30 s in case that was lost (libnetwork's `networkdb`).
 const FINDING: Duration = Duration::from_secs(60);
-/// How long one attempt to find it may take: the kernel sends its packet again after a second.
+/// How long one attempt to connect may take before anybody asks where the sidecar is now: the kernel sends its packet again after a
+/// second.
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// How long the way may be looked for without a word.
 const SILENT: Duration = Duration::from_secs(5);
@@ -43,12 +44,34 @@ pub struct Distant {
     pub name: String,
     /// What runs.
     pub instance: Instance,
-    /// Its address on the network where the relay is.
-    pub address: IpAddr,
+    /// Its address on the network where the relay is, which changes if it is started again.
+    pub address: Mutex<IpAddr>,
     /// Its ports.
     pub ports: Vec<u16>,
     /// The way to it.
     pub route: Arc<Route>,
+}
+
+impl Distant {
+    fn address(&self) -> IpAddr {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the run goes on that was ready, as far as the engine tells.
+    async fn goes_on(&self) -> bool {
+        let told = self.route.engine.still_running(&[&self.instance], &self.route.network).await;
+        told.map_or(true, |told| told != [false])
+    }
+
+    /// Where it is now, if that is elsewhere than before.
+    async fn moved(&self) -> Option<IpAddr> {
+        let found = self.route.engine.inspect(&self.instance.name).await.ok()??;
+        let now = found.told_address(&self.route.network)?;
+        let mut known = self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_moved = *known != now;
+        *known = now;
+        has_moved.then_some(now)
+    }
 }
 
 /// The local ports at which farrier listens for a harness. Dropping it closes them.
@@ -72,10 +95,12 @@ impl LocalForwards {
             let relay = relay.map_err(|error| {
                 engine_problem(&format!("carry connections to `{}`", sidecar.name), &error).of(&sidecar.name)
             })?;
-            let Some(relay) = relay else { return Ok(None) };
+            if relay.is_none() {
+                return Ok(None);
+            }
             let sidecar = Arc::new(sidecar);
             if sidecar.route.engine.capabilities().nodes {
-                ways.push(way(relay, Arc::clone(&sidecar)));
+                ways.push(way(Arc::clone(&sidecar)));
             }
             for port in sidecar.ports.clone() {
                 let (listener, local) = listen().await.map_err(|error| {
@@ -103,37 +128,51 @@ impl Drop for LocalForwards {
     }
 }
 
-/// Waits until packets find the way to a sidecar, which may be on another node, and back: its probe may not have dialled.
-async fn way(relay: Arc<dyn Dialler>, sidecar: Arc<Distant>) -> Result<(), Problem> {
+/// Waits until packets find the way to a sidecar, which may be on another node, and back: its probe may not have dialled. A refusal
+/// shows it, too: the server itself may begin to listen later. Nor does anybody wait for one that has ended, which is told later.
+async fn way(sidecar: Arc<Distant>) -> Result<(), Problem> {
     let Some(port) = sidecar.ports.first() else { return Ok(()) };
-    let place = SocketAddr::from((sidecar.address, *port));
+    let place = SocketAddr::from((sidecar.address(), *port));
+    // A relay that ended is replaced.
+    let is_over = async |limit: Duration| match sidecar.route.dialler(&sidecar.instance).await {
+        Ok(Some(relay)) => match relay.connect(place, limit).await {
+            Ok(_) | Err(DialError::Refused) => true,
+            Err(_) => !sidecar.goes_on().await,
+        },
+        Ok(None) => true,
+        Err(_) => false,
+    };
     let begun = Instant::now();
-    if is_found(relay.as_ref(), place, begun + SILENT).await {
+    if is_over_before(begun + SILENT, &is_over).await {
         return Ok(());
     }
-    let unfound = format!(
-        "`{}` is ready, but packets from the manager's node do not reach it at {place}",
-        sidecar.name
+    let waits = format!(
+        "`{}` is ready, but packets from the manager's node do not reach it at {place} yet; farrier waits up to {} s for that \
+         before it starts the harness",
+        sidecar.name,
+        FINDING.as_secs()
     );
-    let message = format!("{unfound}; the harness starts once they do, within {} s", FINDING.as_secs());
-    sidecar
-        .route
-        .reporter
-        .tell(&Event::Problem(&Problem::warning(Code::HarnessNoRoute, message).of(&sidecar.name)));
-    if is_found(relay.as_ref(), place, begun + FINDING).await {
+    let warning = Problem::warning(Code::HarnessNoRoute, waits).of(&sidecar.name);
+    sidecar.route.reporter.tell(&Event::Problem(&warning));
+    if is_over_before(begun + FINDING, &is_over).await {
         return Ok(());
     }
-    let message = format!("{unfound}, for {} s now", FINDING.as_secs());
+    let message = format!(
+        "`{}` is ready, but packets from the manager's node have not reached it at {place} for {} s",
+        sidecar.name,
+        FINDING.as_secs()
+    );
     Err(Problem::error(Code::HarnessNoRoute, message).of(&sidecar.name).hint(LET_NODES_MEET))
 }
 
-/// Whether packets find the way before then. A refusal shows it, too: the server itself may begin to listen later.
-async fn is_found(relay: &dyn Dialler, place: SocketAddr, until: Instant) -> bool {
+/// Tries again until it is over, or until then.
+async fn is_over_before(until: Instant, is_over: &impl AsyncFn(Duration) -> bool) -> bool {
     loop {
-        if let Ok(_) | Err(DialError::Refused) = relay.connect(place, ATTEMPT).await {
+        let left = until.saturating_duration_since(Instant::now());
+        if is_over(ATTEMPT.min(left)).await {
             return true;
         }
-        if Instant::now() >= until {
+        if Instant::now() + AGAIN >= until {
             return false;
         }
         tokio::time::sleep(AGAIN).await;
@@ -178,50 +217,45 @@ async fn carry(mut client: TcpStream, sidecar: &Distant, port: u16) -> Result<()
 async fn server(sidecar: &Distant, port: u16) -> Result<Box<dyn ByteStream>, String> {
     let relay = sidecar.route.dialler(&sidecar.instance).await.map_err(|error| error.to_string())?;
     let relay = relay.ok_or("there is no relay")?;
-    let address = SocketAddr::from((sidecar.address, port));
-    relay.connect(address, CONNECTING).await.map_err(|error| format!("{address}: {error:?}"))
+    let connect =
+        async |ip: IpAddr, limit: Duration| relay.connect(SocketAddr::from((ip, port)), limit).await;
+    let before = sidecar.address();
+    let error = match connect(before, ATTEMPT).await {
+        Ok(server) => return Ok(server),
+        Err(error) => error,
+    };
+    let connected = match (sidecar.moved().await, error) {
+        (Some(now), _) => connect(now, CONNECTING).await,
+        (None, DialError::TimedOut) => connect(before, CONNECTING).await,
+        (None, error) => Err(error),
+    };
+    connected.map_err(|error| format!("{}, port {port}: {error:?}", sidecar.address()))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use async_trait::async_trait;
-
     use super::*;
 
-    /// Answers the first attempts with the one, and all later ones with the other.
-    struct Answers {
-        asked: AtomicUsize,
-        first: (usize, DialError),
-        then: DialError,
-    }
-
-    #[async_trait]
-    impl Dialler for Answers {
-        async fn connect(&self, _: SocketAddr, _: Duration) -> Result<Box<dyn ByteStream>, DialError> {
-            let is_first = self.asked.fetch_add(1, Ordering::Relaxed) < self.first.0;
-            Err(if is_first { self.first.1.clone() } else { self.then.clone() })
-        }
-    }
-
     #[tokio::test(start_paused = true)]
-    async fn the_way_to_another_node_is_found_once_anything_answers() {
-        let place = SocketAddr::from((LOCAL, 7000));
-        for (error, attempts, is_there) in [
-            (DialError::TimedOut, 0, true),
-            (DialError::TimedOut, 3, true),
-            (DialError::Other("No route to host (os error 113)".to_owned()), 3, true),
-            (DialError::TimedOut, usize::MAX, false),
+    async fn the_way_is_looked_for_until_it_is_found_or_the_time_is_up() {
+        for (failures, takes, is_found) in [
+            (0, Duration::ZERO, true),
+            (3, ATTEMPT, true),
+            (3, Duration::ZERO, true),
+            (usize::MAX, ATTEMPT, false),
+            (usize::MAX, Duration::ZERO, false),
         ] {
-            let answers = Answers {
-                asked: AtomicUsize::new(0),
-                first: (attempts, error.clone()),
-                then: DialError::Refused,
+            let (begun, asked) = (Instant::now(), AtomicUsize::new(0));
+            let is_over = async |limit: Duration| {
+                tokio::time::sleep(takes.min(limit)).await;
+                asked.fetch_add(1, Ordering::Relaxed) >= failures
             };
-            let begun = Instant::now();
-            assert_eq!(is_found(&answers, place, begun + FINDING).await, is_there, "{error:?} {attempts}");
-            assert_eq!(begun.elapsed() >= FINDING, !is_there, "{error:?} {attempts}");
+            assert_eq!(is_over_before(begun + FINDING, &is_over).await, is_found, "{failures} {takes:?}");
+            let took = begun.elapsed();
+            assert!(took <= FINDING, "{failures} {takes:?}: {took:?}");
+            assert!(is_found || took + AGAIN >= FINDING, "{failures} {takes:?}: {took:?}");
         }
     }
 }

@@ -56,7 +56,7 @@ fn distant<'a>(running: &Running, definitions: impl IntoIterator<Item = &'a Defi
             Some(Distant {
                 name: name.clone(),
                 instance,
-                address,
+                address: address.into(),
                 ports,
                 route: std::sync::Arc::clone(&on.route),
             })

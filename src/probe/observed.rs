@@ -18,6 +18,10 @@ pub struct Observed {
     pub refused_places: BTreeSet<SocketAddr>,
     /// The name and port of the last dial that was refused.
     pub refused_at: Option<(String, u16)>,
+    /// The names of those that accepted or refused a dial, in this poll or an earlier one.
+    pub answering: BTreeSet<String>,
+    /// The name of whoever the last dial was for, if it neither accepted nor refused.
+    pub unanswered_at: Option<String>,
     /// How long the poll had run when it gave up waiting for an answer.
     pub unanswered_after: Option<Duration>,
     /// What it asked for without a grant.
@@ -49,6 +53,7 @@ impl Observed {
             self.dialled = earlier.dialled;
             self.refused_at.clone_from(&earlier.refused_at);
         }
+        self.answering.extend(earlier.answering.iter().cloned());
         if self.unanswered_after.is_some() {
             self.unanswered_after = self.unanswered_after.max(earlier.unanswered_after);
         }

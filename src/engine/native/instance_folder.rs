@@ -42,7 +42,7 @@ impl InstanceFolder {
     pub(super) fn is_locked(&self) -> Option<bool> {
         match self.lock_file() {
             Ok(file) => Some(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),
-            Err(error) => (error.kind() != io::ErrorKind::NotFound).then_some(false),
+            Err(_) => self.0.is_dir().then_some(false),
         }
     }
 

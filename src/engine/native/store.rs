@@ -40,6 +40,8 @@ use crate::system::private_files::{
     create_private_file, create_private_folder, private_folder, read_private, write_atomically,
 };
 
+/// How many specifications one process remembers.
+const MOST_KNOWN: usize = 1024;
 /// Whoever makes an instance gives it its name sooner.
 const ABANDONED: Duration = Duration::from_mins(10);
 
@@ -204,7 +206,12 @@ impl Store {
             return Some(Arc::clone(known));
         }
         let read = Arc::new(folder.specification()?);
-        self.known().insert(id.into_owned(), Arc::clone(&read));
+        let mut known = self.known();
+        // A process that lives long must not remember what was removed long ago.
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(id.into_owned(), Arc::clone(&read));
         Some(read)
     }
 

@@ -15,8 +15,8 @@ pub(super) const NOTHING_LISTENS: &str = "Nothing is listening there: the server
                                           alone, and on the port under [interface].";
 
 /// What to do if packets do not find the way to a sidecar of a Swarm. The ports are those of Docker's documentation of swarm mode.
-pub const LET_NODES_MEET: &str =
-    "Let the Swarm's nodes reach each other at TCP and UDP port 7946 and UDP port 4789.";
+pub const LET_NODES_MEET: &str = "If it runs on another node, let the Swarm's nodes reach each other at TCP and UDP port 7946 and \
+                                  UDP port 4789.";
 
 /// Ports that are named at once.
 const MOST_PORTS: usize = 10;
@@ -64,7 +64,7 @@ pub enum Cause {
         /// The port that was dialled.
         port: u16,
     },
-    /// It may run on another node, which packets do not reach.
+    /// It neither accepts nor refuses connections, and may run on another node.
     NodesApart,
     /// The port is open, and what answers there speaks another protocol than the probe.
     ProtocolFails,

@@ -210,7 +210,7 @@ impl FailureReport {
             log: &self.log,
             listeners: self.listeners.as_deref(),
             by_health: self.by_health,
-            has_nodes: engine.capabilities().nodes,
+            may_be_apart: engine.capabilities().nodes && answers_no_dial(&self.sidecar, &observed),
         })
     }
 
@@ -333,6 +333,13 @@ impl FailureReport {
     }
 }
 
+/// Whether probes dialled the sidecar, and it neither accepted nor refused in any poll.
+fn answers_no_dial(sidecar: &str, observed: &[Observed]) -> bool {
+    let is_unanswered = |observed: &Observed| observed.unanswered_at.as_deref() == Some(sidecar);
+    let is_reached = |observed: &Observed| observed.answering.contains(sidecar);
+    observed.iter().any(is_unanswered) && !observed.iter().any(is_reached)
+}
+
 /// The newest answer that tells what is wrong, unless others came more often after it: the last poll of a wait on a
 /// busy machine may say less than those before it.
 fn telling_answer(answers: &Answers) -> Option<&str> {
@@ -368,6 +375,27 @@ mod tests {
                 answers.note(text, Duration::from_secs(number as u64));
             }
             assert_eq!(telling_answer(&answers), telling, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_answered_any_dial_is_reached() {
+        let dial = |host: &str, is_answered: bool| Observed {
+            answering: is_answered.then(|| host.to_owned()).into_iter().collect(),
+            unanswered_at: (!is_answered).then(|| host.to_owned()),
+            ..Observed::default()
+        };
+        for (polls, is_unreached) in [
+            (vec![dial("db", false), dial("db", false)], true),
+            (vec![dial("db", true), dial("db", false)], false),
+            (vec![dial("db", false), dial("db", true)], false),
+            (vec![dial("other", false)], false),
+            (vec![dial("other", true), dial("db", false)], true),
+            (vec![Observed::default()], false),
+        ] {
+            let observed =
+                polls.iter().fold(Observed::default(), |earlier, poll| poll.clone().after(&earlier));
+            assert_eq!(answers_no_dial("db", &[observed]), is_unreached, "{polls:?}");
         }
     }
 

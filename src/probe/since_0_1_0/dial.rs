@@ -118,6 +118,11 @@ impl Host for Dials<'_> {
         self.poll.used.note_dials(&host, port, 1);
         let connected = dialler.connect(address, timeout).await;
         self.poll.observed.dials += 1;
+        let is_unanswered = connected.as_ref().err().is_some_and(DialError::is_unanswered);
+        self.poll.observed.unanswered_at = is_unanswered.then(|| host.clone());
+        if matches!(connected, Ok(_) | Err(DialError::Refused)) {
+            self.poll.observed.answering.insert(host.clone());
+        }
         if matches!(connected, Err(DialError::Refused)) {
             self.poll.observed.refused += 1;
             self.poll.observed.refused_places.insert(address);

@@ -33,8 +33,8 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The harness runs in a container and the sidecar on this host, but this host is not on the container's network, or \
              another server uses the sidecar's port there.",
             "The harness runs in a container, and the sidecars on the engines `docker` and `swarm`, which share no network.",
-            "The sidecar runs on another node of a Swarm, and packets do not reach it: a firewall separates the nodes, or what they \
-             tell each other of the sidecar is lost.",
+            "The sidecar runs on another node of a Swarm, and packets do not reach it: a firewall separates the nodes, or their \
+             messages about the sidecar are lost.",
         ],
         steps: &[
             "If the sidecars are containers of the engine, run the harness in a container: `farrier launch -- docker run IMAGE`.",

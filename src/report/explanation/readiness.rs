@@ -12,6 +12,7 @@ pub(super) const EXPLANATIONS: &[Explanation] = &[
             "The server needs longer than `timeout`, for example at its first start.",
             "The probe waits for a condition that never occurs.",
             "The server rejects the login in the probe's settings, or does not have the database that they name.",
+            "The sidecar runs on another node of a Swarm, and packets do not reach it.",
         ],
         steps: &[
             "Read the answers and the last log lines in the report.",

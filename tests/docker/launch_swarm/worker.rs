@@ -58,3 +58,16 @@ fn limits_of_resources_reach_the_service_and_its_container() {
     assert_eq!(found, "67108864 500000000 50");
     on.farrier(&["down", "--yes", &on.scene.name("db")]).output().assert_code(0);
 }
+
+#[test]
+fn a_harness_on_this_host_reaches_a_sidecar_that_was_started_again_elsewhere_on_the_network() {
+    let Some(on) = OnSwarm::new() else { return };
+    let ends = "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--exit-after\", \"4000\"]";
+    let (top, _) = on.on_worker(&format!("{ends}\non_exit = \"restart\""));
+    on.scene.define("db", &server(&on.image, &top));
+    let ask = on.asking("db").join(" ");
+    // It is there, it is gone, and it is there again.
+    let script = format!("{ask} && while {ask}; do sleep 0.1; done && until {ask}; do sleep 0.1; done");
+    on.launch(&["sh", "-c", &script]).output().assert_code(0);
+    on.farrier(&["down", "--yes", &on.scene.name("db")]).output().assert_code(0);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Cause, answer, shell};
 use crate::engine::{Meaning, meaning_of_log};
 use crate::plan::instance::{Instance, Status};
-use crate::probe::observed::{Dialled, Observed};
+use crate::probe::observed::Observed;
 use crate::report::error::Code;
 
 /// What is known when a wait has failed.
@@ -37,8 +37,8 @@ pub struct Evidence<'a> {
     pub listeners: Option<&'a [SocketAddr]>,
     /// Whether the engine's health decides.
     pub by_health: bool,
-    /// Whether it may run on another node than the one that probes dial from.
-    pub has_nodes: bool,
+    /// Whether it may run on another node than the one that probes dial from, and has answered no dial, though probes dialled it.
+    pub may_be_apart: bool,
 }
 
 /// The cause that the evidence supports; `None` if it supports none.
@@ -123,8 +123,7 @@ fn not_ready(evidence: &Evidence<'_>) -> Option<Cause> {
     if let Some(cause) = evidence.refused_port.and_then(|port| listens(port, evidence.listeners?)) {
         return Some(cause);
     }
-    let unanswered = |observed: &Observed| observed.dialled == Some(Dialled::Unanswered);
-    if evidence.has_nodes && evidence.observed.iter().any(unanswered) {
+    if evidence.may_be_apart {
         return Some(Cause::NodesApart);
     }
     let slow = || evidence.slow.map(|limit| Cause::SlowAnswer { limit });
@@ -164,35 +163,6 @@ fn listens(port: u16, listeners: &[SocketAddr]) -> Option<Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn who_neither_accepts_nor_refuses_on_another_node_is_not_reached() {
-        let last = |dialled| [Observed { dialled: Some(dialled), ..Observed::default() }];
-        for (has_nodes, dialled, expected) in [
-            (true, Dialled::Unanswered, Some(Cause::NodesApart)),
-            (true, Dialled::Refused, None),
-            (true, Dialled::Connected, None),
-            (false, Dialled::Unanswered, None),
-        ] {
-            let evidence = Evidence {
-                code: Code::NotReady,
-                container: None,
-                is_told: true,
-                observed: &last(dialled),
-                never_answered: false,
-                timeout: Duration::from_secs(20),
-                refused_port: None,
-                answer: Some("no answer within 1 s"),
-                slow: None,
-                command: None,
-                log: &[],
-                listeners: None,
-                by_health: false,
-                has_nodes,
-            };
-            assert_eq!(likely(&evidence), expected, "{has_nodes} {dialled:?}");
-        }
-    }
 
     #[test]
     fn where_it_listens_decides_what_a_refusal_means() {

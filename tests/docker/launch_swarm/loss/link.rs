@@ -61,7 +61,12 @@ impl Loss {
     fn change(&self, how: &str) {
         for chain in ["INPUT", "OUTPUT"] {
             let rule = ["--protocol", "udp", "--dport", self.port, "--jump", "DROP"];
-            in_network(&self.process, "iptables", &[&[how, chain][..], &rule].concat());
+            let words = [&["--wait", how, chain][..], &rule].concat();
+            if !std::thread::panicking() {
+                in_network(&self.process, "iptables", &words);
+            } else if let Err(error) = try_in_network(&self.process, "iptables", &words) {
+                println!("iptables {words:?}: {error}");
+            }
         }
     }
 }
@@ -79,11 +84,15 @@ fn network_tool(process: &str, words: &[&str]) -> String {
 
 /// Runs a command in the network namespace of a process, and returns its output.
 fn in_network(process: &str, program: &str, words: &[&str]) -> String {
+    try_in_network(process, program, words).unwrap_or_else(|error| panic!("{program} {words:?}: {error}"))
+}
+
+fn try_in_network(process: &str, program: &str, words: &[&str]) -> Result<String, String> {
     let namespace = format!("--net=/proc/{process}/ns/net");
     let output = Command::new("nsenter").args([namespace.as_str(), program]).args(words).output();
-    let output = output.expect("nsenter runs");
-    assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let output = output.map_err(|error| error.to_string())?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 /// The worker's engine, if its link is no link of this machine's own.
@@ -137,9 +146,10 @@ fn a_harness_starts_once_packets_find_the_way_to_a_sidecar_that_nobody_dialled()
     on.scene.define("db", &server_ready(&on.image, &on.placed(command), readiness));
     let loss = Loss::of(GOSSIP, process);
     let waiting = on.ask("db").spawn();
+    // Nodes also compare what they know, every 30 s: if that is soon enough, the way is found in spite of the loss.
     let is_told = || on.scene.events().iter().any(|event| event["code"] == "harness-no-route");
-    wait_until("farrier says that packets do not find the way", PATIENT, is_told);
-    assert!(!on.scene.has_event("harness-starting"), "the harness waits for the way");
+    let is_found = || on.scene.has_event("harness-starting");
+    wait_until("farrier waits for the way, or has found it", PATIENT, || is_told() || is_found());
     drop(loss);
     let outcome = waiting.wait().assert_code(0);
     assert_eq!(outcome.stdout().trim(), "pong", "{outcome}");
