@@ -62,7 +62,8 @@ fn limits_of_resources_reach_the_service_and_its_container() {
 #[test]
 fn a_harness_on_this_host_reaches_a_sidecar_that_was_started_again_elsewhere_on_the_network() {
     let Some(on) = OnSwarm::new() else { return };
-    let ends = "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--exit-after\", \"4000\"]";
+    let ends =
+        "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--exit-after\", \"4000\"]";
     let (top, _) = on.on_worker(&format!("{ends}\non_exit = \"restart\""));
     on.scene.define("db", &server(&on.image, &top));
     let ask = on.asking("db").join(" ");

@@ -10,6 +10,7 @@ use crate::probe::observed::Observed;
 use crate::report::error::Code;
 
 /// What is known when a wait has failed.
+#[expect(clippy::struct_excessive_bools, reason = "each is an observation of its own")]
 pub struct Evidence<'a> {
     /// What ended it.
     pub code: Code,
