@@ -32,6 +32,9 @@ pub enum DialError {
     Other(String),
 }
 
+/// What is said of a place to which no packet finds the way.
+const UNREACHABLE: &str = "no route to the host";
+
 impl DialError {
     /// Whether nobody answered: no packet came back, or none found the way.
     #[must_use]
@@ -39,9 +42,14 @@ impl DialError {
         match self {
             Self::TimedOut => true,
             Self::Refused => false,
-            // As the system says it, here or where the relay is.
-            Self::Other(text) => text.contains("No route to host"),
+            Self::Other(text) => text == UNREACHABLE,
         }
+    }
+
+    /// No packet finds the way.
+    #[must_use]
+    pub fn unreachable() -> Self {
+        Self::Other(UNREACHABLE.to_owned())
     }
 }
 
@@ -148,6 +156,7 @@ impl Dialler for Direct {
             Ok(Err(error)) => Err(match error.kind() {
                 ErrorKind::ConnectionRefused => DialError::Refused,
                 ErrorKind::TimedOut => DialError::TimedOut,
+                ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => DialError::unreachable(),
                 _ => DialError::Other(error.to_string()),
             }),
             Err(_) => Err(DialError::TimedOut),

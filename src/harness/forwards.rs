@@ -13,10 +13,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::engine::dialler::{self, ByteStream, DialError};
+use crate::engine::limited::within;
 use crate::engine::problem::engine_problem;
 use crate::event::Event;
 use crate::event::failure::cause::LET_NODES_MEET;
 use crate::plan::instance::Instance;
+use crate::plan::sidecar::LABEL_SIDECAR;
 use crate::readiness::route::Route;
 use crate::report::error::{Code, Problem};
 use crate::system::process_limits::raise_open_files;
@@ -28,13 +30,15 @@ const CONNECTING: Duration = Duration::from_secs(30);
 /// How long packets may take to find the way to a sidecar on another node. Nodes tell each other of new endpoints at once, and
 /// compare what they know every 30 s in case that was lost (libnetwork's `networkdb`).
 const FINDING: Duration = Duration::from_secs(60);
-/// How long one attempt to connect may take before anybody asks where the sidecar is now: the kernel sends its packet again after a
-/// second.
+/// How long one attempt to connect may take, or the engine's answer, before somebody asks where the sidecar is now: the kernel sends
+/// its packet again after a second.
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// How long the way may be looked for without a word.
 const SILENT: Duration = Duration::from_secs(5);
-/// The pause after an attempt that failed at once.
+/// The pause after each attempt.
 const AGAIN: Duration = Duration::from_millis(200);
+/// How often the engine is asked at most where a sidecar is now.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
 /// The pause if no further connection can be accepted.
 const EXHAUSTED: Duration = Duration::from_millis(20);
 
@@ -42,35 +46,75 @@ const EXHAUSTED: Duration = Duration::from_millis(20);
 pub struct Distant {
     /// Its name.
     pub name: String,
-    /// What runs.
-    pub instance: Instance,
-    /// Its address on the network where the relay is, which changes if it is started again.
-    pub address: Mutex<IpAddr>,
     /// Its ports.
     pub ports: Vec<u16>,
     /// The way to it.
     pub route: Arc<Route>,
+    /// What runs, which has other addresses if it is started again.
+    now: Mutex<Arc<Instance>>,
+    /// When the engine was last asked where it is.
+    asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Distant {
-    fn address(&self) -> IpAddr {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    /// This instance, which was ready.
+    pub fn new(name: String, instance: Instance, ports: Vec<u16>, route: Arc<Route>) -> Self {
+        Self { name, ports, route, now: Mutex::new(Arc::new(instance)), asked: tokio::sync::Mutex::default() }
     }
 
-    /// Whether the run goes on that was ready, as far as the engine tells.
-    async fn goes_on(&self) -> bool {
-        let told = self.route.engine.still_running(&[&self.instance], &self.route.network).await;
+    fn now(&self) -> Arc<Instance> {
+        Arc::clone(&self.now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Its address on the network where the relay is. Which of its addresses accepts is decided for each connection.
+    fn address(&self, instance: &Instance) -> Option<IpAddr> {
+        instance.told_address(&self.route.network)
+    }
+
+    /// Connects to this instance of it. A relay that ended is replaced.
+    async fn dial(
+        &self,
+        instance: &Instance,
+        port: u16,
+        limit: Duration,
+    ) -> Result<Box<dyn ByteStream>, DialError> {
+        let other = |text: &str| DialError::Other(text.to_owned());
+        let address = self.address(instance).ok_or_else(|| other("it has no address"))?;
+        let relay =
+            self.route.dialler(instance).await.map_err(|error| DialError::Other(error.to_string()))?;
+        let relay = relay.ok_or_else(|| other("there is no relay"))?;
+        relay.connect(SocketAddr::from((address, port)), limit).await
+    }
+
+    /// Whether this run goes on, as far as the engine tells.
+    async fn goes_on(&self, instance: &Instance) -> bool {
+        let told = within(ATTEMPT, self.route.engine.still_running(&[instance], &self.route.network)).await;
         told.map_or(true, |told| told != [false])
     }
 
-    /// Where it is now, if that is elsewhere than before.
-    async fn moved(&self) -> Option<IpAddr> {
-        let found = self.route.engine.inspect(&self.instance.name).await.ok()??;
-        let now = found.told_address(&self.route.network)?;
-        let mut known = self.address.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_moved = *known != now;
-        *known = now;
-        has_moved.then_some(now)
+    /// The sidecar as it runs now, if it has other addresses than this instance. The engine is asked at most once a second, and one
+    /// answer serves all who wait for it.
+    async fn moved(&self, before: &Arc<Instance>) -> Option<Arc<Instance>> {
+        let mut asked = self.asked.lock().await;
+        let known = self.now();
+        if !Arc::ptr_eq(&known, before) {
+            return Some(known);
+        }
+        if asked.is_some_and(|asked| asked.elapsed() < ASKED_AGAIN) {
+            return None;
+        }
+        let found = within(ATTEMPT, self.route.engine.inspect(&before.name)).await;
+        *asked = Some(Instant::now());
+        let found = found.ok()??;
+        let network = &self.route.network;
+        let places = |instance: &Instance| (self.address(instance), instance.ipv6(network));
+        let is_its = found.labels.get(LABEL_SIDECAR) == before.labels.get(LABEL_SIDECAR);
+        if !is_its || self.address(&found).is_none() || places(&found) == places(before) {
+            return None;
+        }
+        let found = Arc::new(found);
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&found);
+        Some(found)
     }
 }
 
@@ -91,7 +135,7 @@ impl LocalForwards {
         let mut forwards = Self::default();
         let mut ways = Vec::new();
         for sidecar in sidecars {
-            let relay = sidecar.route.dialler(&sidecar.instance).await;
+            let relay = sidecar.route.dialler(&sidecar.now()).await;
             let relay = relay.map_err(|error| {
                 engine_problem(&format!("carry connections to `{}`", sidecar.name), &error).of(&sidecar.name)
             })?;
@@ -131,16 +175,16 @@ impl Drop for LocalForwards {
 /// Waits until packets find the way to a sidecar, which may be on another node, and back: its probe may not have dialled. A refusal
 /// shows it, too: the server itself may begin to listen later. Nor does anybody wait for one that has ended, which is told later.
 async fn way(sidecar: Arc<Distant>) -> Result<(), Problem> {
-    let Some(port) = sidecar.ports.first() else { return Ok(()) };
-    let place = SocketAddr::from((sidecar.address(), *port));
-    // A relay that ended is replaced.
-    let is_over = async |limit: Duration| match sidecar.route.dialler(&sidecar.instance).await {
-        Ok(Some(relay)) => match relay.connect(place, limit).await {
+    let (Some(port), Some(address)) = (sidecar.ports.first(), sidecar.address(&sidecar.now())) else {
+        return Ok(());
+    };
+    let place = SocketAddr::from((address, *port));
+    let is_over = async |limit: Duration| {
+        let now = sidecar.now();
+        match sidecar.dial(&now, *port, limit).await {
             Ok(_) | Err(DialError::Refused) => true,
-            Err(_) => !sidecar.goes_on().await,
-        },
-        Ok(None) => true,
-        Err(_) => false,
+            Err(_) => !sidecar.goes_on(&now).await && sidecar.moved(&now).await.is_none(),
+        }
     };
     let begun = Instant::now();
     if is_over_before(begun + SILENT, &is_over).await {
@@ -165,11 +209,11 @@ async fn way(sidecar: Arc<Distant>) -> Result<(), Problem> {
     Err(Problem::error(Code::HarnessNoRoute, message).of(&sidecar.name).hint(LET_NODES_MEET))
 }
 
-/// Tries again until it is over, or until then.
+/// Tries again until it is over, or no further attempt fits in before then.
 async fn is_over_before(until: Instant, is_over: &impl AsyncFn(Duration) -> bool) -> bool {
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        if is_over(ATTEMPT.min(left)).await {
+        if tokio::time::timeout(left, is_over(ATTEMPT.min(left))).await == Ok(true) {
             return true;
         }
         if Instant::now() + AGAIN >= until {
@@ -214,22 +258,29 @@ async fn carry(mut client: TcpStream, sidecar: &Distant, port: u16) -> Result<()
     dialler::carry(&mut client, server.as_mut()).await.map_err(|error| error.to_string())
 }
 
+/// Connects, also if the sidecar is started again elsewhere meanwhile.
 async fn server(sidecar: &Distant, port: u16) -> Result<Box<dyn ByteStream>, String> {
-    let relay = sidecar.route.dialler(&sidecar.instance).await.map_err(|error| error.to_string())?;
-    let relay = relay.ok_or("there is no relay")?;
-    let connect =
-        async |ip: IpAddr, limit: Duration| relay.connect(SocketAddr::from((ip, port)), limit).await;
-    let before = sidecar.address();
-    let error = match connect(before, ATTEMPT).await {
-        Ok(server) => return Ok(server),
-        Err(error) => error,
+    let before = sidecar.now();
+    let moves = async {
+        loop {
+            tokio::time::sleep(ATTEMPT).await;
+            if let Some(now) = sidecar.moved(&before).await {
+                return now;
+            }
+        }
     };
-    let connected = match (sidecar.moved().await, error) {
-        (Some(now), _) => connect(now, CONNECTING).await,
-        (None, DialError::TimedOut) => connect(before, CONNECTING).await,
-        (None, error) => Err(error),
+    let dialled = tokio::select! {
+        dialled = sidecar.dial(&before, port, CONNECTING) => dialled,
+        now = moves => sidecar.dial(&now, port, CONNECTING).await,
     };
-    connected.map_err(|error| format!("{}, port {port}: {error:?}", sidecar.address()))
+    let connected = match dialled {
+        Ok(server) => Ok(server),
+        Err(error) => match sidecar.moved(&before).await {
+            Some(now) => sidecar.dial(&now, port, CONNECTING).await,
+            None => Err(error),
+        },
+    };
+    connected.map_err(|error| format!("port {port}: {error:?}"))
 }
 
 #[cfg(test)]

@@ -50,16 +50,9 @@ fn distant<'a>(running: &Running, definitions: impl IntoIterator<Item = &'a Defi
     let distant = with_ports.filter_map(|definition| {
         running.engines.iter().find_map(|on| {
             let (name, instance) = on.instances.iter().find(|(name, _)| *name == definition.name)?;
-            // Which of its addresses accepts is decided for each connection.
-            let address = instance.told_address(&on.network).filter(|_| !on.route.is_direct(instance))?;
-            let (instance, ports) = (instance.clone(), definition.ports());
-            Some(Distant {
-                name: name.clone(),
-                instance,
-                address: address.into(),
-                ports,
-                route: std::sync::Arc::clone(&on.route),
-            })
+            let is_distant = instance.told_address(&on.network).is_some() && !on.route.is_direct(instance);
+            let (ports, route) = (definition.ports(), std::sync::Arc::clone(&on.route));
+            is_distant.then(|| Distant::new(name.clone(), instance.clone(), ports, route))
         })
     });
     distant.collect()

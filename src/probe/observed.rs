@@ -20,7 +20,7 @@ pub struct Observed {
     pub refused_at: Option<(String, u16)>,
     /// The names of those that accepted or refused a dial, in this poll or an earlier one.
     pub answering: BTreeSet<String>,
-    /// The name of whoever the last dial was for, if it neither accepted nor refused.
+    /// The name of whoever the last dial was for, if no answer came in time, or no packet found the way.
     pub unanswered_at: Option<String>,
     /// How long the poll had run when it gave up waiting for an answer.
     pub unanswered_after: Option<Duration>,

@@ -210,6 +210,9 @@ impl Wait<'_> {
         for line in &polled.trace {
             self.shared.reporter.tell(&Event::Traced { sidecar, line });
         }
+        // Whoever answered a dial is reached, also if the poll was cut afterwards.
+        let reached = polled.observed.answering.iter().cloned();
+        answers.lock().unwrap_or_else(PoisonError::into_inner).observed.answering.extend(reached);
         let timed_out = polled.verdict == Verdict::TimedOut;
         let waited_in_vain =
             timed_out || (polled.observed.cut && matches!(polled.verdict, Verdict::Pending { .. }));

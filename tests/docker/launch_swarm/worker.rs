@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::OnSwarm;
 use crate::support::engine::docker;
 use crate::support::launching::{server, server_ready};
+use crate::support::{PATIENT, wait_until};
 
 /// A server that writes a line before it listens.
 const WRITING: &str =
@@ -60,15 +61,24 @@ fn limits_of_resources_reach_the_service_and_its_container() {
 }
 
 #[test]
-fn a_harness_on_this_host_reaches_a_sidecar_that_was_started_again_elsewhere_on_the_network() {
+fn a_harness_on_this_host_reaches_a_sidecar_that_was_started_again() {
     let Some(on) = OnSwarm::new() else { return };
-    let ends =
-        "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--exit-after\", \"4000\"]";
-    let (top, _) = on.on_worker(&format!("{ends}\non_exit = \"restart\""));
+    let (top, _) = on.on_worker("on_exit = \"restart\"");
     on.scene.define("db", &server(&on.image, &top));
-    let ask = on.asking("db").join(" ");
-    // It is there, it is gone, and it is there again.
-    let script = format!("{ask} && while {ask}; do sleep 0.1; done && until {ask}; do sleep 0.1; done");
-    on.launch(&["sh", "-c", &script]).output().assert_code(0);
+    let (ask, asked) = (on.asking("db").join(" "), on.scene.path("asked"));
+    // It asks, and asks again once the task has ended.
+    let script = format!(
+        "{ask} && touch {0} && while [ -e {0} ]; do sleep 0.1; done && until {ask}; do sleep 0.1; done",
+        asked.display()
+    );
+    let running = on.launch(&["sh", "-c", &script]).spawn();
+    wait_until("the harness has asked", PATIENT, || asked.exists());
+    let service = on.scene.container("db");
+    let (engine, first) = on.nodes.container(&service).expect("its task runs");
+    docker(["--host", engine, "container", "kill", &first]);
+    let next = || on.nodes.container(&service).is_some_and(|(_, container)| container != first);
+    wait_until("another task runs", PATIENT, next);
+    std::fs::remove_file(&asked).expect("removed");
+    running.wait().assert_code(0);
     on.farrier(&["down", "--yes", &on.scene.name("db")]).output().assert_code(0);
 }

@@ -23,6 +23,8 @@ pub const WINDOW: usize = 256 << 10;
 pub const REFUSED: &str = "refused";
 /// What it answers where nothing answers in time.
 pub const TIMED_OUT: &str = "timed out";
+/// Why a dial failed: no packet finds the way.
+pub const UNREACHABLE: &str = "no route to the host";
 
 /// No payload is larger.
 pub const PAYLOAD_BYTES: usize = 64 << 10;

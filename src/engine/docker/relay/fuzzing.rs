@@ -8,7 +8,8 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::frame::{
-    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, frame, take_head,
+    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, UNREACHABLE,
+    frame, take_head,
 };
 use super::multiplexed::{Channel, Channels, QUEUED_BYTES, take_answers};
 use crate::engine::dialler::DialError;
@@ -122,6 +123,7 @@ fn expected(said: &[u8]) -> HashMap<u32, Expected> {
                 let error = match text.as_ref() {
                     REFUSED => DialError::Refused,
                     TIMED_OUT => DialError::TimedOut,
+                    UNREACHABLE => DialError::unreachable(),
                     other => DialError::Other(other.to_owned()),
                 };
                 one.opened = one.opened.take().or(Some(Err(error)));

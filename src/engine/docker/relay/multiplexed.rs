@@ -15,8 +15,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::frame::{
-    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, frame,
-    take_head, taken,
+    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT,
+    UNREACHABLE, frame, take_head, taken,
 };
 use super::stream::{Allowance, RelayedStream, Shared, close};
 use super::{Helper, IMAGE, REFERENCE, gone, helper, is_without_network};
@@ -196,6 +196,7 @@ fn receive(channels: &Channels, channel: u32, kind: u8, payload: Vec<u8>) -> boo
             let error = match String::from_utf8_lossy(&payload).as_ref() {
                 REFUSED => DialError::Refused,
                 TIMED_OUT => DialError::TimedOut,
+                UNREACHABLE => DialError::unreachable(),
                 other => DialError::Other(other.to_owned()),
             };
             if let Some(opened) = found.opened.take() {

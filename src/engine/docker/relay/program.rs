@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use frame::{
-    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, WINDOW, frame, head, take_head, taken,
+    CLOSE, DATA, END, FAILED, HEAD_BYTES, OPEN, OPENED, PAYLOAD_BYTES, REFUSED, TAKEN, TIMED_OUT, UNREACHABLE, WINDOW, frame, head, take_head, taken,
     taken_frame,
 };
 
@@ -115,6 +115,7 @@ fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => REFUSED.to_owned(),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => TIMED_OUT.to_owned(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => UNREACHABLE.to_owned(),
         _ => error.to_string(),
     }
 }

@@ -31,11 +31,11 @@ impl Cut {
 
 impl Drop for Cut {
     fn drop(&mut self) {
-        network_tool(&self.process, &["link", "set", &self.device, "up"]);
+        take_back(&self.process, "ip", &["link", "set", &self.device, "up"]);
         for route in &self.routes {
             let words = ["-4", "route", "replace"].into_iter().chain(route.split_whitespace());
             let words: Vec<&str> = words.chain(["dev", self.device.as_str()]).collect();
-            network_tool(&self.process, &words);
+            take_back(&self.process, "ip", &words);
         }
     }
 }
@@ -54,26 +54,21 @@ struct Loss {
 impl Loss {
     fn of(port: &'static str, process: String) -> Self {
         let loss = Self { process, port };
-        loss.change("--insert");
+        loss.each("--insert", |process, program, words| drop(in_network(process, program, words)));
         loss
     }
 
-    fn change(&self, how: &str) {
+    fn each(&self, how: &str, change: impl Fn(&str, &str, &[&str])) {
         for chain in ["INPUT", "OUTPUT"] {
             let rule = ["--protocol", "udp", "--dport", self.port, "--jump", "DROP"];
-            let words = [&["--wait", how, chain][..], &rule].concat();
-            if !std::thread::panicking() {
-                in_network(&self.process, "iptables", &words);
-            } else if let Err(error) = try_in_network(&self.process, "iptables", &words) {
-                println!("iptables {words:?}: {error}");
-            }
+            change(&self.process, "iptables", &[&["--wait", how, chain][..], &rule].concat());
         }
     }
 }
 
 impl Drop for Loss {
     fn drop(&mut self) {
-        self.change("--delete");
+        self.each("--delete", take_back);
     }
 }
 
@@ -85,6 +80,13 @@ fn network_tool(process: &str, words: &[&str]) -> String {
 /// Runs a command in the network namespace of a process, and returns its output.
 fn in_network(process: &str, program: &str, words: &[&str]) -> String {
     try_in_network(process, program, words).unwrap_or_else(|error| panic!("{program} {words:?}: {error}"))
+}
+
+/// The same for what a test takes back, also after it has failed.
+fn take_back(process: &str, program: &str, words: &[&str]) {
+    if let Err(error) = try_in_network(process, program, words) {
+        assert!(std::thread::panicking(), "{program} {words:?}: {error}");
+    }
 }
 
 fn try_in_network(process: &str, program: &str, words: &[&str]) -> Result<String, String> {
