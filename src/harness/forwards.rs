@@ -196,7 +196,7 @@ async fn way(sidecar: Arc<Distant>) -> Result<(), Problem> {
         sidecar.name,
         FINDING.as_secs()
     );
-    let warning = Problem::warning(Code::HarnessNoRoute, waits).of(&sidecar.name);
+    let warning = Problem::warning(Code::HarnessNoRoute, waits).of(&sidecar.name).hint(LET_NODES_MEET);
     sidecar.route.reporter.tell(&Event::Problem(&warning));
     if is_over_before(begun + FINDING, &is_over).await {
         return Ok(());

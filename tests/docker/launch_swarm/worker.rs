@@ -13,7 +13,7 @@ const WRITING: &str =
 
 impl OnSwarm {
     /// Lines for a definition whose task runs on the worker, and the worker's node.
-    fn on_worker(&self, more: &str) -> (String, String) {
+    pub(super) fn on_worker(&self, more: &str) -> (String, String) {
         let worker = Self::node_of(&self.nodes.worker);
         Self::until_ready(&worker);
         self.admit(&worker);

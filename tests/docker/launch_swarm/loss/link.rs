@@ -82,7 +82,7 @@ fn in_network(process: &str, program: &str, words: &[&str]) -> String {
     try_in_network(process, program, words).unwrap_or_else(|error| panic!("{program} {words:?}: {error}"))
 }
 
-/// The same for what a test takes back, also after it has failed.
+/// Takes back what a test has changed there, also after the test has failed.
 fn take_back(process: &str, program: &str, words: &[&str]) {
     if let Err(error) = try_in_network(process, program, words) {
         assert!(std::thread::panicking(), "{program} {words:?}: {error}");
@@ -135,17 +135,36 @@ fn a_harness_is_told_that_the_link_to_the_node_of_its_sidecar_is_cut() {
     on.assert_loss_is_told(|| Cut::new(process));
 }
 
+impl OnSwarm {
+    /// Defines `db`, whose probe does not dial and whose task runs on the worker, and gives the worker's node.
+    fn undialled_on_worker(&self) -> String {
+        let command = "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--log\", \"it is ready\"]\n";
+        let (top, worker) = self.on_worker(command);
+        let readiness = "probe = \"log\"\nsettings = { text = \"it is ready\" }\ntimeout = \"2m\"";
+        self.scene.define("db", &server_ready(&self.image, &top, readiness));
+        worker
+    }
+}
+
+#[test]
+fn a_harness_whose_packets_do_not_find_the_way_does_not_run() {
+    let Some(on) = OnSwarm::new() else { return };
+    let Some(process) = linked_worker() else { return };
+    let worker = on.undialled_on_worker();
+    let loss = Loss::of(PACKETS, process);
+    let outcome = on.ask("db").output();
+    drop(loss);
+    let said = outcome.assert_code(125).stderr();
+    assert!(said.contains("error[harness-no-route]") && said.contains("UDP port 4789"), "{said}");
+    assert!(on.scene.has_event("ready") && !on.scene.has_event("harness-starting"), "{said}");
+    OnSwarm::until_ready(&worker);
+}
+
 #[test]
 fn a_harness_starts_once_packets_find_the_way_to_a_sidecar_that_nobody_dialled() {
     let Some(on) = OnSwarm::new() else { return };
     let Some(process) = linked_worker() else { return };
-    let worker = OnSwarm::node_of(&on.nodes.worker);
-    OnSwarm::until_ready(&worker);
-    on.admit(&worker);
-    let command =
-        "command = [\"serve\", \"--port\", \"7000\", \"--reply\", \"pong\", \"--log\", \"it is ready\"]\n";
-    let readiness = "probe = \"log\"\nsettings = { text = \"it is ready\" }\ntimeout = \"2m\"";
-    on.scene.define("db", &server_ready(&on.image, &on.placed(command), readiness));
+    let worker = on.undialled_on_worker();
     let loss = Loss::of(GOSSIP, process);
     let waiting = on.ask("db").spawn();
     // Nodes also compare what they know, every 30 s: if that is soon enough, the way is found in spite of the loss.
@@ -162,10 +181,8 @@ fn a_harness_starts_once_packets_find_the_way_to_a_sidecar_that_nobody_dialled()
 fn a_probe_whose_packets_do_not_reach_the_node_of_its_sidecar_says_so() {
     let Some(on) = OnSwarm::new() else { return };
     let Some(process) = linked_worker() else { return };
-    let worker = OnSwarm::node_of(&on.nodes.worker);
-    OnSwarm::until_ready(&worker);
-    on.admit(&worker);
-    on.scene.define("db", &server_ready(&on.image, &on.placed(""), "probe = \"tcp\"\ntimeout = \"10s\""));
+    let (top, worker) = on.on_worker("");
+    on.scene.define("db", &server_ready(&on.image, &top, "probe = \"tcp\"\ntimeout = \"10s\""));
     let loss = Loss::of(PACKETS, process);
     let outcome = on.ask("db").output();
     drop(loss);
