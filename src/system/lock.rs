@@ -39,6 +39,8 @@ const HOLDER_CHARACTERS: usize = 200;
 const NETWORK_LOCK: &str = "network:";
 /// The same for the lock that launches share while they rely on a network that nothing may be on yet.
 const NETWORK_USE_LOCK: &str = "network-use:";
+/// The same for the lock of whoever finds out whether a network can go.
+const NETWORK_REMOVAL_LOCK: &str = "network-removal:";
 /// So often at most is a lock's file opened anew because it was removed meanwhile. Each time somebody else had the lock.
 const MOST_TRIES: usize = 10_000;
 
@@ -321,7 +323,7 @@ impl LockFolder {
         network: &str,
         waiting: impl FnOnce(Option<&Holder>),
     ) -> Result<Held, Problem> {
-        self.lock(&format!("{NETWORK_LOCK}{}", &sha256_hex(network)[..16]), waiting).await
+        self.lock(&of_network(NETWORK_LOCK, network), waiting).await
     }
 
     /// Keeps a network from being removed until the result is dropped; waits while it is being removed.
@@ -333,21 +335,32 @@ impl LockFolder {
         network: &str,
         waiting: impl FnOnce(Option<&Holder>),
     ) -> Result<Held, Problem> {
-        self.lock_as(&network_use(network), Mode::Shared, waiting).await
+        self.lock_as(&of_network(NETWORK_USE_LOCK, network), Mode::Shared, waiting).await
     }
 
-    /// Lets nobody begin to rely on a network until the result is dropped; none where a launch relies on it.
+    /// Lets nobody begin to rely on a network until the result is dropped; none where a launch relies on it. Waits for another
+    /// command that has such a claim: it may have looked before the last sidecar left the network, and keep it.
     ///
     /// # Errors
-    /// When the lock file cannot be opened.
-    pub fn try_claim_network(&self, network: &str) -> Result<Option<Held>, Problem> {
-        self.try_lock(&network_use(network))
+    /// When a lock file cannot be opened.
+    pub async fn claim_network(&self, network: &str) -> Result<Option<NetworkClaim>, Problem> {
+        let removal = self.lock(&of_network(NETWORK_REMOVAL_LOCK, network), |_| ()).await?;
+        let usage = self.try_lock(&of_network(NETWORK_USE_LOCK, network))?;
+        Ok(usage.map(|usage| NetworkClaim { _usage: usage, _removal: removal }))
     }
 }
 
-/// A harness may name its network by any text, which need not make a file's name.
-fn network_use(network: &str) -> String {
-    format!("{NETWORK_USE_LOCK}{}", &sha256_hex(network)[..16])
+/// The claim on a network that may be removed; given up when dropped.
+#[derive(Debug)]
+pub struct NetworkClaim {
+    // Dropped first: whoever waits for the removal's lock tries this one at once.
+    _usage: Held,
+    _removal: Held,
+}
+
+/// A network's lock. A harness may name its network by any text, which need not make a file's name.
+fn of_network(lock: &str, network: &str) -> String {
+    format!("{lock}{}", &sha256_hex(network)[..16])
 }
 
 /// Who holds a lock, if its file names a process that is still there.

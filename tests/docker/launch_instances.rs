@@ -46,12 +46,12 @@ fn a_second_set_runs_beside_the_first_and_goes_alone() {
 
     // The second one is found by its container's name.
     scene.farrier(["logs", &second]).output().assert_code(0);
-    let down = ["down", "--yes", "--volumes", "--instance", set, &scene.name("db")];
-    scene.farrier(down).output().assert_code(0);
+    let down = ["-vv", "down", "--yes", "--volumes", "--instance", set, &scene.name("db")];
+    let removed = scene.farrier(down).output().assert_code(0);
     assert!(!is_running(&second) && is_running(&scene.container("db")));
     assert_eq!(identity(&scene.container("db")), first, "the first one was not touched");
     let all = docker(["volume", "ls", "--quiet"]);
     assert_eq!(volumes.map(|volume| all.lines().any(|line| line == volume)), [true, false]);
     let networks = docker(["network", "ls", "--format", "{{.Name}}"]);
-    assert!(!networks.lines().any(|line| line == format!("farrier-{set}")), "{networks}");
+    assert!(!networks.lines().any(|line| line == format!("farrier-{set}")), "{networks}\n{removed}");
 }

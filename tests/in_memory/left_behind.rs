@@ -2,10 +2,13 @@
 //! launch uses, and containers that ended by themselves.
 
 use std::net::Ipv4Addr;
+use std::pin::pin;
+use std::time::Duration;
 
 use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Run};
 use farrier::engine::{EngineError, EngineErrorKind};
 use farrier::manage::removal::Scope;
+use futures_util::future::select;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::setup::{Fixture, IMAGE, NETWORK, dialled, listener, plain};
@@ -78,6 +81,41 @@ async fn a_network_that_another_command_removes_at_the_same_moment_is_no_failure
         });
         let removed = fixture.down(Scope::Declared).await.expect("it is done");
         assert_eq!((removed.containers.len(), removed.problems.len()), (1, 0), "{call:?}");
+    }
+}
+
+/// The engine may take long to remove it: whoever looks for it after either of the two would still find it.
+#[tokio::test]
+async fn none_of_two_commands_that_remove_a_network_ends_before_it_is_gone() {
+    let fixture = Fixture::with_own_network();
+    fixture.plain("db").up().await;
+    fixture.engine.change(|world| world.remove("farrier-db", true));
+    fixture.engine.fault(At::Every(Call::Members), Fault::Late(Duration::from_millis(50)));
+    let (one, other) = (pin!(fixture.down(Scope::Declared)), pin!(fixture.down(Scope::Declared)));
+    let (first, second) = select(one, other).await.factor_first();
+    assert_eq!(fixture.engine.change(|world| world.networks("farrier")), []);
+    let removed = [first, second.await].map(|removed| removed.expect("it is done"));
+    assert_eq!(
+        removed.iter().map(|removed| removed.networks.len()).sum::<usize>(),
+        1,
+        "one of them tells it"
+    );
+    assert!(removed.iter().all(|removed| removed.problems.is_empty()), "{removed:#?}");
+}
+
+#[tokio::test]
+async fn a_network_whose_removal_nobody_answers_is_told() {
+    for (kind, expected) in [
+        (EngineErrorKind::TimedOut, 1),
+        (EngineErrorKind::Unreachable, 1),
+        // Something joined it meanwhile.
+        (EngineErrorKind::Refused, 0),
+    ] {
+        let fixture = Fixture::with_own_network();
+        fixture.plain("db").up().await;
+        fixture.engine.fault(At::Nth(Call::RemoveNetwork, 1), Fault::Fail(kind));
+        let removed = fixture.down(Scope::Declared).await.expect("it is done");
+        assert_eq!((removed.networks.len(), removed.problems.len()), (0, expected), "{kind:?}");
     }
 }
 

@@ -211,7 +211,10 @@ pub(super) async fn remove_unused(api: &dyn Api, name: &str) -> EngineResult<boo
     match api.remove_network(&network.id).await {
         Ok(()) => Ok(true),
         // Somebody joined or removed it meanwhile.
-        Err(error) if error.kind != EngineErrorKind::Unreachable => Ok(false),
+        Err(error) if !error.kind.is_of_the_connection() => {
+            tracing::debug!("the engine keeps the network {name}: {error}");
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

@@ -142,7 +142,10 @@ pub(super) async fn remove_unused(swarm: &dyn SwarmApi, api: &dyn Api, name: &st
     match api.remove_network(&network.id).await {
         Ok(()) => Ok(true),
         // Something on another node is on it, or somebody removed it meanwhile.
-        Err(error) if !error.kind.is_of_the_connection() => Ok(false),
+        Err(error) if !error.kind.is_of_the_connection() => {
+            tracing::debug!("the engine keeps the network {name}: {error}");
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

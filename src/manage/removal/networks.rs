@@ -21,7 +21,10 @@ pub async fn own_networks(engine: &dyn Engine) -> Result<BTreeSet<String>, Probl
 /// # Errors
 /// If the engine does not answer, or the lock cannot be taken.
 pub async fn remove_unused(engine: &dyn Engine, locks: &LockFolder, name: &str) -> Result<bool, Problem> {
-    let Some(_claimed) = locks.try_claim_network(name)? else { return Ok(false) };
+    let Some(_claim) = locks.claim_network(name).await? else {
+        tracing::debug!("a launch relies on the network {name}");
+        return Ok(false);
+    };
     let removed = engine.remove_network(name).await;
     removed.map_err(|error| engine_problem(&format!("remove the network `{name}`"), &error))
 }

@@ -87,9 +87,22 @@ async fn a_network_is_claimed_only_when_no_launch_relies_on_it() {
     let one = locks.keep_network("../any/net", nobody).await.expect("no error");
     let other = locks.keep_network("../any/net", nobody).await.expect("no error");
     drop(one);
-    assert!(locks.try_claim_network("../any/net").expect("no error").is_none());
+    assert!(locks.claim_network("../any/net").await.expect("no error").is_none());
     drop(other);
-    assert!(locks.try_claim_network("../any/net").expect("no error").is_some());
+    assert!(locks.claim_network("../any/net").await.expect("no error").is_some());
+}
+
+/// Whoever has the claim may have looked too early; with each of them giving way to the other, nobody would remove it.
+#[tokio::test]
+async fn a_network_that_another_command_has_claimed_is_claimed_after_it() {
+    let folder = tempfile::tempdir().expect("folder");
+    let locks = LockFolder::open_at(folder.path(), "engine").expect("locks");
+    let first = locks.claim_network("net").await.expect("no error").expect("free");
+    let mut second = Box::pin(locks.claim_network("net"));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    drop(first);
+    assert!(second.await.expect("no error").is_some());
+    assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0);
 }
 
 #[test]
@@ -132,7 +145,7 @@ async fn the_holder_of_a_lock_is_named_to_those_who_wait() {
     let expected = Some(format!("process {}, docker run x", std::process::id()));
     let held = locks.try_lock("name").expect("no error").expect("free");
     let made = locks.lock_network("net", nobody).await.expect("free");
-    let claimed = locks.try_claim_network("net").expect("no error").expect("free");
+    let claimed = locks.claim_network("net").await.expect("no error").expect("free");
     let release = async {
         while told.borrow().len() < 3 {
             tokio::task::yield_now().await;
