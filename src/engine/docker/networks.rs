@@ -16,6 +16,9 @@ use crate::report::error::Problem;
 use crate::system::leases::Leases;
 use crate::system::lock::LockFolder;
 
+/// So often at most is a network's removal asked for, which the engine refuses although nothing is seen on it.
+const MOST_REMOVALS: usize = 2;
+
 /// Leaves one network of the name, and tells which: Docker accepts two, and is then ambiguous. The lowest id stays, on which
 /// all launches agree.
 pub(super) async fn make(
@@ -201,22 +204,25 @@ pub(super) async fn remove_unused(api: &dyn Api, name: &str) -> EngineResult<boo
     if !network.labels.contains_key(LABEL_NETWORK) {
         return Ok(false);
     }
-    match is_used(api, &network.id, name).await {
-        Ok(false) => {}
-        Ok(true) => return Ok(false),
-        // Somebody removed it meanwhile.
-        Err(error) if error.kind == EngineErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    }
-    match api.remove_network(&network.id).await {
-        Ok(()) => Ok(true),
-        // Somebody joined or removed it meanwhile.
-        Err(error) if !error.kind.is_of_the_connection() => {
-            tracing::debug!("the engine keeps the network {name}: {error}");
-            Ok(false)
+    for _ in 0..MOST_REMOVALS {
+        match remove_once(api, &network.id, name).await {
+            Err(error) if error.kind == EngineErrorKind::NotFound => return Ok(false),
+            // Somebody joined it meanwhile, or what left it a moment ago still counts.
+            Err(error) if !error.kind.is_of_the_connection() => {
+                tracing::debug!("the engine keeps the network {name}: {error}");
+            }
+            removed => return removed,
         }
-        Err(error) => Err(error),
     }
+    Ok(false)
+}
+
+/// Whether it is gone; it stays if it is used.
+async fn remove_once(api: &dyn Api, id: &str, name: &str) -> EngineResult<bool> {
+    if is_used(api, id, name).await? {
+        return Ok(false);
+    }
+    api.remove_network(id).await.map(|()| true)
 }
 
 /// Whether something runs on it, or a sidecar that does not run would miss it at its next start.
