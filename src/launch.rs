@@ -28,7 +28,7 @@ use tokio::sync::OnceCell;
 use self::apply::Applier;
 use self::connection::Connection;
 use self::milestones::Milestones;
-use self::placement::{Destinations, Locked, Placement, claim, lock};
+use self::placement::{Destinations, Locked, Placement, claim, is_as_seen, lock};
 use self::running::leave;
 pub use self::running::{Running, RunningOn};
 use self::starting::{Start, Starting};
@@ -263,13 +263,13 @@ impl Launch {
         process_limits::threads(compiled.len())?;
         let locked = lock(placements, &self.harness, &self.reporter).await?;
         let mut snapshots = self.look(placements, Freshness::Current).await?;
-        let (mut claims, mut has_waited) = (Vec::new(), false);
+        let (mut claims, mut is_outdated) = (Vec::new(), false);
         for (placement, snapshot) in placements.iter().zip(&snapshots) {
-            let (held, waited) = claim(leases, placement, snapshot, &self.reporter).await?;
+            let (held, has_waited) = claim(leases, placement, snapshot, &self.reporter).await?;
             claims.push(held);
-            has_waited |= waited;
+            is_outdated |= has_waited || !is_as_seen(placement, snapshot).await;
         }
-        if has_waited {
+        if is_outdated {
             snapshots = self.look(placements, Freshness::Current).await?;
         }
         for snapshot in &mut snapshots {

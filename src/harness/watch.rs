@@ -24,7 +24,7 @@ use crate::system::leases::Leases;
 /// How long the engine may take for an answer about a sidecar that ended.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long farrier waits after the harness for each of the engine's answers about what happened meanwhile.
-pub const LAST_ANSWER: Duration = Duration::from_secs(1);
+pub const LAST_ANSWER: Duration = Duration::from_secs(3);
 /// Between the first two looks at a container that has ended and that the engine still takes for running.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause between two such looks.

@@ -9,6 +9,7 @@ use crate::definition::Definition;
 use crate::engine::kinds::{EngineKind, Engines};
 use crate::engine::{EngineError, EngineErrorKind, Freshness};
 use crate::event::{Event, Reporter};
+use crate::plan::instance::Instance;
 use crate::plan::sidecar::Sidecar;
 use crate::plan::snapshot::Snapshot;
 use crate::plan::{HarnessNetwork, Plan};
@@ -137,4 +138,21 @@ pub(super) async fn claim(
         held.insert(prepared.sidecar.container.clone(), claim);
     }
     Ok((held, has_waited))
+}
+
+/// Whether what was seen to run on the network before it was claimed still does. The claim keeps others from taking it off, but
+/// one that ended in between already has.
+pub(super) async fn is_as_seen(placement: &Placement<'_>, snapshot: &Snapshot) -> bool {
+    let network = placement.network.name.as_str();
+    let found = snapshot.sidecars.iter().filter_map(|observed| observed.found.as_ref());
+    let seen: Vec<&Instance> = found
+        .map(|found| &found.instance)
+        .filter(|instance| instance.is_up() && instance.networks.contains_key(network))
+        .collect();
+    if seen.is_empty() {
+        return true;
+    }
+    // An engine that does not answer is asked again by the next look.
+    let told = placement.connection.engine.still_running(&seen, network).await;
+    told.is_ok_and(|told| told.into_iter().all(|goes_on| goes_on))
 }

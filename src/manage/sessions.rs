@@ -74,7 +74,7 @@ pub async fn sweep(
 ) -> EngineResult<usize> {
     let (mut count, mut failed) = (0, Ok(()));
     for session in engine.sessions().await? {
-        if let Some(_held) = session_leases.abandoned(&session.id, &session.host, is_local) {
+        if let Some(_held) = session_leases.abandoned(&session.id, &session.host, is_local).await {
             match end(engine, &session, leases, &|_| ()).await {
                 Ok(_) => count += 1,
                 Err(error) => failed = Err(error),

@@ -5,6 +5,7 @@
 //! lease counts: the machine's, the boot's and the folder's identity, as digests.
 
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use super::digest::sha256_hex;
 use super::lock::{Held, Holder, LOCK, LockFolder};
@@ -14,6 +15,9 @@ use crate::report::error::{Code, Problem};
 const PREFIX: &str = "farrier-session";
 /// So many ids are tried at most.
 const MOST_TRIES: usize = 100;
+/// So often at most is a lease looked at that somebody has who did not sign it, with these pauses.
+const MOST_LOOKS: usize = 10;
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
 /// How many hex digits of a digest are kept.
 const DIGITS: usize = 16;
 
@@ -75,12 +79,19 @@ impl SessionLeases {
 
     /// The lease of a session whose launch is gone; `None` if it goes on, or if this host does not know. `host` is what the
     /// session's label says. What a local engine kept over a restart of this machine belongs to no launch.
-    #[must_use]
-    pub fn abandoned(&self, session: &str, host: &str, is_local: bool) -> Option<Held> {
+    pub async fn abandoned(&self, session: &str, host: &str, is_local: bool) -> Option<Held> {
         if !knows(&self.host, host, is_local) {
             return None;
         }
-        self.folder.try_lock(session).ok().flatten()
+        for _ in 0..MOST_LOOKS {
+            let held = self.folder.try_lock(session).ok()?;
+            if held.is_some() || self.folder.holder(session).is_some() {
+                return held;
+            }
+            // A launch has signed its lease. Somebody who only looks has it for a moment.
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        None
     }
 
     /// The launch whose session this is, if it goes on, and this host knows it.
@@ -158,19 +169,34 @@ mod tests {
         SessionLeases::of(LockFolder::open_at(folder.path(), PREFIX).expect("a folder").held_by("a test"))
     }
 
-    #[test]
-    fn a_session_is_abandoned_once_nobody_holds_its_lease() {
+    #[tokio::test]
+    async fn a_session_is_abandoned_once_nobody_holds_its_lease() {
         let folder = tempfile::tempdir().expect("a folder");
         let (launch, other) = (leases(&folder), leases(&folder));
         let (id, held) = launch.begin().expect("a session");
         assert_eq!(id.len(), 16, "{id}");
-        assert!(other.abandoned(&id, launch.host(), true).is_none());
+        assert!(other.abandoned(&id, launch.host(), true).await.is_none());
         assert!(!other.were_left());
         assert_eq!(other.holder(&id).map(|holder| holder.command), Some("a test".to_owned()));
         drop(held);
         assert_eq!(other.holder(&id), None);
-        assert!(other.abandoned(&id, launch.host(), true).is_some());
+        assert!(other.abandoned(&id, launch.host(), true).await.is_some());
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_somebody_only_looks_at_is_abandoned_all_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let leases = leases(&folder);
+        let left = folder.path().join("farrier-session.0123456789abcdef@lock");
+        std::fs::write(&left, format!("{}\na launch", u32::MAX)).expect("a file");
+        let looks = std::fs::File::open(&left).expect("a file");
+        looks.try_lock_shared().expect("a lock");
+        let host = leases.host().to_owned();
+        let mut abandoned = Box::pin(leases.abandoned("0123456789abcdef", &host, true));
+        assert!(futures_util::poll!(&mut abandoned).is_pending());
+        drop(looks);
+        assert!(abandoned.await.is_some());
     }
 
     #[test]

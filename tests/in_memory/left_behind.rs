@@ -8,6 +8,9 @@ use std::time::Duration;
 use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Run};
 use farrier::engine::{EngineError, EngineErrorKind};
 use farrier::manage::removal::Scope;
+use farrier::system::leases::Leases;
+use farrier::system::lock::{self, LockFolder};
+use futures_util::FutureExt;
 use futures_util::future::select;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -126,6 +129,47 @@ async fn a_network_that_the_engine_does_not_remove_is_tried_again_or_told() {
     }
 }
 
+/// A launch that ends takes its sidecar off the network, at any moment at which it may, while another one that needs the
+/// sidecar there begins.
+#[tokio::test]
+async fn a_sidecar_that_left_the_network_before_it_was_claimed_is_put_on_it_again() {
+    let first = async || {
+        let fixture = Fixture::new();
+        fixture.plain("db").up().await;
+        fixture.plain("web").engine.calm();
+        fixture
+    };
+    let calls = {
+        let fixture = first().await;
+        fixture.up().await;
+        fixture.engine.calls()
+    };
+    let before_changes = calls.iter().position(|logged| logged.call == Call::Create).expect("one is created");
+    let mut left = 0;
+    for index in 0..=before_changes {
+        let fixture = first().await;
+        let id = fixture.container("db").expect("a container").id;
+        let (told, leaves) = std::sync::mpsc::channel();
+        fixture.engine.before(At::Index(index), move |world| {
+            // Marks of this process count for nobody here.
+            let mut marks = std::fs::read_dir(lock::folder()).expect("a folder").flatten();
+            let is_marked = marks.any(|mark| {
+                let name = mark.file_name().to_string_lossy().into_owned();
+                name.contains(&id) && name.contains("@use.")
+            });
+            let claim = Leases::open("a test").expect("a folder").claim(&id, |_| ()).now_or_never();
+            if claim.is_some() && !is_marked {
+                world.disconnect(NETWORK, &id).expect("it is on it");
+                told.send(()).expect("the test goes on");
+            }
+        });
+        fixture.launch().await.ready();
+        left += leaves.iter().count();
+        assert!(fixture.container("db").is_some_and(|db| db.is_on(NETWORK)), "{index}: {:?}", calls[index]);
+    }
+    assert!(left > 1 && left <= before_changes, "{left} of {before_changes}");
+}
+
 #[tokio::test]
 async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
     let fixture = Fixture::new();
@@ -140,7 +184,16 @@ async fn a_sidecar_leaves_the_harness_s_network_when_no_launch_uses_it_there() {
     let first = fixture.launch().await.ready().result.expect("ready");
     let second = fixture.launch().await.ready().result.expect("ready");
     let started = fixture.container("db").expect("a container").started_at;
+    // Somebody else's `down` removes a network that nothing is on.
+    let locks = LockFolder::open(fixture.engine.id()).expect("locks");
+    let (asked, claimed) = std::sync::mpsc::channel();
+    fixture.engine.calm();
+    fixture.engine.before(At::Nth(Call::Connect, 1), move |_| {
+        asked.send(locks.claim_network("farrier").now_or_never()).expect("the test goes on");
+    });
     first.leave().await;
+    let claimed = claimed.recv().expect("it was asked");
+    assert!(matches!(claimed, Some(Ok(None))), "{claimed:?}");
     // The marks of this process count for nobody but others, so the network is left with the first launch here.
     assert_eq!(networks("db"), ["farrier"], "it is never without a network");
     assert_eq!(networks("cache"), ["declared"]);

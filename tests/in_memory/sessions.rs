@@ -11,7 +11,9 @@ use farrier::engine::docker::double::{At, Call, DoubleImage, Fault, Logged, Run}
 use farrier::manage::sessions::{end, sweep};
 use farrier::plan::session::Session;
 use farrier::system::leases::Leases;
+use farrier::system::lock::LockFolder;
 use farrier::system::session_leases::SessionLeases;
+use futures_util::FutureExt;
 
 use super::scenario::{each, thinned};
 use super::setup::{Ended, Fixture, IMAGE};
@@ -100,6 +102,23 @@ async fn a_session_has_names_of_its_own_and_ends_in_the_reverse_order() {
     assert_eq!(left(&fixture, &other).len(), 5, "the other one goes on");
     ends(&fixture, &other, "the second one").await;
     assert_eq!(fixture.names(), ["farrier-db"]);
+}
+
+/// Somebody else's `down` removes a network that nothing is on.
+#[tokio::test]
+async fn nobody_removes_the_network_of_shared_sidecars_before_the_first_is_on_it() {
+    let fixture = fixture();
+    let locks = LockFolder::open(fixture.engine.id()).expect("locks");
+    let (asked, claimed) = std::sync::mpsc::channel();
+    fixture.engine.before(At::Nth(Call::Create, 1), move |world| {
+        let claimed = locks.claim_network("farrier").now_or_never();
+        asked.send((world.networks("farrier").len(), claimed)).expect("the test goes on");
+    });
+    let session = session();
+    launch(&fixture, &session).await.ready();
+    let (networks, claimed) = claimed.recv().expect("it was asked");
+    assert!(networks == 1 && matches!(claimed, Some(Ok(None))), "{networks}, {claimed:?}");
+    ends(&fixture, &session, "the session").await;
 }
 
 /// Every call fails, hangs or comes late, and a launch is killed at every call.

@@ -19,6 +19,7 @@ use crate::plan::sidecar::{ImageReference, LABEL_REPLACED, LABEL_SCOPE, LABEL_SI
 use crate::plan::{Action, SidecarPlan};
 use crate::report::error::{Code, Problem};
 use crate::report::shell::command_line;
+use crate::system::lock::Held;
 
 /// How long the engine may take to finish or give up a creation whose launch was killed.
 const RESERVED: Duration = Duration::from_secs(10);
@@ -120,7 +121,7 @@ impl Carrying<'_> {
         let sidecar = self.sidecar();
         let image = self.image().await?;
         self.carrier.network().await?;
-        let first = self.first_network().await?;
+        let (first, _kept) = self.first_network().await?;
         let id = self.replace(image, &first).await?;
         self.carrier.mark(sidecar, &id)?;
         let start = async {
@@ -146,16 +147,17 @@ impl Carrying<'_> {
         Ok(())
     }
 
-    /// The network that the container is created on. Since Docker 28, it has to be there whenever the container is connected to
+    /// The network that the container is created on, kept until then if nothing may be on it. Since Docker 28, it has to be there whenever the container is connected to
     /// another one or is started again, so that a sidecar that outlives a session is not created on the session's.
-    async fn first_network(&self) -> Result<String, Problem> {
+    async fn first_network(&self) -> Result<(String, Option<Held>), Problem> {
         let sidecar = self.sidecar();
+        let own = || (self.network.to_owned(), None);
         if sidecar.session.is_some() || !Session::is_network(self.network) {
-            return Ok(self.network.to_owned());
+            return Ok(own());
         }
         let home = networks::home_of_session(self.docker, self.network).await;
         let home = home.map_err(|error| cannot_connect(sidecar, self.network, &error))?;
-        Ok(home.unwrap_or_else(|| self.network.to_owned()))
+        Ok(home.map_or_else(own, |(home, kept)| (home, Some(kept))))
     }
 
     /// Makes the new container beside the old one, removes the old one, and gives the new one its name.

@@ -14,10 +14,10 @@ use crate::plan::sidecar::{LABEL_NETWORK, LABEL_SIDECAR, Sidecar};
 use crate::plan::{NetworkAction, NetworkPlan};
 use crate::report::error::Problem;
 use crate::system::leases::Leases;
-use crate::system::lock::LockFolder;
+use crate::system::lock::{Held, LockFolder};
 
 /// So often at most is a network's removal asked for, which the engine refuses although nothing is seen on it.
-const MOST_REMOVALS: usize = 2;
+pub(super) const MOST_REMOVALS: usize = 2;
 
 /// Leaves one network of the name, and tells which: Docker accepts two, and is then ambiguous. The lowest id stays, on which
 /// all launches agree.
@@ -155,36 +155,31 @@ fn joined<'a>(sidecar: &Sidecar, container: &'a Container) -> Vec<&'a String> {
     networks.map(|(name, _)| name).collect()
 }
 
-/// The network, which now exists, that shared sidecars are on beside this one of a session; `None` if it names none.
-pub(super) async fn home_of_session(docker: &Docker, network: &str) -> EngineResult<Option<String>> {
+/// The network that shared sidecars are on beside this one of a session, kept; `None` if it names none.
+pub(super) async fn home_of_session(docker: &Docker, network: &str) -> EngineResult<Option<(String, Held)>> {
     let found = docker.api.networks(network).await?;
     let home = found.into_iter().find_map(|mut network| network.labels.remove(LABEL_SESSION_HOME));
-    if let Some(home) = &home {
-        let locks = LockFolder::open(docker.id().await?).map_err(unlocked)?;
-        let _held = locks.lock_network(home, |_| ()).await.map_err(unlocked)?;
-        make_home(docker.api.as_ref(), home).await?;
-    }
-    Ok(home)
+    let Some(home) = home else { return Ok(None) };
+    let kept = keep_home(docker, &home).await?;
+    Ok(Some((home, kept)))
 }
 
-fn unlocked(problem: impl std::fmt::Display) -> EngineError {
-    EngineError::new(EngineErrorKind::Refused, problem.to_string())
-}
-
-async fn make_home(api: &dyn Api, home: &str) -> EngineResult<()> {
-    if api.networks(home).await?.is_empty() {
-        create(api, home, &own_labels()).await?;
+/// Makes farrier's own network if it is missing. Nobody removes it before the result is dropped, although nothing may be on it.
+async fn keep_home(docker: &Docker, home: &str) -> EngineResult<Held> {
+    let unlocked = |problem: Problem| EngineError::new(EngineErrorKind::Refused, problem.to_string());
+    let locks = LockFolder::open(docker.id().await?).map_err(unlocked)?;
+    let kept = locks.keep_network(home, |_| ()).await.map_err(unlocked)?;
+    let _made_once = locks.lock_network(home, |_| ()).await.map_err(unlocked)?;
+    if docker.api.networks(home).await?.is_empty() {
+        create(docker.api.as_ref(), home, &own_labels()).await?;
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// Puts a container on farrier's own network, without names: nobody asks for it there before the next launch.
 pub(super) async fn go_home(docker: &Docker, container: &Container, home: &str) -> EngineResult<()> {
-    let api = docker.api.as_ref();
-    let Ok(locks) = LockFolder::open(docker.id().await?) else { return Ok(()) };
-    let Ok(_held) = locks.lock_network(home, |_| ()).await else { return Ok(()) };
-    make_home(api, home).await?;
-    api.connect(home, &container.id, &[]).await
+    let _kept = keep_home(docker, home).await?;
+    docker.api.connect(home, &container.id, &[]).await
 }
 
 async fn is_own(api: &dyn Api, network: &str) -> EngineResult<bool> {

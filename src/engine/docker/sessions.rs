@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 
 use super::Docker;
 use super::api::{Api, Network, Status};
-use super::networks::go_home;
+use super::networks::{MOST_REMOVALS, go_home};
 use crate::engine::{EngineErrorKind, EngineResult};
 use crate::plan::session::{LABEL_SESSION, LABEL_SESSION_HARNESS, LABEL_SESSION_HOME, Session};
 use crate::plan::sidecar::LABEL_SIDECAR;
@@ -41,13 +41,28 @@ pub(super) async fn remove_network(
             joined.map(async |listed| leave(docker, &network.id, &name, &listed.id, home, leases).await),
         )
         .await?;
-        // Whatever else is on it, such as the harness of a launch that was killed.
-        for member in api.members(&network.id).await? {
-            gone_is_done(api.disconnect(&network.id, &member).await)?;
-        }
-        gone_is_done(api.remove_network(&network.id).await)?;
+        empty_and_remove(api, &network.id).await?;
     }
     Ok(!own.is_empty())
+}
+
+/// Removes a network with whatever else is on it, such as the harness of a launch that was killed.
+async fn empty_and_remove(api: &dyn Api, network: &str) -> EngineResult<()> {
+    let mut refusals = 0;
+    loop {
+        let members = match api.members(network).await {
+            Err(error) if error.kind == EngineErrorKind::NotFound => return Ok(()),
+            members => members?,
+        };
+        for member in members {
+            gone_is_done(api.disconnect(network, &member).await)?;
+        }
+        match gone_is_done(api.remove_network(network).await) {
+            // What left it a moment ago still counts.
+            Err(error) if !error.kind.is_of_the_connection() && refusals + 1 < MOST_REMOVALS => refusals += 1,
+            done => return done,
+        }
+    }
 }
 
 /// Removes the harness's container if its launch was killed before it started it.
