@@ -15,6 +15,9 @@ use crate::events::Events;
 const PROTOCOL: &str = "2025-06-18";
 /// The most bytes of one answer that are read.
 const ANSWER_BYTES: usize = 1 << 20;
+/// The most bytes of a stream that are read for one answer. A poll gives no memory back, so a server that tells other things
+/// without end would use up the probe's.
+const STREAM_BYTES: usize = 4 << 20;
 /// The most pages of a list of tools that are read.
 const PAGES: usize = 20;
 
@@ -195,8 +198,9 @@ fn answer_to(id: u32, response: &mut Response) -> Result<Value, Trouble> {
             _ => Err(not_mcp("is not the JSON-RPC answer to it")),
         };
     }
-    let mut events = Events::default();
+    let (mut events, mut received) = (Events::default(), 0);
     while let Some(part) = response.chunk().map_err(Trouble::Http)? {
+        received += part.len();
         events.push(&part);
         while let Some(data) = events.next() {
             match serde_json::from_slice::<Value>(&data) {
@@ -207,6 +211,9 @@ fn answer_to(id: u32, response: &mut Response) -> Result<Value, Trouble> {
         }
         if events.len() > ANSWER_BYTES {
             return Err(not_mcp("is longer than 1 MiB"));
+        }
+        if received > STREAM_BYTES {
+            return Err(not_mcp("is not within the first 4 MiB of its stream"));
         }
     }
     Err(not_mcp("is a stream that ends without it"))

@@ -35,6 +35,13 @@ fn sidecar(settings: &str, answers: &[String]) -> Sidecar {
 }
 
 #[test]
+fn a_stream_that_tells_other_things_without_end_is_left() {
+    let endless = stream(&": x\n\n".repeat(1 << 20));
+    let reason = "no MCP server: the answer is not within the first 4 MiB of its stream";
+    assert_eq!(sidecar("{}", &[endless]).check::<Mcp>(), Verdict::pending(reason));
+}
+
+#[test]
 fn a_session_is_opened_and_ended() {
     let events = |text: &str| stream(&format!("event: message\r\nid: 7\r\ndata: {text}\r\n\r\n"));
     let split = r#"{"jsonrpc":"2.0","method":"notifications/message"}"#;
