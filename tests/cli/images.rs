@@ -175,7 +175,7 @@ fn a_container_ends_by_its_stop_signal_in_its_grace_period_and_is_killed_after_i
     ));
     images.farrier(["up"]).output().assert_code(0);
     images.programs.wait_for_log("box", "up\n");
-    assert!(processes_with("TOKEN", &token).len() >= 2);
+    wait_until("both run", PATIENT, || processes_with("TOKEN", &token).len() >= 2);
     images.farrier(["down", "--yes"]).output().assert_code(0);
     assert!(processes_with("TOKEN", &token).is_empty());
     assert!(images.programs.all().is_empty());
@@ -207,7 +207,7 @@ fn nothing_outlives_a_supervisor_or_a_process_one_that_is_killed() {
         images.farrier(["up"]).output().assert_code(0);
         images.programs.wait_for_log("box", "up\n");
         let first = images.sidecar("box");
-        assert!(processes_with("TOKEN", &token).len() >= 3);
+        wait_until("all run", PATIENT, || processes_with("TOKEN", &token).len() >= 3);
         let killed = if kills_process_one {
             images.programs.program(&first)
         } else {

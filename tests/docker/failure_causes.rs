@@ -87,7 +87,7 @@ fn a_health_test_that_fails() {
     let failing = "CMD [\"/fixture\", \"healthy-when-file\", \"/never\"]";
     let image = scene.image(&Image::new().change(format!("HEALTHCHECK --interval=1h {failing}")));
     let rest = format!("{NO_PORT}[readiness]\nprobe = \"healthcheck\"\ntimeout = \"1s\"\n");
-    fails(|| image.clone(), "wait", &rest, "health-test-fails", "exit code 1: ");
+    fails(|| image.clone(), "wait", &rest.replace("1s", "10s"), "health-test-fails", "exit code 1: ");
     let slow =
         scene.image(&Image::new().change(format!("HEALTHCHECK --interval=1h --start-period=60s {failing}")));
     fails(|| slow.clone(), "wait", &rest, "timeout-below-start-period", "1m");
@@ -116,7 +116,8 @@ fn a_command_that_is_written_for_a_shell() {
         ("[\"cat /tmp/s | grep -q ready\"]", "cat /tmp/s | grep -q ready"),
         ("[\"/fixture\", \"exit\", \"1\", \"&&\", \"true\"]", "/fixture exit 1 && true"),
     ] {
-        let rest = format!("{NO_PORT}[readiness]\nprobe = \"exec\"\ncommand = {command}\ntimeout = \"2s\"\n");
+        let rest =
+            format!("{NO_PORT}[readiness]\nprobe = \"exec\"\ncommand = {command}\ntimeout = \"10s\"\n");
         define(&scene, &image, "wait", &rest);
         let (outcome, events) = up(&scene, &[]);
         assert_eq!(cause(&outcome, &events)["name"], "shell-missing", "{outcome}");

@@ -14,7 +14,8 @@ fn every_part_of_the_evidence_is_there() {
     let image = scene.image(&Image::new().change(test));
     let logs: Vec<String> = (1..=30).map(|line| format!("\"--log\", \"line {line} \\u001b[2J\"")).collect();
     let serve = format!("command = [\"serve\", \"--port\", \"7000\", {}]", logs.join(", "));
-    let readiness = "[[readiness]]\nprobe = \"tcp\"\n[[readiness]]\nprobe = \"healthcheck\"\n";
+    let readiness =
+        "[[readiness]]\nprobe = \"tcp\"\n[[readiness]]\nprobe = \"healthcheck\"\ntimeout = \"5m\"\n";
     let interface = "[interface]\nkind = \"port\"\nport = 7000\n";
     scene.define(
         "db",

@@ -1,5 +1,7 @@
 //! Order, jobs, restarts and what a sidecar's end means, on a real engine.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::support::docker::run;
@@ -201,7 +203,9 @@ fn a_sidecars_end_stops_the_harness_or_starts_it_again_as_its_definition_says() 
     scene.take_events();
     let (label, image) = (scene.label(), fixture_image());
     let container = ["docker", "run", "--rm", "--label", &label, &image, "sleep", "3600000"];
-    let on_host = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"];
+    let trapped = scene.path("trapped").display().to_string();
+    let trapped = trapped.as_str();
+    let on_host = ["sh", "-c", "trap '' TERM; touch \"$0\"; while :; do sleep 1; done", trapped];
     for harness in [&container[..], &on_host[..]] {
         let launch = scene.launch(harness).spawn();
         wait_until("the harness runs", PATIENT, || {
@@ -216,7 +220,8 @@ fn a_sidecars_end_stops_the_harness_or_starts_it_again_as_its_definition_says() 
                     &format!("ancestor={image}"),
                 ])
             };
-            scene.has_event("harness-starting") && (!is_container || !running().is_empty())
+            let is_deaf = if is_container { !running().is_empty() } else { Path::new(trapped).exists() };
+            scene.has_event("harness-starting") && is_deaf
         });
         end(&scene);
         let killed = launch.wait().assert_code(125);

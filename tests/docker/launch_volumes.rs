@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::launching::{idler, server};
 use crate::support::scene::Layer;
 use crate::support::servers::postgres_image;
-use crate::support::{Scene, assert_output, docker, fixture_image};
+use crate::support::{Scene, assert_output, docker, fixture_image, free_port};
 
 /// As the official image does it: the scripts run once, on a new cluster.
 const START: &str = "set -e; cd /tmp; d=/var/lib/postgresql/data; if [ ! -s $d/PG_VERSION ]; then \
@@ -90,9 +90,7 @@ fn the_same_definition_runs_without_docker_and_its_data_stays_too() {
     let scene = scene.isolated();
     let archive = scene.layer(Layer::User).join("postgres.tar");
     docker(["save", "--output", &archive.display().to_string(), &image]);
-    // One that nobody on this host has at all of its addresses, and that the system gives nobody meanwhile.
-    let is_free = |port: &u16| std::net::TcpListener::bind(("0.0.0.0", *port)).is_ok();
-    let port = (20_000..30_000).find(is_free).expect("a port");
+    let port = free_port();
     live(&scene, "docker-archive:./postgres.tar", port, &|query| asked_by_a_harness(&scene, &image, query));
     let name = scene.name("db");
     let down = scene.farrier(["down", "--yes", "--volumes", &name]).output().assert_code(0);

@@ -116,15 +116,15 @@ fn a_probe_that_breaks_ends_the_wait_with_one_clear_error() {
 
 #[test]
 fn a_probe_that_reports_progress_gets_more_time_up_to_the_declared_most() {
-    for (more, least, most) in [("", 2_000.0, 3_900.0), ("max_timeout = \"4s\"\n", 4_000.0, 9_000.0)] {
+    for (more, least) in [("", 10_000.0), ("max_timeout = \"7s\"\n", 7_000.0)] {
         let Some(scene_of_its_own) = Scene::with_docker() else { return };
         let (outcome, events) =
-            launch(&scene_of_its_own, guest::MORE_TIME, &format!("timeout = \"1s\"\n{more}"));
+            launch(&scene_of_its_own, guest::MORE_TIME, &format!("timeout = \"5s\"\n{more}"));
         let outcome = outcome.assert_code(125);
         assert!(outcome.stderr().contains(" because it reported progress"), "{outcome}");
         let waited = number(&events.one("not-ready")["waited_ms"]);
-        assert!((least..most).contains(&waited), "{more}: {waited}");
+        assert!(waited >= least, "{more}: {waited}");
         let extended = number(&events.one("not-ready")["probes"][0]["extended_to_ms"]);
-        assert!((least - 1.0..most).contains(&extended), "{more}: {extended}");
+        assert!((least - 1.0..least + 1_000.0).contains(&extended), "{more}: {extended}");
     }
 }

@@ -76,8 +76,8 @@ fn a_failing_test_counts_only_when_the_engine_says_so_and_then_at_once() {
     define(&scene, "db", &image, "serve --port 7000", "60s");
     let (outcome, events) = scene.assert_not_ready(scene.up().output(), "sidecar-unhealthy");
     let told = events.one("not-ready");
-    let waited = number(&told["waited_ms"]);
-    assert!(waited >= 3_500.0, "{told:#}");
+    let runs = told["state"]["health"].as_array().map_or(0, Vec::len);
+    assert!(runs >= 2, "one failure is not the engine's verdict: {told:#}");
     assert!(events.answers().contains(&"health test exited 5: disk on fire".to_owned()), "{told:#}");
     assert!(outcome.stderr().contains("disk on fire"), "{outcome}");
     assert!(!outcome.stderr().contains("--recreate"), "a new container has the same test: {outcome}");

@@ -27,10 +27,6 @@ fn wait_for_refusal(scene: &Scene) {
     });
 }
 
-fn listen(scene: &Scene, stem: &str) {
-    docker(["exec", "--detach", &scene.container(stem), "/fixture", "serve", "--port", "7000"]);
-}
-
 /// The relay containers of one farrier process, stopped ones too.
 fn relays(process: u32) -> Vec<String> {
     let label = format!("label=farrier.relay={process}");
@@ -65,7 +61,7 @@ fn our_program_relays_from_an_image_without_any_tool_unprivileged_and_is_gone_af
     assert!(matches!(said("{{.Config.User}}").as_str(), "nobody" | "65534" | "65534:65534"));
     assert!(!said("{{json .Config.Env}}").contains("FARRIER"), "{}", said("{{json .Config.Env}}"));
     let process = running.id();
-    listen(&scene, "db");
+    scene.listen("db");
     running.wait().assert_code(0);
     assert_eq!(scene.told().of("problem").len(), 0);
     wait_until_gone(process);
@@ -100,7 +96,7 @@ fn goes_on_without_its_first_relay(image: impl FnOnce(&Scene) -> Option<String>)
     let running = scene.up().args(["--dial", "relay"]).args(named).spawn();
     wait_for_refusal(&scene);
     remove_relay(&scene, &running, 1);
-    listen(&scene, "db");
+    scene.listen("db");
     let process = running.id();
     let outcome = running.wait().assert_code(0);
     let said = "the relay container ended, or the connection to it broke; farrier dials through a new relay";
@@ -153,7 +149,7 @@ fn one_relay_serves_all_sidecars_also_if_the_named_image_has_no_tool() {
     let image = inspect(&only_relay(&running), "{{.Config.Image}}").unwrap_or_default();
     assert!(image.starts_with("localhost/farrier-relay:"), "{image}");
     for stem in ["one", "two", "three"] {
-        listen(&scene, stem);
+        scene.listen(stem);
     }
     let process = running.id();
     running.wait().assert_code(0);
@@ -198,7 +194,7 @@ fn relayed_by(scene: &Scene, image: &str) -> String {
     wait_for_refusal(scene);
     let entrypoint = inspect(&only_relay(&running), "{{json .Config.Entrypoint}}").unwrap_or_default();
     let process = running.id();
-    listen(scene, "db");
+    scene.listen("db");
     running.wait().assert_code(0);
     wait_until_gone(process);
     entrypoint

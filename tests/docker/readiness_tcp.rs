@@ -1,5 +1,7 @@
 //! The `tcp` probe on a real engine: when a wait ends, why, and what is told about it.
 
+use std::collections::BTreeSet;
+
 use crate::support::engine::{container_id, inspect};
 use crate::support::events::{number, text};
 use crate::support::{Events, Outcome, PATIENT, Scene, docker, fixture_image, snapshot_settings, wait_until};
@@ -30,11 +32,6 @@ fn wait_for_refusal(scene: &Scene) {
     });
 }
 
-/// Lets the container of a sidecar that does nothing listen after all.
-fn listen(scene: &Scene, stem: &str) {
-    docker(["exec", "--detach", &scene.container(stem), "/fixture", "serve", "--port", "7000"]);
-}
-
 /// The end of a launch that fails with this code; nothing was ready, and stdout is left alone.
 fn fails(scene: &Scene, outcome: Outcome, code: &str) -> (Outcome, Events) {
     let (outcome, events) = scene.assert_not_ready(outcome, code);
@@ -50,7 +47,7 @@ fn a_server_that_listens_late_is_ready_when_it_listens() {
     let running = scene.up().spawn();
     wait_for_refusal(&scene);
     assert!(scene.told().of("ready").is_empty());
-    listen(&scene, "db");
+    scene.listen("db");
     let outcome = running.wait().assert_code(0);
     assert_eq!(outcome.stdout(), "");
     let events = scene.told();
@@ -111,8 +108,11 @@ fn a_container_that_exits_ends_the_wait_with_its_code_and_last_words() {
 #[test]
 fn a_container_that_exits_after_a_while_ends_the_wait_at_once() {
     let Some(scene) = Scene::with_docker() else { return };
-    define(&scene, "db", "serve --port 7001 --exit-after 1500 --code 7", "60s");
-    let (_, events) = fails(&scene, scene.up().output(), "sidecar-exited");
+    define(&scene, "db", "serve --port 7001 --exit-when /tmp/end --code 7", "60s");
+    let running = scene.up().spawn();
+    wait_for_refusal(&scene);
+    docker(["exec", &scene.container("db"), "/fixture", "touch", "/tmp/end"]);
+    let (_, events) = fails(&scene, running.wait(), "sidecar-exited");
     let told = events.one("not-ready");
     assert_eq!(told["state"]["exit_code"], 7);
     assert_eq!(events.answers()[0], "connection refused");
@@ -136,7 +136,7 @@ fn a_container_that_is_restarted_is_waited_for_anew() {
     let running = scene.up().spawn();
     wait_for_refusal(&scene);
     docker(["restart", "--time", "0", &scene.container("db")]);
-    listen(&scene, "db");
+    scene.listen("db");
     running.wait().assert_code(0);
     assert_eq!(scene.told().of("ready").len(), 1);
 }
@@ -163,14 +163,18 @@ fn sidecars_are_started_and_waited_for_together() {
     let Some(scene) = Scene::with_docker() else { return };
     let stems = ["one", "two", "three", "four"];
     for stem in stems {
-        define(&scene, stem, "serve --port 7000 --after 3000", "60s");
+        define(&scene, stem, "wait", "60s");
     }
-    scene.up().output().assert_code(0);
-    let events = scene.told();
-    let at = |kind: &str, stem: &str| number(&events.about(kind, &scene.name(stem))["at_ms"]);
-    let last_started = stems.map(|stem| at("started", stem)).into_iter().fold(0.0, f64::max);
-    let first_ready = stems.map(|stem| at("ready", stem)).into_iter().fold(f64::MAX, f64::min);
-    assert!(last_started < first_ready, "{:#?}", events.0);
+    let running = scene.up().spawn();
+    // None of them waits for another one to be ready before it starts.
+    wait_until("all were refused", PATIENT, || {
+        let events = scene.told();
+        let answered: BTreeSet<String> =
+            events.of("answered").into_iter().map(|told| text(&told["sidecar"])).collect();
+        answered.len() == stems.len()
+    });
+    stems.iter().for_each(|stem| scene.listen(stem));
+    running.wait().assert_code(0);
 }
 
 #[test]

@@ -45,6 +45,7 @@ async fn survives(kind: Kind, index: usize, fault: Fault, patience: Timeouts) {
     }
     assert!(ended.result.is_ok() || !matches!(fault, Fault::Late(_)), "{what}: {:#?}", ended.told);
     drop(ended);
+    scenario.fixture.patience = Timeouts::default();
     scenario.recovers(&what).await;
     assert_eq!(scenario.data(), data.or_else(|| scenario.data()), "{what}: the volume is carried over");
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use farrier::engine::docker::api::{Container, ContainerSpec, HealthTest, Status};
 use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Logged, Run, World};
@@ -10,7 +9,7 @@ use farrier::readiness::route::Dialling;
 use futures_util::StreamExt;
 use tokio::net::TcpListener;
 
-use super::setup::{Fixture, IMAGE, dialled, listener, plain};
+use super::setup::{Fixture, IMAGE, PATIENCE, dialled, listener, plain};
 
 /// With this variable every case runs, not a part of them.
 const ALL: &str = "FARRIER_ALL_FAULTS";
@@ -171,7 +170,7 @@ impl Scenario {
         expected.insert(0, BYSTANDER);
         // A relay goes when the launch that made it has let go of it.
         let gone = self.fixture.engine.until(|engine| engine.change_names() == expected);
-        let gone = tokio::time::timeout(Duration::from_secs(5), gone).await;
+        let gone = tokio::time::timeout(PATIENCE, gone).await;
         assert!(gone.is_ok(), "{what}: {:?}", self.fixture.names());
         self.fixture.engine.change(|world| {
             assert_eq!(world.container(BYSTANDER).as_ref(), Some(&self.bystander), "{what}");

@@ -36,7 +36,7 @@ use tokio::net::TcpListener;
 pub use closed_port::ClosedPort;
 
 /// No launch of these tests takes longer, whatever goes wrong.
-const PATIENCE: Duration = Duration::from_mins(3);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 pub const NETWORK: &str = "net";
 pub const IMAGE: &str = "image:1";
 

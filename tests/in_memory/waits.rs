@@ -10,7 +10,7 @@ use farrier::engine::docker::api::{HealthStatus, HealthTest};
 use farrier::engine::docker::double::{At, Call, DoubleImage, End, Fault, Nonsense, Run, World};
 
 use super::scenario::scripted;
-use super::setup::{ClosedPort, Fixture, IMAGE, listener};
+use super::setup::{ClosedPort, Ended, Fixture, IMAGE, listener};
 
 #[tokio::test]
 async fn a_port_that_stays_closed_ends_at_the_timeout_with_what_was_tried() {
@@ -391,12 +391,16 @@ async fn a_server_that_opens_late_sees_no_connection_but_the_probes_own() {
     let closed = ClosedPort::new();
     let port = closed.number();
     fixture.dialled("late", port, "probe = \"tcp\"\ntimeout = \"30s\"");
+    let (launch, told) = fixture.launch_of();
+    let is_answered = || told.lock().expect("events").iter().any(|event| event["event"] == "answered");
     let opening = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        while !is_answered() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         closed.open()
     };
-    let (ended, listener) = tokio::join!(fixture.launch(), opening);
-    let ended = ended.ready();
+    let (result, listener) = tokio::join!(fixture.bring_up(&launch), opening);
+    let ended = Ended { result, told: std::mem::take(&mut *told.lock().expect("events")) }.ready();
     let attempts = ended.events("ready")[0]["attempts"].as_u64();
     assert!(attempts.is_some_and(|attempts| attempts >= 2), "{attempts:?}");
     // Nobody accepted meanwhile, so that all connections are still waiting.

@@ -8,7 +8,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::events::text;
 use crate::support::guest::{self, built, component, guest};
 use crate::support::{Events, Layer, Outcome, Run, Scene, Signal, fixture_image, wait_until};
 
@@ -27,6 +26,7 @@ fn define(scene: &Scene, stem: &str, command: &str, readiness: &str) {
 }
 
 const SERVE: &str = "[\"serve\", \"--port\", \"7000\"]";
+const REFUSED: &str = "error: Connection refused";
 
 fn up(scene: &Scene, options: &[&str]) -> (Outcome, Events) {
     let path = scene.path("events.jsonl");
@@ -40,26 +40,23 @@ fn up(scene: &Scene, options: &[&str]) -> (Outcome, Events) {
 fn sockets_of_the_standard_library_prove_a_server_ready() {
     let Some(scene) = Scene::with_docker() else { return };
     let readiness = "settings = { try = \"echo-own\" }\ngrants = { dial = [\"self\"] }\ntimeout = \"60s\"";
-    define(&scene, "db", "[\"serve\", \"--port\", \"7000\", \"--after\", \"1500\"]", readiness);
-    let (outcome, events) = up(&scene, &[]);
+    define(&scene, "db", "[\"wait\"]", readiness);
+    let (outcome, answers) = scene.up_listening_after([""; 0], "db", REFUSED);
     outcome.assert_code(0);
-    let answers: Vec<_> = events.of("answered").into_iter().map(|told| text(&told["answer"])).collect();
-    assert!(answers[0].starts_with("error: Connection refused"), "{answers:?}");
-    assert_eq!(answers.last().map(String::as_str), Some("ready"));
+    assert_eq!(answers.last().map(String::as_str), Some("ready"), "{answers:?}");
 }
 
 #[test]
 fn sockets_go_through_a_relay_and_prove_a_server_ready_there() {
     let Some(scene) = Scene::with_docker() else { return };
     let readiness = "settings = { try = \"echo-own\" }\ngrants = { dial = [\"self\"] }\ntimeout = \"60s\"";
-    define(&scene, "db", "[\"serve\", \"--port\", \"7000\", \"--after\", \"3000\"]", readiness);
-    let (outcome, events) = up(&scene, &["--dial", "relay"]);
+    define(&scene, "db", "[\"wait\"]", readiness);
+    let (outcome, answers) = scene.up_listening_after(["--dial", "relay"], "db", REFUSED);
     outcome.assert_code(0);
-    let answers: Vec<_> = events.of("answered").into_iter().map(|told| text(&told["answer"])).collect();
-    // On a very busy machine, the server may listen before the first poll.
     let (last, before) = answers.split_last().expect("an answer");
-    assert!(before.iter().all(|answer| answer.starts_with("error: Connection refused")), "{answers:?}");
+    assert!(before.iter().all(|answer| answer.starts_with(REFUSED)), "{answers:?}");
     assert_eq!(last, "ready");
+    let events = scene.told();
     let used = events.one("used");
     let polls = answers.len() as u64;
     assert!(

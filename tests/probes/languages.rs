@@ -37,8 +37,8 @@ impl Example {
         Some(Self { scene, folder, name, image })
     }
 
-    /// Brings the example's definition up, with the image of the tests and these lines in place of others.
-    fn up(&self, timeout: &str, changes: &[(&str, &str)]) -> (Outcome, Events) {
+    /// Writes the example's definition, with the image of the tests and these lines in place of others.
+    fn define(&self, timeout: &str, changes: &[(&str, &str)]) {
         let file = self.folder.join(format!("{}.toml", self.name));
         let text = std::fs::read_to_string(file).expect("the definition");
         let image = format!("image = \"{}\"", self.image);
@@ -54,6 +54,10 @@ impl Example {
         let mut lines: Vec<String> = lines.collect();
         lines.push(format!("timeout = \"{timeout}\""));
         self.scene.define(self.name, &lines.join("\n"));
+    }
+
+    fn up(&self, timeout: &str, changes: &[(&str, &str)]) -> (Outcome, Events) {
+        self.define(timeout, changes);
         let path = self.scene.path("events.jsonl");
         drop(std::fs::remove_file(&path));
         let outcome = self.scene.farrier(["up", "--events"]).arg(&path).output();
@@ -87,10 +91,16 @@ fn a_probe_in_c_tells_a_broker_that_accepts_clients() {
     };
     let open = configured("listener 1883\\nallow_anonymous true\\n", "");
     example.is_ready(&[("command", &open)]);
-    let late = configured("listener 1883\\nallow_anonymous true\\n", "sleep 1;");
-    let (outcome, events) = example.up("60s", &[("command", &late)]);
-    outcome.assert_code(0);
-    assert_eq!(events.of("answered")[0]["answer"], "connection refused");
+    let late =
+        configured("listener 1883\\nallow_anonymous true\\n", "until [ -e /tmp/begin ]; do sleep 0.1; done;");
+    example.define("60s", &[("command", &late)]);
+    example.scene.take_events();
+    let running = example.scene.up().spawn();
+    wait_until("it is refused", PATIENT, || {
+        example.scene.told().answered().iter().any(|answer| answer == "connection refused")
+    });
+    docker(["exec", &example.scene.container("mqtt"), "touch", "/tmp/begin"]);
+    running.wait().assert_code(0);
     let guarded = configured("listener 1883\\nallow_anonymous false\\n", "");
     example.is_not_ready(LONG, &[("command", &guarded)], "the broker wants a login");
     let other = "command = [\"nats-server\", \"--port\", \"1883\"]";

@@ -81,10 +81,10 @@ fn a_python_probe_passes_and_fails_as_its_server_does() {
     // The same without a route to the sidecar.
     scene.farrier(["down", &scene.name("db"), "--yes"]).output().assert_code(0);
     scene.farrier(["up", "--dial", "relay"]).output().assert_code(0);
-    define(&scene, "serve --port 7000 --after 1500", "60s");
-    let answers = up(0);
-    assert!(answers[0].starts_with("error: [Errno 14] Connection refused"), "{answers:?}");
-    assert_eq!(answers.last().map(String::as_str), Some("ready"));
+    define(&scene, "wait", "60s");
+    let (outcome, answers) = scene.up_listening_after([""; 0], "db", "error: [Errno 14] Connection refused");
+    outcome.assert_code(0);
+    assert_eq!(answers.last().map(String::as_str), Some("ready"), "{answers:?}");
     define(&scene, "serve --port 7000 --reply HTTP/1.1", "5s");
     let answers = up(125);
     // On a busy machine, single polls are cut.

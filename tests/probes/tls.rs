@@ -167,7 +167,7 @@ fn a_port_without_tls_is_told_from_one_that_never_finishes() {
     assert!(outcome.stdout().contains(told), "{outcome}");
     let (keeper, kept) = std::sync::mpsc::channel();
     let silent = plain(move |connection| drop(keeper.send(connection)));
-    let mut words = vec!["probe", "check", "http", "--target", &silent, "--poll", "200ms"];
+    let mut words = vec!["probe", "check", "http", "--target", &silent, "--poll", "2s"];
     words.extend(["--settings", r#"{"scheme": "https"}"#]);
     let outcome = scene.farrier(words).output().assert_code(1);
     let told = "pending: the port accepts connections, but does not finish the TLS handshake";

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use farrier::system::leases::Leases;
 
 use super::docker;
+
+/// How long a network is tried to be removed.
+const LEAVING: Duration = Duration::from_secs(20);
 
 /// Removes what carries the token in its name, or the label, or uses one of these networks or images, or was defined
 /// below this folder: a sidecar that left the networks of its harness is found by nothing else. Failures are dropped: it
@@ -35,7 +39,12 @@ pub fn clean(token: &str, label: &str, root: &Path, networks: &BTreeSet<String>,
     removed.extend(networks_of(token));
     remove(&["container", "rm", "--force", "--volumes"], containers);
     remove(&["volume", "rm", "--force"], volumes);
-    remove(&["network", "rm"], removed);
+    // On a Swarm, what was on a network leaves it in the manager's own time.
+    let begun = Instant::now();
+    while !removed.is_empty() && begun.elapsed() < LEAVING {
+        remove(&["network", "rm"], removed);
+        removed = networks_of(token).into_iter().collect();
+    }
     if !images.is_empty() {
         remove(&["image", "rm", "--force"], images.to_vec());
         // Those that lost their tag to a newer image.

@@ -44,6 +44,11 @@ impl Events {
         let answers = self.one("not-ready")["probes"][0]["answers"].as_array().cloned().unwrap_or_default();
         answers.iter().map(|answer| text(&answer["answer"])).collect()
     }
+
+    /// What the probes answered, each answer that is another than the one before it.
+    pub fn answered(&self) -> Vec<String> {
+        self.of("answered").into_iter().map(|told| text(&told["answer"])).collect()
+    }
 }
 
 /// One line as data. One that is not what `farrier schema --events` documents, to the last field, fails the test.

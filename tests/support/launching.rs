@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use serde_json::Value;
 
-use super::engine::{fixture_image, inspect};
+use super::engine::{PATIENT, docker, fixture_image, inspect, wait_until};
 use super::events::{Events, event};
 use super::run::Run;
 use super::running::Outcome;
@@ -58,6 +58,27 @@ impl Scene {
     /// `farrier up`, its events in the same file.
     pub fn up(&self) -> Run {
         self.farrier(["up", "--events"]).arg(self.path(EVENTS))
+    }
+
+    /// The same, during which the container of a sidecar that does nothing listens once a probe answered so. How it ended, and
+    /// all answers.
+    pub fn up_listening_after<O: AsRef<OsStr>>(
+        &self,
+        options: impl IntoIterator<Item = O>,
+        stem: &str,
+        answer: &str,
+    ) -> (Outcome, Vec<String>) {
+        self.take_events();
+        let running = self.up().args(options).spawn();
+        let heard = || self.told().answered().iter().any(|heard| heard.starts_with(answer));
+        wait_until("the probe answers", PATIENT, heard);
+        self.listen(stem);
+        (running.wait(), self.told().answered())
+    }
+
+    /// Lets the container of a sidecar that does nothing listen after all.
+    pub fn listen(&self, stem: &str) {
+        docker(["exec", "--detach", &self.container(stem), "/fixture", "serve", "--port", "7000"]);
     }
 
     /// What was written to that file so far.

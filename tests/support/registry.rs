@@ -1,9 +1,8 @@
 //! A real image registry on this host, from Debian's package.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -11,6 +10,7 @@ use super::docker::{self, Trouble};
 use super::engine::{PATIENT, build_directory, skip, wait_until};
 use super::fixture;
 use super::http::request;
+use super::ports::free_port;
 use super::scene::Scene;
 
 /// The user that the registry knows.
@@ -69,10 +69,7 @@ pub fn client_configuration(address: &str, with_password: bool) -> String {
 
 impl Registry {
     fn start(program: &Path, scene: &Scene, storage: &Path, authentication: &str) -> Self {
-        let port = {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-            free.local_addr().expect("its address").port()
-        };
+        let port = free_port();
         let folder = scene.path("registry");
         std::fs::create_dir_all(folder.join("client")).expect("a folder");
         std::fs::write(folder.join("passwords"), format!("{USER}:{PASSWORD_HASH}\n")).expect("passwords");
@@ -83,9 +80,13 @@ impl Registry {
         );
         let file = folder.join("config.yml");
         std::fs::write(&file, configuration).expect("configuration");
-        let process = serving(program, &file);
+        let mut process = serving(program, &file);
         let address = format!("127.0.0.1:{port}");
-        wait_until("the registry accepts", Duration::from_secs(30), || TcpStream::connect(&address).is_ok());
+        wait_until("the registry accepts", PATIENT, || {
+            let ended = process.try_wait().expect("a child");
+            assert!(ended.is_none(), "the registry has ended: {ended:?}");
+            TcpStream::connect(&address).is_ok()
+        });
         let client = client_configuration(&address, true);
         std::fs::write(folder.join("client/config.json"), client).expect("client configuration");
         Self { process, address, folder, program: program.to_owned() }

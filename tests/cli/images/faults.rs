@@ -73,11 +73,12 @@ fn whoever_is_killed_at_any_step_of_a_start_the_next_command_repairs() {
         images.farrier(["up"]).output().assert_code(0);
         assert_eq!(images.sidecar("box")["state"], "running", "{number}");
         wait_until("one container runs", PATIENT, || processes_with("TOKEN", &token).len() == 1);
-        let now = runs(&images);
-        // What a volume held is there, and the run that goes on has noted itself in both.
-        let is_kept = before.iter().rev().zip(now.iter().rev()).all(|(before, now)| before < now);
-        assert!(is_kept && now.len() >= 2, "{number}: {before:?} {now:?}");
-        before = now;
+        // What a volume held is there, and the run that goes on notes itself in both.
+        let is_kept = |now: &[_]| {
+            before.iter().rev().zip(now.iter().rev()).all(|(before, now)| before < now) && now.len() >= 2
+        };
+        wait_until(&format!("{number}: more than {before:?}"), PATIENT, || is_kept(&runs(&images)));
+        before = runs(&images);
         kills += killed;
         if killed == 0 {
             break;

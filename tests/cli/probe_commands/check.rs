@@ -39,7 +39,7 @@ fn watching_ends_when_the_port_opens_and_when_the_time_is_over() {
     let closed = ClosedPort::new();
     let target = format!("127.0.0.1:{}", closed.number());
     let outcome =
-        farrier(&scene, &["probe", "check", "tcp", "--watch", "--timeout", "300ms", "--target", &target])
+        farrier(&scene, &["probe", "check", "tcp", "--watch", "--timeout", "2s", "--target", &target])
             .output()
             .assert_code(1);
     // On a busy machine it may be a single poll.
@@ -117,15 +117,14 @@ fn an_option_adds_to_the_target_and_a_denial_says_what_to_write() {
 fn watching_extends_as_a_launch_does() {
     let scene = Scene::new();
     fs::write(scene.workspace().join("mine.wasm"), component(&guest(guest::MORE_TIME))).expect("a file");
-    let words = ["probe", "check", "./mine.wasm", "--target", "localhost:1", "--watch", "--timeout", "200ms"];
+    let words = ["probe", "check", "./mine.wasm", "--target", "localhost:1", "--watch", "--timeout", "2s"];
     let told = |more: &[&str]| farrier(&scene, &words).args(more).output().assert_code(1).stdout();
-    let shown = told(&["--max-timeout", "350ms"]);
+    let shown = told(&["--max-timeout", "3s"]);
     assert!(
-        shown.contains("asks for more time: 1m")
-            && shown.contains("the deadline is now 350ms after the start"),
+        shown.contains("asks for more time: 1m") && shown.contains("the deadline is now 3s after the start"),
         "{shown}"
     );
-    assert!(told(&[]).contains("the deadline is now 400ms after the start"), "twice the timeout by default");
+    assert!(told(&[]).contains("the deadline is now 4s after the start"), "twice the timeout by default");
 }
 
 /// A guest that asks for its second poll after 1.7 s, and is ready then.
@@ -164,7 +163,7 @@ fn a_definition_gives_check_its_settings_grants_and_limits() {
     ");
     // Ready, but not as often in a row as it says: as in a launch, time is up first.
     scene.define_in(Layer::User, "mine.wasm", component(&guest(READY_AFTER_1700_MS)));
-    let file = define("probe = \"./mine.wasm\"\nsuccesses = 2\ninterval = \"1s\"\ntimeout = \"2s\"");
+    let file = define("probe = \"./mine.wasm\"\nsuccesses = 2\ninterval = \"5s\"\ntimeout = \"6s\"");
     let outcome = check(&file, &["--target", "localhost:1", "--watch"]).assert_code(1);
     assert_output!(outcome, @"
     exit code 1

@@ -131,14 +131,12 @@ fn a_programs_end_stops_the_harness_or_starts_it_again_as_its_definition_says() 
     "#);
     assert!(!stopped.stderr().contains("killed it"), "it ended by SIGTERM: {stopped}");
 
-    std::fs::remove_file(&end).expect("it is there");
     scene.take_events();
     define("restart");
     let launch = harness(&[&program, "cat"]);
     let ended =
         || scene.events().into_iter().filter(|event| event["event"] == "sidecar-ended").collect::<Vec<_>>();
     wait_until("its end is told", PATIENT, || !ended().is_empty());
-    std::fs::remove_file(&end).expect("it is there");
     wait_until("it runs again", PATIENT, || ended().iter().any(|event| event["runs_again"] == true));
     let asked = programs
         .farrier(["launch", "--", &program, "ask-env", &scene.variable("api")])

@@ -124,6 +124,12 @@ impl Stack {
         self.launch(&["ask-env", &self.images.programs.scene.variable(stem)])
     }
 
+    /// Whether one of its sidecars was started.
+    pub fn is_started(&self, stem: &str) -> bool {
+        let (scene, name) = (&self.images.programs.scene, self.images.programs.scene.name(stem));
+        scene.events().iter().any(|event| event["event"] == "started" && event["sidecar"] == name)
+    }
+
     /// Waits until one more harness runs.
     pub fn wait_until_it_runs(&self) {
         let scene = &self.images.programs.scene;

@@ -44,7 +44,7 @@ fn a_second_signal_ends_the_command_at_once_and_the_removal_goes_on() {
             stack.stubborn();
             let launch = stack.launch(&["wait"]).spawn();
             if starts {
-                wait_until(&what, PATIENT, || !processes_with("TOKEN", stack.token()).is_empty());
+                wait_until(&what, PATIENT, || stack.is_started("web"));
             } else {
                 stack.wait_until_it_runs();
             }

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::screen::{define, launch, server, shown, wait_for_screen};
+use super::screen::{define, launch, listen, server, shown, silent, wait_for_screen};
 use crate::support::Scene;
 
 const TCP: &str = "probe = \"tcp\"\ntimeout = \"60s\"";
@@ -31,7 +31,7 @@ fn record(columns: u16) -> Option<Vec<Shot>> {
     let hello: &[&str] = &["print", "Hello from the harness"];
     let first = launch(&scene, &[], hello, columns, &[]).wait().assert_code(0);
     let again = launch(&scene, &[], hello, columns, &[]).wait().assert_code(0);
-    define(&scene, "db", &server("4500", "env = { LEVEL = \"2\" }", TCP));
+    define(&scene, "db", &silent("env = { LEVEL = \"2\" }", TCP));
     let slow = launch(&scene, &[], hello, columns, &[]);
     let early = wait_for_screen(&slow, columns, "its first answer", |screen| {
         screen.contains("cache") && screen.contains("connection refused")
@@ -40,6 +40,7 @@ fn record(columns: u16) -> Option<Vec<Shot>> {
         let long = if columns < 60 { is_later(screen) } else { screen.contains("waiting until") };
         long && screen.contains("cache") && screen.contains("connection refused")
     });
+    listen(&scene);
     let slow = slow.wait().assert_code(0);
     let failing = "probe = \"tcp\"\ntimeout = \"1s\"";
     define(&scene, "db", &server("600000", "env = { LEVEL = \"3\" }", failing));

@@ -1,6 +1,6 @@
 //! A terminal's screen, and a launch on one.
 
-use crate::support::{Layer, PATIENT, Running, Scene, fixture_image, wait_until};
+use crate::support::{Layer, PATIENT, Running, Scene, docker, fixture_image, wait_until};
 
 /// What a terminal of this width shows after these bytes: its lines, without blanks at their ends.
 pub fn shown(bytes: &str, columns: u16) -> String {
@@ -33,6 +33,22 @@ pub fn server(after: &str, more: &str, readiness: &str) -> String {
          \"pong\", \"--after\", \"{after}\"]\n{more}\n[interface]\nkind = \"port\"\nport = 7000\n[readiness]\n{readiness}\n",
         fixture_image()
     )
+}
+
+/// The definition of a server that does not open before [`listen`].
+pub fn silent(more: &str, readiness: &str) -> String {
+    let text = server("0", more, readiness);
+    let begin = text.find("command = ").expect("a command");
+    let end = begin + text[begin..].find('\n').expect("a line");
+    format!("{}command = [\"wait\"]{}", &text[..begin], &text[end..])
+}
+
+/// Lets the sidecars that do nothing listen after all.
+pub fn listen(scene: &Scene) {
+    let all = docker(["ps", "--quiet", "--filter", &format!("network={}", scene.network("net"))]);
+    for container in all.lines() {
+        docker(["exec", "--detach", container, "/fixture", "serve", "--port", "7000", "--reply", "pong"]);
+    }
 }
 
 /// Sidecars with plain names, whose containers are nobody else's all the same: those of an organisation's layer

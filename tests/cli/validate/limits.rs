@@ -89,7 +89,7 @@ fn a_thread_that_the_system_does_not_give_is_told_as_that() {
     std::fs::create_dir(&user).expect("a folder");
     std::fs::write(user.join("web.toml"), web).expect("a definition");
     // Root may have any number of threads.
-    let other = ["--reuid", "54321", "--regid", "54321", "--clear-groups"];
+    let other = ["--reuid", "54325", "--regid", "54325", "--clear-groups"];
     for folder in [scene.path(""), user.clone()] {
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .expect("a mode");

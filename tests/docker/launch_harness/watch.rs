@@ -8,12 +8,13 @@ use crate::support::{
     PATIENT, Running, Scene, assert_output, docker, fixture_image, fixture_program, wait_until,
 };
 
+const MORTAL: &str =
+    "command = [\"serve\", \"--port\", \"7000\", \"--exit-when\", \"/tmp/end\", \"--code\", \"3\"]";
+
 /// A scene with a server that ends with code 3 as soon as its file exists.
 fn scene_with_mortal() -> Option<(Scene, String)> {
     let scene = Scene::with_docker()?;
-    let command =
-        "command = [\"serve\", \"--port\", \"7000\", \"--exit-when\", \"/tmp/end\", \"--code\", \"3\"]";
-    scene.define("db", &server(&fixture_image(), command));
+    scene.define("db", &server(&fixture_image(), MORTAL));
     Some((scene, fixture_program().display().to_string()))
 }
 
@@ -94,8 +95,10 @@ fn a_sidecar_that_somebody_stops_or_removes_is_told_as_that() {
 #[test]
 fn a_sidecar_that_another_farrier_stops_is_told_as_that() {
     let Some((scene, program)) = scene_with_mortal() else { return };
+    // The server has no handler for this signal, so the lock is held for as long as its grace period.
+    let deaf = format!("{MORTAL}\nstop_signal = \"USR1\"\nstop_timeout = 2");
+    scene.define("db", &server(&fixture_image(), &deaf));
     let launch = waiting(&scene, &program);
-    // The server ignores the signal that asks it to end, so the lock is held for as long as its grace period.
     let name = scene.name("db");
     scene.farrier(["down", "--yes", "--force", &name]).output().assert_code(0);
     let end = end(&scene);

@@ -1,15 +1,22 @@
 //! How a sidecar that is replaced comes to its end: its stop signal, a grace period, then a kill.
 
 use super::*;
+use crate::support::{Run, Running};
 
-/// The signals that a container was sent, and the exit code that it ended with, by the engine's events.
-fn signals_of(container: &str, since: &str) -> (Vec<String>, Option<String>) {
+/// Follows the engine's events of a container. The engine keeps the last 256 of all, which may be those of a few seconds.
+fn events_of(scene: &Scene, container: &str) -> Running {
     let filter = format!("container={container}");
-    let until = docker(["info", "--format", "{{.SystemTime}}"]);
+    let since = docker(["info", "--format", "{{.SystemTime}}"]);
     let format = "{{.Action}} {{.Actor.Attributes.signal}} {{.Actor.Attributes.exitCode}}";
-    let events = ["events", "--since", since, "--until", &until, "--filter", &filter, "--format", format];
+    let words = ["events", "--since", &since, "--filter", &filter, "--format", format];
+    Run::program(scene, "docker").args(words).spawn()
+}
+
+/// The signals that a container was sent before it was removed, and the exit code that it ended with.
+fn signals_of(events: &Running) -> (Vec<String>, Option<String>) {
+    wait_until("it is removed", PATIENT, || events.stdout().contains("destroy "));
     let (mut signals, mut exit_code) = (Vec::new(), None);
-    for line in docker(events).lines() {
+    for line in events.stdout().lines() {
         match line.split(' ').collect::<Vec<_>>().as_slice() {
             // What an event does not have is `<no value>`.
             ["kill", signal, ..] => signals.push((*signal).to_owned()),
@@ -37,7 +44,7 @@ fn a_sidecar_is_asked_to_end_and_killed_only_after_its_grace_period() {
         scene.launch(["true"]).output().assert_code(0);
         for remove in [false, true] {
             let old = container_id(&scene.container("db")).expect("it runs");
-            let since = docker(["info", "--format", "{{.SystemTime}}"]);
+            let events = events_of(&scene, &old);
             if remove {
                 scene.farrier(["down", "--yes"]).output().assert_code(0);
             } else {
@@ -45,7 +52,7 @@ fn a_sidecar_is_asked_to_end_and_killed_only_after_its_grace_period() {
                 scene.launch(["true"]).output().assert_code(0);
                 assert_ne!(container_id(&scene.container("db")), Some(old.clone()), "{top}");
             }
-            let found = signals_of(&old, &since);
+            let found = signals_of(&events);
             let expected: Vec<String> = signals.iter().map(|&signal| signal.to_owned()).collect();
             assert_eq!(found, (expected, Some(code.to_owned())), "{top} {remove}");
         }

@@ -302,7 +302,10 @@ fn launches_at_once_on_different_networks_share_a_service_or_say_who_uses_it() {
     assert!(ready > 0, "one gets its own");
     on.farrier(&["down", "--yes", &on.scene.name("db")]).output().assert_code(0);
     for network in &networks {
-        docker(["network", "rm", network]);
+        // The manager removes what harnesses left in its own time.
+        wait_until("it can be removed", PATIENT, || {
+            crate::support::docker::run(["network", "rm", network]).is_ok()
+        });
     }
 }
 

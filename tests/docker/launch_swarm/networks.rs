@@ -10,7 +10,7 @@ impl OnSwarm {
     fn define_stubborn(&self) {
         let node = Self::node_of(&self.nodes.manager);
         let top =
-            format!("placement = [\"node.id == {node}\"]\nstop_signal = \"WINCH\"\nstop_timeout = \"8s\"");
+            format!("placement = [\"node.id == {node}\"]\nstop_signal = \"WINCH\"\nstop_timeout = \"20s\"");
         self.define("db", &top);
     }
 

@@ -26,7 +26,7 @@ fn a_probe_executes_commands_on_the_managers_own_node() {
         let decisions = on.scene.take_decisions();
         assert!(decisions.iter().all(|decision| decision.starts_with(expected)), "{decisions:?}");
     }
-    on.define_on(&own, &on.image, &EXECUTED.replace("healthy-when-port", "nonsense").replace("60s", "3s"));
+    on.define_on(&own, &on.image, &EXECUTED.replace("healthy-when-port", "nonsense").replace("60s", "15s"));
     let said = on.ask("db").output().assert_code(125).stderr();
     assert!(said.contains("is not ready") && said.contains("`/fixture` exited 2"), "{said}");
     on.farrier(&["down", "--yes", &on.scene.name("db")]).output().assert_code(0);

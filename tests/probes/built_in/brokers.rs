@@ -117,6 +117,6 @@ fn each_broker_under_the_probe_for_another_one() {
     for (probe, program, port, answer) in rows {
         let command = format!("command = [\"{program}\"]\n");
         let Some(server) = Sidecar::new(probe, image_of_brokers(), port, &command) else { return };
-        server.is_not_ready("", if program == "rabbitmq-server" { "45s" } else { LONG }, answer);
+        server.is_not_ready("", if program == "rabbitmq-server" { "3m" } else { LONG }, answer);
     }
 }

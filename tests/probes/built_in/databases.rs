@@ -113,7 +113,7 @@ fn redis_that_is_a_replica_is_ready_when_it_has_synchronised() {
 fn redis_that_listens_for_ipv6_only_is_told_so() {
     let ipv6 = "command = [\"redis-server\", \"--protected-mode\", \"no\", \"--bind\", \"::\"]\n";
     let Some(database) = Sidecar::new("redis", redis_image(), 6379, ipv6) else { return };
-    database.fails_for("", "2s", "connection refused", "listens-on-ipv6");
+    database.fails_for("", "10s", "connection refused", "listens-on-ipv6");
 }
 
 #[test]

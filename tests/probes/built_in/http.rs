@@ -103,7 +103,7 @@ fn a_wait_ends_when_the_answer_changes() {
 fn a_line_of_the_log_is_waited_for_since_this_start() {
     let Some(scene) = Scene::with_docker() else { return };
     let image = crate::support::fixture_image();
-    let with = |arguments: &str, readiness: &str, code: i32| {
+    let define = |arguments: &str, readiness: &str| {
         scene.define(
             "web",
             &format!(
@@ -111,15 +111,24 @@ fn a_line_of_the_log_is_waited_for_since_this_start() {
                  port = 7000\n[readiness]\nprobe = \"log\"\n{readiness}\n"
             ),
         );
-        let path = scene.path("events.jsonl");
-        let _ = std::fs::remove_file(&path);
-        scene.farrier(["up", "--events"]).arg(&path).output().assert_code(code);
-        Events::read(&path)
     };
-    let serve = "[\"serve\", \"--port\", \"7000\", \"--after\", \"800\", \"--log\", \"warming up\"]";
-    let events = with(serve, "settings = { pattern = \"^accepting .*:7000\" }\ntimeout = \"60s\"", 0);
-    let answers: Vec<_> = events.of("answered").iter().map(|told| told["answer"].to_string()).collect();
-    assert!(answers.iter().any(|answer| answer.contains("last: warming up")), "{answers:?}");
+    let up = |code: i32| {
+        scene.take_events();
+        scene.up().output().assert_code(code);
+        scene.told()
+    };
+    let with = |arguments: &str, readiness: &str, code: i32| {
+        define(arguments, readiness);
+        up(code)
+    };
+    let serve = "[\"serve\", \"--port\", \"7000\", \"--when\", \"/tmp/open\", \"--log\", \"warming up\"]";
+    define(serve, "settings = { pattern = \"^accepting .*:7000\" }\ntimeout = \"60s\"");
+    let running = scene.up().spawn();
+    wait_until("its last line is told", PATIENT, || {
+        scene.told().answered().iter().any(|answer| answer.contains("last: warming up"))
+    });
+    docker(["exec", &scene.container("web"), "/fixture", "touch", "/tmp/open"]);
+    running.wait().assert_code(0);
     let events = with(serve, "settings = { text = \"database system is ready\" }\ntimeout = \"1s\"", 125);
     assert!(events.answers().iter().any(|answer| answer.contains("no line of ")), "{:?}", events.answers());
     with(serve, "settings = { pattern = \"(\" }", 2);
