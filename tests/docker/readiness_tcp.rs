@@ -173,7 +173,9 @@ fn sidecars_are_started_and_waited_for_together() {
             events.of("answered").into_iter().map(|told| text(&told["sidecar"])).collect();
         answered.len() == stems.len()
     });
-    stems.iter().for_each(|stem| scene.listen(stem));
+    for stem in stems {
+        scene.listen(stem);
+    }
     running.wait().assert_code(0);
 }
 

@@ -146,7 +146,7 @@ async fn a_sidecar_that_left_the_network_before_it_was_claimed_is_put_on_it_agai
     };
     let before_changes = calls.iter().position(|logged| logged.call == Call::Create).expect("one is created");
     let mut left = 0;
-    for index in 0..=before_changes {
+    for (index, call) in calls.iter().enumerate().take(before_changes + 1) {
         let fixture = first().await;
         let id = fixture.container("db").expect("a container").id;
         let (told, leaves) = std::sync::mpsc::channel();
@@ -165,7 +165,7 @@ async fn a_sidecar_that_left_the_network_before_it_was_claimed_is_put_on_it_agai
         });
         fixture.launch().await.ready();
         left += leaves.iter().count();
-        assert!(fixture.container("db").is_some_and(|db| db.is_on(NETWORK)), "{index}: {:?}", calls[index]);
+        assert!(fixture.container("db").is_some_and(|db| db.is_on(NETWORK)), "{index}: {call:?}");
     }
     assert!(left > 1 && left <= before_changes, "{left} of {before_changes}");
 }
