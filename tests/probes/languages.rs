@@ -99,7 +99,7 @@ fn a_probe_in_c_tells_a_broker_that_accepts_clients() {
     wait_until("it is refused", PATIENT, || {
         example.scene.told().answered().iter().any(|answer| answer == "connection refused")
     });
-    docker(["exec", &example.scene.container("mqtt"), "touch", "/tmp/begin"]);
+    docker(["exec", &example.scene.container("mqtt"), "sh", "-c", ": >/tmp/begin"]);
     running.wait().assert_code(0);
     let guarded = configured("listener 1883\\nallow_anonymous false\\n", "");
     example.is_not_ready(LONG, &[("command", &guarded)], "the broker wants a login");
