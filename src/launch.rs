@@ -21,6 +21,7 @@ mod uses;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::OnceCell;
@@ -53,6 +54,9 @@ use crate::report::exit;
 use crate::system::leases::Leases;
 use crate::system::lock::Held;
 use crate::system::process_limits;
+
+/// How long a launch that failed tries to remove the network that it made.
+const REMOVAL: Duration = Duration::from_secs(5);
 
 /// What a launch works with.
 pub struct Launch {
@@ -267,7 +271,7 @@ impl Launch {
         for (placement, snapshot) in placements.iter().zip(&snapshots) {
             let (held, has_waited) = claim(leases, placement, snapshot, &self.reporter).await?;
             claims.push(held);
-            is_outdated |= has_waited || !is_as_seen(placement, snapshot).await;
+            is_outdated = is_outdated || has_waited || !is_as_seen(placement, snapshot).await;
         }
         if is_outdated {
             snapshots = self.look(placements, Freshness::Current).await?;
@@ -334,9 +338,10 @@ impl Launch {
                 join_all(begun.routes.iter().map(|route| route.give_up())).await;
                 for applier in &appliers {
                     if applier.network_made.initialized() {
-                        // Nothing may have joined it. What cannot be removed now is left to `down`.
+                        // Nothing may have joined it. What cannot be removed soon is left to `down`.
                         let engine = applier.connection.engine.as_ref();
-                        let _ = remove_unused(engine, &applier.locks, &applier.network.name).await;
+                        let removal = remove_unused(engine, &applier.locks, &applier.network.name);
+                        drop(tokio::time::timeout(REMOVAL, removal).await);
                     }
                 }
                 leave(appliers.into_iter().map(|applier| applier.departure).collect()).await;

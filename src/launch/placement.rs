@@ -140,17 +140,18 @@ pub(super) async fn claim(
     Ok((held, has_waited))
 }
 
-/// Whether what was seen to run on the network before it was claimed still does. The claim keeps others from taking it off, but
-/// one that ended in between already has.
+/// Whether what was seen to run before it was claimed is surely still on the network, and is seen there. The claim keeps others
+/// from taking it off, but one that ended in between already has.
 pub(super) async fn is_as_seen(placement: &Placement<'_>, snapshot: &Snapshot) -> bool {
     let network = placement.network.name.as_str();
     let found = snapshot.sidecars.iter().filter_map(|observed| observed.found.as_ref());
-    let seen: Vec<&Instance> = found
-        .map(|found| &found.instance)
-        .filter(|instance| instance.is_up() && instance.networks.contains_key(network))
-        .collect();
+    let seen: Vec<&Instance> = found.map(|found| &found.instance).filter(|one| one.is_up()).collect();
     if seen.is_empty() {
         return true;
+    }
+    // Whoever takes one off a network may put it on this one.
+    if seen.iter().any(|instance| !instance.networks.contains_key(network)) {
+        return false;
     }
     // An engine that does not answer is asked again by the next look.
     let told = placement.connection.engine.still_running(&seen, network).await;

@@ -7,7 +7,7 @@ use crate::system::clock;
 
 /// What a guest keeps of its poll, at most, for its answer after it waited in vain.
 const ANSWER_TIME: Duration = Duration::from_millis(50);
-/// How long it has for that answer, counted from the end of the call: on a busy machine, it may not run at once.
+/// How long it has at most for that answer, counted from the end of the call: on a busy machine, it may not run at once.
 const MOMENT: Duration = Duration::from_millis(250);
 /// How long a guest may compute in one poll while the clock is stopped, on which computing takes no time. Longer than any
 /// guest needs on a busy machine, so that a scenario means the same everywhere.
@@ -23,6 +23,8 @@ struct End {
     at: Instant,
     /// What of the poll stays with the guest for its answer.
     kept: Duration,
+    /// How long the guest has for its answer, if a call took all the rest.
+    moment: Duration,
     /// Whether the guest was given its moment to answer, which happens once.
     answering: bool,
     /// When the poll must be over by the system's clock, if the one for polls is stopped.
@@ -34,7 +36,8 @@ impl Deadline {
     #[must_use]
     pub fn after(limit: Duration) -> Self {
         let (begun, kept) = (clock::now(), ANSWER_TIME.min(limit / 10));
-        let end = End { begun, at: begun + limit, kept, answering: false, computed: None };
+        let moment = limit.clamp(ANSWER_TIME, MOMENT);
+        let end = End { begun, at: begun + limit, kept, moment, answering: false, computed: None };
         Self(Arc::new(Mutex::new(end)))
     }
 
@@ -62,16 +65,19 @@ impl Deadline {
     #[must_use]
     pub fn left(&self) -> Duration {
         let end = self.end();
+        if end.answering {
+            return Duration::ZERO;
+        }
         end.at.saturating_duration_since(clock::now()).saturating_sub(end.kept)
     }
 
-    /// Leaves the guest its moment to answer after a call that took all that was left, however late a busy machine ended
-    /// the call. Once: a guest that goes on to wait is ended.
+    /// Leaves the guest its moment to answer if the call that just ended took all that was left, however late a busy machine
+    /// ended it. Once: a guest that goes on to wait is ended.
     pub fn let_answer(&self) {
         let mut end = self.end();
-        let answered = clock::now() + MOMENT;
-        if !end.answering && answered > end.at {
-            (end.answering, end.at) = (true, answered);
+        let now = clock::now();
+        if !end.answering && now + end.kept >= end.at {
+            (end.answering, end.at) = (true, end.at.max(now + end.moment));
         }
     }
 
@@ -110,6 +116,25 @@ mod tests {
         assert!(!deadline.has_passed());
         deadline.let_answer();
         assert_eq!(deadline.end().at, first);
+        assert!(deadline.left().is_zero(), "it is for the answer alone");
+    }
+
+    #[test]
+    fn a_call_that_ends_by_its_own_limit_takes_nothing_of_the_poll() {
+        for limit in [100, 200, 600_000].map(Duration::from_secs) {
+            let deadline = Deadline::after(limit);
+            let at = deadline.end().at;
+            deadline.let_answer();
+            assert!(!deadline.has_cut() && deadline.end().at == at, "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn the_moment_of_a_short_poll_is_short() {
+        for (limit, expected) in [(1, 50), (200, 200), (1_000, 250)] {
+            let moment = Deadline::after(Duration::from_millis(limit)).end().moment;
+            assert_eq!(moment, Duration::from_millis(expected), "{limit} ms");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{OFlags, StatVfsMountFlags};
 
@@ -41,6 +42,9 @@ const NETWORK_LOCK: &str = "network:";
 const NETWORK_USE_LOCK: &str = "network-use:";
 /// The same for the lock of whoever finds out whether a network can go.
 const NETWORK_REMOVAL_LOCK: &str = "network-removal:";
+/// So often at most is a lock tried that somebody may have for a moment only, with these pauses.
+const MOST_LOOKS: usize = 4;
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
 /// So often at most is a lock's file opened anew because it was removed meanwhile. Each time somebody else had the lock.
 const MOST_TRIES: usize = 10_000;
 
@@ -345,8 +349,14 @@ impl LockFolder {
     /// When a lock file cannot be opened.
     pub async fn claim_network(&self, network: &str) -> Result<Option<NetworkClaim>, Problem> {
         let removal = self.lock(&of_network(NETWORK_REMOVAL_LOCK, network), |_| ()).await?;
-        let usage = self.try_lock(&of_network(NETWORK_USE_LOCK, network))?;
-        Ok(usage.map(|usage| NetworkClaim { _usage: usage, _removal: removal }))
+        for _ in 0..MOST_LOOKS {
+            if let Some(usage) = self.try_lock(&of_network(NETWORK_USE_LOCK, network))? {
+                return Ok(Some(NetworkClaim { _usage: usage, _removal: removal }));
+            }
+            // Somebody who only cleans the folder has it for a moment.
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        Ok(None)
     }
 }
 

@@ -69,9 +69,9 @@ impl Scene {
         answer: &str,
     ) -> (Outcome, Vec<String>) {
         self.take_events();
-        let running = self.up().args(options).spawn();
+        let mut running = self.up().args(options).spawn();
         let heard = || self.told().answered().iter().any(|heard| heard.starts_with(answer));
-        wait_until("the probe answers", PATIENT, heard);
+        wait_until("the probe answers, or the launch has ended", PATIENT, || heard() || running.has_ended());
         self.listen(stem);
         (running.wait(), self.told().answered())
     }

@@ -147,7 +147,7 @@ impl Carrying<'_> {
         Ok(())
     }
 
-    /// The network that the container is created on, kept until then if nothing may be on it. Since Docker 28, it has to be there whenever the container is connected to
+    /// The network that the container is created on, kept for as long as the result is held if nothing may be on it. Since Docker 28, it has to be there whenever the container is connected to
     /// another one or is started again, so that a sidecar that outlives a session is not created on the session's.
     async fn first_network(&self) -> Result<(String, Option<Held>), Problem> {
         let sidecar = self.sidecar();

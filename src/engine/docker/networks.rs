@@ -171,7 +171,11 @@ async fn keep_home(docker: &Docker, home: &str) -> EngineResult<Held> {
     let kept = locks.keep_network(home, |_| ()).await.map_err(unlocked)?;
     let _made_once = locks.lock_network(home, |_| ()).await.map_err(unlocked)?;
     if docker.api.networks(home).await?.is_empty() {
-        create(docker.api.as_ref(), home, &own_labels()).await?;
+        match create(docker.api.as_ref(), home, &own_labels()).await {
+            // Another tool was faster; its network serves as well.
+            Err(error) if error.kind == EngineErrorKind::Conflict => {}
+            created => created?,
+        }
     }
     Ok(kept)
 }
@@ -200,24 +204,22 @@ pub(super) async fn remove_unused(api: &dyn Api, name: &str) -> EngineResult<boo
         return Ok(false);
     }
     for _ in 0..MOST_REMOVALS {
-        match remove_once(api, &network.id, name).await {
+        match is_used(api, &network.id, name).await {
+            Ok(false) => {}
+            // Somebody removed it meanwhile.
+            Err(error) if error.kind == EngineErrorKind::NotFound => return Ok(false),
+            used => return used.map(|_| false),
+        }
+        match api.remove_network(&network.id).await {
             Err(error) if error.kind == EngineErrorKind::NotFound => return Ok(false),
             // Somebody joined it meanwhile, or what left it a moment ago still counts.
             Err(error) if !error.kind.is_of_the_connection() => {
                 tracing::debug!("the engine keeps the network {name}: {error}");
             }
-            removed => return removed,
+            removed => return removed.map(|()| true),
         }
     }
     Ok(false)
-}
-
-/// Whether it is gone; it stays if it is used.
-async fn remove_once(api: &dyn Api, id: &str, name: &str) -> EngineResult<bool> {
-    if is_used(api, id, name).await? {
-        return Ok(false);
-    }
-    api.remove_network(id).await.map(|()| true)
 }
 
 /// Whether something runs on it, or a sidecar that does not run would miss it at its next start.

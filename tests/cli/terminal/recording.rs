@@ -56,7 +56,7 @@ fn record(columns: u16) -> Option<Vec<Shot>> {
 }
 
 /// Whether a line tells of three seconds or more, as a live line does before its text.
-fn is_later(screen: &str) -> bool {
+pub fn is_later(screen: &str) -> bool {
     let mut waited =
         screen.lines().filter_map(|line| line.split_once(" s  ")?.0.rsplit(' ').next()?.parse().ok());
     waited.any(|seconds: f64| seconds >= 3.0)
