@@ -40,7 +40,7 @@ const HOLDER_CHARACTERS: usize = 200;
 const NETWORK_LOCK: &str = "network:";
 /// The same for the lock that launches share while they rely on a network that nothing may be on yet.
 const NETWORK_USE_LOCK: &str = "network-use:";
-/// The same for the lock of whoever finds out whether a network can go.
+/// With this begins the name of the lock of whoever finds out whether a network can go.
 const NETWORK_REMOVAL_LOCK: &str = "network-removal:";
 /// So often at most is a lock tried that somebody may have for a moment only, with these pauses.
 const MOST_LOOKS: usize = 4;
@@ -342,7 +342,7 @@ impl LockFolder {
         self.lock_as(&of_network(NETWORK_USE_LOCK, network), Mode::Shared, waiting).await
     }
 
-    /// Lets nobody begin to rely on a network until the result is dropped; none where a launch relies on it. Waits for another
+    /// Lets nobody begin to rely on a network until the result is dropped; `None` if a launch relies on it. Waits for another
     /// command that has such a claim: it may have looked before the last sidecar left the network, and keep it.
     ///
     /// # Errors

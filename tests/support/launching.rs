@@ -60,7 +60,7 @@ impl Scene {
         self.farrier(["up", "--events"]).arg(self.path(EVENTS))
     }
 
-    /// The same, during which the container of a sidecar that does nothing listens once a probe answered so. How it ended, and
+    /// `farrier up`, during which the container of a sidecar that does nothing listens once a probe answered so. How it ended, and
     /// all answers.
     pub fn up_listening_after<O: AsRef<OsStr>>(
         &self,
